@@ -1,0 +1,181 @@
+#include "core/document.h"
+
+#include "core/names.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+
+namespace p2prc {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Converter {
+    TomlDocument& result;
+    std::string file;
+    Result<void> failure = {};
+
+    std::string place(const toml::node& node) const {
+        return fmt::format("{}:{}", file, node.source().begin.line);
+    }
+
+    Json table(const toml::table& source, const std::string& path) {
+        Json out = Json::object();
+        for (const auto& [key, node] : source) {
+            const std::string name(key.str());
+            const auto below = path.empty() ? name : path + "." + name;
+            result.places[below] = fmt::format("{}:{}", file, key.source().begin.line);
+            out[name] = value(node, below);
+        }
+        return out;
+    }
+
+    Json value(const toml::node& node, const std::string& path) {
+        if (const auto* t = node.as_table()) return table(*t, path);
+        if (const auto* a = node.as_array()) {
+            Json out = Json::array();
+            for (std::size_t i = 0; i < a->size(); ++i) {
+                const auto below = fmt::format("{}[{}]", path, i);
+                result.places[below] = place((*a)[i]);
+                out.push_back(value((*a)[i], below));
+            }
+            return out;
+        }
+        if (const auto* s = node.as_string()) return s->get();
+        if (const auto* i = node.as_integer()) return i->get();
+        if (const auto* f = node.as_floating_point()) return f->get();
+        if (const auto* b = node.as_boolean()) return b->get();
+        failure = fail(ErrorCode::InvalidSpec,
+                       fmt::format("{}: {}: a date or time does not belong here", place(node), path),
+                       "write it as a string, in quotes");
+        return nullptr;
+    }
+};
+
+std::string_view type_words(FieldType type) {
+    switch (type) {
+    case FieldType::String:
+        return "a string";
+    case FieldType::Boolean:
+        return "true or false";
+    case FieldType::Integer:
+        return "a whole number";
+    case FieldType::Number:
+        return "a number";
+    case FieldType::StringList:
+        return "a list of strings";
+    case FieldType::StringMap:
+        return "a table of strings";
+    case FieldType::Table:
+        return "a table";
+    case FieldType::TableList:
+        return "a list of tables";
+    case FieldType::Command:
+        return "a list of strings, or one string";
+    case FieldType::Size:
+        return "a size such as \"512M\"";
+    }
+    return "something else";
+}
+
+std::string_view found_words(const Json& value) {
+    if (value.is_string()) return "a string";
+    if (value.is_boolean()) return "true or false";
+    if (value.is_number_integer()) return "a whole number";
+    if (value.is_number()) return "a number with a fraction";
+    if (value.is_array()) return "a list";
+    if (value.is_object()) return "a table";
+    return "nothing";
+}
+
+bool is_string_list(const Json& value) {
+    return value.is_array() && std::ranges::all_of(value, [](const Json& item) { return item.is_string(); });
+}
+
+bool has_type(const Json& value, FieldType type) {
+    switch (type) {
+    case FieldType::String:
+        return value.is_string();
+    case FieldType::Boolean:
+        return value.is_boolean();
+    case FieldType::Integer:
+        return value.is_number_integer();
+    case FieldType::Number:
+        return value.is_number();
+    case FieldType::StringList:
+        return is_string_list(value);
+    case FieldType::StringMap:
+        return value.is_object() &&
+               std::ranges::all_of(value, [](const Json& item) { return item.is_string(); });
+    case FieldType::Table:
+        return value.is_object();
+    case FieldType::TableList:
+        return value.is_array() &&
+               std::ranges::all_of(value, [](const Json& item) { return item.is_object(); });
+    case FieldType::Command:
+        return value.is_string() || is_string_list(value);
+    case FieldType::Size:
+        return value.is_string() || value.is_number_integer();
+    }
+    return false;
+}
+
+} // namespace
+
+Locate TomlDocument::locate() const {
+    return [places = places](std::string_view key) -> std::string {
+        std::string path(key);
+        while (!path.empty()) {
+            if (const auto it = places.find(path); it != places.end()) return it->second;
+            const auto cut = path.find_last_of(".[");
+            if (cut == std::string::npos) break;
+            path.resize(cut);
+        }
+        return {};
+    };
+}
+
+Result<TomlDocument> parse_toml(std::string_view text, std::string_view file) {
+    TomlDocument result;
+    try {
+        const toml::table table = toml::parse(text, file);
+        Converter converter{result, std::string(file)};
+        result.document = converter.table(table, "");
+        if (!converter.failure) return std::unexpected(converter.failure.error());
+    } catch (const toml::parse_error& error) {
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{}:{}: not TOML: {}", file, error.source().begin.line, error.description()),
+                    "strings are in double quotes, tables in [brackets]");
+    }
+    return result;
+}
+
+Error bad_key(const Locate& locate, std::string_view key, std::string_view why, std::string hint,
+              ErrorCode code) {
+    std::string place = locate ? locate(key) : std::string{};
+    if (!place.empty()) place += ": ";
+    return {code, fmt::format("{}{}: {}", place, key, why), std::move(hint)};
+}
+
+Result<void> check_known_keys(const Json& table, std::string_view path,
+                              std::span<const std::string_view> known, const Locate& locate) {
+    for (const auto& [key, value] : table.items()) {
+        if (std::ranges::find(known, key) != known.end()) continue;
+        const auto full = path.empty() ? key : fmt::format("{}.{}", path, key);
+        const auto near = nearest(key, known);
+        auto hint = near.empty() ? fmt::format("known keys: {}", fmt::join(known, ", "))
+                                 : fmt::format("did you mean '{}'?", near);
+        return std::unexpected(bad_key(locate, full, "unknown key", std::move(hint)));
+    }
+    return {};
+}
+
+Result<void> check_type(const Json& value, FieldType type, std::string_view key, const Locate& locate) {
+    if (has_type(value, type)) return {};
+    return std::unexpected(
+        bad_key(locate, key, fmt::format("must be {}, not {}", type_words(type), found_words(value))));
+}
+
+} // namespace p2prc

@@ -1,0 +1,130 @@
+#include "core/fields.h"
+
+#include <array>
+
+namespace p2prc {
+namespace {
+
+using enum FieldType;
+
+constexpr std::array spec{
+    Field{"name", String, "s", true,
+          "The process's name, unique in the fleet: a-z, 0-9 and '-', at most 42 long."},
+    Field{"port", Integer, "u", true,
+          "The port it listens on at 127.0.0.1. 0: one is chosen, remembered and passed as $PORT. Absent: "
+          "none."},
+    Field{"domain", String, "s", true, "A domain that is mapped to it when it is spun."},
+    Field{"deploy.strategy", String, "s", false, "A deployer that prepares what the process needs."},
+    Field{"deploy.script", String, "s", false, "The deployer's input."},
+    Field{"run.command", Command, "as", true, "The command: a list of words, or one string that sh -c runs."},
+    Field{"run.kill", StringList, "as", true, "A command that stops it; default: systemd's own stop."},
+    Field{"run.user", String, "s", true, "A user of the machine to run as; default: a user of its own."},
+    Field{"run.environment", StringMap, "a{ss}", true, "Environment variables. Not for secrets."},
+    Field{"run.credentials", StringMap, "a{ss}", true,
+          "Secrets: NAME = absolute path of a file on the node, readable in $CREDENTIALS_DIRECTORY/NAME."},
+    Field{"run.restart", String, "s", true, "When it is started again: always, on-failure (default) or no."},
+    Field{"run.data", Boolean, "b", true, "Whether it keeps a directory of data (default: yes)."},
+    Field{"limits.memory", Size, "s", true, "Most memory: bytes, or with K, M, G or T (1024 based)."},
+    Field{"limits.cpu", String, "s", true, "Most processor time: 150% is one and a half processors."},
+    Field{"limits.tasks", Integer, "u", true, "Most threads and processes."},
+    Field{"placement.nodes", StringList, "as", false, "Only these nodes, in order of preference."},
+    Field{"placement.require", Table, "a{sv}", false, "What the node must have."},
+    Field{"placement.on_node_loss", String, "s", false, "wait (default) or move."},
+    Field{"placement.exclusive", Boolean, "b", false,
+          "Whether it may never run twice at once (default: no)."},
+    Field{"remedy", TableList, "aa{sv}", false, "What to do about a kind of stop."},
+};
+
+constexpr std::array process{
+    Field{"id", Integer, "u", true, "The process id, unique in the fleet and never used again."},
+    Field{"name", String, "s", true, "Its name."},
+    Field{"node", String, "s", true, "The node that it runs on."},
+    Field{"ip", String, "s", true, "An address of that node."},
+    Field{"port", Integer, "u", true, "The port it listens on."},
+    Field{"domain", String, "s", true, "The first domain that is mapped to it."},
+    Field{"domains", StringList, "as", true, "All domains that are mapped to it."},
+    Field{"status", Boolean, "b", true, "Whether it runs."},
+    Field{"state", String, "s", true, "starting, running, stopping, stopped, failed, deploying or lost."},
+    Field{"deployment", Table, "a{sv}", true, "How it is deployed: strategy and script."},
+    Field{"run_command", String, "s", true, "Its command, as one would type it."},
+    Field{"kill_command", String, "s", true, "The command that stops it."},
+    Field{"memory_bytes", Integer, "t", true, "Memory that it uses now."},
+    Field{"cpu_seconds", Number, "d", true, "Processor time that it has used."},
+    Field{"restarts", Integer, "u", true, "How often it was started again."},
+    Field{"since", String, "s", true, "When it entered its state, RFC 3339."},
+    Field{"reason", Table, "a{sv}", true, "Why it stopped the last time."},
+    Field{"epoch", Integer, "t", true, "Counts its owners."},
+    Field{"digest", String, "s", true, "SHA-256 of its specification."},
+};
+
+constexpr std::array reason{
+    Field{"kind", String, "s", true, "The kind of stop, one of a closed set."},
+    Field{"code", Integer, "i", true, "The exit code."},
+    Field{"signal", String, "s", true, "The signal, as SIGSEGV."},
+    Field{"step", String, "s", true, "The step that failed."},
+    Field{"by", String, "s", true, "Who asked for it."},
+    Field{"node", String, "s", true, "Where it stopped."},
+    Field{"epoch", Integer, "t", true, "The epoch in which it stopped."},
+    Field{"detail", String, "s", true, "More words."},
+    Field{"log", StringList, "as", true, "The last lines of its journal."},
+    Field{"at", String, "s", true, "When, RFC 3339."},
+};
+
+constexpr std::array node{
+    Field{"name", String, "s", true, "The node's name."},
+    Field{"id", String, "s", true, "The fingerprint of its key."},
+    Field{"state", String, "s", true, "up, suspect or lost."},
+    Field{"ipv4", String, "s", true, "Its IPv4 address."},
+    Field{"ipv6", String, "s", true, "Its IPv6 address."},
+    Field{"latency_ms", Number, "d", true, "Round trip to the root."},
+    Field{"download_mbps", Number, "d", true, "Measured download rate."},
+    Field{"upload_mbps", Number, "d", true, "Measured upload rate."},
+    Field{"server_port", Integer, "u", true, "The port of the control link at the root."},
+    Field{"ssh_port", Integer, "u", true, "Where sshd listens."},
+    Field{"nat", Boolean, "b", true, "Whether it is behind NAT."},
+    Field{"via", String, "s", true, "direct, or edge."},
+    Field{"roles", StringList, "as", true, "owner or member; root where the edge runs."},
+    Field{"task_types", StringList, "as", true, "Kinds of tasks that it takes."},
+    Field{"cpus", Integer, "u", true, "Processors."},
+    Field{"memory_bytes", Integer, "t", true, "Memory."},
+    Field{"gpus", StringList, "as", true, "Graphics processors."},
+    Field{"labels", StringList, "as", true, "Labels."},
+    Field{"custom", Table, "a{sv}", true, "Custom information."},
+    Field{"last_seen", String, "s", true, "When it was last heard of, RFC 3339."},
+};
+
+constexpr std::array domain{
+    Field{"domain", String, "s", true, "The domain."},
+    Field{"process", String, "s", true, "The process that it is mapped to."},
+    Field{"node", String, "s", true, "The node that serves it."},
+    Field{"tls", String, "s", true, "node, passthrough or none."},
+    Field{"port", Integer, "u", true, "The port on that node's loopback."},
+    Field{"state", String, "s", true, "live, waiting or failed."},
+    Field{"reason", String, "s", true, "Why it is not live."},
+};
+
+} // namespace
+
+std::span<const Field> spec_fields() noexcept {
+    return spec;
+}
+std::span<const Field> process_fields() noexcept {
+    return process;
+}
+std::span<const Field> reason_fields() noexcept {
+    return reason;
+}
+std::span<const Field> node_fields() noexcept {
+    return node;
+}
+std::span<const Field> domain_fields() noexcept {
+    return domain;
+}
+
+const Field* find_field(std::span<const Field> fields, std::string_view key) noexcept {
+    for (const auto& field : fields)
+        if (field.key == key) return &field;
+    return nullptr;
+}
+
+} // namespace p2prc

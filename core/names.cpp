@@ -1,0 +1,141 @@
+#include "core/names.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace p2prc {
+namespace {
+
+// Units of p2prc itself: `p2prc-edge.service` must never be a process, because a transient unit with
+// DynamicUser= that is named like a service takes that service's user.
+constexpr std::array<std::string_view, 4> reserved_names{"edge", "connector", "portal", "acme"};
+
+constexpr std::size_t longest_name = 42;
+
+bool is_lower(char c) {
+    return c >= 'a' && c <= 'z';
+}
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+Result<void> check_form(std::string_view name, std::string_view what) {
+    const auto quoted = std::string(what) + " '" + std::string(name) + "'";
+    const std::string rule =
+        "a " + std::string(what) +
+        " starts with a letter a-z, has letters, digits and hyphens, ends with a letter or "
+        "digit, and is at most 42 characters long";
+    if (name.empty()) return fail(ErrorCode::InvalidSpec, "the " + std::string(what) + " is empty", rule);
+    if (name.size() > longest_name)
+        return fail(ErrorCode::InvalidSpec, quoted + " is longer than 42 characters", rule);
+    if (!is_lower(name.front()))
+        return fail(ErrorCode::InvalidSpec, quoted + " does not start with a letter a-z", rule);
+    for (const char c : name)
+        if (!is_lower(c) && !is_digit(c) && c != '-')
+            return fail(ErrorCode::InvalidSpec, quoted + " contains a character that is not a-z, 0-9 or '-'",
+                        rule);
+    if (name.back() == '-') return fail(ErrorCode::InvalidSpec, quoted + " ends with a hyphen", rule);
+    return {};
+}
+
+bool looks_like_ipv4(std::string_view domain) {
+    return std::ranges::all_of(domain, [](char c) { return is_digit(c) || c == '.'; });
+}
+
+// Insertions, deletions, substitutions and swapped neighbours (optimal string alignment).
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    const auto width = b.size() + 1;
+    std::vector<std::size_t> cost((a.size() + 1) * width);
+    auto at = [&](std::size_t i, std::size_t j) -> std::size_t& { return cost[i * width + j]; };
+    for (std::size_t i = 0; i <= a.size(); ++i) {
+        for (std::size_t j = 0; j <= b.size(); ++j) {
+            if (i == 0 || j == 0) {
+                at(i, j) = i + j;
+                continue;
+            }
+            const std::size_t differ = a[i - 1] == b[j - 1] ? 0 : 1;
+            at(i, j) = std::min({at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + differ});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                at(i, j) = std::min(at(i, j), at(i - 2, j - 2) + 1);
+        }
+    }
+    return at(a.size(), b.size());
+}
+
+} // namespace
+
+Result<void> check_process_name(std::string_view name) {
+    if (auto form = check_form(name, "process name"); !form) return form;
+    if (std::ranges::find(reserved_names, name) != reserved_names.end())
+        return fail(ErrorCode::InvalidSpec,
+                    "process name '" + std::string(name) + "' is a part of p2prc itself",
+                    "choose another name; edge, connector, portal and acme are taken");
+    return {};
+}
+
+Result<void> check_node_name(std::string_view name) {
+    return check_form(name, "node name");
+}
+
+Result<std::string> normalize_domain(std::string_view domain) {
+    const std::string given(domain.substr(0, 300));
+    auto refuse = [&](std::string_view why) {
+        return fail(
+            ErrorCode::InvalidSpec, "domain '" + given + "' " + std::string(why),
+            "a domain is two or more labels of letters, digits and hyphens, such as calendar.home.example");
+    };
+    if (domain.ends_with('.')) domain.remove_suffix(1);
+    if (domain.empty()) return fail(ErrorCode::InvalidSpec, "the domain is empty");
+    if (domain.size() > 253) return refuse("is longer than 253 characters");
+    std::string normal;
+    normal.reserve(domain.size());
+    std::size_t labels = 0, start = 0;
+    while (start <= domain.size()) {
+        const auto dot = std::min(domain.find('.', start), domain.size());
+        const auto label = domain.substr(start, dot - start);
+        if (label.empty()) return refuse("has an empty label");
+        if (label.size() > 63) return refuse("has a label of more than 63 characters");
+        if (label == "*") {
+            if (start != 0) return refuse("has a '*' that is not its first label");
+        } else {
+            for (std::size_t i = 0; i < label.size(); ++i) {
+                const char c =
+                    label[i] >= 'A' && label[i] <= 'Z' ? static_cast<char>(label[i] + 32) : label[i];
+                const bool inside = i != 0 && i + 1 != label.size();
+                if (!is_lower(c) && !is_digit(c) && !(c == '-' && inside) && !(c == '_' && i == 0))
+                    return refuse("has a character that does not belong there");
+            }
+        }
+        if (!normal.empty()) normal.push_back('.');
+        for (const char c : label)
+            normal.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
+        ++labels;
+        start = dot + 1;
+    }
+    if (looks_like_ipv4(normal)) return refuse("is an IP address");
+    if (labels < 2) return refuse("has only one label");
+    return normal;
+}
+
+bool in_zone(std::string_view domain, std::string_view zone) noexcept {
+    if (zone.empty() || !domain.ends_with(zone)) return false;
+    return domain.size() == zone.size() || domain[domain.size() - zone.size() - 1] == '.';
+}
+
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+    std::string_view best;
+    std::size_t best_distance = SIZE_MAX;
+    for (const auto candidate : candidates) {
+        const auto distance = edit_distance(word, candidate);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = candidate;
+        }
+    }
+    // A third of the letters wrong is a typing error; more is another word.
+    return best_distance <= std::max<std::size_t>(1, word.size() / 3) ? best : std::string_view{};
+}
+
+} // namespace p2prc

@@ -1,0 +1,30 @@
+// The forms of names: processes, nodes, domains.
+#pragma once
+
+#include "core/error.h"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace p2prc {
+
+// A process name, `[a-z]([a-z0-9-]{0,40}[a-z0-9])?`, and none of the names that units of p2prc itself bear
+// (`edge`, `connector`, `portal`, `acme`). InvalidSpec says which rule is broken.
+Result<void> check_process_name(std::string_view name);
+
+// A node name: the form of a process name; it is one DNS label.
+Result<void> check_node_name(std::string_view name);
+
+// A domain as it is stored and compared: ASCII lower case, no trailing dot. At least two labels of 1-63
+// letters, digits, hyphens (inside) or underscores (in front), 253 octets at most (RFC 1035 section 2.3.4);
+// the first label may be `*`. IP literals, control bytes and empty labels are InvalidSpec.
+Result<std::string> normalize_domain(std::string_view domain);
+
+// Whether `domain` is `zone` or lies below it. Both normalised.
+bool in_zone(std::string_view domain, std::string_view zone) noexcept;
+
+// The candidate that is nearest to `word` by edit distance, or empty when none is near enough to be meant.
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+
+} // namespace p2prc

@@ -1,0 +1,278 @@
+#include "core/process_spec.h"
+
+#include "core/document.h"
+#include "core/encoding.h"
+#include "core/fields.h"
+#include "core/names.h"
+#include "core/spec_values.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace p2prc {
+namespace {
+
+using Json = nlohmann::json;
+
+// How one key of the table goes into a spec and comes out of it. `set` has a value of the table's type and
+// returns why it is refused, or nothing; `get` returns null where the value is the default.
+struct Binding {
+    std::string_view key;
+    std::string (*set)(ProcessSpec&, const Json&);
+    Json (*get)(const ProcessSpec&);
+};
+
+template <class T>
+Json unless_empty(const T& value) {
+    return value.empty() ? Json(nullptr) : Json(value);
+}
+
+std::string words(const Result<void>& result) {
+    return result ? std::string{} : result.error().message;
+}
+
+std::string set_domain(ProcessSpec& spec, const Json& value) {
+    auto domain = normalize_domain(value.get<std::string>());
+    if (!domain) return domain.error().message;
+    spec.domain = *domain;
+    return {};
+}
+
+std::string set_command(ProcessSpec& spec, const Json& value) {
+    spec.run.shell = value.is_string();
+    spec.run.command =
+        value.is_string() ? std::vector{value.get<std::string>()} : value.get<std::vector<std::string>>();
+    return check_command(spec.run.command, spec.run.shell);
+}
+
+Json get_command(const ProcessSpec& spec) {
+    return spec.run.shell ? Json(spec.run.command.front()) : Json(spec.run.command);
+}
+
+std::string set_tasks(ProcessSpec& spec, const Json& value) {
+    const auto tasks = value.get<std::int64_t>();
+    if (tasks < 1 || tasks > 4194304) return "must be between 1 and 4194304";
+    spec.limits.tasks = static_cast<std::uint32_t>(tasks);
+    return {};
+}
+
+const std::array bindings{
+    Binding{"name",
+            [](ProcessSpec& s, const Json& v) {
+                s.name = v.get<std::string>();
+                return words(check_process_name(s.name));
+            },
+            [](const ProcessSpec& s) { return Json(s.name); }},
+    Binding{"port",
+            [](ProcessSpec& s, const Json& v) {
+                const auto port = v.get<std::int64_t>();
+                if (port < 0 || port > 65535)
+                    return fmt::format("{} is not a port; 1-65535, or 0 for a chosen one", port);
+                s.port = static_cast<std::uint16_t>(port);
+                return std::string{};
+            },
+            [](const ProcessSpec& s) { return s.port ? Json(*s.port) : Json(nullptr); }},
+    Binding{"domain", set_domain, [](const ProcessSpec& s) { return unless_empty(s.domain); }},
+    Binding{"run.command", set_command, get_command},
+    Binding{"run.kill",
+            [](ProcessSpec& s, const Json& v) {
+                s.run.kill = v.get<std::vector<std::string>>();
+                return s.run.kill.empty() ? std::string{} : check_command(s.run.kill, false);
+            },
+            [](const ProcessSpec& s) { return unless_empty(s.run.kill); }},
+    Binding{"run.user",
+            [](ProcessSpec& s, const Json& v) {
+                s.run.user = v.get<std::string>();
+                return check_user(s.run.user);
+            },
+            [](const ProcessSpec& s) { return unless_empty(s.run.user); }},
+    Binding{"run.environment",
+            [](ProcessSpec& s, const Json& v) {
+                s.run.environment = v.get<std::map<std::string, std::string>>();
+                return check_environment(s.run.environment);
+            },
+            [](const ProcessSpec& s) { return unless_empty(s.run.environment); }},
+    Binding{"run.credentials",
+            [](ProcessSpec& s, const Json& v) {
+                s.run.credentials = v.get<std::map<std::string, std::string>>();
+                return check_credentials(s.run.credentials);
+            },
+            [](const ProcessSpec& s) { return unless_empty(s.run.credentials); }},
+    Binding{"run.restart",
+            [](ProcessSpec& s, const Json& v) {
+                const auto restart = restart_from_name(v.get<std::string>());
+                if (!restart) return std::string("must be always, on-failure or no");
+                s.run.restart = *restart;
+                return std::string{};
+            },
+            [](const ProcessSpec& s) {
+                return s.run.restart == Restart::OnFailure ? Json(nullptr)
+                                                           : Json(restart_name(s.run.restart));
+            }},
+    Binding{"run.data",
+            [](ProcessSpec& s, const Json& v) {
+                s.run.data = v.get<bool>();
+                return std::string{};
+            },
+            [](const ProcessSpec& s) { return s.run.data ? Json(nullptr) : Json(false); }},
+    Binding{"limits.memory",
+            [](ProcessSpec& s, const Json& v) {
+                s.limits.memory_bytes = v.is_string() ? parse_size(v.get<std::string>())
+                                                      : parse_size(std::to_string(v.get<std::int64_t>()));
+                return s.limits.memory_bytes ? std::string{}
+                                             : std::string("is not a size such as \"512M\" or \"2G\"");
+            },
+            [](const ProcessSpec& s) {
+                return s.limits.memory_bytes ? Json(std::to_string(*s.limits.memory_bytes)) : Json(nullptr);
+            }},
+    Binding{"limits.cpu",
+            [](ProcessSpec& s, const Json& v) {
+                s.limits.cpu_percent = parse_percent(v.get<std::string>());
+                return s.limits.cpu_percent ? std::string{}
+                                            : std::string("is not a percentage such as \"150%\"");
+            },
+            [](const ProcessSpec& s) {
+                return s.limits.cpu_percent ? Json(fmt::format("{}%", *s.limits.cpu_percent)) : Json(nullptr);
+            }},
+    Binding{"limits.tasks", set_tasks,
+            [](const ProcessSpec& s) { return s.limits.tasks ? Json(*s.limits.tasks) : Json(nullptr); }},
+};
+
+const Binding* find_binding(std::string_view key) {
+    const auto* it = std::ranges::find(bindings, key, &Binding::key);
+    return it == bindings.end() ? nullptr : &*it;
+}
+
+// Whether a value of a key that is not built says what happens anyway.
+bool is_default(const Json& value) {
+    return value.is_null() || value == false || value == "wait" || value == "" ||
+           ((value.is_array() || value.is_object()) && value.empty());
+}
+
+std::vector<std::string_view> keys_of_table(std::string_view table) {
+    std::vector<std::string_view> keys;
+    for (const auto& field : spec_fields()) {
+        const auto dot = field.key.find('.');
+        std::string_view key;
+        if (table.empty())
+            key = field.key.substr(0, dot);
+        else if (dot != std::string_view::npos && field.key.substr(0, dot) == table)
+            key = field.key.substr(dot + 1);
+        if (!key.empty() && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
+    }
+    return keys;
+}
+
+class Reader {
+  public:
+    Reader(const Locate& locate, bool strict) : locate_(locate), strict_(strict) {}
+
+    Result<ProcessSpec> read(const Json& document) {
+        if (!document.is_object())
+            return fail(ErrorCode::InvalidSpec, "the specification is not a table of keys");
+        if (auto done = read_table(document, ""); !done) return std::unexpected(done.error());
+        if (spec_.name.empty()) return missing("name", "name = \"calendar\"");
+        if (spec_.run.command.empty())
+            return missing("run.command", "[run] command = [\"/usr/bin/program\", \"argument\"]");
+        if (strict_ && spec_.port && spec_.run.environment.contains("PORT"))
+            return std::unexpected(bad_key(locate_, "run.environment",
+                                           "PORT is set by p2prc for a process with a port",
+                                           "leave PORT out"));
+        if (strict_ && !spec_.domain.empty() && !spec_.port)
+            return std::unexpected(bad_key(locate_, "domain", "a process without a port cannot have a domain",
+                                           "add port = N, the port it listens on, or port = 0"));
+        return spec_;
+    }
+
+  private:
+    std::unexpected<Error> missing(std::string_view key, std::string_view example) const {
+        auto place = locate_ ? locate_("name") : std::string{};
+        if (const auto colon = place.rfind(':'); colon != std::string::npos) place.resize(colon);
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{}{}{}: is missing", place, place.empty() ? "" : ": ", key),
+                    fmt::format("add {}", example));
+    }
+
+    Result<void> read_table(const Json& table, std::string_view path) {
+        if (strict_) {
+            const auto known = keys_of_table(path);
+            if (auto checked = check_known_keys(table, path, known, locate_); !checked) return checked;
+        }
+        for (const auto& [key, value] : table.items()) {
+            const auto full = path.empty() ? key : fmt::format("{}.{}", path, key);
+            const auto* field = find_field(spec_fields(), full);
+            if (!field && path.empty() && !keys_of_table(key).empty()) {
+                if (auto checked = check_type(value, FieldType::Table, full, locate_); !checked)
+                    return checked;
+                if (auto done = read_table(value, key); !done) return done;
+            } else if (field) {
+                if (auto done = read_field(*field, value); !done) return done;
+            }
+        }
+        return {};
+    }
+
+    Result<void> read_field(const Field& field, const Json& value) {
+        if (auto checked = check_type(value, field.type, field.key, locate_); !checked) return checked;
+        if (!field.built) {
+            if (!strict_ || is_default(value)) return {};
+            return std::unexpected(
+                bad_key(locate_, field.key, "not in this version", "leave it out", ErrorCode::NotSupported));
+        }
+        if (auto why = find_binding(field.key)->set(spec_, value); !why.empty())
+            return std::unexpected(bad_key(locate_, field.key, why));
+        return {};
+    }
+
+    const Locate& locate_;
+    bool strict_;
+    ProcessSpec spec_;
+};
+
+} // namespace
+
+Result<ProcessSpec> spec_from_document(const Json& document, const Locate& locate) {
+    return Reader(locate, true).read(document);
+}
+
+Result<ProcessSpec> spec_from_toml(std::string_view text, std::string_view file) {
+    auto parsed = parse_toml(text, file);
+    if (!parsed) return std::unexpected(parsed.error());
+    auto spec = spec_from_document(parsed->document, parsed->locate());
+    // A key that is missing has no line; the file is named all the same.
+    if (!spec && spec.error().message.find(file) == std::string::npos)
+        return fail(spec.error().code, fmt::format("{}: {}", file, spec.error().message), spec.error().hint);
+    return spec;
+}
+
+Result<ProcessSpec> spec_from_stored(const Json& document) {
+    return Reader({}, false).read(document);
+}
+
+Json spec_to_document(const ProcessSpec& spec) {
+    Json document = Json::object();
+    for (const auto& binding : bindings) {
+        auto value = binding.get(spec);
+        if (value.is_null()) continue;
+        const auto dot = binding.key.find('.');
+        if (dot == std::string_view::npos)
+            document[std::string(binding.key)] = std::move(value);
+        else
+            document[std::string(binding.key.substr(0, dot))][std::string(binding.key.substr(dot + 1))] =
+                std::move(value);
+    }
+    return document;
+}
+
+std::string spec_digest(const ProcessSpec& spec) {
+    // nlohmann's objects are ordered by key, so that the text is canonical. `replace` keeps text that is not
+    // UTF-8 from throwing; the strict reader has refused it before.
+    const auto text = spec_to_document(spec).dump(-1, ' ', false, Json::error_handler_t::replace);
+    return to_hex(sha256(as_bytes(text)));
+}
+
+} // namespace p2prc

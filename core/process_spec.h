@@ -1,0 +1,76 @@
+// What a process is: the immutable description that re-produces it anywhere.
+#pragma once
+
+#include "core/error.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc {
+
+enum class Restart { Always, OnFailure, No };
+
+struct DeploySpec {
+    std::string strategy;
+    std::string script;
+    friend bool operator==(const DeploySpec&, const DeploySpec&) = default;
+};
+
+struct RunSpec {
+    std::vector<std::string> command; // argv; with `shell`, one element that sh -c runs
+    bool shell = false;
+    std::vector<std::string> kill; // argv of the stop command; empty: systemd's own stop
+    std::string user;              // empty: a DynamicUser
+    std::map<std::string, std::string> environment;
+    std::map<std::string, std::string> credentials; // name -> absolute path on the node
+    Restart restart = Restart::OnFailure;
+    bool data = true; // keep /var/lib/p2prc-data/NAME
+    friend bool operator==(const RunSpec&, const RunSpec&) = default;
+};
+
+struct LimitsSpec {
+    std::optional<std::uint64_t> memory_bytes;
+    std::optional<std::uint32_t> cpu_percent; // 150 is one and a half processors
+    std::optional<std::uint32_t> tasks;
+    friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
+};
+
+// Made by the codecs below and held const from then on; a change is another spec with another digest.
+struct ProcessSpec {
+    std::string name;
+    std::optional<std::uint16_t> port; // 0: one is chosen and bound beside the spec; nothing: no port
+    std::string domain;                // normalised; empty: none
+    DeploySpec deploy;
+    RunSpec run;
+    LimitsSpec limits;
+    friend bool operator==(const ProcessSpec&, const ProcessSpec&) = default;
+};
+
+// Says where a key of a document stands ("calendar.toml:3"), for error messages; "" when it is not known.
+using Locate = std::function<std::string(std::string_view key_path)>;
+
+// Strictly, as people write it: an unknown key, a wrong type, a bad value or a key that this version does not
+// build is an error that names the place, the key and the nearest known key. Nothing is defaulted in silence.
+Result<ProcessSpec> spec_from_document(const nlohmann::json& document, const Locate& locate = {});
+// A process file. `file` is its name in errors.
+Result<ProcessSpec> spec_from_toml(std::string_view text, std::string_view file);
+// Tolerantly, as it is stored and sent: unknown keys are skipped, so that a newer peer can be read.
+Result<ProcessSpec> spec_from_stored(const nlohmann::json& document);
+
+// The canonical form: every field that equals its default is left out, so that a release that adds a field
+// changes no digest. Keys are sorted.
+nlohmann::json spec_to_document(const ProcessSpec& spec);
+// SHA-256 over the canonical form, in hexadecimal.
+std::string spec_digest(const ProcessSpec& spec);
+
+// The command line as a person would type it, for `run_command`.
+std::string command_text(const RunSpec& run);
+
+} // namespace p2prc

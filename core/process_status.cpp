@@ -1,0 +1,86 @@
+#include "core/process_status.h"
+
+#include "core/json_members.h"
+
+#include <array>
+
+namespace p2prc {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::array names{
+    std::pair{ProcessState::Starting, std::string_view("starting")},
+    std::pair{ProcessState::Running, std::string_view("running")},
+    std::pair{ProcessState::Stopping, std::string_view("stopping")},
+    std::pair{ProcessState::Stopped, std::string_view("stopped")},
+    std::pair{ProcessState::Failed, std::string_view("failed")},
+    std::pair{ProcessState::Deploying, std::string_view("deploying")},
+    std::pair{ProcessState::Lost, std::string_view("lost")},
+};
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+    return value ? Json(*value) : Json(nullptr);
+}
+
+} // namespace
+
+std::string_view process_state_name(ProcessState state) noexcept {
+    for (const auto& [value, name] : names)
+        if (value == state) return name;
+    return "lost";
+}
+
+ProcessState process_state_from_name(std::string_view name) noexcept {
+    for (const auto& [value, text] : names)
+        if (text == name) return value;
+    return ProcessState::Lost;
+}
+
+bool stopped_on_request(const ProcessStatus& status) noexcept {
+    return status.state == ProcessState::Stopped && status.reason && status.reason->kind == StopKind::Stopped;
+}
+
+Json status_to_json(const ProcessStatus& status) {
+    return {{"schema", 1},
+            {"id", status.id},
+            {"name", status.name},
+            {"node", status.node},
+            {"state", process_state_name(status.state)},
+            {"pid", status.pid},
+            {"invocation", status.invocation},
+            {"boot_id", status.boot_id},
+            {"memory_bytes", or_null(status.memory_bytes)},
+            {"cpu_seconds", or_null(status.cpu_seconds)},
+            {"restarts", status.restarts},
+            {"since", status.since},
+            {"reason", status.reason ? reason_to_json(*status.reason) : Json(nullptr)},
+            {"epoch", status.epoch},
+            {"digest", status.digest},
+            {"applied", status.applied}};
+}
+
+ProcessStatus status_from_json(const Json& document) {
+    using json::member;
+    ProcessStatus status;
+    status.id = member<std::uint32_t>(document, "id");
+    status.name = member<std::string>(document, "name");
+    status.node = member<std::string>(document, "node");
+    status.state = process_state_from_name(member<std::string>(document, "state"));
+    status.pid = member<std::uint32_t>(document, "pid");
+    status.invocation = member<std::string>(document, "invocation");
+    status.boot_id = member<std::string>(document, "boot_id");
+    status.memory_bytes = json::optional_member<std::uint64_t>(document, "memory_bytes");
+    status.cpu_seconds = json::optional_member<double>(document, "cpu_seconds");
+    status.restarts = member<std::uint32_t>(document, "restarts");
+    status.since = member<std::string>(document, "since");
+    if (document.is_object() && document.contains("reason") && document["reason"].is_object())
+        status.reason = reason_from_json(document["reason"]);
+    status.epoch = member<std::uint64_t>(document, "epoch");
+    status.digest = member<std::string>(document, "digest");
+    status.applied = member<std::uint64_t>(document, "applied");
+    return status;
+}
+
+} // namespace p2prc

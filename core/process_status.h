@@ -1,0 +1,47 @@
+// What a process does now, as its node reports it.
+#pragma once
+
+#include "core/process_spec.h"
+#include "core/stop_reason.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace p2prc {
+
+enum class ProcessState { Starting, Running, Stopping, Stopped, Failed, Deploying, Lost };
+
+std::string_view process_state_name(ProcessState state) noexcept;
+ProcessState process_state_from_name(std::string_view name) noexcept; // Lost for an unknown name
+
+// Owned by the node that runs the process and written by it alone: the value of /status/<node>/<process id>.
+struct ProcessStatus {
+    std::uint32_t id = 0;
+    std::string name;
+    std::string node;
+    ProcessState state = ProcessState::Starting;
+    std::uint32_t pid = 0;  // main process; 0: none
+    std::string invocation; // systemd's invocation id of the run
+    std::string boot_id;    // of the boot in which the status was written
+    std::optional<std::uint64_t> memory_bytes;
+    std::optional<double> cpu_seconds;
+    std::uint32_t restarts = 0;
+    std::string since;                // RFC 3339, when `state` was entered
+    std::optional<StopReason> reason; // of the last stop; stays while the process runs again
+    std::uint64_t epoch = 0;
+    std::string digest;        // of the spec that runs
+    std::uint64_t applied = 0; // change number of the desired state last acted upon
+    friend bool operator==(const ProcessStatus&, const ProcessStatus&) = default;
+};
+
+// It is not running because somebody asked for that.
+bool stopped_on_request(const ProcessStatus& status) noexcept;
+
+nlohmann::json status_to_json(const ProcessStatus& status);
+ProcessStatus status_from_json(const nlohmann::json& document); // tolerant
+
+} // namespace p2prc

@@ -1,0 +1,150 @@
+// The documents of agreed state: what the registry stores under /fleet, /nodes, /processes, /domains.
+//
+// Each has a key function, a JSON form with a schema version and a tolerant reader that keeps the fields it
+// does not know (`unknown`), so that an older program rewrites nothing of a newer one away.
+#pragma once
+
+#include "core/process_spec.h"
+#include "core/stop_reason.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc {
+
+// /fleet
+struct FleetRecord {
+    std::string id;                      // 128 random bits, hexadecimal
+    std::string zone;                    // "home.example"; empty: a fleet without a root
+    std::string root;                    // name of the root node
+    std::vector<std::string> public_ips; // of the root, IPv4 and IPv6
+    std::string acme = "none";           // directory URL, or "none"
+    std::string web_ca;                  // PEM of the web CA's certificate (public part)
+    nlohmann::json unknown = nlohmann::json::object();
+};
+
+enum class Role { Owner, Member };
+std::string_view role_name(Role role) noexcept;
+std::optional<Role> role_from_name(std::string_view name) noexcept;
+
+// /nodes/<name>
+struct NodeRecord {
+    std::string name;
+    std::string key;           // fingerprint of p2prcd's key, the node's identity
+    std::string edge_key;      // fingerprint of its edge's key; empty: no edge
+    std::string connector_key; // fingerprint of its connector's key; empty: no connector yet
+    Role role = Role::Member;
+    std::string joined_at; // RFC 3339
+    nlohmann::json unknown = nlohmann::json::object();
+};
+
+enum class Desired { Running, Stopped };
+
+// /processes/<name>
+struct ProcessRecord {
+    std::uint32_t id = 0; // unique in the fleet, never used again
+    // Ids that it had in registries before this one: what its node runs may still carry one of them.
+    std::vector<std::uint32_t> former_ids;
+    std::string name;
+    std::string node;
+    Desired desired = Desired::Running;
+    std::uint64_t change = 1; // counts stop, start and restart: a restart is a change with the same `desired`
+    std::string changed_by;   // who asked for the last change, for StopReason::by
+    std::optional<std::uint16_t> port; // bound: the spec's, or the one chosen for port 0
+    std::uint64_t epoch = 1;
+    ProcessSpec spec;
+    std::string digest;
+    std::string created_at;
+    std::string created_by; // "user@node"
+    nlohmann::json unknown = nlohmann::json::object();
+};
+
+// /tombstones/<process id>: a killed process. Absence never kills; this does. Removed once its node has
+// reported.
+struct Tombstone {
+    std::uint32_t id = 0;
+    std::string name;
+    std::string node;
+    std::string by;
+    std::string at;
+    std::vector<std::uint32_t> former_ids = {}; // of the process
+};
+
+enum class TlsMode { Passthrough, Node };
+std::string_view tls_mode_name(TlsMode mode) noexcept;
+
+// /domains/<fqdn>
+struct DomainRecord {
+    std::uint32_t mapping_id =
+        0; // unique in the fleet, never used again: what the tunnel's flow header carries
+    std::string domain;
+    std::string process;          // name; it need not exist (state `waiting`)
+    std::uint32_t process_id = 0; // 0 while it does not exist
+    std::string node;             // that runs the process; empty while it does not exist
+    TlsMode tls = TlsMode::Node;
+    std::uint16_t port = 0; // on the node's loopback
+    bool from_file = false; // made by a process file: goes with the process
+    std::string created_by;
+    nlohmann::json unknown = nlohmann::json::object();
+};
+
+// /challenges/<fqdn>/<digest of value>: a DNS-01 key authorisation published by the holder of the mapping.
+struct ChallengeRecord {
+    std::string domain; // the mapped domain, without `_acme-challenge.`
+    std::string value;  // TXT data
+    std::string node;
+    std::int64_t expires = 0; // Unix seconds
+};
+
+// /certificates/<fqdn>, owned by the node that serves the mapping and uploaded with its status.
+struct CertificateStatus {
+    std::string domain;
+    std::string state;  // "none", "pending", "ready", "failed"
+    std::string detail; // why it failed, or the issuer
+    std::string not_after;
+};
+
+nlohmann::json to_json(const FleetRecord&);
+nlohmann::json to_json(const NodeRecord&);
+nlohmann::json to_json(const ProcessRecord&);
+nlohmann::json to_json(const Tombstone&);
+nlohmann::json to_json(const DomainRecord&);
+nlohmann::json to_json(const ChallengeRecord&);
+nlohmann::json to_json(const CertificateStatus&);
+
+// Tolerant: wrong or missing members take their default; only a document that is not an object, or a process
+// whose spec cannot be read, is an error.
+Result<FleetRecord> fleet_from_json(const nlohmann::json&);
+Result<NodeRecord> node_from_json(const nlohmann::json&);
+Result<ProcessRecord> process_from_json(const nlohmann::json&);
+Result<Tombstone> tombstone_from_json(const nlohmann::json&);
+Result<DomainRecord> domain_from_json(const nlohmann::json&);
+Result<ChallengeRecord> challenge_from_json(const nlohmann::json&);
+Result<CertificateStatus> certificate_from_json(const nlohmann::json&);
+
+namespace keys {
+inline constexpr std::string_view fleet = "/fleet";
+std::string node(std::string_view name);
+std::string process(std::string_view name);
+std::string tombstone(std::uint32_t id);
+std::string domain(std::string_view fqdn);
+std::string challenge(std::string_view fqdn, std::string_view value);
+std::string live(std::string_view node);                     // {"state": "up|suspect|lost", "since": ...}
+std::string status(std::string_view node, std::uint32_t id); // ProcessStatus
+std::string status_prefix(std::string_view node);
+std::string node_info(std::string_view node); // /info/<node>: addresses and measurements, owned state
+std::string certificate(std::string_view node, std::string_view fqdn); // /certificates/<node>/<fqdn>
+// /tunnels/<node>, owned state: {"up": bool, "detail": why it is not} of the node's sessions with the edge.
+std::string tunnel(std::string_view node);
+// /offers/<node>/<id>: a process that the node runs and a registry restored from an older copy does not know:
+// {"process", "domains"}, and "refused" while its name or port is another's. Owned state.
+std::string offer(std::string_view node, std::uint32_t id);
+std::string offer_prefix(std::string_view node);
+} // namespace keys
+
+} // namespace p2prc

@@ -1,0 +1,162 @@
+#include "core/spec_values.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+namespace p2prc {
+namespace {
+
+// MAX_ARG_STRLEN of Linux: execve() refuses one argument or variable that is longer (execve(2)).
+constexpr std::size_t longest_argument = 128UL * 1024;
+
+bool is_alpha(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+bool is_utf8(std::string_view text) {
+    for (std::size_t i = 0; i < text.size();) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        const std::size_t length = lead < 0x80       ? 1
+                                   : lead >> 5 == 6  ? 2
+                                   : lead >> 4 == 14 ? 3
+                                   : lead >> 3 == 30 ? 4
+                                                     : 0;
+        if (length == 0 || i + length > text.size()) return false;
+        for (std::size_t k = 1; k < length; ++k)
+            if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
+        i += length;
+    }
+    return true;
+}
+
+std::string check_text(std::string_view text, std::string_view what) {
+    if (text.find('\0') != std::string_view::npos) return fmt::format("{} contains a NUL byte", what);
+    if (text.size() >= longest_argument) return fmt::format("{} is longer than 128 KiB", what);
+    if (!is_utf8(text)) return fmt::format("{} is not UTF-8", what);
+    return {};
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
+    return number;
+}
+
+constexpr std::array restart_names{std::pair{Restart::Always, std::string_view("always")},
+                                   std::pair{Restart::OnFailure, std::string_view("on-failure")},
+                                   std::pair{Restart::No, std::string_view("no")}};
+
+} // namespace
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+    unsigned shift = 0;
+    if (!text.empty()) {
+        const auto unit = std::string_view("KMGT").find(text.back());
+        if (unit != std::string_view::npos) {
+            shift = 10 * static_cast<unsigned>(unit + 1);
+            text.remove_suffix(1);
+        }
+    }
+    const auto number = parse_number(text);
+    if (!number || *number == 0 || *number > (std::numeric_limits<std::uint64_t>::max() >> 1 >> shift))
+        return std::nullopt;
+    return *number << shift;
+}
+
+std::optional<std::uint32_t> parse_percent(std::string_view text) {
+    if (!text.ends_with('%')) return std::nullopt;
+    text.remove_suffix(1);
+    const auto number = parse_number(text);
+    if (!number || *number < 1 || *number > 100000) return std::nullopt;
+    return static_cast<std::uint32_t>(*number);
+}
+
+std::optional<Restart> restart_from_name(std::string_view name) noexcept {
+    for (const auto& [restart, text] : restart_names)
+        if (text == name) return restart;
+    return std::nullopt;
+}
+
+std::string_view restart_name(Restart restart) noexcept {
+    for (const auto& [value, text] : restart_names)
+        if (value == restart) return text;
+    return "on-failure";
+}
+
+std::string check_command(const std::vector<std::string>& command, bool shell) {
+    if (command.empty() || command.front().empty()) return "is empty";
+    for (const auto& word : command)
+        if (auto why = check_text(word, "a word of it"); !why.empty()) return why;
+    // systemd looks up a plain name in its own path and refuses every other relative path.
+    const auto& program = command.front();
+    if (!shell && program.front() != '/' && program.find('/') != std::string::npos)
+        return fmt::format("'{}' is a relative path; write it from / on", program);
+    return {};
+}
+
+std::string check_user(std::string_view user) {
+    if (user.empty()) return {};
+    // The form that useradd(8) and systemd accept.
+    const bool valid = user.size() <= 31 && is_alpha(user.front()) && std::ranges::all_of(user, [](char c) {
+                           return is_alpha(c) || is_digit(c) || c == '-';
+                       });
+    return valid ? std::string{} : fmt::format("'{}' is not a user name", user);
+}
+
+std::string check_environment(const std::map<std::string, std::string>& environment) {
+    for (const auto& [name, value] : environment) {
+        const bool valid = !name.empty() && is_alpha(name.front()) &&
+                           std::ranges::all_of(name, [](char c) { return is_alpha(c) || is_digit(c); });
+        if (!valid) return fmt::format("'{}' is not a name of a variable", name);
+        if (auto why = check_text(value, fmt::format("the value of {}", name)); !why.empty()) return why;
+    }
+    return {};
+}
+
+std::string check_credentials(const std::map<std::string, std::string>& credentials) {
+    for (const auto& [name, path] : credentials) {
+        const bool valid = !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
+                           std::ranges::all_of(name, [](char c) {
+                               return is_alpha(c) || is_digit(c) || c == '.' || c == '-';
+                           });
+        if (!valid) return fmt::format("'{}' is not a name of a credential", name);
+        if (path.empty() || path.front() != '/') return fmt::format("the path of {} must start with /", name);
+        if (auto why = check_text(path, fmt::format("the path of {}", name)); !why.empty()) return why;
+    }
+    return {};
+}
+
+std::string command_text(const RunSpec& run) {
+    if (run.shell) return run.command.empty() ? std::string{} : run.command.front();
+    std::string text;
+    for (const auto& word : run.command) {
+        if (!text.empty()) text.push_back(' ');
+        const bool plain = !word.empty() && std::ranges::all_of(word, [](char c) {
+            return is_alpha(c) || is_digit(c) ||
+                   std::string_view("-./:=,@%+").find(c) != std::string_view::npos;
+        });
+        if (plain) {
+            text += word;
+            continue;
+        }
+        text.push_back('\'');
+        for (const char c : word) {
+            if (c == '\'')
+                text += "'\\''";
+            else
+                text.push_back(c);
+        }
+        text.push_back('\'');
+    }
+    return text;
+}
+
+} // namespace p2prc

@@ -1,0 +1,30 @@
+// The values inside a process specification: sizes, percentages, commands, environments, each with its check.
+#pragma once
+
+#include "core/process_spec.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc {
+
+// Bytes of "512M", "2G", "1048576"; K, M, G and T are powers of 1024 as in systemd. Nothing for anything
+// else, 0 and what does not fit.
+std::optional<std::uint64_t> parse_size(std::string_view text);
+// 150 of "150%"; between 1 and 100000.
+std::optional<std::uint32_t> parse_percent(std::string_view text);
+
+std::optional<Restart> restart_from_name(std::string_view name) noexcept;
+std::string_view restart_name(Restart restart) noexcept;
+
+// Each returns why the value is refused, or "".
+std::string check_command(const std::vector<std::string>& command, bool shell);
+std::string check_user(std::string_view user);
+std::string check_environment(const std::map<std::string, std::string>& environment);
+std::string check_credentials(const std::map<std::string, std::string>& credentials);
+
+} // namespace p2prc
