@@ -1,0 +1,20 @@
+// Clocks: wall time for people, boot time for leases, and the id of this boot.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace p2prc::net {
+
+// Now in UTC as RFC 3339 with seconds: "2026-01-02T03:04:05Z".
+std::string now_rfc3339();
+std::string to_rfc3339(std::chrono::system_clock::time_point time);
+
+// CLOCK_BOOTTIME: goes on while the machine is suspended, and is never set.
+std::chrono::nanoseconds boottime() noexcept;
+
+// The kernel's random id of this boot, 32 hexadecimal digits; empty when /proc is not there.
+std::string boot_id();
+
+} // namespace p2prc::net

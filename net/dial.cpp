@@ -1,0 +1,56 @@
+#include "net/dial.h"
+
+#include "net/asio.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace p2prc::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+tcp::endpoint to_asio(const Endpoint& endpoint) {
+    const auto& bytes = endpoint.address.bytes();
+    if (endpoint.address.is_v4())
+        return {asio::ip::address_v4({bytes[0], bytes[1], bytes[2], bytes[3]}), endpoint.port};
+    return {asio::ip::address_v6(bytes), endpoint.port};
+}
+
+} // namespace
+
+asio::awaitable<Result<UniqueFd>> dial(Endpoint endpoint, std::chrono::milliseconds timeout,
+                                       std::chrono::milliseconds user_timeout) {
+    const auto executor = co_await asio::this_coro::executor;
+    const auto target = to_asio(endpoint);
+    const auto socket = std::make_shared<tcp::socket>(executor);
+    asio::steady_timer timer(executor, timeout);
+    timer.async_wait([weak = std::weak_ptr(socket)](const boost::system::error_code& error) {
+        boost::system::error_code ignored;
+        if (const auto connecting = weak.lock(); !error && connecting) connecting->close(ignored);
+    });
+    const auto [error] = co_await socket->async_connect(target, as_result);
+    timer.cancel();
+    if (error == asio::error::operation_aborted)
+        co_return fail(ErrorCode::Unreachable, endpoint.text() + " does not answer");
+    if (error) co_return fail(ErrorCode::Unreachable, endpoint.text() + ": " + error.message());
+
+    boost::system::error_code ignored;
+    socket->set_option(tcp::no_delay(true), ignored);
+    const auto milliseconds = static_cast<unsigned>(user_timeout.count());
+    if (milliseconds > 0)
+        ::setsockopt(socket->native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds,
+                     sizeof milliseconds);
+    boost::system::error_code released;
+    UniqueFd fd(socket->release(released));
+    // release() leaves a descriptor that Asio had set to non-blocking, as the next owner wants it.
+    if (released) co_return fail(ErrorCode::Unreachable, endpoint.text() + ": " + released.message());
+    co_return fd;
+}
+
+} // namespace p2prc::net

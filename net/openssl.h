@@ -1,0 +1,36 @@
+// OpenSSL's objects as owning pointers, and its error queue as an Error.
+#pragma once
+
+#include "core/error.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <memory>
+#include <string>
+
+namespace p2prc::net {
+
+template <auto free_function>
+struct OpenSslFree {
+    template <class T>
+    void operator()(T* object) const noexcept {
+        free_function(object);
+    }
+};
+
+using BioPtr = std::unique_ptr<BIO, OpenSslFree<BIO_free_all>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, OpenSslFree<EVP_PKEY_free>>;
+using CertificatePtr = std::unique_ptr<X509, OpenSslFree<X509_free>>;
+
+// Everything in this thread's error queue, newest last; the queue is empty afterwards.
+std::string openssl_errors();
+std::unexpected<Error> openssl_fail(std::string what);
+
+// What was written to a memory BIO.
+std::string bio_text(BIO* bio);
+
+} // namespace p2prc::net
