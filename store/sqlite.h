@@ -1,0 +1,34 @@
+// Opens a store in an SQLite database: write-ahead log, synchronous=FULL, one process at a time.
+#pragma once
+
+#include "store/store.h"
+
+#include <chrono>
+
+namespace p2prc::store {
+
+struct TableOptions {
+    std::string name;
+    bool history = true; // false: no past is kept, a watch begins at the present
+};
+
+// When a commit returns.
+enum class Sync {
+    Full,   // on disk
+    Relaxed // written; a power cut may take the last commits, a whole transaction at a time (for caches)
+};
+
+struct SqliteOptions {
+    std::string file; // made with mode 0600 where it is missing
+    std::vector<TableOptions> tables;
+    Sync sync = Sync::Full;
+    std::uint64_t keep_revisions = 4096; // history older than that is compacted now and then
+    // Time since some moment, going on during suspend; CLOCK_BOOTTIME when empty.
+    std::function<std::chrono::nanoseconds()> clock = {};
+};
+
+// Errors name the file and what to do: Conflict when another process has it open, Failed when it is damaged
+// or was written by a newer version.
+Result<std::unique_ptr<Store>> open_sqlite(SqliteOptions options);
+
+} // namespace p2prc::store

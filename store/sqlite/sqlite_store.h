@@ -1,0 +1,66 @@
+// The store over one SQLite connection.
+#pragma once
+
+#include "store/sqlite.h"
+#include "store/sqlite/connection.h"
+#include "store/sqlite/leases.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/watchers.h"
+
+#include <atomic>
+#include <mutex>
+
+namespace p2prc::store {
+
+class SqliteStore : public Store {
+  public:
+    SqliteStore(SqliteOptions options, std::unique_ptr<Connection> connection, Meta meta, Origin origin);
+    ~SqliteStore() override;
+    Result<void> load_leases();
+
+    std::string store_id() const override { return store_id_; }
+    Origin origin() const override { return origin_; }
+    std::uint64_t revision() const override { return revision_; }
+    Result<TxnResult> txn(const Txn& txn) override;
+    Result<std::optional<Item>> get(std::string_view table, std::string_view key) override;
+    Result<Range> range(std::string_view table, std::string_view prefix) override;
+    Result<WatchStart> watch(std::string_view table, std::string_view prefix, std::uint64_t from,
+                             WatchCallback callback) override;
+    void unwatch(std::uint64_t id) override;
+    Result<void> compact(std::uint64_t revision) override;
+    Result<std::uint64_t> lease_grant(std::chrono::milliseconds time) override;
+    Result<void> lease_keepalive(std::uint64_t lease) override;
+    Result<void> lease_revoke(std::uint64_t lease) override;
+    Result<std::vector<std::uint64_t>> lease_expire() override;
+    Result<void> copy_to(const std::string& file) override;
+
+  private:
+    // What a transaction changes, table by table.
+    using Commits = std::map<std::string, Commit, std::less<>>;
+
+    // Without the lock:
+    const TableOptions* table(std::string_view name) const;
+    Result<std::optional<Item>> find(std::string_view table, std::string_view key);
+    Result<bool> holds(const Compare& compare);
+    Result<void> check(const std::vector<Operation>& operations) const;
+    Result<Commits> write(const std::vector<Operation>& operations, std::uint64_t revision);
+    Result<void> write_one(const Operation& operation, std::uint64_t revision, std::uint32_t sub,
+                           bool& changed);
+    Result<void> backlog(std::string_view table, std::string_view prefix, std::uint64_t from,
+                         const WatchCallback& callback);
+    Result<void> forget_history(std::uint64_t revision);
+    Result<void> revoke(std::uint64_t lease);
+    void finish(std::uint64_t revision, const Commits& commits);
+
+    SqliteOptions options_;
+    std::unique_ptr<Connection> connection_;
+    const std::string store_id_;
+    const Origin origin_;
+    std::atomic<std::uint64_t> revision_;
+    std::uint64_t compacted_;
+    Leases leases_;
+    Watchers watchers_;
+    std::mutex mutex_;
+};
+
+} // namespace p2prc::store
