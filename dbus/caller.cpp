@@ -1,0 +1,55 @@
+#include "dbus/client.h"
+#include "dbus/codec.h"
+#include "dbus/names.h"
+#include "dbus/signature.h"
+
+#include <nlohmann/json.hpp>
+#include <systemd/sd-bus.h>
+
+namespace p2prc::dbus {
+
+namespace asio = boost::asio;
+
+Result<Message> Caller::make(const char* path, const char* interface, const char* member) const {
+    auto call = bus_->new_call(names::service, path, interface, member);
+    if (!call) return call;
+    sd_bus_message_set_allow_interactive_authorization(call->get(), interactive_ ? 1 : 0);
+    sd_bus_message_set_auto_start(call->get(), activate_ ? 1 : 0);
+    return call;
+}
+
+asio::awaitable<Result<Message>> Caller::send(Message call) const {
+    Message reply = co_await bus_->exchange(std::move(call), no_timeout);
+    if (!reply) co_return fail(ErrorCode::Unreachable, "p2prcd gave no answer");
+    if (!reply.is_error()) co_return reply;
+    const std::string name = reply.error_name();
+    if (name == "org.freedesktop.DBus.Error.ServiceUnknown" ||
+        name == "org.freedesktop.DBus.Error.NameHasNoOwner" ||
+        name == "org.freedesktop.DBus.Error.FileExists" || // its unit is masked
+        name.starts_with("org.freedesktop.DBus.Error.Spawn") || name.starts_with("org.freedesktop.systemd1."))
+        co_return fail(ErrorCode::Unreachable, "p2prcd is not running",
+                       "start it: systemctl start p2prcd; journalctl -u p2prcd says why it stopped");
+    Error error = reply.to_error();
+    if (name == "org.freedesktop.DBus.Error.NoReply" || name == "org.freedesktop.DBus.Error.Disconnected")
+        error = Error{ErrorCode::Unreachable, "p2prcd went away before it answered",
+                      "journalctl -u p2prcd says why; then try again"};
+    co_return std::unexpected(error);
+}
+
+asio::awaitable<Result<Json>> Caller::invoke(const char* path, const char* interface, const char* member,
+                                             std::string signature, Json arguments) const {
+    auto call = make(path, interface, member);
+    if (!call) co_return std::unexpected(call.error());
+    std::string_view rest = signature;
+    for (const Json& argument : arguments) {
+        const std::string_view type = first_type(rest);
+        const auto written = write_value(*call, type, argument);
+        if (!written) co_return std::unexpected(written.error());
+        rest.remove_prefix(type.size());
+    }
+    auto reply = co_await send(*call);
+    if (!reply) co_return std::unexpected(reply.error());
+    co_return read_body(*reply);
+}
+
+} // namespace p2prc::dbus

@@ -1,0 +1,166 @@
+#include "dbus/client.h"
+
+#include "dbus/codec.h"
+#include "dbus/names.h"
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <systemd/sd-bus.h>
+
+namespace p2prc::dbus {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Error unexpected_answer(const char* member) {
+    return Error{ErrorCode::Failed,
+                 std::string("p2prcd answered ") + member + " in a form of another version",
+                 "install the same version of p2prc and p2prcd"};
+}
+
+} // namespace
+
+Client::Client(Bus& bus, bool interactive) : caller_(bus, interactive, true) {}
+
+asio::awaitable<Result<Json>> Client::manager(const char* member, std::string signature, Json arguments) {
+    return caller_.invoke(names::root_path, names::manager_interface, member, std::move(signature),
+                          std::move(arguments));
+}
+
+asio::awaitable<Result<Json>> Client::first(const char* member, std::string signature, Json arguments) {
+    auto body = co_await manager(member, std::move(signature), std::move(arguments));
+    if (!body) co_return body;
+    if (body->empty()) co_return std::unexpected(unexpected_answer(member));
+    Json value = std::move((*body)[0]);
+    co_return value;
+}
+
+asio::awaitable<Result<std::string>> Client::text(const char* member, std::string signature, Json arguments) {
+    auto value = co_await first(member, std::move(signature), std::move(arguments));
+    if (!value) co_return std::unexpected(value.error());
+    if (!value->is_string()) co_return std::unexpected(unexpected_answer(member));
+    co_return value->get<std::string>();
+}
+
+asio::awaitable<Result<void>> Client::nothing(const char* member, std::string signature, Json arguments) {
+    auto body = co_await manager(member, std::move(signature), std::move(arguments));
+    if (!body) co_return std::unexpected(body.error());
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<std::string>> Client::spin(Json spec, std::string node) {
+    auto call = caller_.make(names::root_path, names::manager_interface, "SpinProcess");
+    if (!call) co_return std::unexpected(call.error());
+    if (const auto written = write_spec(*call, spec); !written) co_return std::unexpected(written.error());
+    if (const auto written = write_value(*call, "s", node); !written)
+        co_return std::unexpected(written.error());
+    auto reply = co_await caller_.send(*call);
+    if (!reply) co_return std::unexpected(reply.error());
+    auto path = read_value(*reply);
+    if (!path || !path->is_string()) co_return std::unexpected(unexpected_answer("SpinProcess"));
+    co_return path->get<std::string>();
+}
+
+asio::awaitable<Result<void>> Client::kill(std::string process) {
+    return nothing("KillProcess", "s", Json::array({process}));
+}
+
+asio::awaitable<Result<void>> Client::stop(std::string process) {
+    return nothing("StopProcess", "s", Json::array({process}));
+}
+
+asio::awaitable<Result<void>> Client::start(std::string process) {
+    return nothing("StartProcess", "s", Json::array({process}));
+}
+
+asio::awaitable<Result<void>> Client::restart(std::string process) {
+    return nothing("RestartProcess", "s", Json::array({process}));
+}
+
+asio::awaitable<Result<Json>> Client::information(std::string process) {
+    return first("ProcessInformation", "s", Json::array({process}));
+}
+
+asio::awaitable<Result<Json>> Client::processes() {
+    return first("ListProcess", "", Json::array());
+}
+asio::awaitable<Result<Json>> Client::domains() {
+    return first("ListDomains", "", Json::array());
+}
+asio::awaitable<Result<Json>> Client::nodes() {
+    return first("ListNodes", "", Json::array());
+}
+
+asio::awaitable<Result<int>> Client::logs(std::string process, std::uint32_t lines, bool follow) {
+    auto call = caller_.make(names::root_path, names::manager_interface, "Logs");
+    if (!call) co_return std::unexpected(call.error());
+    const int r = sd_bus_message_append(call->get(), "sub", process.c_str(), lines, follow ? 1 : 0);
+    if (r < 0) co_return std::unexpected(bus_error("asking for logs", r));
+    auto reply = co_await caller_.send(*call);
+    if (!reply) co_return std::unexpected(reply.error());
+    int theirs = -1;
+    if (sd_bus_message_read(reply->get(), "h", &theirs) <= 0)
+        co_return std::unexpected(unexpected_answer("Logs"));
+    const int fd = fcntl(theirs, F_DUPFD_CLOEXEC, 3); // the message closes its own
+    if (fd < 0) co_return std::unexpected(system_error("taking over the stream of logs", errno));
+    co_return fd;
+}
+
+asio::awaitable<Result<std::string>> Client::map_domain(std::string domain, std::string process,
+                                                        Json options) {
+    return text("MapDomain", "ssa{sv}", Json::array({domain, process, options}));
+}
+
+asio::awaitable<Result<void>> Client::unmap_domain(std::string domain) {
+    return nothing("UnmapDomain", "s", Json::array({domain}));
+}
+
+asio::awaitable<Result<Json>> Client::init(Json options) {
+    return first("Init", "a{sv}", Json::array({options}));
+}
+
+asio::awaitable<Result<Json>> Client::invite(Json options) {
+    return first("Invite", "a{sv}", Json::array({options}));
+}
+
+asio::awaitable<Result<Json>> Client::join(std::string token, std::string name) {
+    return first("Join", "ss", Json::array({token, name}));
+}
+
+asio::awaitable<Result<void>> Client::leave(bool force) {
+    return nothing("Leave", "b", Json::array({force}));
+}
+
+asio::awaitable<Result<void>> Client::remove_node(std::string name) {
+    return nothing("RemoveNode", "s", Json::array({name}));
+}
+
+asio::awaitable<Result<std::string>> Client::fleet_certificate() {
+    return text("FleetCertificate", "", Json::array());
+}
+
+asio::awaitable<Result<Json>> Client::status() {
+    return first("Status", "", Json::array());
+}
+asio::awaitable<Result<Json>> Client::facts() {
+    return first("Facts", "", Json::array());
+}
+asio::awaitable<Result<Json>> Client::zones() {
+    return first("ListZones", "", Json::array());
+}
+
+asio::awaitable<Result<Json>> Client::records(std::string zone) {
+    return first("ListRecords", "s", Json::array({zone}));
+}
+
+asio::awaitable<Result<std::string>> Client::version() {
+    const Json arguments = Json::array({names::manager_interface, "Version"});
+    auto body =
+        co_await caller_.invoke(names::root_path, "org.freedesktop.DBus.Properties", "Get", "ss", arguments);
+    if (!body) co_return std::unexpected(body.error());
+    if (body->empty() || !(*body)[0].is_string()) co_return std::unexpected(unexpected_answer("Version"));
+    co_return (*body)[0].get<std::string>();
+}
+
+} // namespace p2prc::dbus

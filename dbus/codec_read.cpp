@@ -1,0 +1,220 @@
+#include "dbus/codec.h"
+#include "dbus/signature.h"
+
+#include <nlohmann/json.hpp>
+#include <systemd/sd-bus.h>
+
+#include <cmath>
+#include <cstdint>
+
+namespace p2prc::dbus {
+
+namespace {
+
+using Json = nlohmann::json;
+
+class Reader {
+  public:
+    Reader(sd_bus_message* message, const CodecLimits& limits) : message_(message), limits_(limits) {}
+
+    Result<Json> next(unsigned depth = 0) {
+        char type = 0;
+        const char* contents = nullptr;
+        const int r = sd_bus_message_peek_type(message_, &type, &contents);
+        if (r < 0) return std::unexpected(bus_error("reading a D-Bus message", r));
+        if (r == 0) return fail(ErrorCode::InvalidSpec, "a D-Bus message ends too early");
+        if (depth > limits_.depth)
+            return fail(ErrorCode::InvalidSpec,
+                        "a D-Bus value is nested deeper than " + std::to_string(limits_.depth) + " levels");
+        if (++values_ > limits_.values)
+            return fail(ErrorCode::InvalidSpec, "a D-Bus message has too many values");
+        switch (type) {
+        case 'y':
+            return number<std::uint8_t>(type);
+        case 'n':
+            return number<std::int16_t>(type);
+        case 'q':
+            return number<std::uint16_t>(type);
+        case 'i':
+            return number<std::int32_t>(type);
+        case 'u':
+            return number<std::uint32_t>(type);
+        case 'x':
+            return number<std::int64_t>(type);
+        case 't':
+            return number<std::uint64_t>(type);
+        case 'd': {
+            auto value = number<double>(type);
+            if (value && !std::isfinite(value->get<double>()))
+                return fail(ErrorCode::InvalidSpec, "a D-Bus number is not finite");
+            return value;
+        }
+        case 'b': {
+            int truth = 0;
+            const int got = sd_bus_message_read_basic(message_, type, &truth);
+            if (got < 0) return std::unexpected(bus_error("reading a D-Bus boolean", got));
+            return Json(truth != 0);
+        }
+        case 's':
+        case 'o':
+        case 'g': {
+            auto text = read_text(type);
+            if (!text) return std::unexpected(text.error());
+            return Json(std::move(*text));
+        }
+        case 'v':
+            return inside('v', contents, [&] { return next(depth + 1); });
+        case 'r':
+            return inside('r', contents, [&] { return list(depth); });
+        case 'a':
+            if (contents[0] == '{') return inside('a', contents, [&] { return dictionary(depth); });
+            return inside('a', contents, [&] { return list(depth); });
+        default:
+            return fail(ErrorCode::InvalidSpec,
+                        std::string("a D-Bus value has the unexpected type '") + type + "'");
+        }
+    }
+
+    Result<Json> body() {
+        Json all = Json::array();
+        while (sd_bus_message_at_end(message_, 1) == 0) {
+            auto value = next();
+            if (!value) return value;
+            all.push_back(std::move(*value));
+        }
+        return all;
+    }
+
+    // A table of the process file whose keys start with `prefix`.
+    Result<Json> table(const std::string& prefix, unsigned depth) {
+        char type = 0;
+        const char* contents = nullptr;
+        const int r = sd_bus_message_peek_type(message_, &type, &contents);
+        if (r <= 0 || type != 'a' || std::string_view(contents) != "{sv}" || depth > limits_.depth)
+            return fail(ErrorCode::InvalidSpec, (prefix.empty() ? "the spec" : "'" + prefix + "'") +
+                                                    " must be a D-Bus dictionary, a{sv}");
+        return inside('a', contents, [&]() -> Result<Json> {
+            Json object = Json::object();
+            while (true) {
+                const int entered = sd_bus_message_enter_container(message_, 'e', "sv");
+                if (entered == 0) return object;
+                if (entered < 0) return std::unexpected(bus_error("reading a D-Bus dictionary", entered));
+                auto key = read_text('s');
+                if (!key) return std::unexpected(key.error());
+                const std::string path = prefix.empty() ? *key : prefix + "." + *key;
+                if (object.contains(*key))
+                    return fail(ErrorCode::InvalidSpec, "key '" + path + "' is there twice");
+                auto value = table_value(path, depth);
+                if (!value) return value;
+                object[*key] = std::move(*value);
+                if (const int left = sd_bus_message_exit_container(message_); left < 0)
+                    return std::unexpected(bus_error("reading a D-Bus dictionary", left));
+            }
+        });
+    }
+
+  private:
+    template <class T>
+    Result<Json> number(char type) {
+        T value{};
+        const int r = sd_bus_message_read_basic(message_, type, &value);
+        if (r < 0) return std::unexpected(bus_error("reading a D-Bus number", r));
+        return Json(value);
+    }
+
+    Result<std::string> read_text(char type) {
+        const char* text = nullptr;
+        const int r = sd_bus_message_read_basic(message_, type, &text);
+        if (r <= 0) return std::unexpected(bus_error("reading a D-Bus string", r));
+        std::string result(text);
+        bytes_ += result.size();
+        if (bytes_ > limits_.bytes) return fail(ErrorCode::InvalidSpec, "a D-Bus message has too much text");
+        return result;
+    }
+
+    template <class Read>
+    Result<Json> inside(char type, const char* contents, Read read) {
+        int r = sd_bus_message_enter_container(message_, type, contents);
+        if (r < 0) return std::unexpected(bus_error("reading a D-Bus container", r));
+        Result<Json> value = read();
+        if (!value) return value;
+        r = sd_bus_message_exit_container(message_);
+        if (r < 0) return std::unexpected(bus_error("reading a D-Bus container", r));
+        return value;
+    }
+
+    Result<Json> list(unsigned depth) {
+        Json array = Json::array();
+        while (sd_bus_message_at_end(message_, 0) == 0) {
+            auto element = next(depth + 1);
+            if (!element) return element;
+            array.push_back(std::move(*element));
+        }
+        return array;
+    }
+
+    Result<Json> dictionary(unsigned depth) {
+        Json object = Json::object();
+        while (sd_bus_message_at_end(message_, 0) == 0) {
+            char type = 0;
+            const char* contents = nullptr;
+            sd_bus_message_peek_type(message_, &type, &contents);
+            if (contents[0] != 's' && contents[0] != 'o')
+                return fail(ErrorCode::InvalidSpec, "a D-Bus dictionary has keys that are not text");
+            auto entry = inside('e', contents, [&] { return list(depth); });
+            if (!entry) return entry;
+            const auto& key = (*entry)[0].get_ref<const std::string&>();
+            if (object.contains(key)) return fail(ErrorCode::InvalidSpec, "key '" + key + "' is there twice");
+            object[key] = std::move((*entry)[1]);
+        }
+        return object;
+    }
+
+    static bool accepts(const Field& field, std::string_view type) {
+        if (type == field.signature) return true;
+        if (field.type == FieldType::Command) return type == "s" || type == "as";
+        return is_integer_type(type) && (field.type == FieldType::Size || is_integer_type(field.signature));
+    }
+
+    static bool is_table(const std::string& path) {
+        for (const Field& field : spec_fields())
+            if (field.key.starts_with(path) && field.key.substr(path.size()).starts_with(".")) return true;
+        return false;
+    }
+
+    Result<Json> table_value(const std::string& path, unsigned depth) {
+        char type = 0;
+        const char* contents = nullptr;
+        const int r = sd_bus_message_peek_type(message_, &type, &contents);
+        if (r <= 0) return std::unexpected(bus_error("reading a D-Bus variant", r));
+        const std::string actual = contents;
+        const bool nested = is_table(path);
+        const Field* field = find_field(spec_fields(), path);
+        if (field && !nested && !accepts(*field, actual))
+            return fail(ErrorCode::InvalidSpec, "key '" + path + "' has the D-Bus type '" + actual +
+                                                    "', not '" + std::string(field->signature) + "'");
+        return inside('v', actual.c_str(), [&] { return nested ? table(path, depth + 1) : next(depth + 1); });
+    }
+
+    sd_bus_message* message_;
+    const CodecLimits& limits_;
+    std::size_t values_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+} // namespace
+
+Result<Json> read_value(const Message& message, const CodecLimits& limits) {
+    return Reader(message.get(), limits).next();
+}
+
+Result<Json> read_body(const Message& message, const CodecLimits& limits) {
+    sd_bus_message_rewind(message.get(), 1);
+    return Reader(message.get(), limits).body();
+}
+
+Result<Json> read_spec(const Message& message, const CodecLimits& limits) {
+    return Reader(message.get(), limits).table("", 0);
+}
+
+} // namespace p2prc::dbus

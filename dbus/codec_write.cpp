@@ -1,0 +1,357 @@
+#include "dbus/codec.h"
+#include "dbus/signature.h"
+
+#include <nlohmann/json.hpp>
+#include <systemd/sd-bus.h>
+
+#include <cstdint>
+#include <limits>
+
+namespace p2prc::dbus {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// The D-Bus type that a value has by nature; empty for null.
+std::string natural_type(const Json& value) {
+    switch (value.type()) {
+    case Json::value_t::string:
+        return "s";
+    case Json::value_t::boolean:
+        return "b";
+    case Json::value_t::number_unsigned:
+        return "t";
+    case Json::value_t::number_integer:
+        return value.get<std::int64_t>() < 0 ? "x" : "t";
+    case Json::value_t::number_float:
+        return "d";
+    case Json::value_t::object:
+        return "a{sv}";
+    case Json::value_t::array: {
+        bool strings = true;
+        bool objects = true;
+        for (const Json& element : value) {
+            strings = strings && element.is_string();
+            objects = objects && element.is_object();
+        }
+        return strings ? "as" : objects ? "aa{sv}" : "av";
+    }
+    default:
+        return {};
+    }
+}
+
+template <class T>
+bool in_range(const Json& value) {
+    if (value.is_number_unsigned())
+        return value.get<std::uint64_t>() <= std::uint64_t{std::numeric_limits<T>::max()};
+    if (!value.is_number_integer()) return false;
+    const auto number = value.get<std::int64_t>();
+    if constexpr (std::is_unsigned_v<T>)
+        return number >= 0 && static_cast<std::uint64_t>(number) <= std::numeric_limits<T>::max();
+    else
+        return number >= std::numeric_limits<T>::min() && number <= std::numeric_limits<T>::max();
+}
+
+class Checker {
+  public:
+    explicit Checker(const CodecLimits& limits) : limits_(limits) {}
+
+    bool check(std::string_view type, const Json& value, unsigned depth) {
+        if (type.empty() || depth > limits_.depth || ++values_ > limits_.values) return false;
+        switch (type[0]) {
+        case 'y':
+            return in_range<std::uint8_t>(value);
+        case 'n':
+            return in_range<std::int16_t>(value);
+        case 'q':
+            return in_range<std::uint16_t>(value);
+        case 'i':
+            return in_range<std::int32_t>(value);
+        case 'u':
+            return in_range<std::uint32_t>(value);
+        case 'x':
+            return in_range<std::int64_t>(value);
+        case 't':
+            return in_range<std::uint64_t>(value);
+        case 'b':
+            return value.is_boolean();
+        case 'd':
+            return value.is_number();
+        case 's':
+            return check_text(value);
+        case 'o':
+            return check_text(value) &&
+                   sd_bus_object_path_is_valid(value.get_ref<const std::string&>().c_str()) > 0;
+        case 'v':
+            return check(natural_type(value), value, depth);
+        case 'a':
+            return type.size() > 1 && type[1] == '{' ? check_dictionary(type.substr(2), value, depth)
+                                                     : check_array(type.substr(1), value, depth);
+        case '(':
+            return check_struct(type.substr(1), value, depth);
+        default:
+            return false;
+        }
+    }
+
+  private:
+    bool check_text(const Json& value) {
+        if (!value.is_string()) return false;
+        const auto& text = value.get_ref<const std::string&>();
+        bytes_ += text.size();
+        return bytes_ <= limits_.bytes && text.find('\0') == std::string::npos && is_utf8(text);
+    }
+
+    // sd-bus refuses other text in the middle of a message, when it is too late to leave it out.
+    static bool is_utf8(const std::string& text) {
+        for (std::size_t i = 0; i < text.size();) {
+            const auto lead = static_cast<unsigned char>(text[i]);
+            const std::size_t length = lead < 0x80    ? 1
+                                       : lead >= 0xf0 ? 4
+                                       : lead >= 0xe0 ? 3
+                                       : lead >= 0xc2 ? 2
+                                                      : 0;
+            if (length == 0 || lead > 0xf4 || i + length > text.size()) return false;
+            std::uint32_t point = length == 1 ? lead : lead & (0x7fU >> length);
+            for (std::size_t k = 1; k < length; ++k) {
+                const auto next = static_cast<unsigned char>(text[i + k]);
+                if ((next & 0xc0U) != 0x80U) return false;
+                point = point << 6U | (next & 0x3fU);
+            }
+            if (length == 3 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) return false;
+            if (length == 4 && (point < 0x10000 || point > 0x10ffff)) return false;
+            i += length;
+        }
+        return true;
+    }
+
+    // `rest` is what follows "a{": the key's type, the value's, "}".
+    bool check_dictionary(std::string_view rest, const Json& value, unsigned depth) {
+        if (!value.is_object() || rest.empty() || rest[0] != 's') return false;
+        const std::string_view element = first_type(rest.substr(1));
+        for (const auto& [key, inner] : value.items()) {
+            if (inner.is_null() && element == "v") continue;
+            if (!check_text(Json(key)) || !check(element, inner, depth + 1)) return false;
+        }
+        return true;
+    }
+
+    bool check_array(std::string_view element, const Json& value, unsigned depth) {
+        if (!value.is_array()) return false;
+        for (const Json& inner : value)
+            if (!check(element, inner, depth + 1)) return false;
+        return true;
+    }
+
+    bool check_struct(std::string_view rest, const Json& value, unsigned depth) {
+        if (!value.is_array()) return false;
+        for (const Json& inner : value) {
+            const std::string_view element = first_type(rest);
+            if (!check(element, inner, depth + 1)) return false;
+            rest.remove_prefix(element.size());
+        }
+        return rest == ")";
+    }
+
+    const CodecLimits& limits_;
+    std::size_t values_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+// Appends what a Checker has passed. The first failure sticks.
+class Writer {
+  public:
+    explicit Writer(sd_bus_message* message) : message_(message) {}
+
+    int write(std::string_view type, const Json& value) {
+        switch (type[0]) {
+        case 'y':
+            return basic<std::uint8_t>('y', value);
+        case 'n':
+            return basic<std::int16_t>('n', value);
+        case 'q':
+            return basic<std::uint16_t>('q', value);
+        case 'i':
+            return basic<std::int32_t>('i', value);
+        case 'u':
+            return basic<std::uint32_t>('u', value);
+        case 'x':
+            return basic<std::int64_t>('x', value);
+        case 't':
+            return basic<std::uint64_t>('t', value);
+        case 'd':
+            return basic<double>('d', value);
+        case 'b': {
+            const int truth = value.get<bool>() ? 1 : 0;
+            return keep(sd_bus_message_append_basic(message_, 'b', &truth));
+        }
+        case 's':
+        case 'o':
+            return keep(
+                sd_bus_message_append_basic(message_, type[0], value.get_ref<const std::string&>().c_str()));
+        case 'v': {
+            const std::string inner = natural_type(value);
+            open('v', inner);
+            write(inner, value);
+            return close();
+        }
+        case 'a':
+            return type[1] == '{' ? dictionary(type.substr(2), value) : array(type.substr(1), value);
+        default:
+            return structure(type.substr(1, type.size() - 2), value);
+        }
+    }
+
+    int open(char kind, std::string_view contents) {
+        return keep(sd_bus_message_open_container(message_, kind, std::string(contents).c_str()));
+    }
+    int close() { return keep(sd_bus_message_close_container(message_)); }
+    int key(const std::string& text) {
+        return keep(sd_bus_message_append_basic(message_, 's', text.c_str()));
+    }
+    int status() const { return status_; }
+
+  private:
+    int keep(int r) {
+        if (status_ >= 0 && r < 0) status_ = r;
+        return status_;
+    }
+
+    template <class T>
+    int basic(char type, const Json& value) {
+        const T number = value.get<T>();
+        return keep(sd_bus_message_append_basic(message_, type, &number));
+    }
+
+    int dictionary(std::string_view rest, const Json& value) {
+        const std::string_view element = first_type(rest.substr(1));
+        const std::string entry = "s" + std::string(element);
+        open('a', "{" + entry + "}");
+        for (const auto& [name, inner] : value.items()) {
+            if (inner.is_null() && element == "v") continue;
+            open('e', entry);
+            key(name);
+            write(element, inner);
+            close();
+        }
+        return close();
+    }
+
+    int array(std::string_view element, const Json& value) {
+        open('a', element);
+        for (const Json& inner : value)
+            write(element, inner);
+        return close();
+    }
+
+    int structure(std::string_view contents, const Json& value) {
+        open('r', contents);
+        for (const Json& inner : value) {
+            const std::string_view element = first_type(contents);
+            write(element, inner);
+            contents.remove_prefix(element.size());
+        }
+        return close();
+    }
+
+    sd_bus_message* message_;
+    int status_ = 0;
+};
+
+std::string table_type(const Field* field, const Json& value) {
+    if (!field) return natural_type(value);
+    if (field->type == FieldType::Command && value.is_string()) return "s";
+    if (field->type == FieldType::Size && value.is_number_integer()) return "t";
+    return std::string(field->signature);
+}
+
+// The path of the first value under `object` that its table does not allow; empty: none.
+std::string misfit(std::span<const Field> fields, const std::string& prefix, const Json& object) {
+    for (const auto& [name, value] : object.items()) {
+        if (value.is_null()) continue;
+        const std::string path = prefix + name;
+        const Field* field = find_field(fields, path);
+        if (!field && value.is_object()) {
+            if (std::string inner = misfit(fields, path + ".", value); !inner.empty()) return inner;
+        } else if (!fits(table_type(field, value), value)) {
+            return path;
+        }
+    }
+    return {};
+}
+
+void write_table(Writer& writer, std::span<const Field> fields, const std::string& prefix,
+                 const Json& object) {
+    writer.open('a', "{sv}");
+    for (const auto& [name, value] : object.items()) {
+        if (value.is_null()) continue;
+        const std::string path = prefix + name;
+        const Field* field = find_field(fields, path);
+        const std::string type = table_type(field, value);
+        if (!fits(type, value) || !fits("s", Json(name))) continue;
+        writer.open('e', "sv");
+        writer.key(name);
+        writer.open('v', type);
+        // The reason of a stop has a table of its own.
+        if (type == "a{sv}" && path == "reason")
+            write_table(writer, reason_fields(), "", value);
+        else if (type == "a{sv}")
+            write_table(writer, fields, path + ".", value);
+        else
+            writer.write(type, value);
+        writer.close();
+        writer.close();
+    }
+    writer.close();
+}
+
+Result<void> done(const Writer& writer) {
+    if (writer.status() < 0) return std::unexpected(bus_error("writing a D-Bus message", writer.status()));
+    return {};
+}
+
+} // namespace
+
+bool fits(std::string_view type, const Json& value, const CodecLimits& limits) {
+    return first_type(type).size() == type.size() && Checker(limits).check(type, value, 0);
+}
+
+Result<void> write_value(const Message& message, std::string_view type, const Json& value,
+                         const CodecLimits& limits) {
+    if (!fits(type, value, limits))
+        return fail(ErrorCode::InvalidSpec,
+                    "a value does not fit the D-Bus type '" + std::string(type) + "' or is too big");
+    Writer writer(message.get());
+    writer.write(type, value);
+    return done(writer);
+}
+
+Result<void> write_dictionary(const Message& message, const Json& object, const CodecLimits& limits) {
+    return write_value(message, "a{sv}", object, limits);
+}
+
+Result<void> write_spec(const Message& message, const Json& document) {
+    const std::string wrong = document.is_object() ? misfit(spec_fields(), "", document) : "spec";
+    if (!wrong.empty() || !fits("v", document))
+        return fail(ErrorCode::InvalidSpec, "key '" + wrong + "' has a value of a wrong type");
+    return write_fields(message, spec_fields(), document);
+}
+
+Result<void> write_fields(const Message& message, std::span<const Field> fields, const Json& object) {
+    Writer writer(message.get());
+    write_table(writer, fields, "", object.is_object() ? object : Json::object());
+    return done(writer);
+}
+
+Result<void> write_field_list(const Message& message, std::span<const Field> fields, const Json& list) {
+    Writer writer(message.get());
+    writer.open('a', "a{sv}");
+    for (const Json& object : list)
+        if (object.is_object()) write_table(writer, fields, "", object);
+    writer.close();
+    return done(writer);
+}
+
+} // namespace p2prc::dbus

@@ -1,0 +1,67 @@
+// The sd-bus connection beneath Bus and its registrations: who wakes it, and when.
+#pragma once
+
+#include "dbus/message.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+struct sd_bus;
+
+namespace p2prc::dbus::detail {
+
+// A call that waits for its reply.
+class PendingCall {
+  public:
+    virtual ~PendingCall() = default;
+    // The connection was closed from this side.
+    virtual void abandon() = 0;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+  public:
+    // Takes over `bus`, which has been started.
+    Connection(boost::asio::any_io_executor executor, sd_bus* bus, int duplicated_fd);
+    ~Connection();
+
+    sd_bus* bus() const noexcept { return bus_; }
+    const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+    bool connected() const noexcept { return !closed_; }
+    // Asks for a turn of pump(), once however often it is called. Needed after everything that queues
+    // something: the write queue and timeouts of sd-bus are not visible in the descriptor's readiness.
+    void kick();
+    void close();
+    Result<void> send(const Message& message);
+
+    std::function<void(const Error&)> on_disconnect;
+    std::unordered_set<std::shared_ptr<PendingCall>> calls;
+    // Unique names are never used twice on one bus, so an answer stays right.
+    std::unordered_map<std::string, uid_t> uids;
+
+  private:
+    void pump();
+    void arm();
+    void disconnected(int negative_errno);
+
+    boost::asio::any_io_executor executor_;
+    sd_bus* bus_;
+    // A duplicate: sd-bus closes its own.
+    boost::asio::posix::stream_descriptor descriptor_;
+    boost::asio::steady_timer timer_;
+    std::optional<std::uint64_t> timer_at_; // CLOCK_MONOTONIC, microseconds
+    bool reading_ = false;
+    bool writing_ = false;
+    bool kicked_ = false;
+    bool closed_ = false;
+};
+
+} // namespace p2prc::dbus::detail

@@ -1,0 +1,62 @@
+// A D-Bus message that is unreferenced by itself, and the mapping between D-Bus errors and ours.
+#pragma once
+
+#include "core/error.h"
+
+#include <string>
+#include <string_view>
+
+struct sd_bus_message;
+
+namespace p2prc::dbus {
+
+// Shares one sd_bus_message. Contents are written and read with the sd_bus_message_* functions on get(), or
+// with dbus/codec.h. Belongs to the thread of its bus.
+class Message {
+  public:
+    Message() noexcept = default;
+    // Takes over the caller's reference.
+    static Message adopt(sd_bus_message* message) noexcept;
+    // Adds a reference.
+    static Message share(sd_bus_message* message) noexcept;
+    Message(const Message& other) noexcept;
+    Message(Message&& other) noexcept;
+    Message& operator=(Message other) noexcept;
+    ~Message();
+
+    sd_bus_message* get() const noexcept { return message_; }
+    explicit operator bool() const noexcept { return message_ != nullptr; }
+
+    // Header fields; empty where there is none.
+    std::string sender() const;
+    std::string path() const;
+    std::string interface() const;
+    std::string member() const;
+    std::string signature() const;
+
+    // An error reply, with its D-Bus name ("org.freedesktop.systemd1.NoSuchUnit") and first text.
+    bool is_error() const noexcept;
+    std::string error_name() const;
+    std::string error_message() const;
+    // The error reply as ours: names under org.p2prc1.Error. by the table of core, the bus's own by their
+    // sense (nobody answers: Unreachable, refused: NotPermitted, ...), all others Failed. The hint is the
+    // second text.
+    Error to_error() const;
+
+    // Reads from the beginning again.
+    void rewind() noexcept;
+
+    // An empty reply to this call.
+    Result<Message> new_reply() const;
+    // An error reply to this call: message and, where there is one, hint as a second string.
+    Result<Message> new_error(const Error& error) const;
+
+  private:
+    explicit Message(sd_bus_message* message) noexcept : message_(message) {}
+    sd_bus_message* message_ = nullptr;
+};
+
+// An Error for a negative return value of an sd-bus function.
+Error bus_error(std::string what, int negative_errno);
+
+} // namespace p2prc::dbus
