@@ -1,0 +1,25 @@
+// Which counters of a session have been used: each is good once, and one far behind the newest never.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace p2prc::tunnel {
+
+// Counters arrive out of order, since each travels on a connection of its own: the window is as wide as the
+// largest pool that is ever opened at once, several times over. The ring of words is that of RFC 6479.
+class ReplayWindow {
+  public:
+    static constexpr std::uint64_t width = 8192;
+
+    // True the first time that `counter` is shown, unless it is `width` or more behind the newest. Only a
+    // counter whose MAC was right may be shown, or a stranger could push the window.
+    bool use(std::uint64_t counter) noexcept;
+
+  private:
+    static constexpr std::uint64_t words = width / 64 + 1;
+    std::array<std::uint64_t, words> seen_{};
+    std::uint64_t newest_ = 0;
+};
+
+} // namespace p2prc::tunnel
