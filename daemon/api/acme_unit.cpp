@@ -1,0 +1,81 @@
+#include "daemon/api/acme_unit.h"
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr const char* client = "/usr/bin/uacme";
+constexpr const char* hook = "/usr/libexec/p2prc/acme-hook";
+// uacme(1) drops the star from its files' names: a wildcard's would be those of the name below it.
+constexpr const char* directory_of_names = "/var/lib/p2prc-connector/acme";
+constexpr const char* directory_of_wildcards = "/var/lib/p2prc-connector/acme-wildcard";
+constexpr std::uint64_t second = 1000000;
+// Shorter than the time for which jobs are waited for.
+constexpr std::uint64_t client_limit = 140 * second;
+
+// An ExecStartEx entry. No variable is expanded in it: domain and address are data.
+nlohmann::json command(nlohmann::json argv, bool may_fail) {
+    auto flags = nlohmann::json::array({"no-env-expand"});
+    if (may_fail) flags.push_back("ignore-failure");
+    return nlohmann::json::array({client, std::move(argv), std::move(flags)});
+}
+
+} // namespace
+
+std::string acme_unit_name(const std::string& domain) {
+    const std::string plain = domain.starts_with("*.") ? "wildcard." + domain.substr(2) : domain;
+    return "p2prcd-acme-" + plain + ".service";
+}
+
+std::vector<UnitProperty> acme_unit(const std::string& domain, const std::string& directory_url) {
+    using Json = nlohmann::json;
+    const char* directory = domain.starts_with("*.") ? directory_of_wildcards : directory_of_names;
+    // Making the account fails when there is one; then `issue` decides.
+    const Json account = Json::array({client, "-v", "-y", "-c", directory, "-a", directory_url, "new"});
+    // When to renew is the connector's to say: forced, so that the client does not judge it again.
+    const Json issue = Json::array({client, "-v", "-y", "-f", "-o", "-t", "EC", "-c", directory, "-a",
+                                    directory_url, "-h", hook, "issue", domain});
+    return {
+        {"Description", "s", "Certificate for " + domain},
+        {"Environment", "as", Json::array({"P2PRC_ACME_DOMAIN=" + domain})},
+        {"Type", "s", "oneshot"},
+        {"CollectMode", "s", "inactive-or-failed"},
+        {"User", "s", "p2prc-connector"},
+        {"Group", "s", "p2prc-connector"},
+        {"StateDirectory", "as", Json::array({"p2prc-connector"})},
+        {"StateDirectoryMode", "u", 0700},
+        {"UMask", "u", 0077},
+        {"TimeoutStartUSec", "t", client_limit},
+        {"SyslogIdentifier", "s", "p2prc-acme"},
+        {"NoNewPrivileges", "b", true},
+        {"CapabilityBoundingSet", "t", 0},
+        {"ProtectSystem", "s", "strict"},
+        {"ProtectHome", "s", "yes"},
+        {"PrivateTmp", "b", true},
+        {"PrivateDevices", "b", true},
+        {"ProtectKernelTunables", "b", true},
+        {"ProtectKernelModules", "b", true},
+        {"ProtectControlGroups", "b", true},
+        {"RestrictSUIDSGID", "b", true},
+        {"LockPersonality", "b", true},
+        {"SystemCallArchitectures", "as", Json::array({"native"})},
+        {"RestrictAddressFamilies", "(bas)",
+         Json::array({true, Json::array({"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"})})},
+        {"ExecStartEx", "a(sasas)", Json::array({command(account, true), command(issue, false)})},
+    };
+}
+
+asio::awaitable<Result<void>> run_acme(Systemd& systemd, std::string domain, std::string directory_url) {
+    const std::string unit = acme_unit_name(domain);
+    auto properties = acme_unit(domain, directory_url);
+    const auto result = co_await systemd.start_transient(unit, std::move(properties));
+    if (!result) co_return std::unexpected(result.error());
+    if (*result != "done")
+        co_return fail(ErrorCode::Failed, "no certificate came for '" + domain + "' (" + *result + ")",
+                       "journalctl -u " + unit + " has the client's words");
+    co_return Result<void>{};
+}
+
+} // namespace p2prc::daemon

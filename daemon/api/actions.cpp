@@ -1,0 +1,180 @@
+#include "daemon/api/actions.h"
+
+#include "core/json_members.h"
+#include "core/names.h"
+#include "core/process_status.h"
+#include "daemon/api/local_action.h"
+#include "net/clock.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr const char* verb_name(Verb verb) {
+    switch (verb) {
+    case Verb::Stop:
+        return "stop";
+    case Verb::Start:
+        return "start";
+    case Verb::Restart:
+        return "restart";
+    case Verb::Kill:
+        break;
+    }
+    return "kill";
+}
+
+constexpr Goal goal_of(Verb verb) {
+    return verb == Verb::Stop ? Goal::Stopped : verb == Verb::Kill ? Goal::Gone : Goal::Running;
+}
+
+// The node that a spin is for must be able to take it now: nothing is recorded that then hangs.
+Result<void> check_node(const View& view, const std::string& node) {
+    if (node == view.node()) return {};
+    if (!view.node_record(node)) {
+        std::string known;
+        for (const NodeRecord& record : view.nodes())
+            known += (known.empty() ? "" : ", ") + record.name;
+        return fail(ErrorCode::NotFound, "there is no node '" + node + "'", "the nodes are: " + known);
+    }
+    if (view.live(node) == "lost")
+        return fail(ErrorCode::Unreachable, "node '" + node + "' is lost",
+                    "'p2prc nodes' shows which nodes are up");
+    return {};
+}
+
+Result<void> check_options(const Json& options) {
+    for (const auto& [key, value] : options.items()) {
+        if (key == "tls") {
+            if (!value.is_string()) return fail(ErrorCode::InvalidSpec, "option 'tls' is not text");
+            if (value == "none")
+                return fail(ErrorCode::NotSupported, "tls 'none' is not in this version",
+                            "use 'node' or 'passthrough'");
+            if (value != "node" && value != "passthrough")
+                return fail(ErrorCode::InvalidSpec, "tls is '" + value.get<std::string>() + "'",
+                            "use 'node' or 'passthrough'");
+        } else if (key == "port") {
+            if (!value.is_number_integer() || value < 1 || value > 65535)
+                return fail(ErrorCode::InvalidSpec, "option 'port' is not a port", "1 to 65535");
+        } else if (key == "to" || key == "via") {
+            return fail(ErrorCode::NotSupported, "mapping a domain to another device is not in this version");
+        } else {
+            return fail(ErrorCode::InvalidSpec, "there is no option '" + key + "'",
+                        "the options are tls, port");
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+Actions::Actions(FleetControl& fleet, const View& view, OwnState& own, Waits& waits, CheckSpec check_spec)
+    : fleet_(&fleet)
+    , view_(&view)
+    , own_(&own)
+    , waits_(&waits)
+    , check_spec_(std::move(check_spec)) {}
+
+std::string Actions::by(const std::string& user) const {
+    return user + "@" + view_->node();
+}
+
+asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string node, std::string user) {
+    const auto spec = spec_from_document(document);
+    if (!spec) co_return std::unexpected(spec.error());
+    if (node.empty()) node = view_->node();
+    if (const auto fits = check_node(*view_, node); !fits) co_return std::unexpected(fits.error());
+    if (node == view_->node() && check_spec_)
+        if (const auto checked = check_spec_(*spec); !checked) co_return std::unexpected(checked.error());
+    Json params = {{"spec", spec_to_document(*spec)}, {"node", node}, {"by", by(user)}};
+    const auto result = co_await fleet_->gateway().request("process.spin", std::move(params));
+    if (!result) co_return std::unexpected(result.error());
+    Awaited awaited;
+    awaited.id = json::member<std::uint32_t>(*result, "id");
+    awaited.name = spec->name;
+    awaited.node = json::member<std::string>(*result, "node", node);
+    if (!json::member<bool>(*result, "created")) co_return awaited.id; // said again: nothing to do
+    // The commit may come back after its answer; until then there is no record to be missed.
+    const auto placed = co_await waits_->until_recorded(awaited);
+    if (!placed) co_return std::unexpected(placed.error());
+    const auto done = co_await waits_->until(awaited);
+    if (!done) co_return std::unexpected(done.error());
+    co_return awaited.id;
+}
+
+// A record of the action in the own state, which the reconciler follows and the registry takes in later.
+asio::awaitable<Result<std::uint64_t>> Actions::act_here(Verb verb, ProcessRecord record, std::string by) {
+    const std::string key = local_action_key(record.node, record.id);
+    const Json* earlier = own_->get(key);
+    const std::uint64_t last =
+        std::max(folded_sequence(record), earlier ? json::member<std::uint64_t>(*earlier, "sequence") : 0);
+    Json action = {{"id", record.id},
+                   {"action", verb_name(verb)},
+                   {"sequence", last + 1},
+                   {"by", by},
+                   {"at", net::now_rfc3339()}};
+    own_->set(key, std::move(action));
+    const auto kept = co_await own_->flush();
+    if (!kept) co_return std::unexpected(kept.error());
+    co_return local_change(record, last + 1);
+}
+
+asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::string user) {
+    const auto record = view_->find_process(process);
+    if (!record) co_return std::unexpected(record.error());
+    // To start what runs already must not become a restart.
+    const Json* status = view_->get(keys::status(record->node, record->id));
+    if (verb == Verb::Start && status && status_from_json(*status).state == ProcessState::Running)
+        co_return Result<void>{};
+    Awaited awaited;
+    awaited.id = record->id;
+    awaited.name = record->name;
+    awaited.node = record->node;
+    awaited.goal = goal_of(verb);
+    Json params = {{"process", std::to_string(record->id)}, {"by", by(user)}};
+    const std::string method = std::string("process.") + verb_name(verb);
+    const auto result = co_await fleet_->gateway().request(method, std::move(params));
+    if (result) {
+        awaited.change = json::member<std::uint64_t>(*result, "change");
+    } else if (result.error().code == ErrorCode::Unreachable && record->node == view_->node()) {
+        const auto change = co_await act_here(verb, *record, by(user));
+        if (!change) co_return std::unexpected(change.error());
+        awaited.change = *change;
+    } else {
+        co_return std::unexpected(result.error());
+    }
+    // Recorded; a node that is away does it when it is back.
+    if (view_->live(awaited.node) != "up") co_return Result<void>{};
+    co_return co_await waits_->until(awaited);
+}
+
+asio::awaitable<Result<std::string>> Actions::map_domain(std::string domain, std::string process,
+                                                         Json options, std::string user) {
+    const auto name = normalize_domain(domain);
+    if (!name) co_return std::unexpected(name.error());
+    if (const auto checked = check_options(options); !checked) co_return std::unexpected(checked.error());
+    Json params = {{"domain", *name},
+                   {"process", process.empty() ? name->substr(0, name->find('.')) : process},
+                   {"tls", json::member<std::string>(options, "tls", "node")},
+                   {"by", by(user)}};
+    if (options.contains("port")) params["port"] = options["port"];
+    const auto result = co_await fleet_->gateway().request("domain.map", std::move(params));
+    if (!result) co_return std::unexpected(result.error());
+    co_return *name;
+}
+
+asio::awaitable<Result<void>> Actions::unmap_domain(std::string domain, std::string user) {
+    const auto name = normalize_domain(domain);
+    if (!name) co_return std::unexpected(name.error());
+    Json params = {{"domain", *name}, {"by", by(user)}};
+    const auto result = co_await fleet_->gateway().request("domain.unmap", std::move(params));
+    if (!result) co_return std::unexpected(result.error());
+    co_return Result<void>{};
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,48 @@
+// The verbs behind the bus: what is asked of the registry, what is done here while it is away, and the waits.
+#pragma once
+
+#include "daemon/api/view.h"
+#include "daemon/api/waits.h"
+#include "daemon/fleet/control.h"
+#include "daemon/state/own_state.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <string>
+
+namespace p2prc::daemon {
+
+enum class Verb { Stop, Start, Restart, Kill };
+
+class Actions {
+  public:
+    // What this node itself refuses to spin, before the registry is asked.
+    using CheckSpec = std::function<Result<void>(const ProcessSpec&)>;
+
+    // All must outlive it.
+    Actions(FleetControl& fleet, const View& view, OwnState& own, Waits& waits, CheckSpec check_spec);
+
+    // -> process id, once it runs. `document`: keys of a process file; `node` "": here.
+    boost::asio::awaitable<Result<std::uint32_t>> spin(Json document, std::string node, std::string user);
+    // `process`: id, name or domain. Returns when it is done; for a node that is away, when it is recorded.
+    boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user);
+    // -> the domain as it is stored. `options`: tls, port.
+    boost::asio::awaitable<Result<std::string>> map_domain(std::string domain, std::string process,
+                                                           Json options, std::string user);
+    boost::asio::awaitable<Result<void>> unmap_domain(std::string domain, std::string user);
+
+    // "user@node", for the records.
+    std::string by(const std::string& user) const;
+
+  private:
+    boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);
+
+    FleetControl* fleet_;
+    const View* view_;
+    OwnState* own_;
+    Waits* waits_;
+    CheckSpec check_spec_;
+};
+
+} // namespace p2prc::daemon

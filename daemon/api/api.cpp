@@ -1,0 +1,107 @@
+#include "daemon/api/api.h"
+
+#include "core/json_members.h"
+#include "daemon/api/documents.h"
+#include "daemon/api/log_control.h"
+#include "daemon/api/manager.h"
+#include "daemon/api/objects.h"
+#include "daemon/process/unit_names.h"
+#include "daemon/process/usage.h"
+#include "dbus/names.h"
+
+#include <utility>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+struct Api::Impl {
+    explicit Impl(ApiParts p);
+
+    // Memory and processor time of what runs here are read when somebody asks.
+    void measure(Json& process) const {
+        if (json::member<std::string>(process, "node") != view.node() ||
+            !json::member<bool>(process, "status"))
+            return;
+        const Usage usage = read_usage(unit_name(json::member<std::string>(process, "name")));
+        if (usage.memory_bytes) process["memory_bytes"] = *usage.memory_bytes;
+        if (usage.cpu_seconds) process["cpu_seconds"] = *usage.cpu_seconds;
+    }
+
+    std::vector<ObjectKind> kinds() {
+        ObjectKind processes{
+            dbus::names::process_prefix, dbus::names::process_interface, process_fields(), "id", {}, {}};
+        processes.polled = {"memory_bytes", "cpu_seconds"};
+        processes.documents = [this] { return process_documents(view); };
+        processes.measure = [this](Json& document) { measure(document); };
+        processes.methods = manager.process_methods();
+        ObjectKind nodes{
+            dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {}};
+        nodes.documents = [this] { return node_documents(view); };
+        nodes.methods = manager.node_methods();
+        ObjectKind domains{
+            dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {}};
+        domains.documents = [this] { return domain_documents(view); };
+        domains.methods = manager.domain_methods();
+        return {std::move(processes), std::move(nodes), std::move(domains)};
+    }
+
+    Result<void> publish();
+
+    ApiParts parts;
+    View view;
+    Waits waits;
+    Actions actions;
+    Authorisation rights;
+    Helpers helpers;
+    Manager manager;
+    Objects objects;
+    std::vector<dbus::Registration> registrations;
+    Subscription subscription;
+};
+
+Api::Impl::Impl(ApiParts p)
+    : parts(std::move(p))
+    , view(parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); })
+    , waits(parts.bus.executor(), view)
+    , actions(parts.fleet, view, parts.own, waits, parts.check_spec)
+    , rights(parts.bus, parts.users)
+    , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate)
+    , manager(Manager::Parts{parts.bus, parts.fleet, view, actions, rights,
+                             [this] { return helpers.reports(); },
+                             [this](Json& document) { measure(document); }})
+    , objects(parts.bus, view, kinds()) {}
+
+Result<void> Api::Impl::publish() {
+    manager.before_path = [this] { objects.refresh(); };
+    auto root = parts.bus.add_object(dbus::names::root_path, manager.interface());
+    if (!root) return std::unexpected(root.error());
+    auto log = parts.bus.add_object(log_control_path, log_control("p2prcd"));
+    if (!log) return std::unexpected(log.error());
+    if (auto done = objects.publish(); !done) return done;
+    if (auto done = helpers.publish(); !done) return done;
+    auto tree = parts.bus.add_object_manager(dbus::names::root_path);
+    if (!tree) return std::unexpected(tree.error());
+    registrations = {*root, *log, *tree};
+    subscription = parts.replica.subscribe("/", [this](std::span<const Change>) { manager.announce(); });
+    return {};
+}
+
+Api::Api(ApiParts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}
+
+Api::~Api() = default;
+
+asio::awaitable<Result<void>> Api::start() {
+    if (auto published = impl_->publish(); !published) co_return published;
+    co_return co_await impl_->parts.bus.request_name(dbus::names::service);
+}
+
+void Api::link_changed() {
+    impl_->manager.announce();
+}
+
+const View& Api::view() const {
+    return impl_->view;
+}
+
+} // namespace p2prc::daemon

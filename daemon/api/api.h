@@ -1,0 +1,52 @@
+// All of p2prcd's objects on the bus, in the order in which no client sees half of them.
+#pragma once
+
+#include "core/process_spec.h"
+#include "daemon/api/authorisation.h"
+#include "daemon/api/helpers.h"
+#include "daemon/fleet/control.h"
+#include "daemon/state/own_state.h"
+#include "daemon/state/state.h"
+#include "dbus/bus.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace p2prc::daemon {
+
+class View;
+
+struct ApiParts {
+    dbus::Bus& bus;
+    FleetControl& fleet;
+    State& replica;
+    OwnState& own;
+    // What this node itself refuses to spin.
+    std::function<Result<void>(const ProcessSpec&)> check_spec = {};
+    IssueCertificate issue_certificate = {};
+    HelperUsers users = {};
+};
+
+class Api {
+  public:
+    // All parts must outlive it.
+    explicit Api(ApiParts parts);
+    ~Api();
+
+    // Registers the objects, then takes the bus name: whoever finds the name finds everything.
+    boost::asio::awaitable<Result<void>> start();
+
+    // The link to the registry came or went.
+    void link_changed();
+
+    const View& view() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace p2prc::daemon

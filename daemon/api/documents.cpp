@@ -1,0 +1,176 @@
+#include "daemon/api/documents.h"
+
+#include "core/fields.h"
+#include "core/json_members.h"
+#include "core/process_status.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace p2prc::daemon {
+
+namespace {
+
+Json or_null(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
+
+std::string kill_command(const RunSpec& run) {
+    RunSpec kill;
+    kill.command = run.kill;
+    return run.kill.empty() ? "" : command_text(kill);
+}
+
+std::optional<ProcessStatus> status_of(const View& view, const ProcessRecord& record) {
+    const Json* document = view.get(keys::status(record.node, record.id));
+    if (!document) return std::nullopt;
+    return status_from_json(*document);
+}
+
+ProcessState state_of(const View& view, const ProcessRecord& record,
+                      const std::optional<ProcessStatus>& status) {
+    if (view.live(record.node) == "lost") return ProcessState::Lost;
+    if (status) return status->state;
+    return record.desired == Desired::Running ? ProcessState::Starting : ProcessState::Stopped;
+}
+
+// In the order in which they were mapped.
+std::vector<std::string> domains_of(const std::vector<DomainRecord>& all, const ProcessRecord& record) {
+    std::vector<const DomainRecord*> mine;
+    for (const DomainRecord& domain : all)
+        if (domain.process == record.name) mine.push_back(&domain);
+    std::ranges::sort(mine, {}, &DomainRecord::mapping_id);
+    std::vector<std::string> names;
+    for (const DomainRecord* domain : mine)
+        names.push_back(domain->domain);
+    return names;
+}
+
+Json process_document(const View& view, const ProcessRecord& record,
+                      const std::vector<DomainRecord>& mappings) {
+    const auto status = status_of(view, record);
+    const ProcessState state = state_of(view, record, status);
+    const bool runs = state == ProcessState::Running;
+    const auto domains = domains_of(mappings, record);
+    const Json* info = view.get(keys::node_info(record.node));
+    std::string ip = info ? json::member<std::string>(*info, "ipv4") : "";
+    if (ip.empty() && info) ip = json::member<std::string>(*info, "ipv6");
+    Json deployment = nullptr;
+    if (!record.spec.deploy.strategy.empty())
+        deployment = {{"strategy", record.spec.deploy.strategy}, {"script", record.spec.deploy.script}};
+    return {{"id", record.id},
+            {"name", record.name},
+            {"node", record.node},
+            {"ip", or_null(ip)},
+            {"port", record.port ? Json(*record.port) : Json(nullptr)},
+            {"domain", domains.empty() ? Json(nullptr) : Json(domains.front())},
+            {"domains", domains},
+            {"status", runs},
+            {"state", process_state_name(state)},
+            {"deployment", deployment},
+            {"run_command", command_text(record.spec.run)},
+            {"kill_command", or_null(kill_command(record.spec.run))},
+            {"memory_bytes", runs && status->memory_bytes ? Json(*status->memory_bytes) : Json(nullptr)},
+            {"cpu_seconds", runs && status->cpu_seconds ? Json(*status->cpu_seconds) : Json(nullptr)},
+            {"restarts", status ? status->restarts : 0},
+            {"since", status ? or_null(status->since) : Json(nullptr)},
+            {"reason", status && status->reason ? reason_to_json(*status->reason) : Json(nullptr)},
+            {"epoch", record.epoch},
+            {"digest", record.digest}};
+}
+
+// Why a mapping does not serve, or empty.
+struct Trouble {
+    const char* state = "live";
+    std::string reason = {};
+};
+
+Trouble trouble_of(const View& view, const DomainRecord& domain) {
+    const auto process = view.process(domain.process);
+    if (!process) return {"waiting", "there is no process '" + domain.process + "'"};
+    const auto status = status_of(view, *process);
+    const ProcessState state = state_of(view, *process, status);
+    if (state == ProcessState::Lost) return {"waiting", "node '" + process->node + "' is lost"};
+    if (state != ProcessState::Running)
+        return {state == ProcessState::Failed ? "failed" : "waiting",
+                "process '" + process->name + "' is " + std::string(process_state_name(state))};
+    const auto node = view.node_record(process->node);
+    if (!node || node->connector_key.empty())
+        return {"waiting", "the connector of node '" + process->node + "' has not come yet"};
+    const Json* tunnel = view.get(keys::tunnel(process->node));
+    if (!tunnel || !json::member<bool>(*tunnel, "up")) {
+        const auto detail = tunnel ? json::member<std::string>(*tunnel, "detail") : "";
+        return {"waiting", "node '" + process->node + "' has no tunnel to the edge" +
+                               (detail.empty() ? "" : ": " + detail)};
+    }
+    if (domain.tls == TlsMode::Passthrough) return {};
+    const Json* document = view.get(keys::certificate(process->node, domain.domain));
+    const auto certificate = document ? certificate_from_json(*document) : CertificateStatus{};
+    if (!certificate || certificate->state.empty() || certificate->state == "none")
+        return {"waiting", "it has no certificate yet"};
+    if (certificate->state == "ready") return {};
+    return {certificate->state == "failed" ? "failed" : "waiting",
+            certificate->detail.empty() ? "its certificate is " + certificate->state
+                                        : "certificate: " + certificate->detail};
+}
+
+} // namespace
+
+Json process_document(const View& view, const ProcessRecord& record) {
+    return process_document(view, record, view.domains());
+}
+
+Json node_document(const View& view, const NodeRecord& record) {
+    Json document = Json::object();
+    const Json* info = view.get(keys::node_info(record.name));
+    for (const Field& field : node_fields()) {
+        const std::string key(field.key);
+        document[key] = info && info->is_object() && info->contains(key) ? (*info)[key] : Json(nullptr);
+    }
+    document["name"] = record.name;
+    document["id"] = record.key;
+    document["state"] = view.live(record.name);
+    Json roles = Json::array({role_name(record.role)});
+    const auto fleet = view.fleet();
+    if (fleet && !fleet->root.empty() && fleet->root == record.name) roles.push_back("root");
+    document["roles"] = roles;
+    const Json* live = view.replica().get(keys::live(record.name));
+    if (live && document["last_seen"].is_null())
+        document["last_seen"] = or_null(json::member<std::string>(*live, "since"));
+    return document;
+}
+
+Json domain_document(const View& view, const DomainRecord& record) {
+    const Trouble trouble = trouble_of(view, record);
+    return {{"domain", record.domain},
+            {"process", or_null(record.process)},
+            {"node", or_null(record.node)},
+            {"tls", tls_mode_name(record.tls)},
+            {"port", record.port ? Json(record.port) : Json(nullptr)},
+            {"state", trouble.state},
+            {"reason", or_null(trouble.reason)}};
+}
+
+Json process_documents(const View& view) {
+    Json list = Json::array();
+    const auto mappings = view.domains();
+    for (const ProcessRecord& record : view.processes())
+        list.push_back(process_document(view, record, mappings));
+    return list;
+}
+
+Json node_documents(const View& view) {
+    Json list = Json::array();
+    for (const NodeRecord& record : view.nodes())
+        list.push_back(node_document(view, record));
+    return list;
+}
+
+Json domain_documents(const View& view) {
+    Json list = Json::array();
+    for (const DomainRecord& record : view.domains())
+        list.push_back(domain_document(view, record));
+    return list;
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,278 @@
+#include "daemon/api/helpers.h"
+
+#include "core/encoding.h"
+#include "core/json_members.h"
+#include "core/names.h"
+#include "daemon/api/routes.h"
+#include "dbus/codec.h"
+#include "dbus/names.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t most_report_text = std::size_t{64} << 10U;
+
+Answer two(Json first, Json second) {
+    Answer result;
+    result.values = Json::array({std::move(first), std::move(second)});
+    return result;
+}
+
+bool same_routes(RouteTable a, const RouteTable& b) {
+    a.revision = b.revision;
+    return a == b;
+}
+
+} // namespace
+
+Helpers::Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, OwnState& own, Authorisation& rights,
+                 IssueCertificate issue)
+    : bus_(&bus)
+    , fleet_(&fleet)
+    , view_(&view)
+    , own_(&own)
+    , rights_(&rights)
+    , issue_(std::move(issue))
+    , self_(std::make_shared<Helpers*>(this)) {}
+
+Helpers::~Helpers() {
+    *self_ = nullptr;
+}
+
+dbus::Interface Helpers::edge_interface() {
+    dbus::Interface result{dbus::names::edge_interface};
+    result.methods = {
+        method(*rights_, "RegisterKey", {{"s", "fingerprint"}}, {},
+               [this](Request request) { return register_key("edge", std::move(request)); }),
+        method(*rights_, "GetRoutes", {}, {{"t", "revision"}, {"a{sv}", "table"}},
+               [this](Request request) { return routes(std::move(request)); }),
+        method(*rights_, "ReportStatus", {{"a{sv}", "status"}}, {},
+               [this](Request request) { return report_status(reports_.edge, std::move(request)); }),
+    };
+    result.signals.push_back({"RoutesChanged", {{"t", "revision"}}});
+    return result;
+}
+
+dbus::Interface Helpers::connector_interface() {
+    dbus::Interface result{dbus::names::connector_interface};
+    const std::vector<dbus::Argument> challenge_in{{"s", "domain"}, {"s", "value"}};
+    result.methods = {
+        method(*rights_, "RegisterKey", {{"s", "fingerprint"}}, {},
+               [this](Request request) { return register_key("connector", std::move(request)); }),
+        method(*rights_, "GetMappings", {}, {{"t", "revision"}, {"a{sv}", "mappings"}},
+               [this](Request request) { return mappings(std::move(request)); }),
+        method(*rights_, "PublishChallenge", challenge_in, {},
+               [this](Request request) { return challenge("challenge.publish", std::move(request)); }),
+        method(*rights_, "RemoveChallenge", challenge_in, {},
+               [this](Request request) { return challenge("challenge.remove", std::move(request)); }),
+        method(*rights_, "IssueCertificate", {{"s", "domain"}}, {},
+               [this](Request request) { return issue(std::move(request)); }),
+        method(*rights_, "SignCertificate", {{"s", "domain"}, {"s", "csr"}}, {{"s", "chain"}},
+               [this](Request request) { return sign(std::move(request)); }),
+        method(*rights_, "ReportCertificate",
+               {{"s", "domain"}, {"s", "state"}, {"s", "detail"}, {"s", "not_after"}}, {},
+               [this](Request request) { return report_certificate(std::move(request)); }),
+        method(*rights_, "ReportStatus", {{"a{sv}", "status"}}, {},
+               [this](Request request) { return report_status(reports_.connector, std::move(request)); }),
+    };
+    result.signals.push_back({"MappingsChanged", {{"t", "revision"}}});
+    return result;
+}
+
+Result<void> Helpers::publish() {
+    routes_ = route_table(*view_);
+    mappings_ = connector_mappings(*view_);
+    auto edge = bus_->add_object(dbus::names::edge_path, edge_interface());
+    if (!edge) return std::unexpected(edge.error());
+    auto connector = bus_->add_object(dbus::names::connector_path, connector_interface());
+    if (!connector) return std::unexpected(connector.error());
+    registrations_ = {*edge, *connector};
+    // What was kept is of a connector that this daemon has not seen; one that runs reports anew.
+    if (own_->get(keys::tunnel(view_->node()))) set_tunnel(false, "the connector has not reported yet");
+    subscription_ = view_->replica().subscribe("/", [this](std::span<const Change>) { changed(); });
+    local_actions_ = own_->subscribe("/local/", [this](std::span<const Change>) { changed(); });
+    return {};
+}
+
+void Helpers::changed() {
+    if (std::exchange(posted_, true)) return;
+    asio::post(bus_->executor(), [self = self_] {
+        if (!*self) return;
+        (*self)->posted_ = false;
+        (*self)->refresh();
+    });
+}
+
+void Helpers::refresh() {
+    RouteTable routes = route_table(*view_);
+    if (!same_routes(routes, routes_)) {
+        routes_ = std::move(routes);
+        tell(edge_, dbus::names::edge_path, dbus::names::edge_interface, "RoutesChanged");
+    }
+    Json mappings = connector_mappings(*view_);
+    if (mappings != mappings_) {
+        mappings_ = std::move(mappings);
+        tell(connector_, dbus::names::connector_path, dbus::names::connector_interface, "MappingsChanged");
+    }
+    forget_certificates();
+}
+
+// Statuses of certificates of domains that are not served here any more.
+void Helpers::forget_certificates() {
+    const std::string prefix = "/certificates/" + view_->node() + "/";
+    std::vector<std::string> old;
+    for (const auto& [key, document] : own_->range(prefix))
+        if (!own_mapping(std::string(key.substr(prefix.size())))) old.emplace_back(key);
+    for (std::string& key : old)
+        own_->erase(std::move(key));
+}
+
+// A helper that is gone gets nothing, and asks again when it is back.
+void Helpers::tell(const std::string& to, const char* path, const char* interface, const char* member) {
+    if (to.empty()) return;
+    const auto signal = bus_->new_signal(path, interface, member);
+    if (!signal || !dbus::write_value(*signal, "t", view_->replica().revision())) return;
+    (void)bus_->send_to(*signal, to);
+}
+
+Result<DomainRecord> Helpers::own_mapping(const std::string& domain) const {
+    const auto name = normalize_domain(domain);
+    if (!name) return std::unexpected(name.error());
+    auto record = view_->domain(*name);
+    if (!record || record->node != view_->node())
+        return fail(ErrorCode::NotPermitted, "this node does not serve '" + *name + "'");
+    return std::move(*record);
+}
+
+Helpers::Reply Helpers::register_key(std::string kind, Request request) {
+    const std::string key = request.text(0);
+    const auto bytes = from_hex(key);
+    if (!bytes || bytes->size() != 32)
+        co_return fail(ErrorCode::InvalidSpec, "a key's fingerprint is 64 hexadecimal digits");
+    if (kind == "edge")
+        edge_ = request.caller.sender;
+    else
+        connector_came(request.caller.sender);
+    const auto self = view_->node_record(view_->node());
+    if (self && (kind == "edge" ? self->edge_key : self->connector_key) == key) co_return Answer{};
+    Json params = {{"kind", kind}, {"key", key}, {"by", request.caller.user + "@" + view_->node()}};
+    const auto done = co_await fleet_->gateway().request("node.register_key", std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Helpers::Reply Helpers::routes(Request request) {
+    edge_ = request.caller.sender;
+    refresh();
+    Json document = to_json(routes_);
+    document.erase("revision");
+    co_return two(routes_.revision, std::move(document));
+}
+
+// Also for the hook of the ACME client: news goes to whoever has registered.
+Helpers::Reply Helpers::mappings(Request) {
+    refresh();
+    co_return two(view_->replica().revision(), mappings_);
+}
+
+Helpers::Reply Helpers::challenge(std::string method, Request request) {
+    const auto mapping = own_mapping(request.text(0));
+    if (!mapping) co_return std::unexpected(mapping.error());
+    Json params = {{"domain", mapping->domain},
+                   {"value", request.text(1)},
+                   {"by", request.caller.user + "@" + view_->node()}};
+    const auto done = co_await fleet_->gateway().request(method, std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Helpers::Reply Helpers::issue(Request request) {
+    const auto mapping = own_mapping(request.text(0));
+    if (!mapping) co_return std::unexpected(mapping.error());
+    const auto fleet = view_->fleet();
+    if (!fleet || fleet->acme.empty() || fleet->acme == "none")
+        co_return fail(ErrorCode::Conflict, "this fleet uses no ACME server",
+                       "'p2prc init --acme letsencrypt' on the root turns it on");
+    if (!issue_) co_return fail(ErrorCode::NotSupported, "this daemon cannot run an ACME client");
+    const auto done = co_await issue_(mapping->domain, fleet->acme);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Helpers::Reply Helpers::sign(Request request) {
+    const auto mapping = own_mapping(request.text(0));
+    if (!mapping) co_return std::unexpected(mapping.error());
+    Json params = {{"domain", mapping->domain},
+                   {"csr", request.text(1)},
+                   {"by", request.caller.user + "@" + view_->node()}};
+    const auto signed_one = co_await fleet_->gateway().request("certificate.sign", std::move(params));
+    if (!signed_one) co_return std::unexpected(signed_one.error());
+    co_return answer(json::member<std::string>(*signed_one, "chain"));
+}
+
+Helpers::Reply Helpers::report_certificate(Request request) {
+    constexpr std::array<std::string_view, 4> states{"none", "pending", "ready", "failed"};
+    const auto mapping = own_mapping(request.text(0));
+    if (!mapping) co_return std::unexpected(mapping.error());
+    CertificateStatus status;
+    status.domain = mapping->domain;
+    status.state = request.text(1);
+    status.detail = request.text(2).substr(0, 1024);
+    status.not_after = request.text(3).substr(0, 64);
+    if (std::ranges::count(states, status.state) == 0)
+        co_return fail(ErrorCode::InvalidSpec, "there is no certificate state '" + status.state + "'");
+    own_->set(keys::certificate(view_->node(), status.domain), to_json(status));
+    co_return Answer{};
+}
+
+Helpers::Reply Helpers::report_status(Json& report, Request request) {
+    if (document_text(request.arguments[0]).size() > most_report_text)
+        co_return fail(ErrorCode::InvalidSpec, "the status report is too big");
+    report = std::move(request.arguments[0]);
+    if (&report == &reports_.connector) read_tunnel();
+    co_return Answer{};
+}
+
+// A connector that has ended cannot say that its tunnel has, too.
+void Helpers::connector_came(const std::string& connection) {
+    if (connection == connector_) return;
+    connector_ = connection;
+    auto watch = bus_->watch_name(connection, [this, connection](const std::string& owner) {
+        if (!owner.empty() || connection != connector_) return;
+        reports_.connector = Json::object();
+        set_tunnel(false, "p2prc-connector does not run");
+    });
+    if (watch) connector_watch_ = std::move(*watch);
+}
+
+// Only changes are written: they are uploaded, and on disk.
+void Helpers::set_tunnel(bool up, const std::string& detail) {
+    Json document = {{"up", up}, {"detail", detail}};
+    const std::string key = keys::tunnel(view_->node());
+    const Json* before = own_->get(key);
+    if (!before || *before != document) own_->set(key, std::move(document));
+}
+
+// One session with any of the edge's addresses is a tunnel.
+void Helpers::read_tunnel() {
+    bool up = false;
+    std::string detail;
+    const auto edges = reports_.connector.find("edges");
+    if (edges != reports_.connector.end() && edges->is_array())
+        for (const Json& edge : *edges) {
+            up = up || json::member<bool>(edge, "up");
+            if (detail.empty()) detail = json::member<std::string>(edge, "error").substr(0, 256);
+        }
+    set_tunnel(up, up ? "" : detail);
+}
+
+} // namespace p2prc::daemon

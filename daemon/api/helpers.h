@@ -1,0 +1,76 @@
+// The objects of edge and connector: what each of the two may ask, and when it is told that there is
+// something newer.
+#pragma once
+
+#include "core/route_table.h"
+#include "daemon/api/method.h"
+#include "daemon/api/status.h"
+#include "daemon/api/view.h"
+#include "daemon/fleet/control.h"
+#include "daemon/state/own_state.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+// Gets a certificate for a domain from the ACME directory `acme`; returns when the client is done.
+using IssueCertificate =
+    std::function<boost::asio::awaitable<Result<void>>(std::string domain, std::string acme)>;
+
+class Helpers {
+  public:
+    // All must outlive it.
+    Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, OwnState& own, Authorisation& rights,
+            IssueCertificate issue);
+    ~Helpers();
+
+    Result<void> publish();
+    const HelperReports& reports() const { return reports_; }
+
+  private:
+    using Reply = boost::asio::awaitable<Result<Answer>>;
+    Reply register_key(std::string kind, Request request);
+    Reply routes(Request request);
+    Reply mappings(Request request);
+    Reply challenge(std::string method, Request request);
+    Reply issue(Request request);
+    Reply sign(Request request);
+    Reply report_certificate(Request request);
+    Reply report_status(Json& report, Request request);
+    void connector_came(const std::string& connection);
+    void set_tunnel(bool up, const std::string& detail);
+    void read_tunnel();
+
+    dbus::Interface edge_interface();
+    dbus::Interface connector_interface();
+    Result<DomainRecord> own_mapping(const std::string& domain) const;
+    void changed();
+    void refresh();
+    void forget_certificates();
+    void tell(const std::string& to, const char* path, const char* interface, const char* member);
+
+    dbus::Bus* bus_;
+    FleetControl* fleet_;
+    const View* view_;
+    OwnState* own_;
+    Authorisation* rights_;
+    IssueCertificate issue_;
+    HelperReports reports_;
+    // The connections that registered last: signals go to them alone.
+    std::string edge_;
+    std::string connector_;
+    RouteTable routes_;
+    Json mappings_ = Json::object();
+    dbus::Registration connector_watch_;
+    std::vector<dbus::Registration> registrations_;
+    Subscription subscription_;
+    Subscription local_actions_;
+    std::shared_ptr<Helpers*> self_;
+    bool posted_ = false;
+};
+
+} // namespace p2prc::daemon

@@ -1,0 +1,181 @@
+#include "daemon/api/objects.h"
+
+#include "dbus/codec.h"
+#include "dbus/names.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace p2prc::daemon {
+
+namespace {
+
+// What a property says where the document has nothing: D-Bus knows no null.
+Json nothing_of(std::string_view type) {
+    if (type == "s") return "";
+    if (type == "b") return false;
+    if (type == "d") return 0.0;
+    if (type == "a{sv}") return Json::object();
+    if (type.starts_with("a")) return Json::array();
+    return 0;
+}
+
+Result<void> write_property(const dbus::Message& reply, const Field& field, const Json& document) {
+    const auto found = document.find(field.key);
+    const Json value = found == document.end() ? Json(nullptr) : *found;
+    if (field.signature == "a{sv}" && value.is_object())
+        return dbus::write_fields(reply, field.key == "reason" ? reason_fields() : std::span<const Field>(),
+                                  value);
+    if (dbus::fits(field.signature, value)) return dbus::write_value(reply, field.signature, value);
+    return dbus::write_value(reply, field.signature, nothing_of(field.signature));
+}
+
+} // namespace
+
+std::string property_name(std::string_view key) {
+    std::string name;
+    bool upper = true;
+    for (const char c : key) {
+        if (c == '_') {
+            upper = true;
+            continue;
+        }
+        name += upper && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+        upper = false;
+    }
+    return name;
+}
+
+class Objects::Tree {
+  public:
+    Tree(dbus::Bus& bus, ObjectKind kind) : bus_(&bus), kind_(std::move(kind)) {}
+
+    Result<void> publish() {
+        objects_ = snapshot();
+        auto object = bus_->add_objects(kind_.prefix, interface(),
+                                        [this](const std::string& path) { return objects_.contains(path); });
+        if (!object) return std::unexpected(object.error());
+        auto enumerator = bus_->add_enumerator(kind_.prefix, [this] {
+            std::vector<std::string> paths;
+            for (const auto& [path, document] : objects_)
+                paths.push_back(path);
+            return paths;
+        });
+        if (!enumerator) return std::unexpected(enumerator.error());
+        registrations_ = {*object, *enumerator};
+        return {};
+    }
+
+    // A signal that cannot be sent means that the connection is gone, which ends the daemon.
+    void refresh() {
+        auto now = snapshot();
+        std::vector<std::string> gone;
+        for (const auto& [path, document] : objects_)
+            if (!now.contains(path)) gone.push_back(path);
+        auto before = std::exchange(objects_, std::move(now));
+        for (const std::string& path : gone)
+            (void)bus_->emit_object_removed(path, {kind_.interface});
+        for (const auto& [path, document] : objects_) {
+            const auto old = before.find(path);
+            if (old == before.end()) {
+                (void)bus_->emit_object_added(path);
+            } else if (const auto names = differences(old->second, document); !names.empty()) {
+                (void)bus_->emit_properties_changed(path, kind_.interface, names);
+            }
+        }
+    }
+
+  private:
+    std::map<std::string, Json> snapshot() const {
+        std::map<std::string, Json> result;
+        for (Json& document : kind_.documents()) {
+            const Json& id = document[std::string(kind_.id)];
+            const std::string text = id.is_string() ? id.get<std::string>() : id.dump();
+            // A number is its own path element; sd_bus_path_encode would escape its first digit.
+            const std::string path = id.is_string() ? dbus::path_encode(kind_.prefix, text)
+                                                    : std::string(kind_.prefix) + "/" + text;
+            result.emplace(path, std::move(document));
+        }
+        return result;
+    }
+
+    bool polled(std::string_view key) const { return std::ranges::count(kind_.polled, key) > 0; }
+
+    std::vector<std::string> differences(const Json& before, const Json& now) const {
+        std::vector<std::string> names;
+        for (const Field& field : kind_.fields)
+            if (field.key != kind_.id && !polled(field.key) &&
+                before.value(field.key, Json()) != now.value(field.key, Json()))
+                names.push_back(property_name(field.key));
+        return names;
+    }
+
+    dbus::Interface interface() {
+        dbus::Interface result{kind_.interface};
+        result.methods = kind_.methods;
+        for (const Field& field : kind_.fields) {
+            const bool constant = field.key == kind_.id || (kind_.id == "id" && field.key == "name");
+            const auto emits = constant            ? dbus::Emits::Constant
+                               : polled(field.key) ? dbus::Emits::Nothing
+                                                   : dbus::Emits::Change;
+            result.properties.push_back({property_name(field.key), std::string(field.signature), emits,
+                                         [this, &field](const std::string& path, const dbus::Message& reply) {
+                                             return read(path, field, reply);
+                                         }});
+        }
+        return result;
+    }
+
+    Result<void> read(const std::string& path, const Field& field, const dbus::Message& reply) const {
+        const auto found = objects_.find(path);
+        if (found == objects_.end()) return fail(ErrorCode::NotFound, "there is no object " + path);
+        if (!polled(field.key) || !kind_.measure) return write_property(reply, field, found->second);
+        Json document = found->second;
+        kind_.measure(document);
+        return write_property(reply, field, document);
+    }
+
+    dbus::Bus* bus_;
+    ObjectKind kind_;
+    std::map<std::string, Json> objects_;
+    std::vector<dbus::Registration> registrations_;
+};
+
+Objects::Objects(dbus::Bus& bus, const View& view, std::vector<ObjectKind> kinds)
+    : bus_(&bus)
+    , view_(&view)
+    , self_(std::make_shared<Objects*>(this)) {
+    for (ObjectKind& kind : kinds)
+        trees_.push_back(std::make_unique<Tree>(bus, std::move(kind)));
+}
+
+Objects::~Objects() {
+    *self_ = nullptr;
+}
+
+Result<void> Objects::publish() {
+    for (const auto& tree : trees_)
+        if (auto done = tree->publish(); !done) return done;
+    const ChangeCallback on_change = [this](std::span<const Change>) { changed(); };
+    subscriptions_.push_back(view_->replica().subscribe("/", on_change));
+    subscriptions_.push_back(view_->own().subscribe("/", on_change));
+    return {};
+}
+
+void Objects::refresh() {
+    for (const auto& tree : trees_)
+        tree->refresh();
+}
+
+void Objects::changed() {
+    if (std::exchange(posted_, true)) return;
+    boost::asio::post(bus_->executor(), [self = self_] {
+        if (!*self) return;
+        (*self)->posted_ = false;
+        (*self)->refresh();
+    });
+}
+
+} // namespace p2prc::daemon

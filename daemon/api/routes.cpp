@@ -1,0 +1,145 @@
+#include "daemon/api/routes.h"
+
+#include "core/names.h"
+
+#include <set>
+
+namespace p2prc::daemon {
+
+namespace {
+
+constexpr std::uint32_t challenge_ttl = 30;
+constexpr std::uint32_t mapped_ttl = 60;
+
+std::string socket_address(const std::string& ip, unsigned port) {
+    const bool v6 = ip.find(':') != std::string::npos;
+    return (v6 ? "[" + ip + "]" : ip) + ":" + std::to_string(port);
+}
+
+// RFC 1035 section 5.1: one character string, quoted.
+std::string quoted(const std::string& text) {
+    std::string result = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') result += '\\';
+        result += c;
+    }
+    return result + '"';
+}
+
+// RFC 8555 section 8.4; for a wildcard the name is that of its parent.
+std::string challenge_name(const std::string& domain) {
+    return "_acme-challenge." + (domain.starts_with("*.") ? domain.substr(2) : domain);
+}
+
+std::vector<ZoneRecord> challenges(const View& view, const std::string& zone) {
+    std::vector<ZoneRecord> records;
+    for (const auto& [key, document] : view.replica().range("/challenges/")) {
+        const auto challenge = challenge_from_json(*document);
+        if (!challenge || !in_zone(challenge->domain, zone)) continue;
+        records.push_back(
+            {challenge_name(challenge->domain), "TXT", challenge_ttl, quoted(challenge->value)});
+    }
+    return records;
+}
+
+Json to_document(const ZoneRecord& record) {
+    return {{"name", record.name}, {"type", record.type}, {"ttl", record.ttl}, {"data", record.data}};
+}
+
+} // namespace
+
+RouteTable route_table(const View& view) {
+    RouteTable table;
+    table.revision = view.replica().revision();
+    std::map<std::string, std::string> connectors;
+    std::set<std::string> keys;
+    for (const NodeRecord& node : view.nodes()) {
+        if (node.connector_key.empty()) continue;
+        connectors[node.name] = node.connector_key;
+        keys.insert(node.connector_key);
+    }
+    table.connector_keys.assign(keys.begin(), keys.end());
+    for (const DomainRecord& domain : view.domains()) {
+        const auto connector = connectors.find(domain.node);
+        Route route;
+        route.domain = domain.domain;
+        route.node_key = connector == connectors.end() ? "" : connector->second;
+        route.mapping_id = domain.mapping_id;
+        route.tls = domain.tls;
+        table.routes.push_back(std::move(route));
+    }
+    const auto fleet = view.fleet();
+    if (fleet && !fleet->zone.empty()) {
+        Zone zone;
+        zone.name = fleet->zone;
+        zone.addresses = fleet->public_ips;
+        zone.records = challenges(view, zone.name);
+        table.zones.push_back(std::move(zone));
+    }
+    return table;
+}
+
+Json connector_mappings(const View& view) {
+    const std::string self = view.node();
+    Json edges = Json::array();
+    const auto fleet = view.fleet();
+    if (fleet && !fleet->root.empty()) {
+        const auto root = view.node_record(fleet->root);
+        const std::string key = root ? root->edge_key : "";
+        // The root's own connector goes over the loopback: the public address may be its router's (1:1 NAT).
+        std::vector<std::string> addresses = fleet->public_ips;
+        if (fleet->root == self) addresses = {"127.0.0.1"};
+        if (!key.empty())
+            for (const std::string& ip : addresses)
+                edges.push_back({{"address", socket_address(ip, 443)}, {"key", key}});
+    }
+    Json mappings = Json::array();
+    for (const DomainRecord& domain : view.domains()) {
+        // What the connector may dial is what a process of this machine declares, whatever the mapping says;
+        // one that was killed here declares nothing any more, also while the root is away and does not know
+        // yet.
+        const auto process = domain.node == self ? view.process(domain.process) : std::nullopt;
+        if (!process || process->id != domain.process_id || process->node != self ||
+            process->port != domain.port)
+            continue;
+        mappings.push_back({{"id", domain.mapping_id},
+                            {"domain", domain.domain},
+                            {"port", domain.port},
+                            {"tls", tls_mode_name(domain.tls)}});
+    }
+    return {{"edges", edges}, {"acme", fleet ? fleet->acme : "none"}, {"mappings", mappings}};
+}
+
+Json zone_documents(const View& view) {
+    Json zones = Json::array();
+    for (const Zone& zone : route_table(view).zones) {
+        std::uint64_t names = 0;
+        for (const DomainRecord& domain : view.domains())
+            names += in_zone(domain.domain, zone.name) ? 1 : 0;
+        zones.push_back({{"name", zone.name}, {"addresses", zone.addresses}, {"names", names}});
+    }
+    return zones;
+}
+
+Result<Json> record_documents(const View& view, const std::string& zone_name) {
+    const RouteTable table = route_table(view);
+    for (const Zone& zone : table.zones) {
+        if (!zone_name.empty() && zone.name != zone_name) continue;
+        Json records = Json::array();
+        for (const Route& route : table.routes) {
+            if (!in_zone(route.domain, zone.name)) continue;
+            for (const std::string& ip : zone.addresses)
+                records.push_back(to_document(
+                    {route.domain, ip.find(':') == std::string::npos ? "A" : "AAAA", mapped_ttl, ip}));
+        }
+        for (const ZoneRecord& record : zone.records)
+            records.push_back(to_document(record));
+        return records;
+    }
+    return fail(ErrorCode::NotFound,
+                zone_name.empty() ? "this fleet has no zone"
+                                  : "this fleet does not answer for '" + zone_name + "'",
+                "'p2prc dns zones' lists the zones; 'p2prc init --domain ZONE' makes one");
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,21 @@
+// What edge and connector work from, made from the agreed state: functions from state to value.
+#pragma once
+
+#include "core/route_table.h"
+#include "daemon/api/view.h"
+
+namespace p2prc::daemon {
+
+// Every mapped name, also those that nobody serves now: the edge answers DNS for them all, so that no
+// resolver remembers that a name did not exist. Their route has no node_key.
+RouteTable route_table(const View& view);
+
+// What this node's connector may dial, and where it finds edges:
+// {edges: [{address, key}], acme, mappings: [{id, domain, port, tls}]}.
+Json connector_mappings(const View& view);
+
+// The zones of the fleet: [{name, addresses, names}], and the names of one: [{name, type, ttl, data}].
+Json zone_documents(const View& view);
+Result<Json> record_documents(const View& view, const std::string& zone);
+
+} // namespace p2prc::daemon

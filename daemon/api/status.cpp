@@ -1,0 +1,109 @@
+#include "daemon/api/status.h"
+
+#include "core/json_members.h"
+#include "daemon/api/documents.h"
+
+namespace p2prc::daemon {
+
+namespace {
+
+Json count_by_state(const Json& documents) {
+    Json counts = Json::object();
+    for (const Json& document : documents) {
+        const auto state = json::member<std::string>(document, "state", "unknown");
+        counts[state] = counts.value(state, std::uint64_t{0}) + 1;
+    }
+    return counts;
+}
+
+Json problem(std::string what, std::string hint) {
+    return {{"what", std::move(what)}, {"hint", std::move(hint)}};
+}
+
+void process_problems(const Json& processes, Json& problems) {
+    for (const Json& process : processes) {
+        const auto state = json::member<std::string>(process, "state");
+        if (state != "failed" && state != "lost") continue;
+        const auto name = json::member<std::string>(process, "name");
+        std::string what = "process '" + name + "' is " + state;
+        if (process["reason"].is_object()) what += ": " + reason_text(reason_from_json(process["reason"]));
+        problems.push_back(problem(what, "p2prc info " + name + "; p2prc logs " + name));
+    }
+}
+
+void domain_problems(const Json& domains, Json& problems) {
+    for (const Json& domain : domains) {
+        if (json::member<std::string>(domain, "state") == "live") continue;
+        problems.push_back(problem("domain '" + json::member<std::string>(domain, "domain") + "' is " +
+                                       json::member<std::string>(domain, "state") + ": " +
+                                       json::member<std::string>(domain, "reason"),
+                                   "p2prc doctor says more"));
+    }
+}
+
+// What runs somewhere and has no record, as the registry could not take it in.
+void offer_problems(const View& view, Json& problems) {
+    for (const auto& [key, offer] : view.replica().range("/offers/")) {
+        const auto process = process_from_json(offer->value("process", Json::object()));
+        const auto refused = json::member<std::string>(*offer, "refused");
+        if (!process || refused.empty()) continue;
+        problems.push_back(problem("'" + process->name + "' runs on node '" + process->node +
+                                       "', and the fleet's registry does not know it: " + refused,
+                                   "when that is resolved it comes back by itself; to end it: systemctl stop "
+                                   "p2prc-" +
+                                       process->name + ", on " + process->node));
+    }
+}
+
+} // namespace
+
+Json status_document(const View& view, bool is_root, bool reachable) {
+    const Json processes = process_documents(view);
+    const Json nodes = node_documents(view);
+    const Json domains = domain_documents(view);
+    const auto fleet = view.fleet();
+    Json problems = Json::array();
+    if (!reachable)
+        problems.push_back(problem("the root node cannot be reached",
+                                   "processes here go on; check this machine's network and the root"));
+    for (const Json& node : nodes)
+        if (json::member<std::string>(node, "state") == "lost")
+            problems.push_back(problem("node '" + json::member<std::string>(node, "name") + "' is lost",
+                                       "start it, or remove it: p2prc nodes rm"));
+    process_problems(processes, problems);
+    domain_problems(domains, problems);
+    offer_problems(view, problems);
+    Json about_fleet = Json::object();
+    if (fleet)
+        about_fleet = {{"zone", fleet->zone},
+                       {"root", fleet->root},
+                       {"public_ips", fleet->public_ips},
+                       {"acme", fleet->acme}};
+    return {{"version", P2PRC_VERSION},
+            {"node", view.node()},
+            {"root", is_root},
+            {"reachable", reachable},
+            {"fleet", about_fleet},
+            {"nodes", count_by_state(nodes)},
+            {"processes", count_by_state(processes)},
+            {"domains", count_by_state(domains)},
+            {"problems", problems}};
+}
+
+Json facts_document(const View& view, bool is_root, bool reachable, const HelperReports& reports) {
+    Json facts = status_document(view, is_root, reachable);
+    facts["edge"] = reports.edge;
+    facts["connector"] = reports.connector;
+    const auto self = view.node_record(view.node());
+    facts["edge_registered"] = self && !self->edge_key.empty();
+    facts["connector_registered"] = self && !self->connector_key.empty();
+    facts["revision"] = view.replica().revision();
+    Json certificates = Json::array();
+    for (const auto& [key, document] : view.own().range("/certificates/" + view.node() + "/"))
+        certificates.push_back(*document);
+    facts["certificates"] = certificates;
+    facts["mapped"] = domain_documents(view);
+    return facts;
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,119 @@
+#include "daemon/api/view.h"
+
+#include "core/json_members.h"
+#include "core/names.h"
+#include "daemon/api/local_action.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace p2prc::daemon {
+
+namespace {
+
+template <class Record, class Read>
+std::vector<Record> read_all(const State& state, std::string_view prefix, Read read) {
+    std::vector<Record> records;
+    for (const auto& [key, document] : state.range(prefix))
+        if (auto record = read(*document)) records.push_back(std::move(*record));
+    return records;
+}
+
+template <class Record, class Read>
+std::optional<Record> read_one(const State& state, const std::string& key, Read read) {
+    const Json* document = state.get(key);
+    if (!document) return std::nullopt;
+    auto record = read(*document);
+    if (!record) return std::nullopt;
+    return std::move(*record);
+}
+
+} // namespace
+
+View::View(State& replica, State& own, std::function<std::string()> node)
+    : replica_(&replica)
+    , own_(&own)
+    , node_(std::move(node)) {}
+
+const Json* View::get(const std::string& key) const {
+    constexpr std::array<std::string_view, 5> owned{"/status/", "/info/", "/certificates/", "/tunnels/",
+                                                    "/local/"};
+    const std::string name = node();
+    for (const std::string_view prefix : owned)
+        if (key.starts_with(prefix)) {
+            const std::string_view rest = std::string_view(key).substr(prefix.size());
+            if (rest.substr(0, rest.find('/')) == name) return own_->get(key);
+        }
+    return replica_->get(key);
+}
+
+std::optional<FleetRecord> View::fleet() const {
+    return read_one<FleetRecord>(*replica_, std::string(keys::fleet), fleet_from_json);
+}
+
+std::vector<NodeRecord> View::nodes() const {
+    return read_all<NodeRecord>(*replica_, "/nodes/", node_from_json);
+}
+
+std::optional<NodeRecord> View::node_record(const std::string& name) const {
+    return read_one<NodeRecord>(*replica_, keys::node(name), node_from_json);
+}
+
+std::vector<ProcessRecord> View::processes() const {
+    auto records = read_all<ProcessRecord>(*replica_, "/processes/", process_from_json);
+    std::erase_if(records, [this](const ProcessRecord& record) { return killed_here(record); });
+    return records;
+}
+
+std::vector<DomainRecord> View::domains() const {
+    return read_all<DomainRecord>(*replica_, "/domains/", domain_from_json);
+}
+
+std::optional<ProcessRecord> View::process(const std::string& name) const {
+    auto record = read_one<ProcessRecord>(*replica_, keys::process(name), process_from_json);
+    if (record && killed_here(*record)) return std::nullopt;
+    return record;
+}
+
+std::optional<DomainRecord> View::domain(const std::string& fqdn) const {
+    return read_one<DomainRecord>(*replica_, keys::domain(fqdn), domain_from_json);
+}
+
+Result<ProcessRecord> View::find_process(const std::string& text) const {
+    const auto missing = fail(ErrorCode::NotFound, "there is no process '" + text + "'",
+                              "'p2prc ps' lists all processes; give an id, a name or a domain");
+    std::uint32_t id = 0;
+    const char* end = text.data() + text.size();
+    if (const auto [stop, error] = std::from_chars(text.data(), end, id);
+        error == std::errc() && stop == end) {
+        for (auto& record : processes())
+            if (record.id == id) return std::move(record);
+        return missing;
+    }
+    if (auto record = process(text)) return std::move(*record);
+    const auto fqdn = normalize_domain(text);
+    if (!fqdn) return missing;
+    const auto mapping = domain(*fqdn);
+    if (!mapping) return missing;
+    if (auto record = process(mapping->process)) return std::move(*record);
+    return fail(ErrorCode::NotFound,
+                "the domain '" + *fqdn + "' is mapped to '" + mapping->process + "', which does not exist",
+                "spin '" + mapping->process + "', or map the domain to another process");
+}
+
+std::string View::live(const std::string& name) const {
+    if (name == node()) return "up";
+    const Json* document = replica_->get(keys::live(name));
+    return document ? json::member<std::string>(*document, "state", "lost") : "lost";
+}
+
+bool View::killed_here(const ProcessRecord& record) const {
+    if (record.node != node()) return false;
+    const Json* action = own_->get(local_action_key(record.node, record.id));
+    return action && json::member<std::string>(*action, "action") == "kill" &&
+           json::member<std::uint64_t>(*action, "sequence") > folded_sequence(record);
+}
+
+} // namespace p2prc::daemon

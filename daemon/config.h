@@ -1,0 +1,29 @@
+// Settings of p2prcd: shipped defaults, p2prcd.toml and its drop-ins, the last word winning.
+#pragma once
+
+#include "core/error.h"
+#include "daemon/process/transient_unit.h"
+#include "net/log.h"
+
+#include <filesystem>
+#include <vector>
+
+namespace p2prc::daemon {
+
+struct Config {
+    net::LogLevel log = net::LogLevel::Info;
+    RemoteSpin remote_spin = RemoteSpin::Sandboxed;
+    friend bool operator==(const Config&, const Config&) = default;
+};
+
+// The files that are there, in the order in which they are read: /usr/lib/p2prc/p2prcd.toml,
+// /etc/p2prc/p2prcd.toml, /etc/p2prc/p2prcd.toml.d/*.toml by name. `root` stands before each path.
+std::vector<std::filesystem::path> config_files(const std::filesystem::path& root = "/");
+
+// Strict: an unknown key or a wrong value is InvalidSpec with file, line and key.
+Result<Config> load_config(const std::vector<std::filesystem::path>& files);
+
+// As it is written in a file.
+std::string_view remote_spin_name(RemoteSpin policy) noexcept;
+
+} // namespace p2prc::daemon

@@ -1,0 +1,66 @@
+// What the bus asks of the fleet: make it, grow it, leave it, and reach the logs of any node.
+#pragma once
+
+#include "core/error.h"
+#include "daemon/gateway.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace p2prc::daemon {
+
+// Text that comes in pieces, from this node or another one. Destroying it ends it at its source.
+class TextStream {
+  public:
+    virtual ~TextStream() = default;
+    // The next piece, whole lines of at most 32 KiB; nothing at the end. One call at a time.
+    virtual boost::asio::awaitable<Result<std::optional<std::string>>> next() = 0;
+};
+
+// The logs of a process of this node: {process: name, id or domain; lines: uint; follow: bool} -> its
+// journal.
+using OpenLogs = std::function<boost::asio::awaitable<Result<std::unique_ptr<TextStream>>>(Json params)>;
+
+// All `by` are "user@node", for the records; rights were checked on the bus.
+class FleetControl {
+  public:
+    virtual ~FleetControl() = default;
+
+    // This node's name, and whether the registry is in this process.
+    virtual std::string node_name() const = 0;
+    virtual bool is_root() const = 0;
+    // The registry, wherever it is now. Valid as long as this object.
+    virtual Gateway& gateway() = 0;
+
+    // options {name?, domain?, public_ips?: [..], acme?} -> {name, domain, public_ips, acme, edge: bool (it
+    // was enabled and started), records: [{name, type, data}] to set at the registrar, hint}. Said again with
+    // the same options it changes nothing.
+    virtual boost::asio::awaitable<Result<Json>> init(Json options, std::string by) = 0;
+
+    // -> {token: "p2prc1_...", expires: RFC 3339}. On any node with the role owner.
+    virtual boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t expires_seconds,
+                                                        std::string by) = 0;
+
+    // Returns when the link is up and the replica is whole: {name, domain, root}. `name` may be empty: this
+    // node's present one.
+    virtual boost::asio::awaitable<Result<Json>> join(std::string token, std::string name,
+                                                      std::string by) = 0;
+
+    // Back to a fleet of one, with the processes that run here. With `force` the root need not answer; it
+    // keeps the node in its list, lost, until somebody removes it.
+    virtual boost::asio::awaitable<Result<void>> leave(bool force, std::string by) = 0;
+    virtual boost::asio::awaitable<Result<void>> remove_node(std::string name, std::string by) = 0;
+
+    // The web CA's certificate in PEM; NotFound in a fleet that has none.
+    virtual Result<std::string> web_ca() const = 0;
+
+    // The logs of a process wherever it runs: {process, lines, follow} and the node that runs it.
+    virtual boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string node,
+                                                                             Json params) = 0;
+};
+
+} // namespace p2prc::daemon

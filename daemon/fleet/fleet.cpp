@@ -1,0 +1,308 @@
+#include "daemon/fleet/fleet.h"
+
+#include "daemon/fleet/fleet_impl.h"
+#include "daemon/fleet/join.h"
+#include "net/log.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, FleetOptions op)
+    : executor(e)
+    , disk(d)
+    , replica(r)
+    , own(o)
+    , options(std::move(op))
+    , gateway(*this)
+    , offers(replica, own, [this] { return settings.name; }) {}
+
+asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {
+    // Not Unreachable, for which an action would be noted here and wait for the registry that is left.
+    if (impl_.moving && (method.starts_with("process.") || method.starts_with("domain.")))
+        co_return fail(ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment");
+    if (impl_.registry) co_return co_await impl_.registry->request(std::move(method), std::move(params));
+    if (impl_.link) co_return co_await impl_.link->request(std::move(method), std::move(params));
+    co_return fail(ErrorCode::Unreachable, "this node is just changing its fleet", "try again in a moment");
+}
+
+bool Fleet::Impl::SwitchGateway::reachable() const {
+    return impl_.registry || (impl_.link && impl_.link->reachable());
+}
+
+void Fleet::Impl::CaHolder::set(WebCa ca) {
+    const std::lock_guard lock(mutex_);
+    ca_ = std::move(ca);
+}
+
+Result<std::string> Fleet::Impl::CaHolder::sign(const std::string& domain, const std::string& request) const {
+    const std::lock_guard lock(mutex_);
+    if (!ca_)
+        return fail(ErrorCode::Conflict, "this fleet has no web CA",
+                    "p2prc init --acme none, on the root, makes one");
+    const auto now =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+    return ca_->sign(domain, request, now.count());
+}
+
+std::optional<FleetRecord> Fleet::Impl::fleet_record() const {
+    const auto* document = replica.get(keys::fleet);
+    if (!document) return {};
+    auto record = fleet_from_json(*document);
+    if (!record) return {};
+    return std::move(*record);
+}
+
+asio::awaitable<Result<void>> Fleet::Impl::start() {
+    const auto self = shared_from_this();
+    auto loaded_identity = net::load_or_create_identity(options.directory);
+    if (!loaded_identity) co_return std::unexpected(loaded_identity.error());
+    identity = std::move(*loaded_identity);
+    auto loaded = load_settings(settings_file(), options.host_name);
+    if (!loaded) co_return std::unexpected(loaded.error());
+    settings = std::move(*loaded);
+    if (const auto saved = save_settings(settings_file(), settings); !saved) co_return saved;
+    auto web = WebCa::load(ca_directory());
+    if (!web) net::log_error("the web CA cannot be used: " + web.error().message);
+    if (web && *web) ca->set(std::move(**web));
+
+    auto changes = net::NetworkChanges::open(executor);
+    if (changes) {
+        network = std::make_shared<net::NetworkChanges>(std::move(*changes));
+        asio::co_spawn(executor, watch_network(shared_from_this()), asio::detached);
+    } else {
+        net::log_warning("changes of the network will be noticed late: " + changes.error().message);
+    }
+    refresh_info();
+    if (settings.root) {
+        start_link();
+        co_return Result<void>();
+    }
+    co_return co_await start_registry();
+}
+
+asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
+    const auto self = shared_from_this();
+    RegistryOptions registry_options;
+    registry_options.file = registry_file().string();
+    registry_options.sign = [holder = ca](const std::string& domain, const std::string& request) {
+        return holder->sign(domain, request);
+    };
+    auto opened = Registry::open(std::move(registry_options));
+    if (!opened) co_return std::unexpected(opened.error());
+    registry = std::make_shared<LocalRegistry>(std::move(*opened), disk, executor);
+    registry->act_as(settings.name, Role::Owner);
+    Json init{{"name", settings.name}, {"key", identity->fingerprint()}, {"by", "p2prcd@" + settings.name}};
+    const auto made = co_await registry->request("fleet.init", std::move(init));
+    if (!made) co_return std::unexpected(made.error());
+    // Before anybody sees the registry without it.
+    if (!brought.empty()) co_await take_home(std::move(brought));
+    feed = feed_replica(*registry, replica);
+    upload = std::make_unique<Upload>(executor, *registry, own, replica);
+    Json live{{"node", settings.name}, {"state", "up"}};
+    const auto up = co_await registry->request("node.live", std::move(live));
+    if (!up) net::log_warning("this node cannot be noted as up: " + up.error().message);
+    HubOptions hub_options;
+    hub_options.node_name = [weak = weak_from_this()] {
+        const auto impl = weak.lock();
+        return impl ? impl->settings.name : std::string();
+    };
+    hub_options.open_logs = options.open_logs;
+    hub_options.timing = options.hub_timing;
+    hub = std::make_unique<Hub>(executor, *registry, replica, std::move(hub_options));
+    co_return listen();
+}
+
+Result<void> Fleet::Impl::listen() {
+    if (!options.control_socket) return {};
+    // The server closes its copy; the socket of the unit stays for the next one.
+    net::UniqueFd copy(::fcntl(options.control_socket.get(), F_DUPFD_CLOEXEC, 3));
+    if (!copy) return std::unexpected(system_error("cannot use the control socket", errno));
+    ServerHandlers handlers;
+    handlers.is_member = [weak = weak_from_this()](std::string_view key) {
+        const auto self = weak.lock();
+        return self && self->hub && key != self->identity->fingerprint() && self->hub->is_member(key);
+    };
+    handlers.invitation = [weak = weak_from_this()](std::string_view id) -> std::optional<Bytes> {
+        const auto self = weak.lock();
+        if (!self || !self->registry) return {};
+        const auto invitation = self->registry->registry().find_invitation(id);
+        return invitation ? from_hex(invitation->secret) : std::nullopt;
+    };
+    handlers.connected = [weak = weak_from_this()](net::TlsStream stream, net::Endpoint source) {
+        const auto self = weak.lock();
+        if (!self || !self->hub) return;
+        if (stream.alpn() == join_alpn)
+            asio::co_spawn(self->executor,
+                           serve_join(self->executor, self->registry, std::move(stream), source),
+                           asio::detached);
+        else
+            self->hub->serve(std::move(stream), source);
+    };
+    auto started = ControlServer::start(executor, std::move(copy), *identity, std::move(handlers),
+                                        options.server_limits);
+    if (!started) return std::unexpected(started.error());
+    server = std::move(*started);
+    return {};
+}
+
+// Afterwards nothing refers to the registry, and its file can be moved.
+asio::awaitable<void> Fleet::Impl::stop_registry() {
+    const auto self = shared_from_this();
+    server.reset();
+    hub.reset();
+    upload.reset();
+    feed.reset();
+    const auto retired = std::move(registry);
+    if (!retired) co_return;
+    // What others have under way on the disk's thread is done when this is.
+    Json none = Json::object();
+    co_await retired->request("registry.sweep", std::move(none));
+}
+
+void Fleet::Impl::start_link() {
+    LinkOptions link_options;
+    link_options.node = settings.name;
+    link_options.root_key = settings.root->key;
+    const std::weak_ptr<Impl> weak = weak_from_this();
+    link_options.addresses = [weak] {
+        const auto self = weak.lock();
+        return self ? self->root_addresses() : std::vector<net::Endpoint>();
+    };
+    link_options.open_logs = options.open_logs;
+    link_options.changed = [weak](bool up, const std::string& reason) {
+        const auto self = weak.lock();
+        if (self && self->options.link_changed) self->options.link_changed(up, reason);
+    };
+    link_options.seen_from = [weak](const std::string& source) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->seen_from = source;
+        self->refresh_info();
+    };
+    link_options.measured = [weak](std::chrono::microseconds time) {
+        if (const auto self = weak.lock()) self->measured(time);
+    };
+    link_options.timing = options.link_timing;
+    link = std::make_unique<MemberLink>(executor, *identity, replica, own, std::move(link_options));
+}
+
+// What this node says of itself stands under its name.
+void Fleet::Impl::rename(const std::string& name) {
+    if (name == settings.name) return;
+    // The registry would refuse to have the old name's keys removed under the new one: all is put again.
+    const bool uploading = upload != nullptr;
+    upload.reset();
+    const auto old = std::exchange(settings.name, name);
+    if (options.node_renamed) options.node_renamed(name);
+    std::vector<Change> changes;
+    changes.push_back({keys::node_info(old), {}, 0});
+    if (const Json* tunnel = own.get(keys::tunnel(old))) {
+        changes.push_back({keys::tunnel(name), *tunnel, 0});
+        changes.push_back({keys::tunnel(old), {}, 0});
+    }
+    const auto prefix = keys::certificate(old, "");
+    for (const auto& [key, value] : own.range(prefix)) {
+        changes.push_back({keys::certificate(name, key.substr(prefix.size())), *value, 0});
+        changes.push_back({std::string(key), {}, 0});
+    }
+    own.update(std::move(changes));
+    if (uploading) upload = std::make_unique<Upload>(executor, *registry, own, replica);
+    refresh_info();
+}
+
+void Fleet::Impl::stop() {
+    stopped = true;
+    if (network) network->close();
+    server.reset();
+    hub.reset();
+    upload.reset();
+    feed.reset();
+    link.reset();
+    registry.reset();
+}
+
+Fleet::Fleet(asio::any_io_executor executor, Disk& disk, Replica& replica, OwnState& own,
+             FleetOptions options)
+    : impl_(std::make_shared<Impl>(executor, disk, replica, own, std::move(options))) {}
+
+Fleet::~Fleet() {
+    impl_->stop();
+}
+
+asio::awaitable<Result<void>> Fleet::start() {
+    return impl_->start();
+}
+
+void Fleet::settings_changed() {
+    impl_->refresh_info();
+}
+
+const std::string& Fleet::key() const {
+    return impl_->identity->fingerprint();
+}
+
+std::string Fleet::node_name() const {
+    return impl_->settings.name;
+}
+
+bool Fleet::is_root() const {
+    return !impl_->settings.root;
+}
+
+Gateway& Fleet::gateway() {
+    return impl_->gateway;
+}
+
+asio::awaitable<Result<Json>> Fleet::init(Json options, std::string by) {
+    return impl_->init(std::move(options), std::move(by));
+}
+
+asio::awaitable<Result<Json>> Fleet::invite(std::string role, std::uint64_t expires_seconds, std::string by) {
+    return impl_->invite(std::move(role), expires_seconds, std::move(by));
+}
+
+asio::awaitable<Result<Json>> Fleet::join(std::string token, std::string name, std::string) {
+    return impl_->join(std::move(token), std::move(name));
+}
+
+asio::awaitable<Result<void>> Fleet::leave(bool force, std::string by) {
+    return impl_->leave(force, std::move(by));
+}
+
+asio::awaitable<Result<void>> Fleet::remove_node(std::string name, std::string by) {
+    const auto impl = impl_;
+    Json params{{"name", std::move(name)}, {"by", std::move(by)}};
+    const auto removed = co_await impl->gateway.request("node.remove", std::move(params));
+    if (!removed) co_return std::unexpected(removed.error());
+    co_return Result<void>();
+}
+
+Result<std::string> Fleet::web_ca() const {
+    const auto fleet = impl_->fleet_record();
+    if (!fleet || fleet->web_ca.empty())
+        return fail(ErrorCode::NotFound, "this fleet has no web CA",
+                    "p2prc init --acme none, on the root, makes one");
+    return fleet->web_ca;
+}
+
+asio::awaitable<Result<std::unique_ptr<TextStream>>> Fleet::logs(std::string node, Json params) {
+    const auto impl = impl_;
+    if (node == impl->settings.name) {
+        if (!impl->options.open_logs) co_return fail(ErrorCode::NotSupported, "logs are not in this version");
+        co_return co_await impl->options.open_logs(std::move(params));
+    }
+    if (impl->hub) co_return co_await impl->hub->open_stream(std::move(node), "logs", std::move(params));
+    params["node"] = node;
+    if (impl->link) co_return co_await impl->link->open_stream("logs", std::move(params));
+    co_return fail(ErrorCode::Unreachable, "this node is just changing its fleet", "try again in a moment");
+}
+
+} // namespace p2prc::daemon

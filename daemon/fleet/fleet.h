@@ -1,0 +1,82 @@
+// This node's part in its fleet, whichever it is: alone, the root, or a member. The daemon makes one of
+// these.
+//
+// Alone and as a root the registry is in this process; as a member it is at the other end of the control
+// link. gateway() stays the same throughout.
+#pragma once
+
+#include "daemon/fleet/control.h"
+#include "daemon/fleet/hub.h"
+#include "daemon/fleet/link.h"
+#include "daemon/fleet/server.h"
+#include "daemon/fleet/units.h"
+#include "daemon/state/disk.h"
+#include "daemon/state/own_state.h"
+#include "daemon/state/replica.h"
+#include "net/fd.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace p2prc::daemon {
+
+inline constexpr std::uint16_t edge_port = 443;
+
+struct FleetOptions {
+    std::filesystem::path directory; // "/var/lib/p2prc": key.pem, fleet.json, registry.db, web-ca/
+    std::string host_name;           // names the node when it is new
+    net::UniqueFd control_socket;    // of p2prcd-control.socket; none: no node can connect
+    OpenLogs open_logs;              // the logs of this node's own processes
+    // This node has another name from now on (it was initialised or joined with one). Called before anything
+    // is reported under it.
+    std::function<void(const std::string& name)> node_renamed;
+    // The control link of a member came up or went down.
+    std::function<void(bool up, const std::string& reason)> link_changed;
+    // `[remote] spin` of p2prcd.toml, asked for whenever this node tells about itself.
+    std::function<std::string()> remote_spin;
+    UnitControl* units = nullptr; // nullptr: no edge and connector are turned on
+    // For tests.
+    std::uint16_t root_port = edge_port;
+    LinkTiming link_timing;
+    HubTiming hub_timing;
+    ServerLimits server_limits;
+};
+
+class Fleet : public FleetControl {
+  public:
+    // All of them must outlive it.
+    Fleet(boost::asio::any_io_executor executor, Disk& disk, Replica& replica, OwnState& own,
+          FleetOptions options);
+    ~Fleet() override;
+
+    // Opens the registry or dials the root. When it returns, node_name(), is_root() and gateway() can be
+    // used; a root that is away is no error.
+    boost::asio::awaitable<Result<void>> start();
+
+    // What `remote_spin` says may be another thing now: the fleet is told.
+    void settings_changed();
+
+    const std::string& key() const; // this node's fingerprint
+
+    std::string node_name() const override;
+    bool is_root() const override;
+    Gateway& gateway() override;
+    boost::asio::awaitable<Result<Json>> init(Json options, std::string by) override;
+    boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t expires_seconds,
+                                                std::string by) override;
+    boost::asio::awaitable<Result<Json>> join(std::string token, std::string name, std::string by) override;
+    boost::asio::awaitable<Result<void>> leave(bool force, std::string by) override;
+    boost::asio::awaitable<Result<void>> remove_node(std::string name, std::string by) override;
+    Result<std::string> web_ca() const override;
+    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string node, Json params) override;
+
+  private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+} // namespace p2prc::daemon

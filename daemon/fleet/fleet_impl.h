@@ -1,0 +1,101 @@
+// The inside of Fleet; only for daemon/fleet/fleet*.cpp.
+#pragma once
+
+#include "daemon/fleet/fleet.h"
+#include "daemon/fleet/offers.h"
+#include "daemon/fleet/settings.h"
+#include "daemon/fleet/upload.h"
+#include "daemon/fleet/web_ca.h"
+#include "daemon/registry/local_registry.h"
+#include "net/identity.h"
+#include "net/network_changes.h"
+
+#include <mutex>
+
+namespace p2prc::daemon {
+
+class Fleet::Impl : public std::enable_shared_from_this<Impl> {
+  public:
+    Impl(boost::asio::any_io_executor executor, Disk& disk, Replica& replica, OwnState& own,
+         FleetOptions options);
+
+    // Leads to the registry, wherever it is at the time of the request.
+    class SwitchGateway : public Gateway {
+      public:
+        explicit SwitchGateway(Impl& impl) : impl_(impl) {}
+        boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
+        bool reachable() const override;
+
+      private:
+        Impl& impl_;
+    };
+
+    // The web CA, which the registry asks for on the disk's thread.
+    class CaHolder {
+      public:
+        void set(WebCa ca);
+        Result<std::string> sign(const std::string& domain, const std::string& request) const;
+
+      private:
+        mutable std::mutex mutex_;
+        std::optional<WebCa> ca_;
+    };
+
+    // fleet.cpp
+    boost::asio::awaitable<Result<void>> start();
+    // `brought` is what the node takes home from a fleet that it has left.
+    boost::asio::awaitable<Result<void>> start_registry(Json brought = Json::object());
+    boost::asio::awaitable<void> take_home(Json brought);
+    boost::asio::awaitable<void> stop_registry();
+    void start_link();
+    Result<void> listen();
+    void rename(const std::string& name);
+    void stop();
+
+    // fleet_info.cpp
+    void refresh_info();
+    void measured(std::chrono::microseconds round_trip);
+    boost::asio::awaitable<void> watch_network(std::shared_ptr<Impl> self);
+    std::vector<net::Endpoint> root_addresses() const;
+
+    // fleet_membership.cpp
+    boost::asio::awaitable<Result<Json>> init(Json options, std::string by);
+    boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t seconds, std::string by);
+    boost::asio::awaitable<Result<Json>> join(std::string token, std::string name);
+    boost::asio::awaitable<Result<void>> leave(bool force, std::string by);
+    Json luggage() const;
+
+    std::filesystem::path settings_file() const { return options.directory / "fleet.json"; }
+    std::filesystem::path registry_file() const { return options.directory / "registry.db"; }
+    std::filesystem::path ca_directory() const { return options.directory / "web-ca"; }
+    std::optional<FleetRecord> fleet_record() const;
+
+    boost::asio::any_io_executor executor;
+    Disk& disk;
+    Replica& replica;
+    OwnState& own;
+    FleetOptions options;
+    SwitchGateway gateway;
+    std::shared_ptr<CaHolder> ca = std::make_shared<CaHolder>();
+    std::optional<net::Identity> identity;
+    FleetSettings settings;
+    bool changing = false;      // init, join or leave is under way
+    bool moving = false;        // between two registries: what is written now would stay behind
+    std::optional<Json> packed; // luggage of a leave whose answer did not come
+    bool stopped = false;
+
+    // Alone or root.
+    std::shared_ptr<LocalRegistry> registry;
+    Offers offers;
+    Subscription feed;
+    std::unique_ptr<Upload> upload;
+    std::unique_ptr<Hub> hub;
+    std::unique_ptr<ControlServer> server;
+    // Member.
+    std::unique_ptr<MemberLink> link;
+    std::string seen_from; // the address that the root saw
+    std::optional<double> latency_ms;
+    std::shared_ptr<net::NetworkChanges> network;
+};
+
+} // namespace p2prc::daemon

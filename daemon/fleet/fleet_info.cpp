@@ -1,0 +1,75 @@
+// What this node measures of itself, and where it finds its root.
+#include "daemon/fleet/fleet_impl.h"
+#include "daemon/fleet/node_info.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+void Fleet::Impl::refresh_info() {
+    if (stopped) return;
+    auto info = measure_node();
+    const auto fleet = fleet_record();
+    const bool root = !settings.root;
+    const bool edge = root && fleet && fleet->root == settings.name;
+    const auto addresses = own_addresses();
+    const auto mine = [&](const std::string& text) {
+        const auto address = net::Address::parse(text);
+        return address && std::ranges::find(addresses, *address) != addresses.end();
+    };
+    // Behind NAT: others see an address that no interface here has. The root's own is what it was told at
+    // init.
+    info["nat"] = nullptr;
+    if (!root && !seen_from.empty()) info["nat"] = !mine(seen_from);
+    if (edge && !fleet->public_ips.empty()) info["nat"] = std::ranges::none_of(fleet->public_ips, mine);
+    info["via"] = edge ? Json("direct") : root ? Json(nullptr) : Json("edge");
+    info["server_port"] = edge ? Json(std::uint64_t{edge_port}) : Json(nullptr);
+    info["latency_ms"] = latency_ms ? Json(*latency_ms) : Json(nullptr);
+    info["download_mbps"] = nullptr;
+    info["upload_mbps"] = nullptr;
+    if (options.remote_spin) info["remote_spin"] = options.remote_spin();
+    own.set(keys::node_info(settings.name), std::move(info));
+}
+
+// The round trip changes all the time; the fleet is told when it is another one, not when it trembles.
+void Fleet::Impl::measured(std::chrono::microseconds round_trip) {
+    const double now = std::round(static_cast<double>(round_trip.count()) / 10.0) / 100.0;
+    const bool other = !latency_ms || now > *latency_ms * 2 + 5 || now * 2 + 5 < *latency_ms;
+    if (!other) return;
+    latency_ms = now;
+    refresh_info();
+}
+
+asio::awaitable<void> Fleet::Impl::watch_network(std::shared_ptr<Impl> /* keeps it alive */) {
+    const auto changes = network;
+    while (!stopped) {
+        const auto changed = co_await changes->next();
+        if (!changed || stopped) co_return;
+        if (link) link->network_changed();
+        refresh_info();
+    }
+}
+
+// What the fleet says now, then what the invitation said: the root may have moved since, or the fleet's word
+// may be wrong.
+std::vector<net::Endpoint> Fleet::Impl::root_addresses() const {
+    std::vector<net::Endpoint> addresses;
+    const auto add = [&](const net::Endpoint& endpoint) {
+        if (std::ranges::find(addresses, endpoint) == addresses.end()) addresses.push_back(endpoint);
+    };
+    if (!settings.root) return addresses;
+    const auto fleet = fleet_record();
+    // The replica is this root's only once the link was up for the first time.
+    if (fleet && fleet->zone == settings.root->zone) {
+        for (const auto& text : fleet->public_ips)
+            if (const auto address = net::Address::parse(text)) add({*address, options.root_port});
+    }
+    for (const auto& endpoint : settings.root->addresses)
+        add(endpoint);
+    return addresses;
+}
+
+} // namespace p2prc::daemon

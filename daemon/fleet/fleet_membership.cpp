@@ -1,0 +1,342 @@
+// Making a fleet, inviting, joining and leaving.
+#include "core/json_members.h"
+#include "core/names.h"
+#include "daemon/fleet/fleet_impl.h"
+#include "daemon/fleet/join.h"
+#include "daemon/fleet/node_info.h"
+#include "daemon/fleet/token.h"
+#include "net/clock.h"
+#include "net/log.h"
+
+#include <algorithm>
+#include <set>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto link_wait = 20s;
+constexpr const char* edge_service = "p2prc-edge.service";
+constexpr const char* edge_socket = "p2prc-edge.socket";
+constexpr const char* connector_service = "p2prc-connector.service";
+
+// One change of membership at a time.
+class Changing {
+  public:
+    explicit Changing(bool& flag) : flag_(flag) { flag_ = true; }
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
+    ~Changing() { flag_ = false; }
+
+  private:
+    bool& flag_;
+};
+
+Error busy() {
+    return {ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment"};
+}
+
+std::string text_of(const Json& document, const char* key) {
+    const auto it = document.find(key);
+    return it != document.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+// The addresses that were given, or those of this machine that are reachable from everywhere.
+Result<std::vector<std::string>> public_addresses(const Json& options) {
+    std::vector<std::string> addresses;
+    const auto given = options.find("public_ips");
+    if (given != options.end() && given->is_array()) {
+        for (const auto& item : *given) {
+            const auto address = net::Address::parse(item.is_string() ? item.get<std::string>() : "");
+            if (!address) return std::unexpected(address.error());
+            addresses.push_back(address->text());
+        }
+    }
+    if (!addresses.empty()) return addresses;
+    for (const auto& address : own_addresses())
+        if (address.is_global()) addresses.push_back(address.text());
+    if (addresses.empty())
+        return fail(ErrorCode::InvalidSpec, "this machine has no public address that p2prc can see",
+                    "give the address under which it is reached: --public-ip IP");
+    return addresses;
+}
+
+// What the owner of the zone sets at the registrar: delegation and glue.
+Json registrar_records(const FleetRecord& fleet) {
+    auto records = Json::array();
+    const auto server = "ns1." + fleet.zone;
+    records.push_back({{"name", fleet.zone}, {"type", "NS"}, {"data", server}});
+    for (const auto& text : fleet.public_ips) {
+        const auto address = net::Address::parse(text);
+        records.push_back(
+            {{"name", server}, {"type", address && address->is_v6() ? "AAAA" : "A"}, {"data", text}});
+    }
+    return records;
+}
+
+// SQLite's file and those beside it.
+void remove_database(const std::filesystem::path& file) {
+    std::error_code ignored;
+    for (const char* suffix : {"", "-wal", "-shm"})
+        std::filesystem::remove(file.string() + suffix, ignored);
+}
+
+} // namespace
+
+asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
+    const auto self = shared_from_this();
+    if (changing) co_return std::unexpected(busy());
+    if (!registry)
+        co_return fail(ErrorCode::Conflict, "this node is a member of the fleet of " + settings.root->zone,
+                       "leave it first: p2prc leave");
+    const Changing guard(changing);
+    auto name = text_of(wanted, "name");
+    if (name.empty()) name = settings.name;
+    if (const auto checked = check_node_name(name); !checked) co_return std::unexpected(checked.error());
+    auto zone = text_of(wanted, "domain");
+    Json params{{"name", name}, {"key", identity->fingerprint()}, {"by", by}};
+    const bool with_zone = !zone.empty();
+    if (with_zone) {
+        const auto normal = normalize_domain(zone);
+        if (!normal) co_return std::unexpected(normal.error());
+        zone = *normal;
+        const auto addresses = public_addresses(wanted);
+        if (!addresses) co_return std::unexpected(addresses.error());
+        params["zone"] = zone;
+        params["public_ips"] = *addresses;
+        if (options.units) {
+            const auto installed = co_await options.units->installed(edge_service);
+            if (!installed) co_return std::unexpected(installed.error());
+            if (!*installed)
+                co_return fail(ErrorCode::NotFound,
+                               "a root node needs the edge, and it is not installed here",
+                               "apt install p2prc-edge, then say p2prc init again");
+        }
+    }
+    const auto before = fleet_record();
+    auto acme = text_of(wanted, "acme");
+    if (!acme.empty()) params["acme"] = acme;
+    if (acme.empty()) acme = before ? before->acme : "none";
+    const auto ca_zone = with_zone ? zone : before ? before->zone : std::string();
+    if (acme == "none" && !ca_zone.empty()) {
+        // A refused zone leaves no CA behind: the registry would refuse it too.
+        if (before && !before->zone.empty() && before->zone != ca_zone)
+            co_return fail(ErrorCode::Conflict, "this fleet's zone is '" + before->zone + "' already",
+                           "a fleet keeps its zone; map single domains of another one with p2prc map-domain");
+        const auto made = WebCa::load_or_create(ca_directory(), ca_zone);
+        if (!made) co_return std::unexpected(made.error());
+        params["web_ca"] = made->certificate_pem();
+        ca->set(*made);
+    }
+    auto done = co_await registry->request("fleet.init", std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    auto fleet = fleet_from_json(*done);
+    if (!fleet) co_return std::unexpected(fleet.error());
+    if (name != settings.name) {
+        registry->act_as(name, Role::Owner);
+        rename(name);
+        if (const auto saved = save_settings(settings_file(), settings); !saved)
+            co_return std::unexpected(saved.error());
+        Json live{{"node", name}, {"state", "up"}};
+        co_await registry->request("node.live", std::move(live));
+    }
+    Json result{{"name", name},        {"domain", fleet->zone}, {"public_ips", fleet->public_ips},
+                {"acme", fleet->acme}, {"edge", false},         {"records", Json::array()}};
+    if (!fleet->zone.empty()) result["records"] = registrar_records(*fleet);
+    if (with_zone && options.units) {
+        std::vector<std::string> units{edge_socket, edge_service, connector_service};
+        const auto enabled = co_await options.units->enable(std::move(units));
+        if (!enabled) co_return std::unexpected(enabled.error());
+        result["edge"] = true;
+    }
+    if (fleet->acme == "none" && !fleet->zone.empty())
+        result["hint"] =
+            "certificates come from the fleet's own CA (p2prc fleet ca); p2prc init --acme letsencrypt turns "
+            "public ones on";
+    refresh_info();
+    co_return result;
+}
+
+asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_t seconds, std::string by) {
+    const auto self = shared_from_this();
+    const auto fleet = fleet_record();
+    Json params{{"role", role}, {"expires_seconds", seconds}, {"by", by}};
+    const auto made = co_await gateway.request("fleet.invite", std::move(params));
+    if (!made) co_return std::unexpected(made.error());
+    JoinToken token;
+    if (fleet) {
+        token.zone = fleet->zone;
+        for (const auto& text : fleet->public_ips)
+            if (const auto address = net::Address::parse(text))
+                token.addresses.push_back({*address, options.root_port});
+    }
+    token.root_key = settings.root ? settings.root->key : identity->fingerprint();
+    token.id = text_of(*made, "id");
+    const auto secret = from_hex(text_of(*made, "secret"));
+    if (!secret || secret->size() != token.secret.size())
+        co_return fail(ErrorCode::Failed, "the registry made an invitation without a secret");
+    std::ranges::copy(*secret, token.secret.begin());
+    token.expires = made->value("expires", std::int64_t{0});
+    const auto text = encode_token(token);
+    if (!text) co_return std::unexpected(text.error());
+    const auto expires = std::chrono::system_clock::time_point(std::chrono::seconds(token.expires));
+    co_return Json{{"token", *text}, {"expires", net::to_rfc3339(expires)}};
+}
+
+asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string name) {
+    const auto self = shared_from_this();
+    const auto token = decode_token(text);
+    if (!token) co_return std::unexpected(token.error());
+    if (changing) co_return std::unexpected(busy());
+    if (token->root_key == identity->fingerprint())
+        co_return fail(ErrorCode::Conflict, "this is the root of that fleet",
+                       "use the token on another machine");
+    if (!registry && settings.root->key != token->root_key)
+        co_return fail(ErrorCode::Conflict, "this node is a member of the fleet of " + settings.root->zone,
+                       "leave it first: p2prc leave");
+    const Changing guard(changing);
+    if (name.empty()) name = settings.name;
+    if (const auto checked = check_node_name(name); !checked) co_return std::unexpected(checked.error());
+
+    Json result{{"name", settings.name}, {"domain", token->zone}};
+    if (registry) {
+        const Changing between(moving);
+        Json none = Json::object();
+        auto params = co_await registry->request("fleet.export", std::move(none));
+        if (!params) co_return std::unexpected(params.error());
+        (*params)["name"] = name;
+        if (const auto* record = replica.get(keys::node(settings.name)))
+            (*params)["connector_key"] = text_of(*record, "connector_key");
+        const auto admitted = co_await redeem(executor, *token, *identity, std::move(*params));
+        if (!admitted) co_return std::unexpected(admitted.error());
+
+        // From here on we are a member, whatever else goes wrong: the registry there has our processes.
+        FleetSettings joined{text_of(*admitted, "name"),
+                             RootReference{token->root_key, token->zone, token->addresses}};
+        if (joined.name.empty()) joined.name = name;
+        if (const auto saved = save_settings(settings_file(), joined); !saved)
+            co_return std::unexpected(saved.error());
+        co_await stop_registry();
+        remove_database(registry_file());
+        settings.root = joined.root;
+        rename(joined.name);
+        net::log_notice("joined the fleet of " + token->zone + " as " + settings.name);
+        start_link();
+        result["name"] = settings.name;
+    }
+    const auto up = co_await link->wait_up(link_wait);
+    if (!up)
+        co_return fail(up.error().code,
+                       "this node is a member now, but its link is not up: " + up.error().message,
+                       "it goes on trying; see p2prc status");
+    refresh_info();
+    if (options.units) {
+        std::vector<std::string> units{connector_service};
+        const auto enabled = co_await options.units->enable(std::move(units));
+        if (!enabled) net::log_warning("the connector cannot be turned on: " + enabled.error().message);
+    }
+    if (const auto fleet = fleet_record()) result["root"] = fleet->root;
+    co_return result;
+}
+
+// The processes that run here and their domains, as the replica knows them, and as users of this node have
+// changed them since while the root was away.
+Json Fleet::Impl::luggage() const {
+    auto processes = Json::array(), domains = Json::array();
+    std::set<std::string> killed;
+    for (const auto& [key, value] : replica.range("/processes/")) {
+        if (text_of(*value, "node") != settings.name) continue;
+        auto process = *value;
+        const auto id = json::member<std::uint32_t>(process, "id");
+        const auto* local = own.get("/local/" + settings.name + "/" + std::to_string(id));
+        const auto folded = json::member<std::uint64_t>(process, "local_sequence");
+        if (local && json::member<std::uint64_t>(*local, "sequence") > folded) {
+            const auto action = text_of(*local, "action");
+            if (action == "kill") killed.insert(text_of(process, "name"));
+            process["desired"] = action == "stop" ? "stopped" : "running";
+        }
+        if (!killed.contains(text_of(process, "name"))) processes.push_back(std::move(process));
+    }
+    for (const auto& [key, value] : replica.range("/domains/")) {
+        const bool gone =
+            killed.contains(text_of(*value, "process")) && json::member<bool>(*value, "from_file");
+        if (text_of(*value, "node") == settings.name && !gone) domains.push_back(*value);
+    }
+    return {{"processes", std::move(processes)}, {"domains", std::move(domains)}};
+}
+
+// What is refused as a whole comes in piece by piece: nothing that runs is left without a record because of
+// another thing.
+asio::awaitable<void> Fleet::Impl::take_home(Json brought) {
+    const auto self = shared_from_this();
+    const auto whole = co_await registry->request("fleet.import", brought);
+    if (whole) co_return;
+    net::log_warning("not all that this node had in its fleet can be kept: " + whole.error().message);
+    for (const char* kind : {"domains", "processes"})
+        for (const auto& item : brought[kind]) {
+            Json one{{kind, Json::array({item})}, {"by", text_of(brought, "by")}};
+            const auto taken = co_await registry->request("fleet.import", std::move(one));
+            if (!taken)
+                net::log_error("'" + text_of(item, kind == std::string_view("domains") ? "domain" : "name") +
+                               "' is not kept: " + taken.error().message);
+        }
+}
+
+asio::awaitable<Result<void>> Fleet::Impl::leave(bool force, std::string by) {
+    const auto self = shared_from_this();
+    if (changing) co_return std::unexpected(busy());
+    if (!settings.root) {
+        const auto nodes = replica.range("/nodes/").size();
+        if (nodes > 1)
+            co_return fail(ErrorCode::Conflict, "this is the root, and its fleet has other members",
+                           "remove them first: p2prc nodes rm NAME");
+        co_return fail(ErrorCode::Conflict, "this node is in no fleet with others",
+                       "there is nothing to leave");
+    }
+    const Changing guard(changing);
+    const Changing between(moving);
+    auto bring = luggage();
+    // The root may have let this node go, which empties the replica, and the answer was lost.
+    if (packed && !replica.get(keys::node(settings.name))) bring = *packed;
+    packed = bring;
+    Json params{{"by", by}};
+    const auto left = co_await link->request("node.leave", std::move(params));
+    if (!left && !force) {
+        auto error = left.error();
+        if (error.code == ErrorCode::Unreachable)
+            error.hint = "p2prc leave --force leaves without it; the fleet then lists this node as lost "
+                         "until somebody "
+                         "removes it";
+        co_return std::unexpected(error);
+    }
+    packed.reset();
+    if (!left) net::log_notice("leaving without the root: " + left.error().message);
+
+    FleetSettings alone{settings.name, {}};
+    if (const auto saved = save_settings(settings_file(), alone); !saved) co_return saved;
+    settings.root.reset();
+    link.reset();
+    seen_from.clear();
+    latency_ms.reset();
+    // It is in the luggage; the ids of the next registry are other processes'.
+    std::vector<Change> noted;
+    for (const auto& [key, value] : own.range("/local/"))
+        noted.push_back({std::string(key), {}, 0});
+    own.update(std::move(noted));
+    remove_database(registry_file());
+    bring["by"] = by;
+    if (const auto started = co_await start_registry(std::move(bring)); !started) co_return started;
+    refresh_info();
+    if (options.units) {
+        std::vector<std::string> units{connector_service};
+        const auto disabled = co_await options.units->disable(std::move(units));
+        if (!disabled) net::log_warning("the connector cannot be turned off: " + disabled.error().message);
+    }
+    net::log_notice("left the fleet");
+    co_return Result<void>();
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,303 @@
+#include "daemon/fleet/hub.h"
+
+#include "daemon/fleet/bell.h"
+#include "daemon/fleet/feed.h"
+#include "daemon/fleet/session.h"
+#include "daemon/registry/methods.h"
+#include "net/clock.h"
+#include "net/log.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include <map>
+#include <set>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto goodbye_time = std::chrono::milliseconds(500);
+
+} // namespace
+
+std::optional<NodeRecord> find_node_by_key(const State& state, std::string_view fingerprint) {
+    for (const auto& [key, value] : state.range("/nodes/")) {
+        auto node = node_from_json(*value);
+        if (node && !node->key.empty() && node->key == fingerprint) return *node;
+    }
+    return {};
+}
+
+struct Hub::State : std::enable_shared_from_this<State> {
+    State(asio::any_io_executor e, LocalRegistry& re, Replica& rp, HubOptions o)
+        : executor(e)
+        , registry(re)
+        , replica(rp)
+        , options(std::move(o))
+        , tick(e) {}
+
+    struct Member {
+        std::string key;
+        std::shared_ptr<Session> session;
+        Subscription feed;
+    };
+
+    asio::awaitable<void> run(std::shared_ptr<State> self, std::shared_ptr<Session> session,
+                              net::Endpoint source);
+    asio::awaitable<void> tell_synced(std::shared_ptr<State> self, std::shared_ptr<Session> session);
+    asio::awaitable<Result<Json>> serve_request(std::shared_ptr<State> self, std::string node,
+                                                std::string method, Json params);
+    asio::awaitable<Result<std::unique_ptr<TextStream>>>
+    open_stream(std::shared_ptr<State> self, std::string node, std::string method, Json params);
+    asio::awaitable<void> say_goodbye(std::shared_ptr<State> self, std::string node);
+    asio::awaitable<void> judge(std::shared_ptr<State> self);
+    asio::awaitable<void> judge_one(std::string node);
+    asio::awaitable<void> sweep();
+    void drop_removed();
+    void send_feed(Session& session, const FeedEvent& event);
+    SessionHandlers handlers(const std::string& node);
+
+    asio::any_io_executor executor;
+    LocalRegistry& registry;
+    Replica& replica;
+    HubOptions options;
+    Bell tick;
+    std::map<std::string, Member> members;                 // by node name, connected
+    std::map<std::string, std::chrono::nanoseconds> heard; // boot time of the last sign of each node
+    std::set<std::string> leaving;                         // nodes whose node.leave is being answered
+    Subscription nodes;
+    bool stopped = false;
+};
+
+Hub::Hub(asio::any_io_executor executor, LocalRegistry& registry, Replica& replica, HubOptions options)
+    : state_(std::make_shared<State>(executor, registry, replica, std::move(options))) {
+    state_->nodes = replica.subscribe("/nodes/", [weak = std::weak_ptr(state_)](std::span<const Change>) {
+        if (const auto state = weak.lock()) state->drop_removed();
+    });
+    asio::co_spawn(executor, state_->judge(state_), asio::detached);
+}
+
+Hub::~Hub() {
+    state_->stopped = true;
+    state_->nodes.reset();
+    for (const auto& [node, member] : std::exchange(state_->members, {}))
+        member.session->close();
+    state_->tick.ring();
+}
+
+std::size_t Hub::sessions() const {
+    return state_->members.size();
+}
+
+bool Hub::is_member(std::string_view fingerprint) const {
+    return find_node_by_key(state_->replica, fingerprint).has_value();
+}
+
+void Hub::serve(net::TlsStream stream, net::Endpoint source) {
+    const auto session = Session::make(state_->executor, std::move(stream));
+    asio::co_spawn(state_->executor, state_->run(state_, session, source), asio::detached);
+}
+
+asio::awaitable<Result<std::unique_ptr<TextStream>>> Hub::open_stream(std::string node, std::string method,
+                                                                      Json params) {
+    return state_->open_stream(state_, std::move(node), std::move(method), std::move(params));
+}
+
+// The removal of a node's record, or another key in it, ends its session at once.
+void Hub::State::drop_removed() {
+    std::vector<std::string> gone;
+    for (const auto& [node, member] : members) {
+        if (leaving.contains(node)) continue;
+        const auto record = find_node_by_key(replica, member.key);
+        if (!record || record->name != node) gone.push_back(node);
+    }
+    for (const auto& node : gone) {
+        const auto member = members.extract(node);
+        member.mapped().session->close(Error{ErrorCode::NotPermitted, "the node was removed from the fleet"});
+        heard.erase(node);
+    }
+}
+
+void Hub::State::send_feed(Session& session, const FeedEvent& event) {
+    std::vector<std::string> too_large;
+    for (const auto& document : feed_documents(event, too_large))
+        session.send(document);
+    for (const auto& key : too_large)
+        net::log_error("the value of " + key + " is too large for the control link and was not sent");
+}
+
+SessionHandlers Hub::State::handlers(const std::string& node) {
+    SessionHandlers handlers;
+    const std::weak_ptr<State> weak = weak_from_this();
+    handlers.request = [self = shared_from_this(), node](std::string method, Json params) {
+        return self->serve_request(self, node, std::move(method), std::move(params));
+    };
+    handlers.stream = [self = shared_from_this()](std::string method, Json params) {
+        const auto target = params.is_object() ? params.value("node", std::string()) : std::string();
+        return self->open_stream(self, target, std::move(method), std::move(params));
+    };
+    handlers.heard = [weak, node] {
+        if (const auto self = weak.lock()) self->heard[node] = net::boottime();
+    };
+    return handlers;
+}
+
+asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_ptr<Session> session,
+                                      net::Endpoint source) {
+    const auto key = session->tls().peer_fingerprint();
+    const auto record = find_node_by_key(replica, key);
+    if (!record || stopped) co_return;
+    const auto node = record->name;
+    Json mine{{"version", P2PRC_VERSION},        {"features", {"logs"}},
+              {"node", options.node_name()},     {"name", node},
+              {"role", role_name(record->role)}, {"source", source.address.text()},
+              {"store_id", replica.store_id()},  {"revision", replica.revision()}};
+    const auto hello = co_await session->exchange_hello(std::move(mine), options.timing.hello);
+    if (!hello) {
+        net::log_info("control: node " + node + ": " + hello.error().message);
+        co_return;
+    }
+    const auto again = find_node_by_key(replica, key);
+    if (!again || again->name != node || stopped) {
+        session->close();
+        co_return;
+    }
+    // A node that dials again has lost the connection that it had.
+    if (const auto old = members.extract(node))
+        old.mapped().session->close(Error{ErrorCode::Unreachable, "the node has connected again"});
+    net::log_info("node " + node + " is connected, from " + source.text());
+    heard[node] = net::boottime();
+
+    FeedPosition position;
+    if (const auto id = hello->find("store_id"); id != hello->end() && id->is_string())
+        position.store_id = *id;
+    if (const auto at = hello->find("revision"); at != hello->end() && at->is_number_unsigned())
+        position.revision = *at;
+    Member member{key, session, {}};
+    member.feed = registry.follow(position, [weak = std::weak_ptr(self),
+                                             weak_session = std::weak_ptr(session)](const FeedEvent& event) {
+        const auto state = weak.lock();
+        const auto to = weak_session.lock();
+        if (state && to) state->send_feed(*to, event);
+    });
+    members[node] = std::move(member);
+    asio::co_spawn(executor, tell_synced(self, session), asio::detached);
+    asio::co_spawn(executor, judge_one(node), asio::detached);
+
+    auto serving = handlers(node);
+    const auto reason = co_await session->run(std::move(serving));
+    if (const auto it = members.find(node); it != members.end() && it->second.session == session) {
+        members.erase(it);
+        net::log_notice("node " + node + " is disconnected: " + reason.message);
+        if (!stopped) co_await judge_one(node);
+    }
+}
+
+// Removes invitations and challenges that have run out.
+asio::awaitable<void> Hub::State::sweep() {
+    Json none = Json::object();
+    const auto swept = co_await registry.request("registry.sweep", std::move(none));
+    if (!swept) net::log_warning("the registry cannot be swept: " + swept.error().message);
+}
+
+// The registry works through requests in order: what follows the past changes is answered after they were
+// fed.
+asio::awaitable<void> Hub::State::tell_synced(std::shared_ptr<State> /* keeps it alive */,
+                                              std::shared_ptr<Session> session) {
+    if (stopped) co_return;
+    co_await sweep();
+    Json synced{{"event", "synced"}};
+    session->send(synced);
+}
+
+asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /* keeps it alive */,
+                                                        std::string node, std::string method, Json params) {
+    const auto member = members.find(node);
+    if (member == members.end()) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
+    const auto record = find_node_by_key(replica, member->second.key);
+    if (!record) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
+    if (!find_method(method))
+        co_return fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
+    Actor actor;
+    actor.node = record->name;
+    actor.role = record->role;
+    if (method != "node.leave")
+        co_return co_await registry.request_as(std::move(actor), std::move(method), std::move(params));
+    // It gets its answer before its session ends.
+    leaving.insert(node);
+    auto left = co_await registry.request_as(std::move(actor), std::move(method), std::move(params));
+    asio::co_spawn(executor, say_goodbye(shared_from_this(), node), asio::detached);
+    co_return left;
+}
+
+asio::awaitable<void> Hub::State::say_goodbye(std::shared_ptr<State> /* keeps it alive */, std::string node) {
+    Bell pause(executor);
+    co_await pause.wait(goodbye_time);
+    leaving.erase(node);
+    drop_removed();
+}
+
+asio::awaitable<Result<std::unique_ptr<TextStream>>>
+Hub::State::open_stream(std::shared_ptr<State> /* keeps it alive */, std::string node, std::string method,
+                        Json params) {
+    if (method != "logs") co_return fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
+    if (node.empty()) co_return fail(ErrorCode::InvalidSpec, "'" + method + "' names no node");
+    if (node == options.node_name()) {
+        if (options.open_logs) co_return co_await options.open_logs(std::move(params));
+        co_return fail(ErrorCode::NotSupported, "logs are not in this version");
+    }
+    if (!replica.get(keys::node(node)))
+        co_return fail(ErrorCode::NotFound, "there is no node '" + node + "'", "see p2prc nodes");
+    const auto member = members.find(node);
+    if (member == members.end())
+        co_return fail(ErrorCode::Unreachable, "node '" + node + "' is not connected to the root",
+                       "see p2prc nodes show " + node);
+    const auto session = member->second.session;
+    co_return co_await session->open_stream(std::move(method), std::move(params));
+}
+
+// Writes a transition of a node's state, and nothing while it stays.
+asio::awaitable<void> Hub::State::judge_one(std::string node) {
+    const auto self = shared_from_this();
+    if (stopped) co_return;
+    const auto& timing = options.timing;
+    const auto silence = net::boottime() - heard.try_emplace(node, net::boottime()).first->second;
+    const auto member = members.find(node);
+    const bool connected = member != members.end();
+    // Nodes that are not there yet since the root started, or dial again, keep their state for a while.
+    if (!connected && silence <= timing.suspect) co_return;
+    const std::string state = silence > timing.lost ? "lost" : silence > timing.suspect ? "suspect" : "up";
+    if (connected && state == "lost")
+        member->second.session->close(Error{ErrorCode::Unreachable, "the node is silent"});
+    const auto* live = replica.get(keys::live(node));
+    if (live && live->is_object() && live->value("state", std::string()) == state) co_return;
+    Json params{{"node", node}, {"state", state}};
+    const auto written = co_await registry.request("node.live", std::move(params));
+    if (!written)
+        net::log_warning("node " + node + ": " + written.error().message);
+    else
+        net::log_info("node " + node + " is " + state);
+}
+
+asio::awaitable<void> Hub::State::judge(std::shared_ptr<State> /* keeps it alive */) {
+    auto swept = net::boottime();
+    while (!stopped) {
+        if (net::boottime() - swept > options.timing.sweep) {
+            swept = net::boottime();
+            co_await sweep();
+        }
+        std::vector<std::string> nodes_now;
+        for (const auto& [key, value] : replica.range("/nodes/")) {
+            const auto record = node_from_json(*value);
+            if (record && record->name != options.node_name()) nodes_now.push_back(record->name);
+        }
+        for (const auto& node : nodes_now)
+            co_await judge_one(node);
+        if (!stopped) co_await tick.wait(options.timing.tick);
+    }
+}
+
+} // namespace p2prc::daemon

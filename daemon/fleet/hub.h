@@ -1,0 +1,60 @@
+// The root's side of all control links: serves members' requests, feeds their replicas, passes requests
+// between nodes, and judges who is alive.
+#pragma once
+
+#include "daemon/fleet/control.h"
+#include "daemon/registry/local_registry.h"
+#include "daemon/state/replica.h"
+#include "net/address.h"
+#include "net/tls.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace p2prc::daemon {
+
+struct HubTiming {
+    std::chrono::milliseconds hello{5000};
+    std::chrono::milliseconds suspect{7500}; // silence; members ping every 3 s
+    std::chrono::milliseconds lost{30000};
+    std::chrono::milliseconds tick{2000};
+    std::chrono::milliseconds sweep{60000}; // from one removal of what has run out to the next
+};
+
+struct HubOptions {
+    std::function<std::string()> node_name; // the root's own
+    OpenLogs open_logs;                     // of the root's own processes
+    HubTiming timing;
+};
+
+// A node of the replica by the fingerprint of its p2prcd's key.
+std::optional<NodeRecord> find_node_by_key(const State& state, std::string_view fingerprint);
+
+class Hub {
+  public:
+    // `replica` is the root's own, fed by `registry`; both outlive the hub.
+    Hub(boost::asio::any_io_executor executor, LocalRegistry& registry, Replica& replica, HubOptions options);
+    ~Hub();
+
+    // Whether a key may open a control link.
+    bool is_member(std::string_view fingerprint) const;
+    // A connection whose peer TLS has verified. Its key is looked up again: it may have been removed
+    // meanwhile.
+    void serve(net::TlsStream stream, net::Endpoint source);
+
+    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string node,
+                                                                            std::string method, Json params);
+    std::size_t sessions() const;
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+} // namespace p2prc::daemon

@@ -1,0 +1,274 @@
+#include "daemon/fleet/link.h"
+
+#include "daemon/fleet/bell.h"
+#include "daemon/fleet/feed.h"
+#include "daemon/fleet/server.h"
+#include "daemon/fleet/session.h"
+#include "daemon/fleet/upload.h"
+#include "net/clock.h"
+#include "net/dial.h"
+#include "net/log.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int refusals_believed = 5;
+
+Error away() {
+    return {ErrorCode::Unreachable, "the root node is not reachable",
+            "what runs on this node can still be listed, stopped, started and killed; see p2prc status"};
+}
+
+} // namespace
+
+struct MemberLink::State : std::enable_shared_from_this<State> {
+    State(asio::any_io_executor e, net::Identity i, Replica& r, OwnState& o, LinkOptions op, Gateway& g)
+        : executor(e)
+        , identity(std::move(i))
+        , replica(r)
+        , own(o)
+        , options(std::move(op))
+        , gateway(g)
+        , wake(e) {}
+
+    asio::awaitable<void> keep(std::shared_ptr<State> self);
+    asio::awaitable<Error> attempt();
+    asio::awaitable<Result<net::TlsStream>> connect();
+    asio::awaitable<void> watch(std::shared_ptr<State> self, std::shared_ptr<Session> watched);
+    void take(const std::shared_ptr<Session>& from, const Json& event);
+    void set_up();
+    void set_down(const Error& reason);
+    SessionHandlers handlers(const std::shared_ptr<Session>& of);
+
+    asio::any_io_executor executor;
+    net::Identity identity;
+    Replica& replica;
+    OwnState& own;
+    LinkOptions options;
+    Gateway& gateway; // the link itself, for the upload
+    Bell wake;        // dial now
+    std::shared_ptr<Session> session;
+    std::shared_ptr<Bell> probe; // of the session: ping now
+    std::unique_ptr<FeedReader> feed;
+    std::unique_ptr<Upload> upload;
+    std::vector<std::shared_ptr<Bell>> waiters;
+    Error last = {ErrorCode::Unreachable, "the root was not dialled yet"};
+    bool ask_all = false; // the replica does not follow the feed: ask for everything
+    bool up = false;
+    bool stopped = false;
+    int refusals = 0;
+    std::size_t next_address = 0;
+};
+
+asio::awaitable<Result<net::TlsStream>> MemberLink::State::connect() {
+    const auto addresses = options.addresses();
+    if (addresses.empty()) co_return fail(ErrorCode::Unreachable, "no address of the root is known");
+    const auto& timing = options.timing;
+    Error error;
+    for (std::size_t i = 0; i < addresses.size() && !stopped; ++i) {
+        const auto endpoint = addresses[next_address % addresses.size()];
+        auto socket = co_await net::dial(endpoint, timing.dial, timing.dead);
+        if (socket) {
+            const auto root_key = options.root_key;
+            auto accept = [root_key](std::string_view key) { return key == root_key; };
+            const auto context = net::tls_client(identity, std::string(control_alpn), std::move(accept));
+            if (!context) co_return std::unexpected(context.error());
+            net::TlsStream stream(executor, std::move(*socket), *context);
+            const auto done = co_await stream.handshake(net::TlsStream::Side::Client, timing.handshake);
+            if (done) co_return std::move(stream);
+            error = {done.error().code, "the root at " + endpoint.text() + ": " + done.error().message};
+        } else {
+            error = socket.error();
+        }
+        ++next_address; // stays on one that works, moves on from one that does not
+    }
+    co_return std::unexpected(error);
+}
+
+SessionHandlers MemberLink::State::handlers(const std::shared_ptr<Session>& of) {
+    SessionHandlers handlers;
+    const std::weak_ptr<State> weak = weak_from_this();
+    const std::weak_ptr<Session> weak_session = of;
+    handlers.event = [weak, weak_session](const Json& event) {
+        const auto self = weak.lock();
+        const auto from = weak_session.lock();
+        if (self && from) self->take(from, event);
+    };
+    handlers.stream =
+        [open = options.open_logs](std::string method,
+                                   Json params) -> asio::awaitable<Result<std::unique_ptr<TextStream>>> {
+        if (method == "logs" && open) return open(std::move(params));
+        return [](std::string name) -> asio::awaitable<Result<std::unique_ptr<TextStream>>> {
+            co_return fail(ErrorCode::NotSupported, "'" + name + "' is not in this version");
+        }(std::move(method));
+    };
+    return handlers;
+}
+
+// One connection from its dial to its end.
+asio::awaitable<Error> MemberLink::State::attempt() {
+    const auto self = shared_from_this();
+    auto stream = co_await connect();
+    if (!stream) co_return stream.error();
+    const auto current = Session::make(executor, std::move(*stream));
+    const auto position = ask_all ? FeedPosition{} : replica.position();
+    ask_all = false;
+    Json mine{{"version", P2PRC_VERSION},
+              {"features", {"logs"}},
+              {"node", options.node},
+              {"store_id", position.store_id},
+              {"revision", position.revision}};
+    const auto theirs = co_await current->exchange_hello(std::move(mine), options.timing.handshake);
+    if (!theirs) co_return theirs.error();
+    if (stopped) co_return away();
+    refusals = 0;
+    if (const auto source = theirs->find("source"); source != theirs->end() && source->is_string())
+        if (options.seen_from) options.seen_from(source->get<std::string>());
+    session = current;
+    probe = std::make_shared<Bell>(executor);
+    feed = std::make_unique<FeedReader>();
+    asio::co_spawn(executor, watch(self, current), asio::detached);
+    auto serving = handlers(current);
+    const auto reason = co_await current->run(std::move(serving));
+    session.reset();
+    probe->ring(); // the watcher ends
+    co_return reason;
+}
+
+void MemberLink::State::take(const std::shared_ptr<Session>& from, const Json& event) {
+    const auto kind = event.find("event");
+    if (*kind == "synced") {
+        set_up();
+        return;
+    }
+    if (*kind != "changes" && *kind != "reset") return;
+    auto whole = feed->take(event);
+    if (!whole) {
+        ask_all = true;
+        from->close(whole.error());
+        return;
+    }
+    if (!*whole) return;
+    auto& received = **whole;
+    if (received.reset) {
+        replica.reset(received.store_id, received.revision, std::move(received.items));
+    } else if (!replica.apply(received.store_id, received.revision, std::move(received.items))) {
+        ask_all = true;
+        from->close(
+            Error{ErrorCode::Failed, "changes of the fleet's state are missing: asking for all of it"});
+    }
+}
+
+// Pings, measures, and drops a root that is silent.
+asio::awaitable<void> MemberLink::State::watch(std::shared_ptr<State> /* keeps it alive */,
+                                               std::shared_ptr<Session> watched) {
+    const auto& timing = options.timing;
+    const auto bell = probe;
+    auto limit = timing.dead;
+    while (session == watched && !watched->closed() && !stopped) {
+        watched->ping();
+        const auto asked = net::boottime();
+        const bool changed = co_await bell->wait(limit == timing.dead ? timing.ping : timing.probe);
+        if (session != watched || stopped) break;
+        const auto since_ping = net::boottime() - asked;
+        if (watched->silence() > limit &&
+            since_ping >= std::min<std::chrono::nanoseconds>(limit, timing.ping) / 2) {
+            watched->close(Error{ErrorCode::Unreachable, "the root does not answer any more"});
+            break;
+        }
+        if (const auto time = watched->round_trip(); time && options.measured) options.measured(*time);
+        // After a change of the network the connection may be bound to an address that is gone.
+        limit = changed ? timing.probe : timing.dead;
+    }
+}
+
+void MemberLink::State::set_up() {
+    if (up) return;
+    up = true;
+    upload = std::make_unique<Upload>(executor, gateway, own, replica);
+    for (const auto& waiter : std::exchange(waiters, {}))
+        waiter->ring();
+    if (options.changed) options.changed(true, {});
+}
+
+void MemberLink::State::set_down(const Error& reason) {
+    last = reason;
+    if (!std::exchange(up, false)) return;
+    upload.reset();
+    if (options.changed) options.changed(false, reason.message);
+}
+
+asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it alive */) {
+    while (!stopped) {
+        const auto began = net::boottime();
+        auto reason = co_await attempt();
+        if (stopped) co_return;
+        if (reason.code == ErrorCode::NotPermitted) {
+            ++refusals;
+            reason.hint =
+                "this node may have been removed from the fleet: p2prc leave --force makes it its own again";
+            if (refusals == refusals_believed)
+                net::log_warning("the root refuses this node: " + reason.message);
+        }
+        set_down(reason);
+        const auto pause = refusals >= refusals_believed ? options.timing.refused : options.timing.retry;
+        const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(net::boottime() - began);
+        if (spent < pause) co_await wake.wait(pause - spent);
+    }
+}
+
+MemberLink::MemberLink(asio::any_io_executor executor, const net::Identity& identity, Replica& replica,
+                       OwnState& own, LinkOptions options)
+    : state_(std::make_shared<State>(executor, identity, replica, own, std::move(options), *this)) {
+    asio::co_spawn(executor, state_->keep(state_), asio::detached);
+}
+
+MemberLink::~MemberLink() {
+    state_->stopped = true;
+    state_->upload.reset();
+    if (state_->session) state_->session->close();
+    state_->wake.ring();
+    for (const auto& waiter : std::exchange(state_->waiters, {}))
+        waiter->ring();
+}
+
+bool MemberLink::reachable() const {
+    return state_->up;
+}
+
+void MemberLink::network_changed() {
+    if (state_->session) state_->probe->ring();
+    state_->wake.ring();
+}
+
+asio::awaitable<Result<Json>> MemberLink::request(std::string method, Json params) {
+    const auto session = state_->session;
+    if (!session || !state_->up) co_return std::unexpected(away());
+    co_return co_await session->request(std::move(method), std::move(params));
+}
+
+asio::awaitable<Result<std::unique_ptr<TextStream>>> MemberLink::open_stream(std::string method,
+                                                                             Json params) {
+    const auto session = state_->session;
+    if (!session || !state_->up) co_return std::unexpected(away());
+    co_return co_await session->open_stream(std::move(method), std::move(params));
+}
+
+asio::awaitable<Result<void>> MemberLink::wait_up(std::chrono::milliseconds timeout) {
+    const auto state = state_;
+    if (!state->up && !state->stopped) {
+        const auto bell = std::make_shared<Bell>(state->executor);
+        state->waiters.push_back(bell);
+        co_await bell->wait(timeout);
+    }
+    if (state->up) co_return Result<void>();
+    co_return std::unexpected(state->last);
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,69 @@
+// A member's control link to the root: dialled, kept, noticed when dead, dialled again.
+#pragma once
+
+#include "daemon/fleet/control.h"
+#include "daemon/gateway.h"
+#include "daemon/state/own_state.h"
+#include "daemon/state/replica.h"
+#include "net/address.h"
+#include "net/identity.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+struct LinkTiming {
+    std::chrono::milliseconds dial{2000};
+    std::chrono::milliseconds handshake{5000};
+    std::chrono::milliseconds retry{2000};    // from one attempt to the next
+    std::chrono::milliseconds refused{30000}; // the same once the root has refused our key several times
+    std::chrono::milliseconds ping{3000};
+    std::chrono::milliseconds dead{6500};  // silence after which the root is gone
+    std::chrono::milliseconds probe{1500}; // the same after a change of this machine's network
+};
+
+struct LinkOptions {
+    std::string node;     // this node's name
+    std::string root_key; // fingerprint
+    // Of the root's edge; asked before each attempt.
+    std::function<std::vector<net::Endpoint>()> addresses;
+    OpenLogs open_logs; // for other nodes that ask
+    // Each transition, with the reason when it went down.
+    std::function<void(bool up, const std::string& reason)> changed;
+    // The address that the root saw us come from.
+    std::function<void(const std::string& source)> seen_from;
+    // A new measurement of the round trip.
+    std::function<void(std::chrono::microseconds)> measured;
+    LinkTiming timing;
+};
+
+// Feeds the replica, uploads the own state, and carries requests. Up means that the replica holds everything.
+class MemberLink : public Gateway {
+  public:
+    MemberLink(boost::asio::any_io_executor executor, const net::Identity& identity, Replica& replica,
+               OwnState& own, LinkOptions options);
+    ~MemberLink() override;
+
+    boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
+    bool reachable() const override;
+    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
+
+    // Waits until the link is up; otherwise the reason why the last attempt failed.
+    boost::asio::awaitable<Result<void>> wait_up(std::chrono::milliseconds timeout);
+    // This machine's network changed: probe the link, or dial now.
+    void network_changed();
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+} // namespace p2prc::daemon

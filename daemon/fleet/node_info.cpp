@@ -1,0 +1,106 @@
+#include "daemon/fleet/node_info.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+namespace p2prc::daemon {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint16_t ssh = 22;
+
+Json best_address(const std::vector<net::Address>& addresses, bool v4) {
+    Json best;
+    for (const auto& address : addresses) {
+        if (address.is_v4() != v4) continue;
+        if (address.is_global()) return address.text();
+        if (best.is_null()) best = address.text();
+    }
+    return best;
+}
+
+// PRETTY_NAME of os-release(5).
+Json operating_system() {
+    std::ifstream file("/etc/os-release");
+    constexpr std::string_view key = "PRETTY_NAME=";
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with(key)) continue;
+        auto value = line.substr(key.size());
+        std::erase(value, '"');
+        return value;
+    }
+    return nullptr;
+}
+
+bool listens_in(const char* table, std::uint16_t port) {
+    std::ifstream file(table);
+    std::string line;
+    std::getline(file, line);
+    while (std::getline(file, line)) {
+        std::istringstream fields(line);
+        std::string number, local, remote, state;
+        fields >> number >> local >> remote >> state;
+        const auto colon = local.find(':');
+        if (state != "0A" || colon == std::string::npos) continue; // TCP_LISTEN
+        // 127.0.0.1 in the kernel's byte order, and ::1.
+        const auto address = local.substr(0, colon);
+        const bool loopback = address == "0100007F" || address == "00000000000000000000000001000000";
+        if (!loopback && std::stoul(local.substr(colon + 1), nullptr, 16) == port) return true;
+    }
+    return false;
+}
+
+} // namespace
+
+std::vector<net::Address> own_addresses() {
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) != 0) return {};
+    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
+    std::vector<net::Address> addresses;
+    for (const auto* entry = list; entry; entry = entry->ifa_next) {
+        if (!entry->ifa_addr || !(entry->ifa_flags & IFF_UP) || (entry->ifa_flags & IFF_LOOPBACK)) continue;
+        const int family = entry->ifa_addr->sa_family;
+        if (family != AF_INET && family != AF_INET6) continue;
+        const std::size_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+        const auto address = net::Endpoint::from_sockaddr(entry->ifa_addr, size).address;
+        const bool link_local = address.is_v6() ? address.network(10).text() == "fe80::"
+                                                : address.network(16).text() == "169.254.0.0";
+        if (!link_local) addresses.push_back(address);
+    }
+    return addresses;
+}
+
+bool listens_on(std::uint16_t port) {
+    return listens_in("/proc/net/tcp", port) || listens_in("/proc/net/tcp6", port);
+}
+
+Json measure_node() {
+    Json info{{"version", P2PRC_VERSION}, {"arch", nullptr}, {"memory_bytes", nullptr}, {"cpus", nullptr}};
+    utsname name{};
+    if (::uname(&name) == 0) info["arch"] = name.machine;
+    if (const auto cpus = ::sysconf(_SC_NPROCESSORS_ONLN); cpus > 0)
+        info["cpus"] = static_cast<std::uint64_t>(cpus);
+    struct sysinfo memory{};
+    if (::sysinfo(&memory) == 0)
+        info["memory_bytes"] = static_cast<std::uint64_t>(memory.totalram) * memory.mem_unit;
+    info["os"] = operating_system();
+    const auto addresses = own_addresses();
+    info["ipv4"] = best_address(addresses, true);
+    info["ipv6"] = best_address(addresses, false);
+    info["ssh_port"] = listens_on(ssh) ? Json(std::uint64_t{ssh}) : Json(nullptr);
+    return info;
+}
+
+} // namespace p2prc::daemon

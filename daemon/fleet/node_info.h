@@ -1,0 +1,22 @@
+// What a node measures of itself for the fleet's list of nodes.
+#pragma once
+
+#include "net/address.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <vector>
+
+namespace p2prc::daemon {
+
+// Addresses of this machine's interfaces that are up, without loopback and link-local ones.
+std::vector<net::Address> own_addresses();
+
+// {version, arch, os, cpus, memory_bytes, ipv4, ipv6, ssh_port}: of several addresses the one that is
+// reachable from everywhere is taken; what cannot be found out is null.
+nlohmann::json measure_node();
+
+// Whether somebody listens for TCP on `port` on another address than loopback (from /proc/net/tcp and tcp6).
+bool listens_on(std::uint16_t port);
+
+} // namespace p2prc::daemon

@@ -1,0 +1,85 @@
+#include "daemon/fleet/offers.h"
+
+#include "core/json_members.h"
+#include "core/process_status.h"
+#include "core/records.h"
+
+#include <algorithm>
+
+namespace p2prc::daemon {
+namespace {
+
+bool is_up(const OwnState& own, const std::string& node, std::uint32_t id) {
+    const auto* document = own.get(keys::status(node, id));
+    if (!document) return false;
+    const auto state = status_from_json(*document).state;
+    return state == ProcessState::Running || state == ProcessState::Starting ||
+           state == ProcessState::Stopping;
+}
+
+// Whether `document`, a record or a tombstone, is that of the process, by its id or a former one.
+bool is_of(const Json& document, const std::string& name, std::uint32_t id) {
+    if (json::member<std::string>(document, "name") != name) return false;
+    const auto former = json::member<std::vector<std::uint32_t>>(document, "former_ids");
+    return json::member<std::uint32_t>(document, "id") == id || std::ranges::count(former, id) > 0;
+}
+
+} // namespace
+
+Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> node)
+    : replica_(replica)
+    , own_(own)
+    , node_(std::move(node)) {
+    replica_.on_another_store([this](const std::vector<Change>& items) { make(items); });
+    for (const char* prefix : {"/processes/", "/tombstones/"})
+        subscriptions_.push_back(replica_.subscribe(prefix, [this](std::span<const Change>) { withdraw(); }));
+    subscriptions_.push_back(own_.subscribe("/status/", [this](std::span<const Change>) { withdraw(); }));
+}
+
+Offers::~Offers() {
+    replica_.on_another_store({});
+}
+
+// The replica still has what the registry has forgotten, and is about to forget it too.
+void Offers::make(const std::vector<Change>& items) {
+    const auto node = node_();
+    const auto known = [&](const std::string& name, std::uint32_t id) {
+        return std::ranges::any_of(items, [&](const Change& item) {
+            const bool holds = item.key.starts_with("/processes/") || item.key.starts_with("/tombstones/");
+            return holds && item.value && json::member<std::string>(*item.value, "node") == node &&
+                   is_of(*item.value, name, id);
+        });
+    };
+    std::vector<Change> offers;
+    for (const auto& [key, document] : replica_.range("/processes/")) {
+        if (json::member<std::string>(*document, "node") != node) continue;
+        const auto id = json::member<std::uint32_t>(*document, "id");
+        const auto name = json::member<std::string>(*document, "name");
+        if (!is_up(own_, node, id) || known(name, id)) continue;
+        auto domains = Json::array();
+        for (const auto& [ignored, mapping] : replica_.range("/domains/"))
+            if (json::member<std::string>(*mapping, "process") == name) domains.push_back(*mapping);
+        offers.push_back({keys::offer(node, id), Json{{"process", *document}, {"domains", domains}}, 0});
+    }
+    own_.update(std::move(offers));
+}
+
+void Offers::withdraw() {
+    const auto node = node_();
+    std::vector<std::string> settled;
+    for (const auto& [key, document] : own_.range(keys::offer_prefix(node))) {
+        const auto process = document->value("process", Json::object());
+        const auto name = json::member<std::string>(process, "name");
+        const auto id = json::member<std::uint32_t>(process, "id");
+        const auto* record = replica_.get(keys::process(name));
+        const auto* tombstone = replica_.get(keys::tombstone(id));
+        const bool taken_in =
+            record && json::member<std::string>(*record, "node") == node && is_of(*record, name, id);
+        const bool killed = tombstone && is_of(*tombstone, name, id);
+        if (taken_in || killed || !is_up(own_, node, id)) settled.emplace_back(key);
+    }
+    for (const auto& key : settled)
+        own_.erase(key);
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,464 @@
+#include "daemon/fleet/session.h"
+
+#include "daemon/fleet/bell.h"
+#include "daemon/fleet/frame.h"
+#include "net/clock.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <deque>
+#include <map>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+namespace {
+
+// A request of ours that has no answer yet.
+struct Pending {
+    explicit Pending(const asio::any_io_executor& executor) : bell(executor) {}
+    Bell bell;
+    std::optional<Result<Json>> answer;
+};
+
+// A stream that the peer sends.
+struct Incoming {
+    explicit Incoming(const asio::any_io_executor& executor) : bell(executor) {}
+    Bell bell;
+    std::deque<std::string> chunks;
+    std::optional<Result<void>> end;
+};
+
+// A stream that we send.
+struct Outgoing {
+    explicit Outgoing(const asio::any_io_executor& executor) : bell(executor) {}
+    Bell bell;
+    std::size_t credit = stream_window;
+    bool cancelled = false;
+};
+
+using Piece = Result<std::optional<std::string>>;
+
+// A read from a stream's source, which ends when the stream is cancelled.
+struct Read {
+    std::optional<Piece> piece;
+    asio::cancellation_signal cancel;
+};
+
+std::optional<std::uint64_t> number(const Json& document, const char* key) {
+    const auto it = document.find(key);
+    if (it == document.end() || !it->is_number_unsigned()) return {};
+    return it->get<std::uint64_t>();
+}
+
+std::string text(const Json& document, const char* key) {
+    const auto it = document.find(key);
+    return it != document.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+} // namespace
+
+Json error_to_json(const Error& error) {
+    return {{"code", error_info(error.code).name}, {"message", error.message}, {"hint", error.hint}};
+}
+
+Error error_from_json(const Json& document) {
+    if (!document.is_object()) return {ErrorCode::Failed, "an error without a description"};
+    return {error_code_from_name(text(document, "code")), text(document, "message"), text(document, "hint")};
+}
+
+struct Session::State {
+    State(asio::any_io_executor e, net::TlsStream s) : executor(e), stream(std::move(s)), drained(e) {}
+
+    asio::any_io_executor executor;
+    net::TlsStream stream;
+    FrameReader reader;
+    SessionHandlers handlers;
+    std::deque<Bytes> unsent;
+    std::size_t unsent_bytes = 0;
+    bool writing = false;
+    bool closed = false;
+    std::optional<Error> reason;
+    Bell drained;
+    std::uint64_t next_id = 1;
+    std::size_t serving = 0;
+    std::map<std::uint64_t, std::shared_ptr<Pending>> pending;
+    std::map<std::uint64_t, std::shared_ptr<Incoming>> incoming;
+    std::map<std::uint64_t, std::shared_ptr<Outgoing>> outgoing;
+    std::chrono::nanoseconds heard = net::boottime();
+    std::map<std::uint64_t, std::chrono::nanoseconds> pings;
+    std::optional<std::chrono::microseconds> round_trip;
+};
+
+// The receiving end of a stream.
+class Session::RemoteStream : public TextStream {
+  public:
+    RemoteStream(std::shared_ptr<Session> session, std::uint64_t id, std::shared_ptr<Incoming> incoming)
+        : session_(std::move(session))
+        , id_(id)
+        , incoming_(std::move(incoming)) {}
+    ~RemoteStream() override {
+        session_->state_->incoming.erase(id_);
+        if (!incoming_->end) session_->send({{"cancel", id_}});
+    }
+
+    asio::awaitable<Result<std::optional<std::string>>> next() override {
+        const auto incoming = incoming_;
+        while (incoming->chunks.empty()) {
+            if (incoming->end && !*incoming->end) co_return std::unexpected(incoming->end->error());
+            if (incoming->end) co_return std::optional<std::string>();
+            co_await incoming->bell.wait();
+        }
+        auto chunk = std::move(incoming->chunks.front());
+        incoming->chunks.pop_front();
+        if (!incoming->end) session_->send({{"more", id_}});
+        co_return std::optional(std::move(chunk));
+    }
+
+  private:
+    std::shared_ptr<Session> session_;
+    std::uint64_t id_;
+    std::shared_ptr<Incoming> incoming_;
+};
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::~Session() = default;
+
+std::shared_ptr<Session> Session::make(asio::any_io_executor executor, net::TlsStream stream) {
+    return std::shared_ptr<Session>(new Session(std::make_unique<State>(executor, std::move(stream))));
+}
+
+const net::TlsStream& Session::tls() const {
+    return state_->stream;
+}
+
+bool Session::closed() const {
+    return state_->closed;
+}
+
+std::optional<std::chrono::microseconds> Session::round_trip() const {
+    return state_->round_trip;
+}
+
+std::chrono::nanoseconds Session::silence() const {
+    return net::boottime() - state_->heard;
+}
+
+void Session::close(std::optional<Error> reason) {
+    if (!state_->closed) state_->reason = std::move(reason);
+    state_->closed = true;
+    state_->stream.close();
+    fail_all(state_->reason.value_or(Error{ErrorCode::Unreachable, "the link is down"}));
+}
+
+void Session::fail_all(const Error& error) {
+    for (const auto& [id, pending] : std::exchange(state_->pending, {})) {
+        pending->answer = std::unexpected(error);
+        pending->bell.ring();
+    }
+    for (const auto& [id, incoming] : std::exchange(state_->incoming, {})) {
+        incoming->end = std::unexpected(error);
+        incoming->bell.ring();
+    }
+    for (const auto& [id, outgoing] : state_->outgoing) {
+        outgoing->cancelled = true;
+        outgoing->bell.ring();
+    }
+    state_->drained.ring();
+}
+
+bool Session::send(const Json& document) {
+    auto frame = encode_frame(document);
+    if (!frame) return false;
+    enqueue(std::move(*frame));
+    return true;
+}
+
+void Session::enqueue(Bytes frame) {
+    if (state_->closed) return;
+    state_->unsent_bytes += frame.size();
+    state_->unsent.push_back(std::move(frame));
+    if (state_->unsent_bytes > max_unsent) {
+        close(Error{ErrorCode::Unreachable, "the peer does not read what it is sent"});
+        return;
+    }
+    if (std::exchange(state_->writing, true)) return;
+    asio::co_spawn(state_->executor, write_queue(shared_from_this()), asio::detached);
+}
+
+asio::awaitable<void> Session::write_queue(std::shared_ptr<Session> /* keeps it alive */) {
+    while (!state_->unsent.empty() && !state_->closed) {
+        // Frames that wait are sent together: one TLS record, one system call.
+        Bytes batch = std::move(state_->unsent.front());
+        state_->unsent.pop_front();
+        while (!state_->unsent.empty() && batch.size() + state_->unsent.front().size() <= 16384) {
+            batch.insert(batch.end(), state_->unsent.front().begin(), state_->unsent.front().end());
+            state_->unsent.pop_front();
+        }
+        const auto written = co_await state_->stream.write(batch);
+        state_->unsent_bytes -= batch.size();
+        if (!written) {
+            const auto error = written.error();
+            close(error);
+        }
+    }
+    state_->writing = false;
+    state_->drained.ring();
+}
+
+asio::awaitable<void> Session::drain() {
+    const auto self = shared_from_this();
+    while (state_->writing && !state_->closed)
+        co_await state_->drained.wait();
+}
+
+asio::awaitable<Result<Json>> Session::read_document() {
+    std::array<std::uint8_t, 16384> buffer;
+    while (true) {
+        // What was read already is not served after the end: the peer may have been removed.
+        if (state_->closed) co_return fail(ErrorCode::Unreachable, "the connection was closed");
+        auto document = state_->reader.next();
+        if (!document) co_return std::unexpected(document.error());
+        if (*document) co_return std::move(**document);
+        const auto size = co_await state_->stream.read_some(buffer);
+        if (!size) co_return std::unexpected(size.error());
+        state_->heard = net::boottime();
+        state_->reader.feed(ByteView(buffer.data(), *size));
+    }
+}
+
+asio::awaitable<Result<Json>> Session::exchange_hello(Json mine, std::chrono::milliseconds timeout) {
+    const auto self = shared_from_this();
+    Json document;
+    document["hello"] = std::move(mine);
+    send(document);
+    asio::steady_timer timer(state_->executor, timeout);
+    timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        const auto session = weak.lock();
+        if (!error && session)
+            session->close(Error{ErrorCode::Unreachable, "the peer said no hello in time"});
+    });
+    auto theirs = co_await read_document();
+    timer.cancel();
+    if (!theirs) {
+        const auto error = state_->reason.value_or(theirs.error());
+        close(error);
+        co_return std::unexpected(error);
+    }
+    const auto hello = theirs->find("hello");
+    if (hello == theirs->end() || !hello->is_object()) {
+        const Error error{ErrorCode::InvalidSpec, "the peer's first message is no hello"};
+        close(error);
+        co_return std::unexpected(error);
+    }
+    co_return *hello;
+}
+
+asio::awaitable<Error> Session::run(SessionHandlers handlers) {
+    const auto self = shared_from_this();
+    state_->handlers = std::move(handlers);
+    Error reason;
+    while (true) {
+        auto document = co_await read_document();
+        if (!document) {
+            reason = state_->reason.value_or(document.error());
+            break;
+        }
+        dispatch(*document);
+        if (state_->handlers.heard) state_->handlers.heard();
+    }
+    close(reason);
+    state_->handlers = {};
+    co_return reason;
+}
+
+void Session::dispatch(const Json& document) {
+    if (const auto n = number(document, "ping")) {
+        send({{"pong", *n}});
+    } else if (const auto pong = number(document, "pong")) {
+        const auto sent = state_->pings.find(*pong);
+        if (sent == state_->pings.end()) return;
+        state_->round_trip =
+            std::chrono::duration_cast<std::chrono::microseconds>(net::boottime() - sent->second);
+        state_->pings.erase(state_->pings.begin(), std::next(sent));
+    } else if (document.contains("event")) {
+        if (state_->handlers.event) state_->handlers.event(document);
+    } else if (const auto more = number(document, "more")) {
+        const auto it = state_->outgoing.find(*more);
+        if (it == state_->outgoing.end() || it->second->credit >= stream_window) return;
+        ++it->second->credit;
+        it->second->bell.ring();
+    } else if (const auto cancel = number(document, "cancel")) {
+        const auto it = state_->outgoing.find(*cancel);
+        if (it == state_->outgoing.end()) return;
+        it->second->cancelled = true;
+        it->second->bell.ring();
+    } else if (const auto id = number(document, "id"); id && document.contains("method")) {
+        const auto params = document.value("params", Json::object());
+        const auto method = text(document, "method");
+        if (state_->serving >= max_requests_at_once) {
+            const Error error{ErrorCode::Failed, "too many requests at once", "wait for answers"};
+            send({{"id", *id}, {"error", error_to_json(error)}});
+        } else if (document.contains("stream")) {
+            asio::co_spawn(state_->executor, serve_stream(shared_from_this(), *id, method, params),
+                           asio::detached);
+        } else {
+            asio::co_spawn(state_->executor, serve_request(shared_from_this(), *id, method, params),
+                           asio::detached);
+        }
+    } else if (id) {
+        dispatch_reply(*id, document);
+    }
+}
+
+void Session::dispatch_reply(std::uint64_t id, const Json& document) {
+    const auto error = document.find("error");
+    if (const auto it = state_->pending.find(id); it != state_->pending.end()) {
+        const auto pending = it->second;
+        state_->pending.erase(it);
+        if (error != document.end())
+            pending->answer = std::unexpected(error_from_json(*error));
+        else
+            pending->answer = document.value("result", Json::object());
+        pending->bell.ring();
+        return;
+    }
+    const auto it = state_->incoming.find(id);
+    if (it == state_->incoming.end()) return;
+    auto& incoming = *it->second;
+    if (error != document.end()) {
+        incoming.end = std::unexpected(error_from_json(*error));
+    } else if (document.contains("end")) {
+        incoming.end = Result<void>();
+    } else if (incoming.chunks.size() > 2 * stream_window) {
+        incoming.end = fail(ErrorCode::Failed, "the peer sends more than it may");
+    } else {
+        incoming.chunks.push_back(text(document, "chunk"));
+    }
+    incoming.bell.ring();
+}
+
+asio::awaitable<void> Session::serve_request(std::shared_ptr<Session> /* keeps it alive */, std::uint64_t id,
+                                             std::string method, Json params) {
+    ++state_->serving;
+    Result<Json> result = fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
+    try {
+        if (const auto handler = state_->handlers.request)
+            result = co_await handler(method, std::move(params));
+    } catch (const std::exception& error) {
+        result = fail(ErrorCode::Failed, "'" + method + "' broke: " + error.what());
+    }
+    --state_->serving;
+    Json reply{{"id", id}};
+    if (result)
+        reply["result"] = std::move(*result);
+    else
+        reply["error"] = error_to_json(result.error());
+    if (!send(reply)) {
+        const Error error{ErrorCode::Failed, "the answer to '" + method + "' is too large for the link"};
+        send({{"id", id}, {"error", error_to_json(error)}});
+    }
+}
+
+asio::awaitable<void> Session::serve_stream(std::shared_ptr<Session> /* keeps it alive */, std::uint64_t id,
+                                            std::string method, Json params) {
+    ++state_->serving;
+    const auto outgoing = std::make_shared<Outgoing>(state_->executor);
+    state_->outgoing[id] = outgoing;
+    Result<std::unique_ptr<TextStream>> source =
+        fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
+    try {
+        if (const auto handler = state_->handlers.stream)
+            source = co_await handler(method, std::move(params));
+    } catch (const std::exception& failure) {
+        source = fail(ErrorCode::Failed, "'" + method + "' broke: " + failure.what());
+    }
+    std::optional<Error> error;
+    if (!source) error = source.error();
+
+    // Each read is a coroutine of its own, so that a cancelled stream ends even while its source is silent.
+    if (source) {
+        const std::shared_ptr<TextStream> shared = std::move(*source);
+        while (!outgoing->cancelled && !state_->closed) {
+            if (outgoing->credit == 0) {
+                co_await outgoing->bell.wait();
+                continue;
+            }
+            const auto read = std::make_shared<Read>();
+            auto done = [read, outgoing, shared](std::exception_ptr failure, Piece result) {
+                if (failure) result = fail(ErrorCode::Failed, "the stream broke");
+                read->piece = std::move(result);
+                outgoing->bell.ring();
+            };
+            asio::co_spawn(state_->executor, shared->next(),
+                           asio::bind_cancellation_slot(read->cancel.slot(), std::move(done)));
+            while (!read->piece && !outgoing->cancelled)
+                co_await outgoing->bell.wait();
+            if (!read->piece) read->cancel.emit(asio::cancellation_type::terminal);
+            if (outgoing->cancelled) break;
+            auto& result = *read->piece;
+            if (!result) error = result.error();
+            if (!result || !*result) break;
+            --outgoing->credit;
+            send({{"id", id}, {"chunk", std::move(**result)}});
+        }
+    }
+    state_->outgoing.erase(id);
+    --state_->serving;
+    Json last{{"id", id}};
+    if (error)
+        last["error"] = error_to_json(*error);
+    else
+        last["end"] = true;
+    send(last);
+}
+
+asio::awaitable<Result<Json>> Session::request(std::string method, Json params,
+                                               std::chrono::milliseconds timeout) {
+    const auto self = shared_from_this();
+    if (state_->closed) co_return fail(ErrorCode::Unreachable, "the link is down");
+    const auto id = state_->next_id++;
+    const auto pending = std::make_shared<Pending>(state_->executor);
+    state_->pending[id] = pending;
+    Json document{{"id", id}, {"method", method}, {"params", std::move(params)}};
+    if (!send(document)) {
+        state_->pending.erase(id);
+        co_return fail(ErrorCode::InvalidSpec, "'" + method + "' is too large for the link");
+    }
+    if (!pending->answer) co_await pending->bell.wait(timeout);
+    if (!pending->answer) {
+        state_->pending.erase(id);
+        co_return fail(ErrorCode::Unreachable, "no answer to '" + method + "' in time");
+    }
+    co_return std::move(*pending->answer);
+}
+
+asio::awaitable<Result<std::unique_ptr<TextStream>>> Session::open_stream(std::string method, Json params) {
+    const auto self = shared_from_this();
+    if (state_->closed) co_return fail(ErrorCode::Unreachable, "the link is down");
+    const auto id = state_->next_id++;
+    const auto incoming = std::make_shared<Incoming>(state_->executor);
+    state_->incoming[id] = incoming;
+    Json document{{"id", id}, {"method", std::move(method)}, {"params", std::move(params)}, {"stream", true}};
+    if (!send(document)) {
+        state_->incoming.erase(id);
+        co_return fail(ErrorCode::InvalidSpec, "the request is too large for the link");
+    }
+    std::unique_ptr<TextStream> stream = std::make_unique<RemoteStream>(self, id, incoming);
+    co_return std::move(stream);
+}
+
+void Session::ping() {
+    const auto n = state_->next_id++;
+    // Of many unanswered ones, the first tell nothing new.
+    if (state_->pings.size() > 8) state_->pings.erase(state_->pings.begin());
+    state_->pings[n] = net::boottime();
+    send({{"ping", n}});
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,96 @@
+// One connection of the control link after its handshake: requests, streams and events in both directions.
+//
+// Documents on the wire:
+//   {"id", "method", "params"}  ->  {"id", "result"} or {"id", "error": {code, message, hint}}
+//   {"id", "method", "params", "stream": true}  ->  {"id", "chunk": text}..., then {"id", "end": true} or an
+//   error;
+//     at most stream_window chunks without a {"more": id} for each; {"cancel": id} ends it early
+//   {"event": name, ...}, {"ping": n} -> {"pong": n}, {"hello": {...}} as the first of each side
+// Unknown documents are ignored, unknown methods answered.
+#pragma once
+
+#include "core/error.h"
+#include "daemon/fleet/control.h"
+#include "net/tls.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace p2prc::daemon {
+
+inline constexpr std::size_t stream_window = 16;
+// A peer that does not read is dropped when this much waits for it. A whole replica fits.
+inline constexpr std::size_t max_unsent = 64 << 20;
+inline constexpr std::size_t max_requests_at_once = 256;
+
+Json error_to_json(const Error& error);
+Error error_from_json(const Json& document);
+
+// What is done with what the peer asks and tells. Functions may be empty.
+struct SessionHandlers {
+    std::function<boost::asio::awaitable<Result<Json>>(std::string method, Json params)> request;
+    std::function<boost::asio::awaitable<Result<std::unique_ptr<TextStream>>>(std::string method,
+                                                                              Json params)>
+        stream;
+    std::function<void(const Json& event)> event;
+    std::function<void()> heard; // after each document from the peer
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+  public:
+    // `stream` is past its handshake.
+    static std::shared_ptr<Session> make(boost::asio::any_io_executor executor, net::TlsStream stream);
+    ~Session();
+
+    // Sends `mine` and returns the peer's hello; before run().
+    boost::asio::awaitable<Result<Json>> exchange_hello(Json mine, std::chrono::milliseconds timeout);
+    // Serves the peer until the connection ends, and says why it did. Requests under way then fail.
+    boost::asio::awaitable<Error> run(SessionHandlers handlers);
+
+    boost::asio::awaitable<Result<Json>>
+    request(std::string method, Json params, std::chrono::milliseconds timeout = std::chrono::seconds(30));
+    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
+    // Queues a document. False when it is too large to be one frame.
+    bool send(const Json& document);
+
+    // Sends a ping; the answer sets round_trip().
+    void ping();
+    std::optional<std::chrono::microseconds> round_trip() const;
+    // Since the last byte of the peer. Goes on while the machine is suspended.
+    std::chrono::nanoseconds silence() const;
+
+    // Ends it: run() returns, with `reason` where given.
+    void close(std::optional<Error> reason = {});
+    bool closed() const;
+    // Waits until what was queued is handed to the kernel, or the connection ends.
+    boost::asio::awaitable<void> drain();
+
+    const net::TlsStream& tls() const;
+
+  private:
+    struct State;
+    class RemoteStream;
+    explicit Session(std::unique_ptr<State> state);
+
+    boost::asio::awaitable<Result<Json>> read_document();
+    boost::asio::awaitable<void> write_queue(std::shared_ptr<Session> self);
+    boost::asio::awaitable<void> serve_request(std::shared_ptr<Session> self, std::uint64_t id,
+                                               std::string method, Json params);
+    boost::asio::awaitable<void> serve_stream(std::shared_ptr<Session> self, std::uint64_t id,
+                                              std::string method, Json params);
+    void dispatch(const Json& document);
+    void dispatch_reply(std::uint64_t id, const Json& document);
+    void fail_all(const Error& error);
+    void enqueue(Bytes frame);
+
+    std::unique_ptr<State> state_;
+};
+
+} // namespace p2prc::daemon

@@ -1,0 +1,39 @@
+// The services of p2prc that the fleet turns on and off on this machine: edge and connector.
+#pragma once
+
+#include "core/error.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <string>
+#include <vector>
+
+namespace p2prc::dbus {
+class Bus;
+}
+
+namespace p2prc::daemon {
+
+class UnitControl {
+  public:
+    virtual ~UnitControl() = default;
+    // Whether a unit file of that name is installed.
+    virtual boost::asio::awaitable<Result<bool>> installed(std::string unit) = 0;
+    // Enables them for every boot and starts them now; does not wait until they run.
+    virtual boost::asio::awaitable<Result<void>> enable(std::vector<std::string> units) = 0;
+    virtual boost::asio::awaitable<Result<void>> disable(std::vector<std::string> units) = 0;
+};
+
+class SystemdUnits : public UnitControl {
+  public:
+    // The system bus; outlives this.
+    explicit SystemdUnits(dbus::Bus& bus) : bus_(bus) {}
+    boost::asio::awaitable<Result<bool>> installed(std::string unit) override;
+    boost::asio::awaitable<Result<void>> enable(std::vector<std::string> units) override;
+    boost::asio::awaitable<Result<void>> disable(std::vector<std::string> units) override;
+
+  private:
+    dbus::Bus& bus_;
+};
+
+} // namespace p2prc::daemon

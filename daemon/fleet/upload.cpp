@@ -1,0 +1,152 @@
+#include "daemon/fleet/upload.h"
+
+#include "daemon/fleet/bell.h"
+#include "daemon/fleet/frame.h"
+#include "net/log.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include <map>
+#include <set>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t part_size = max_frame / 2;
+constexpr auto retry = std::chrono::seconds(5);
+
+using Batch = std::map<std::string, std::optional<Json>>;
+
+std::size_t size_of(const std::string& key, const std::optional<Json>& value) {
+    return key.size() + 16 + (value ? value->dump(-1, ' ', false, Json::error_handler_t::replace).size() : 0);
+}
+
+// Takes from `batch` what fits into one request.
+Batch take_part(Batch& batch) {
+    Batch part;
+    std::size_t size = 0;
+    while (!batch.empty()) {
+        const auto first = batch.begin();
+        const auto item = size_of(first->first, first->second);
+        if (!part.empty() && size + item > part_size) break;
+        size += item;
+        part.insert(batch.extract(first));
+    }
+    return part;
+}
+
+Json set_of(const Batch& part) {
+    auto set = Json::object();
+    for (const auto& [key, value] : part)
+        if (value) set[key] = *value;
+    return set;
+}
+
+Json delete_of(const Batch& part) {
+    auto keys = Json::array();
+    for (const auto& [key, value] : part)
+        if (!value) keys.push_back(key);
+    return keys;
+}
+
+} // namespace
+
+struct Upload::State {
+    State(asio::any_io_executor executor, Gateway& g, OwnState& o, const Replica& r)
+        : gateway(g)
+        , own(o)
+        , replica(r)
+        , bell(executor)
+        , pause(executor) {}
+
+    Gateway& gateway;
+    OwnState& own;
+    const Replica& replica;
+    Subscription subscription;
+    Batch pending;
+    bool whole = true; // everything must be put again
+    bool stopped = false;
+    Bell bell;
+    Bell pause;
+};
+
+namespace {
+
+template <class State>
+asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
+    bool whole = state->whole;
+    if (whole) {
+        state->pending.clear();
+        for (const auto& [key, entry] : state->own.entries())
+            state->pending[key] = entry.value;
+        state->whole = false;
+    }
+    // Only the last part of a put removes what is gone: in between, others see nothing come and go.
+    std::set<std::string> sent;
+    do {
+        const auto part = take_part(state->pending);
+        const bool put = whole && state->pending.empty();
+        Json params{{"revision", state->replica.revision()}};
+        if (put) {
+            params["items"] = set_of(part);
+            for (const auto& [key, value] : part)
+                if (!value) sent.erase(key);
+            params["keep"] = sent;
+            whole = false;
+        } else {
+            params["set"] = set_of(part);
+            params["delete"] = delete_of(part);
+        }
+        const std::string method = put ? "status.put" : "status.update";
+        const auto done = co_await state->gateway.request(method, std::move(params));
+        if (state->stopped) co_return Result<void>();
+        if (!done) co_return std::unexpected(done.error());
+        for (const auto& [key, value] : part)
+            if (value) sent.insert(key);
+    } while (!state->pending.empty());
+    co_return Result<void>();
+}
+
+template <class State>
+asio::awaitable<void> keep_uploading(std::shared_ptr<State> state) {
+    while (!state->stopped) {
+        if (!state->whole && state->pending.empty()) {
+            co_await state->bell.wait();
+            continue;
+        }
+        const auto sent = co_await send_once(state);
+        if (sent || state->stopped) continue;
+        // No answer in time does not end a link: it is tried again until the link's end destroys this.
+        if (sent.error().code != ErrorCode::Unreachable)
+            net::log_warning("the registry refuses this node's status: " + sent.error().message);
+        state->whole = true;
+        co_await state->pause.wait(retry);
+    }
+}
+
+} // namespace
+
+Upload::Upload(asio::any_io_executor executor, Gateway& gateway, OwnState& own, const Replica& replica)
+    : state_(std::make_shared<State>(executor, gateway, own, replica)) {
+    state_->subscription = own.subscribe("", [weak = std::weak_ptr(state_)](std::span<const Change> changes) {
+        const auto state = weak.lock();
+        if (!state) return;
+        for (const auto& change : changes)
+            state->pending[change.key] = change.value;
+        state->bell.ring();
+    });
+    asio::co_spawn(executor, keep_uploading(state_), asio::detached);
+}
+
+Upload::~Upload() {
+    state_->stopped = true;
+    state_->subscription.reset();
+    state_->bell.ring();
+    state_->pause.ring();
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,24 @@
+// The way to the fleet's registry, wherever it is: in this process, or through the control link.
+#pragma once
+
+#include "core/error.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+
+namespace p2prc::daemon {
+
+using Json = nlohmann::json;
+
+class Gateway {
+  public:
+    virtual ~Gateway() = default;
+    // One request of the registry's vocabulary (daemon/registry/methods.h). `params` is an object and carries
+    // "by": "user@node". The answer comes when the change is on disk. Unreachable when the registry is away.
+    virtual boost::asio::awaitable<Result<Json>> request(std::string method, Json params) = 0;
+    virtual bool reachable() const = 0;
+};
+
+} // namespace p2prc::daemon

@@ -1,0 +1,180 @@
+#include "daemon/process/exit_reason.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <csignal>
+#include <cstring>
+
+namespace p2prc::daemon {
+namespace {
+
+struct ExecStep {
+    int status;
+    std::string_view name;
+};
+
+// systemd 252, src/shared/exit-status.c by way of systemd.exec(5).
+constexpr std::array exec_steps{
+    ExecStep{200, "CHDIR"},
+    ExecStep{201, "NICE"},
+    ExecStep{202, "FDS"},
+    ExecStep{203, "EXEC"},
+    ExecStep{204, "MEMORY"},
+    ExecStep{205, "LIMITS"},
+    ExecStep{206, "OOM_ADJUST"},
+    ExecStep{207, "SIGNAL_MASK"},
+    ExecStep{208, "STDIN"},
+    ExecStep{209, "STDOUT"},
+    ExecStep{210, "CHROOT"},
+    ExecStep{211, "IOPRIO"},
+    ExecStep{212, "TIMERSLACK"},
+    ExecStep{213, "SECUREBITS"},
+    ExecStep{214, "SETSCHEDULER"},
+    ExecStep{215, "CPUAFFINITY"},
+    ExecStep{216, "GROUP"},
+    ExecStep{217, "USER"},
+    ExecStep{218, "CAPABILITIES"},
+    ExecStep{219, "CGROUP"},
+    ExecStep{220, "SETSID"},
+    ExecStep{221, "CONFIRM"},
+    ExecStep{222, "STDERR"},
+    ExecStep{224, "PAM"},
+    ExecStep{225, "NETWORK"},
+    ExecStep{226, "NAMESPACE"},
+    ExecStep{227, "NO_NEW_PRIVILEGES"},
+    ExecStep{228, "SECCOMP"},
+    ExecStep{229, "SELINUX_CONTEXT"},
+    ExecStep{230, "PERSONALITY"},
+    ExecStep{231, "APPARMOR"},
+    ExecStep{232, "ADDRESS_FAMILIES"},
+    ExecStep{233, "RUNTIME_DIRECTORY"},
+    ExecStep{235, "CHOWN"},
+    ExecStep{236, "SMACK_PROCESS_LABEL"},
+    ExecStep{237, "KEYRING"},
+    ExecStep{238, "STATE_DIRECTORY"},
+    ExecStep{239, "CACHE_DIRECTORY"},
+    ExecStep{240, "LOGS_DIRECTORY"},
+    ExecStep{241, "CONFIGURATION_DIRECTORY"},
+    ExecStep{242, "NUMA_POLICY"},
+    ExecStep{243, "CREDENTIALS"},
+};
+
+StopReason of_kind(StopKind kind) {
+    StopReason reason;
+    reason.kind = kind;
+    return reason;
+}
+
+// How the main process itself ended, whatever systemd's verdict was.
+StopReason main_process_reason(const UnitResult& result, bool executed) {
+    switch (result.code) {
+    case CLD_EXITED: {
+        if (const auto step = exec_step_name(result.status); !executed && !step.empty()) {
+            auto reason = of_kind(StopKind::StartFailed);
+            reason.code = result.status;
+            reason.step = step;
+            return reason;
+        }
+        if (result.status == 0) return of_kind(StopKind::Finished);
+        auto reason = of_kind(StopKind::ExitCode);
+        reason.code = result.status;
+        return reason;
+    }
+    case CLD_KILLED: {
+        auto reason = of_kind(StopKind::Signal);
+        reason.signal = signal_name(result.status);
+        return reason;
+    }
+    case CLD_DUMPED: {
+        auto reason = of_kind(StopKind::CoreDump);
+        reason.signal = signal_name(result.status);
+        return reason;
+    }
+    default:
+        return of_kind(StopKind::Unknown);
+    }
+}
+
+std::string how_it_ended(const UnitResult& result) {
+    if (result.code == CLD_EXITED) return fmt::format("exit status {}", result.status);
+    if (result.code == CLD_KILLED) return fmt::format("killed by {}", signal_name(result.status));
+    if (result.code == CLD_DUMPED) return fmt::format("{}, core dumped", signal_name(result.status));
+    return fmt::format("systemd says '{}'", result.result);
+}
+
+StopReason own_reason(const UnitResult& result, bool executed) {
+    const auto& word = result.result;
+    if (word == "oom-kill") return of_kind(StopKind::OomKill);
+    if (word == "watchdog") return of_kind(StopKind::Watchdog);
+    if (word == "resources") return of_kind(StopKind::Resources);
+    if (word == "protocol") return of_kind(StopKind::Protocol);
+    if (word == "start-limit-hit") return of_kind(StopKind::StartLimit);
+    if (word == "timeout") {
+        auto reason = of_kind(StopKind::Timeout);
+        reason.step = result.step.starts_with("stop") || result.step.starts_with("final") ? "stop"
+                      : executed                                                          ? "runtime"
+                                                                                          : "start";
+        return reason;
+    }
+    if (word == "exec-condition") {
+        auto reason = of_kind(StopKind::StartFailed);
+        reason.step = "CONDITION";
+        return reason;
+    }
+    auto reason = main_process_reason(result, executed);
+    if (reason.kind == StopKind::Unknown && word != "success") reason.detail = how_it_ended(result);
+    return reason;
+}
+
+} // namespace
+
+StopReason exit_reason(const UnitResult& result, const StopContext& context) {
+    using Asked = StopContext::Asked;
+    if (context.asked != Asked::Nobody) {
+        auto reason = of_kind(context.asked == Asked::Stop   ? StopKind::Stopped
+                              : context.asked == Asked::Kill ? StopKind::Killed
+                                                             : StopKind::StoppedOutside);
+        if (context.asked != Asked::Outside) reason.by = context.by;
+        if (result.result == "timeout")
+            reason.detail = "it did not stop in time and was killed";
+        else if (result.result != "success")
+            reason.detail = how_it_ended(result);
+        return reason;
+    }
+    auto reason = own_reason(result, context.executed);
+    if (context.gave_up && reason.kind != StopKind::StartFailed) {
+        auto limit = of_kind(StopKind::StartLimit);
+        limit.code = reason.code;
+        limit.signal = reason.signal;
+        limit.detail =
+            fmt::format("it failed too often in a minute; the last time: {}", how_it_ended(result));
+        return limit;
+    }
+    return reason;
+}
+
+bool would_restart(Restart restart, const UnitResult& result) noexcept {
+    const bool not_executable =
+        result.code == CLD_EXITED && result.status >= first_exec_status && result.status <= last_exec_status;
+    if (restart == Restart::No || not_executable || result.result == "exec-condition") return false;
+    return restart == Restart::Always || result.result != "success";
+}
+
+std::string_view exec_step_name(int status) noexcept {
+    for (const auto& step : exec_steps)
+        if (step.status == status) return step.name;
+    return {};
+}
+
+std::string signal_name(int signal) {
+    if (const auto* name = sigabbrev_np(signal)) return std::string("SIG") + name;
+    if (signal >= SIGRTMIN && signal <= SIGRTMAX) return fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
+    return std::to_string(signal);
+}
+
+StopReason boot_reason(bool clean_shutdown) {
+    return of_kind(clean_shutdown ? StopKind::Shutdown : StopKind::PowerLoss);
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,141 @@
+#include "daemon/process/journal_tail.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <string_view>
+
+namespace p2prc::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::size_t line_limit = 1024; // bytes; a reason is a hint, not an archive
+
+struct JournalCloser {
+    void operator()(sd_journal* journal) const { sd_journal_close(journal); }
+};
+using Journal = std::unique_ptr<sd_journal, JournalCloser>;
+
+// Opened for each question: an open journal holds every file it has ever seen, also rotated ones.
+Journal open_journal() {
+    sd_journal* journal = nullptr;
+    if (sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY) < 0) return nullptr;
+    return Journal(journal);
+}
+
+void match(const Journal& journal, const std::string& expression) {
+    sd_journal_add_match(journal.get(), expression.data(), expression.size());
+}
+
+std::string field(const Journal& journal, const char* name) {
+    const void* data = nullptr;
+    std::size_t size = 0;
+    if (sd_journal_get_data(journal.get(), name, &data, &size) < 0) return {};
+    std::string_view text(static_cast<const char*>(data), size);
+    text.remove_prefix(std::min(text.size(), text.find('=') + 1));
+    return std::string(text.substr(0, line_limit));
+}
+
+// Its own output only: what PID 1 and p2prcd say about it is in units of theirs.
+std::vector<std::string> read_last_lines(const std::string& unit, std::uint32_t process,
+                                         const std::string& invocation, std::size_t count) {
+    std::vector<std::string> lines;
+    const auto journal = open_journal();
+    if (!journal) return lines;
+    match(journal, "_SYSTEMD_UNIT=" + unit);
+    // What came into a fleet logs under the id that it had before; its run is its own in any case.
+    match(journal, invocation.empty() ? "FLEET_PROCESS=" + std::to_string(process)
+                                      : "_SYSTEMD_INVOCATION_ID=" + invocation);
+    if (sd_journal_seek_tail(journal.get()) < 0) return lines;
+    while (lines.size() < count && sd_journal_previous(journal.get()) > 0)
+        lines.push_back(field(journal, "MESSAGE"));
+    std::ranges::reverse(lines);
+    return lines;
+}
+
+// MESSAGE_IDs of systemd 252 (sd-messages.h). "Stopped" is logged last, and for a finished stop job alone;
+// the other two for every end.
+constexpr std::string_view unit_stopped = "9d1aaa27d60140bd96365438aad20286";
+constexpr std::string_view unit_success = "7ad2d189f7e94e70a38c781354912448";
+constexpr std::string_view unit_failure = "d9b373ed55a64feb8242e02dbe79a49c";
+constexpr int entries_to_look_at = 50;
+
+LoggedEnd read_logged_end(const std::string& unit) {
+    const auto journal = open_journal();
+    // This boot as the journal knows it: a service in a container may see its host's id.
+    std::uint64_t ignored = 0;
+    sd_id128_t boot{};
+    std::array<char, SD_ID128_STRING_MAX> boot_text{};
+    if (!journal || sd_journal_seek_tail(journal.get()) < 0 || sd_journal_previous(journal.get()) <= 0 ||
+        sd_journal_get_monotonic_usec(journal.get(), &ignored, &boot) < 0)
+        return LoggedEnd::Unknown;
+    match(journal, "UNIT=" + unit);
+    match(journal, "_PID=1");
+    match(journal, std::string("_BOOT_ID=") + sd_id128_to_string(boot, boot_text.data()));
+    if (sd_journal_seek_tail(journal.get()) < 0) return LoggedEnd::Unknown;
+    for (int seen = 0; seen < entries_to_look_at && sd_journal_previous(journal.get()) > 0; ++seen) {
+        const auto id = field(journal, "MESSAGE_ID");
+        if (id == unit_stopped) return LoggedEnd::Stopped;
+        if (id == unit_success || id == unit_failure) return LoggedEnd::ByItself;
+    }
+    return LoggedEnd::Unknown;
+}
+
+// Runs `work` on the thread; the caller's loop goes on meanwhile.
+template <class T>
+asio::awaitable<T> on_thread(asio::thread_pool& thread, std::function<T()> work) {
+    struct Answer {
+        explicit Answer(const asio::any_io_executor& loop)
+            : ready(loop, asio::steady_timer::time_point::max()) {}
+        asio::steady_timer ready;
+        T value{};
+    };
+    const auto loop = co_await asio::this_coro::executor;
+    const auto answer = std::make_shared<Answer>(loop);
+    asio::post(thread, [answer, loop, work = std::move(work)] {
+        auto value = std::make_shared<T>(work());
+        asio::post(loop, [answer, value] {
+            answer->value = std::move(*value);
+            answer->ready.cancel();
+        });
+    });
+    boost::system::error_code ignored;
+    co_await answer->ready.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_return std::move(answer->value);
+}
+
+class SystemJournal : public JournalTail {
+  public:
+    ~SystemJournal() override { thread_.join(); }
+
+    asio::awaitable<std::vector<std::string>> last_lines(std::string unit, std::uint32_t process,
+                                                         std::string invocation, std::size_t count) override {
+        return on_thread<std::vector<std::string>>(
+            thread_, [=] { return read_last_lines(unit, process, invocation, count); });
+    }
+
+    asio::awaitable<LoggedEnd> logged_end(std::string unit) override {
+        return on_thread<LoggedEnd>(thread_, [=] { return read_logged_end(unit); });
+    }
+
+  private:
+    asio::thread_pool thread_{1};
+};
+
+} // namespace
+
+std::unique_ptr<JournalTail> make_journal_tail() {
+    return std::make_unique<SystemJournal>();
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,98 @@
+#include "daemon/process/plan.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace p2prc::daemon {
+namespace {
+
+std::uint64_t number_at(const nlohmann::json& document, const char* key) {
+    if (!document.is_object()) return 0;
+    const auto found = document.find(key);
+    if (found == document.end() || !found->is_number_integer()) return 0;
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, found->get<std::int64_t>()));
+}
+
+bool was_up(ProcessState state) noexcept {
+    return state == ProcessState::Running || state == ProcessState::Starting ||
+           state == ProcessState::Stopping;
+}
+
+// It ended as its user or its administrator wanted: a boot is no reason to begin again.
+bool ended_for_good(const ProcessStatus& status) noexcept {
+    if (status.state != ProcessState::Stopped || !status.reason) return false;
+    return status.reason->kind == StopKind::Finished || status.reason->kind == StopKind::StoppedOutside;
+}
+
+Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
+    if (runs) return kill ? Act::Kill : Act::Stop;
+    const bool noted = now.status && !asked_anew && !was_up(now.status->state);
+    return noted ? Act::Nothing : Act::Settle;
+}
+
+Act plan_running(const Situation& now, bool runs, bool asked_anew) {
+    if (!now.status) return runs ? Act::Observe : Act::Start;
+    if (runs) return asked_anew ? Act::Restart : Act::Observe;
+    if (asked_anew) return Act::Start;
+    if (now.status->boot_id != now.boot_id) return ended_for_good(*now.status) ? Act::Nothing : Act::Start;
+    // Starting, and nothing there: p2prcd ended between writing that down and doing it.
+    if (now.status->state == ProcessState::Starting && !now.unit) return Act::Start;
+    return was_up(now.status->state) ? Act::Conclude : Act::Nothing;
+}
+
+} // namespace
+
+LocalAction local_action_from_json(const nlohmann::json& document) {
+    LocalAction action;
+    if (!document.is_object()) return action;
+    const auto text = [&](const char* key) {
+        const auto found = document.find(key);
+        return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    const auto number = [&](const char* key) { return number_at(document, key); };
+    action.id = static_cast<std::uint32_t>(number("id"));
+    action.action = text("action");
+    action.sequence = number("sequence");
+    action.by = text("by");
+    return action;
+}
+
+bool taken_in(const ProcessRecord& record, const LocalAction& action) {
+    return action.sequence <= number_at(record.unknown, "local_sequence");
+}
+
+Wanted wanted(const ProcessRecord& record, const LocalAction* local) {
+    Wanted result{record.desired, false, record.change, record.changed_by};
+    if (!local || local->id != record.id || taken_in(record, *local)) return result;
+    const auto folded = number_at(record.unknown, "local_sequence");
+    result.desired = local->action == "stop" || local->action == "kill" ? Desired::Stopped : Desired::Running;
+    result.killed = local->action == "kill";
+    // Ahead of the registry's number by as much as it will be when it has taken the actions in.
+    result.change = record.change + (local->sequence - folded);
+    result.by = local->by;
+    return result;
+}
+
+bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept {
+    return status.boot_id != boot_id && was_up(status.state);
+}
+
+Act plan(const Situation& now) {
+    const bool runs = now.unit && !now.unit->dead();
+    if (now.buried && runs) return Act::Kill;
+    if (!now.record) return now.unit ? Act::Observe : Act::Nothing;
+    if (runs && !now.same_process) return Act::Occupied;
+    auto want = wanted(*now.record, now.local);
+    if (now.status && now.status->applied > want.change) {
+        // The record is from before what was done here: its registry was restored from an older copy, and
+        // takes in what this node reports. Nothing is done again or undone meanwhile.
+        want.change = now.status->applied;
+        want.desired = stopped_on_request(*now.status) ? Desired::Stopped : Desired::Running;
+    }
+    const bool asked_anew = now.status && now.status->applied != want.change;
+    if (want.desired == Desired::Stopped) return plan_stopped(now, want.killed, runs, asked_anew);
+    return plan_running(now, runs, asked_anew);
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,65 @@
+// What to do about one process: a function from what is wanted, what was reported and what systemd runs.
+#pragma once
+
+#include "core/process_status.h"
+#include "core/records.h"
+#include "daemon/process/systemd.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace p2prc::daemon {
+
+// /local/<node>/<id>: what a user of this node asked for while the registry was away.
+struct LocalAction {
+    std::uint32_t id = 0;
+    std::string action; // "start", "stop", "restart", "kill"
+    std::uint64_t sequence = 0;
+    std::string by;
+};
+LocalAction local_action_from_json(const nlohmann::json& document);
+
+// Whether the registry has folded the action into the record.
+bool taken_in(const ProcessRecord& record, const LocalAction& action);
+
+// What this node wants of a process, local actions that the registry does not know yet included.
+struct Wanted {
+    Desired desired = Desired::Running;
+    bool killed = false;
+    std::uint64_t change = 0; // compared with ProcessStatus::applied
+    std::string by;
+};
+Wanted wanted(const ProcessRecord& record, const LocalAction* local);
+
+enum class Act {
+    Nothing,
+    Observe, // write down what systemd runs
+    Start,
+    Restart,  // stop, then start
+    Stop,     // the record stays
+    Kill,     // stop for good
+    Conclude, // it ended and nobody has written down why
+    Settle,   // nothing to do with systemd: note that the change was seen
+    Occupied, // another process runs under this name and no tombstone ends it
+};
+
+struct Situation {
+    const ProcessRecord* record = nullptr; // nullptr: this node has no process of that name
+    const LocalAction* local = nullptr;    // for that record
+    const ProcessStatus* status = nullptr; // last written, for that record
+    const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
+    bool buried = false;                   // the unit's process has a tombstone, or was killed here
+    bool same_process =
+        true; // the unit is the record's: by id, or by digest where no other record has its id
+    std::string_view boot_id;
+};
+
+// Absence of a record never stops anything: only `buried` does.
+Act plan(const Situation& now);
+
+// Whether the status was written in another boot while the process ran: it did not survive the machine.
+bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;
+
+} // namespace p2prc::daemon

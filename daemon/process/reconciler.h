@@ -1,0 +1,69 @@
+// Makes what systemd runs equal to what is wanted of this node, and writes down what happens.
+#pragma once
+
+#include "daemon/process/data_directories.h"
+#include "daemon/process/journal_tail.h"
+#include "daemon/process/plan.h"
+#include "daemon/process/systemd.h"
+#include "daemon/state/own_state.h"
+#include "daemon/state/replica.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+struct ReconcilerOptions {
+    std::string node;
+    std::string boot_id;
+    std::string ended_boot; // the boot that is known to have ended in order; empty: none
+    RemoteSpin remote_spin = RemoteSpin::Sandboxed;
+    DataDirectories data;
+    // Where units of administrators and packages lie: a process may not take their names.
+    std::vector<std::filesystem::path> unit_directories;
+    std::function<void(std::string_view message, std::string_view process)>
+        warn; // what its operator should know
+};
+
+// The directories that systemd 252 loads units from, but for its own transient ones.
+std::vector<std::filesystem::path> system_unit_directories();
+
+// Reads /processes, /tombstones (replica) and /local/<node> (own state); writes /status/<node>/<id> (own
+// state). Verbs never come here: they change what is wanted, and the change comes by the replica. One
+// operation for each name at a time; different names go side by side.
+class Reconciler {
+  public:
+    // All of them must outlive it.
+    Reconciler(boost::asio::any_io_executor loop, Systemd& systemd, Replica& replica, OwnState& own,
+               JournalTail& journal, ReconcilerOptions options);
+    ~Reconciler();
+
+    // Adopts what runs, then follows the changes until it is destroyed.
+    boost::asio::awaitable<Result<void>> start();
+
+    // What this node itself refuses, before anything is asked of the registry: InvalidSpec for a name for
+    // which a unit file exists, NotPermitted for what other nodes may not spin here.
+    Result<void> check_spec(const ProcessSpec& spec, Origin origin) const;
+
+    // Brings memory and processor time of what runs here up to date in the own state. Cheap: no bus, no
+    // process.
+    void measure();
+
+    // Another name of this node, from now on (it joined a fleet). Statuses of the old name are taken over.
+    void set_node(std::string node);
+    void set_remote_spin(RemoteSpin policy);
+
+    // The machine goes down: nothing is concluded from here on.
+    void system_is_stopping();
+
+  private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+} // namespace p2prc::daemon

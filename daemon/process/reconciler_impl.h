@@ -1,0 +1,91 @@
+// The reconciler's inside, shared by its source files: reconciler.cpp decides, reconciler_steps.cpp acts.
+#pragma once
+
+#include "daemon/process/reconciler.h"
+
+#include <map>
+
+namespace p2prc::daemon {
+
+class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
+  public:
+    Impl(boost::asio::any_io_executor loop, Systemd& systemd, Replica& replica, OwnState& own,
+         JournalTail& journal, ReconcilerOptions options);
+
+    boost::asio::awaitable<Result<void>> start();
+    Result<void> check_name(std::string_view name) const;
+    void evaluate(const std::string& name);
+    void evaluate_all();
+    void measure();
+    void set_node(std::string node);
+    void detach();
+
+    ReconcilerOptions options;
+    bool stopping = false;
+
+  private:
+    // What is known of one name beside what is written down.
+    struct Slot {
+        bool busy = false;            // an operation runs; what happens meanwhile is looked at after it
+        bool dirty = false;           // something happened meanwhile
+        bool outside = false;         // a job that is not ours was queued while it ran
+        bool watched = false;         // it was seen running: events since then are complete
+        std::optional<UnitView> unit; // as systemd has it now
+        std::optional<UnitView> end;  // as it was when it last ended, exit data included
+        std::string executed;         // invocation in which the command was executed
+    };
+
+    // The records that concern a name, copied: they may change while an operation waits.
+    struct Facts {
+        std::optional<ProcessRecord> record;
+        std::optional<LocalAction> local;
+        std::optional<ProcessStatus> status;
+        std::optional<Tombstone> tombstone; // of the unit's process
+        bool buried = false;
+        std::string buried_by;
+        bool same_process = true;
+        std::uint32_t id = 0; // of the record, or else of the unit
+    };
+
+    Facts facts(const std::string& name, const Slot& slot) const;
+    std::optional<ProcessRecord> record_of(const std::string& name) const;
+    bool id_is_taken(std::uint32_t id) const;
+    std::uint32_t id_of(const std::string& name, const UnitView& unit) const;
+    void rename_status(const std::string& name);
+    void forget_unknown(const std::string& name);
+
+    void on_changed(const UnitView& view);
+    void on_gone(const std::string& unit);
+    void on_outside_job(const std::string& unit, bool queued);
+    void on_resynced(const std::vector<UnitView>& all);
+    void follow();
+    void bury(const std::string& name);
+    void forget_actions();
+
+    void act(const std::string& name, Act what, const Facts& now);
+    boost::asio::awaitable<void> run(std::string name, Act what, Facts now);
+    boost::asio::awaitable<bool> do_start(std::string name, Facts now);
+    boost::asio::awaitable<bool> do_stop(std::string name, Facts now, Act what);
+    boost::asio::awaitable<bool> do_conclude(std::string name, Facts now);
+    boost::asio::awaitable<Result<bool>> still_missing(std::string name);
+    boost::asio::awaitable<void> write_end(std::string name, Facts now, StopReason reason,
+                                           ProcessState state);
+    void observe(const std::string& name, const Facts& now);
+    void refuse(const Facts& now, std::string step, const Error& error);
+    void retry_later(std::string name);
+
+    ProcessStatus draft(const std::string& name, const Facts& now) const;
+    void write(const ProcessStatus& status);
+    void write_state(ProcessStatus status, ProcessState state);
+    StopReason stamped(StopReason reason, const Facts& now) const;
+
+    boost::asio::any_io_executor loop_;
+    Systemd& systemd_;
+    Replica& replica_;
+    OwnState& own_;
+    JournalTail& journal_;
+    std::map<std::string, Slot> slots_;
+    std::vector<Subscription> subscriptions_;
+};
+
+} // namespace p2prc::daemon

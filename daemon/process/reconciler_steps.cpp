@@ -1,0 +1,328 @@
+#include "daemon/process/reconciler_impl.h"
+#include "daemon/process/unit_names.h"
+#include "net/clock.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t log_lines = 10;
+// The journal gets a process's last words by another way than we get its end.
+constexpr auto journal_grace = 60ms;
+constexpr auto retry_after = 2s;
+
+asio::awaitable<void> pause(asio::any_io_executor loop, std::chrono::milliseconds time) {
+    asio::steady_timer timer(loop, time);
+    boost::system::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+bool asked_for(StopKind kind) noexcept {
+    return kind == StopKind::Stopped || kind == StopKind::Killed;
+}
+
+ProcessState state_after(StopKind kind) noexcept {
+    const bool in_order = asked_for(kind) || kind == StopKind::Finished || kind == StopKind::StoppedOutside;
+    return in_order ? ProcessState::Stopped : ProcessState::Failed;
+}
+
+std::string since_of(const UnitView& unit) {
+    if (unit.changed_at == 0) return net::now_rfc3339();
+    return net::to_rfc3339(std::chrono::system_clock::time_point(std::chrono::microseconds(unit.changed_at)));
+}
+
+} // namespace
+
+asio::awaitable<void> Reconciler::Impl::run(std::string name, Act what, Facts now) {
+    const auto self = shared_from_this();
+    bool look_again = true;
+    if (what == Act::Conclude) look_again = co_await do_conclude(name, now);
+    if (what == Act::Stop || what == Act::Kill || what == Act::Restart)
+        look_again = co_await do_stop(name, now, what);
+    if (look_again && (what == Act::Start || what == Act::Restart) && !stopping) {
+        const auto fresh = facts(name, slots_[name]);
+        look_again = co_await do_start(name, fresh);
+    }
+    slots_[name].busy = false;
+    if (look_again) evaluate(name);
+}
+
+asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
+    if (!now.record) co_return true;
+    const auto& record = *now.record;
+    auto status = draft(name, now);
+    if (now.status && lost_with_its_boot(*now.status, options.boot_id))
+        status.reason = stamped(boot_reason(options.ended_boot == now.status->boot_id), now);
+    status.applied = wanted(record, now.local ? &*now.local : nullptr).change;
+    status.digest = record.digest;
+    status.invocation.clear();
+    status.restarts = 0;
+    write_state(status, ProcessState::Starting);
+    now.status = status;
+
+    const auto origin = record_origin(record, options.node);
+    if (const auto allowed =
+            origin == Origin::Remote ? check_remote_spin(options.remote_spin, record.spec) : Result<void>();
+        !allowed) {
+        refuse(now, "policy", allowed.error());
+        co_return true;
+    }
+    if (const auto free = check_name(name); !free) {
+        refuse(now, "name", free.error());
+        co_return true;
+    }
+    if (record.spec.run.data) {
+        const auto moved = options.data.prepare(name, record.id, record.former_ids);
+        if (!moved) {
+            refuse(now, "data", moved.error());
+            co_return true;
+        }
+        if (!moved->empty() && options.warn)
+            options.warn(fmt::format("the data of an earlier process '{}' is now in {}", name, *moved), name);
+    }
+    {
+        auto& slot = slots_[name];
+        slot.end.reset();
+        slot.outside = false;
+    }
+    const auto content = transient_unit(record, options.node, origin);
+    if (!content) {
+        refuse(now, "command", content.error());
+        co_return true;
+    }
+    const auto unit = unit_name(name);
+    const auto result = co_await systemd_.start_transient(unit, *content);
+    if (stopping) co_return false;
+    if (!result && result.error().code == ErrorCode::Unreachable) {
+        retry_later(name);
+        co_return false;
+    }
+    if (!result) {
+        refuse(now, "unit", result.error());
+        co_return true;
+    }
+    if (*result == "done") co_return true;
+    // A job that failed tells nothing; the unit's own result does.
+    if (!co_await do_conclude(name, now)) co_return false;
+    const auto after = facts(name, slots_[name]);
+    if (after.status && after.status->state == ProcessState::Starting && !slots_[name].unit)
+        refuse(after, "unit",
+               {ErrorCode::Failed, fmt::format("systemd's job to start it ended as '{}'", *result)});
+    co_return true;
+}
+
+asio::awaitable<bool> Reconciler::Impl::do_stop(std::string name, Facts now, Act what) {
+    if (!slots_[name].unit) co_return true;
+    const bool kill = what == Act::Kill;
+    if (const auto running = id_of(name, *slots_[name].unit); kill && now.id != running) {
+        // The unit is that of a killed process whose name another has taken since.
+        now.record.reset();
+        now.id = running;
+        const auto* written = own_.get(keys::status(options.node, now.id));
+        now.status.reset();
+        if (written) now.status = status_from_json(*written);
+    }
+    const auto want = now.record ? wanted(*now.record, now.local ? &*now.local : nullptr) : Wanted{};
+    write_state(draft(name, now), ProcessState::Stopping);
+    const auto unit = unit_name(name);
+    const auto result = co_await systemd_.stop(unit);
+    if (stopping) co_return false;
+    auto& slot = slots_[name];
+    if (!result || (slot.unit && !slot.unit->dead())) {
+        if (options.warn)
+            options.warn(
+                fmt::format("cannot stop '{}': {}", name,
+                            result ? "systemd's job ended as '" + *result + "'" : result.error().message),
+                name);
+        retry_later(name);
+        co_return false;
+    }
+    StopContext context;
+    context.asked = kill ? StopContext::Asked::Kill : StopContext::Asked::Stop;
+    context.by = kill ? now.buried_by : want.by;
+    const auto reason = exit_reason(slot.end ? slot.end->result : UnitResult{}, context);
+    slot.end.reset();
+    slot.outside = false;
+    if (slot.unit) co_await systemd_.reset_failed(unit);
+    slots_[name].unit.reset();
+    auto status = draft(name, now);
+    if (now.record && what != Act::Restart) status.applied = want.change;
+    status.reason = stamped(reason, now);
+    write_state(std::move(status), ProcessState::Stopped);
+    co_return true;
+}
+
+// Before it is said of a process that nobody knows how it ended, systemd is asked whether it did.
+asio::awaitable<Result<bool>> Reconciler::Impl::still_missing(std::string name) {
+    const auto all = co_await systemd_.units();
+    if (!all) co_return std::unexpected(all.error());
+    const auto found = std::ranges::find(*all, unit_name(name), &UnitView::unit);
+    if (found == all->end() || found->dead()) co_return true;
+    auto& slot = slots_[name];
+    slot.unit = *found;
+    slot.watched = true;
+    if (found->up()) slot.executed = found->invocation;
+    co_return false;
+}
+
+asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now) {
+    // Two things at once: whether the machine goes down, and that all signals before the answer have been
+    // seen.
+    const auto state = co_await systemd_.system_state();
+    if (!state || stopping || *state == "stopping") co_return false;
+    auto& slot = slots_[name];
+    auto end = slot.end;
+    slot.end.reset();
+    const bool goes_on = slot.unit && !slot.unit->dead();
+    const bool watched = slot.watched;
+    const bool outside = slot.outside;
+    const auto executed = slot.executed;
+    const auto unit = slot.unit;
+    slot.outside = false;
+    if (!end && goes_on) co_return true;
+    if (!end && slot.unit) end = slot.unit;
+    slot.watched = goes_on;
+
+    if (!end) {
+        const auto missing = co_await still_missing(name);
+        if (!missing) retry_later(name);
+        if (!missing || !*missing) co_return missing.has_value();
+    }
+    StopContext context;
+    context.asked = outside ? StopContext::Asked::Outside : StopContext::Asked::Nobody;
+    const auto unit_of_name = unit_name(name);
+    auto logged = LoggedEnd::Unknown;
+    if (!watched || !end) logged = co_await journal_.logged_end(unit_of_name);
+    if (logged == LoggedEnd::Stopped) context.asked = StopContext::Asked::Outside;
+    StopReason reason;
+    if (end) {
+        const bool step_of_systemd = !exec_step_name(end->result.status).empty();
+        context.executed = watched ? executed == end->invocation : !step_of_systemd;
+        context.gave_up = !goes_on && now.record && would_restart(now.record->spec.run.restart, end->result);
+        reason = exit_reason(end->result, context);
+    } else if (logged != LoggedEnd::Unknown) {
+        // A failure would still be loaded: what is gone ended well.
+        reason.kind = logged == LoggedEnd::Stopped ? StopKind::StoppedOutside : StopKind::Finished;
+    } else {
+        reason.detail = "it ended while p2prcd did not run, and the journal does not say how";
+    }
+    if (!asked_for(reason.kind)) {
+        co_await pause(loop_, journal_grace);
+        const std::string invocation = end ? end->invocation : "";
+        reason.log = co_await journal_.last_lines(unit_of_name, now.id, invocation, log_lines);
+    }
+    if (stopping) co_return false;
+    auto status = draft(name, now);
+    const bool kept_stopped = !end && reason.kind == StopKind::Unknown;
+    status.reason = stamped(reason, now);
+    if (unit) status.restarts = unit->restarts;
+    if (goes_on)
+        write_state(std::move(status), ProcessState::Starting);
+    else
+        write_state(std::move(status), kept_stopped ? ProcessState::Stopped : state_after(reason.kind));
+    co_return true;
+}
+
+void Reconciler::Impl::observe(const std::string& name, const Facts& now) {
+    const auto& slot = slots_[name];
+    if (!slot.unit || slot.unit->dead()) return;
+    const auto& unit = *slot.unit;
+    auto status = draft(name, now);
+    const auto before = status;
+    if (!now.status && now.record)
+        status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    status.state = unit.up()                             ? ProcessState::Running
+                   : unit.active_state == "deactivating" ? ProcessState::Stopping
+                                                         : ProcessState::Starting;
+    status.pid = unit.main_pid;
+    status.invocation = unit.invocation;
+    status.restarts = unit.restarts;
+    if (!unit.digest.empty()) status.digest = unit.digest;
+    if (!now.status || status.state != before.state || status.invocation != before.invocation)
+        status.since = since_of(unit);
+    if (now.record && id_of(name, unit) != now.record->id) {
+        // The same process, by its digest, under a new id that does not name the old one.
+        own_.erase(keys::status(options.node, unit.process));
+        if (const auto kept = options.data.set_owner(name, now.record->id); !kept && options.warn)
+            options.warn(kept.error().message, name);
+    }
+    if (now.record && !unit.digest.empty() && unit.digest != now.record->digest && !now.status &&
+        options.warn)
+        options.warn(
+            fmt::format(
+                "'{}' runs another version of its process file than the fleet has; restart it to change that",
+                name),
+            name);
+    write(status);
+}
+
+// The step of a start that could not even be tried.
+void Reconciler::Impl::refuse(const Facts& now, std::string step, const Error& error) {
+    auto status = draft(now.record ? now.record->name : "", now);
+    if (now.record) status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    StopReason reason;
+    reason.kind = StopKind::StartFailed;
+    reason.step = std::move(step);
+    reason.detail = error.hint.empty() ? error.message : error.message + "; " + error.hint;
+    status.reason = stamped(reason, now);
+    write_state(std::move(status), ProcessState::Failed);
+}
+
+void Reconciler::Impl::retry_later(std::string name) {
+    const auto timer = std::make_shared<asio::steady_timer>(loop_, retry_after);
+    const std::weak_ptr<Impl> weak = weak_from_this();
+    timer->async_wait([weak, timer, name](boost::system::error_code error) {
+        const auto impl = weak.lock();
+        if (impl && !error) impl->evaluate(name);
+    });
+}
+
+ProcessStatus Reconciler::Impl::draft(const std::string& name, const Facts& now) const {
+    const auto* written = own_.get(keys::status(options.node, now.id));
+    auto status = written ? status_from_json(*written) : ProcessStatus{};
+    status.id = now.id;
+    status.name = name;
+    status.node = options.node;
+    status.boot_id = options.boot_id;
+    if (now.record) status.epoch = now.record->epoch;
+    if (status.digest.empty() && now.record) status.digest = now.record->digest;
+    return status;
+}
+
+void Reconciler::Impl::write(const ProcessStatus& status) {
+    own_.set(keys::status(options.node, status.id), status_to_json(status));
+}
+
+void Reconciler::Impl::write_state(ProcessStatus status, ProcessState state) {
+    const auto* written = own_.get(keys::status(options.node, status.id));
+    if (!written || status_from_json(*written).state != state) status.since = net::now_rfc3339();
+    status.state = state;
+    status.node = options.node;
+    status.boot_id = options.boot_id;
+    if (state != ProcessState::Running && state != ProcessState::Stopping) {
+        status.pid = 0;
+        status.memory_bytes.reset();
+    }
+    write(status);
+}
+
+StopReason Reconciler::Impl::stamped(StopReason reason, const Facts& now) const {
+    reason.node = options.node;
+    reason.epoch = now.record ? now.record->epoch : 0;
+    reason.at = net::now_rfc3339();
+    return reason;
+}
+
+} // namespace p2prc::daemon

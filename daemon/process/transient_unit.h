@@ -1,0 +1,53 @@
+// From a process's spec to the properties of its transient unit: a function from value to value.
+#pragma once
+
+#include "core/error.h"
+#include "core/records.h"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc::daemon {
+
+// One argument of StartTransientUnit: the D-Bus signature inside the variant, and the value in JSON.
+// Structures and arrays are JSON arrays, a string for `ay` is its bytes.
+struct UnitProperty {
+    std::string name;
+    std::string signature;
+    nlohmann::json value;
+    friend bool operator==(const UnitProperty&, const UnitProperty&) = default;
+};
+
+// What this node lets others spin on it: `[remote] spin` of p2prcd.toml.
+enum class RemoteSpin { Sandboxed, Any, No };
+
+// Where a process was asked for decides how much of the machine it may see.
+enum class Origin { Local, Remote };
+
+// The origin of `record` on `node`: Remote unless a user of this very node asked ("user@node").
+Origin record_origin(const ProcessRecord& record, std::string_view node);
+
+// NotPermitted when `policy` does not let another node spin `spec` here. `sandboxed` refuses `user` (whose
+// files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
+Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec);
+
+// A unit as systemd is asked for it.
+struct TransientUnit {
+    std::vector<UnitProperty> properties;
+    std::string drop_in; // the commands, see command_drop_in.h
+    friend bool operator==(const TransientUnit&, const TransientUnit&) = default;
+};
+
+// `record`'s unit on `node`, its properties in a fixed order. Names and signatures are those of systemd 252;
+// nothing newer is used. InvalidSpec for a command that cannot be written down.
+Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin);
+
+// The journal fields that mark a unit as ours; adoption reads them back.
+inline constexpr std::string_view field_process = "FLEET_PROCESS";
+inline constexpr std::string_view field_node = "FLEET_NODE";
+inline constexpr std::string_view field_digest = "FLEET_DIGEST";
+
+} // namespace p2prc::daemon

@@ -1,0 +1,26 @@
+// The names that a process has with systemd: its unit, its user, its directories.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace p2prc::daemon {
+
+inline constexpr std::string_view process_slice = "p2prc.slice";
+inline constexpr std::string_view unit_prefix = "p2prc-";
+inline constexpr std::string_view data_root = "/var/lib/p2prc-data";
+
+// "p2prc-calendar.service"
+std::string unit_name(std::string_view process_name);
+// "calendar" of "p2prc-calendar.service"; empty when `unit` is not of that form.
+std::string_view process_of_unit(std::string_view unit) noexcept;
+
+// The user of a process without `user`. Never left to systemd: it would take the unit's name, and a unit that
+// is called like a service of p2prc would run as that service's user.
+std::string dynamic_user(std::uint32_t id);
+
+// "/var/lib/p2prc-data/calendar"
+std::string data_directory(std::string_view process_name);
+
+} // namespace p2prc::daemon

@@ -1,0 +1,280 @@
+#include "daemon/program.h"
+
+#include "daemon/api/acme_unit.h"
+#include "daemon/api/api.h"
+#include "daemon/api/journal_logs.h"
+#include "daemon/boot_record.h"
+#include "daemon/fleet/fleet.h"
+#include "daemon/fleet/units.h"
+#include "daemon/process/reconciler.h"
+#include "daemon/process/systemd_bus.h"
+#include "daemon/process/unit_names.h"
+#include "daemon/status_log.h"
+#include "dbus/bus.h"
+#include "net/listen_fds.h"
+#include "net/log.h"
+#include "net/notify.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <optional>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using namespace std::chrono_literals;
+
+namespace {
+
+// What other nodes see of memory and processor time is this old at most; here it is measured when asked for.
+constexpr auto measure_interval = 60s;
+
+// The machine's name without its domain: it names the node until it is given another one.
+std::string host_label() {
+    std::array<char, 256> name{};
+    gethostname(name.data(), name.size() - 1);
+    const std::string full(name.data());
+    return full.substr(0, full.find('.'));
+}
+
+Result<net::UniqueFd> control_socket() {
+    auto sockets = net::take_passed_sockets();
+    if (!sockets) return std::unexpected(sockets.error());
+    for (auto& socket : *sockets)
+        if (socket.name == "control") return std::move(socket.fd);
+    return net::UniqueFd();
+}
+
+} // namespace
+
+class Program::Impl {
+  public:
+    explicit Impl(ProgramOptions options) : options_(std::move(options)) {}
+
+    Result<void> open();
+    Result<void> run();
+
+  private:
+    awaitable<Result<void>> start();
+    awaitable<void> start_or_fail();
+    awaitable<void> stop();
+    awaitable<void> serve_signals();
+    awaitable<void> measure_now_and_then();
+    Result<void> make_reconciler(std::string boot);
+    void reload();
+    void fail_with(Error error);
+
+    ProgramOptions options_;
+    Config config_;
+    asio::io_context loop_{1};
+    asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
+    std::optional<Error> failure_;
+    std::string boot_;
+    // In the order of their needs: what is below uses what is above and goes first.
+    Disk disk_;
+    std::unique_ptr<Replica> replica_;
+    std::unique_ptr<OwnState> own_;
+    std::unique_ptr<dbus::Bus> bus_;
+    std::unique_ptr<SystemdBus> systemd_;
+    std::unique_ptr<SystemdUnits> units_;
+    std::unique_ptr<JournalTail> journal_;
+    OpenLogs open_logs_;
+    std::unique_ptr<Fleet> fleet_;
+    std::unique_ptr<Reconciler> reconciler_;
+    std::unique_ptr<Api> api_;
+    Subscription failures_;
+};
+
+Result<void> Program::Impl::open() {
+    auto config = load_config(config_files(options_.config_root));
+    if (!config) return std::unexpected(config.error());
+    config_ = *config;
+    net::set_log_level(config_.log);
+    auto socket = control_socket();
+    if (!socket) return std::unexpected(socket.error());
+    auto replica = Replica::open(options_.state / "replica.db", disk_);
+    if (!replica) return std::unexpected(replica.error());
+    replica_ = std::move(*replica);
+    auto own = OwnState::open(options_.state / "own.db", disk_);
+    if (!own) return std::unexpected(own.error());
+    own_ = std::move(*own);
+    auto bus = dbus::Bus::open_system(loop_.get_executor());
+    if (!bus) return std::unexpected(bus.error());
+    bus_ = std::move(*bus);
+    bus_->on_disconnect([this](const Error& error) {
+        fail_with({ErrorCode::Unreachable, "the message bus is gone: " + error.message,
+                   "systemd starts p2prcd again"});
+    });
+    systemd_ = std::make_unique<SystemdBus>(*bus_);
+    units_ = std::make_unique<SystemdUnits>(*bus_);
+    journal_ = make_journal_tail();
+
+    FleetOptions fleet;
+    fleet.directory = options_.state;
+    fleet.host_name = host_label();
+    fleet.control_socket = std::move(*socket);
+    fleet.open_logs = [this](Json params) { return open_logs_(std::move(params)); };
+    fleet.node_renamed = [this](const std::string& name) {
+        if (reconciler_) reconciler_->set_node(name);
+    };
+    fleet.link_changed = [this](bool up, const std::string& reason) {
+        if (up)
+            net::log_info("the link to the root is up");
+        else
+            net::log_notice("the link to the root is down: " + reason);
+        if (api_) api_->link_changed();
+    };
+    fleet.remote_spin = [this] { return std::string(remote_spin_name(config_.remote_spin)); };
+    fleet.units = units_.get();
+    fleet_ = std::make_unique<Fleet>(loop_.get_executor(), disk_, *replica_, *own_, std::move(fleet));
+
+    const ApiParts parts{
+        .bus = *bus_,
+        .fleet = *fleet_,
+        .replica = *replica_,
+        .own = *own_,
+        .check_spec =
+            [this](const ProcessSpec& spec) { return reconciler_->check_spec(spec, Origin::Local); },
+        .issue_certificate =
+            [this](std::string domain, std::string acme) {
+                return run_acme(*systemd_, std::move(domain), std::move(acme));
+            },
+    };
+    api_ = std::make_unique<Api>(parts);
+    open_logs_ = journal_logs(loop_.get_executor(), api_->view());
+    return {};
+}
+
+Result<void> Program::Impl::make_reconciler(std::string boot) {
+    boot_ = std::move(boot);
+    ReconcilerOptions options{
+        .node = fleet_->node_name(),
+        .boot_id = boot_,
+        .ended_boot = read_ended_boot(options_.state / "ended-boot"),
+        .remote_spin = config_.remote_spin,
+        .data = {data_root, "/var/lib/private/p2prc-data", options_.state / "data-owners"},
+        .unit_directories = system_unit_directories(),
+        .warn = [](std::string_view message, std::string_view process) {
+            net::log_warning(message, {{"MESSAGE_ID", message_process_attention}, {"FLEET_NAME", process}});
+        }};
+    reconciler_ = std::make_unique<Reconciler>(loop_.get_executor(), *systemd_, *replica_, *own_, *journal_,
+                                               std::move(options));
+    failures_ = log_failures(*own_);
+    return {};
+}
+
+awaitable<Result<void>> Program::Impl::start() {
+    if (const auto connected = co_await systemd_->connect(); !connected) co_return connected;
+    const auto boot = co_await systemd_->boot_identity();
+    if (!boot) co_return std::unexpected(boot.error());
+    // The fleet first, as its node's name is that of everything else.
+    if (const auto started = co_await fleet_->start(); !started) co_return started;
+    if (const auto made = make_reconciler(*boot); !made) co_return made;
+    if (const auto adopted = co_await reconciler_->start(); !adopted) co_return adopted;
+    // The name last: whoever finds it finds all.
+    if (const auto named = co_await api_->start(); !named) co_return named;
+    net::notify_ready(
+        fmt::format("node {}{}", fleet_->node_name(), fleet_->is_root() ? ", with the registry" : ""));
+    co_return Result<void>{};
+}
+
+awaitable<void> Program::Impl::start_or_fail() {
+    const auto started = co_await start();
+    if (!started) fail_with(started.error());
+}
+
+void Program::Impl::fail_with(Error error) {
+    if (!failure_) failure_ = std::move(error);
+    loop_.stop();
+}
+
+awaitable<void> Program::Impl::stop() {
+    net::notify_stopping();
+    // What ends while the machine goes down says nothing about the processes; the note tells the next boot
+    // that.
+    const auto state = co_await systemd_->system_state();
+    const bool machine_stops = state && *state == "stopping";
+    if (reconciler_) reconciler_->system_is_stopping();
+    if (machine_stops)
+        if (const auto noted = write_ended_boot(options_.state / "ended-boot", boot_); !noted)
+            net::log_warning(noted.error().message);
+    if (const auto flushed = co_await own_->flush(); !flushed) net::log_error(flushed.error().message);
+    loop_.stop();
+}
+
+void Program::Impl::reload() {
+    const auto config = load_config(config_files(options_.config_root));
+    if (!config) {
+        net::log_error(config.error().message + "; the settings stay as they were",
+                       {{"MESSAGE_ID", message_bad_configuration}});
+        return;
+    }
+    config_ = *config;
+    net::set_log_level(config_.log);
+    if (reconciler_) {
+        reconciler_->set_remote_spin(config_.remote_spin);
+        fleet_->settings_changed();
+    }
+    net::log_info("read the configuration again");
+}
+
+awaitable<void> Program::Impl::serve_signals() {
+    for (;;) {
+        boost::system::error_code error;
+        const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        if (signal == SIGHUP) {
+            reload();
+            continue;
+        }
+        co_await stop();
+        co_return;
+    }
+}
+
+awaitable<void> Program::Impl::measure_now_and_then() {
+    asio::steady_timer timer(loop_);
+    for (;;) {
+        timer.expires_after(measure_interval);
+        boost::system::error_code error;
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        if (reconciler_) reconciler_->measure();
+    }
+}
+
+Result<void> Program::Impl::run() {
+    asio::co_spawn(loop_, serve_signals(), asio::detached);
+    asio::co_spawn(loop_, start_or_fail(), asio::detached);
+    asio::co_spawn(loop_, net::keep_watchdog(), asio::detached);
+    asio::co_spawn(loop_, measure_now_and_then(), asio::detached);
+    loop_.run();
+    if (failure_) return std::unexpected(*failure_);
+    return {};
+}
+
+Program::Program(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Program::~Program() = default;
+
+Result<std::unique_ptr<Program>> Program::create(ProgramOptions options) {
+    auto impl = std::make_unique<Impl>(std::move(options));
+    if (const auto opened = impl->open(); !opened) return std::unexpected(opened.error());
+    return std::unique_ptr<Program>(new Program(std::move(impl)));
+}
+
+Result<void> Program::run() {
+    return impl_->run();
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,244 @@
+// Who holds which domain.
+#include "core/json_members.h"
+#include "core/names.h"
+#include "daemon/registry/rules.h"
+
+#include <fmt/format.h>
+
+namespace p2prc::daemon::rules {
+namespace {
+
+// The port that was asked for when the domain was mapped; a process with another one is not attached.
+constexpr const char* requested_port = "requested_port";
+// Where a mapping that waits led before.
+constexpr const char* last_node = "last_node";
+
+std::string first_label(std::string_view domain) {
+    return std::string(domain.substr(0, domain.find('.')));
+}
+
+// The name that `text` (id, name or domain of a process; empty: the first label) stands for. A name need not
+// exist.
+Result<std::string> process_name(const Draft& draft, const std::string& text, const std::string& domain) {
+    if (text.empty()) {
+        auto label = first_label(domain);
+        if (auto named = check_process_name(label); !named)
+            return fail(ErrorCode::InvalidSpec, fmt::format("no process is named for domain '{}'", domain),
+                        fmt::format("say which: p2prc map-domain {} PROCESS", domain));
+        return label;
+    }
+    if (text.find('.') != std::string::npos || (text[0] >= '0' && text[0] <= '9')) {
+        auto process = resolve(draft, text);
+        if (!process) return std::unexpected(process.error());
+        return process->name;
+    }
+    if (auto named = check_process_name(text); !named) return std::unexpected(named.error());
+    return text;
+}
+
+Result<std::optional<std::uint16_t>> port_param(const Request& request) {
+    const auto it = request.params.find("port");
+    if (it == request.params.end() || it->is_null()) return std::optional<std::uint16_t>();
+    const auto port = json::optional_member<std::uint16_t>(request.params, "port");
+    if (!port || *port == 0) return fail(ErrorCode::InvalidSpec, "'port' is not a number from 1 to 65535");
+    return port;
+}
+
+Result<TlsMode> tls_param(const Request& request) {
+    auto text = optional_text(request, "tls");
+    if (!text) return std::unexpected(text.error());
+    if (text->empty() || *text == "node") return TlsMode::Node;
+    if (*text == "passthrough") return TlsMode::Passthrough;
+    if (*text == "none")
+        return fail(ErrorCode::NotSupported, "tls = \"none\" is not in this version",
+                    "use node or passthrough");
+    return fail(ErrorCode::InvalidSpec, fmt::format("tls is '{}'", text->substr(0, 40)),
+                "it is node or passthrough");
+}
+
+Result<void> check_port(const ProcessRecord& process, std::optional<std::uint16_t> port,
+                        const std::string& domain) {
+    if (!process.port)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("process '{}' declares no port, so domain '{}' cannot lead to it",
+                                process.name, domain),
+                    "spin it with a port (port = 0 has one chosen)");
+    if (port && *port != *process.port)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("process '{}' declares port {}, not {}", process.name, *process.port, *port),
+                    "leave --port away to use the one that it declares");
+    return {};
+}
+
+// Points the mapping at the process; one that the process cannot serve goes on waiting.
+void attach(DomainRecord& mapping, const ProcessRecord& process) {
+    const auto wanted = json::optional_member<std::uint16_t>(mapping.unknown, requested_port);
+    const bool fits = process.port && (!wanted || *wanted == *process.port);
+    mapping.process_id = fits ? process.id : 0;
+    mapping.node = fits ? process.node : "";
+    mapping.port = fits ? *process.port : 0;
+    if (fits) mapping.unknown.erase(last_node);
+}
+
+// A name that comes free on one node may be taken by another one; the domains of the former do not go with it
+// unasked.
+bool may_serve(const DomainRecord& mapping, std::string_view node, std::string_view made_by, bool owner) {
+    const auto before = json::member<std::string>(mapping.unknown, last_node);
+    if (owner || before.empty() || before == node) return true;
+    const auto maker = [](std::string_view by) { return by.substr(by.find('@') + 1); };
+    return maker(mapping.created_by) == maker(made_by);
+}
+
+std::string holder_text(const std::optional<DomainRecord>& holder) {
+    if (!holder) return "a record that this version cannot read";
+    if (holder->node.empty()) return fmt::format("process '{}', which does not run now", holder->process);
+    return fmt::format("process '{}' on node '{}'", holder->process, holder->node);
+}
+
+} // namespace
+
+Result<void> check_domain_rights(const Draft& draft, std::string_view domain, bool owner) {
+    if (owner) return {};
+    const auto fleet = draft.fleet();
+    const std::string zone = fleet ? fleet->zone : "";
+    if (!in_zone(domain, zone))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("domain '{}' does not lie in the fleet's zone '{}'", domain, zone),
+                    "only the fleet's owner maps other domains; choose a name below the zone");
+    const auto label = domain.substr(0, domain.find('.'));
+    bool underscore = false;
+    for (std::size_t at = 0; at < domain.size();
+         at = domain.find('.', at) == std::string_view::npos ? domain.size() : domain.find('.', at) + 1)
+        underscore = underscore || domain[at] == '_';
+    if (domain == zone || underscore || label == "*" || label.starts_with("ns"))
+        return fail(ErrorCode::NotPermitted, fmt::format("domain '{}' belongs to the fleet's owner", domain),
+                    "the zone itself, ns*, _* and wildcard names are the owner's; choose another name");
+    return {};
+}
+
+Result<void> check_domain_free(const Draft& draft, std::string_view domain, std::string_view process) {
+    if (!draft.get(keys::domain(domain))) return {};
+    const auto holder = draft.domain(domain);
+    if (holder && holder->process == process) return {};
+    return fail(ErrorCode::DomainTaken, fmt::format("domain '{}' is held by {}", domain, holder_text(holder)),
+                fmt::format("choose another name, or give that one up first: p2prc unmap-domain {}", domain));
+}
+
+Result<void> check_domain_serving(const Draft& draft, const std::string& domain, const ProcessRecord& process,
+                                  bool owner) {
+    if (auto free = check_domain_free(draft, domain, process.name); !free) return free;
+    const auto waiting = draft.domain(domain);
+    if (!waiting || may_serve(*waiting, process.node, process.created_by, owner)) return {};
+    return fail(ErrorCode::DomainTaken,
+                fmt::format("domain '{}' was mapped by {} and led to node '{}' before", domain,
+                            waiting->created_by, json::member<std::string>(waiting->unknown, last_node)),
+                fmt::format("ask there to give it up: p2prc unmap-domain {}", domain));
+}
+
+DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::string& process, bool from_file,
+                          const std::string& by) {
+    if (const auto mapping = draft.domain(domain)) return *mapping;
+    DomainRecord mapping;
+    mapping.mapping_id = draft.next_mapping_id();
+    mapping.domain = domain;
+    mapping.process = process;
+    mapping.from_file = from_file;
+    mapping.created_by = by;
+    draft.put(mapping);
+    return mapping;
+}
+
+void attach_domains(Draft& draft, const ProcessRecord& process, bool owner) {
+    for (auto& mapping : draft.domains()) {
+        if (mapping.process != process.name || !may_serve(mapping, process.node, process.created_by, owner))
+            continue;
+        attach(mapping, process);
+        draft.put(mapping);
+    }
+}
+
+void erase_challenges(Draft& draft, std::string_view domain) {
+    for (const auto& [key, document] : draft.range(fmt::format("/challenges/{}/", domain)))
+        draft.erase(key);
+}
+
+std::vector<std::string> release_domains(Draft& draft, std::string_view process) {
+    std::vector<std::string> kept;
+    for (auto& mapping : draft.domains()) {
+        if (mapping.process != process) continue;
+        erase_challenges(draft, mapping.domain);
+        if (mapping.from_file) {
+            draft.erase(keys::domain(mapping.domain));
+            continue;
+        }
+        if (!mapping.node.empty()) mapping.unknown[last_node] = mapping.node;
+        mapping.process_id = 0;
+        mapping.node.clear();
+        mapping.port = 0;
+        draft.put(mapping);
+        kept.push_back(mapping.domain);
+    }
+    return kept;
+}
+
+Result<Json> map_domain(Request& request) {
+    auto given = text_param(request, "domain");
+    if (!given) return std::unexpected(given.error());
+    auto domain = normalize_domain(*given);
+    if (!domain) return std::unexpected(domain.error());
+    auto named = optional_text(request, "process");
+    if (!named) return std::unexpected(named.error());
+    auto tls = tls_param(request);
+    if (!tls) return std::unexpected(tls.error());
+    auto port = port_param(request);
+    if (!port) return std::unexpected(port.error());
+    if (auto allowed = check_domain_rights(request.draft, *domain, request.is_owner()); !allowed)
+        return std::unexpected(allowed.error());
+    auto name = process_name(request.draft, *named, *domain);
+    if (!name) return std::unexpected(name.error());
+    if (auto free = check_domain_free(request.draft, *domain, *name); !free)
+        return std::unexpected(free.error());
+    const auto process = request.draft.process(*name);
+    if (process) {
+        if (!request.may_change(process->node, process->created_by))
+            return fail(ErrorCode::NotPermitted,
+                        fmt::format("process '{}' runs on node '{}'; a member maps domains only to its own",
+                                    *name, process->node),
+                        "run the command there, or on a node with the role owner");
+        if (auto fits = check_port(*process, *port, *domain); !fits) return std::unexpected(fits.error());
+    }
+    const auto before = request.draft.domain(*domain);
+    if (before && !request.may_change(before->node, before->created_by))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("domain '{}' was mapped by {}", *domain, before->created_by),
+                    "ask there, or run the command on a node with the role owner");
+
+    auto mapping = claim_domain(request.draft, *domain, *name, false, request.by());
+    mapping.tls = *tls;
+    mapping.unknown.erase(requested_port);
+    if (*port) mapping.unknown[requested_port] = **port;
+    if (process) attach(mapping, *process);
+    request.draft.put(mapping);
+    return to_json(mapping);
+}
+
+Result<Json> unmap_domain(Request& request) {
+    auto given = text_param(request, "domain");
+    if (!given) return std::unexpected(given.error());
+    auto domain = normalize_domain(*given);
+    if (!domain) return std::unexpected(domain.error());
+    const auto mapping = request.draft.domain(*domain);
+    if (!mapping)
+        return fail(ErrorCode::NotFound, fmt::format("domain '{}' is not mapped", *domain),
+                    "p2prc domains lists them");
+    if (!request.may_change(mapping->node, mapping->created_by))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("domain '{}' leads to process '{}' on node '{}', and was mapped by {}",
+                                *domain, mapping->process, mapping->node, mapping->created_by),
+                    "run the command there, or on a node with the role owner");
+    erase_challenges(request.draft, *domain);
+    request.draft.erase(keys::domain(*domain));
+    return Json{{"domain", *domain}};
+}
+
+} // namespace p2prc::daemon::rules

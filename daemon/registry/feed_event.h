@@ -1,0 +1,20 @@
+// What the registry tells those who follow it, here and on the control link.
+#pragma once
+
+#include "daemon/state/state.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+// One step of a feed: either the whole state (`reset`), or the changes of one transaction.
+struct FeedEvent {
+    bool reset = false;
+    std::string store_id;
+    std::uint64_t revision = 0;
+    std::vector<Change> items;
+};
+
+} // namespace p2prc::daemon

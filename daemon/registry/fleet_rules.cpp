@@ -1,0 +1,176 @@
+// Making the fleet, and giving it a zone and a root.
+#include "core/json_members.h"
+#include "core/names.h"
+#include "daemon/registry/rules.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace p2prc::daemon::rules {
+namespace {
+
+struct Wanted {
+    std::string name;
+    std::string key;
+    std::string zone;
+    std::optional<std::vector<std::string>> public_ips;
+    std::optional<std::string> acme;
+    std::optional<std::string> web_ca;
+};
+
+Result<void> check_address(const std::string& address) {
+    unsigned char bytes[16];
+    if (inet_pton(AF_INET, address.c_str(), bytes) == 1 || inet_pton(AF_INET6, address.c_str(), bytes) == 1)
+        return {};
+    return fail(ErrorCode::InvalidSpec,
+                fmt::format("public address '{}' is no IP address", address.substr(0, 60)),
+                "give an IPv4 or IPv6 address, such as 203.0.113.1");
+}
+
+Result<Wanted> read_wanted(const Request& request) {
+    Wanted wanted;
+    for (const auto& [key, target] :
+         {std::pair{"name", &wanted.name}, {"key", &wanted.key}, {"zone", &wanted.zone}}) {
+        auto text = optional_text(request, key);
+        if (!text) return std::unexpected(text.error());
+        *target = *text;
+    }
+    if (!wanted.name.empty())
+        if (auto named = check_node_name(wanted.name); !named) return std::unexpected(named.error());
+    if (!wanted.key.empty() && !is_fingerprint(wanted.key))
+        return fail(ErrorCode::InvalidSpec, "'key' is no fingerprint of a key");
+    if (!wanted.zone.empty()) {
+        auto zone = normalize_domain(wanted.zone);
+        if (!zone) return std::unexpected(zone.error());
+        if (zone->starts_with("*"))
+            return fail(ErrorCode::InvalidSpec, fmt::format("zone '{}' is a wildcard", *zone),
+                        "give the domain itself");
+        wanted.zone = *zone;
+    }
+    if (request.params.contains("public_ips") && !request.params["public_ips"].is_null()) {
+        wanted.public_ips = json::member<std::vector<std::string>>(request.params, "public_ips");
+        for (const auto& address : *wanted.public_ips)
+            if (auto good = check_address(address); !good) return std::unexpected(good.error());
+    }
+    wanted.acme = json::optional_member<std::string>(request.params, "acme");
+    wanted.web_ca = json::optional_member<std::string>(request.params, "web_ca");
+    return wanted;
+}
+
+// Every record that carries the node's name; what the node owns is uploaded anew under the new one.
+void rename_node(Draft& draft, NodeRecord& node, const std::string& name) {
+    const auto before = node.name;
+    for (auto& process : draft.processes()) {
+        if (process.node != before) continue;
+        process.node = name;
+        draft.put(process);
+    }
+    for (auto& mapping : draft.domains()) {
+        if (mapping.node != before) continue;
+        mapping.node = name;
+        draft.put(mapping);
+    }
+    for (const auto& tombstone : draft.tombstones()) {
+        auto moved = tombstone;
+        moved.node = name;
+        draft.put(keys::tombstone(moved.id), to_json(moved));
+    }
+    for (const auto& prefix :
+         {keys::status_prefix(before), fmt::format("/certificates/{}/", before), keys::offer_prefix(before)})
+        for (const auto& [key, document] : draft.range(prefix))
+            draft.erase(key);
+    draft.erase(keys::node_info(before));
+    draft.erase(keys::tunnel(before));
+    draft.erase(keys::live(before));
+    draft.erase(keys::node(before));
+    node.name = name;
+}
+
+// The record of this node: by the name that it goes by, or the only one there is.
+std::optional<NodeRecord> own_record(const Request& request, const std::vector<NodeRecord>& nodes) {
+    if (auto self = request.draft.node(request.actor.node)) return self;
+    if (nodes.size() == 1) return nodes.front();
+    return std::nullopt;
+}
+
+Result<void> change_self(Request& request, FleetRecord& fleet, NodeRecord& self, const Wanted& wanted,
+                         bool alone) {
+    if (!wanted.name.empty() && wanted.name != self.name) {
+        if (!alone)
+            return fail(
+                ErrorCode::Conflict,
+                fmt::format("this node is known as '{}' to the other members of the fleet", self.name),
+                "leave --name away");
+        if (fleet.root == self.name) fleet.root = wanted.name;
+        rename_node(request.draft, self, wanted.name);
+    }
+    if (!wanted.key.empty() && wanted.key != self.key) {
+        if (!alone && !self.key.empty())
+            return fail(ErrorCode::Conflict,
+                        fmt::format("node '{}' has another key in this fleet", self.name),
+                        "put the key of that node back in its state directory, or begin a new fleet");
+        self.key = wanted.key;
+    }
+    return {};
+}
+
+} // namespace
+
+Result<Json> init(Request& request) {
+    auto wanted = read_wanted(request);
+    if (!wanted) return std::unexpected(wanted.error());
+    const auto nodes = request.draft.nodes();
+    auto fleet = request.draft.fleet();
+    NodeRecord self;
+    if (!fleet) {
+        auto id = random_hex(16);
+        if (!id) return std::unexpected(id.error());
+        fleet.emplace();
+        fleet->id = *id;
+        self.name = wanted->name.empty() ? request.actor.node : wanted->name;
+        if (auto named = check_node_name(self.name); !named) return std::unexpected(named.error());
+        self.key = wanted->key;
+        self.role = Role::Owner;
+        self.joined_at = request.at();
+    } else {
+        const auto found = own_record(request, nodes);
+        if (!found)
+            return fail(ErrorCode::Conflict,
+                        fmt::format("node '{}' is not a member of the fleet kept here", request.actor.node),
+                        "give the name that it had with --name");
+        self = *found;
+        if (auto done = change_self(request, *fleet, self, *wanted, nodes.size() == 1); !done)
+            return std::unexpected(done.error());
+    }
+    if (!wanted->zone.empty() && !fleet->zone.empty() && wanted->zone != fleet->zone)
+        return fail(ErrorCode::Conflict, fmt::format("this fleet's zone is '{}' already", fleet->zone),
+                    "a fleet keeps its zone; map single domains of another one with p2prc map-domain");
+    if (!wanted->zone.empty()) fleet->zone = wanted->zone;
+    if (wanted->public_ips) fleet->public_ips = *wanted->public_ips;
+    if (wanted->acme) fleet->acme = *wanted->acme;
+    if (wanted->web_ca) fleet->web_ca = *wanted->web_ca;
+    if (!fleet->zone.empty() && !fleet->public_ips.empty() && fleet->root.empty()) fleet->root = self.name;
+    request.draft.put(self);
+    request.draft.put(*fleet);
+    return to_json(*fleet);
+}
+
+Result<Json> export_fleet(Request& request) {
+    std::vector<std::string> others;
+    for (const auto& node : request.draft.nodes())
+        if (node.name != request.actor.node) others.push_back(node.name);
+    if (!others.empty())
+        return fail(ErrorCode::Conflict,
+                    fmt::format("this node keeps a fleet with other members: {}", fmt::join(others, ", ")),
+                    "invite from here instead, or remove them first: p2prc nodes rm NAME");
+    auto processes = Json::array();
+    for (const auto& process : request.draft.processes())
+        processes.push_back(to_json(process));
+    auto domains = Json::array();
+    for (const auto& domain : request.draft.domains())
+        domains.push_back(to_json(domain));
+    return Json{{"processes", processes}, {"domains", domains}};
+}
+
+} // namespace p2prc::daemon::rules

@@ -1,0 +1,220 @@
+// Admitting a node with what it brings, or refusing it whole.
+#include "core/json_members.h"
+#include "core/names.h"
+#include "daemon/registry/invitations.h"
+#include "daemon/registry/rules.h"
+
+#include <fmt/format.h>
+
+namespace p2prc::daemon::rules {
+namespace {
+
+// A process that has moved more often than this is no longer recognised by its oldest ids.
+constexpr std::size_t most_former_ids = 16;
+
+constexpr const char* new_invitation = "ask for a new one: p2prc invite, on a node with the role owner";
+
+// What a joining node brings.
+struct Luggage {
+    std::vector<ProcessRecord> processes;
+    std::vector<DomainRecord> domains;
+};
+
+Result<Luggage> read_luggage(const Json& params) {
+    Luggage luggage;
+    const auto list = [&](const char* key) { return params.value(key, Json::array()); };
+    for (const auto& document : list("processes")) {
+        auto process = process_from_json(document);
+        if (!process) return std::unexpected(process.error());
+        if (auto named = check_process_name(process->spec.name); !named)
+            return std::unexpected(named.error());
+        process->name = process->spec.name;
+        process->digest = spec_digest(process->spec);
+        luggage.processes.push_back(std::move(*process));
+    }
+    for (const auto& document : list("domains")) {
+        auto domain = domain_from_json(document);
+        if (!domain) return std::unexpected(domain.error());
+        auto normal = normalize_domain(domain->domain);
+        if (!normal) return std::unexpected(normal.error());
+        domain->domain = *normal;
+        luggage.domains.push_back(std::move(*domain));
+    }
+    return luggage;
+}
+
+std::string made_by(const std::string& before, const std::string& node) {
+    return fmt::format("{}@{}", user_of(before), node);
+}
+
+// New ids are above all that were brought: none stands for two processes on one node, not even for a while.
+void see_brought_ids(Draft& draft, const Luggage& luggage) {
+    for (const auto& process : luggage.processes)
+        if (process.id <= largest_believed_id) draft.seen_process_id(process.id);
+}
+
+void give_new_id(Draft& draft, ProcessRecord& process) {
+    if (process.id != 0) process.former_ids.push_back(process.id);
+    if (process.former_ids.size() > most_former_ids)
+        process.former_ids.erase(process.former_ids.begin(), process.former_ids.end() - most_former_ids);
+    process.id = draft.next_process_id();
+}
+
+} // namespace
+
+Result<void> bring_process(Draft& draft, ProcessRecord process, const std::string& node, bool owner,
+                           BroughtId keep) {
+    if (draft.get(keys::process(process.name))) {
+        const auto holder = draft.process(process.name);
+        return fail(
+            ErrorCode::Conflict,
+            fmt::format("process name '{}' is taken in the fleet{}", process.name,
+                        holder ? fmt::format(", on node '{}'", holder->node) : ""),
+            fmt::format("kill or rename one of the two, then join again: p2prc kill {}", process.name));
+    }
+    // The port that it has now stays its port, also when it was chosen.
+    auto port = bind_port(draft, node, process.name, process.port ? process.port : process.spec.port, owner);
+    if (!port) return std::unexpected(port.error());
+    process.port = *port;
+    const bool free = process.id != 0 && process.id <= largest_believed_id && !draft.process(process.id) &&
+                      !draft.get(keys::tombstone(process.id));
+    if (keep == BroughtId::IfFree && free)
+        draft.seen_process_id(process.id);
+    else
+        give_new_id(draft, process);
+    process.node = node;
+    process.changed_by = made_by(process.changed_by, node);
+    auto claimant = process;
+    claimant.created_by = made_by(process.created_by, node);
+    // In the same fleet another node's user may have asked for it, and it stays as confined as it was.
+    if (keep == BroughtId::Never) process.created_by = claimant.created_by;
+    draft.put(process);
+    attach_domains(draft, claimant, owner);
+    return {};
+}
+
+Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::string& node, bool owner) {
+    if (auto allowed = check_domain_rights(draft, brought.domain, owner); !allowed) return allowed;
+    if (auto named = check_process_name(brought.process); !named) return named;
+    ProcessRecord server;
+    server.name = brought.process;
+    server.node = node;
+    server.created_by = made_by(brought.created_by, node);
+    if (auto free = check_domain_serving(draft, brought.domain, server, owner); !free) return free;
+    auto mapping = claim_domain(draft, brought.domain, brought.process, brought.from_file, server.created_by);
+    mapping.tls = brought.tls;
+    mapping.unknown = brought.unknown;
+    draft.put(mapping);
+    return {};
+}
+
+namespace {
+
+Json welcome(const Draft& draft, const NodeRecord& node, const Luggage& luggage) {
+    auto processes = Json::array();
+    for (const auto& brought : luggage.processes)
+        if (const auto process = draft.process(brought.name); process && process->node == node.name)
+            processes.push_back({{"name", process->name}, {"id", process->id}, {"old_id", brought.id}});
+    const auto fleet = draft.fleet();
+    return {{"name", node.name},
+            {"role", role_name(node.role)},
+            {"fleet", fleet ? to_json(*fleet) : Json(nullptr)},
+            {"processes", processes}};
+}
+
+Result<void> check_keys(const Draft& draft, const std::string& key, const std::string& connector_key) {
+    if (!is_fingerprint(key)) return fail(ErrorCode::InvalidSpec, "'key' is no fingerprint of a key");
+    if (!connector_key.empty() && !is_fingerprint(connector_key))
+        return fail(ErrorCode::InvalidSpec, "'connector_key' is no fingerprint of a key");
+    for (const auto& node : draft.nodes())
+        for (const auto* held : {&node.key, &node.edge_key, &node.connector_key})
+            if (*held == key || (!connector_key.empty() && *held == connector_key))
+                return fail(ErrorCode::Conflict,
+                            fmt::format("that key belongs to node '{}' of the fleet", node.name),
+                            "a copied machine needs keys of its own: remove its p2prc state directories");
+    if (key == connector_key)
+        return fail(ErrorCode::Conflict, "the node's key and its connector's are the same");
+    return {};
+}
+
+} // namespace
+
+Result<Json> join(Request& request) {
+    auto& draft = request.draft;
+    auto id = text_param(request, "invitation");
+    if (!id) return std::unexpected(id.error());
+    auto key = text_param(request, "key");
+    if (!key) return std::unexpected(key.error());
+    auto name = text_param(request, "name");
+    if (!name) return std::unexpected(name.error());
+    auto connector_key = optional_text(request, "connector_key");
+    if (!connector_key) return std::unexpected(connector_key.error());
+    auto luggage = read_luggage(request.params);
+    if (!luggage) return std::unexpected(luggage.error());
+
+    auto invitation = find_invitation(draft, *id);
+    if (!invitation) return fail(ErrorCode::NotPermitted, "there is no such invitation", new_invitation);
+    if (invitation->expires <= request.now)
+        return fail(ErrorCode::NotPermitted, "the invitation has expired", new_invitation);
+    if (!invitation->key.empty()) {
+        if (invitation->key != *key)
+            return fail(ErrorCode::NotPermitted,
+                        fmt::format("the invitation was used by node '{}'", invitation->node),
+                        new_invitation);
+        const auto member = draft.node(invitation->node);
+        if (!member || member->key != *key)
+            return fail(ErrorCode::NotPermitted,
+                        fmt::format("the invitation was used, and node '{}' is no longer in the fleet",
+                                    invitation->node),
+                        new_invitation);
+        return welcome(draft, *member, *luggage);
+    }
+    if (auto named = check_node_name(*name); !named) return std::unexpected(named.error());
+    // A machine that left while the root was away comes back: what it had here goes, what it brings counts.
+    const auto fleet = draft.fleet();
+    for (const auto& node : draft.nodes())
+        if (node.key == *key && (!fleet || node.name != fleet->root)) drop_node(draft, node);
+    if (draft.get(keys::node(*name)))
+        return fail(ErrorCode::Conflict, fmt::format("the fleet has a node '{}' already", *name),
+                    "join under another name: p2prc join TOKEN --name NAME");
+    if (auto good = check_keys(draft, *key, *connector_key); !good) return std::unexpected(good.error());
+
+    NodeRecord node;
+    node.name = *name;
+    node.key = *key;
+    node.connector_key = *connector_key;
+    node.role = invitation->role;
+    node.joined_at = request.at();
+    draft.put(node);
+    see_brought_ids(draft, *luggage);
+    const bool owner = node.role == Role::Owner;
+    for (const auto& domain : luggage->domains)
+        if (auto brought = bring_domain(draft, domain, *name, owner); !brought)
+            return std::unexpected(brought.error());
+    for (const auto& process : luggage->processes)
+        if (auto brought = bring_process(draft, process, *name, owner); !brought)
+            return std::unexpected(brought.error());
+    invitation->key = *key;
+    invitation->node = *name;
+    put_invitation(draft, *invitation);
+    return welcome(draft, node, *luggage);
+}
+
+// A node that left a fleet takes in what it brought home, as the owner of its own fleet.
+Result<Json> import_fleet(Request& request) {
+    auto luggage = read_luggage(request.params);
+    if (!luggage) return std::unexpected(luggage.error());
+    const auto self = request.draft.node(request.actor.node);
+    if (!self)
+        return fail(ErrorCode::Conflict, fmt::format("node '{}' has no fleet yet", request.actor.node));
+    see_brought_ids(request.draft, *luggage);
+    for (const auto& domain : luggage->domains)
+        if (auto brought = bring_domain(request.draft, domain, self->name, true); !brought)
+            return std::unexpected(brought.error());
+    for (const auto& process : luggage->processes)
+        if (auto brought = bring_process(request.draft, process, self->name, true); !brought)
+            return std::unexpected(brought.error());
+    return welcome(request.draft, *self, *luggage);
+}
+
+} // namespace p2prc::daemon::rules

@@ -1,0 +1,47 @@
+// The registry beside an event loop: requests run on the disk thread, changes come back to the loop.
+#pragma once
+
+#include "daemon/gateway.h"
+#include "daemon/registry/feed_event.h"
+#include "daemon/registry/registry.h"
+#include "daemon/state/replica.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+namespace p2prc::daemon {
+
+class Disk;
+
+// Called on the event loop, in the order of revisions.
+using FeedSink = std::function<void(const FeedEvent&)>;
+
+class LocalRegistry : public Gateway {
+  public:
+    // `loop` is the daemon's executor.
+    LocalRegistry(std::unique_ptr<Registry> registry, Disk& disk, boost::asio::any_io_executor loop);
+    ~LocalRegistry() override;
+
+    // As this node itself, whose name and role are those of the actor last given to `act_as`.
+    boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
+    bool reachable() const override { return true; }
+    void act_as(std::string node, Role role);
+
+    // For a peer on a link.
+    boost::asio::awaitable<Result<Json>> request_as(Actor actor, std::string method, Json params);
+
+    // Feeds `sink` from `position` on: with the changes since, or with a reset first when the store is
+    // another one, the history is gone or the position is ahead. Ends with the subscription.
+    [[nodiscard]] Subscription follow(FeedPosition position, FeedSink sink);
+
+    Registry& registry();
+
+  private:
+    struct Shared;
+    struct Following;
+    std::shared_ptr<Shared> shared_;
+};
+
+// Keeps `replica` equal to the registry: what feeds the replica on the node that has the registry.
+[[nodiscard]] Subscription feed_replica(LocalRegistry& registry, Replica& replica);
+
+} // namespace p2prc::daemon

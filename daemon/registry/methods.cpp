@@ -1,0 +1,65 @@
+#include "daemon/registry/methods.h"
+
+#include <array>
+
+namespace p2prc::daemon {
+namespace {
+
+constexpr std::array table{
+    Method{
+        "process.spin", Access::Member, "spec node? by", "id name node created",
+        "Takes name, id, port and domain and wants the process running on `node` (the caller's when empty)."},
+    Method{"process.stop", Access::Member, "process by", "id name node change",
+           "Wants it stopped; the record stays."},
+    Method{"process.start", Access::Member, "process by", "id name node change", "Wants it running."},
+    Method{"process.restart", Access::Member, "process by", "id name node change",
+           "Wants it stopped and run again."},
+    Method{"process.kill", Access::Member, "process by", "id name node change kept_domains",
+           "Forgets it: leaves a tombstone, drops the domain of its file, keeps mapped ones, waiting."},
+    Method{"domain.map", Access::Member, "domain process tls? port? by", "DomainRecord",
+           "Claims a domain for a process, which need not exist yet."},
+    Method{"domain.unmap", Access::Member, "domain by", "domain", "Gives a domain up."},
+    Method{"fleet.init", Access::Local, "name? key? zone? public_ips? acme? web_ca? by", "FleetRecord",
+           "Makes the fleet of one, or gives it a zone and a root; said again, it changes nothing."},
+    Method{
+        "fleet.export", Access::Local, "", "processes domains",
+        "What this node takes along when it joins another fleet; refused while this one has other members."},
+    Method{"fleet.import", Access::Local, "processes? domains? by?", "name role fleet processes",
+           "Takes in, whole or not at all, what a node brings home that has left a fleet."},
+    Method{"fleet.invite", Access::Owner, "role? expires_seconds? by", "id secret expires",
+           "An invitation for one node; `secret` is 64 hexadecimal digits, `expires` Unix seconds."},
+    Method{"node.join", Access::Guest, "key name connector_key? invitation processes? domains?",
+           "name role fleet processes", "Admits a node with all that it brings, or refuses whole."},
+    Method{"node.leave", Access::Member, "", "name", "The calling node goes, and takes its processes along."},
+    Method{"node.remove", Access::Owner, "name by", "name",
+           "Removes another node; its keys are worth nothing from then on."},
+    Method{"node.register_key", Access::Member, "kind key", "kind key",
+           "The fingerprint of the calling node's edge or connector."},
+    Method{"node.live", Access::Local, "node state", "changed",
+           "Liveness as the root sees it: up, suspect, lost."},
+    Method{"challenge.publish", Access::Member, "domain value", "domain expires",
+           "A DNS-01 value, by the node that serves the domain."},
+    Method{"challenge.remove", Access::Member, "domain value", "domain", "Takes it away again."},
+    Method{"certificate.sign", Access::Member, "domain csr", "chain",
+           "A certificate of the fleet's web CA, for the node that serves the domain."},
+    Method{"status.put", Access::Member, "items keep?", "folded",
+           "All of the calling node's owned keys, but for those in `keep`, which it has updated before."},
+    Method{"status.update", Access::Member, "set? delete?", "folded",
+           "Some of the calling node's owned keys."},
+    Method{"registry.sweep", Access::Local, "", "removed",
+           "Drops invitations and challenges that have run out."},
+};
+
+} // namespace
+
+std::span<const Method> method_table() noexcept {
+    return table;
+}
+
+const Method* find_method(std::string_view name) noexcept {
+    for (const auto& row : table)
+        if (row.name == name) return &row;
+    return nullptr;
+}
+
+} // namespace p2prc::daemon

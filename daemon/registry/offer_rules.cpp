@@ -1,0 +1,74 @@
+// What nodes run and a registry that was restored from an older copy does not know.
+#include "core/names.h"
+#include "daemon/registry/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace p2prc::daemon::rules {
+namespace {
+
+// It has come back already, under its id or a new one.
+bool is_known(const Draft& draft, const ProcessRecord& offered, const std::string& node) {
+    const auto held = draft.process(offered.name);
+    return held && held->node == node &&
+           (held->id == offered.id || std::ranges::count(held->former_ids, offered.id) > 0);
+}
+
+// It was killed after it was offered: the tombstone ends it.
+bool is_buried(const Draft& draft, const ProcessRecord& offered) {
+    const auto* document = draft.get(keys::tombstone(offered.id));
+    if (!document) return false;
+    const auto tombstone = tombstone_from_json(*document);
+    return tombstone && tombstone->name == offered.name;
+}
+
+Result<void> adopt(Request& request, ProcessRecord process, const Json& domains) {
+    if (auto named = check_process_name(process.spec.name); !named) return named;
+    process.name = process.spec.name;
+    process.digest = spec_digest(process.spec);
+    const auto& node = request.actor.node;
+    const bool owner = request.is_owner();
+    const auto done = bring_process(request.draft, process, node, owner, BroughtId::IfFree);
+    if (!done) return done;
+    // A domain that is another's by now stays the other's.
+    for (const auto& document : domains) {
+        auto mapping = domain_from_json(document);
+        if (!mapping || mapping->process != process.name) continue;
+        const auto normal = normalize_domain(mapping->domain);
+        if (!normal) continue;
+        mapping->domain = *normal;
+        (void)bring_domain(request.draft, *mapping, node, owner);
+    }
+    if (auto adopted = request.draft.process(process.name)) {
+        adopted->created_by = fmt::format("{}@{}", user_of(adopted->created_by), node);
+        attach_domains(request.draft, *adopted, owner);
+    }
+    return {};
+}
+
+} // namespace
+
+void settle_offers(Request& request) {
+    auto& draft = request.draft;
+    std::vector<std::pair<std::string, Json>> offers;
+    for (const auto& [key, document] : draft.range(keys::offer_prefix(request.actor.node)))
+        offers.emplace_back(key, *document);
+    for (auto& [key, document] : offers) {
+        const auto process = process_from_json(document.value("process", Json()));
+        if (!process || is_known(draft, *process, request.actor.node) || is_buried(draft, *process)) {
+            draft.erase(key);
+            continue;
+        }
+        const auto adopted = adopt(request, *process, document.value("domains", Json::array()));
+        if (adopted) {
+            draft.erase(key);
+            continue;
+        }
+        document["refused"] = adopted.error().message;
+        draft.put(key, document);
+    }
+}
+
+} // namespace p2prc::daemon::rules

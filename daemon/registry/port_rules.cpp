@@ -1,0 +1,71 @@
+// Which port a process gets on its node.
+#include "daemon/registry/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+namespace p2prc::daemon::rules {
+namespace {
+
+// Below the kernel's ephemeral range (32768 and up, ip_local_port_range), so that no outgoing connection sits
+// on a port that was chosen.
+constexpr std::uint16_t first_chosen = 20000;
+constexpr std::uint16_t chosen_count = 10000;
+
+// What a member could use to stand in for a service of the machine.
+constexpr std::array<std::uint16_t, 4> owner_ports{22, 53, 80, 443};
+// What the edge holds on the root node.
+constexpr std::array<std::uint16_t, 2> edge_ports{80, 443};
+
+// The same on every machine and in every version (FNV-1a), so that a process of the same name tends to get
+// the same port again.
+std::uint32_t spread(std::string_view name) {
+    std::uint32_t hash = 2166136261u;
+    for (const char c : name)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+    return hash;
+}
+
+} // namespace
+
+Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_view node,
+                                               std::string_view name, std::optional<std::uint16_t> wanted,
+                                               bool owner) {
+    if (!wanted) return std::optional<std::uint16_t>();
+    std::map<std::uint16_t, std::string> taken;
+    for (const auto& process : draft.processes())
+        if (process.node == node && process.name != name && process.port) taken[*process.port] = process.name;
+    if (*wanted == 0) {
+        const auto begin = spread(name) % chosen_count;
+        for (std::uint32_t i = 0; i < chosen_count; ++i) {
+            const auto port = static_cast<std::uint16_t>(first_chosen + (begin + i) % chosen_count);
+            if (!taken.contains(port)) return std::optional(port);
+        }
+        return fail(ErrorCode::PortTaken,
+                    fmt::format("all ports from {} to {} on node '{}' are taken", first_chosen,
+                                first_chosen + chosen_count - 1, node),
+                    "give a port in the process file, or kill a process there");
+    }
+    if (!owner && std::ranges::find(owner_ports, *wanted) != owner_ports.end())
+        return fail(ErrorCode::NotPermitted, fmt::format("port {} belongs to the fleet's owner", *wanted),
+                    "choose another port; port = 0 has one chosen");
+    const auto fleet = draft.fleet();
+    if (fleet && !fleet->zone.empty() && fleet->root == node &&
+        std::ranges::find(edge_ports, *wanted) != edge_ports.end())
+        return fail(
+            ErrorCode::PortTaken,
+            fmt::format("port {} on node '{}' is held by p2prc-edge, the fleet's public side", *wanted, node),
+            "choose another port: the edge leads the domain's port 443 to it");
+    if (const auto holder = taken.find(*wanted); holder != taken.end())
+        return fail(
+            ErrorCode::PortTaken,
+            fmt::format("port {} on node '{}' is taken by process '{}'", *wanted, node, holder->second),
+            fmt::format("choose another port (port = 0 has one chosen), or end it: p2prc kill {}",
+                        holder->second));
+    return wanted;
+}
+
+} // namespace p2prc::daemon::rules

@@ -1,0 +1,223 @@
+// Spin, stop, start, restart and kill.
+#include "core/json_members.h"
+#include "core/names.h"
+#include "core/process_status.h"
+#include "daemon/registry/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace p2prc::daemon::rules {
+namespace {
+
+// Whether `node` lets other nodes' callers spin this there: what it reports in /info/<node>, "sandboxed"
+// while it has said nothing. The node holds to it itself as well; here the caller learns of it before
+// anything is written.
+Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
+    if (node == request.actor.node) return {};
+    const auto* info = request.draft.get(keys::node_info(node));
+    const auto policy = info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed";
+    if (policy == "any") return {};
+    const std::string hint = fmt::format("run p2prc spin on {} itself, or set [remote] spin there", node);
+    if (policy != "sandboxed")
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("node '{}' lets no other node spin processes on it ([remote] spin = \"{}\")",
+                                node, policy),
+                    hint);
+    const auto refuse = [&](std::string_view what) {
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("node '{}' takes only sandboxed processes from other nodes, and '{}' {}",
+                                node, spec.name, what),
+                    hint);
+    };
+    if (!spec.run.user.empty()) return refuse(fmt::format("has user = \"{}\"", spec.run.user));
+    // systemd reads credentials as root: they would hand any file of the machine to the process.
+    if (!spec.run.credentials.empty()) return refuse("reads files of that node (credentials)");
+    return {};
+}
+
+Result<void> check_file_domain(const Request& request, const ProcessRecord& process, bool owner) {
+    const auto& domain = process.spec.domain;
+    if (domain.empty()) return {};
+    if (!process.port)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("process '{}' has a domain but no port", process.name),
+                    "add port = 0 to have one chosen and passed as $PORT");
+    if (auto allowed = check_domain_rights(request.draft, domain, owner); !allowed) return allowed;
+    return check_domain_serving(request.draft, domain, process, owner);
+}
+
+Json result_of(const ProcessRecord& process) {
+    return {{"id", process.id}, {"name", process.name}, {"node", process.node}, {"change", process.change}};
+}
+
+Result<Json> same_name(const ProcessRecord& existing, const std::string& digest,
+                       const std::string& wanted_node) {
+    if (existing.digest != digest)
+        return fail(
+            ErrorCode::Conflict,
+            fmt::format("process '{}' exists already on node '{}', with another specification", existing.name,
+                        existing.node),
+            fmt::format("choose another name, or forget that one first (its data stays): p2prc kill {}",
+                        existing.name));
+    if (!wanted_node.empty() && wanted_node != existing.node)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name,
+                                existing.node, wanted_node),
+                    fmt::format("leave --node away, or forget that one first: p2prc kill {}", existing.name));
+    return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
+}
+
+Result<Json> change_rule(Request& request, Action action) {
+    auto text = text_param(request, "process");
+    if (!text) return std::unexpected(text.error());
+    auto process = resolve(request.draft, *text);
+    if (!process) return std::unexpected(process.error());
+    if (!request.may_change(process->node, process->created_by))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("process '{}' runs on node '{}'; a member changes only what is its own",
+                                process->name, process->node),
+                    "run the command there, or on a node with the role owner");
+    change(request.draft, *process, action, request.by());
+    return result_of(*process);
+}
+
+// Running, or about to.
+bool is_up(const Draft& draft, const ProcessRecord& process) {
+    const auto* status = draft.get(keys::status(process.node, process.id));
+    if (!status) return false;
+    const auto state = process_state_from_name(json::member<std::string>(*status, "state"));
+    const bool applied = json::member<std::uint64_t>(*status, "applied") == process.change;
+    return applied && (state == ProcessState::Running || state == ProcessState::Starting);
+}
+
+} // namespace
+
+Result<ProcessRecord> resolve(const Draft& draft, std::string_view text) {
+    std::optional<ProcessRecord> found;
+    if (!text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
+        std::uint32_t id = 0;
+        if (std::from_chars(text.data(), text.data() + text.size(), id).ec == std::errc())
+            found = draft.process(id);
+    } else if (text.find('.') != std::string_view::npos) {
+        auto domain = normalize_domain(text);
+        if (!domain) return std::unexpected(domain.error());
+        const auto mapping = draft.domain(*domain);
+        if (!mapping)
+            return fail(ErrorCode::NotFound, fmt::format("no process has the domain '{}'", *domain),
+                        "p2prc domains lists them");
+        found = draft.process(mapping->process);
+        if (!found)
+            return fail(ErrorCode::NotFound,
+                        fmt::format("domain '{}' waits for process '{}', which does not exist", *domain,
+                                    mapping->process),
+                        fmt::format("spin a process named {}", mapping->process));
+    } else {
+        found = draft.process(text);
+    }
+    if (found) return *found;
+    std::vector<std::string> names;
+    for (const auto& process : draft.processes())
+        names.push_back(process.name);
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    const auto near = nearest(text, candidates);
+    return fail(ErrorCode::NotFound, fmt::format("no process '{}'", text.substr(0, 100)),
+                near.empty() ? "p2prc ps lists them"
+                             : fmt::format("did you mean '{}'? p2prc ps lists all", near));
+}
+
+Result<Json> spin(Request& request) {
+    const auto document = request.params.find("spec");
+    if (document == request.params.end()) return fail(ErrorCode::InvalidSpec, "'spec' is missing");
+    auto spec = spec_from_document(*document);
+    if (!spec) return std::unexpected(spec.error());
+    if (auto named = check_process_name(spec->name); !named) return std::unexpected(named.error());
+    auto wanted_node = optional_text(request, "node");
+    if (!wanted_node) return std::unexpected(wanted_node.error());
+
+    const auto digest = spec_digest(*spec);
+    if (request.draft.get(keys::process(spec->name))) {
+        const auto existing = request.draft.process(spec->name);
+        if (existing) return same_name(*existing, digest, *wanted_node);
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process '{}' exists, but this version cannot read its record", spec->name),
+                    "upgrade p2prc on the root node, or choose another name");
+    }
+    const auto node = wanted_node->empty() ? request.actor.node : *wanted_node;
+    if (!request.draft.node(node))
+        return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", node),
+                    "p2prc nodes lists them");
+    if (auto allowed = check_remote_policy(request, node, *spec); !allowed)
+        return std::unexpected(allowed.error());
+    const bool owner = request.is_owner();
+    auto port = bind_port(request.draft, node, spec->name, spec->port, owner);
+    if (!port) return std::unexpected(port.error());
+
+    ProcessRecord process;
+    process.name = spec->name;
+    process.node = node;
+    process.changed_by = request.by();
+    process.port = *port;
+    process.digest = digest;
+    process.created_at = request.at();
+    process.created_by = process.changed_by;
+    process.spec = std::move(*spec);
+    if (auto allowed = check_file_domain(request, process, owner); !allowed)
+        return std::unexpected(allowed.error());
+    process.id = request.draft.next_process_id();
+    request.draft.put(process);
+    if (!process.spec.domain.empty())
+        claim_domain(request.draft, process.spec.domain, process.name, true, process.created_by);
+    attach_domains(request.draft, process, owner);
+    return Json{{"id", process.id}, {"name", process.name}, {"node", process.node}, {"created", true}};
+}
+
+void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by) {
+    if (action == Action::Stop && process.desired == Desired::Stopped) return;
+    if (action == Action::Start && process.desired == Desired::Running && is_up(draft, process)) return;
+    process.desired = action == Action::Stop ? Desired::Stopped : Desired::Running;
+    ++process.change;
+    process.changed_by = by;
+    draft.put(process);
+}
+
+Result<Json> stop(Request& request) {
+    return change_rule(request, Action::Stop);
+}
+Result<Json> start(Request& request) {
+    return change_rule(request, Action::Start);
+}
+Result<Json> restart(Request& request) {
+    return change_rule(request, Action::Restart);
+}
+
+std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
+                                const std::string& at) {
+    draft.erase(keys::process(process.name));
+    // A node that is not in the fleet has nothing that could still run.
+    if (draft.node(process.node))
+        draft.put(keys::tombstone(process.id),
+                  to_json(Tombstone{process.id, process.name, process.node, by, at, process.former_ids}));
+    return release_domains(draft, process.name);
+}
+
+Result<Json> kill(Request& request) {
+    auto text = text_param(request, "process");
+    if (!text) return std::unexpected(text.error());
+    auto process = resolve(request.draft, *text);
+    if (!process) return std::unexpected(process.error());
+    if (!request.may_change(process->node, process->created_by))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("process '{}' runs on node '{}'; a member kills only what is its own",
+                                process->name, process->node),
+                    "run the command there, or on a node with the role owner");
+    const auto kept = forget(request.draft, *process, request.by(), request.at());
+    ++process->change;
+    auto result = result_of(*process);
+    result["kept_domains"] = kept;
+    return result;
+}
+
+} // namespace p2prc::daemon::rules

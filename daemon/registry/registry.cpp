@@ -1,0 +1,198 @@
+#include "daemon/registry/registry.h"
+
+#include "daemon/registry/invitations.h"
+#include "daemon/registry/methods.h"
+#include "daemon/registry/rules.h"
+#include "store/sqlite.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <mutex>
+
+namespace p2prc::daemon {
+namespace {
+
+struct Row {
+    std::string_view method;
+    rules::Rule rule;
+};
+
+constexpr Row rows[] = {
+    {"process.spin", rules::spin},
+    {"process.stop", rules::stop},
+    {"process.start", rules::start},
+    {"process.restart", rules::restart},
+    {"process.kill", rules::kill},
+    {"domain.map", rules::map_domain},
+    {"domain.unmap", rules::unmap_domain},
+    {"fleet.init", rules::init},
+    {"fleet.export", rules::export_fleet},
+    {"fleet.import", rules::import_fleet},
+    {"fleet.invite", rules::invite},
+    {"node.join", rules::join},
+    {"node.leave", rules::leave},
+    {"node.remove", rules::remove_node},
+    {"node.register_key", rules::register_key},
+    {"node.live", rules::live},
+    {"challenge.publish", rules::publish_challenge},
+    {"challenge.remove", rules::remove_challenge},
+    {"certificate.sign", rules::sign_certificate},
+    {"status.put", rules::put_status},
+    {"status.update", rules::update_status},
+    {"registry.sweep", rules::sweep},
+};
+
+rules::Rule find_rule(std::string_view method) {
+    for (const auto& row : rows)
+        if (row.method == method) return row.rule;
+    return nullptr;
+}
+
+Result<void> authorise(const Request& request, const Method& method) {
+    const auto& actor = request.actor;
+    switch (method.access) {
+    case Access::Guest:
+        return {};
+    case Access::Local:
+        if (actor.local) return {};
+        return fail(ErrorCode::NotPermitted, fmt::format("{} is for the root node itself", method.name),
+                    "run the command on the root node");
+    case Access::Member:
+    case Access::Owner:
+        break;
+    }
+    if (!request.draft.node(actor.node))
+        return fail(ErrorCode::NotPermitted, fmt::format("node '{}' is not in this fleet", actor.node),
+                    "it was removed, or never joined: p2prc join TOKEN");
+    if (method.access == Access::Owner && !request.is_owner())
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("node '{}' has the role member; {} needs owner", actor.node, method.name),
+                    "run the command on a node with the role owner, such as the root");
+    return {};
+}
+
+Result<Mirror> load(store::Store& store) {
+    Mirror mirror;
+    for (const auto& [name, table] :
+         {std::pair{replicated_table, &mirror.agreed}, {private_table, &mirror.secrets}}) {
+        auto range = store.range(name, "");
+        if (!range) return std::unexpected(range.error());
+        for (auto& item : range->items) {
+            auto value = Json::parse(item.value, nullptr, false);
+            if (value.is_discarded())
+                return fail(ErrorCode::Failed,
+                            fmt::format("the registry is damaged: the document of {} is not JSON", item.key),
+                            "restore a backup: p2prc restore FILE");
+            table->emplace(std::move(item.key), Document{std::move(value), item.revision});
+        }
+    }
+    return mirror;
+}
+
+// Every id that is known to have been given out.
+void note_ids(Draft& draft) {
+    for (const auto& process : draft.processes())
+        draft.seen_process_id(process.id);
+    for (const auto& tombstone : draft.tombstones())
+        draft.seen_process_id(tombstone.id);
+    for (const auto& mapping : draft.domains())
+        draft.seen_mapping_id(mapping.mapping_id);
+}
+
+// How far ids jump in a store that was restored from a copy of unknown age: nodes may run processes whose ids
+// were given out after it was made.
+constexpr std::uint32_t restored_gap = 1000;
+
+} // namespace
+
+struct Registry::State {
+    RegistryOptions options;
+    std::unique_ptr<store::Store> store;
+    Mirror mirror;
+    std::mutex mutex;
+
+    // Copies for the handshake of a join, which must not wait for the disk.
+    mutable std::mutex invitations_mutex;
+    std::map<std::string, Invitation, std::less<>> invitations;
+
+    std::int64_t now() const {
+        if (options.now) return options.now();
+        const auto since = std::chrono::system_clock::now().time_since_epoch();
+        return std::chrono::duration_cast<std::chrono::seconds>(since).count();
+    }
+
+    Result<void> commit(const Draft& draft) {
+        const auto txn = draft.transaction();
+        if (txn.then.empty()) return {};
+        auto done = store->txn(txn);
+        if (!done) return std::unexpected(done.error());
+        draft.apply_to(mirror, done->revision);
+        publish_invitations();
+        return {};
+    }
+
+    void publish_invitations() {
+        const Draft draft(mirror);
+        std::map<std::string, Invitation, std::less<>> fresh;
+        for (auto& invitation : all_invitations(draft))
+            fresh[invitation.id] = invitation;
+        const std::lock_guard lock(invitations_mutex);
+        invitations.swap(fresh);
+    }
+};
+
+Registry::Registry(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Registry::~Registry() = default;
+
+Result<std::unique_ptr<Registry>> Registry::open(RegistryOptions options) {
+    store::SqliteOptions database;
+    database.file = options.file;
+    database.tables = {{std::string(replicated_table), true}, {std::string(private_table), false}};
+    auto store = store::open_sqlite(database);
+    if (!store) return std::unexpected(store.error());
+    auto mirror = load(**store);
+    if (!mirror) return std::unexpected(mirror.error());
+    auto state = std::make_unique<State>();
+    state->options = std::move(options);
+    state->store = std::move(*store);
+    state->mirror = std::move(*mirror);
+    Draft draft(state->mirror);
+    note_ids(draft);
+    if (state->store->origin() == store::Origin::Restored) draft.skip_ids(restored_gap);
+    if (auto done = state->commit(draft); !done) return std::unexpected(done.error());
+    state->publish_invitations();
+    return std::unique_ptr<Registry>(new Registry(std::move(state)));
+}
+
+Result<Json> Registry::execute(const Actor& actor, std::string_view name, const Json& params) {
+    const auto* method = find_method(name);
+    const auto rule = find_rule(name);
+    if (!method || !rule)
+        return fail(ErrorCode::NotSupported,
+                    fmt::format("the registry knows no request '{}'", name.substr(0, 60)),
+                    "not in this version: upgrade p2prc on the root node");
+    if (!params.is_object())
+        return fail(ErrorCode::InvalidSpec, fmt::format("the parameters of {} are not an object", name));
+    const std::lock_guard lock(state_->mutex);
+    Draft draft(state_->mirror);
+    Request request{draft, actor, params, state_->now(), state_->options.sign};
+    if (auto allowed = authorise(request, *method); !allowed) return std::unexpected(allowed.error());
+    auto result = rule(request);
+    if (!result) return result;
+    if (auto done = state_->commit(draft); !done) return std::unexpected(done.error());
+    return result;
+}
+
+std::optional<OpenInvitation> Registry::find_invitation(std::string_view id) const {
+    const std::lock_guard lock(state_->invitations_mutex);
+    const auto it = state_->invitations.find(id);
+    if (it == state_->invitations.end() || it->second.expires <= state_->now()) return std::nullopt;
+    return OpenInvitation{it->second.secret, it->second.role, it->second.expires};
+}
+
+store::Store& Registry::store() {
+    return *state_->store;
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,68 @@
+#include "daemon/registry/request.h"
+
+#include "core/encoding.h"
+#include "core/json_members.h"
+#include "net/clock.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+namespace p2prc::daemon {
+
+std::string user_of(std::string_view by) {
+    std::string user(by.substr(0, by.find('@')).substr(0, 64));
+    std::erase_if(user, [](char c) {
+        return !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' &&
+               c != '_' && c != '.';
+    });
+    return user.empty() ? "unknown" : user;
+}
+
+std::string Request::by() const {
+    const auto user = actor.user.empty() ? json::member<std::string>(params, "by") : actor.user;
+    return fmt::format("{}@{}", user_of(user), actor.node);
+}
+
+std::string Request::at() const {
+    return net::to_rfc3339(std::chrono::system_clock::time_point(std::chrono::seconds(now)));
+}
+
+bool Request::is_owner() const {
+    const auto self = draft.node(actor.node);
+    return actor.role == Role::Owner && self && self->role == Role::Owner;
+}
+
+bool Request::may_change(std::string_view node, std::string_view created_by) const {
+    return is_owner() || node == actor.node || created_by.ends_with("@" + actor.node);
+}
+
+Result<std::string> optional_text(const Request& request, const char* key) {
+    const auto it = request.params.find(key);
+    if (it == request.params.end() || it->is_null()) return std::string();
+    if (!it->is_string()) return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not a text", key));
+    return it->get<std::string>();
+}
+
+Result<std::string> text_param(const Request& request, const char* key) {
+    auto text = optional_text(request, key);
+    if (text && text->empty()) return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is missing", key));
+    return text;
+}
+
+bool is_fingerprint(std::string_view key) {
+    return key.size() == 64 &&
+           std::ranges::all_of(key, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+Result<std::string> random_hex(std::size_t bytes) {
+    Bytes random(bytes);
+    if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
+        return std::unexpected(system_error("cannot get random bytes", errno));
+    return to_hex(random);
+}
+
+} // namespace p2prc::daemon

@@ -1,0 +1,40 @@
+// One request on its way through the rules, and what all rules share.
+#pragma once
+
+#include "daemon/registry/draft.h"
+#include "daemon/registry/registry.h"
+
+namespace p2prc::daemon {
+
+struct Request {
+    Draft& draft;
+    const Actor& actor;
+    const Json& params;
+    std::int64_t now; // Unix seconds
+    const SignCertificate& sign;
+
+    // "user@node" of the caller: the node is the verified one, only the user is the caller's word.
+    std::string by() const;
+    // RFC 3339.
+    std::string at() const;
+    bool is_owner() const;
+    // Whether the caller may change what runs on `node` and was made by `created_by`: owners may, a member
+    // for its own node and for what it made itself.
+    bool may_change(std::string_view node, std::string_view created_by) const;
+};
+
+// A member of params that must be there and be text; InvalidSpec names it.
+Result<std::string> text_param(const Request& request, const char* key);
+// Empty when it is missing or null.
+Result<std::string> optional_text(const Request& request, const char* key);
+
+// "user" of "user@node", reduced to what a user name may have.
+std::string user_of(std::string_view by);
+
+// SHA-256 in hexadecimal, as fingerprints of keys are.
+bool is_fingerprint(std::string_view key);
+
+// `bytes` random bytes in hexadecimal.
+Result<std::string> random_hex(std::size_t bytes);
+
+} // namespace p2prc::daemon

@@ -1,0 +1,93 @@
+// The rules of each method: from a request to a result and writes in the draft, or a refusal that names the
+// holder.
+#pragma once
+
+#include "daemon/registry/request.h"
+
+#include <span>
+#include <string_view>
+
+namespace p2prc::daemon::rules {
+
+using Rule = Result<Json> (*)(Request&);
+
+Result<Json> spin(Request& request);
+Result<Json> stop(Request& request);
+Result<Json> start(Request& request);
+Result<Json> restart(Request& request);
+Result<Json> kill(Request& request);
+
+Result<Json> map_domain(Request& request);
+Result<Json> unmap_domain(Request& request);
+
+Result<Json> init(Request& request);
+Result<Json> export_fleet(Request& request);
+Result<Json> import_fleet(Request& request);
+Result<Json> invite(Request& request);
+Result<Json> sweep(Request& request);
+
+Result<Json> join(Request& request);
+Result<Json> leave(Request& request);
+Result<Json> remove_node(Request& request);
+Result<Json> register_key(Request& request);
+Result<Json> live(Request& request);
+
+Result<Json> publish_challenge(Request& request);
+Result<Json> remove_challenge(Request& request);
+Result<Json> sign_certificate(Request& request);
+
+Result<Json> put_status(Request& request);
+Result<Json> update_status(Request& request);
+
+// --- shared between the rules ---
+
+// The process that an id, a name or a domain stands for.
+Result<ProcessRecord> resolve(const Draft& draft, std::string_view text);
+
+enum class Action { Stop, Start, Restart };
+// Writes the change into the draft; one that changes nothing is success.
+void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by);
+// Takes the process out, leaves a tombstone, and lets go of its domains; returns those that stay, waiting.
+std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
+                                const std::string& at);
+
+// The port that process `name` gets on `node`: none, the fixed one, or one that is chosen. PortTaken names
+// the holder.
+Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_view node,
+                                               std::string_view name, std::optional<std::uint16_t> wanted,
+                                               bool owner);
+
+// Whether the caller may have a name of this form at all.
+Result<void> check_domain_rights(const Draft& draft, std::string_view domain, bool owner);
+// DomainTaken when the domain is held for another process.
+Result<void> check_domain_free(const Draft& draft, std::string_view domain, std::string_view process);
+// The same for a process that is to serve it at once: a domain that led to another node before waits for that
+// one.
+Result<void> check_domain_serving(const Draft& draft, const std::string& domain, const ProcessRecord& process,
+                                  bool owner);
+// Writes a new mapping for a domain that is free, or the one that waits for `process` already.
+DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::string& process, bool from_file,
+                          const std::string& by);
+// Lets the mappings that wait for the process's name lead to it; those that led to another node before only
+// when the process is made by the mapping's maker or an owner.
+void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
+// Domains of its file go, mapped ones wait; returns those that wait.
+std::vector<std::string> release_domains(Draft& draft, std::string_view process);
+void erase_challenges(Draft& draft, std::string_view domain);
+
+// No fleet gets there by itself; a node that made the numbers run out would make them begin again.
+inline constexpr std::uint32_t largest_believed_id = 1u << 30;
+
+// What a node brings from another registry becomes its process or mapping here, or nothing is written.
+enum class BroughtId { Never, IfFree }; // whether it keeps its id
+Result<void> bring_process(Draft& draft, ProcessRecord process, const std::string& node, bool owner,
+                           BroughtId keep = BroughtId::Never);
+Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::string& node, bool owner);
+
+// Takes in what the calling node runs and has offered. What is refused stays on offer, with the reason.
+void settle_offers(Request& request);
+
+// Takes a node and all that is its own out of the fleet; its processes go with it and are not killed.
+void drop_node(Draft& draft, const NodeRecord& node);
+
+} // namespace p2prc::daemon::rules

@@ -1,0 +1,28 @@
+// The one thread on which the daemon waits for disks, so that its event loop never does.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <functional>
+#include <memory>
+
+namespace p2prc::daemon {
+
+// Work runs in the order in which it was posted. Made before, and destroyed after, all that uses it;
+// destruction finishes what was posted.
+class Disk {
+  public:
+    Disk();
+    ~Disk();
+    Disk(const Disk&) = delete;
+    Disk& operator=(const Disk&) = delete;
+
+    void post(std::function<void()> work);
+    boost::asio::any_io_executor executor() const;
+
+  private:
+    struct Pool;
+    std::unique_ptr<Pool> pool_;
+};
+
+} // namespace p2prc::daemon

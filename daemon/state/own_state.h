@@ -1,0 +1,38 @@
+// What this node alone writes: status of its processes, its addresses, certificates, and local actions.
+#pragma once
+
+#include "core/error.h"
+#include "daemon/state/state.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <memory>
+#include <string>
+
+namespace p2prc::daemon {
+
+class Disk;
+
+class OwnState : public State {
+  public:
+    static Result<std::unique_ptr<OwnState>> open(std::string file, Disk& disk);
+    ~OwnState();
+
+    // Takes effect, and is told, at once; it is written to disk behind. A value equal to the present one does
+    // nothing. Several in one call are one transaction.
+    void set(std::string key, Json value);
+    void erase(std::string key);
+    void update(std::vector<Change> changes); // revisions in `changes` are ignored
+
+    // When it returns, everything set before it was called is on disk: wait for it before a local action is
+    // acknowledged. The error is that of the disk.
+    boost::asio::awaitable<Result<void>> flush();
+
+  private:
+    struct Shelf;
+    explicit OwnState(std::unique_ptr<Shelf> shelf);
+
+    std::unique_ptr<Shelf> shelf_;
+};
+
+} // namespace p2prc::daemon

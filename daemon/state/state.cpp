@@ -1,0 +1,103 @@
+#include "daemon/state/state.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace p2prc::daemon {
+
+struct State::Subscriber {
+    std::string prefix;
+    ChangeCallback callback;
+    bool active = true;
+};
+
+namespace {
+
+// What a Subscription holds: letting go silences the subscriber even when it is being delivered to.
+template <class T>
+struct Token {
+    std::shared_ptr<T> subscriber;
+    explicit Token(std::shared_ptr<T> s) : subscriber(std::move(s)) {}
+    Token(const Token&) = delete;
+    Token& operator=(const Token&) = delete;
+    ~Token() { subscriber->active = false; }
+};
+
+} // namespace
+
+std::string document_text(const Json& value) {
+    return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+State::State() = default;
+State::~State() = default;
+
+const Json* State::get(std::string_view key) const {
+    const auto it = entries_.find(key);
+    return it == entries_.end() ? nullptr : &it->second.value;
+}
+
+std::vector<std::pair<std::string_view, const Json*>> State::range(std::string_view prefix) const {
+    std::vector<std::pair<std::string_view, const Json*>> found;
+    for (auto it = entries_.lower_bound(prefix); it != entries_.end() && it->first.starts_with(prefix); ++it)
+        found.emplace_back(it->first, &it->second.value);
+    return found;
+}
+
+Subscription State::subscribe(std::string prefix, ChangeCallback callback) {
+    auto subscriber = std::make_shared<Subscriber>(Subscriber{std::move(prefix), std::move(callback), true});
+    std::erase_if(subscribers_, [](const auto& weak) { return weak.expired(); });
+    subscribers_.push_back(subscriber);
+    return Subscription(std::make_shared<Token<Subscriber>>(std::move(subscriber)));
+}
+
+std::vector<Change> State::merge(std::vector<Change> changes) {
+    std::vector<Change> effective;
+    for (auto& change : changes) {
+        const auto it = entries_.find(change.key);
+        if (change.value) {
+            if (it != entries_.end() && it->second.value == *change.value) {
+                it->second.revision = change.revision;
+                continue;
+            }
+            entries_.insert_or_assign(change.key, Entry{*change.value, change.revision});
+        } else {
+            if (it == entries_.end()) continue;
+            entries_.erase(it);
+        }
+        effective.push_back(std::move(change));
+    }
+    return effective;
+}
+
+void State::tell(std::vector<Change> changes) {
+    if (changes.empty()) return;
+    undelivered_.push_back(std::move(changes));
+    deliver();
+}
+
+void State::deliver() {
+    if (delivering_) return; // a callback wrote: its transaction waits for its turn
+    delivering_ = true;
+    while (!undelivered_.empty()) {
+        const auto changes = std::move(undelivered_.front());
+        undelivered_.erase(undelivered_.begin());
+        const auto subscribers = subscribers_; // those that subscribe meanwhile have read the map
+        for (const auto& weak : subscribers) {
+            const auto subscriber = weak.lock();
+            if (!subscriber || !subscriber->active) continue;
+            std::vector<Change> wanted;
+            for (const auto& change : changes)
+                if (change.key.starts_with(subscriber->prefix)) wanted.push_back(change);
+            if (!wanted.empty()) subscriber->callback(wanted);
+        }
+    }
+    delivering_ = false;
+}
+
+void State::load(std::map<std::string, Entry, std::less<>> entries, std::uint64_t revision) {
+    entries_ = std::move(entries);
+    revision_ = revision;
+}
+
+} // namespace p2prc::daemon

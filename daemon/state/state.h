@@ -1,0 +1,92 @@
+// An ordered map of documents with subscriptions: what replica and own state have in common.
+//
+// Used on the daemon's executor only. Changes are applied a transaction at a time: neither a reader nor a
+// subscriber ever sees half of one.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc::daemon {
+
+using Json = nlohmann::json;
+
+struct Change {
+    std::string key;
+    std::optional<Json> value; // nothing: deleted
+    std::uint64_t revision = 0;
+    friend bool operator==(const Change&, const Change&) = default;
+};
+
+struct Entry {
+    Json value;
+    std::uint64_t revision = 0;
+    friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+// A document as it is written to disk. Text that is not UTF-8 (a process may log anything) is mended rather
+// than refused.
+std::string document_text(const Json& value);
+
+// Called with the changes of one transaction below the prefix, after all of it is in the map.
+using ChangeCallback = std::function<void(std::span<const Change>)>;
+
+// Ends the subscription when it goes; it may outlive the state.
+class Subscription {
+  public:
+    Subscription() = default;
+    explicit Subscription(std::shared_ptr<void> token) : token_(std::move(token)) {}
+    void reset() { token_.reset(); }
+    explicit operator bool() const { return token_ != nullptr; }
+
+  private:
+    std::shared_ptr<void> token_;
+};
+
+class State {
+  public:
+    State();
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+
+    // Valid until the state changes; nullptr when there is no such key.
+    const Json* get(std::string_view key) const;
+    // Keys that begin with `prefix`, in order. The pointers are valid until the state changes.
+    std::vector<std::pair<std::string_view, const Json*>> range(std::string_view prefix) const;
+    const std::map<std::string, Entry, std::less<>>& entries() const { return entries_; }
+    std::uint64_t revision() const { return revision_; }
+
+    // The callback may read, subscribe, end subscriptions and write; what it writes is delivered after the
+    // transaction that it was called for.
+    [[nodiscard]] Subscription subscribe(std::string prefix, ChangeCallback callback);
+
+  protected:
+    ~State();
+    // Puts the changes into the map; returns those that do change something. Nobody is told yet, so that they
+    // can be on their way to the disk before a subscriber writes again.
+    std::vector<Change> merge(std::vector<Change> changes);
+    void advance(std::uint64_t revision) { revision_ = revision; }
+    void tell(std::vector<Change> changes);
+    void load(std::map<std::string, Entry, std::less<>> entries, std::uint64_t revision);
+
+  private:
+    struct Subscriber;
+    void deliver();
+
+    std::map<std::string, Entry, std::less<>> entries_;
+    std::uint64_t revision_ = 0;
+    std::vector<std::weak_ptr<Subscriber>> subscribers_;
+    std::vector<std::vector<Change>> undelivered_;
+    bool delivering_ = false;
+};
+
+} // namespace p2prc::daemon
