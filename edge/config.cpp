@@ -1,0 +1,201 @@
+#include "edge/config.h"
+
+#include "core/document.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <functional>
+
+namespace p2prc::edge {
+namespace {
+
+using Json = nlohmann::json;
+
+// Stores a checked value, or returns why it is refused.
+using Store = std::function<std::string(Config&, const Json&)>;
+
+struct Row {
+    std::string_view key;
+    FieldType type;
+    std::string_view documentation;
+    Store store;
+};
+
+Store seconds(std::function<std::chrono::milliseconds&(Config&)> field) {
+    return [field = std::move(field)](Config& config, const Json& value) -> std::string {
+        const auto number = value.get<double>();
+        if (!(number > 0 && number <= 30 * 24 * 3600.0)) return "must be above 0 and at most 30 days";
+        field(config) = std::chrono::milliseconds(static_cast<std::int64_t>(number * 1000));
+        return {};
+    };
+}
+
+Store count(std::function<std::size_t&(Config&)> field) {
+    return [field = std::move(field)](Config& config, const Json& value) -> std::string {
+        const auto number = value.get<std::int64_t>();
+        if (number < 1 || number > 1'000'000'000) return "must be between 1 and 1000000000";
+        field(config) = static_cast<std::size_t>(number);
+        return {};
+    };
+}
+
+Store endpoints(std::vector<net::Endpoint> Config::* field) {
+    return [field](Config& config, const Json& value) -> std::string {
+        std::vector<net::Endpoint> list;
+        for (const auto& entry : value) {
+            const auto endpoint = net::Endpoint::parse(entry.get<std::string>());
+            if (!endpoint) return endpoint.error().message;
+            list.push_back(*endpoint);
+        }
+        config.*field = std::move(list);
+        return {};
+    };
+}
+
+Store path(std::string Config::* field) {
+    return [field](Config& config, const Json& value) -> std::string {
+        auto text = value.get<std::string>();
+        if (!text.starts_with('/')) return "must be an absolute path";
+        config.*field = std::move(text);
+        return {};
+    };
+}
+
+const std::vector<Row>& rows() {
+    static const std::vector<Row> table{
+        {"listen.tls", FieldType::StringList, "addresses for TLS, instead of the socket unit's",
+         endpoints(&Config::listen_tls)},
+        {"listen.http", FieldType::StringList, "addresses for plain HTTP, instead of the socket unit's",
+         endpoints(&Config::listen_http)},
+        {"listen.dns", FieldType::StringList,
+         "addresses for DNS, instead of port 53 on the machine's global addresses",
+         endpoints(&Config::listen_dns)},
+        {"control.socket", FieldType::String, "Unix socket of p2prcd for control links",
+         path(&Config::control_socket)},
+        {"state.directory", FieldType::String, "where key and routes are kept",
+         path(&Config::state_directory)},
+        {"timeouts.hello_seconds", FieldType::Number, "from accept to the whole ClientHello or request head",
+         seconds([](Config& config) -> auto& { return config.front.first_timeout; })},
+        {"timeouts.dial_seconds", FieldType::Number, "for the far end of a route to answer",
+         seconds([](Config& config) -> auto& { return config.dial_timeout; })},
+        {"timeouts.idle_seconds", FieldType::Number, "a relayed connection without a byte either way",
+         seconds([](Config& config) -> auto& { return config.pump.idle; })},
+        {"timeouts.half_closed_seconds", FieldType::Number,
+         "a relayed connection of which one side has finished, without a byte the other way",
+         seconds([](Config& config) -> auto& { return config.pump.half_closed; })},
+        {"timeouts.drain_seconds", FieldType::Number, "for open connections to end when the edge stops",
+         seconds([](Config& config) -> auto& { return config.drain; })},
+        {"limits.waiting", FieldType::Integer, "connections that have not said what they want",
+         count([](Config& config) -> auto& { return config.front.waiting; })},
+        {"limits.waiting_per_address", FieldType::Integer, "of those, from one IPv4 address or IPv6 /64",
+         count([](Config& config) -> auto& { return config.front.waiting_per_address; })},
+        {"limits.waiting_bytes", FieldType::Integer, "bytes that those hold together",
+         count([](Config& config) -> auto& { return config.front.waiting_bytes; })},
+    };
+    return table;
+}
+
+const Row* find_row(std::string_view key) {
+    for (const auto& row : rows())
+        if (row.key == key) return &row;
+    return nullptr;
+}
+
+} // namespace
+
+std::vector<ConfigKey> config_keys() {
+    std::vector<ConfigKey> keys;
+    for (const auto& row : rows())
+        keys.push_back({row.key, row.documentation});
+    return keys;
+}
+
+Result<void> read_config(std::string_view text, const std::string& file, Config& config) {
+    const auto toml = parse_toml(text, file);
+    if (!toml) return std::unexpected(toml.error());
+    const auto locate = toml->locate();
+    static constexpr std::array<std::string_view, 5> sections{"listen", "control", "state", "timeouts",
+                                                              "limits"};
+    if (auto checked = check_known_keys(toml->document, "", sections, locate); !checked) return checked;
+    Config changed = config;
+    for (const auto& [section, table] : toml->document.items()) {
+        if (auto checked = check_type(table, FieldType::Table, section, locate); !checked) return checked;
+        std::vector<std::string_view> known;
+        for (const auto& row : rows())
+            if (row.key.starts_with(section + ".")) known.push_back(row.key.substr(section.size() + 1));
+        if (auto checked = check_known_keys(table, section, known, locate); !checked) return checked;
+        for (const auto& [key, value] : table.items()) {
+            const auto full = section + "." + key;
+            const auto* row = find_row(full);
+            if (auto checked = check_type(value, row->type, full, locate); !checked) return checked;
+            if (auto why = row->store(changed, value); !why.empty())
+                return std::unexpected(bad_key(locate, full, why));
+        }
+    }
+    config = std::move(changed);
+    return {};
+}
+
+std::string_view usage() noexcept {
+    return "Usage: p2prc-edge [--config FILE]\n"
+           "       p2prc-edge --routes FILE [--listen-tls ADDR:PORT]... [--listen-http ADDR:PORT]...\n"
+           "                  [--listen-dns ADDR:PORT]...\n"
+           "\n"
+           "The public side of a fleet: routes TLS by name without reading it, sends HTTP to https, answers "
+           "DNS.\n"
+           "\n"
+           "  --routes FILE           serve the routes and zones of FILE, without daemon or fleet;\n"
+           "                          SIGHUP reads it again\n"
+           "  --listen-tls ADDR:PORT  where TLS clients connect; may be given more than once\n"
+           "  --listen-http ADDR:PORT where plain HTTP clients connect\n"
+           "  --listen-dns ADDR:PORT  where DNS is answered, UDP and TCP\n"
+           "  --config FILE           instead of /etc/p2prc/edge.toml\n"
+           "  --help, --version\n"
+           "\n"
+           "An address is written 203.0.113.1:443 or [2001:db8::1]:443.\n";
+}
+
+Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
+    CommandLine line;
+    const auto invalid = [](std::string message) {
+        return fail(ErrorCode::InvalidSpec, std::move(message), "see p2prc-edge --help");
+    };
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view option = argv[i];
+        if (option == "--help" || option == "-h") {
+            line.help = true;
+            continue;
+        }
+        if (option == "--version") {
+            line.version = true;
+            continue;
+        }
+        std::string value;
+        const auto equals = option.find('=');
+        const auto name = option.substr(0, equals);
+        const bool known = name == "--routes" || name == "--config" || name == "--listen-tls" ||
+                           name == "--listen-http" || name == "--listen-dns";
+        if (!known) return invalid(fmt::format("unknown argument '{}'", option));
+        if (equals != std::string_view::npos)
+            value = option.substr(equals + 1);
+        else if (i + 1 < argc)
+            value = argv[++i];
+        if (value.empty()) return invalid(fmt::format("{} needs a value", name));
+        if (name == "--routes") {
+            line.routes_file = value;
+        } else if (name == "--config") {
+            line.config_file = value;
+        } else {
+            const auto endpoint = net::Endpoint::parse(value);
+            if (!endpoint) return invalid(fmt::format("{}: {}", name, endpoint.error().message));
+            auto& list = name == "--listen-tls"    ? line.listen_tls
+                         : name == "--listen-http" ? line.listen_http
+                                                   : line.listen_dns;
+            list.push_back(*endpoint);
+        }
+    }
+    return line;
+}
+
+} // namespace p2prc::edge

@@ -1,0 +1,49 @@
+// /etc/p2prc/edge.toml and the command line: what the edge is told before it knows any route.
+#pragma once
+
+#include "core/error.h"
+#include "edge/listen/front.h"
+#include "net/address.h"
+#include "tunnel/pump.h"
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc::edge {
+
+struct Config {
+    std::string routes_file; // set: serves this file, without a daemon
+    std::vector<net::Endpoint> listen_tls;
+    std::vector<net::Endpoint> listen_http;
+    std::vector<net::Endpoint> listen_dns;
+    std::string control_socket = "/run/p2prc-control.sock";
+    std::string state_directory = "/var/lib/p2prc-edge";
+    FrontOptions front;
+    tunnel::PumpOptions pump;
+    std::chrono::milliseconds dial_timeout = std::chrono::seconds(10);
+    std::chrono::milliseconds drain = std::chrono::seconds(30);
+};
+
+// One key of edge.toml; the documentation is made from these.
+struct ConfigKey {
+    std::string_view key; // "timeouts.hello_seconds"
+    std::string_view documentation;
+};
+std::vector<ConfigKey> config_keys();
+
+// Reads `text` over `config`. Strict: InvalidSpec with file, line and key.
+Result<void> read_config(std::string_view text, const std::string& file, Config& config);
+
+struct CommandLine {
+    bool help = false;
+    bool version = false;
+    std::string config_file; // --config; empty: the default one, if it is there
+    std::string routes_file;
+    std::vector<net::Endpoint> listen_tls, listen_http, listen_dns;
+};
+Result<CommandLine> parse_command_line(int argc, const char* const* argv);
+std::string_view usage() noexcept;
+
+} // namespace p2prc::edge

@@ -1,0 +1,205 @@
+#include "edge/dns/server.h"
+
+#include "edge/dns/serial.h"
+#include "edge/dns/udp.h"
+#include "edge/dns/zone.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <algorithm>
+#include <optional>
+
+namespace p2prc::edge::dns {
+namespace {
+
+namespace asio = boost::asio;
+
+struct Listener {
+    net::Endpoint asked;
+    std::unique_ptr<UdpListener> udp;
+    std::unique_ptr<TcpListener> tcp;
+};
+
+// A table that waits to be packed, and what came of it.
+struct Edition {
+    RouteTable table;
+    std::shared_ptr<const Snapshot> snapshot;
+    std::optional<Error> error;
+};
+
+} // namespace
+
+class Server::Impl : public std::enable_shared_from_this<Impl> {
+  public:
+    Impl(asio::any_io_executor executor, Options options)
+        : executor_(executor)
+        , options_(std::move(options))
+        , serials_(options_.state_file)
+        , timer_(executor)
+        , service_(std::make_shared<Service>())
+        , connections_(make_tcp_connections(executor, service_, options_.tcp)) {}
+
+    Result<void> listen(std::span<const net::Endpoint> endpoints) {
+        std::vector<Listener> opened;
+        for (const net::Endpoint& at : endpoints) {
+            auto listener = open(at);
+            if (!listener) return std::unexpected(std::move(listener.error()));
+            opened.push_back(std::move(*listener));
+        }
+        std::ranges::move(opened, std::back_inserter(listeners_));
+        return {};
+    }
+
+    Result<void> rebind(std::span<const net::Endpoint> endpoints) {
+        std::erase_if(listeners_, [&](const Listener& each) {
+            return std::ranges::find(endpoints, each.asked) == endpoints.end();
+        });
+        Result<void> all;
+        for (const net::Endpoint& at : endpoints) {
+            if (std::ranges::find(listeners_, at, &Listener::asked) != listeners_.end()) continue;
+            auto listener = open(at);
+            if (listener)
+                listeners_.push_back(std::move(*listener));
+            else if (all)
+                all = std::unexpected(std::move(listener.error()));
+        }
+        return all;
+    }
+
+    Result<void> publish(const RouteTable& table) {
+        if (auto good = check_zones(table, checked_); !good) return good;
+        checked_ = table.zones;
+        auto edition = std::make_shared<Edition>();
+        edition->table = table;
+        if (!served_) {
+            if (auto loaded = serials_.load(); !loaded) return loaded;
+            make(serials_, *edition);
+            if (edition->error) return std::unexpected(std::move(*edition->error));
+            service_->snapshot = std::move(edition->snapshot);
+            served_ = true;
+            return {};
+        }
+        waiting_ = std::move(edition);
+        schedule();
+        return {};
+    }
+
+    std::vector<net::Endpoint> endpoints() const {
+        std::vector<net::Endpoint> all;
+        for (const Listener& listener : listeners_)
+            all.push_back(listener.udp->local());
+        return all;
+    }
+
+    void stop() {
+        timer_.cancel();
+        listeners_.clear();
+        close_all(*connections_);
+        pool_.join();
+    }
+
+    const Counters& counters() const { return service_->counters; }
+
+  private:
+    Result<Listener> open(net::Endpoint at) {
+        const auto& bytes = at.address.bytes();
+        if (std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0; }))
+            return fail(ErrorCode::InvalidSpec, "DNS cannot listen on the wildcard address " + at.text(),
+                        "name the machine's own addresses, one by one");
+        Listener listener{at, std::make_unique<UdpListener>(executor_, service_),
+                          std::make_unique<TcpListener>(executor_, connections_)};
+        if (auto good = listener.udp->open(at); !good) return std::unexpected(std::move(good.error()));
+        at.port = listener.udp->local().port;
+        if (auto good = listener.tcp->open(at); !good) return std::unexpected(std::move(good.error()));
+        return listener;
+    }
+
+    static void make(Serials& serials, Edition& edition) {
+        auto zones = compile_zones(edition.table);
+        if (!zones) {
+            edition.error = std::move(zones.error());
+            return;
+        }
+        // Serials are on disk before anyone is answered with them.
+        if (auto good = serials.assign(*zones, edition.table.revision); !good)
+            edition.error = std::move(good.error());
+        else
+            edition.snapshot = Snapshot::build(*zones);
+    }
+
+    // One timer and one edition in the making at a time: what is published meanwhile replaces what waits. A
+    // change after a quiet time is not held up; those that follow it closely are taken together.
+    void schedule() {
+        if (busy_ || !waiting_) return;
+        busy_ = true;
+        timer_.expires_at(last_start_ + options_.coalesce);
+        timer_.async_wait([self = weak_from_this()](boost::system::error_code error) {
+            if (const auto impl = self.lock(); impl && !error) impl->start();
+        });
+    }
+
+    void start() {
+        last_start_ = std::chrono::steady_clock::now();
+        // serials_ belongs to the pool's thread until finish(); stop() waits for it, so `this` outlives the
+        // work.
+        asio::post(pool_, [this, edition = std::move(waiting_), self = weak_from_this()] {
+            make(serials_, *edition);
+            asio::post(executor_, [edition, self] {
+                if (const auto impl = self.lock()) impl->finish(*edition);
+            });
+        });
+    }
+
+    void finish(Edition& edition) {
+        busy_ = false;
+        if (edition.snapshot)
+            service_->snapshot = std::move(edition.snapshot);
+        else if (options_.on_error && edition.error)
+            options_.on_error(*edition.error);
+        schedule();
+    }
+
+    asio::any_io_executor executor_;
+    Options options_;
+    Serials serials_;
+    asio::steady_timer timer_;
+    std::chrono::steady_clock::time_point last_start_; // of the last edition's making
+    std::shared_ptr<Service> service_;
+    std::shared_ptr<TcpConnections> connections_;
+    std::vector<Listener> listeners_;
+    std::vector<Zone> checked_; // of the last table that was not refused
+    std::shared_ptr<Edition> waiting_;
+    bool busy_ = false;
+    bool served_ = false;
+    asio::thread_pool pool_{1};
+};
+
+Server::Server(asio::any_io_executor executor, Options options)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options))) {}
+
+Server::~Server() {
+    impl_->stop();
+}
+
+Result<void> Server::listen(std::span<const net::Endpoint> endpoints) {
+    return impl_->listen(endpoints);
+}
+Result<void> Server::rebind(std::span<const net::Endpoint> endpoints) {
+    return impl_->rebind(endpoints);
+}
+Result<void> Server::publish(const RouteTable& table) {
+    return impl_->publish(table);
+}
+const Counters& Server::counters() const {
+    return impl_->counters();
+}
+std::vector<net::Endpoint> Server::endpoints() const {
+    return impl_->endpoints();
+}
+void Server::stop() {
+    impl_->stop();
+}
+
+} // namespace p2prc::edge::dns

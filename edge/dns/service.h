@@ -1,0 +1,47 @@
+// What the sockets of one server share: the snapshot they answer from, and the counters.
+#pragma once
+
+#include "edge/dns/answer.h"
+#include "edge/dns/snapshot.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace p2prc::edge::dns {
+
+struct Counters {
+    std::uint64_t udp_queries = 0;
+    std::uint64_t tcp_queries = 0;
+    std::uint64_t dropped = 0;     // not a request: shorter than a header, or a response
+    std::uint64_t truncated = 0;   // answers with TC
+    std::uint64_t send_failed = 0; // answers over UDP that the kernel did not take
+    std::uint64_t tcp_accepted = 0;
+    std::uint64_t tcp_refused = 0;          // closed at once: the cap of an address
+    std::uint64_t tcp_open = 0;             // now
+    std::array<std::uint64_t, 17> rcodes{}; // answers by RCODE; BADVERS is the last
+};
+
+// Used by one thread.
+struct Service {
+    std::shared_ptr<const Snapshot> snapshot = Snapshot::build({});
+    Counters counters;
+    Request request; // scratch
+
+    // Size of the answer in `out`, 0 for none.
+    std::size_t serve(std::span<const std::uint8_t> bytes, Transport transport,
+                      std::span<std::uint8_t> out) noexcept {
+        const Answer made = answer(bytes, *snapshot, transport, request, out);
+        ++(transport == Transport::Udp ? counters.udp_queries : counters.tcp_queries);
+        if (made.size == 0) {
+            ++counters.dropped;
+            return 0;
+        }
+        ++counters.rcodes[static_cast<std::size_t>(made.rcode)];
+        counters.truncated += made.truncated ? 1 : 0;
+        return made.size;
+    }
+};
+
+} // namespace p2prc::edge::dns

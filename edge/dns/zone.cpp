@@ -1,0 +1,261 @@
+#include "edge/dns/zone.h"
+
+#include "core/encoding.h"
+#include "core/names.h"
+#include "edge/dns/constants.h"
+#include "edge/dns/rdata.h"
+#include "edge/dns/record.h"
+#include "edge/dns/wire.h"
+
+#include <arpa/inet.h>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+namespace p2prc::edge::dns {
+namespace {
+
+// Short, so that no negative cache hides a process that moved or a challenge just published (RFC 2308 section
+// 5).
+constexpr std::uint32_t negative_ttl = 60;
+constexpr std::uint32_t address_ttl = 60;
+constexpr std::uint32_t soa_ttl = 3600;
+constexpr std::uint32_t ns_ttl = 3600;
+// SOA timers for secondaries: RFC 1912 section 2.2.
+constexpr std::uint32_t refresh = 3600, retry = 900, expire = 1209600;
+// Leaves room in a TCP message for the question, the authority section and OPT.
+constexpr std::size_t max_rrset = 48 * 1024;
+constexpr std::size_t record_overhead = 12;
+
+std::unexpected<Error> refuse(const std::string& where, std::string message, std::string hint = {}) {
+    return fail(ErrorCode::InvalidSpec, where + ": " + std::move(message), std::move(hint));
+}
+
+class Compiler {
+  public:
+    Compiler(const Zone& zone, Name apex) : zone_(zone) { data_.apex = std::move(apex); }
+
+    Result<ZoneData> run(std::span<const std::string> mapped) {
+        const std::string file = zone_.file_name.empty() ? "zone " + zone_.name : zone_.file_name;
+        auto records = parse_master_file(zone_.file_text, file, data_.apex);
+        if (!records) return std::unexpected(std::move(records.error()));
+        for (const ZoneRecord& added : zone_.records) {
+            auto record = parse_record(added);
+            if (!record) return std::unexpected(std::move(record.error()));
+            records->push_back(std::move(*record));
+        }
+        for (const Record& record : *records)
+            if (auto good = add(record); !good) return std::unexpected(std::move(good.error()));
+        Result<void> good = make_authority();
+        if (good) good = make_addresses(mapped);
+        if (good) good = check_delegations();
+        if (!good) return std::unexpected(std::move(good.error()));
+        return std::move(data_);
+    }
+
+  private:
+    Result<void> add(const Record& record) {
+        const bool at_apex = record.owner == data_.apex;
+        const std::string owner = name_to_text(record.owner);
+        if (!is_at_or_below(record.owner, data_.apex))
+            return refuse(record.where, fmt::format("'{}' is not in zone '{}'", owner, zone_.name),
+                          "end relative names without a dot, or add a zone");
+        if (record.type == type::SOA && !at_apex)
+            return refuse(record.where, fmt::format("SOA at '{}' instead of the apex", owner));
+        if (record.type == type::CNAME && at_apex)
+            return refuse(record.where, fmt::format("CNAME at the apex '{}'", owner),
+                          "use A, AAAA or HTTPS records at the apex");
+        if ((record.type == type::NS || record.type == type::DS) && is_wildcard(record.owner))
+            return refuse(record.where, fmt::format("{} at the wildcard '{}'", type_name(record.type), owner),
+                          "delegate names one by one"); // RFC 4592 sections 4.2 and 4.6
+        RRsets& sets = data_.names[record.owner];
+        const auto clash = std::ranges::find_if(sets, [&](const auto& set) {
+            return record.type == type::CNAME ? set.first != type::CNAME : set.first == type::CNAME;
+        });
+        if (clash != sets.end())
+            return refuse(record.where,
+                          fmt::format("'{}' has both {} and {}", owner, type_name(record.type),
+                                      type_name(clash->first)),
+                          "a CNAME stands alone at its name (RFC 1034 section 3.6.2)");
+        RRset& set = sets[record.type];
+        if (std::ranges::find(set.rdata, record.rdata) != set.rdata.end()) return {};
+        if (!set.rdata.empty() && (record.type == type::CNAME || record.type == type::SOA))
+            return refuse(record.where, fmt::format("a second {} at '{}'", type_name(record.type), owner),
+                          "keep one");
+        // RFC 2181 section 5.2: one TTL a set; where they differ the shortest is safe.
+        set.ttl = set.rdata.empty() ? record.ttl : std::min(set.ttl, record.ttl);
+        set.rdata.push_back(record.rdata);
+        if (std::size_t& size = sizes_[&set]; (size += record.rdata.size() + record_overhead) > max_rrset)
+            return refuse(record.where,
+                          fmt::format("the {} records of '{}' are more than an answer can carry",
+                                      type_name(record.type), owner),
+                          "use fewer");
+        return {};
+    }
+
+    // SOA, NS and the servers' names, as far as the file leaves them out.
+    Result<void> make_authority() {
+        std::vector<std::string> ipv4, ipv6;
+        for (const std::string& text : zone_.addresses) {
+            std::string raw(16, '\0');
+            if (inet_pton(AF_INET, text.c_str(), raw.data()) == 1)
+                ipv4.push_back(raw.substr(0, 4));
+            else if (inet_pton(AF_INET6, text.c_str(), raw.data()) == 1)
+                ipv6.push_back(raw);
+            else
+                return refuse("zone " + zone_.name, fmt::format("'{}' is not an address", text),
+                              "give IPv4 or IPv6 addresses");
+        }
+        ipv4_ = ipv4;
+        ipv6_ = ipv6;
+        RRsets& apex = data_.names[data_.apex];
+        const bool make_ns = !apex.contains(type::NS);
+        const std::size_t servers = std::max(ipv4.size(), ipv6.size());
+        if (make_ns && servers == 0)
+            return refuse("zone " + zone_.name, "there is neither an address nor an NS record",
+                          "give `addresses`, or NS records in the zone's file");
+        for (std::size_t i = 0; i < servers; ++i) {
+            const Name name = below(fmt::format("ns{}", i + 1));
+            if (make_ns) {
+                apex[type::NS].ttl = ns_ttl;
+                apex[type::NS].rdata.push_back(name);
+            }
+            const auto one = [i](const std::vector<std::string>& all) {
+                return i < all.size() ? std::vector<std::string>{all[i]} : std::vector<std::string>{};
+            };
+            if (!data_.names.contains(name)) set_addresses(name, one(ipv4), one(ipv6));
+        }
+        if (const auto soa = apex.find(type::SOA); soa != apex.end()) {
+            data_.file_serial = data_.serial();
+        } else {
+            std::string rdata = apex[type::NS].rdata.front() + below("hostmaster");
+            for (const std::uint32_t value : {std::uint32_t{0}, refresh, retry, expire, negative_ttl})
+                append32(rdata, value);
+            apex[type::SOA] = {soa_ttl, {std::move(rdata)}};
+        }
+        data_.set_serial(0);
+        return {};
+    }
+
+    Result<void> make_addresses(std::span<const std::string> mapped) {
+        set_addresses(data_.apex, ipv4_, ipv6_);
+        for (const std::string& domain : mapped) {
+            const auto name = name_from_text(domain);
+            if (!name) return std::unexpected(name.error());
+            set_addresses(lower(*name), ipv4_, ipv6_);
+        }
+        return {};
+    }
+
+    // A DS belongs to the parent's side of a zone cut (RFC 4035 section 2.4).
+    Result<void> check_delegations() const {
+        for (const auto& [name, sets] : data_.names)
+            if (sets.contains(type::DS) && (name == data_.apex || !sets.contains(type::NS)))
+                return refuse("zone " + zone_.name,
+                              fmt::format("DS at '{}', which is not delegated", name_to_text(name)),
+                              "add NS records for it, or remove the DS");
+        return {};
+    }
+
+    // An address or CNAME that the owner wrote answers for the name instead; at or below a delegation the
+    // child does.
+    void set_addresses(const Name& name, const std::vector<std::string>& ipv4,
+                       const std::vector<std::string>& ipv6) {
+        for (std::string_view at = name; at != data_.apex; at = parent(at))
+            if (const RRsets* sets = data_.find(at); sets != nullptr && sets->contains(type::NS)) return;
+        RRsets& sets = data_.names[name];
+        if (sets.contains(type::A) || sets.contains(type::AAAA) || sets.contains(type::CNAME)) return;
+        if (!ipv4.empty()) sets[type::A] = {address_ttl, ipv4};
+        if (!ipv6.empty()) sets[type::AAAA] = {address_ttl, ipv6};
+        if (sets.empty()) data_.names.erase(name);
+    }
+
+    Name below(std::string_view label) const {
+        Name name(1, static_cast<char>(label.size()));
+        name += label;
+        return name + data_.apex;
+    }
+
+    const Zone& zone_;
+    ZoneData data_;
+    std::vector<std::string> ipv4_, ipv6_;
+    std::map<const RRset*, std::size_t> sizes_;
+};
+
+} // namespace
+
+const RRsets* ZoneData::find(std::string_view name) const {
+    const auto found = names.find(name);
+    return found == names.end() ? nullptr : &found->second;
+}
+
+void ZoneData::set_serial(std::uint32_t serial) {
+    std::string& rdata = names.at(apex).at(type::SOA).rdata.front();
+    put32(reinterpret_cast<std::uint8_t*>(rdata.data()) + rdata.size() - 20, serial);
+}
+
+std::uint32_t ZoneData::serial() const {
+    const std::string& rdata = names.at(apex).at(type::SOA).rdata.front();
+    return get32(reinterpret_cast<const std::uint8_t*>(rdata.data()) + rdata.size() - 20);
+}
+
+std::array<std::uint8_t, 32> ZoneData::digest() const {
+    std::string canonical = apex;
+    for (const auto& [name, sets] : names)
+        for (const auto& [type, set] : sets) {
+            append32(canonical, static_cast<std::uint32_t>(name.size()));
+            canonical += name;
+            append16(canonical, type);
+            append32(canonical, set.ttl);
+            append32(canonical, static_cast<std::uint32_t>(set.rdata.size()));
+            for (std::string rdata : set.rdata) {
+                if (type == type::SOA) std::fill_n(rdata.end() - 20, 4, '\0');
+                append32(canonical, static_cast<std::uint32_t>(rdata.size()));
+                canonical += rdata;
+            }
+        }
+    return sha256(as_bytes(canonical));
+}
+
+Result<ZoneData> compile_zone(const Zone& zone, std::span<const std::string> mapped) {
+    auto apex = name_from_text(zone.name);
+    if (!apex) return std::unexpected(std::move(apex.error()));
+    return Compiler(zone, lower(*apex)).run(mapped);
+}
+
+Result<void> check_zones(const RouteTable& table, std::span<const Zone> known_good) {
+    std::set<std::string_view> names;
+    for (const Zone& zone : table.zones) {
+        if (!names.insert(zone.name).second)
+            return refuse("zone " + zone.name, "it is there twice", "keep one");
+        if (std::ranges::find(known_good, zone) != known_good.end()) continue;
+        if (auto compiled = compile_zone(zone, {}); !compiled)
+            return std::unexpected(std::move(compiled.error()));
+    }
+    return {};
+}
+
+Result<std::vector<ZoneData>> compile_zones(const RouteTable& table) {
+    std::vector<std::vector<std::string>> mapped(table.zones.size());
+    for (const Route& route : table.routes) {
+        std::size_t best = table.zones.size();
+        for (std::size_t i = 0; i < table.zones.size(); ++i)
+            if (in_zone(route.domain, table.zones[i].name) &&
+                (best == table.zones.size() || table.zones[i].name.size() > table.zones[best].name.size()))
+                best = i;
+        if (best < mapped.size()) mapped[best].push_back(route.domain);
+    }
+    std::vector<ZoneData> zones;
+    for (std::size_t i = 0; i < table.zones.size(); ++i) {
+        auto zone = compile_zone(table.zones[i], mapped[i]);
+        if (!zone) return std::unexpected(std::move(zone.error()));
+        const bool twice =
+            std::ranges::any_of(zones, [&](const ZoneData& other) { return other.apex == zone->apex; });
+        if (twice) return refuse("zone " + table.zones[i].name, "it is there twice", "keep one");
+        zones.push_back(std::move(*zone));
+    }
+    return zones;
+}
+
+} // namespace p2prc::edge::dns

@@ -1,0 +1,157 @@
+#include "edge/edge.h"
+
+#include "edge/dns/server.h"
+#include "edge/listen/farewell.h"
+#include "edge/listen/front.h"
+#include "edge/relay/dialer.h"
+#include "edge/router.h"
+#include "edge/routes/snapshot.h"
+#include "edge/tunnel/homeward.h"
+#include "net/clock.h"
+#include "net/log.h"
+#include "tunnel/poller.h"
+#include "tunnel/pump.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <nlohmann/json.hpp>
+
+namespace p2prc::edge {
+namespace {
+
+constexpr std::uint16_t http_port = 80;
+// A relayed connection without a byte for so long is not waited for when the edge stops.
+constexpr std::chrono::seconds quiet_time{2};
+
+RouterOptions router_options(const Config& config) {
+    RouterOptions options;
+    // A file of routes is served without a daemon to pass control links to.
+    if (config.routes_file.empty())
+        if (auto target = Target::unix_socket(config.control_socket)) options.control = *target;
+    return options;
+}
+
+dns::Options dns_options(const Config& config) {
+    dns::Options options;
+    if (config.routes_file.empty()) options.state_file = config.state_directory + "/dns-serials.json";
+    options.on_error = [](const Error& error) {
+        net::log_warning("DNS: " + error.message, {{"FLEET_HINT", error.hint}});
+    };
+    return options;
+}
+
+} // namespace
+
+struct Edge::Parts {
+    Parts(boost::asio::any_io_executor executor, Config a_config)
+        : config(std::move(a_config))
+        , poller(executor)
+        , pumps(poller, config.pump)
+        , farewells(poller)
+        , dialer(poller, pumps, farewells, counters, config.dial_timeout)
+        , router(router_options(config), dialer, farewells, counters)
+        , front(poller, config.front, router, counters)
+        , dns(executor, dns_options(config))
+        , drain_timer(executor) {}
+
+    Config config;
+    Counters counters;
+    tunnel::Poller poller;
+    tunnel::Pumps pumps;
+    Farewells farewells;
+    Dialer dialer;
+    Router router;
+    std::unique_ptr<TunnelHomeward> homeward; // none: there are no tunnels
+    Front front;
+    dns::Server dns;
+    boost::asio::steady_timer drain_timer;
+    std::chrono::steady_clock::time_point drain_end;
+    std::function<void()> drained;
+
+    void wait_for_drain() {
+        const auto left = pumps.busy(quiet_time) + farewells.size() + dialer.dialling() + front.waiting();
+        if (left == 0 || std::chrono::steady_clock::now() >= drain_end) {
+            drained();
+            return;
+        }
+        drain_timer.expires_after(std::chrono::milliseconds(50));
+        drain_timer.async_wait([this](const boost::system::error_code& error) {
+            if (!error) wait_for_drain();
+        });
+    }
+};
+
+Edge::Edge(boost::asio::any_io_executor executor, Config config)
+    : parts_(std::make_unique<Parts>(std::move(executor), std::move(config))) {}
+
+Edge::~Edge() = default;
+
+Result<void> Edge::listen(std::vector<net::PassedSocket> passed) {
+    for (auto& socket : passed) {
+        // One socket unit gives all its sockets one name: then the port tells which is which.
+        const bool http = socket.name == "http" ||
+                          (socket.name != "https" && net::local_endpoint(socket.fd.get()).port == http_port);
+        if (auto done = parts_->front.listen(std::move(socket.fd), http ? Door::Http : Door::Tls); !done)
+            return done;
+    }
+    const auto open = [this](const std::vector<net::Endpoint>& endpoints, Door door) -> Result<void> {
+        for (const auto& endpoint : endpoints) {
+            auto socket = open_listener(endpoint);
+            if (!socket) return std::unexpected(socket.error());
+            if (auto done = parts_->front.listen(std::move(*socket), door); !done) return done;
+        }
+        return {};
+    };
+    if (auto done = open(parts_->config.listen_tls, Door::Tls); !done) return done;
+    if (auto done = open(parts_->config.listen_http, Door::Http); !done) return done;
+    return parts_->dns.listen(parts_->config.listen_dns);
+}
+
+Result<void> Edge::listen_dns(const std::vector<net::Endpoint>& endpoints) {
+    return parts_->dns.rebind(endpoints);
+}
+
+Result<void> Edge::apply(const RouteTable& table) {
+    auto snapshot = RouteSnapshot::compile(table);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    if (auto published = parts_->dns.publish(table); !published) return published;
+    if (parts_->homeward) parts_->homeward->allow(table.connector_keys);
+    parts_->router.set_routes(std::move(*snapshot));
+    return {};
+}
+
+Result<void> Edge::open_tunnels(const net::Identity& identity) {
+    auto homeward =
+        TunnelHomeward::create(parts_->poller, parts_->pumps, parts_->farewells, parts_->counters, identity);
+    if (!homeward) return std::unexpected(homeward.error());
+    parts_->homeward = std::move(*homeward);
+    parts_->router.set_homeward(parts_->homeward.get());
+    return {};
+}
+
+void Edge::drain(std::function<void()> drained) {
+    parts_->front.close_doors();
+    parts_->drained = std::move(drained);
+    parts_->drain_end = std::chrono::steady_clock::now() + parts_->config.drain;
+    parts_->wait_for_drain();
+}
+
+std::size_t Edge::routes() const noexcept {
+    return parts_->router.routes().size();
+}
+
+std::size_t Edge::connections() const noexcept {
+    return parts_->pumps.size();
+}
+
+nlohmann::json Edge::status() const {
+    auto document = to_json(parts_->counters);
+    document["routes"] = routes();
+    document["connections"] = connections();
+    document["waiting"] = parts_->front.waiting();
+    document["dialling"] = parts_->dialer.dialling();
+    document["bytes"] = parts_->pumps.bytes();
+    if (parts_->homeward) document["tunnel"] = parts_->homeward->status();
+    return document;
+}
+
+} // namespace p2prc::edge

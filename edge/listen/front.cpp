@@ -1,0 +1,299 @@
+#include "edge/listen/front.h"
+
+#include "edge/listen/admission.h"
+#include "edge/listen/timed_set.h"
+#include "edge/relay/target.h"
+#include "tunnel/preface.h"
+#include "tunnel/socket_options.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <variant>
+
+namespace p2prc::edge {
+namespace {
+
+constexpr int accepts_a_turn = 64;
+constexpr std::size_t read_size = 16 * 1024;
+// How long accepting pauses when the process or the system is out of descriptors.
+constexpr std::chrono::milliseconds descriptor_pause{100};
+
+void set(int socket, int level, int name, int value) noexcept {
+    setsockopt(socket, level, name, &value, sizeof value);
+}
+
+class Acceptor;
+class Waiting;
+
+} // namespace
+
+struct Front::State {
+    State(tunnel::Poller& a_poller, const FrontOptions& some_options, Reception& a_reception,
+          Counters& some_counters);
+    ~State();
+
+    tunnel::Poller& poller;
+    FrontOptions options;
+    Reception& reception;
+    Counters& counters;
+    Admission admission;
+    std::size_t bytes = 0; // that all waiting connections hold
+    std::array<char, read_size> scratch{};
+    std::vector<std::unique_ptr<Acceptor>> acceptors;
+    std::unique_ptr<TimedSet<Waiting>> set;
+};
+
+namespace {
+
+// One connection until it has said what it wants.
+class Waiting final : public TimedHandler {
+  public:
+    Waiting(Front::State& front, net::UniqueFd socket, const net::Endpoint& peer, Door door)
+        : front_(front)
+        , door_(door) {
+        arrival_.socket = std::move(socket);
+        arrival_.peer = peer;
+        if (door == Door::Http) reader_.emplace<HttpHeadReader>();
+    }
+
+    void start() {
+        // What is sent with the handshake's last packet is often here already.
+        if (read()) return;
+        if (!front_.poller.add(arrival_.socket.get(), EPOLLIN | EPOLLRDHUP, *this, 0)) {
+            leave();
+            return;
+        }
+        arrival_.polled = true;
+    }
+
+    void on_ready(unsigned, std::uint32_t) override {
+        if (arrival_.socket) read();
+    }
+
+    void on_deadline() override {
+        ++front_.counters.first_timeout;
+        leave();
+    }
+
+  private:
+    // True when this is over, one way or another.
+    bool read() {
+        for (;;) {
+            auto& scratch = front_.scratch;
+            const auto got = recv(arrival_.socket.get(), scratch.data(), scratch.size(), 0);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0 && errno == EAGAIN) return false;
+            if (got <= 0) {
+                ++front_.counters.first_closed;
+                leave();
+                return true;
+            }
+            const auto size = static_cast<std::size_t>(got);
+            if (front_.bytes + size > front_.options.waiting_bytes) {
+                ++front_.counters.over_bytes;
+                leave();
+                return true;
+            }
+            front_.bytes += size;
+            arrival_.received.append(scratch.data(), size);
+            if (decide()) return true;
+        }
+    }
+
+    bool decide() {
+        const std::string_view received = arrival_.received;
+        if (first_) {
+            first_ = received.size() < tunnel::preface_magic.size();
+            if (door_ == Door::Tls) {
+                flow_ = received.starts_with(tunnel::preface_magic);
+                if (tunnel::preface_magic.starts_with(received)) return false;
+                if (!flow_ && received.front() >= 'A' && received.front() <= 'Z')
+                    reader_.emplace<HttpHeadReader>();
+            }
+        }
+        if (flow_) return decide_flow();
+        return std::holds_alternative<HttpHeadReader>(reader_) ? decide_request() : decide_hello();
+    }
+
+    // Strangers can send half a preface as well: it is waited for here, where limits and time are counted.
+    bool decide_flow() {
+        if (arrival_.received.size() < tunnel::preface_size) return false;
+        front_.reception.on_flow(take());
+        return true;
+    }
+
+    bool decide_hello() {
+        auto& reader = std::get<ClientHelloReader>(reader_);
+        const auto status = reader.read(as_bytes(arrival_.received));
+        if (status == ClientHelloReader::Status::NeedMore) return false;
+        auto arrival = take();
+        if (status == ClientHelloReader::Status::Ready)
+            front_.reception.on_hello(std::move(arrival), reader.take_hello());
+        else
+            front_.reception.on_refused_hello(std::move(arrival), reader.refusal());
+        return true;
+    }
+
+    bool decide_request() {
+        auto& reader = std::get<HttpHeadReader>(reader_);
+        const auto status = reader.read(arrival_.received);
+        if (status == HttpHeadReader::Status::NeedMore) return false;
+        auto arrival = take();
+        if (status == HttpHeadReader::Status::Ready)
+            front_.reception.on_request(std::move(arrival), door_, reader.request());
+        else if (door_ == Door::Tls && !looks_like_http(arrival.received))
+            front_.reception.on_refused_hello(std::move(arrival), HelloRefusal::NotTls);
+        else
+            front_.reception.on_refused_request(std::move(arrival), reader.refusal());
+        return true;
+    }
+
+    // Out of the set, with the connection in hand; this object lives on until the end of the turn.
+    Arrival take() {
+        auto arrival = std::move(arrival_);
+        front_.bytes -= arrival.received.size();
+        front_.admission.leave(arrival.peer.address);
+        front_.set->remove(*this);
+        return arrival;
+    }
+    void leave() { take(); }
+
+    Front::State& front_;
+    Arrival arrival_;
+    Door door_;
+    bool first_ = true; // too few bytes yet to tell the protocols apart
+    bool flow_ = false; // a connector's flow connection
+    std::variant<ClientHelloReader, HttpHeadReader> reader_;
+};
+
+class Acceptor final : public tunnel::PollHandler {
+  public:
+    Acceptor(Front::State& front, net::UniqueFd socket, Door door)
+        : front_(front)
+        , socket_(std::move(socket))
+        , door_(door)
+        , pause_(front.poller.executor()) {}
+
+    Result<void> start() { return front_.poller.add(socket_.get(), EPOLLIN, *this, 0); }
+    void stop() {
+        socket_.reset();
+        pause_.cancel();
+    }
+
+    void on_ready(unsigned, std::uint32_t) override { on_again(); }
+
+    void on_again() override {
+        for (int i = 0; i < accepts_a_turn && socket_; ++i) {
+            sockaddr_storage name{};
+            socklen_t size = sizeof name;
+            auto* address = reinterpret_cast<sockaddr*>(&name);
+            net::UniqueFd socket(accept4(socket_.get(), address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            if (!socket) {
+                if (errno == EAGAIN) return;
+                if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                    ++front_.counters.no_descriptors;
+                    pause();
+                    return;
+                }
+                // accept(2): an error of the connection that was to be accepted; the next may be sound.
+                continue;
+            }
+            ++front_.counters.accepted;
+            const auto peer = net::Endpoint::from_sockaddr(address, size);
+            if (!front_.admission.enter(peer.address)) {
+                ++front_.counters.over_limit;
+                continue;
+            }
+            auto waiting = std::make_unique<Waiting>(front_, std::move(socket), peer, door_);
+            front_.set->add(std::move(waiting), front_.options.first_timeout).start();
+        }
+        if (socket_) front_.poller.again(*this);
+    }
+
+  private:
+    void pause() {
+        pause_.expires_after(descriptor_pause);
+        pause_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) on_again();
+        });
+    }
+
+    Front::State& front_;
+    net::UniqueFd socket_;
+    Door door_;
+    boost::asio::steady_timer pause_;
+};
+
+} // namespace
+
+Front::State::State(tunnel::Poller& a_poller, const FrontOptions& some_options, Reception& a_reception,
+                    Counters& some_counters)
+    : poller(a_poller)
+    , options(some_options)
+    , reception(a_reception)
+    , counters(some_counters)
+    , admission(options.waiting, options.waiting_per_address)
+    , set(std::make_unique<TimedSet<Waiting>>(poller)) {}
+
+Front::State::~State() = default;
+
+Front::Front(tunnel::Poller& poller, FrontOptions options, Reception& reception, Counters& counters)
+    : state_(std::make_unique<State>(poller, options, reception, counters)) {}
+
+Front::~Front() {
+    close_doors();
+}
+
+Result<void> Front::listen(net::UniqueFd socket, Door door) {
+    const int fd = socket.get();
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    // Accepted sockets inherit these: nothing is to be set on each.
+    set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    tunnel::set_acknowledge_with_data(fd);
+    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
+    set(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
+    auto acceptor = std::make_unique<Acceptor>(*state_, std::move(socket), door);
+    if (auto started = acceptor->start(); !started) return started;
+    state_->acceptors.push_back(std::move(acceptor));
+    return {};
+}
+
+void Front::close_doors() {
+    for (auto& acceptor : state_->acceptors) {
+        acceptor->stop();
+        state_->poller.retire(std::move(acceptor));
+    }
+    state_->acceptors.clear();
+}
+
+std::size_t Front::waiting() const noexcept {
+    return state_->admission.total();
+}
+
+Result<net::UniqueFd> open_listener(const net::Endpoint& endpoint) {
+    const auto target = Target::of(endpoint);
+    const auto what = "cannot listen on " + endpoint.text();
+    net::UniqueFd socket(::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!socket) return std::unexpected(system_error(what, errno));
+    set(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    if (target.family() == AF_INET6) set(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (bind(socket.get(), target.address(), target.size) != 0 || ::listen(socket.get(), 4096) != 0) {
+        auto error = system_error(what, errno);
+        if (errno == EADDRINUSE) error.hint = "another program holds the port: see ss -ltnp";
+        if (errno == EADDRNOTAVAIL) error.hint = "the machine does not have that address: see ip address";
+        if (errno == EACCES) error.hint = "ports below 1024 need CAP_NET_BIND_SERVICE or a socket unit";
+        return std::unexpected(std::move(error));
+    }
+    return socket;
+}
+
+} // namespace p2prc::edge

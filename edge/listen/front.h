@@ -1,0 +1,59 @@
+// The doors, 443 and 80: accepts connections and reads what each says first, within limits of number, bytes
+// and time.
+#pragma once
+
+#include "edge/http/request.h"
+#include "edge/listen/arrival.h"
+#include "edge/listen/counters.h"
+#include "edge/sni/client_hello.h"
+#include "tunnel/poller.h"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+
+namespace p2prc::edge {
+
+struct FrontOptions {
+    std::chrono::milliseconds first_timeout{5000}; // from accept to the whole hello or request head
+    std::size_t waiting = 8192;                    // connections that have not said what they want
+    std::size_t waiting_per_address = 256;         // of those, from one IPv4 address or IPv6 /64
+    std::size_t waiting_bytes = 32 << 20;          // that those have sent, together
+};
+
+// Who decides about a connection once its first bytes are known. Each call takes the connection over; none
+// may destroy the Front.
+class Reception {
+  public:
+    virtual ~Reception() = default;
+    virtual void on_hello(Arrival arrival, ClientHello hello) = 0;
+    virtual void on_refused_hello(Arrival arrival, HelloRefusal refusal) = 0;
+    // It began with "P2PF", and a whole preface has come; or more than that, which nobody in the right sends.
+    virtual void on_flow(Arrival arrival) = 0;
+    virtual void on_request(Arrival arrival, Door door, const HttpRequest& request) = 0;
+    virtual void on_refused_request(Arrival arrival, int status) = 0;
+};
+
+class Front {
+  public:
+    Front(tunnel::Poller& poller, FrontOptions options, Reception& reception, Counters& counters);
+    ~Front();
+    Front(const Front&) = delete;
+    Front& operator=(const Front&) = delete;
+
+    // A listening stream socket, from systemd or from open_listener.
+    Result<void> listen(net::UniqueFd socket, Door door);
+    // Closes the doors; who is inside stays.
+    void close_doors();
+    std::size_t waiting() const noexcept;
+
+    struct State; // of the implementation
+
+  private:
+    std::unique_ptr<State> state_;
+};
+
+// A listening TCP socket at `endpoint` (port 0: the kernel chooses). An IPv6 one takes no IPv4.
+Result<net::UniqueFd> open_listener(const net::Endpoint& endpoint);
+
+} // namespace p2prc::edge

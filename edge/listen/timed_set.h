@@ -1,0 +1,88 @@
+// Connections in a short phase, each with a deadline: owns them, and tells those whose time is up.
+#pragma once
+
+#include "tunnel/poller.h"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace p2prc::edge {
+
+// What a TimedSet holds.
+class TimedHandler : public tunnel::PollHandler {
+  public:
+    // The deadline has passed; it is expected to leave the set.
+    virtual void on_deadline() = 0;
+
+  private:
+    template <class>
+    friend class TimedSet;
+    std::size_t index_ = 0;
+    std::chrono::steady_clock::time_point deadline_;
+};
+
+// One timer for all, which runs only while there are any; deadlines are kept to a tenth of a second.
+template <class Handler>
+class TimedSet {
+  public:
+    explicit TimedSet(tunnel::Poller& poller) : poller_(poller), timer_(poller.executor()) {}
+    ~TimedSet() {
+        for (auto& handler : handlers_)
+            poller_.retire(std::move(handler));
+    }
+    TimedSet(const TimedSet&) = delete;
+    TimedSet& operator=(const TimedSet&) = delete;
+
+    Handler& add(std::unique_ptr<Handler> handler, std::chrono::milliseconds time) {
+        auto& added = *handler;
+        added.index_ = handlers_.size();
+        added.deadline_ = std::chrono::steady_clock::now() + time;
+        handlers_.push_back(std::move(handler));
+        arm();
+        return added;
+    }
+
+    // Takes it out; it is destroyed when no event can name it any more.
+    void remove(Handler& handler) {
+        const auto index = handler.index_;
+        auto self = std::move(handlers_[index]);
+        if (index + 1 != handlers_.size()) {
+            handlers_[index] = std::move(handlers_.back());
+            handlers_[index]->index_ = index;
+        }
+        handlers_.pop_back();
+        poller_.retire(std::move(self));
+    }
+
+    std::size_t size() const noexcept { return handlers_.size(); }
+
+  private:
+    static constexpr std::chrono::milliseconds tick{100};
+
+    void arm() {
+        if (std::exchange(armed_, true)) return;
+        timer_.expires_after(tick);
+        timer_.async_wait([this](const boost::system::error_code& error) {
+            if (error) return;
+            armed_ = false;
+            const auto now = std::chrono::steady_clock::now();
+            // From the back: one that leaves is replaced by the last, which has been seen.
+            for (std::size_t i = handlers_.size(); i-- > 0;)
+                if (i < handlers_.size() && handlers_[i]->deadline_ <= now) handlers_[i]->on_deadline();
+            if (!handlers_.empty()) arm();
+        });
+    }
+
+    tunnel::Poller& poller_;
+    boost::asio::steady_timer timer_;
+    bool armed_ = false;
+    std::vector<std::unique_ptr<Handler>> handlers_;
+};
+
+} // namespace p2prc::edge

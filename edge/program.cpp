@@ -1,0 +1,196 @@
+#include "edge/program.h"
+
+#include "edge/dns_endpoints.h"
+#include "edge/edge.h"
+#include "edge/routes/file.h"
+#include "edge/routes/fleet.h"
+#include "net/file.h"
+#include "net/identity.h"
+#include "net/log.h"
+#include "net/network_changes.h"
+#include "net/notify.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+
+#include <csignal>
+
+namespace p2prc::edge {
+namespace {
+
+constexpr std::string_view default_config_file = "/etc/p2prc/edge.toml";
+
+// Each relayed connection takes two descriptors, the pipes some more.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Result<Config> make_config(const CommandLine& line) {
+    Config config;
+    const bool given = !line.config_file.empty();
+    const std::string file = given ? line.config_file : std::string(default_config_file);
+    // Alone with a file of routes, the machine's own configuration is not this program's business.
+    if (given || line.routes_file.empty()) {
+        const auto text = net::read_file(file);
+        if (text) {
+            if (auto read = read_config(*text, file, config); !read) return std::unexpected(read.error());
+        } else if (given || text.error().code != ErrorCode::NotFound) {
+            return std::unexpected(text.error());
+        }
+    }
+    config.routes_file = line.routes_file;
+    if (!line.listen_tls.empty()) config.listen_tls = line.listen_tls;
+    if (!line.listen_http.empty()) config.listen_http = line.listen_http;
+    if (!line.listen_dns.empty()) config.listen_dns = line.listen_dns;
+    return config;
+}
+
+// Reads the file again; what was served stays where it cannot be.
+class FileRoutes {
+  public:
+    FileRoutes(Edge& edge, std::string file) : edge_(edge), file_(std::move(file)) {}
+
+    Result<void> load() {
+        const auto table = load_routes_file(file_);
+        if (!table) return std::unexpected(table.error());
+        if (auto applied = edge_.apply(*table); !applied) {
+            auto error = applied.error();
+            // The error of a zone file names that file already.
+            if (error.message.find(file_) == std::string::npos) error.message = file_ + ": " + error.message;
+            return std::unexpected(std::move(error));
+        }
+        return {};
+    }
+
+    void reload() {
+        if (const auto loaded = load(); !loaded) {
+            net::log_error("the routes stay as they were: " + loaded.error().message,
+                           {{"FLEET_HINT", loaded.error().hint}});
+            return;
+        }
+        net::log_notice(fmt::format("{}: {} routes", file_, edge_.routes()));
+    }
+
+  private:
+    Edge& edge_;
+    std::string file_;
+};
+
+// DNS on the machine's own addresses, as they come and go.
+boost::asio::awaitable<void> keep_dns_bound(boost::asio::any_io_executor executor, Edge& edge) {
+    auto changes = net::NetworkChanges::open(executor);
+    for (;;) {
+        const auto endpoints = own_dns_endpoints();
+        if (auto bound = edge.listen_dns(endpoints); !bound)
+            net::log_warning("DNS: " + bound.error().message, {{"FLEET_HINT", bound.error().hint}});
+        if (!changes) co_return;
+        if (const auto changed = co_await changes->next(); !changed) co_return;
+    }
+}
+
+// From signals until the loop ends.
+class Signals {
+  public:
+    Signals(boost::asio::io_context& context, Edge& edge, std::function<void()> reload)
+        : context_(context)
+        , edge_(edge)
+        , reload_(std::move(reload))
+        , signals_(context, SIGHUP, SIGTERM, SIGINT) {
+        signals_.add(SIGUSR1);
+        wait();
+    }
+
+  private:
+    void wait() {
+        signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+            if (!error) take(signal);
+        });
+    }
+
+    void take(int signal) {
+        wait();
+        if (signal == SIGHUP) {
+            reload_();
+        } else if (signal == SIGUSR1) {
+            net::log_notice(edge_.status().dump());
+        } else if (std::exchange(stopping_, true)) {
+            context_.stop(); // told twice: at once
+        } else {
+            net::notify_stopping();
+            edge_.drain([this] { context_.stop(); });
+        }
+    }
+
+    boost::asio::io_context& context_;
+    Edge& edge_;
+    std::function<void()> reload_;
+    boost::asio::signal_set signals_;
+    bool stopping_ = false;
+};
+
+void run_until_stopped(boost::asio::io_context& context, Edge& edge, std::function<void()> reload) {
+    const Signals signals(context, edge, std::move(reload));
+    boost::asio::co_spawn(context, net::keep_watchdog(), boost::asio::detached);
+    const auto status = fmt::format("serving {} routes", edge.routes());
+    net::notify_ready(status);
+    net::log_notice(status);
+    context.run();
+}
+
+Result<void> run_alone(const Config& config, std::vector<net::PassedSocket> passed) {
+    boost::asio::io_context context(1);
+    Edge edge(context.get_executor(), config);
+    FileRoutes routes(edge, config.routes_file);
+    if (auto loaded = routes.load(); !loaded) return loaded;
+    if (auto listening = edge.listen(std::move(passed)); !listening) return listening;
+    run_until_stopped(context, edge, [&routes] { routes.reload(); });
+    return {};
+}
+
+Result<void> run_in_fleet(const Config& config, std::vector<net::PassedSocket> passed) {
+    auto identity = net::load_or_create_identity(config.state_directory);
+    if (!identity) return std::unexpected(identity.error());
+    boost::asio::io_context context(1);
+    Edge edge(context.get_executor(), config);
+    if (auto opened = edge.open_tunnels(*identity); !opened) return opened;
+    FleetRoutesOptions options;
+    options.fingerprint = identity->fingerprint();
+    options.cache_file = config.state_directory + "/routes.json";
+    options.apply = [&edge](const RouteTable& table) { return edge.apply(table); };
+    options.status = [&edge] { return edge.status(); };
+    FleetRoutes routes(context.get_executor(), std::move(options));
+    routes.load_cache();
+    if (auto listening = edge.listen(std::move(passed)); !listening) return listening;
+    if (config.listen_dns.empty())
+        boost::asio::co_spawn(context, keep_dns_bound(context.get_executor(), edge), boost::asio::detached);
+    boost::asio::co_spawn(context, routes.run(), boost::asio::detached);
+    run_until_stopped(context, edge,
+                      [] { net::log_notice("routes come from p2prcd: there is no file to read"); });
+    return {};
+}
+
+} // namespace
+
+Result<void> run_program(const CommandLine& line) {
+    raise_descriptor_limit();
+    auto config = make_config(line);
+    if (!config) return std::unexpected(config.error());
+    auto passed = net::take_passed_sockets();
+    if (!passed) return std::unexpected(passed.error());
+    if (passed->empty() && config->listen_tls.empty() && config->listen_http.empty() &&
+        config->listen_dns.empty())
+        return fail(ErrorCode::InvalidSpec, "there is no address to listen on",
+                    "start p2prc-edge.socket, or give --listen-tls ADDR:PORT");
+    return config->routes_file.empty() ? run_in_fleet(*config, std::move(*passed))
+                                       : run_alone(*config, std::move(*passed));
+}
+
+} // namespace p2prc::edge

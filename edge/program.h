@@ -1,0 +1,11 @@
+// The edge's life: configuration, routes, doors, ready; then signals until it is told to stop.
+#pragma once
+
+#include "edge/config.h"
+
+namespace p2prc::edge {
+
+// Returns after SIGTERM or SIGINT and the drain, or with the error that kept it from starting.
+Result<void> run_program(const CommandLine& line);
+
+} // namespace p2prc::edge

@@ -1,0 +1,40 @@
+// Dials the far end of a route and joins the two connections.
+#pragma once
+
+#include "edge/listen/arrival.h"
+#include "edge/listen/counters.h"
+#include "edge/listen/farewell.h"
+#include "edge/relay/target.h"
+#include "tunnel/pump.h"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace p2prc::edge {
+
+class Dialer {
+  public:
+    // All must outlive it.
+    Dialer(tunnel::Poller& poller, tunnel::Pumps& pumps, Farewells& farewells, Counters& counters,
+           std::chrono::milliseconds timeout);
+    ~Dialer();
+    Dialer(const Dialer&) = delete;
+    Dialer& operator=(const Dialer&) = delete;
+
+    // Sends `prefix` and then what `arrival` has said, and relays from there on. When the far end does not
+    // answer, `arrival` is told `sorry` and closed.
+    void relay(const Target& target, Arrival arrival, std::string_view prefix, std::string_view sorry);
+    // The same with a connection that is there already; `unsent` goes to it first.
+    void join(Arrival arrival, net::UniqueFd far, bool far_polled, std::string unsent);
+
+    std::size_t dialling() const noexcept;
+
+    struct State; // of the implementation
+
+  private:
+    std::unique_ptr<State> state_;
+};
+
+} // namespace p2prc::edge

@@ -1,0 +1,112 @@
+#include "edge/router.h"
+
+#include "edge/http/response.h"
+#include "net/proxy_protocol.h"
+
+#include <algorithm>
+
+namespace p2prc::edge {
+namespace {
+
+constexpr std::string_view alpn_control = "p2prc-control/1";
+constexpr std::string_view alpn_join = "p2prc-join/1";
+constexpr std::string_view alpn_tunnel = "p2prc-tunnel/1";
+constexpr std::string_view alpn_acme = "acme-tls/1"; // RFC 8737
+
+} // namespace
+
+Router::Router(RouterOptions options, Dialer& dialer, Farewells& farewells, Counters& counters)
+    : options_(std::move(options))
+    , dialer_(dialer)
+    , farewells_(farewells)
+    , counters_(counters)
+    , routes_(std::make_shared<RouteSnapshot>()) {}
+
+void Router::on_hello(Arrival arrival, ClientHello hello) {
+    const auto refuse = [&](std::uint64_t& counter) {
+        ++counter;
+        farewells_.say(std::move(arrival), tls_alert(TlsAlert::UnrecognizedName));
+    };
+    if (hello.sole_alpn(alpn_control) || hello.sole_alpn(alpn_join)) {
+        if (!options_.control) return refuse(counters_.unserved);
+        ++counters_.control;
+        return to_control(std::move(arrival), hello);
+    }
+    if (std::ranges::find(hello.alpn, alpn_tunnel) != hello.alpn.end()) {
+        if (!homeward_) return refuse(counters_.unserved);
+        ++counters_.sessions;
+        return homeward_->on_session(std::move(arrival));
+    }
+    if (hello.name.empty()) return refuse(counters_.no_name);
+    const auto* found = routes_->find(hello.name);
+    if (!found) return refuse(counters_.unknown_name);
+    const auto sorry = tls_alert(TlsAlert::InternalError);
+    if (found->target) {
+        ++counters_.routed;
+        return dialer_.relay(*found->target, std::move(arrival), {}, sorry);
+    }
+    // A certificate authority's probe may travel home in sealed flows only, which there are not yet.
+    if (!homeward_ || hello.sole_alpn(alpn_acme)) return refuse(counters_.unserved);
+    ++counters_.routed;
+    homeward_->carry(std::move(arrival), found->route, hello.name, sorry);
+}
+
+// p2prcd ends TLS itself and learns from the PROXY header who called and for what.
+void Router::to_control(Arrival arrival, const ClientHello& hello) {
+    net::ProxyHeader header;
+    header.source = arrival.peer;
+    header.destination = net::local_endpoint(arrival.socket.get());
+    const auto alpn = as_bytes(hello.alpn.front());
+    header.tlvs.push_back({net::proxy_tlv_alpn, Bytes(alpn.begin(), alpn.end())});
+    const auto encoded = net::encode_proxy_header(header);
+    const auto prefix = encoded ? std::string(encoded->begin(), encoded->end()) : std::string();
+    dialer_.relay(*options_.control, std::move(arrival), prefix, tls_alert(TlsAlert::InternalError));
+}
+
+void Router::on_refused_hello(Arrival arrival, HelloRefusal refusal) {
+    ++counters_.refused[static_cast<std::size_t>(refusal)];
+    // Who does not speak TLS would not understand an alert.
+    const bool tls = refusal != HelloRefusal::NotTls && refusal != HelloRefusal::LegacyHello;
+    const auto alert = refusal == HelloRefusal::BadName || refusal == HelloRefusal::DuplicateSni ||
+                               refusal == HelloRefusal::BadAlpn
+                           ? TlsAlert::IllegalParameter
+                           : TlsAlert::DecodeError;
+    farewells_.say(std::move(arrival), tls ? tls_alert(alert) : std::string_view());
+}
+
+void Router::on_flow(Arrival arrival) {
+    if (!homeward_) {
+        ++counters_.unserved;
+        return;
+    }
+    ++counters_.flows;
+    homeward_->on_flow(std::move(arrival));
+}
+
+void Router::on_request(Arrival arrival, Door door, const HttpRequest& request) {
+    const bool head = request.method == "HEAD";
+    if (door == Door::Http && is_acme_challenge(request.path)) {
+        ++counters_.http_refused;
+        farewells_.say(
+            std::move(arrival),
+            plain_response(404, "HTTP-01 challenges are not carried to homes in this version; use DNS-01.\n",
+                           head));
+        return;
+    }
+    // On the TLS port somebody typed http:// for a host that is here: that it is routed shows in the next
+    // step.
+    if (door == Door::Http && !routes_->find(request.host)) {
+        ++counters_.http_refused;
+        farewells_.say(std::move(arrival), plain_response(421, "This host is not served here.\n", head));
+        return;
+    }
+    ++counters_.redirected;
+    farewells_.say(std::move(arrival), https_redirect(request, door == Door::Tls ? request.port : ""));
+}
+
+void Router::on_refused_request(Arrival arrival, int status) {
+    ++counters_.http_refused;
+    farewells_.say(std::move(arrival), plain_response(status));
+}
+
+} // namespace p2prc::edge

@@ -1,0 +1,61 @@
+// Decides by its first bytes where a connection goes.
+#pragma once
+
+#include "edge/listen/counters.h"
+#include "edge/listen/farewell.h"
+#include "edge/listen/front.h"
+#include "edge/relay/dialer.h"
+#include "edge/routes/snapshot.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace p2prc::edge {
+
+// The way home, where there is a tunnel: what a connection for it is handed to.
+class Homeward {
+  public:
+    virtual ~Homeward() = default;
+    // A connector wants a session: ALPN p2prc-tunnel/1.
+    virtual void on_session(Arrival arrival) = 0;
+    // A connector has opened a flow connection: "P2PF".
+    virtual void on_flow(Arrival arrival) = 0;
+    // A client for a route without `to`. When there is no way, it is told `sorry` and closed.
+    virtual void carry(Arrival arrival, const Route& route, const std::string& name,
+                       std::string_view sorry) = 0;
+};
+
+struct RouterOptions {
+    std::optional<Target> control; // p2prcd's socket; nothing: no fleet here
+};
+
+class Router final : public Reception {
+  public:
+    // All must outlive it.
+    Router(RouterOptions options, Dialer& dialer, Farewells& farewells, Counters& counters);
+
+    // From the next connection on; those under way stay as they are.
+    void set_routes(std::shared_ptr<const RouteSnapshot> routes) { routes_ = std::move(routes); }
+    const RouteSnapshot& routes() const noexcept { return *routes_; }
+    // Nothing: sessions, flow connections and routes without `to` are refused.
+    void set_homeward(Homeward* homeward) noexcept { homeward_ = homeward; }
+
+    void on_hello(Arrival arrival, ClientHello hello) override;
+    void on_refused_hello(Arrival arrival, HelloRefusal refusal) override;
+    void on_flow(Arrival arrival) override;
+    void on_request(Arrival arrival, Door door, const HttpRequest& request) override;
+    void on_refused_request(Arrival arrival, int status) override;
+
+  private:
+    void to_control(Arrival arrival, const ClientHello& hello);
+
+    RouterOptions options_;
+    Dialer& dialer_;
+    Farewells& farewells_;
+    Counters& counters_;
+    std::shared_ptr<const RouteSnapshot> routes_;
+    Homeward* homeward_ = nullptr;
+};
+
+} // namespace p2prc::edge

@@ -1,0 +1,152 @@
+#include "edge/routes/fleet.h"
+
+#include "dbus/bus.h"
+#include "dbus/client.h"
+#include "net/file.h"
+#include "net/log.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace p2prc::edge {
+namespace {
+
+constexpr auto token = boost::asio::as_tuple(boost::asio::use_awaitable);
+constexpr std::chrono::seconds retry_after{2};
+constexpr std::chrono::seconds report_every{30};
+
+} // namespace
+
+struct FleetRoutes::State {
+    State(boost::asio::any_io_executor an_executor, FleetRoutesOptions some_options)
+        : executor(std::move(an_executor))
+        , options(std::move(some_options))
+        , wake(executor) {}
+
+    // Each failure once, however often it is tried again.
+    void failed(const std::string& what, const Error& error) {
+        const auto text = what + ": " + error.message;
+        if (text == last_failure) return;
+        last_failure = text;
+        net::log_warning(text, {{"FLEET_HINT", error.hint}});
+    }
+
+    bool apply(const RouteTable& table) {
+        if (auto applied = options.apply(table); !applied) {
+            failed("routes of p2prcd are not served, the old ones stay", applied.error());
+            return false;
+        }
+        last_failure.clear();
+        return true;
+    }
+
+    // Writing syncs the disk, which must not hold up connections.
+    void save(std::string text) {
+        boost::asio::post(writer, [file = options.cache_file, text = std::move(text)] {
+            if (const auto written = net::write_file_atomically(file, text); !written)
+                net::log_warning("routes are not kept for the next start: " + written.error().message);
+        });
+    }
+
+    boost::asio::awaitable<bool> fetch(dbus::EdgeClient& client) {
+        auto feed = co_await client.routes();
+        if (!feed) {
+            failed("cannot get routes", feed.error());
+            co_return false;
+        }
+        const auto table = route_table_from_json(feed->document);
+        if (!table) {
+            failed("cannot read the routes of p2prcd", table.error());
+            co_return false;
+        }
+        if (apply(*table)) save(to_json(*table).dump());
+        co_return true;
+    }
+
+    boost::asio::awaitable<void> follow(dbus::Bus& bus) {
+        dbus::EdgeClient client(bus);
+        bool gone = false, registered = false, newer = true;
+        // Something came while a call was under way, when there was no wait to end.
+        bool again = false;
+        bus.on_disconnect([&](const Error&) {
+            gone = true;
+            wake.cancel();
+        });
+        const auto watch = client.watch([&](std::uint64_t revision) {
+            newer = again = true;
+            if (revision == 0) registered = false;
+            wake.cancel();
+        });
+        if (!watch) failed("cannot watch p2prcd", watch.error());
+        std::chrono::steady_clock::time_point next_report; // the beginning of time: now
+        while (!gone) {
+            again = false;
+            if (!registered) {
+                next_report = {};
+                const auto done = co_await client.register_key(options.fingerprint);
+                registered = done.has_value();
+                if (!done) failed("cannot register with p2prcd", done.error());
+            }
+            if (newer && registered) {
+                newer = false;
+                if (!co_await fetch(client)) newer = true;
+            }
+            const auto now = std::chrono::steady_clock::now();
+            if (registered && now >= next_report) {
+                next_report = now + report_every;
+                auto status = options.status();
+                co_await client.report_status(std::move(status));
+            }
+            if (gone) break;
+            if (again) continue;
+            const bool settled = registered && !newer;
+            wake.expires_after(settled ? report_every : retry_after);
+            co_await wake.async_wait(token);
+        }
+    }
+
+    boost::asio::any_io_executor executor;
+    FleetRoutesOptions options;
+    boost::asio::steady_timer wake;
+    std::string last_failure;
+    boost::asio::thread_pool writer{1}; // last: it is joined before the rest goes
+};
+
+FleetRoutes::FleetRoutes(boost::asio::any_io_executor executor, FleetRoutesOptions options)
+    : state_(std::make_unique<State>(std::move(executor), std::move(options))) {}
+
+FleetRoutes::~FleetRoutes() = default;
+
+void FleetRoutes::load_cache() {
+    const auto text = net::read_file(state_->options.cache_file);
+    if (!text) return;
+    const auto document = nlohmann::json::parse(*text, nullptr, false);
+    const auto table = route_table_from_json(document);
+    if (!table) {
+        state_->failed(state_->options.cache_file + " cannot be read", table.error());
+        return;
+    }
+    if (state_->apply(*table))
+        net::log_info(fmt::format("serving {} routes from the last run", table->routes.size()));
+}
+
+boost::asio::awaitable<void> FleetRoutes::run() {
+    for (;;) {
+        auto bus = state_->options.bus_address.empty()
+                       ? dbus::Bus::open_system(state_->executor)
+                       : dbus::Bus::open_address(state_->executor, state_->options.bus_address);
+        if (bus)
+            co_await state_->follow(**bus);
+        else
+            state_->failed("cannot reach the system bus", bus.error());
+        state_->wake.expires_after(retry_after);
+        co_await state_->wake.async_wait(token);
+    }
+}
+
+} // namespace p2prc::edge

@@ -1,0 +1,41 @@
+// Routes from this machine's p2prcd: asked for over D-Bus, asked for again when it says so, kept for a cold
+// start.
+#pragma once
+
+#include "core/route_table.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace p2prc::edge {
+
+struct FleetRoutesOptions {
+    std::string fingerprint; // of this edge's key, registered with p2prcd
+    std::string cache_file;  // the table last served
+    std::string bus_address; // empty: the system bus
+    std::function<Result<void>(const RouteTable&)> apply;
+    std::function<nlohmann::json()> status; // reported to p2prcd now and then
+};
+
+class FleetRoutes {
+  public:
+    FleetRoutes(boost::asio::any_io_executor executor, FleetRoutesOptions options);
+    ~FleetRoutes();
+
+    // Serves the table that was served last, so that names are routed before p2prcd runs. Without one,
+    // nothing.
+    void load_cache();
+    // Goes on for ever; what fails is logged once and tried again. Must not outlive this object.
+    boost::asio::awaitable<void> run();
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+} // namespace p2prc::edge

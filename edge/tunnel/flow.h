@@ -1,0 +1,85 @@
+// One flow connection at the edge: from lying ready to the connector's answer.
+#pragma once
+
+#include "core/encoding.h"
+#include "net/fd.h"
+#include "tunnel/answer.h"
+#include "tunnel/poller.h"
+#include "tunnel/preface.h"
+#include "tunnel/seal.h"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace p2prc::edge {
+
+class EdgeFlow;
+struct EdgeSession;
+struct Opening;
+
+// Whoever keeps flow connections. None of these is called from inside a function of the flow's.
+class FlowKeeper {
+  public:
+    // It ended, or the connector spoke out of turn, while it lay ready.
+    virtual void flow_lost(EdgeFlow& flow) = 0;
+    // The connector's answer, or nothing: it ended or broke the rules.
+    virtual void flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer> answer) = 0;
+
+  protected:
+    ~FlowKeeper() = default;
+};
+
+class EdgeFlow final : public tunnel::PollHandler {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+
+    // Its preface has been believed: it lies ready.
+    EdgeFlow(FlowKeeper& keeper, net::UniqueFd socket, std::shared_ptr<EdgeSession> session,
+             tunnel::FlowId id, Time now)
+        : keeper_(keeper)
+        , socket_(std::move(socket))
+        , since_(now)
+        , id_(id)
+        , session_(std::move(session)) {}
+
+    int socket() const noexcept { return socket_.get(); }
+    Time since() const noexcept { return since_; }
+
+    // Sends the sealed header and then `first_bytes` (kept by `opening`), and waits for the answer.
+    void ask(std::shared_ptr<Opening> opening, Bytes header);
+    // No more events matter; the socket closes with the object.
+    void drop() noexcept { state_ = State::Done; }
+
+    // After Answer::Accepted.
+    net::UniqueFd take_socket() noexcept { return std::move(socket_); }
+    std::string unsent() const;
+
+    const std::shared_ptr<EdgeSession>& session() const noexcept { return session_; }
+    const std::shared_ptr<Opening>& opening() const noexcept { return opening_; }
+
+    void on_ready(unsigned which, std::uint32_t events) override;
+
+  private:
+    enum class State { Ready, Asked, Done };
+
+    void read_answer();
+    bool write_request();
+    // Reads towards the whole answer. False at the end of the stream or an error.
+    bool read();
+
+    FlowKeeper& keeper_;
+    net::UniqueFd socket_;
+    Time since_;
+    State state_ = State::Ready;
+    std::uint8_t input_size_ = 0;
+    std::array<std::uint8_t, tunnel::sealed_answer_size> input_{};
+    tunnel::FlowId id_;
+    std::size_t written_ = 0; // of header_ and the first bytes together
+    Bytes header_;
+    std::shared_ptr<EdgeSession> session_;
+    std::shared_ptr<Opening> opening_;
+};
+
+} // namespace p2prc::edge

@@ -1,0 +1,85 @@
+// Flow connections at the edge: which are believed, and what their ends mean.
+#include "edge/tunnel/state.h"
+#include "tunnel/socket_options.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+namespace p2prc::edge {
+namespace {
+
+constexpr std::uint32_t flow_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+
+Error refusal(tunnel::Answer answer) {
+    switch (answer) {
+    case tunnel::Answer::UnknownMapping:
+        return {ErrorCode::NotFound, std::string(answer_text(answer)), {}};
+    case tunnel::Answer::NeedsSealing:
+    case tunnel::Answer::NotSupported:
+        return {ErrorCode::NotSupported, std::string(answer_text(answer)), {}};
+    default:
+        return {ErrorCode::Failed, std::string(answer_text(answer)), {}};
+    }
+}
+
+} // namespace
+
+void Tunnels::State::accept_flow(net::UniqueFd socket, ByteView received, bool polled) {
+    // Only what a connector with a session has made is watched any longer.
+    const auto id = received.size() == tunnel::preface_size ? tunnel::parse_preface(received) : std::nullopt;
+    const auto found = id ? sessions.find(id->session) : sessions.end();
+    if (found == sessions.end() || !found->second->seals.verify_preface(*id, received)) {
+        ++counts.bad_prefaces;
+        return;
+    }
+    const std::shared_ptr<EdgeSession> session = found->second;
+    if (!session->used.use(id->counter)) {
+        ++counts.replays;
+        return;
+    }
+    const int fd = socket.get();
+    tunnel::set_accepted_flow_options(fd);
+    Flows& idle = session->idle;
+    idle.push_back(std::make_unique<EdgeFlow>(*this, std::move(socket), session, *id, Clock::now()));
+    EdgeFlow& flow = *idle.back();
+    const Result<void> watched =
+        polled ? poller.change(fd, flow_events, flow, 0) : poller.add(fd, flow_events, flow, 0);
+    if (!watched) return retire(idle, flow);
+    session->target.arrived(static_cast<std::uint32_t>(idle.size()));
+    serve_waiting(session->key);
+    schedule_tick();
+}
+
+void Tunnels::State::flow_lost(EdgeFlow& flow) {
+    retire(flow.session()->idle, flow);
+}
+
+void Tunnels::State::flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer> answer) {
+    const std::shared_ptr<Opening> opening = flow.opening();
+    if (answer == tunnel::Answer::Accepted) {
+        ReadyFlow ready{net::UniqueFd(), flow.unsent()};
+        ready.socket = flow.take_socket();
+        retire(opening->asked, flow);
+        ++counts.opened;
+        return finish(opening, std::move(ready));
+    }
+    retire(opening->asked, flow);
+    if (answer && !tunnel::worth_another_try(*answer)) {
+        ++counts.refused;
+        return finish(opening, std::unexpected(refusal(*answer)));
+    }
+    opening->last = {ErrorCode::Unreachable, "the node's connection broke while it was asked", {}};
+    advance(opening);
+}
+
+void Tunnels::State::retire(Flows& from, EdgeFlow& flow) {
+    const auto at = std::ranges::find(from, &flow, &std::unique_ptr<EdgeFlow>::get);
+    if (at == from.end()) return;
+    flow.drop();
+    std::unique_ptr<EdgeFlow> last = std::move(*at);
+    from.erase(at);
+    if (!closed) poller.retire(std::move(last));
+}
+
+} // namespace p2prc::edge

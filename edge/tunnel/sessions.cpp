@@ -1,0 +1,89 @@
+// Sessions at the edge: who may have one, and what is said over it.
+#include "edge/tunnel/state.h"
+#include "tunnel/socket_options.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <ranges>
+
+namespace p2prc::edge {
+namespace asio = boost::asio;
+
+void Tunnels::State::allow(const std::vector<std::string>& connector_keys) {
+    keys = {connector_keys.begin(), connector_keys.end()};
+    std::vector<std::shared_ptr<EdgeSession>> removed;
+    for (const auto& [id, session] : sessions)
+        if (!allowed(session->key)) removed.push_back(session);
+    for (const auto& session : removed) {
+        session->channel->send(
+            tunnel::encode_frame(tunnel::FrameType::Goodbye, as_bytes("this key was removed")));
+        end_session(session);
+    }
+    std::vector<std::shared_ptr<Opening>> orphans;
+    for (const auto& opening : openings)
+        if (!allowed(opening->request.connector_key)) orphans.push_back(opening);
+    for (const auto& opening : orphans)
+        finish(opening, fail(ErrorCode::Unreachable, "the node was removed from the fleet"));
+}
+
+asio::awaitable<void> Tunnels::State::serve_session(std::shared_ptr<State> state, net::UniqueFd socket,
+                                                    net::Address from, Bytes received) {
+    tunnel::set_flow_options(socket.get());
+    net::TlsStream stream(state->executor, std::move(socket), *state->tls);
+    const Result<void> shaken = co_await stream.handshake(net::TlsStream::Side::Server,
+                                                          state->options.handshake, std::move(received));
+    state->handshakes.leave(from);
+    if (!shaken || state->closed) co_return;
+    const std::string key = stream.peer_fingerprint();
+    const Result<Bytes> exported = stream.export_key(tunnel::exporter_label, tunnel::exporter_size);
+    // The key may have been removed while the handshake was under way.
+    if (!exported || !state->allowed(key)) co_return;
+    std::uint64_t id = 0;
+    do {
+        if (RAND_bytes(reinterpret_cast<unsigned char*>(&id), sizeof id) != 1) co_return;
+    } while (id == 0 || state->sessions.contains(id));
+    auto session = std::make_shared<EdgeSession>(id, key, tunnel::FlowSeals(*exported));
+    session->channel =
+        std::make_unique<tunnel::SessionChannel>(state->executor, std::move(stream), state->options.ping);
+    state->add_session(session);
+    co_await run_session(state, session);
+    state->end_session(session);
+}
+
+asio::awaitable<void> Tunnels::State::run_session(std::shared_ptr<State> state,
+                                                  std::shared_ptr<EdgeSession> session) {
+    session->channel->send(tunnel::encode_hello(session->id));
+    state->told_target(*session);
+    while (!state->closed) {
+        const Result<tunnel::SessionFrame> frame = co_await session->channel->receive();
+        if (!frame || frame->type == static_cast<std::uint8_t>(tunnel::FrameType::Goodbye)) co_return;
+    }
+}
+
+void Tunnels::State::add_session(const std::shared_ptr<EdgeSession>& session) {
+    sessions[session->id] = session;
+    auto& same = by_key[session->key];
+    same.push_back(session);
+    // More than a connector has ways to this edge: the oldest are the remains of lost connections.
+    if (same.size() > options.sessions_per_key) end_session(std::shared_ptr(same.front()));
+    schedule_tick();
+}
+
+void Tunnels::State::end_session(const std::shared_ptr<EdgeSession>& session) {
+    if (sessions.erase(session->id) == 0) return;
+    const auto same = by_key.find(session->key);
+    std::erase(same->second, session);
+    if (same->second.empty()) by_key.erase(same);
+    session->channel->close();
+    while (!session->idle.empty())
+        retire(session->idle, *session->idle.front());
+}
+
+void Tunnels::State::told_target(EdgeSession& session) {
+    session.channel->send(tunnel::encode_want(session.target.target()));
+}
+
+} // namespace p2prc::edge

@@ -1,0 +1,79 @@
+#include "edge/tunnel/tunnels.h"
+
+#include "edge/tunnel/state.h"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace p2prc::edge {
+namespace asio = boost::asio;
+
+Result<std::unique_ptr<Tunnels>> Tunnels::create(tunnel::Poller& poller, const net::Identity& identity,
+                                                 TunnelOptions options) {
+    auto state = std::make_shared<State>(poller, options);
+    net::TlsProtocol protocol;
+    protocol.alpn = tunnel::session_alpn;
+    protocol.accept = [weak = std::weak_ptr(state)](std::string_view key) {
+        const auto strong = weak.lock();
+        return strong && strong->allowed(key);
+    };
+    Result<net::TlsContext> tls = net::tls_server(identity, {protocol});
+    if (!tls) return std::unexpected(tls.error());
+    state->tls = *tls;
+    return std::unique_ptr<Tunnels>(new Tunnels(std::move(state)));
+}
+
+Tunnels::Tunnels(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Tunnels::~Tunnels() {
+    state_->close();
+}
+
+void Tunnels::allow(const std::vector<std::string>& connector_keys) {
+    state_->allow(connector_keys);
+}
+
+void Tunnels::accept_session(net::UniqueFd socket, Bytes received) {
+    const net::Address from = net::peer_endpoint(socket.get()).address;
+    if (!state_->handshakes.enter(from)) return;
+    asio::co_spawn(state_->executor,
+                   State::serve_session(state_, std::move(socket), from, std::move(received)),
+                   asio::detached);
+}
+
+void Tunnels::accept_flow(net::UniqueFd socket, ByteView received, bool polled) {
+    state_->accept_flow(std::move(socket), received, polled);
+}
+
+void Tunnels::open(FlowRequest request, Opened done) {
+    state_->open(std::move(request), std::move(done));
+}
+
+asio::awaitable<Result<ReadyFlow>> Tunnels::open(FlowRequest request) {
+    const auto start = [](auto handler, State* state, FlowRequest asked) {
+        // std::function copies; the handler can only be moved.
+        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+        state->open(std::move(asked), [shared](Result<ReadyFlow> result) {
+            auto boxed = std::make_shared<Result<ReadyFlow>>(std::move(result));
+            std::move (*shared)(std::move(boxed));
+        });
+    };
+    const auto result = co_await asio::async_initiate<const asio::use_awaitable_t<>&,
+                                                      void(std::shared_ptr<Result<ReadyFlow>>)>(
+        start, asio::use_awaitable, state_.get(), std::move(request));
+    co_return std::move(*result);
+}
+
+TunnelCounts Tunnels::counts() const {
+    TunnelCounts counts = state_->counts;
+    counts.sessions = state_->sessions.size();
+    for (const auto& [id, session] : state_->sessions)
+        counts.idle += session->idle.size();
+    for (const auto& [key, openings] : state_->waiting)
+        counts.waiting += openings.size();
+    return counts;
+}
+
+} // namespace p2prc::edge
