@@ -1,0 +1,64 @@
+#include "connector/certificate_request.h"
+
+#include "net/openssl.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <ctime>
+
+namespace p2prc::connector {
+namespace {
+
+using RequestPtr = std::unique_ptr<X509_REQ, net::OpenSslFree<X509_REQ_free>>;
+using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, net::OpenSslFree<GENERAL_NAMES_free>>;
+
+// Built from values, not from OpenSSL's configuration syntax, in which a name could say more than a name.
+bool add_name(X509_REQ* request, const std::string& domain) {
+    const GeneralNamesPtr names(GENERAL_NAMES_new());
+    GENERAL_NAME* name = GENERAL_NAME_new();
+    ASN1_IA5STRING* text = ASN1_IA5STRING_new();
+    if (!names || !name || !text) return false;
+    ASN1_STRING_set(text, domain.data(), static_cast<int>(domain.size()));
+    GENERAL_NAME_set0_value(name, GEN_DNS, text);
+    sk_GENERAL_NAME_push(names.get(), name);
+    STACK_OF(X509_EXTENSION)* extensions = nullptr;
+    const bool added =
+        X509V3_add1_i2d(&extensions, NID_subject_alt_name, names.get(), 0, X509V3_ADD_APPEND) == 1 &&
+        X509_REQ_add_extensions(request, extensions) == 1;
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    return added;
+}
+
+std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
+    std::tm parts{};
+    ASN1_TIME_to_tm(time, &parts);
+    return std::chrono::system_clock::from_time_t(timegm(&parts));
+}
+
+} // namespace
+
+Result<CertificateRequest> make_certificate_request(const std::string& domain) {
+    const net::KeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
+    const RequestPtr request(X509_REQ_new());
+    if (!key || !request || X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) != 1 ||
+        X509_REQ_set_pubkey(request.get(), key.get()) != 1 || !add_name(request.get(), domain) ||
+        X509_REQ_sign(request.get(), key.get(), EVP_sha256()) == 0)
+        return net::openssl_fail("cannot make a certificate request for " + domain);
+    const net::BioPtr key_out(BIO_new(BIO_s_mem()));
+    const net::BioPtr csr_out(BIO_new(BIO_s_mem()));
+    if (PEM_write_bio_PrivateKey(key_out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1 ||
+        PEM_write_bio_X509_REQ(csr_out.get(), request.get()) != 1)
+        return net::openssl_fail("cannot write a certificate request for " + domain);
+    return CertificateRequest{net::bio_text(key_out.get()), net::bio_text(csr_out.get())};
+}
+
+Result<Validity> certificate_validity(const std::string& pem) {
+    const net::BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    const net::CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (!certificate) return net::openssl_fail("the certificate cannot be read");
+    return Validity{time_of(X509_get0_notBefore(certificate.get())),
+                    time_of(X509_get0_notAfter(certificate.get()))};
+}
+
+} // namespace p2prc::connector

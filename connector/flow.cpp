@@ -1,0 +1,166 @@
+#include "connector/flow.h"
+
+#include "tunnel/socket_options.h"
+#include "tunnel/wire.h"
+
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+namespace p2prc::connector {
+
+using tunnel::Answer;
+
+void HomeFlow::on_ready(unsigned which, std::uint32_t events) {
+    const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    switch (state_) {
+    case State::Connecting:
+        if (events & (EPOLLHUP | EPOLLERR))
+            keeper_.flow_over(*this);
+        else if (events & EPOLLOUT)
+            connected();
+        return;
+    case State::Ready:
+        if ((events & EPOLLIN) || ended) read_header();
+        return;
+    case State::Dialing:
+        // What the client sends meanwhile waits in the socket; only a reset is worth noticing here.
+        if (which == 1) return dialled();
+        if (events & (EPOLLHUP | EPOLLERR)) keeper_.flow_over(*this);
+        return;
+    case State::Spoken:
+        if (which == 0) {
+            if (events & (EPOLLHUP | EPOLLERR)) keeper_.flow_over(*this);
+        } else if ((events & EPOLLIN) || ended) {
+            // The reply follows within this turn: the kernel may put both into one packet.
+            accept(events & (EPOLLHUP | EPOLLERR) ? 0 : MSG_MORE);
+        }
+        return;
+    case State::Accepted:
+    case State::Done:
+        return;
+    }
+}
+
+void HomeFlow::connected() {
+    const auto preface = keeper_.seals().seal_preface(id_);
+    // A fresh socket's buffer takes 40 bytes whole.
+    if (::send(tunnel_.get(), preface.data(), preface.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
+        static_cast<ssize_t>(preface.size()))
+        return keeper_.flow_over(*this);
+    state_ = State::Ready;
+    since_ = std::chrono::steady_clock::now();
+    keeper_.flow_connected(*this);
+}
+
+void HomeFlow::read_header() {
+    // The header and the client's first bytes come together: one read takes both, and idle connections share
+    // the buffer.
+    static thread_local std::array<char, 20 * 1024> buffer;
+    const ssize_t size = ::recv(tunnel_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size <= 0) return keeper_.flow_over(*this);
+    received_.append(buffer.data(), static_cast<std::size_t>(size));
+    if (received_.size() < 2) return;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(received_.data());
+    const std::size_t length = tunnel::get_at<std::uint16_t>(bytes);
+    if (length > tunnel::max_flow_header + tunnel::seal_overhead) return keeper_.flow_over(*this);
+    if (received_.size() < 2 + length) return;
+    const auto opened = keeper_.seals().open_header(id_, ByteView(bytes + 2, length));
+    received_.erase(0, 2 + length);
+    // Not from the edge of this session: there is nobody to answer.
+    if (!opened) return keeper_.flow_over(*this);
+    keeper_.flow_taken(*this);
+    const Result<tunnel::FlowHeader> header = tunnel::parse_flow_header(*opened);
+    if (!header) return refuse(Answer::BadHeader);
+    if (header->sealed) return refuse(Answer::NotSupported);
+    Resolved resolved = keeper_.resolve(*header);
+    if (resolved.answer != Answer::Accepted) return refuse(resolved.answer);
+    tls_ = std::move(resolved.tls);
+    dial(resolved.port);
+}
+
+void HomeFlow::refuse(Answer answer) {
+    const auto sealed = keeper_.seals().seal_answer(id_, answer);
+    ::send(tunnel_.get(), sealed.data(), sealed.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    // With the client's bytes unread a close would be a reset, which can overtake the answer.
+    ::shutdown(tunnel_.get(), SHUT_WR);
+    std::array<char, 4096> rest;
+    while (::recv(tunnel_.get(), rest.data(), rest.size(), MSG_DONTWAIT) > 0) {
+    }
+    keeper_.flow_over(*this);
+}
+
+void HomeFlow::dial(std::uint16_t port) {
+    state_ = State::Dialing;
+    since_ = std::chrono::steady_clock::now();
+    application_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!application_) return refuse(Answer::Overloaded);
+    tunnel::set_local_options(application_.get());
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const auto* name = reinterpret_cast<const sockaddr*>(&address);
+    // What the client has said goes along at once, unless it is for the TLS that ends here.
+    const bool speaks = !tls_ && !received_.empty();
+    if (speaks) tunnel::set_acknowledge_with_data(application_.get());
+    int done = ::connect(application_.get(), name, sizeof address);
+    // Over loopback the handshake is through by the time the call returns: sending, or asking again, says so.
+    if (done != 0 && errno == EINPROGRESS) {
+        if (speaks) return speak();
+        done = ::connect(application_.get(), name, sizeof address);
+    }
+    if (done == 0) return dialled();
+    if (errno == ECONNREFUSED) return refuse(Answer::DialRefused);
+    if (errno != EALREADY && errno != EINPROGRESS) return refuse(Answer::Overloaded);
+    watch_application();
+}
+
+bool HomeFlow::watch_application() {
+    application_polled_ = true;
+    if (poller_.add(application_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, *this, 1)) return true;
+    refuse(Answer::Overloaded);
+    return false;
+}
+
+// The client's first bytes to an application that may not be connected yet.
+void HomeFlow::speak() {
+    const ssize_t sent =
+        ::send(application_.get(), received_.data(), received_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+        if (errno == EAGAIN) {
+            watch_application();
+            return;
+        }
+        return refuse(errno == ECONNREFUSED || errno == ECONNRESET ? Answer::DialRefused
+                                                                   : Answer::Overloaded);
+    }
+    received_.erase(0, static_cast<std::size_t>(sent));
+    if (!received_.empty()) return accept();
+    // The reply is likely to come at once, and the answer may then go with it.
+    state_ = State::Spoken;
+    if (watch_application()) keeper_.flow_spoken(*this);
+}
+
+void HomeFlow::dialled() {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(application_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return refuse(error == ECONNREFUSED ? Answer::DialRefused : Answer::DialTimeout);
+    accept();
+}
+
+void HomeFlow::accept(int send_flags) {
+    const auto answer = keeper_.seals().seal_answer(id_, Answer::Accepted);
+    if (::send(tunnel_.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT | send_flags) !=
+        static_cast<ssize_t>(answer.size()))
+        return keeper_.flow_over(*this);
+    state_ = State::Accepted;
+    keeper_.flow_accepted(*this);
+}
+
+} // namespace p2prc::connector

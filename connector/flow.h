@@ -1,0 +1,102 @@
+// One flow connection at home: dialled to the edge, lying ready, and then a client's way to a local port.
+#pragma once
+
+#include "connector/mappings.h"
+#include "core/encoding.h"
+#include "net/fd.h"
+#include "tunnel/answer.h"
+#include "tunnel/flow_header.h"
+#include "tunnel/poller.h"
+#include "tunnel/preface.h"
+#include "tunnel/seal.h"
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+struct ssl_ctx_st;
+
+namespace p2prc::connector {
+
+class HomeFlow;
+
+// What to do with a client: refuse it, or dial a port and perhaps end its TLS.
+struct Resolved {
+    tunnel::Answer answer = tunnel::Answer::UnknownMapping;
+    std::uint16_t port = 0;
+    std::shared_ptr<ssl_ctx_st> tls; // null: the application's own
+};
+
+// Whoever keeps flow connections.
+class HomeFlowKeeper {
+  public:
+    virtual tunnel::FlowSeals& seals() = 0;
+    virtual Resolved resolve(const tunnel::FlowHeader& header) = 0;
+    virtual void flow_connected(HomeFlow& flow) = 0;
+    // A header has come: it is not ready any more, whatever becomes of it.
+    virtual void flow_taken(HomeFlow& flow) = 0;
+    // The application has what the client said and owes a reply: accept(), if that takes long.
+    virtual void flow_spoken(HomeFlow& flow) = 0;
+    // It failed, was refused or closed: drop it.
+    virtual void flow_over(HomeFlow& flow) = 0;
+    // Accepted: both sockets may be taken.
+    virtual void flow_accepted(HomeFlow& flow) = 0;
+
+  protected:
+    ~HomeFlowKeeper() = default;
+};
+
+class HomeFlow final : public tunnel::PollHandler {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+    enum class State { Connecting, Ready, Dialing, Spoken, Accepted, Done };
+
+    // `socket` is connecting to the edge.
+    HomeFlow(HomeFlowKeeper& keeper, tunnel::Poller& poller, net::UniqueFd socket, tunnel::FlowId id,
+             Time now)
+        : keeper_(keeper)
+        , poller_(poller)
+        , tunnel_(std::move(socket))
+        , id_(id)
+        , since_(now) {}
+
+    int socket() const noexcept { return tunnel_.get(); }
+    State state() const noexcept { return state_; }
+    Time since() const noexcept { return since_; }
+    void drop() noexcept { state_ = State::Done; }
+    // The application has not answered the dial in time.
+    void refuse(tunnel::Answer answer);
+    // Tells the edge that the application is there.
+    void accept() { accept(0); }
+
+    // After flow_accepted.
+    net::UniqueFd take_tunnel() noexcept { return std::move(tunnel_); }
+    net::UniqueFd take_application() noexcept { return std::move(application_); }
+    bool application_polled() const noexcept { return application_polled_; }
+    const std::shared_ptr<ssl_ctx_st>& tls() const noexcept { return tls_; }
+    std::string take_received() noexcept { return std::move(received_); } // the client's first bytes
+
+    void on_ready(unsigned which, std::uint32_t events) override;
+
+  private:
+    void connected();
+    void read_header();
+    void dial(std::uint16_t port);
+    void dialled();
+    bool watch_application();
+    void speak();
+    void accept(int send_flags);
+
+    HomeFlowKeeper& keeper_;
+    tunnel::Poller& poller_;
+    net::UniqueFd tunnel_;      // which 0
+    net::UniqueFd application_; // which 1
+    tunnel::FlowId id_;
+    Time since_;
+    State state_ = State::Connecting;
+    bool application_polled_ = false;
+    std::string received_; // empty while it lies ready
+    std::shared_ptr<ssl_ctx_st> tls_;
+};
+
+} // namespace p2prc::connector

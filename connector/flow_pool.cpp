@@ -1,0 +1,293 @@
+#include "connector/flow_pool.h"
+
+#include "tunnel/socket_options.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+namespace p2prc::connector {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds tick_interval{5000};
+// How long an answer waits for the application's reply to go with. The edge asks another flow connection
+// after 300 ms.
+constexpr std::chrono::milliseconds reply_wait{20};
+constexpr std::chrono::milliseconds first_pause{100};
+constexpr std::chrono::milliseconds longest_pause{5000};
+constexpr std::chrono::milliseconds refused_within{500};
+
+socklen_t to_sockaddr(const net::Endpoint& endpoint, sockaddr_storage& out) {
+    if (endpoint.address.is_v4()) {
+        auto& name = reinterpret_cast<sockaddr_in&>(out);
+        name.sin_family = AF_INET;
+        name.sin_port = htons(endpoint.port);
+        std::memcpy(&name.sin_addr, endpoint.address.bytes().data(), 4);
+        return sizeof name;
+    }
+    auto& name = reinterpret_cast<sockaddr_in6&>(out);
+    name.sin6_family = AF_INET6;
+    name.sin6_port = htons(endpoint.port);
+    std::memcpy(&name.sin6_addr, endpoint.address.bytes().data(), 16);
+    return sizeof name;
+}
+
+} // namespace
+
+struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<FlowPool::State> {
+    State(tunnel::Poller& poller_, std::uint64_t session_, tunnel::FlowSeals seals_, Resolve resolve_,
+          Accept accept_, FlowPoolOptions options_)
+        : poller(poller_)
+        , session(session_)
+        , seals_of_session(std::move(seals_))
+        , resolver(std::move(resolve_))
+        , accept(std::move(accept_))
+        , options(options_)
+        , timer(poller_.executor())
+        , again(poller_.executor())
+        , reply_timer(poller_.executor()) {}
+
+    tunnel::FlowSeals& seals() override { return seals_of_session; }
+    Resolved resolve(const tunnel::FlowHeader& header) override { return resolver(header); }
+
+    void flow_connected(HomeFlow&) override {
+        --connecting;
+        ++ready;
+        pause = first_pause;
+        fill();
+    }
+
+    void flow_taken(HomeFlow& flow) override {
+        --ready;
+        taken.insert(&flow);
+        fill();
+    }
+
+    void flow_spoken(HomeFlow&) override { await_replies(); }
+
+    void flow_over(HomeFlow& flow) override {
+        // Closed as soon as it lay ready: the edge did not take it, and would not take the next at once.
+        const bool failed = flow.state() == HomeFlow::State::Connecting ||
+                            (flow.state() == HomeFlow::State::Ready && !taken.contains(&flow) &&
+                             Clock::now() - flow.since() < refused_within);
+        forget(flow);
+        retire(flow);
+        if (!failed) return fill();
+        not_before = Clock::now() + pause;
+        pause = std::min(pause * 2, longest_pause);
+        fill();
+    }
+
+    void flow_accepted(HomeFlow& flow) override {
+        taken.erase(&flow);
+        AcceptedFlow accepted;
+        accepted.received = flow.take_received();
+        accepted.application_polled = flow.application_polled();
+        accepted.tls = flow.tls();
+        accepted.tunnel = flow.take_tunnel();
+        accepted.application = flow.take_application();
+        retire(flow);
+        accept(std::move(accepted));
+    }
+
+    void forget(HomeFlow& flow) {
+        if (taken.erase(&flow) != 0) return;
+        if (flow.state() == HomeFlow::State::Connecting)
+            --connecting;
+        else
+            --ready;
+    }
+
+    void retire(HomeFlow& flow) {
+        const auto found = flows.find(&flow);
+        if (found == flows.end()) return;
+        flow.drop();
+        std::unique_ptr<HomeFlow> last = std::move(found->second);
+        flows.erase(found);
+        poller.retire(std::move(last));
+    }
+
+    // Opens what is missing, a bounded number at once, and after failures not before a pause.
+    void fill() {
+        while (!closed && connecting + ready < wanted && connecting < options.connecting) {
+            const auto now = Clock::now();
+            if (now < not_before) return fill_later();
+            if (!start(now)) {
+                not_before = now + pause;
+                pause = std::min(pause * 2, longest_pause);
+            }
+        }
+        if (!closed && !flows.empty()) schedule_tick();
+    }
+
+    void fill_later() {
+        if (std::exchange(waiting_to_fill, true)) return;
+        again.expires_at(not_before);
+        again.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+            const auto self = weak.lock();
+            if (!self || error) return;
+            self->waiting_to_fill = false;
+            self->fill();
+        });
+    }
+
+    bool start(Clock::time_point now) {
+        net::UniqueFd socket(::socket(reinterpret_cast<const sockaddr&>(edge).sa_family,
+                                      SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        if (!socket) return false;
+        const int fd = socket.get();
+        tunnel::set_flow_options(fd);
+        tunnel::set_acknowledge_with_data(fd);
+        if (::connect(fd, reinterpret_cast<const sockaddr*>(&edge), edge_size) != 0 && errno != EINPROGRESS)
+            return false;
+        auto flow = std::make_unique<HomeFlow>(*this, poller, std::move(socket),
+                                               tunnel::FlowId{session, ++counter}, now);
+        HomeFlow& reference = *flow;
+        flows.emplace(&reference, std::move(flow));
+        if (!poller.add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP, reference, 0)) {
+            retire(reference);
+            return false;
+        }
+        ++connecting;
+        return true;
+    }
+
+    // Answers for those whose application is slow to reply; one timer for all.
+    void await_replies() {
+        if (std::exchange(awaiting_replies, true)) return;
+        reply_timer.expires_after(reply_wait);
+        reply_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+            const auto self = weak.lock();
+            if (!self || error) return;
+            self->awaiting_replies = false;
+            const auto now = Clock::now();
+            std::vector<HomeFlow*> late;
+            bool more = false;
+            for (HomeFlow* flow : self->taken) {
+                if (flow->state() != HomeFlow::State::Spoken) continue;
+                if (now - flow->since() >= reply_wait)
+                    late.push_back(flow);
+                else
+                    more = true;
+            }
+            for (HomeFlow* flow : late)
+                flow->accept();
+            if (more) self->await_replies();
+        });
+    }
+
+    void schedule_tick() {
+        if (std::exchange(ticking, true)) return;
+        timer.expires_after(tick_interval);
+        timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+            const auto self = weak.lock();
+            if (!self || error) return;
+            self->ticking = false;
+            self->tick();
+        });
+    }
+
+    void tick() {
+        const auto now = Clock::now();
+        std::vector<HomeFlow*> late;
+        for (const auto& [flow, owner] : flows)
+            if (now - flow->since() >= limit(flow->state())) late.push_back(flow);
+        for (HomeFlow* flow : late) {
+            if (flow->state() == HomeFlow::State::Dialing)
+                flow->refuse(tunnel::Answer::DialTimeout);
+            else
+                flow_over(*flow);
+        }
+        fill();
+    }
+
+    std::chrono::milliseconds limit(HomeFlow::State state) const {
+        switch (state) {
+        case HomeFlow::State::Connecting:
+            return options.connect;
+        case HomeFlow::State::Dialing:
+            return options.dial;
+        default:
+            return options.stale;
+        }
+    }
+
+    void close() {
+        closed = true;
+        timer.cancel();
+        again.cancel();
+        reply_timer.cancel();
+        while (!flows.empty())
+            retire(*flows.begin()->first);
+        taken.clear();
+    }
+
+    tunnel::Poller& poller;
+    sockaddr_storage edge{};
+    socklen_t edge_size = 0;
+    std::uint64_t session;
+    tunnel::FlowSeals seals_of_session;
+    Resolve resolver;
+    Accept accept;
+    FlowPoolOptions options;
+    std::unordered_map<HomeFlow*, std::unique_ptr<HomeFlow>> flows;
+    std::set<HomeFlow*> taken; // with a header, on their way to an answer
+    std::size_t wanted = 0;
+    std::size_t connecting = 0;
+    std::size_t ready = 0;
+    std::uint64_t counter = 0;
+    std::chrono::milliseconds pause = first_pause;
+    Clock::time_point not_before{};
+    boost::asio::steady_timer timer;
+    boost::asio::steady_timer again;
+    boost::asio::steady_timer reply_timer;
+    bool awaiting_replies = false;
+    bool ticking = false;
+    bool waiting_to_fill = false;
+    bool closed = false;
+};
+
+FlowPool::FlowPool(tunnel::Poller& poller, net::Endpoint edge, std::uint64_t session, tunnel::FlowSeals seals,
+                   Resolve resolve, Accept accept, FlowPoolOptions options)
+    : state_(std::make_shared<State>(poller, session, std::move(seals), std::move(resolve), std::move(accept),
+                                     options)) {
+    state_->edge_size = to_sockaddr(edge, state_->edge);
+}
+
+FlowPool::~FlowPool() {
+    state_->close();
+}
+
+void FlowPool::want(std::uint32_t count) {
+    state_->wanted = std::min<std::size_t>(count, state_->options.most);
+    state_->fill();
+}
+
+void FlowPool::renew() {
+    std::vector<HomeFlow*> old;
+    for (const auto& [flow, owner] : state_->flows)
+        if (!state_->taken.contains(flow)) old.push_back(flow);
+    for (HomeFlow* flow : old) {
+        state_->forget(*flow);
+        state_->retire(*flow);
+    }
+    state_->pause = first_pause;
+    state_->not_before = {};
+    state_->fill();
+}
+
+std::size_t FlowPool::ready() const noexcept {
+    return state_->ready;
+}
+
+} // namespace p2prc::connector

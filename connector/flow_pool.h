@@ -1,0 +1,54 @@
+// The flow connections of one session: as many lie ready as the edge wants.
+#pragma once
+
+#include "connector/flow.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace p2prc::connector {
+
+// A client's two sockets and what came with them.
+struct AcceptedFlow {
+    net::UniqueFd tunnel;
+    net::UniqueFd application;
+    std::string received; // from the client, not yet given to the application
+    bool application_polled = false;
+    std::shared_ptr<ssl_ctx_st> tls; // null: bytes go as they are
+};
+
+struct FlowPoolOptions {
+    std::chrono::milliseconds connect{10000}; // to the edge
+    std::chrono::milliseconds dial{10000};    // to the application
+    std::chrono::milliseconds stale{180000};  // the edge renews long before: it has forgotten this one
+    std::size_t connecting = 64;              // at once
+    std::size_t most = 2048;                  // whatever the edge wants
+};
+
+class FlowPool {
+  public:
+    using Resolve = std::function<Resolved(const tunnel::FlowHeader&)>;
+    using Accept = std::function<void(AcceptedFlow)>;
+
+    // The poller must outlive it. `edge` is where the session is, `session` its id.
+    FlowPool(tunnel::Poller& poller, net::Endpoint edge, std::uint64_t session, tunnel::FlowSeals seals,
+             Resolve resolve, Accept accept, FlowPoolOptions options = {});
+    ~FlowPool(); // drops all that were not accepted
+    FlowPool(const FlowPool&) = delete;
+    FlowPool& operator=(const FlowPool&) = delete;
+
+    void want(std::uint32_t count);
+    // Replaces those that lie ready: the network under them has changed.
+    void renew();
+    std::size_t ready() const noexcept;
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+} // namespace p2prc::connector

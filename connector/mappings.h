@@ -1,0 +1,46 @@
+// What this machine's p2prcd tells its connector: the edges to be at, and what may be dialled for whom.
+#pragma once
+
+#include "core/error.h"
+#include "core/records.h"
+#include "net/address.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace p2prc::connector {
+
+struct EdgeAddress {
+    net::Endpoint address;
+    std::string key; // fingerprint
+    friend bool operator==(const EdgeAddress&, const EdgeAddress&) = default;
+};
+
+struct Mapping {
+    std::uint32_t id = 0;
+    std::string domain;
+    std::uint16_t port = 0; // on 127.0.0.1
+    TlsMode tls = TlsMode::Node;
+    // In a file of mappings only: PEM files to end TLS with. Empty: p2prcd is asked for a certificate.
+    std::string certificate = {};
+    std::string private_key = {};
+    friend bool operator==(const Mapping&, const Mapping&) = default;
+};
+
+struct MappingTable {
+    std::vector<EdgeAddress> edges;
+    std::string acme = "none"; // the directory's URL, or "none": the fleet's own web CA
+    std::map<std::uint32_t, Mapping> mappings;
+    friend bool operator==(const MappingTable&, const MappingTable&) = default;
+};
+
+// As GetMappings answers; and the file's document. Tolerant: entries that cannot be read are left out.
+Result<MappingTable> mapping_table_from_json(const nlohmann::json& document);
+// A file of mappings, for running without p2prcd. Strict; errors carry file, line and key.
+Result<MappingTable> mapping_table_from_toml(std::string_view text, const std::string& file);
+
+} // namespace p2prc::connector

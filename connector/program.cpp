@@ -1,0 +1,244 @@
+#include "connector/program.h"
+
+#include "connector/acme_hook.h"
+#include "connector/certificates.h"
+#include "connector/connector.h"
+#include "connector/fleet.h"
+#include "net/file.h"
+#include "net/log.h"
+#include "net/network_changes.h"
+#include "net/notify.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <optional>
+#include <string_view>
+
+namespace p2prc::connector {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::string_view usage = R"(p2prc-connector [--state DIR] [--mappings FILE]
+p2prc-connector acme-hook METHOD TYPE IDENT TOKEN AUTH
+
+The home end of p2prc's tunnel: keeps a session with the fleet's edge and carries clients to local ports.
+
+  --state DIR      its key and certificates (default: /var/lib/p2prc-connector)
+  --mappings FILE  edges and mappings from a file, without p2prcd; SIGHUP reads it again
+  --fingerprint    prints the fingerprint of its key, making one where there is none, and ends
+  --help, --version
+
+acme-hook is for the ACME client.
+)";
+
+struct CommandLine {
+    std::string state = "/var/lib/p2prc-connector";
+    std::string mappings;
+    bool fingerprint = false;
+};
+
+// Two descriptors and more for each client.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// With a file of mappings there is nobody to ask for certificates.
+class NoSource final : public CertificateSource {
+  public:
+    asio::awaitable<Result<std::string>> sign(std::string domain, std::string) override {
+        co_return fail(ErrorCode::NotFound, "no certificate for " + domain,
+                       "name its files with certificate and private_key");
+    }
+    asio::awaitable<Result<void>> issue(std::string domain) override {
+        co_return fail(ErrorCode::NotFound, "no certificate for " + domain);
+    }
+    asio::awaitable<void> report(std::string domain, std::string state, std::string detail,
+                                 std::string) override {
+        if (state == "failed") net::log_warning(fmt::format("{}: {}", domain, detail));
+        co_return;
+    }
+};
+
+void log_link(const EdgeAddress& edge, const EdgeLinkStatus& status) {
+    const std::string address = edge.address.text();
+    if (status.up)
+        net::log_notice(fmt::format("connected to the edge at {}", address));
+    else
+        net::log_warning(fmt::format("no session with the edge at {}: {}", address, status.error),
+                         {{"FLEET_HINT", status.hint}});
+}
+
+nlohmann::json to_json(const ConnectorStatus& status) {
+    nlohmann::json edges = nlohmann::json::array();
+    for (const auto& [address, edge] : status.edges)
+        edges.push_back(
+            {{"address", address}, {"up", edge.up}, {"error", edge.error}, {"ready", edge.ready}});
+    return {{"edges", edges}, {"clients", status.clients}};
+}
+
+asio::awaitable<void> watch_network(Connector& connector) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto changes = net::NetworkChanges::open(executor);
+    if (!changes) {
+        net::log_warning("changes of the network are noticed late: " + changes.error().message);
+        co_return;
+    }
+    while (co_await changes->next())
+        connector.network_changed();
+}
+
+class Program {
+  public:
+    Program(CommandLine line, net::Identity identity)
+        : line_(std::move(line))
+        , context_(1)
+        , poller_(context_.get_executor())
+        , connector_(poller_, identity,
+                     [this](const EdgeAddress& edge, const EdgeLinkStatus& status) {
+                         log_link(edge, status);
+                         if (fleet_) fleet_->status_changed();
+                     })
+        , fingerprint_(identity.fingerprint())
+        , signals_(context_, SIGTERM, SIGINT, SIGHUP) {}
+
+    Result<void> run() {
+        CertificateOptions options;
+        options.directory = line_.state;
+        NoSource nobody;
+        if (line_.mappings.empty()) fleet_.emplace(context_.get_executor(), fleet_options());
+        CertificateSource& source = fleet_ ? static_cast<CertificateSource&>(*fleet_) : nobody;
+        Certificates certificates(
+            context_.get_executor(), source,
+            [this](const std::string& domain, std::shared_ptr<ssl_ctx_st> tls) {
+                connector_.set_certificate(domain, std::move(tls));
+            },
+            options);
+        certificates_ = &certificates;
+        if (fleet_)
+            asio::co_spawn(context_, fleet_->run(), asio::detached);
+        else if (auto loaded = load(); !loaded)
+            return loaded;
+        asio::co_spawn(context_, watch_network(connector_), asio::detached);
+        asio::co_spawn(context_, net::keep_watchdog(), asio::detached);
+        wait_for_signal();
+        net::notify_ready();
+        context_.run();
+        return {};
+    }
+
+  private:
+    FleetOptions fleet_options() {
+        FleetOptions options;
+        options.fingerprint = fingerprint_;
+        options.apply = [this](const MappingTable& table) { apply(table); };
+        options.status = [this] { return to_json(connector_.status()); };
+        options.connected = [this] { certificates_->retry(); };
+        return options;
+    }
+
+    // Certificates first: a mapping is served from the moment it is known.
+    void apply(const MappingTable& table) {
+        certificates_->set_mappings(table);
+        connector_.set_mappings(table);
+    }
+
+    Result<void> load() {
+        const auto text = net::read_file(line_.mappings);
+        if (!text) return std::unexpected(text.error());
+        const auto table = mapping_table_from_toml(*text, line_.mappings);
+        if (!table) return std::unexpected(table.error());
+        apply(*table);
+        net::log_notice(fmt::format("{}: {} edges, {} mappings", line_.mappings, table->edges.size(),
+                                    table->mappings.size()));
+        return {};
+    }
+
+    void wait_for_signal() {
+        signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+            if (error) return;
+            if (signal != SIGHUP) {
+                net::notify_stopping();
+                return context_.stop();
+            }
+            if (line_.mappings.empty()) {
+                net::log_notice("mappings come from p2prcd: there is no file to read");
+            } else if (const auto loaded = load(); !loaded) {
+                net::log_error("the mappings stay as they were: " + loaded.error().message,
+                               {{"FLEET_HINT", loaded.error().hint}});
+            }
+            wait_for_signal();
+        });
+    }
+
+    CommandLine line_;
+    asio::io_context context_;
+    tunnel::Poller poller_;
+    Connector connector_;
+    std::string fingerprint_;
+    asio::signal_set signals_;
+    std::optional<Fleet> fleet_;           // none with a file of mappings
+    Certificates* certificates_ = nullptr; // of run()
+};
+
+std::optional<CommandLine> parse(const std::vector<std::string>& arguments, int& status) {
+    CommandLine line;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        const std::string& argument = arguments[i];
+        if (argument == "--help" || argument == "--version") {
+            fmt::print("{}", argument == "--help" ? std::string(usage)
+                                                  : std::string("p2prc-connector " P2PRC_VERSION "\n"));
+            status = 0;
+            return std::nullopt;
+        }
+        if (argument == "--fingerprint") {
+            line.fingerprint = true;
+        } else if ((argument == "--state" || argument == "--mappings") && i + 1 < arguments.size()) {
+            (argument == "--state" ? line.state : line.mappings) = arguments[++i];
+        } else {
+            fmt::print(stderr, "p2prc-connector: what is '{}'? See --help\n", argument);
+            status = 2;
+            return std::nullopt;
+        }
+    }
+    return line;
+}
+
+int failed(const Error& error) {
+    net::log_error(error.message, {{"FLEET_HINT", error.hint}});
+    return error_info(error.code).exit_status;
+}
+
+} // namespace
+
+int run_program(int argc, char** argv) {
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    if (!arguments.empty() && arguments[0] == "acme-hook")
+        return run_acme_hook({arguments.begin() + 1, arguments.end()});
+    int status = 0;
+    const auto line = parse(arguments, status);
+    if (!line) return status;
+    // OpenSSL writes to sockets with write(2).
+    std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    const auto identity = net::load_or_create_identity(line->state);
+    if (!identity) return failed(identity.error());
+    if (line->fingerprint) {
+        fmt::print("{}\n", identity->fingerprint());
+        return 0;
+    }
+    Program program(*line, *identity);
+    const Result<void> done = program.run();
+    return done ? 0 : failed(done.error());
+}
+
+} // namespace p2prc::connector

@@ -1,0 +1,233 @@
+#include "connector/tls_pump.h"
+
+#include "tunnel/socket_options.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+namespace p2prc::connector {
+namespace {
+
+constexpr std::size_t turn_budget = 512 * 1024;
+
+// One record's worth: what SSL_read returns at most, and SSL_write takes at once.
+thread_local std::array<char, 16 * 1024> shared_buffer;
+
+} // namespace
+
+TlsPump::TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel, net::UniqueFd application,
+                 std::string received, Over over)
+    : poller_(poller)
+    , tunnel_(std::move(tunnel))
+    , application_(std::move(application))
+    , received_(std::move(received))
+    , ssl_(SSL_new(context))
+    , over_(std::move(over)) {
+    if (!ssl_) return;
+    SSL_set_fd(ssl_.get(), tunnel_.get());
+    SSL_set_accept_state(ssl_.get());
+    if (received_.empty()) return;
+    // The first bytes come from memory; OpenSSL keeps what it has of a record when the source changes.
+    BIO* bio = BIO_new_mem_buf(received_.data(), static_cast<int>(received_.size()));
+    BIO_set_mem_eof_return(bio, -1);
+    SSL_set0_rbio(ssl_.get(), bio);
+    first_bio_ = true;
+}
+
+void TlsPump::on_ready(unsigned which, std::uint32_t events) {
+    if (done_) return;
+    const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    if (which == tunnel_side) {
+        client_readable_ |= (events & EPOLLIN) != 0 || ended;
+        client_writable_ |= (events & EPOLLOUT) != 0 || ended;
+    } else {
+        application_readable_ |= (events & EPOLLIN) != 0 || ended;
+        application_writable_ |= (events & EPOLLOUT) != 0 || ended;
+    }
+    step();
+}
+
+void TlsPump::step() {
+    if (done_) return;
+    if (!ssl_) return finish();
+    budget_ = turn_budget;
+    if (!shaken_ && !shake_hands()) return;
+    // Whichever direction moves may make room for the other.
+    while (budget_ > 0) {
+        const std::size_t before = budget_;
+        if (!client_to_application() || done_) return;
+        if (!application_to_client() || done_) return;
+        if (budget_ == before) break;
+        active_ = std::chrono::steady_clock::now();
+    }
+    if (application_shut_ && close_notified_) return finish();
+    if (budget_ == 0) poller_.again(*this);
+}
+
+bool TlsPump::shake_hands() {
+    while (true) {
+        ERR_clear_error();
+        const int result = SSL_do_handshake(ssl_.get());
+        if (result == 1) {
+            shaken_ = true;
+            active_ = std::chrono::steady_clock::now();
+            return true;
+        }
+        const bool from_memory = first_bio_;
+        if (!wait_for(result)) {
+            // The alert that says why is on its way; the application has seen nothing.
+            finish();
+            return false;
+        }
+        if (!from_memory || first_bio_) return false;
+    }
+}
+
+bool TlsPump::wait_for(int result) {
+    switch (SSL_get_error(ssl_.get(), result)) {
+    case SSL_ERROR_WANT_READ:
+        if (first_bio_) {
+            // Memory is used up: from here on the socket.
+            SSL_set0_rbio(ssl_.get(), BIO_new_socket(tunnel_.get(), BIO_NOCLOSE));
+            received_ = {};
+            first_bio_ = false;
+            return true;
+        }
+        client_readable_ = false;
+        return true;
+    case SSL_ERROR_WANT_WRITE:
+        client_writable_ = false;
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool TlsPump::client_to_application() {
+    if (!to_application_.empty()) {
+        std::string pending = std::exchange(to_application_, {});
+        if (!write_to_application(pending.data(), pending.size())) return false;
+    }
+    while (budget_ > 0 && to_application_.empty() && !client_ended_ &&
+           (client_readable_ || SSL_pending(ssl_.get()))) {
+        ERR_clear_error();
+        const int size = SSL_read(ssl_.get(), shared_buffer.data(), static_cast<int>(shared_buffer.size()));
+        if (size > 0) {
+            budget_ -= std::min<std::size_t>(budget_, static_cast<std::size_t>(size));
+            if (!write_to_application(shared_buffer.data(), static_cast<std::size_t>(size))) return false;
+            continue;
+        }
+        if (SSL_get_error(ssl_.get(), size) == SSL_ERROR_ZERO_RETURN) {
+            client_ended_ = true;
+            break;
+        }
+        const bool from_memory = first_bio_;
+        if (!wait_for(size)) {
+            abort();
+            return false;
+        }
+        if (!from_memory || first_bio_) break;
+    }
+    if (client_ended_ && !application_shut_ && to_application_.empty()) {
+        ::shutdown(application_.get(), SHUT_WR);
+        application_shut_ = true;
+        active_ = std::chrono::steady_clock::now();
+    }
+    return true;
+}
+
+bool TlsPump::write_to_application(const char* data, std::size_t size) {
+    while (size > 0) {
+        const ssize_t sent = ::send(application_.get(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent >= 0) {
+            data += sent;
+            size -= static_cast<std::size_t>(sent);
+            continue;
+        }
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN) {
+            abort();
+            return false;
+        }
+        application_writable_ = false;
+        to_application_.assign(data, size);
+        return true;
+    }
+    return true;
+}
+
+bool TlsPump::application_to_client() {
+    if (!to_client_.empty() && client_writable_) {
+        std::string pending = std::exchange(to_client_, {});
+        if (!write_to_client(pending.data(), pending.size())) return false;
+    }
+    while (budget_ > 0 && to_client_.empty() && !application_ended_ && application_readable_) {
+        const ssize_t size =
+            ::recv(application_.get(), shared_buffer.data(), shared_buffer.size(), MSG_DONTWAIT);
+        if (size > 0) {
+            budget_ -= std::min(budget_, static_cast<std::size_t>(size));
+            if (!write_to_client(shared_buffer.data(), static_cast<std::size_t>(size))) return false;
+        } else if (size == 0) {
+            application_ended_ = true;
+        } else if (errno == EAGAIN) {
+            application_readable_ = false;
+        } else if (errno != EINTR) {
+            abort();
+            return false;
+        }
+    }
+    if (application_ended_ && !close_notified_ && to_client_.empty() && client_writable_)
+        return end_towards_client();
+    return true;
+}
+
+bool TlsPump::write_to_client(const char* data, std::size_t size) {
+    while (size > 0) {
+        ERR_clear_error();
+        const int sent = SSL_write(ssl_.get(), data, static_cast<int>(size));
+        if (sent > 0) {
+            data += sent;
+            size -= static_cast<std::size_t>(sent);
+            continue;
+        }
+        if (SSL_get_error(ssl_.get(), sent) != SSL_ERROR_WANT_WRITE) {
+            abort();
+            return false;
+        }
+        client_writable_ = false;
+        to_client_.assign(data, size);
+        return true;
+    }
+    return true;
+}
+
+bool TlsPump::end_towards_client() {
+    ERR_clear_error();
+    const int result = SSL_shutdown(ssl_.get());
+    if (result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE) {
+        client_writable_ = false;
+        return true;
+    }
+    ::shutdown(tunnel_.get(), SHUT_WR);
+    close_notified_ = true;
+    active_ = std::chrono::steady_clock::now();
+    return true;
+}
+
+void TlsPump::abort() {
+    if (done_) return;
+    tunnel::set_reset_on_close(tunnel_.get());
+    tunnel::set_reset_on_close(application_.get());
+    finish();
+}
+
+void TlsPump::finish() {
+    if (std::exchange(done_, true)) return;
+    // Closed by the destructor, once no event can name this object any more.
+    over_(*this);
+}
+
+} // namespace p2prc::connector

@@ -1,0 +1,76 @@
+// One connection whose TLS ends here: OpenSSL on the tunnel's socket, plain reads and writes on the
+// application's.
+#pragma once
+
+#include "net/fd.h"
+#include "net/openssl.h"
+#include "tunnel/poller.h"
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+namespace p2prc::connector {
+
+class TlsPump final : public tunnel::PollHandler {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+    // Called once, when there is nothing more to do. The pump is then to be retired.
+    using Over = std::function<void(TlsPump&)>;
+
+    static constexpr unsigned tunnel_side = 0;
+    static constexpr unsigned application_side = 1;
+
+    // `received` are the client's first bytes, already read from `tunnel`.
+    TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel, net::UniqueFd application,
+            std::string received, Over over);
+
+    // To be called once both sockets are registered.
+    void begin() { step(); }
+    Time active() const noexcept { return active_; }
+    bool shaken() const noexcept { return shaken_; }
+    bool half_closed() const noexcept { return client_ended_ || application_ended_; }
+    // Ends it with a reset both ways.
+    void abort();
+
+    void on_ready(unsigned which, std::uint32_t events) override;
+    void on_again() override { step(); }
+
+  private:
+    using SslPtr = std::unique_ptr<SSL, net::OpenSslFree<SSL_free>>;
+
+    void step();
+    bool shake_hands();
+    bool client_to_application();
+    bool application_to_client();
+    bool write_to_application(const char* data, std::size_t size);
+    bool write_to_client(const char* data, std::size_t size);
+    bool end_towards_client();
+    // What a failed SSL_read, SSL_write or SSL_do_handshake means. False: the connection is over.
+    bool wait_for(int result);
+    void finish();
+
+    tunnel::Poller& poller_;
+    net::UniqueFd tunnel_;
+    net::UniqueFd application_;
+    std::string received_; // read by the first BIO until it is used up
+    SslPtr ssl_;
+    Over over_;
+    Time active_ = std::chrono::steady_clock::now();
+    std::string to_application_; // decrypted, not yet taken; empty nearly always
+    std::string to_client_;      // not yet encrypted; empty nearly always
+    std::size_t budget_ = 0;     // bytes that this turn may still move
+    bool first_bio_ = false;
+    bool shaken_ = false;
+    bool client_readable_ = true;
+    bool client_writable_ = true;
+    bool application_readable_ = true;
+    bool application_writable_ = true;
+    bool client_ended_ = false;      // close_notify came
+    bool application_shut_ = false;  // and was passed on as a FIN
+    bool application_ended_ = false; // its FIN came
+    bool close_notified_ = false;    // and was passed on as close_notify and a FIN
+    bool done_ = false;
+};
+
+} // namespace p2prc::connector

@@ -1,0 +1,99 @@
+#include "connector/tls_pumps.h"
+
+#include "connector/tls_pump.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <sys/epoll.h>
+
+#include <unordered_map>
+#include <vector>
+
+namespace p2prc::connector {
+namespace {
+
+constexpr std::uint32_t pump_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+constexpr std::chrono::milliseconds tick_interval{5000};
+
+} // namespace
+
+struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
+    State(tunnel::Poller& poller_, TlsPumpOptions options_)
+        : poller(poller_)
+        , options(options_)
+        , timer(poller_.executor()) {}
+
+    void start(AcceptedFlow flow) {
+        const int tunnel = flow.tunnel.get();
+        const int application = flow.application.get();
+        auto pump = std::make_unique<TlsPump>(poller, flow.tls.get(), std::move(flow.tunnel),
+                                              std::move(flow.application), std::move(flow.received),
+                                              [this](TlsPump& over) { retire(over); });
+        TlsPump& reference = *pump;
+        pumps.emplace(&reference, std::move(pump));
+        const auto watched =
+            flow.application_polled
+                ? poller.change(application, pump_events, reference, TlsPump::application_side)
+                : poller.add(application, pump_events, reference, TlsPump::application_side);
+        if (!poller.change(tunnel, pump_events, reference, TlsPump::tunnel_side) || !watched)
+            return reference.abort();
+        reference.begin();
+        schedule_tick();
+    }
+
+    void retire(TlsPump& pump) {
+        const auto found = pumps.find(&pump);
+        if (found == pumps.end()) return;
+        std::unique_ptr<TlsPump> last = std::move(found->second);
+        pumps.erase(found);
+        poller.retire(std::move(last));
+    }
+
+    void schedule_tick() {
+        if (std::exchange(ticking, true)) return;
+        timer.expires_after(tick_interval);
+        timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+            const auto self = weak.lock();
+            if (!self || error) return;
+            self->ticking = false;
+            self->tick();
+        });
+    }
+
+    void tick() {
+        const auto now = std::chrono::steady_clock::now();
+        std::vector<TlsPump*> late;
+        for (const auto& [pump, owner] : pumps) {
+            const auto limit = !pump->shaken()       ? options.handshake
+                               : pump->half_closed() ? options.half_closed
+                                                     : options.idle;
+            if (now - pump->active() >= limit) late.push_back(pump);
+        }
+        for (TlsPump* pump : late)
+            pump->abort();
+        if (!pumps.empty()) schedule_tick();
+    }
+
+    tunnel::Poller& poller;
+    TlsPumpOptions options;
+    boost::asio::steady_timer timer;
+    std::unordered_map<TlsPump*, std::unique_ptr<TlsPump>> pumps;
+    bool ticking = false;
+};
+
+TlsPumps::TlsPumps(tunnel::Poller& poller, TlsPumpOptions options)
+    : state_(std::make_shared<State>(poller, options)) {}
+
+TlsPumps::~TlsPumps() {
+    state_->timer.cancel();
+    state_->pumps.clear();
+}
+
+void TlsPumps::start(AcceptedFlow flow) {
+    state_->start(std::move(flow));
+}
+
+std::size_t TlsPumps::size() const noexcept {
+    return state_->pumps.size();
+}
+
+} // namespace p2prc::connector
