@@ -1,0 +1,34 @@
+// __complete: names for the shells' completion. Silent when the daemon does not answer.
+#include "cli/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+
+namespace p2prc::cli {
+namespace {
+
+Result<int> complete(const std::string& kind) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return 0;
+    const auto [method, key] = kind == "nodes"     ? std::pair("ListNodes", "name")
+                               : kind == "domains" ? std::pair("ListDomains", "domain")
+                                                   : std::pair("ListProcess", "name");
+    const auto rows = daemon->call(method);
+    if (!rows) return 0;
+    for (const auto& row : *rows)
+        if (row.contains(key) && row[key].is_string()) fmt::print("{}\n", row[key].get<std::string>());
+    return 0;
+}
+
+} // namespace
+
+void add_completion_verb(CLI::App& app, Action& action) {
+    auto* verb = app.add_subcommand("__complete", "names for completion")->group("");
+    auto kind = std::make_shared<std::string>();
+    verb->add_option("KIND", *kind)->required()->check(CLI::IsMember({"processes", "nodes", "domains"}));
+    verb->callback([&action, kind] { action = [kind](Context&) { return complete(*kind); }; });
+}
+
+} // namespace p2prc::cli

@@ -1,0 +1,37 @@
+// One finding of `p2prc doctor`: what was looked at, how it stands, and how to mend it.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace p2prc::cli {
+
+enum class CheckState { Ok, Warn, Fail };
+
+struct Finding {
+    CheckState state = CheckState::Ok;
+    std::string subject; // "port 443", "dns home.example"
+    std::string detail;
+    std::string fix; // empty when there is nothing to mend
+};
+using Findings = std::vector<Finding>;
+
+// What the daemon answers to Facts; an empty object while it does not answer.
+using Facts = nlohmann::json;
+
+// What cannot be judged while the daemon does not answer.
+Finding unknown(const char* subject);
+
+// Each looks at one thing and returns at least one finding. They run side by side and share nothing.
+Findings check_link(const Facts& facts);
+Findings check_dns(const Facts& facts);     // delegation of the zone, asked as the world would
+Findings check_ports(const Facts& facts);   // who holds 443, 80 and 53 on the root
+Findings check_domains(const Facts& facts); // what is mapped, and the certificates of this node
+Findings check_units(const Facts& facts);   // p2prcd, edge and connector under systemd
+Findings check_disk(const Facts& facts);
+Findings check_clock(const Facts& facts);
+
+} // namespace p2prc::cli

@@ -1,0 +1,108 @@
+// What the daemon itself knows: the link to the root, the tunnel, and the mapped domains.
+#include "cli/doctor/check.h"
+#include "cli/output.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <ctime>
+
+namespace p2prc::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::time_t week = 7 * 86400;
+
+// Seconds from now to an RFC 3339 time; nothing when it cannot be read.
+std::optional<std::time_t> seconds_until(const std::string& text) {
+    std::tm parts{};
+    if (!strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts)) return std::nullopt;
+    return timegm(&parts) - std::time(nullptr);
+}
+
+Finding check_domain(const Json& domain) {
+    Finding finding{CheckState::Ok, "domain " + cell(domain, "domain"), cell(domain, "state"), ""};
+    const auto state = cell(domain, "state");
+    if (cell(domain, "reason") != "-") finding.detail += ": " + cell(domain, "reason");
+    const auto on = cell(domain, "node") == "-" ? std::string() : fmt::format(" on {}", cell(domain, "node"));
+    if (state == "failed") {
+        finding.state = CheckState::Fail;
+        finding.fix = fmt::format("p2prc info {}; journalctl -u p2prc-connector -u 'p2prcd-acme-*'{}",
+                                  cell(domain, "process"), on);
+    } else if (state == "waiting") {
+        finding.state = CheckState::Warn;
+        finding.fix = fmt::format("p2prc ps shows '{}'; spin or start it, or p2prc unmap-domain {}",
+                                  cell(domain, "process"), cell(domain, "domain"));
+    }
+    return finding;
+}
+
+// Of a certificate that this node has. One that fails while there is none yet fails its domain, which is said
+// there.
+Finding check_certificate(const Json& certificate) {
+    Finding finding{CheckState::Ok, "certificate " + cell(certificate, "domain"), cell(certificate, "state"),
+                    ""};
+    const auto left = seconds_until(cell(certificate, "not_after"));
+    if (!left) return finding;
+    finding.detail += ", until " + cell(certificate, "not_after");
+    if (*left < 0)
+        finding.state = CheckState::Fail;
+    else if (*left < week || cell(certificate, "detail") != "-")
+        finding.state = CheckState::Warn;
+    if (finding.state == CheckState::Ok) return finding;
+    if (cell(certificate, "detail") != "-") finding.detail += "; not renewed: " + cell(certificate, "detail");
+    finding.fix = "systemctl restart p2prc-connector; journalctl -u p2prc-connector -u 'p2prcd-acme-*'";
+    return finding;
+}
+
+// The connector's sessions with the edge.
+void check_tunnels(const Facts& facts, Findings& findings) {
+    const auto connector = facts.value("connector", Json::object());
+    for (const auto& edge : connector.value("edges", Json::array())) {
+        const auto subject = "tunnel " + cell(edge, "address");
+        if (edge.value("up", false))
+            findings.push_back({CheckState::Ok, subject, "up", ""});
+        else
+            findings.push_back({CheckState::Fail, subject, "not up: " + cell(edge, "error"),
+                                "journalctl -u p2prc-connector; on the root: systemctl status p2prc-edge"});
+    }
+}
+
+} // namespace
+
+Findings check_link(const Facts& facts) {
+    if (facts.empty())
+        return {{CheckState::Fail, "daemon", "p2prcd does not answer",
+                 "systemctl start p2prcd; journalctl -u p2prcd"}};
+    Findings findings{{CheckState::Ok, "daemon",
+                       "p2prcd " + cell(facts, "version") + " on '" + cell(facts, "node") + "'", ""}};
+    if (!facts.value("root", false) && cell(facts.value("fleet", Json::object()), "zone") != "-") {
+        if (facts.value("reachable", false))
+            findings.push_back({CheckState::Ok, "link", "the root answers", ""});
+        else
+            findings.push_back(
+                {CheckState::Fail, "link", "the root does not answer",
+                 "is the root up? does this machine reach its port 443? on the root: p2prc doctor"});
+    }
+    check_tunnels(facts, findings);
+    return findings;
+}
+
+Finding unknown(const char* subject) {
+    return {CheckState::Warn, subject, "not looked at: p2prcd does not say what to expect",
+            "start p2prcd first"};
+}
+
+Findings check_domains(const Facts& facts) {
+    if (facts.empty()) return {unknown("domains")};
+    Findings findings;
+    for (const auto& domain : facts.value("mapped", Json::array()))
+        findings.push_back(check_domain(domain));
+    for (const auto& certificate : facts.value("certificates", Json::array()))
+        findings.push_back(check_certificate(certificate));
+    if (findings.empty()) findings.push_back({CheckState::Ok, "domains", "none is mapped", ""});
+    return findings;
+}
+
+} // namespace p2prc::cli

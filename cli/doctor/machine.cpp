@@ -1,0 +1,51 @@
+// Disk and clock of this machine.
+#include "cli/doctor/check.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+
+namespace p2prc::cli {
+namespace {
+
+constexpr double mebibyte = 1024.0 * 1024.0;
+
+Finding check_directory(const char* path) {
+    struct statvfs status{};
+    Finding finding{CheckState::Ok, fmt::format("disk {}", path), "", ""};
+    if (statvfs(path, &status) != 0) {
+        finding.detail = "not there yet";
+        return finding;
+    }
+    const double free = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize);
+    const double share = status.f_blocks == 0
+                             ? 1
+                             : static_cast<double>(status.f_bavail) / static_cast<double>(status.f_blocks);
+    finding.detail = fmt::format("{:.0f} MiB free ({:.0f} %)", free / mebibyte, share * 100);
+    // The store acknowledges nothing that it cannot write: a full disk stops every change.
+    if (free < 64 * mebibyte)
+        finding.state = CheckState::Fail;
+    else if (share < 0.05 && free < 2048 * mebibyte)
+        finding.state = CheckState::Warn;
+    if (finding.state != CheckState::Ok)
+        finding.fix = fmt::format("free some space on the file system of {}", path);
+    return finding;
+}
+
+} // namespace
+
+Findings check_disk(const Facts&) {
+    return {check_directory("/var/lib"), check_directory("/run")};
+}
+
+Findings check_clock(const Facts&) {
+    timex state{};
+    // adjtimex(2): TIME_ERROR means that nothing keeps this clock in step.
+    const bool synchronised = adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+    if (synchronised) return {{CheckState::Ok, "clock", "kept in step by a time service", ""}};
+    return {{CheckState::Warn, "clock", "no time service keeps it in step; certificates need the right time",
+             "timedatectl set-ntp true"}};
+}
+
+} // namespace p2prc::cli

@@ -1,0 +1,82 @@
+// The units of p2prc under systemd.
+#include "cli/doctor/check.h"
+#include "dbus/bus.h"
+#include "dbus/codec.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <systemd/sd-bus.h>
+
+#include <array>
+
+namespace p2prc::cli {
+namespace {
+
+using boost::asio::awaitable;
+
+constexpr const char* systemd = "org.freedesktop.systemd1";
+
+// GetUnit does not load a unit that nobody uses; LoadUnit does, and here a stopped one is of interest.
+awaitable<Result<std::string>> active_state(dbus::Bus& bus, std::string unit) {
+    auto load =
+        bus.new_call(systemd, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "LoadUnit");
+    if (!load) co_return std::unexpected(load.error());
+    sd_bus_message_append(load->get(), "s", unit.c_str());
+    auto loaded = co_await bus.call(std::move(*load));
+    if (!loaded) co_return std::unexpected(loaded.error());
+    const char* path = nullptr;
+    sd_bus_message_read(loaded->get(), "o", &path);
+    if (!path) co_return fail(ErrorCode::Failed, "systemd answered without a path");
+    auto get = bus.new_call(systemd, path, "org.freedesktop.DBus.Properties", "Get");
+    if (!get) co_return std::unexpected(get.error());
+    sd_bus_message_append(get->get(), "ss", "org.freedesktop.systemd1.Unit", "ActiveState");
+    auto reply = co_await bus.call(std::move(*get));
+    if (!reply) co_return std::unexpected(reply.error());
+    auto value = dbus::read_value(*reply);
+    if (!value || !value->is_string()) co_return fail(ErrorCode::Failed, "systemd answered without a state");
+    co_return value->get<std::string>();
+}
+
+Finding judge(const std::string& unit, const Result<std::string>& state, bool needed) {
+    Finding finding{CheckState::Ok, unit, state ? *state : state.error().message, ""};
+    const bool runs = state && (*state == "active" || *state == "activating" || *state == "reloading");
+    if (runs) return finding;
+    if (!needed) {
+        finding.detail = "not needed on this node";
+        return finding;
+    }
+    finding.state = CheckState::Fail;
+    finding.fix = fmt::format("systemctl start {0}; journalctl -u {0}", unit);
+    return finding;
+}
+
+awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, Findings& findings) {
+    auto bus = dbus::Bus::open_system(executor);
+    if (!bus) {
+        findings.push_back({CheckState::Fail, "units", bus.error().message, "systemctl status dbus"});
+        co_return;
+    }
+    const bool root = facts.value("root", false);
+    const bool in_fleet = root || facts.value("fleet", nlohmann::json::object()).value("zone", "") != "";
+    const std::array<std::pair<std::string, bool>, 3> units{
+        {{"p2prcd.service", true}, {"p2prc-edge.service", root}, {"p2prc-connector.service", in_fleet}}};
+    for (const auto& [unit, needed] : units) {
+        const auto state = co_await active_state(**bus, unit);
+        findings.push_back(judge(unit, state, needed));
+    }
+}
+
+} // namespace
+
+Findings check_units(const Facts& facts) {
+    boost::asio::io_context loop;
+    Findings findings;
+    boost::asio::co_spawn(loop, look(loop.get_executor(), facts, findings), boost::asio::detached);
+    loop.run();
+    return findings;
+}
+
+} // namespace p2prc::cli

@@ -1,0 +1,113 @@
+// map-domain, unmap-domain, domains.
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+
+namespace p2prc::cli {
+namespace {
+
+struct MapOptions {
+    std::string domain;
+    std::string process;
+    std::string tls;
+    int port = 0;
+    std::string to;
+    std::string via;
+};
+
+Result<int> map_domain(const MapOptions& options, Context& context) {
+    if (!options.to.empty() || !options.via.empty())
+        return fail(ErrorCode::NotSupported, "--to and --via are not in this version",
+                    "map the domain to a process that p2prc runs");
+    if (options.tls == "none")
+        return fail(ErrorCode::NotSupported, "--tls none is not in this version",
+                    "use --tls node or --tls passthrough");
+    const auto process =
+        options.process.empty() ? options.domain.substr(0, options.domain.find('.')) : options.process;
+    Json settings = Json::object();
+    if (!options.tls.empty()) settings["tls"] = options.tls;
+    if (options.port != 0) settings["port"] = options.port;
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    if (auto mapped = daemon->call("MapDomain", {{"s", options.domain}, {"s", process}, {"a{sv}", settings}});
+        !mapped)
+        return std::unexpected(mapped.error());
+    auto domains = daemon->call("ListDomains");
+    if (!domains) return std::unexpected(domains.error());
+    for (const auto& domain : *domains) {
+        if (cell(domain, "process") != process || cell(domain, "domain") != options.domain) continue;
+        if (context.json) {
+            print(domain, domain_fields());
+            return 0;
+        }
+        note(fmt::format("{} is mapped to '{}': {}{}", options.domain, process, cell(domain, "state"),
+                         cell(domain, "reason") == "-" ? "" : " (" + cell(domain, "reason") + ")"));
+        return 0;
+    }
+    if (context.json)
+        print(Json{{"domain", options.domain}, {"process", process}});
+    else
+        note(fmt::format("{} is mapped to '{}'", options.domain, process));
+    return 0;
+}
+
+Result<int> unmap_domain(const std::string& domain, Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    if (auto done = daemon->call("UnmapDomain", {{"s", domain}}); !done) return std::unexpected(done.error());
+    if (context.json)
+        print(Json{{"domain", domain}});
+    else
+        note(fmt::format("{} is no longer mapped", domain));
+    return 0;
+}
+
+Result<int> list_domains(Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto domains = daemon->call("ListDomains");
+    if (!domains) return std::unexpected(domains.error());
+    if (context.json) {
+        print(*domains, domain_fields());
+        return 0;
+    }
+    Table table;
+    table.header = {"DOMAIN", "PROCESS", "NODE", "TLS", "PORT", "STATE", "REASON"};
+    table.when_empty = "no domains; map one: p2prc map-domain DOMAIN PROCESS";
+    for (const auto& domain : *domains)
+        table.rows.push_back({cell(domain, "domain"), cell(domain, "process"), cell(domain, "node"),
+                              cell(domain, "tls"), cell(domain, "port"), cell(domain, "state"),
+                              cell(domain, "reason")});
+    print(table);
+    return 0;
+}
+
+} // namespace
+
+void add_domain_verbs(CLI::App& app, Action& action) {
+    auto* map = app.add_subcommand("map-domain", "makes a process reachable under a domain");
+    auto options = std::make_shared<MapOptions>();
+    map->add_option("DOMAIN", options->domain, "the domain")->required();
+    map->add_option("PROCESS", options->process, "the process; default: the first label of DOMAIN");
+    map->add_option("--tls", options->tls, "who ends TLS: node (default), or passthrough: the process itself")
+        ->check(CLI::IsMember({"node", "passthrough", "none"}));
+    map->add_option("--port", options->port, "a port that the process declares; default: its port")
+        ->check(CLI::Range(1, 65535));
+    map->add_option("--to", options->to, "HOST:PORT of a device (not in this version)");
+    map->add_option("--via", options->via, "the node that reaches it (not in this version)");
+    map->callback([&action, options] { action = [options](Context& c) { return map_domain(*options, c); }; });
+
+    auto* unmap = app.add_subcommand("unmap-domain", "removes a domain");
+    auto domain = std::make_shared<std::string>();
+    unmap->add_option("DOMAIN", *domain, "the domain")->required();
+    unmap->callback(
+        [&action, domain] { action = [domain](Context& c) { return unmap_domain(*domain, c); }; });
+
+    app.add_subcommand("domains", "lists the mapped domains")->callback([&action] { action = list_domains; });
+}
+
+} // namespace p2prc::cli

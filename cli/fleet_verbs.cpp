@@ -1,0 +1,261 @@
+// init, invite, join, leave, nodes, fleet.
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+namespace p2prc::cli {
+namespace {
+
+struct InitOptions {
+    std::string name;
+    std::string domain;
+    std::vector<std::string> public_ips;
+    std::string acme;
+};
+
+constexpr const char* letsencrypt_directory = "https://acme-v02.api.letsencrypt.org/directory";
+
+// Terms are agreed to by a person, never by a program: asked on a terminal only.
+std::string ask_for_acme() {
+    std::fputs("Certificates: [1] the fleet's own authority (browsers must be told to trust it)\n"
+               "              [2] Let's Encrypt (you agree to its subscriber agreement, "
+               "letsencrypt.org/repository)\n"
+               "Choose [1]: ",
+               stderr);
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "2" ? "letsencrypt" : "none";
+}
+
+Result<int> init(InitOptions options, Context& context) {
+    const bool root = !options.domain.empty() || !options.public_ips.empty();
+    const bool chosen = !options.acme.empty();
+    if (root && !chosen) options.acme = isatty(0) && isatty(2) && !context.json ? ask_for_acme() : "none";
+    if (options.acme == "letsencrypt") options.acme = letsencrypt_directory;
+    Json settings = Json::object();
+    if (!options.name.empty()) settings["name"] = options.name;
+    if (!options.domain.empty()) settings["domain"] = options.domain;
+    if (!options.public_ips.empty()) settings["public_ips"] = options.public_ips;
+    if (!options.acme.empty()) settings["acme"] = options.acme;
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto fleet = daemon->call("Init", {{"a{sv}", settings}});
+    if (!fleet) return std::unexpected(fleet.error());
+    if (context.json) {
+        print(*fleet);
+        return 0;
+    }
+    note(fmt::format("this node is '{}'", cell(*fleet, "name")));
+    if (fleet->contains("records") && !(*fleet)["records"].empty()) {
+        note("set these records where the domain is registered:");
+        for (const auto& record : (*fleet)["records"])
+            fmt::print("{} {} {}\n", cell(record, "name"), cell(record, "type"), cell(record, "data"));
+    }
+    if (root && options.acme == "none" && !chosen)
+        note("certificates come from the fleet's own authority (p2prc fleet ca prints it); --acme "
+             "letsencrypt changes that");
+    if (const auto hint = cell(*fleet, "hint"); hint != "-") note(hint);
+    return 0;
+}
+
+// "90s", "15m", "1h", "7d" as seconds.
+Result<std::uint64_t> parse_duration(const std::string& text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    const std::uint64_t factor = unit == "s"   ? 1
+                                 : unit == "m" ? 60
+                                 : unit == "h" ? 3600
+                                 : unit == "d" ? 86400
+                                               : 0;
+    if (error != std::errc{} || factor == 0 || number == 0 || number > 366 * 86400UL)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("--expires {}: not a time such as 15m, 1h or 7d", text));
+    return number * factor;
+}
+
+Result<int> invite(const std::string& role, const std::string& expires, Context& context) {
+    const auto seconds = parse_duration(expires);
+    if (!seconds) return std::unexpected(seconds.error());
+    if (role == "guest")
+        return fail(ErrorCode::NotSupported, "the role guest is not in this version", "use --role member");
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto invitation = daemon->call("Invite", {{"a{sv}", {{"role", role}, {"expires_seconds", *seconds}}}});
+    if (!invitation) return std::unexpected(invitation.error());
+    if (context.json) {
+        print(*invitation);
+        return 0;
+    }
+    fmt::print("{}\n", cell(*invitation, "token"));
+    note(fmt::format("on the new machine, until {}: sudo p2prc join TOKEN", cell(*invitation, "expires")));
+    return 0;
+}
+
+Result<int> join(std::string token, const std::string& name, Context& context) {
+    // A token on the command line is visible to every user of the machine (ps); `-` reads it instead.
+    if (token == "-") {
+        token.clear();
+        std::getline(std::cin, token);
+    }
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto joined = daemon->call("Join", {{"s", token}, {"s", name}});
+    if (!joined) return std::unexpected(joined.error());
+    if (context.json)
+        print(*joined);
+    else
+        note(fmt::format("joined as '{}'; the link is up", cell(*joined, "name")));
+    return 0;
+}
+
+Result<int> leave(bool force, Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    if (auto left = daemon->call("Leave", {{"b", force}}); !left) return std::unexpected(left.error());
+    if (context.json)
+        print(Json::object());
+    else
+        note("left the fleet; what runs here goes on, in a fleet of one");
+    return 0;
+}
+
+Result<int> list_nodes(Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto nodes = daemon->call("ListNodes");
+    if (!nodes) return std::unexpected(nodes.error());
+    if (context.json) {
+        print(*nodes, node_fields());
+        return 0;
+    }
+    Table table;
+    table.header = {"NAME", "STATE",   "ROLES", "ADDRESS", "VIA",
+                    "NAT",  "LATENCY", "CPUS",  "MEMORY",  "LAST SEEN"};
+    for (const auto& node : *nodes)
+        table.rows.push_back({cell(node, "name"), cell(node, "state"), cell(node, "roles"),
+                              cell(node, "ipv4") != "-" ? cell(node, "ipv4") : cell(node, "ipv6"),
+                              cell(node, "via"), cell(node, "nat"), cell(node, "latency_ms"),
+                              cell(node, "cpus"), cell_bytes(node, "memory_bytes"),
+                              cell_age(node, "last_seen")});
+    print(table);
+    return 0;
+}
+
+Result<int> show_node(const std::string& name, Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto nodes = daemon->call("ListNodes");
+    if (!nodes) return std::unexpected(nodes.error());
+    for (const auto& node : *nodes) {
+        if (cell(node, "name") != name) continue;
+        if (context.json) {
+            print(node, node_fields());
+            return 0;
+        }
+        Table table;
+        table.header = {"KEY", "VALUE"};
+        for (const auto& [key, value] : node.items())
+            table.rows.push_back({key, cell(node, key)});
+        print(table);
+        return 0;
+    }
+    return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", name),
+                "p2prc nodes lists them");
+}
+
+Result<int> remove_node(const std::string& name, Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    if (auto removed = daemon->call("RemoveNode", {{"s", name}}); !removed)
+        return std::unexpected(removed.error());
+    if (context.json)
+        print(Json{{"name", name}});
+    else
+        note(fmt::format("'{}' is removed and its key revoked", name));
+    return 0;
+}
+
+Result<int> print_ca(Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto certificate = daemon->call("FleetCertificate");
+    if (!certificate) return std::unexpected(certificate.error());
+    if (context.json)
+        print(Json{{"certificate", *certificate}});
+    else
+        fmt::print("{}", certificate->get<std::string>());
+    return 0;
+}
+
+} // namespace
+
+void add_fleet_verbs(CLI::App& app, Action& action) {
+    auto* init_verb =
+        app.add_subcommand("init", "makes a fleet; with a domain and an address, this node is its root");
+    auto options = std::make_shared<InitOptions>();
+    init_verb->add_option("--name", options->name, "this node's name; default: the host's");
+    init_verb->add_option("--domain", options->domain,
+                          "the zone that this node answers for, such as home.example");
+    init_verb
+        ->add_option("--public-ip", options->public_ips, "a public address of this node; may be repeated")
+        ->allow_extra_args(false);
+    init_verb->add_option("--acme", options->acme, "URL of an ACME directory, letsencrypt, or none");
+    init_verb->callback([&action, options] { action = [options](Context& c) { return init(*options, c); }; });
+
+    auto* invite_verb = app.add_subcommand("invite", "prints a token with which one machine can join");
+    auto role = std::make_shared<std::string>("member");
+    auto expires = std::make_shared<std::string>("1h");
+    invite_verb->add_option("--role", *role, "member, owner")
+        ->check(CLI::IsMember({"member", "owner", "guest"}));
+    invite_verb->add_option("--expires", *expires,
+                            "how long the token is good, such as 15m, 1h (default) or 7d");
+    invite_verb->callback([&action, role, expires] {
+        action = [role, expires](Context& c) { return invite(*role, *expires, c); };
+    });
+
+    auto* join_verb = app.add_subcommand("join", "joins a fleet; what runs here comes along");
+    auto token = std::make_shared<std::string>();
+    auto name = std::make_shared<std::string>();
+    join_verb->add_option("TOKEN", *token, "the token of p2prc invite, or - to read it from standard input")
+        ->required();
+    join_verb->add_option("--name", *name, "this node's name in the fleet; default: its present one");
+    join_verb->callback(
+        [&action, token, name] { action = [token, name](Context& c) { return join(*token, *name, c); }; });
+
+    auto* leave_verb = app.add_subcommand("leave", "leaves the fleet; what runs here goes on");
+    auto force = std::make_shared<bool>(false);
+    leave_verb->add_flag("--force", *force, "also while the root does not answer");
+    leave_verb->callback([&action, force] { action = [force](Context& c) { return leave(*force, c); }; });
+
+    auto* nodes = app.add_subcommand("nodes", "lists the nodes");
+    nodes->require_subcommand(0, 1);
+    nodes->callback([&action, nodes] {
+        if (nodes->get_subcommands().empty()) action = list_nodes;
+    });
+    auto node_name = std::make_shared<std::string>();
+    auto* show = nodes->add_subcommand("show", "shows one node");
+    show->add_option("NAME", *node_name, "the node")->required();
+    show->callback(
+        [&action, node_name] { action = [node_name](Context& c) { return show_node(*node_name, c); }; });
+    auto* remove = nodes->add_subcommand("rm", "removes a node and revokes its key");
+    remove->add_option("NAME", *node_name, "the node")->required();
+    remove->callback(
+        [&action, node_name] { action = [node_name](Context& c) { return remove_node(*node_name, c); }; });
+
+    auto* fleet = app.add_subcommand("fleet", "the fleet's own authority");
+    fleet->require_subcommand(1);
+    fleet->add_subcommand("ca", "prints the certificate of the fleet's web CA, PEM")->callback([&action] {
+        action = print_ca;
+    });
+}
+
+} // namespace p2prc::cli

@@ -1,0 +1,45 @@
+// Commands of the contract that this version does not build: each says so, and none is accepted and ignored.
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <array>
+
+namespace p2prc::cli {
+
+void add_later_verbs(CLI::App& app, Action& action) {
+    struct Later {
+        const char* name;
+        const char* words;
+        const char* instead;
+    };
+    static constexpr std::array verbs{
+        Later{"move", "moves a process with its data",
+              "kill it here and spin it there; copy /var/lib/p2prc-data/NAME"},
+        Later{"history", "revisions and stop reasons of a process", "p2prc info NAME shows the last stop"},
+        Later{"map-port", "maps a public port", "map a domain; its port is 443"},
+        Later{"unmap-port", "removes a public port", ""},
+        Later{"ports", "lists the public ports", "p2prc domains lists the domains"},
+        Later{"forward", "a local port to a node's port", ""},
+        Later{"ssh", "a shell on a node", ""},
+        Later{"job", "batches of tasks", ""},
+        Later{"volunteer", "lends this machine's time", ""},
+        Later{"backup", "saves the registry", "stop p2prcd and copy /var/lib/p2prc"},
+        Later{"restore", "restores the registry", "stop p2prcd and put back the copy of /var/lib/p2prc"},
+    };
+    for (const auto& verb : verbs) {
+        auto* command = app.add_subcommand(verb.name, fmt::format("{} (not in this version)", verb.words));
+        // Whatever follows is for a later version to judge.
+        command->allow_extras()->fallthrough(false);
+        command->callback([&action, verb] {
+            action = [verb](Context&) -> Result<int> {
+                return fail(ErrorCode::NotSupported,
+                            fmt::format("p2prc {} is not in this version", verb.name), verb.instead);
+            };
+        });
+    }
+}
+
+} // namespace p2prc::cli

@@ -1,0 +1,81 @@
+// logs: the journal of a process, from whichever node it runs on.
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+namespace p2prc::cli {
+namespace {
+
+struct LogOptions {
+    std::string process;
+    std::uint32_t lines = 100;
+    bool follow = false;
+};
+
+void print_lines(std::string& pending, bool json) {
+    std::size_t start = 0;
+    for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n', start)) {
+        const auto line = std::string_view(pending).substr(start, end - start);
+        if (json)
+            fmt::print("{}\n", Json{{"line", line}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+        else
+            fmt::print("{}\n", line);
+        start = end + 1;
+    }
+    pending.erase(0, start);
+    std::fflush(stdout);
+}
+
+// Whether there is something to read; false when nobody reads our output any more (`p2prc logs -f | head`),
+// which a quiet log would not tell before its next line.
+bool wait_for_input(int stream) {
+    std::array<pollfd, 2> watched{pollfd{stream, POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};
+    while (poll(watched.data(), watched.size(), -1) < 0)
+        if (errno != EINTR) return true;
+    return watched[0].revents != 0 || (watched[1].revents & (POLLERR | POLLHUP)) == 0;
+}
+
+Result<int> logs(const LogOptions& options, Context& context) {
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    auto stream = daemon->logs(options.process, options.lines, options.follow);
+    if (!stream) return std::unexpected(stream.error());
+    std::string pending;
+    std::array<char, 16384> buffer{};
+    while (wait_for_input(stream->get())) {
+        const auto got = ::read(stream->get(), buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return std::unexpected(system_error("reading the log", errno));
+        if (got == 0) break;
+        pending.append(buffer.data(), static_cast<std::size_t>(got));
+        print_lines(pending, context.json);
+    }
+    if (!pending.empty()) {
+        pending.push_back('\n');
+        print_lines(pending, context.json);
+    }
+    return 0;
+}
+
+} // namespace
+
+void add_log_verbs(CLI::App& app, Action& action) {
+    auto* verb = app.add_subcommand("logs", "prints the journal of a process");
+    auto options = std::make_shared<LogOptions>();
+    verb->add_option("ID|NAME|DOMAIN", options->process, "the process")->required();
+    verb->add_flag("-f,--follow", options->follow, "go on with new lines, until interrupted");
+    verb->add_option("-n,--lines", options->lines, "how many lines of the past (default 100)")
+        ->check(CLI::Range(0, 1000000));
+    verb->callback([&action, options] { action = [options](Context& c) { return logs(*options, c); }; });
+}
+
+} // namespace p2prc::cli

@@ -1,0 +1,145 @@
+#include "cli/output.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+namespace p2prc::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+// Terminal columns of UTF-8 text: its code points. Names are ASCII; logs and commands may not be.
+std::size_t width(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+const Json* find(const Json& document, std::string_view key) {
+    if (!document.is_object()) return nullptr;
+    const auto it = document.find(key);
+    return it == document.end() || it->is_null() ? nullptr : &*it;
+}
+
+Json with_every_key(Json object, std::span<const Field> fields) {
+    for (const auto& field : fields)
+        object.emplace(std::string(field.key), nullptr);
+    if (const auto reason = object.find("reason"); reason != object.end() && reason->is_object())
+        for (const auto& field : reason_fields())
+            reason->emplace(std::string(field.key), nullptr);
+    return object;
+}
+
+} // namespace
+
+std::string render(const Table& table) {
+    std::vector<std::size_t> widths(table.header.size(), 0);
+    auto measure = [&](const std::vector<std::string>& row) {
+        for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
+            widths[i] = std::max(widths[i], width(row[i]));
+    };
+    measure(table.header);
+    std::ranges::for_each(table.rows, measure);
+    std::string text;
+    auto append = [&](const std::vector<std::string>& row) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            text += row[i];
+            if (i + 1 < row.size()) text.append(widths[i] - width(row[i]) + 2, ' ');
+        }
+        text.push_back('\n');
+    };
+    append(table.header);
+    std::ranges::for_each(table.rows, append);
+    return text;
+}
+
+void print(const Table& table) {
+    if (table.rows.empty()) {
+        note(table.when_empty);
+        return;
+    }
+    const auto text = render(table);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void print(const Json& document) {
+    const auto text = document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void print(const Json& document, std::span<const Field> fields) {
+    if (document.is_array()) {
+        Json rows = Json::array();
+        for (const auto& row : document)
+            rows.push_back(with_every_key(row, fields));
+        print(rows);
+        return;
+    }
+    print(with_every_key(document, fields));
+}
+
+void note(std::string_view text) {
+    if (!text.empty()) fmt::print(stderr, "{}\n", text);
+}
+
+int report(const Error& error, bool json) {
+    const auto& info = error_info(error.code);
+    if (json) {
+        print(Json{{"error", {{"code", info.name}, {"message", error.message}, {"hint", error.hint}}}});
+    } else {
+        note("p2prc: " + error.message);
+        if (!error.hint.empty()) note("  " + error.hint);
+    }
+    return info.exit_status;
+}
+
+std::string cell(const Json& document, std::string_view key) {
+    const auto* value = find(document, key);
+    if (!value) return "-";
+    if (value->is_string()) {
+        auto text = value->get<std::string>();
+        return text.empty() ? "-" : text;
+    }
+    if (value->is_boolean()) return value->get<bool>() ? "yes" : "no";
+    if (value->is_number_float()) return fmt::format("{:.1f}", value->get<double>());
+    if (value->is_array()) {
+        std::string text;
+        for (const auto& item : *value) {
+            if (!text.empty()) text += ",";
+            text += item.is_string() ? item.get<std::string>() : item.dump();
+        }
+        return text.empty() ? "-" : text;
+    }
+    return value->dump();
+}
+
+std::string cell_bytes(const Json& document, std::string_view key) {
+    const auto* value = find(document, key);
+    if (!value || !value->is_number()) return "-";
+    double amount = value->get<double>();
+    constexpr std::string_view units = "BKMGT";
+    std::size_t unit = 0;
+    while (amount >= 1024 && unit + 1 < units.size()) {
+        amount /= 1024;
+        ++unit;
+    }
+    return unit == 0 ? fmt::format("{:.0f}B", amount) : fmt::format("{:.1f}{}", amount, units[unit]);
+}
+
+std::string cell_age(const Json& document, std::string_view key) {
+    const auto* value = find(document, key);
+    std::tm parts{};
+    if (!value || !value->is_string() ||
+        !strptime(value->get_ref<const std::string&>().c_str(), "%Y-%m-%dT%H:%M:%S", &parts))
+        return "-";
+    const auto seconds = std::max<std::time_t>(0, std::time(nullptr) - timegm(&parts));
+    if (seconds < 60) return fmt::format("{}s", seconds);
+    if (seconds < 3600) return fmt::format("{}m", seconds / 60);
+    if (seconds < 48 * 3600) return fmt::format("{}h", seconds / 3600);
+    return fmt::format("{}d", seconds / 86400);
+}
+
+} // namespace p2prc::cli

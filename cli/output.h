@@ -1,0 +1,44 @@
+// What the command line prints: tables for people, JSON for programs, errors for both.
+#pragma once
+
+#include "core/error.h"
+#include "core/fields.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc::cli {
+
+// Columns are padded to their widest cell; the last one is not. With no rows nothing but `when_empty` is
+// printed, on standard error: data goes to standard output alone.
+struct Table {
+    std::vector<std::string> header;
+    std::vector<std::vector<std::string>> rows;
+    std::string when_empty;
+};
+std::string render(const Table& table);
+void print(const Table& table);
+
+// One document, indented, and a newline.
+void print(const nlohmann::json& document);
+// One object, or a list of them, with every key of `fields`: D-Bus leaves out what is not known, JSON says
+// null.
+void print(const nlohmann::json& document, std::span<const Field> fields);
+// Progress and messages, on standard error.
+void note(std::string_view text);
+
+// "p2prc: MESSAGE" and its hint on standard error, or the object on standard output. Returns the exit status.
+int report(const Error& error, bool json);
+
+// A member for a table's cell: "-" for what is null or missing.
+std::string cell(const nlohmann::json& document, std::string_view key);
+// 1536 -> "1.5K"; "-" for null.
+std::string cell_bytes(const nlohmann::json& document, std::string_view key);
+// "3m", "2h", "5d" since an RFC 3339 time; "-" when it cannot be read.
+std::string cell_age(const nlohmann::json& document, std::string_view key);
+
+} // namespace p2prc::cli
