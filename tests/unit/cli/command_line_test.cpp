@@ -1,0 +1,106 @@
+// The real program, for what it answers before it asks the daemon: usage, input, and what is not built yet.
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace {
+
+struct Run {
+    int status = -1;
+    std::string output;   // standard output
+    std::string messages; // standard error
+};
+
+Run run(const std::string& arguments) {
+    const auto errors = testing::TempDir() + "p2prc-command-line-errors";
+    const auto command = std::string(P2PRC_COMMAND) + " " + arguments + " 2>" + errors;
+    Run result;
+    std::FILE* pipe = popen(command.c_str(), "r");
+    std::array<char, 4096> buffer{};
+    while (const auto got = std::fread(buffer.data(), 1, buffer.size(), pipe))
+        result.output.append(buffer.data(), got);
+    const int status = pclose(pipe);
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    std::ifstream file(errors);
+    result.messages.assign(std::istreambuf_iterator<char>(file), {});
+    return result;
+}
+
+TEST(CommandLine, UsageIsExitStatus2) {
+    EXPECT_EQ(run("").status, 2);
+    EXPECT_EQ(run("kill").status, 2);
+    EXPECT_EQ(run("spin web --port 99999 -- true").status, 2);
+    EXPECT_EQ(run("ps -o xml").status, 2);
+    const auto typo = run("spni web");
+    EXPECT_EQ(typo.status, 2);
+    EXPECT_EQ(typo.messages, "p2prc: there is no command 'spni'\n  did you mean 'spin'?\n");
+}
+
+TEST(CommandLine, HelpAndVersionAreExitStatus0) {
+    EXPECT_EQ(run("--help").status, 0);
+    EXPECT_EQ(run("spin --help").status, 0);
+    EXPECT_EQ(run("--version").output.find("p2prc "), 0U);
+}
+
+TEST(CommandLine, InvalidInputIsExitStatus7AndNamesThePlace) {
+    const auto file = testing::TempDir() + "p2prc-bad.toml";
+    std::ofstream(file) << "name = \"a\"\n\n[run]\ncomand = [\"x\"]\n";
+    const auto bad = run("spin " + file);
+    EXPECT_EQ(bad.status, 7);
+    EXPECT_EQ(bad.messages, "p2prc: " + file + ":4: run.comand: unknown key\n  did you mean 'command'?\n");
+    EXPECT_EQ(bad.output, "");
+    EXPECT_EQ(run("spin Web -- true").status, 7);
+    EXPECT_EQ(run("spin web").status, 7);
+    EXPECT_EQ(run("invite --expires soon").status, 7);
+}
+
+TEST(CommandLine, AMissingFileIsExitStatus3) {
+    EXPECT_EQ(run("spin /nowhere/x.toml").status, 3);
+}
+
+TEST(CommandLine, ErrorsAreJsonWhenAskedFor) {
+    for (const auto* flag : {"-o json", "--json", "-ojson", "--output=json"}) {
+        const auto bad = run(std::string("spin Web ") + flag + " -- true");
+        EXPECT_EQ(bad.status, 7);
+        const auto error = nlohmann::json::parse(bad.output).at("error");
+        EXPECT_EQ(error.at("code"), "InvalidSpec");
+        EXPECT_NE(error.at("message").get<std::string>().find("'Web'"), std::string::npos);
+        EXPECT_TRUE(error.contains("hint"));
+    }
+    EXPECT_EQ(nlohmann::json::parse(run("kill -ojson").output).at("error").at("code"), "Usage");
+    EXPECT_EQ(nlohmann::json::parse(run("spni -o json").output).at("error").at("code"), "Usage");
+}
+
+TEST(CommandLine, TheManualHasEveryCommand) {
+    std::ifstream file(P2PRC_SOURCE_DIR "/docs/man/p2prc.1.scd");
+    const std::string manual{std::istreambuf_iterator<char>(file), {}};
+    std::istringstream help(run("--help").output);
+    std::string line;
+    while (std::getline(help, line) && line != "Subcommands:") {
+    }
+    std::size_t commands = 0;
+    for (std::string verb; std::getline(help, line) && std::istringstream(line) >> verb; ++commands) {
+        const bool named = manual.find("*" + verb + "*") != std::string::npos ||
+                           manual.find("*" + verb + " ") != std::string::npos;
+        EXPECT_TRUE(named) << verb;
+    }
+    EXPECT_GT(commands, 20U);
+}
+
+TEST(CommandLine, WhatIsNotBuiltSaysSo) {
+    for (const auto* verb :
+         {"move web --to home2", "history web", "map-port 25565 game", "ports", "forward a:1", "ssh a",
+          "job submit x", "volunteer url", "backup f", "restore f", "dns add a TXT b", "--user ps",
+          "map-domain a.b --tls none", "invite --role guest"}) {
+        const auto later = run(verb);
+        EXPECT_EQ(later.status, 1) << verb;
+        EXPECT_NE(later.messages.find("not in this version"), std::string::npos) << verb;
+    }
+}
+
+} // namespace

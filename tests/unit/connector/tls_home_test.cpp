@@ -1,0 +1,249 @@
+#include "connector/tls_contexts.h"
+#include "net/openssl.h"
+#include "tunnel_harness.h"
+
+#include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+using namespace p2prc;
+using namespace p2prc::test;
+
+namespace {
+
+using SslPtr = std::unique_ptr<SSL, net::OpenSslFree<SSL_free>>;
+using ContextPtr = std::unique_ptr<SSL_CTX, net::OpenSslFree<SSL_CTX_free>>;
+
+struct Pem {
+    std::string certificate;
+    std::string key;
+};
+
+Pem self_signed(const std::string& domain) {
+    const net::KeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
+    const net::CertificatePtr certificate(X509_new());
+    X509_set_version(certificate.get(), 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -60);
+    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
+    X509_set_pubkey(certificate.get(), key.get());
+    X509V3_CTX v3;
+    X509V3_set_ctx(&v3, certificate.get(), certificate.get(), nullptr, nullptr, 0);
+    X509_EXTENSION* names =
+        X509V3_EXT_conf_nid(nullptr, &v3, NID_subject_alt_name, ("DNS:" + domain).c_str());
+    X509_add_ext(certificate.get(), names, -1);
+    X509_EXTENSION_free(names);
+    X509_sign(certificate.get(), key.get(), EVP_sha256());
+    const net::BioPtr certificate_out(BIO_new(BIO_s_mem()));
+    PEM_write_bio_X509(certificate_out.get(), certificate.get());
+    const net::BioPtr key_out(BIO_new(BIO_s_mem()));
+    PEM_write_bio_PrivateKey(key_out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    return {net::bio_text(certificate_out.get()), net::bio_text(key_out.get())};
+}
+
+// A TLS client on the test's thread, which believes `trusted` alone.
+class TlsClient {
+  public:
+    TlsClient(std::uint16_t port, const Pem& trusted, const std::string& name, int version = 0)
+        : peer(Peer::connect(port))
+        , context(SSL_CTX_new(TLS_client_method())) {
+        const net::BioPtr bio(BIO_new_mem_buf(trusted.certificate.data(), -1));
+        const net::CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+        X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), certificate.get());
+        SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+        if (version != 0) SSL_CTX_set_max_proto_version(context.get(), version);
+        ssl.reset(SSL_new(context.get()));
+        SSL_set_fd(ssl.get(), peer.fd());
+        SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                 const_cast<char*>(name.c_str()));
+        SSL_set1_host(ssl.get(), name.c_str());
+    }
+    bool shake() { return SSL_connect(ssl.get()) == 1; }
+    void send(std::string_view bytes) {
+        EXPECT_EQ(SSL_write(ssl.get(), bytes.data(), static_cast<int>(bytes.size())),
+                  static_cast<int>(bytes.size()));
+    }
+    // Until close_notify; false when the stream just broke off.
+    bool receive_all(std::string& out) {
+        char buffer[16384];
+        int size = 0;
+        while ((size = SSL_read(ssl.get(), buffer, sizeof buffer)) > 0)
+            out.append(buffer, static_cast<std::size_t>(size));
+        return SSL_get_error(ssl.get(), size) == SSL_ERROR_ZERO_RETURN;
+    }
+
+    Peer peer;
+    ContextPtr context;
+    SslPtr ssl;
+};
+
+class TlsHomeTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        harness.table.mappings[1] = {1, "app.home.example", app.port(), TlsMode::Node};
+        auto tls = connector::make_tls_context("app.home.example", pem.certificate, pem.key);
+        ASSERT_TRUE(tls) << tls.error().message;
+        harness.certificates = {{"app.home.example", *tls}};
+        harness.run();
+        harness.carry(1, TlsMode::Node);
+    }
+
+    Pem pem = self_signed("app.home.example");
+    Listener app;
+    TunnelHarness harness;
+};
+
+TEST_F(TlsHomeTest, EndsTlsWithTheDomainsCertificate) {
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        TlsClient client(harness.public_port(), pem, "app.home.example", version);
+        ASSERT_TRUE(client.shake()) << net::openssl_errors();
+        EXPECT_EQ(SSL_version(client.ssl.get()), version);
+        client.send("plain to the application");
+        Peer home = app.accept();
+        EXPECT_EQ(home.receive(24), "plain to the application");
+        home.send("and back");
+        char buffer[8];
+        EXPECT_EQ(SSL_read(client.ssl.get(), buffer, sizeof buffer), 8);
+        EXPECT_EQ(std::string_view(buffer, 8), "and back");
+    }
+}
+
+TEST_F(TlsHomeTest, RefusesOldVersionsAndOtherNames) {
+    TlsClient old(harness.public_port(), pem, "app.home.example", TLS1_1_VERSION);
+    EXPECT_FALSE(old.shake());
+    net::openssl_errors();
+    TlsClient other(harness.public_port(), pem, "other.home.example");
+    EXPECT_FALSE(other.shake());
+    const std::string errors = net::openssl_errors();
+    EXPECT_NE(errors.find("unrecognized name"), std::string::npos) << errors;
+}
+
+TEST_F(TlsHomeTest, CarriesAHalfCloseOfTheClient) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    client.send("question");
+    EXPECT_EQ(SSL_shutdown(client.ssl.get()), 0);
+    Peer home = app.accept();
+    EXPECT_EQ(home.receive_all(), "question");
+    home.send("answer");
+    home.close();
+    std::string answer;
+    EXPECT_TRUE(client.receive_all(answer)) << "the end must be close_notify";
+    EXPECT_EQ(answer, "answer");
+}
+
+TEST_F(TlsHomeTest, CarriesAHalfCloseOfTheApplication) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    home.send("all I have to say");
+    home.finish();
+    std::string got;
+    EXPECT_TRUE(client.receive_all(got));
+    EXPECT_EQ(got, "all I have to say");
+    client.send("but I go on");
+    EXPECT_EQ(home.receive(11), "but I go on");
+    SSL_shutdown(client.ssl.get());
+    EXPECT_EQ(home.receive_all(), "");
+}
+
+TEST_F(TlsHomeTest, MakesATornStreamAReset) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    client.send("half a mess");
+    Peer home = app.accept();
+    EXPECT_EQ(home.receive(11), "half a mess");
+    client.peer.finish();
+    EXPECT_TRUE(home.ended_by_reset());
+}
+
+TEST_F(TlsHomeTest, CarriesMuchUpwardsAndThenDownwards) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    const std::string up(6'000'000, 'u');
+    const std::string down(8'000'000, 'd');
+    std::string got_up;
+    std::thread reader([&] { got_up = home.receive_all(); });
+    for (std::size_t at = 0; at < up.size(); at += 100'000)
+        client.send(std::string_view(up).substr(at, 100'000));
+    SSL_shutdown(client.ssl.get());
+    reader.join();
+    std::thread writer([&] {
+        home.send(down);
+        home.finish();
+    });
+    std::string got_down;
+    EXPECT_TRUE(client.receive_all(got_down));
+    writer.join();
+    EXPECT_TRUE(got_up == up);
+    EXPECT_TRUE(got_down == down);
+}
+
+TEST_F(TlsHomeTest, HoldsAFloodThatNobodyReads) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    // Both ends send first and read afterwards: buffers fill on the way, and everything still arrives.
+    const std::string much(30'000'000, 'd');
+    std::thread writer([&] {
+        home.send(much);
+        home.finish();
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    std::string got;
+    EXPECT_TRUE(client.receive_all(got));
+    writer.join();
+    EXPECT_TRUE(got == much);
+}
+
+TEST_F(TlsHomeTest, ResumesASession) {
+    SSL_SESSION* session = nullptr;
+    {
+        TlsClient client(harness.public_port(), pem, "app.home.example");
+        ASSERT_TRUE(client.shake());
+        Peer home = app.accept();
+        home.send("x");
+        char byte = 0;
+        ASSERT_EQ(SSL_read(client.ssl.get(), &byte, 1), 1); // the ticket came before it
+        session = SSL_get1_session(client.ssl.get());
+        SSL_shutdown(client.ssl.get());
+    }
+    TlsClient again(harness.public_port(), pem, "app.home.example");
+    SSL_set_session(again.ssl.get(), session);
+    ASSERT_TRUE(again.shake());
+    EXPECT_TRUE(SSL_session_reused(again.ssl.get()));
+    SSL_SESSION_free(session);
+}
+
+TEST_F(TlsHomeTest, WithoutACertificateTheClientIsRefused) {
+    harness.on_loop([this] {
+        harness.connector().set_certificate("app.home.example", nullptr);
+        return 0;
+    });
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    EXPECT_FALSE(client.shake());
+    ASSERT_TRUE(harness.last_error());
+    EXPECT_NE(harness.last_error()->message.find("certificate"), std::string::npos);
+}
+
+TEST(TlsContexts, MatchTheirOwnName) {
+    using connector::name_matches;
+    EXPECT_TRUE(name_matches("app.home.example", "APP.home.example."));
+    EXPECT_TRUE(name_matches("app.home.example", ""));
+    EXPECT_FALSE(name_matches("app.home.example", "b.home.example"));
+    EXPECT_TRUE(name_matches("*.home.example", "b.home.example"));
+    EXPECT_FALSE(name_matches("*.home.example", "c.b.home.example"));
+    EXPECT_FALSE(name_matches("*.home.example", "home.example"));
+    EXPECT_FALSE(name_matches("*.home.example", ".home.example"));
+}
+
+TEST(TlsContexts, NeedAKeyThatIsTheCertificates) {
+    const Pem a = self_signed("a.example");
+    const Pem b = self_signed("b.example");
+    EXPECT_FALSE(connector::make_tls_context("a.example", a.certificate, b.key));
+    EXPECT_FALSE(connector::make_tls_context("a.example", "nonsense", a.key));
+    EXPECT_TRUE(connector::make_tls_context("a.example", a.certificate + b.certificate, a.key));
+}
+
+} // namespace

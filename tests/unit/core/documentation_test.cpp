@@ -1,0 +1,49 @@
+// The documents for people say what the tables of core say.
+#include "core/error.h"
+#include "core/fields.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace p2prc {
+namespace {
+
+std::string document(const std::string& path) {
+    std::ifstream file(std::string(P2PRC_SOURCE_DIR) + "/docs/" + path);
+    EXPECT_TRUE(file) << path;
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool contains(const std::string& text, const std::string& words) {
+    return text.find(words) != std::string::npos;
+}
+
+TEST(Documentation, HasEveryKeyOfAProcessFileAndNoOther) {
+    const auto page = document("process-file.md"), manual = document("man/p2prc-process.5.scd");
+    std::size_t built = 0;
+    for (const auto& field : spec_fields()) {
+        const auto in_page = fmt::format("\n| `{}` |", field.key), in_manual = fmt::format("*{}*", field.key);
+        EXPECT_EQ(contains(page, in_page), field.built) << field.key;
+        EXPECT_EQ(contains(manual, in_manual), field.built) << field.key;
+        built += field.built ? 1 : 0;
+    }
+    std::size_t rows = 0;
+    for (auto at = page.find("\n| `"); at != std::string::npos; at = page.find("\n| `", at + 1))
+        ++rows;
+    EXPECT_EQ(rows, built);
+}
+
+TEST(Documentation, HasEveryErrorAndExitStatus) {
+    const auto page = document("dbus.md"), manual = document("man/p2prc.1.scd");
+    for (const auto& error : error_table()) {
+        EXPECT_TRUE(contains(page, fmt::format("`{}`", error.name))) << error.name;
+        EXPECT_TRUE(contains(manual, fmt::format("\n|  {}\n:", error.exit_status))) << error.exit_status;
+    }
+}
+
+} // namespace
+} // namespace p2prc

@@ -1,0 +1,67 @@
+#include "core/names.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace p2prc {
+namespace {
+
+TEST(ProcessName, AcceptsTheForm) {
+    for (const auto* name : {"a", "calendar", "a1", "my-app-2", "a23456789012345678901234567890123456789012"})
+        EXPECT_TRUE(check_process_name(name)) << name;
+}
+
+TEST(ProcessName, RefusesEverythingElseAndSaysWhy) {
+    for (const auto* name : {"", "1a", "-a", "a-", "A", "a_b", "a.b", "a b", "a/b", "ä",
+                             "a234567890123456789012345678901234567890123"}) {
+        const auto checked = check_process_name(name);
+        ASSERT_FALSE(checked) << name;
+        EXPECT_EQ(checked.error().code, ErrorCode::InvalidSpec);
+        EXPECT_FALSE(checked.error().hint.empty());
+    }
+}
+
+TEST(ProcessName, RefusesThePartsOfP2prc) {
+    for (const auto* name : {"edge", "connector", "portal", "acme"}) {
+        EXPECT_FALSE(check_process_name(name)) << name;
+        EXPECT_TRUE(check_node_name(name)) << name;
+    }
+}
+
+TEST(Domain, IsNormalised) {
+    EXPECT_EQ(normalize_domain("Calendar.Home.Example."), "calendar.home.example");
+    EXPECT_EQ(normalize_domain("*.home.example"), "*.home.example");
+    EXPECT_EQ(normalize_domain("_acme-challenge.home.example"), "_acme-challenge.home.example");
+    EXPECT_EQ(normalize_domain("1.home.example"), "1.home.example");
+    EXPECT_EQ(normalize_domain("xn--bcher-kva.example"), "xn--bcher-kva.example");
+}
+
+TEST(Domain, IsRefusedWhenItIsNone) {
+    const std::string long_label(64, 'a');
+    for (const auto& domain :
+         {std::string(""), std::string("."), std::string("example"), std::string("a..b"), std::string(".a.b"),
+          std::string("a.b.."), std::string("-a.b"), std::string("a-.b"), std::string("a.*.b"),
+          std::string("a*.b.c"), std::string("192.0.2.1"), std::string("a b.c"), std::string("a.b\0.evil", 9),
+          std::string("bücher.example"), long_label + ".example", std::string(250, 'a') + ".example",
+          std::string("a:80.b")})
+        EXPECT_FALSE(normalize_domain(domain)) << domain;
+}
+
+TEST(Domain, ZoneMembershipIsByLabels) {
+    EXPECT_TRUE(in_zone("home.example", "home.example"));
+    EXPECT_TRUE(in_zone("a.home.example", "home.example"));
+    EXPECT_FALSE(in_zone("athome.example", "home.example"));
+    EXPECT_FALSE(in_zone("example", "home.example"));
+    EXPECT_FALSE(in_zone("home.example", ""));
+}
+
+TEST(Nearest, FindsTypingErrorsOnly) {
+    constexpr std::array<std::string_view, 3> keys{"command", "environment", "restart"};
+    EXPECT_EQ(nearest("comand", keys), "command");
+    EXPECT_EQ(nearest("enviroment", keys), "environment");
+    EXPECT_EQ(nearest("zzz", keys), "");
+}
+
+} // namespace
+} // namespace p2prc

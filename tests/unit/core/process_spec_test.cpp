@@ -1,0 +1,180 @@
+#include "core/fields.h"
+#include "core/process_spec.h"
+#include "core/spec_values.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace p2prc {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* full = R"(
+name = "calendar"
+port = 5232
+domain = "Calendar.Home.Example"
+
+[run]
+command = ["/usr/bin/radicale", "--server-hosts", "127.0.0.1:5232"]
+kill = ["/bin/kill", "-INT", "$MAINPID"]
+user = "radicale"
+environment = { TZ = "UTC" }
+credentials = { PASSWORD = "/etc/secrets/calendar" }
+restart = "always"
+data = false
+
+[limits]
+memory = "512M"
+cpu = "150%"
+tasks = 256
+
+[placement]
+nodes = []
+on_node_loss = "wait"
+exclusive = false
+)";
+
+TEST(ProcessFile, ReadsEveryKey) {
+    const auto spec = spec_from_toml(full, "calendar.toml");
+    ASSERT_TRUE(spec) << spec.error().message;
+    EXPECT_EQ(spec->name, "calendar");
+    EXPECT_EQ(spec->port, 5232);
+    EXPECT_EQ(spec->domain, "calendar.home.example");
+    EXPECT_EQ(spec->run.command.size(), 3U);
+    EXPECT_FALSE(spec->run.shell);
+    EXPECT_EQ(spec->run.kill.front(), "/bin/kill");
+    EXPECT_EQ(spec->run.user, "radicale");
+    EXPECT_EQ(spec->run.environment.at("TZ"), "UTC");
+    EXPECT_EQ(spec->run.credentials.at("PASSWORD"), "/etc/secrets/calendar");
+    EXPECT_EQ(spec->run.restart, Restart::Always);
+    EXPECT_FALSE(spec->run.data);
+    EXPECT_EQ(spec->limits.memory_bytes, 512ULL << 20);
+    EXPECT_EQ(spec->limits.cpu_percent, 150U);
+    EXPECT_EQ(spec->limits.tasks, 256U);
+}
+
+TEST(ProcessFile, RoundTripsThroughTheCanonicalForm) {
+    const auto spec = spec_from_toml(full, "calendar.toml");
+    ASSERT_TRUE(spec);
+    EXPECT_EQ(spec_from_stored(spec_to_document(*spec)), *spec);
+    EXPECT_EQ(spec_from_document(spec_to_document(*spec)), *spec);
+}
+
+TEST(ProcessFile, AStringCommandIsForTheShell) {
+    const auto spec = spec_from_toml("name = 'a'\nrun.command = 'echo $HOME; exec sleep 1'", "a.toml");
+    ASSERT_TRUE(spec) << spec.error().message;
+    EXPECT_TRUE(spec->run.shell);
+    EXPECT_EQ(command_text(spec->run), "echo $HOME; exec sleep 1");
+    EXPECT_EQ(spec_from_stored(spec_to_document(*spec)), *spec);
+}
+
+struct BadFile {
+    const char* text;
+    const char* message; // how it begins
+    const char* hint = nullptr;
+    ErrorCode code = ErrorCode::InvalidSpec;
+};
+
+TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
+    const BadFile cases[] = {
+        {"name = 'a'\n[run]\ncomand = ['x']", "f.toml:3: run.comand: unknown key", "did you mean 'command'?"},
+        {"name = 'a'\n[rum]\ncommand = ['x']", "f.toml:2: rum: unknown key", "did you mean 'run'?"},
+        {"name = 'a'\nport = 70000\nrun.command = ['x']", "f.toml:2: port: 70000 is not a port"},
+        {"name = 'a'\nport = -1\nrun.command = ['x']", "f.toml:2: port: -1 is not a port"},
+        {"name = 'a'\nport = '80'\nrun.command = ['x']",
+         "f.toml:2: port: must be a whole number, not a string"},
+        {"name = 'a'\nport = 80.5\nrun.command = ['x']",
+         "f.toml:2: port: must be a whole number, not a number with"},
+        {"name = 'A'\nrun.command = ['x']",
+         "f.toml:1: name: process name 'A' does not start with a letter a-z"},
+        {"name = 'edge'\nrun.command = ['x']", "f.toml:1: name: process name 'edge' is a part of p2prc"},
+        {"name = 'a'\nrun.command = []", "f.toml:2: run.command: is empty"},
+        {"name = 'a'\nrun.command = ['bin/x']", "f.toml:2: run.command: 'bin/x' is a relative path"},
+        {"name = 'a'\nrun.command = [1]", "f.toml:2: run.command: must be a list of strings, or one string"},
+        {"name = 'a'\nrun.command = \"\\u0000\"", "f.toml:2: run.command: a word of it contains a NUL byte"},
+        {"name = 'a'\nrun = 3", "f.toml:2: run: must be a table, not a whole number"},
+        {"name = 'a'", "f.toml: run.command: is missing"},
+        {"run.command = ['x']", "f.toml: name: is missing"},
+        {"name = 'a'\nport = 1\ndomain = 'x'\nrun.command = ['x']",
+         "f.toml:3: domain: domain 'x' has only one label"},
+        {"name = 'a'\ndomain = 'x.y'\nrun.command = ['x']", "f.toml:2: domain: a process without a port"},
+        {"name = 'a'\nrun.command = ['x']\n[limits]\nmemory = 'lots'",
+         "f.toml:4: limits.memory: is not a size"},
+        {"name = 'a'\nrun.command = ['x']\n[limits]\ncpu = '0%'",
+         "f.toml:4: limits.cpu: is not a percentage"},
+        {"name = 'a'\nrun.command = ['x']\n[limits]\ntasks = 0", "f.toml:4: limits.tasks: must be between"},
+        {"name = 'a'\n[run]\ncommand = ['x']\nrestart = 'never'", "f.toml:4: run.restart: must be always"},
+        {"name = 'a'\n[run]\ncommand = ['x']\nenvironment = { '1A' = 'x' }",
+         "f.toml:4: run.environment: '1A'"},
+        {"name = 'a'\n[run]\ncommand = ['x']\ncredentials = { A = 'x' }",
+         "f.toml:4: run.credentials: the path of A"},
+        {"name = 'a'\n[run]\ncommand = ['x']\nuser = 'a b'", "f.toml:4: run.user: 'a b' is not a user name"},
+        {"name = 'a'\nport = 1\n[run]\ncommand = ['x']\nenvironment = { PORT = '1' }",
+         "f.toml:5: run.environment: PORT"},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nexclusive = true",
+         "f.toml:4: placement.exclusive: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'oom-kill'\naction = 'move'",
+         "f.toml:3: remedy: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[deploy]\nstrategy = 'script'",
+         "f.toml:4: deploy.strategy: not in this version", "leave it out", ErrorCode::NotSupported},
+    };
+    for (const auto& bad : cases) {
+        const auto spec = spec_from_toml(bad.text, "f.toml");
+        ASSERT_FALSE(spec) << bad.text;
+        EXPECT_EQ(spec.error().message.find(bad.message), 0U) << bad.text << "\n-> " << spec.error().message;
+        EXPECT_EQ(spec.error().code, bad.code) << bad.text;
+        if (bad.hint) {
+            EXPECT_EQ(spec.error().hint, bad.hint) << bad.text;
+        }
+    }
+}
+
+TEST(Stored, UnknownKeysAreSkipped) {
+    const Json document = {{"name", "a"}, {"future", 1}, {"run", {{"command", {"x"}}, {"later", true}}}};
+    EXPECT_TRUE(spec_from_stored(document));
+    EXPECT_FALSE(spec_from_document(document));
+}
+
+TEST(Digest, DoesNotDependOnDefaultsThatAreWrittenOut) {
+    const auto brief = spec_from_toml("name = 'a'\nrun.command = ['x']", "a.toml");
+    const auto wordy = spec_from_toml(
+        "name = 'a'\n[run]\ncommand = ['x']\ndata = true\nrestart = 'on-failure'\nkill = []", "a.toml");
+    ASSERT_TRUE(brief && wordy);
+    EXPECT_EQ(spec_digest(*brief), spec_digest(*wordy));
+}
+
+// A change here breaks every running process's identity: it must never happen.
+TEST(Digest, IsStable) {
+    const auto spec = spec_from_toml("name = 'a'\nport = 80\nrun.command = ['x', 'y']", "a.toml");
+    ASSERT_TRUE(spec);
+    EXPECT_EQ(spec_to_document(*spec).dump(), R"({"name":"a","port":80,"run":{"command":["x","y"]}})");
+    EXPECT_EQ(spec_digest(*spec), "4106b2570474ddaec0d98c88a4a05bebf05c07a0b62bd5c4416c2e8fdfaa8066");
+}
+
+TEST(Values, SizesAndPercentages) {
+    EXPECT_EQ(parse_size("512M"), 512ULL << 20);
+    EXPECT_EQ(parse_size("1T"), 1ULL << 40);
+    EXPECT_EQ(parse_size("7"), 7U);
+    for (const auto* text : {"", "M", "0", "-1", "1.5G", "1 M", "99999999999T", "1MB"})
+        EXPECT_FALSE(parse_size(text)) << text;
+    EXPECT_EQ(parse_percent("150%"), 150U);
+    for (const auto* text : {"", "%", "150", "0%", "-1%", "1.5%", "100001%"})
+        EXPECT_FALSE(parse_percent(text)) << text;
+}
+
+TEST(CommandText, QuotesForAShell) {
+    RunSpec run;
+    run.command = {"/bin/echo", "a b", "it's", ""};
+    EXPECT_EQ(command_text(run), R"(/bin/echo 'a b' 'it'\''s' '')");
+}
+
+TEST(Fields, EveryKeyHasItsDocumentation) {
+    for (const auto& field : spec_fields()) {
+        EXPECT_FALSE(field.documentation.empty()) << field.key;
+        EXPECT_EQ(find_field(spec_fields(), field.key), &field);
+    }
+}
+
+} // namespace
+} // namespace p2prc

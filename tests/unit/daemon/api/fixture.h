@@ -1,0 +1,217 @@
+// p2prcd's objects on a private bus, over real states and a fleet from a script.
+#pragma once
+
+#include "core/process_status.h"
+#include "core/records.h"
+#include "daemon/api/api.h"
+#include "daemon/api/view.h"
+#include "daemon/state/disk.h"
+#include "daemon/state/own_state.h"
+#include "daemon/state/replica.h"
+#include "dbus/client.h"
+#include "tests/unit/net/temporary_directory.h"
+#include "tests/unit/support/private_bus.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+// Answers each method by its function; without one, Unreachable.
+class FakeGateway : public Gateway {
+  public:
+    boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override {
+        requests.emplace_back(method, params);
+        const auto found = answers.find(method);
+        if (found == answers.end()) co_return fail(ErrorCode::Unreachable, "the root is away");
+        co_return found->second(params);
+    }
+    bool reachable() const override { return !answers.empty(); }
+
+    std::map<std::string, std::function<Result<Json>(const Json&)>> answers;
+    std::vector<std::pair<std::string, Json>> requests;
+};
+
+class FakeStream : public TextStream {
+  public:
+    explicit FakeStream(std::deque<std::string> pieces, bool* destroyed = nullptr, bool endless = false)
+        : pieces_(std::move(pieces))
+        , destroyed_(destroyed)
+        , endless_(endless) {}
+    ~FakeStream() override {
+        if (destroyed_) *destroyed_ = true;
+    }
+    boost::asio::awaitable<Result<std::optional<std::string>>> next() override {
+        if (pieces_.empty() && endless_) co_await test::sleep_for(std::chrono::hours(1));
+        if (pieces_.empty()) co_return std::optional<std::string>();
+        std::optional<std::string> piece = std::move(pieces_.front());
+        pieces_.pop_front();
+        co_return piece;
+    }
+
+  private:
+    std::deque<std::string> pieces_;
+    bool* destroyed_;
+    bool endless_;
+};
+
+class FakeFleet : public FleetControl {
+  public:
+    std::string node_name() const override { return node; }
+    bool is_root() const override { return root; }
+    Gateway& gateway() override { return requests; }
+    boost::asio::awaitable<Result<Json>> init(Json options, std::string by) override {
+        options["by"] = by;
+        co_return options;
+    }
+    boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t expires,
+                                                std::string) override {
+        co_return Json{{"token", "p2prc1_" + role}, {"expires", std::to_string(expires)}};
+    }
+    boost::asio::awaitable<Result<Json>> join(std::string token, std::string name, std::string) override {
+        co_return Json{{"name", name}, {"domain", token}};
+    }
+    boost::asio::awaitable<Result<void>> leave(bool force, std::string) override {
+        if (!force) co_return fail(ErrorCode::Unreachable, "the root is away", "use --force");
+        co_return Result<void>{};
+    }
+    boost::asio::awaitable<Result<void>> remove_node(std::string name, std::string) override {
+        removed.push_back(name);
+        co_return Result<void>{};
+    }
+    Result<std::string> web_ca() const override { return fail(ErrorCode::NotFound, "no web CA"); }
+    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string from, Json params) override {
+        log_requests.emplace_back(from, params);
+        if (!stream) co_return fail(ErrorCode::Unreachable, "node '" + from + "' is away");
+        co_return std::move(stream);
+    }
+
+    std::string node = "home1";
+    bool root = false;
+    FakeGateway requests;
+    std::vector<std::string> removed;
+    std::vector<std::pair<std::string, Json>> log_requests;
+    std::unique_ptr<TextStream> stream;
+};
+
+class ApiTest : public ::testing::Test {
+  protected:
+    explicit ApiTest(const std::string& policy = {}, HelperUsers helpers = {"root", "root"}) : bus(policy) {
+        replica = Replica::open(directory.path() / "replica.db", disk).value();
+        own = OwnState::open(directory.path() / "own.db", disk).value();
+        server = bus.connect();
+        user = bus.connect();
+        api = std::make_unique<Api>(ApiParts{*server, fleet, *replica, *own, {}, {}, helpers});
+        client = std::make_unique<dbus::Client>(*user);
+    }
+
+    void start() {
+        const auto started = bus.run(api->start());
+        ASSERT_TRUE(started) << started.error().message;
+    }
+
+    // One transaction of the registry, as the watch brings it.
+    void commit(std::map<std::string, std::optional<Json>> values) {
+        ++revision;
+        std::vector<Change> changes;
+        for (auto& [key, value] : values)
+            changes.push_back({key, value, revision});
+        if (replica->store_id().empty())
+            replica->reset("store", revision, changes);
+        else
+            ASSERT_TRUE(replica->apply("store", revision, changes));
+    }
+
+    static ProcessRecord process(std::uint32_t id, const std::string& name,
+                                 const std::string& node = "home1") {
+        ProcessRecord record;
+        record.id = id;
+        record.name = name;
+        record.node = node;
+        record.spec =
+            spec_from_document(Json{{"name", name}, {"run", {{"command", "exec " + name}}}}).value();
+        record.digest = spec_digest(record.spec);
+        record.created_by = "ada@home1";
+        return record;
+    }
+    static Json status(const ProcessRecord& record, ProcessState state,
+                       std::optional<StopReason> reason = {}) {
+        ProcessStatus status;
+        status.id = record.id;
+        status.name = record.name;
+        status.node = record.node;
+        status.state = state;
+        status.since = "2026-01-02T03:04:05Z";
+        status.reason = std::move(reason);
+        status.applied = record.change;
+        status.digest = record.digest;
+        return status_to_json(status);
+    }
+    void report(const ProcessRecord& record, ProcessState state, std::optional<StopReason> reason = {}) {
+        own->set(keys::status(record.node, record.id), status(record, state, std::move(reason)));
+    }
+
+    // A small fleet: root, home1 (this one), a process here with a domain, one on the root.
+    void populate() {
+        wiki.port = 8080;
+        FleetRecord about;
+        about.zone = "home.example";
+        about.root = "root1";
+        about.public_ips = {"203.0.113.1", "2001:db8::1"};
+        NodeRecord here;
+        here.name = "home1";
+        here.key = std::string(64, 'a');
+        here.connector_key = std::string(64, 'c');
+        NodeRecord root;
+        root.name = "root1";
+        root.key = std::string(64, 'b');
+        root.edge_key = std::string(64, 'e');
+        root.role = Role::Owner;
+        DomainRecord domain;
+        domain.mapping_id = 5;
+        domain.domain = "wiki.home.example";
+        domain.process = "wiki";
+        domain.process_id = 7;
+        domain.node = "home1";
+        domain.port = 8080;
+        domain.tls = TlsMode::Passthrough;
+        commit({{std::string(keys::fleet), to_json(about)},
+                {keys::node("home1"), to_json(here)},
+                {keys::node("root1"), to_json(root)},
+                {keys::live("root1"), Json{{"state", "up"}, {"since", "2026-01-01T00:00:00Z"}}},
+                {keys::process("wiki"), to_json(wiki)},
+                {keys::domain("wiki.home.example"), to_json(domain)}});
+        report(wiki, ProcessState::Running);
+    }
+
+    // Runs the loop until `done`.
+    template <class Done>
+    bool wait(Done done) {
+        auto loop = [](Done condition) -> boost::asio::awaitable<Result<bool>> {
+            for (int round = 0; round < 1000 && !condition(); ++round)
+                co_await test::sleep_for(std::chrono::milliseconds(5));
+            co_return condition();
+        };
+        return bus.run(loop(done)).value();
+    }
+
+    net::TemporaryDirectory directory;
+    test::PrivateBus bus;
+    Disk disk;
+    FakeFleet fleet;
+    std::unique_ptr<Replica> replica;
+    std::unique_ptr<OwnState> own;
+    std::unique_ptr<dbus::Bus> server;
+    std::unique_ptr<dbus::Bus> user;
+    std::unique_ptr<Api> api;
+    std::unique_ptr<dbus::Client> client;
+    std::uint64_t revision = 0;
+    ProcessRecord wiki = process(7, "wiki");
+};
+
+} // namespace p2prc::daemon

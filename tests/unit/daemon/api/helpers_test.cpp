@@ -1,0 +1,209 @@
+#include "daemon/api/routes.h"
+#include "tests/unit/daemon/api/fixture.h"
+
+namespace p2prc::daemon {
+namespace {
+
+class HelpersTest : public ApiTest {
+  protected:
+    void SetUp() override {
+        populate();
+        start();
+    }
+    std::string key = std::string(64, '1');
+};
+
+TEST_F(HelpersTest, TheRouteTableComesFromTheAgreedState) {
+    ChallengeRecord challenge{"wiki.home.example", "a\"b", "home1", 0};
+    DomainRecord waiting;
+    waiting.mapping_id = 6;
+    waiting.domain = "later.home.example";
+    waiting.process = "later";
+    commit({{keys::challenge("wiki.home.example", "a\"b"), to_json(challenge)},
+            {keys::domain("later.home.example"), to_json(waiting)}});
+    dbus::EdgeClient edge(*user);
+    const auto feed = bus.run(edge.routes());
+    ASSERT_TRUE(feed) << feed.error().message;
+    EXPECT_EQ(feed->revision, revision);
+    const auto table = route_table_from_json(feed->document);
+    ASSERT_TRUE(table) << table.error().message;
+    ASSERT_EQ(table->routes.size(), 2U);
+    EXPECT_EQ(table->routes[0].domain, "later.home.example");
+    EXPECT_EQ(table->routes[0].node_key, "");
+    EXPECT_EQ(table->routes[1].domain, "wiki.home.example");
+    EXPECT_EQ(table->routes[1].node_key, std::string(64, 'c'));
+    EXPECT_EQ(table->routes[1].mapping_id, 5U);
+    EXPECT_EQ(table->connector_keys, std::vector<std::string>{std::string(64, 'c')});
+    ASSERT_EQ(table->zones.size(), 1U);
+    EXPECT_EQ(table->zones[0].name, "home.example");
+    EXPECT_EQ(table->zones[0].addresses, (std::vector<std::string>{"203.0.113.1", "2001:db8::1"}));
+    ASSERT_EQ(table->zones[0].records.size(), 1U);
+    EXPECT_EQ(table->zones[0].records[0].name, "_acme-challenge.wiki.home.example");
+    EXPECT_EQ(table->zones[0].records[0].data, "\"a\\\"b\"");
+}
+
+TEST_F(HelpersTest, ChangedRoutesAreToldToTheEdgeAlone) {
+    dbus::EdgeClient edge(*user);
+    std::vector<std::uint64_t> told;
+    const auto watch = edge.watch([&](std::uint64_t r) { told.push_back(r); });
+    auto stranger = bus.connect();
+    dbus::EdgeClient other(*stranger);
+    int overheard = 0;
+    const auto listen = other.watch([&](std::uint64_t) { ++overheard; });
+    ASSERT_TRUE(bus.run(stranger->name_owner("org.p2prc1")));
+    ASSERT_TRUE(bus.run(edge.routes()));
+    commit({{keys::live("root1"), Json{{"state", "suspect"}}}}); // no route changes
+    auto record = process(9, "blog");
+    commit({{keys::process("blog"), to_json(record)}});
+    DomainRecord domain;
+    domain.mapping_id = 9;
+    domain.domain = "blog.home.example";
+    domain.process = "blog";
+    domain.process_id = 9;
+    domain.node = "home1";
+    domain.port = 80;
+    commit({{keys::domain("blog.home.example"), to_json(domain)}});
+    ASSERT_TRUE(wait([&] { return !told.empty(); }));
+    ASSERT_TRUE(bus.run(stranger->name_owner("org.p2prc1")));
+    EXPECT_EQ(told, std::vector<std::uint64_t>{revision});
+    EXPECT_EQ(overheard, 0);
+    EXPECT_EQ(bus.run(edge.routes()).value().document["routes"].size(), 2U);
+}
+
+TEST_F(HelpersTest, MappingsAreThisNodesAlone) {
+    DomainRecord elsewhere;
+    elsewhere.mapping_id = 8;
+    elsewhere.domain = "b.home.example";
+    elsewhere.process = "blog";
+    elsewhere.process_id = 9;
+    elsewhere.node = "root1";
+    commit({{keys::domain("b.home.example"), to_json(elsewhere)}});
+    dbus::ConnectorClient connector(*user);
+    const auto feed = bus.run(connector.mappings());
+    ASSERT_TRUE(feed) << feed.error().message;
+    EXPECT_EQ(feed->document, Json::parse(R"({"acme":"none",
+        "edges":[{"address":"203.0.113.1:443","key":")" +
+                                          std::string(64, 'e') + R"("},
+                 {"address":"[2001:db8::1]:443","key":")" +
+                                          std::string(64, 'e') + R"("}],
+        "mappings":[{"id":5,"domain":"wiki.home.example","port":8080,"tls":"passthrough"}]})"));
+    fleet.node = "root1"; // the root's own connector takes the loopback
+    EXPECT_EQ(connector_mappings(api->view())["edges"],
+              Json::array({{{"address", "127.0.0.1:443"}, {"key", std::string(64, 'e')}}}));
+}
+
+TEST_F(HelpersTest, OnlyWhatAProcessHereDeclaresIsMapped) {
+    const auto ports = [&] {
+        std::vector<int> found;
+        const Json mappings = connector_mappings(api->view())["mappings"];
+        for (const Json& mapping : mappings)
+            found.push_back(mapping["port"]);
+        return found;
+    };
+    EXPECT_EQ(ports(), std::vector<int>{8080});
+    DomainRecord sshd;
+    sshd.mapping_id = 8;
+    sshd.domain = "sshd.home.example";
+    sshd.process = "wiki";
+    sshd.process_id = 7;
+    sshd.node = "home1";
+    sshd.port = 22;
+    DomainRecord nobody = sshd;
+    nobody.mapping_id = 9;
+    nobody.domain = "nobody.home.example";
+    nobody.process = "nobody";
+    nobody.process_id = 99;
+    nobody.port = 8080;
+    commit({{keys::domain(sshd.domain), to_json(sshd)}, {keys::domain(nobody.domain), to_json(nobody)}});
+    EXPECT_EQ(ports(), std::vector<int>{8080});
+    // Killed while the root is away: the port may be another program's from now on.
+    own->set("/local/home1/7", Json{{"id", 7}, {"action", "kill"}, {"sequence", 1}, {"by", "ann@home1"}});
+    EXPECT_EQ(ports(), std::vector<int>());
+}
+
+TEST_F(HelpersTest, KeysAreRegisteredOnce) {
+    dbus::EdgeClient edge(*user);
+    EXPECT_EQ(bus.run(edge.register_key("short")).error().code, ErrorCode::InvalidSpec);
+    EXPECT_EQ(bus.run(edge.register_key(key)).error().code, ErrorCode::Unreachable);
+    fleet.requests.answers["node.register_key"] = [](const Json& params) -> Result<Json> { return params; };
+    ASSERT_TRUE(bus.run(edge.register_key(key)));
+    EXPECT_EQ(fleet.requests.requests.back().second["kind"], "edge");
+    EXPECT_EQ(fleet.requests.requests.back().second["key"], key);
+    const auto asked = fleet.requests.requests.size();
+    dbus::ConnectorClient connector(*user);
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c')))); // known already
+    EXPECT_EQ(fleet.requests.requests.size(), asked);
+}
+
+TEST_F(HelpersTest, ADomainIsLiveWhileTheConnectorHasATunnel) {
+    const auto state = [&] { return bus.run(client->domains()).value()[0]["state"].get<std::string>(); };
+    auto line = bus.connect();
+    dbus::ConnectorClient connector(*line);
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
+    EXPECT_EQ(state(), "waiting");
+    const auto report = [&](bool up) {
+        Json status = {{"edges", Json::array({{{"address", "203.0.113.1:443"},
+                                               {"up", up},
+                                               {"error", up ? "" : "connection refused"}}})}};
+        ASSERT_TRUE(bus.run(connector.report_status(std::move(status))));
+    };
+    report(true);
+    EXPECT_EQ(state(), "live");
+    report(false);
+    EXPECT_EQ(state(), "waiting");
+    EXPECT_EQ((*own->get(keys::tunnel("home1")))["detail"], "connection refused");
+    report(true);
+    line.reset();
+    const auto ended = [&] { return (*own->get(keys::tunnel("home1")))["up"] == false; };
+    EXPECT_TRUE(wait(ended));
+}
+
+TEST_F(HelpersTest, ChallengesAndCertificatesOnlyForWhatIsServedHere) {
+    dbus::ConnectorClient connector(*user);
+    fleet.requests.answers["challenge.publish"] = [](const Json& params) -> Result<Json> { return params; };
+    fleet.requests.answers["certificate.sign"] = [](const Json&) -> Result<Json> {
+        return Json{{"chain", "PEM"}};
+    };
+    EXPECT_TRUE(bus.run(connector.publish_challenge("wiki.home.example", "v")));
+    EXPECT_EQ(bus.run(connector.publish_challenge("other.home.example", "v")).error().code,
+              ErrorCode::NotPermitted);
+    EXPECT_EQ(bus.run(connector.sign_certificate("wiki.home.example", "csr")).value(), "PEM");
+    EXPECT_EQ(bus.run(connector.sign_certificate("other.home.example", "csr")).error().code,
+              ErrorCode::NotPermitted);
+    EXPECT_EQ(bus.run(connector.issue_certificate("wiki.home.example")).error().code, ErrorCode::Conflict);
+    ASSERT_TRUE(bus.run(
+        connector.report_certificate("wiki.home.example", "ready", "issuer", "2027-01-01T00:00:00Z")));
+    EXPECT_EQ((*own->get(keys::certificate("home1", "wiki.home.example")))["state"], "ready");
+    EXPECT_FALSE(bus.run(connector.report_certificate("wiki.home.example", "splendid", "", "")));
+    EXPECT_FALSE(bus.run(connector.report_certificate("other.home.example", "ready", "", "")));
+    commit({{keys::domain("wiki.home.example"), std::nullopt}});
+    EXPECT_TRUE(wait([&] { return own->get(keys::certificate("home1", "wiki.home.example")) == nullptr; }));
+}
+
+TEST_F(HelpersTest, ReportsShowInTheFacts) {
+    dbus::EdgeClient edge(*user);
+    ASSERT_TRUE(bus.run(edge.report_status({{"sessions", 2}})));
+    EXPECT_EQ(bus.run(client->facts()).value()["edge"], Json({{"sessions", 2}}));
+    EXPECT_EQ(bus.run(edge.report_status({{"junk", std::string(70000, 'x')}})).error().code,
+              ErrorCode::InvalidSpec);
+}
+
+// The users are the real ones here; the tests run as another one.
+class StrangerTest : public ApiTest {
+  protected:
+    StrangerTest() : ApiTest({}, HelperUsers{}) {}
+};
+
+TEST_F(StrangerTest, OthersAreRefused) {
+    populate();
+    start();
+    dbus::EdgeClient edge(*user);
+    EXPECT_EQ(bus.run(edge.routes()).error().code, ErrorCode::NotPermitted);
+    dbus::ConnectorClient connector(*user);
+    EXPECT_EQ(bus.run(connector.mappings()).error().code, ErrorCode::NotPermitted);
+    EXPECT_EQ(bus.run(connector.publish_challenge("wiki.home.example", "v")).error().code,
+              ErrorCode::NotPermitted);
+}
+
+} // namespace
+} // namespace p2prc::daemon

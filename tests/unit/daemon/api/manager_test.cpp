@@ -1,0 +1,253 @@
+#include "tests/unit/daemon/api/fixture.h"
+
+#include <boost/asio/post.hpp>
+#include <unistd.h>
+
+namespace p2prc::daemon {
+namespace {
+
+Result<Json> ok(Json value) {
+    return value;
+}
+
+class ManagerTest : public ApiTest {
+  protected:
+    void SetUp() override {
+        populate();
+        start();
+    }
+    // The registry as it accepts a spin: the record comes by the watch, the status a little later.
+    void accept_spin(ProcessState state, std::optional<StopReason> reason = {}) {
+        fleet.requests.answers["process.spin"] = [this, state, reason](const Json& params) {
+            auto record = process(8, params["spec"]["name"], params["node"]);
+            auto timer = std::make_shared<boost::asio::steady_timer>(bus.io, std::chrono::milliseconds(10));
+            timer->async_wait([this, record, state, reason, timer](boost::system::error_code) {
+                commit({{keys::process(record.name), to_json(record)}});
+                report(record, ProcessState::Starting);
+                boost::asio::post(bus.io, [this, record, state, reason] { report(record, state, reason); });
+            });
+            return ok({{"id", 8}, {"name", record.name}, {"node", record.node}, {"created", true}});
+        };
+    }
+    Json spec = {{"name", "calendar"}, {"run", {{"command", {"/usr/bin/radicale"}}}}};
+};
+
+TEST_F(ManagerTest, InformationByIdNameAndDomain) {
+    for (const char* name : {"7", "wiki", "wiki.home.example", "WIKI.home.example."}) {
+        const auto info = bus.run(client->information(name));
+        ASSERT_TRUE(info) << name << ": " << info.error().message;
+        EXPECT_EQ((*info)["id"], 7);
+        EXPECT_EQ((*info)["name"], "wiki");
+        EXPECT_EQ((*info)["status"], true);
+        EXPECT_EQ((*info)["state"], "running");
+        EXPECT_EQ((*info)["domain"], "wiki.home.example");
+        EXPECT_EQ((*info)["run_command"], "exec wiki");
+        EXPECT_FALSE(info->contains("reason"));
+        EXPECT_FALSE(info->contains("kill_command"));
+    }
+    const auto missing = bus.run(client->information("nothing"));
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().code, ErrorCode::NotFound);
+    EXPECT_NE(missing.error().message.find("'nothing'"), std::string::npos);
+    EXPECT_FALSE(missing.error().hint.empty());
+}
+
+TEST_F(ManagerTest, Lists) {
+    const auto processes = bus.run(client->processes());
+    ASSERT_TRUE(processes);
+    EXPECT_EQ(processes->size(), 1U);
+    const auto nodes = bus.run(client->nodes());
+    ASSERT_TRUE(nodes);
+    ASSERT_EQ(nodes->size(), 2U);
+    EXPECT_EQ((*nodes)[0]["state"], "up");
+    EXPECT_EQ((*nodes)[1]["roles"], Json::array({"owner", "root"}));
+    const auto domains = bus.run(client->domains());
+    ASSERT_TRUE(domains);
+    EXPECT_EQ((*domains)[0]["state"], "waiting"); // no connector has reported a tunnel
+    EXPECT_EQ((*domains)[0]["tls"], "passthrough");
+    const auto records = bus.run(client->records("home.example"));
+    ASSERT_TRUE(records);
+    EXPECT_EQ(records->size(), 2U);
+    EXPECT_EQ(bus.run(client->records("elsewhere.example")).error().code, ErrorCode::NotFound);
+    EXPECT_EQ(bus.run(client->zones()).value()[0]["name"], "home.example");
+    EXPECT_EQ(bus.run(client->version()).value(), P2PRC_VERSION);
+}
+
+TEST_F(ManagerTest, SpinAnswersWhenItRuns) {
+    accept_spin(ProcessState::Running);
+    const auto path = bus.run(client->spin(spec, ""));
+    ASSERT_TRUE(path) << path.error().message;
+    EXPECT_EQ(*path, "/org/p2prc1/process/8");
+    ASSERT_EQ(fleet.requests.requests.size(), 1U);
+    const Json& params = fleet.requests.requests[0].second;
+    EXPECT_EQ(params["node"], "home1");
+    EXPECT_EQ(params["by"], "root@home1");
+    EXPECT_EQ(bus.run(client->information("calendar")).value()["state"], "running");
+}
+
+TEST_F(ManagerTest, AFailedSpinSaysWhyWithTheLog) {
+    StopReason reason;
+    reason.kind = StopKind::ExitCode;
+    reason.code = 3;
+    reason.log = {"cannot open config"};
+    accept_spin(ProcessState::Failed, reason);
+    const auto failed = bus.run(client->spin(spec, ""));
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, ErrorCode::Failed);
+    EXPECT_NE(failed.error().message.find("exit-code"), std::string::npos) << failed.error().message;
+    EXPECT_NE(failed.error().message.find("cannot open config"), std::string::npos);
+}
+
+TEST_F(ManagerTest, AQuickProcessThatFinishedIsNoFailure) {
+    StopReason reason;
+    reason.kind = StopKind::Finished;
+    accept_spin(ProcessState::Stopped, reason);
+    EXPECT_TRUE(bus.run(client->spin(spec, "")));
+}
+
+TEST_F(ManagerTest, SpinIsRefusedBeforeTheRegistryIsAsked) {
+    accept_spin(ProcessState::Running);
+    const Json unknown = {{"name", "x"}, {"prot", 1}, {"run", {{"command", {"true"}}}}};
+    EXPECT_EQ(bus.run(client->spin(unknown, "")).error().code, ErrorCode::InvalidSpec);
+    const auto nowhere = bus.run(client->spin(spec, "mars"));
+    EXPECT_EQ(nowhere.error().code, ErrorCode::NotFound);
+    EXPECT_NE(nowhere.error().hint.find("home1, root1"), std::string::npos);
+    commit({{keys::live("root1"), Json{{"state", "lost"}}}});
+    EXPECT_EQ(bus.run(client->spin(spec, "root1")).error().code, ErrorCode::Unreachable);
+    EXPECT_TRUE(fleet.requests.requests.empty());
+}
+
+TEST_F(ManagerTest, ARefusalOfTheRegistryReachesTheCaller) {
+    fleet.requests.answers["process.spin"] = [](const Json&) -> Result<Json> {
+        return fail(ErrorCode::DomainTaken, "held by 'wiki' on home2", "unmap it");
+    };
+    EXPECT_EQ(bus.run(client->spin(spec, "")).error(),
+              (Error{ErrorCode::DomainTaken, "held by 'wiki' on home2", "unmap it"}));
+}
+
+TEST_F(ManagerTest, StopWaitsForItsChange) {
+    fleet.requests.answers["process.stop"] = [this](const Json& params) {
+        EXPECT_EQ(params["process"], "7");
+        wiki.change = 2;
+        wiki.desired = Desired::Stopped;
+        commit({{keys::process("wiki"), to_json(wiki)}});
+        auto timer = std::make_shared<boost::asio::steady_timer>(bus.io, std::chrono::milliseconds(20));
+        timer->async_wait([this, timer](boost::system::error_code) { report(wiki, ProcessState::Stopped); });
+        return ok({{"id", 7}, {"name", "wiki"}, {"node", "home1"}, {"change", 2}});
+    };
+    ASSERT_TRUE(bus.run(client->stop("wiki")));
+    EXPECT_EQ(bus.run(client->information("wiki")).value()["state"], "stopped");
+}
+
+TEST_F(ManagerTest, WithTheRootAwayWhatRunsHereIsStoppedAndKilled) {
+    auto stop_soon = [this](ProcessState state, std::uint64_t change) {
+        auto timer = std::make_shared<boost::asio::steady_timer>(bus.io, std::chrono::milliseconds(20));
+        timer->async_wait([this, timer, state, change](boost::system::error_code) {
+            wiki.change = change;
+            report(wiki, state);
+        });
+    };
+    stop_soon(ProcessState::Stopped, 2);
+    ASSERT_TRUE(bus.run(client->stop("wiki")));
+    const Json* action = own->get("/local/home1/7");
+    ASSERT_TRUE(action);
+    EXPECT_EQ((*action)["action"], "stop");
+    EXPECT_EQ((*action)["sequence"], 1);
+    EXPECT_EQ((*action)["by"], "root@home1");
+    const auto timer = std::make_shared<boost::asio::steady_timer>(bus.io, std::chrono::milliseconds(20));
+    timer->async_wait([this](boost::system::error_code) { own->erase(keys::status("home1", 7)); });
+    ASSERT_TRUE(bus.run(client->kill("7")));
+    EXPECT_EQ((*own->get("/local/home1/7"))["action"], "kill");
+    EXPECT_EQ((*own->get("/local/home1/7"))["sequence"], 2);
+    EXPECT_EQ(bus.run(client->information("wiki")).error().code, ErrorCode::NotFound);
+    EXPECT_TRUE(bus.run(client->processes()).value().empty());
+    EXPECT_EQ(bus.run(client->spin(spec, "")).error().code, ErrorCode::Unreachable);
+}
+
+TEST_F(ManagerTest, StartingWhatRunsIsNoRestart) {
+    EXPECT_TRUE(bus.run(client->start("wiki")));
+    EXPECT_TRUE(fleet.requests.requests.empty());
+    EXPECT_FALSE(own->get("/local/home1/7"));
+}
+
+TEST_F(ManagerTest, MapDomainChecksItsOptions) {
+    fleet.requests.answers["domain.map"] = [](const Json& params) { return ok(params); };
+    const auto path = bus.run(client->map_domain("Photos.Home.Example.", "", {{"port", 80}}));
+    ASSERT_TRUE(path);
+    EXPECT_EQ(*path, "/org/p2prc1/domain/photos_2ehome_2eexample");
+    const Json& params = fleet.requests.requests[0].second;
+    EXPECT_EQ(params["process"], "photos");
+    EXPECT_EQ(params["tls"], "node");
+    EXPECT_EQ(params["port"], 80);
+    const auto refused = [&](const Json& options) {
+        return bus.run(client->map_domain("a.home.example", "wiki", options)).error().code;
+    };
+    EXPECT_EQ(refused({{"tls", "none"}}), ErrorCode::NotSupported);
+    EXPECT_EQ(refused({{"tls", "some"}}), ErrorCode::InvalidSpec);
+    EXPECT_EQ(refused({{"port", 70000}}), ErrorCode::InvalidSpec);
+    EXPECT_EQ(refused({{"colour", "red"}}), ErrorCode::InvalidSpec);
+    EXPECT_EQ(bus.run(client->map_domain("10.0.0.1", "wiki", Json::object())).error().code,
+              ErrorCode::InvalidSpec);
+    EXPECT_EQ(fleet.requests.requests.size(), 1U);
+}
+
+TEST_F(ManagerTest, LogsStreamUntilTheirEnd) {
+    fleet.stream = std::make_unique<FakeStream>(std::deque<std::string>{"one\n", "two\n"});
+    const auto fd = bus.run(client->logs("wiki", 2, false));
+    ASSERT_TRUE(fd) << fd.error().message;
+    std::string text;
+    bool ended = false;
+    wait([&] {
+        char buffer[64];
+        const ssize_t got = recv(*fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+        ended = got == 0;
+        return ended;
+    });
+    close(*fd);
+    EXPECT_TRUE(ended);
+    EXPECT_EQ(text, "one\ntwo\n");
+    EXPECT_EQ(fleet.log_requests[0].first, "home1");
+    EXPECT_EQ(fleet.log_requests[0].second["lines"], 2);
+}
+
+TEST_F(ManagerTest, AReaderThatGoesEndsTheStream) {
+    bool destroyed = false;
+    fleet.stream = std::make_unique<FakeStream>(std::deque<std::string>{"one\n"}, &destroyed, true);
+    const auto fd = bus.run(client->logs("wiki", 2, true));
+    ASSERT_TRUE(fd);
+    EXPECT_FALSE(destroyed);
+    close(*fd);
+    EXPECT_TRUE(wait([&] { return destroyed; }));
+}
+
+TEST_F(ManagerTest, FleetVerbs) {
+    EXPECT_EQ(bus.run(client->init({{"domain", "x.example"}, {"public_ips", {"203.0.113.9"}}})).value()["by"],
+              "root@home1");
+    EXPECT_EQ(bus.run(client->init({{"zone", "x.example"}})).error().code, ErrorCode::InvalidSpec);
+    EXPECT_EQ(bus.run(client->invite(Json::object())).value()["token"], "p2prc1_member");
+    EXPECT_EQ(bus.run(client->join("token", "home9")).value()["name"], "home9");
+    EXPECT_TRUE(bus.run(client->leave(true)));
+    EXPECT_EQ(bus.run(client->leave(false)).error(),
+              (Error{ErrorCode::Unreachable, "the root is away", "use --force"}));
+    EXPECT_TRUE(bus.run(client->remove_node("root1")));
+    EXPECT_EQ(fleet.removed, std::vector<std::string>{"root1"});
+    EXPECT_EQ(bus.run(client->fleet_certificate()).error().code, ErrorCode::NotFound);
+}
+
+TEST_F(ManagerTest, StatusNamesWhatIsWrong) {
+    const auto status = bus.run(client->status());
+    ASSERT_TRUE(status);
+    EXPECT_EQ((*status)["node"], "home1");
+    EXPECT_EQ((*status)["processes"], Json({{"running", 1}}));
+    EXPECT_EQ((*status)["reachable"], false);
+    EXPECT_EQ((*status)["problems"].size(), 2U); // the root, and the domain without a tunnel
+    StopReason reason;
+    reason.kind = StopKind::OomKill;
+    report(wiki, ProcessState::Failed, reason);
+    EXPECT_EQ(bus.run(client->status()).value()["problems"].size(), 3U); // the process, and its domain
+    EXPECT_EQ(bus.run(client->facts()).value()["connector_registered"], true);
+}
+
+} // namespace
+} // namespace p2prc::daemon

@@ -1,0 +1,213 @@
+#include "daemon/api/log_control.h"
+#include "dbus/codec.h"
+#include "dbus/names.h"
+#include "tests/unit/daemon/api/fixture.h"
+
+#include <systemd/sd-bus.h>
+
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+namespace p2prc::daemon {
+namespace {
+
+// The tags of the interfaces of ours in an introspection document, attributes in order, one a line.
+std::map<std::string, std::vector<std::string>> interfaces_of(std::string xml) {
+    xml = std::regex_replace(xml, std::regex("<!--[^]*?-->"), "");
+    std::map<std::string, std::vector<std::string>> result;
+    std::vector<std::string>* current = nullptr;
+    const std::regex tag("<(/?)([a-z]+)([^>]*?)/?>");
+    const std::regex attribute("([a-z]+)=\"([^\"]*)\"");
+    for (std::sregex_iterator it(xml.begin(), xml.end(), tag), end; it != end; ++it) {
+        const std::string name = (*it)[2];
+        std::set<std::string> attributes;
+        std::string id;
+        const std::string text = (*it)[3];
+        for (std::sregex_iterator a(text.begin(), text.end(), attribute); a != end; ++a) {
+            attributes.insert((*a)[0].str());
+            if ((*a)[1] == "name") id = (*a)[2];
+        }
+        if (name == "interface") {
+            current = (*it)[1].length() == 0 && id.starts_with("org.p2prc1.") ? &result[id] : nullptr;
+        } else if (current && (*it)[1].length() == 0) {
+            std::string line = name;
+            for (const std::string& a : attributes)
+                line += " " + a;
+            current->push_back(line);
+        }
+    }
+    return result;
+}
+
+class ObjectsTest : public ApiTest {
+  protected:
+    void SetUp() override {
+        populate();
+        start();
+    }
+    Json call(const char* path, const char* interface, const char* member, const std::string& in = {},
+              const Json& arguments = Json::array()) {
+        const dbus::Caller caller(*user, false, false);
+        auto body = bus.run(caller.invoke(path, interface, member, in, arguments));
+        EXPECT_TRUE(body) << member << ": " << body.error().message;
+        return body.value_or(Json::array({nullptr}));
+    }
+    Json property(const char* path, const char* interface, const char* name) {
+        return call(path, "org.freedesktop.DBus.Properties", "Get", "ss", Json::array({interface, name}))[0];
+    }
+};
+
+TEST_F(ObjectsTest, IntrospectionEqualsTheInterfaceFiles) {
+    const std::map<std::string, const char*> objects{
+        {"Manager", "/org/p2prc1"},         {"Process", "/org/p2prc1/process/7"},
+        {"Node", "/org/p2prc1/node/home1"}, {"Domain", "/org/p2prc1/domain/wiki_2ehome_2eexample"},
+        {"Edge", "/org/p2prc1/edge"},       {"Connector", "/org/p2prc1/connector"}};
+    for (const auto& [name, path] : objects) {
+        std::stringstream file;
+        file << std::ifstream(P2PRC_SOURCE_DIR "/dbus/interfaces/org.p2prc1." + name + ".xml").rdbuf();
+        const auto expected = interfaces_of(file.str());
+        ASSERT_EQ(expected.size(), 1U) << name;
+        const auto live = interfaces_of(call(path, "org.freedesktop.DBus.Introspectable", "Introspect")[0]);
+        EXPECT_EQ(live, expected) << name;
+    }
+}
+
+TEST_F(ObjectsTest, EveryMethodHasARightAndNothingElse) {
+    std::set<std::string> in_files;
+    for (const char* name : {"Manager", "Process", "Node", "Domain", "Edge", "Connector"}) {
+        std::stringstream file;
+        file << std::ifstream(std::string(P2PRC_SOURCE_DIR "/dbus/interfaces/org.p2prc1.") + name + ".xml")
+                    .rdbuf();
+        const std::string text = file.str();
+        const std::regex method("<method name=\"([A-Za-z]+)\"");
+        for (std::sregex_iterator it(text.begin(), text.end(), method), end; it != end; ++it)
+            in_files.insert(std::string(name) + "." + (*it)[1].str());
+    }
+    std::set<std::string> in_table;
+    for (const MethodRight& row : method_rights()) {
+        EXPECT_EQ(row.right == Right::Polkit, !row.action.empty()) << row.member;
+        in_table.insert(std::string(row.interface) + "." + std::string(row.member));
+    }
+    EXPECT_EQ(in_table, in_files);
+    EXPECT_FALSE(find_right("org.p2prc1.Manager", "FormatDisk"));
+    EXPECT_FALSE(find_right("org.p2prc2.Manager", "ListProcess"));
+    EXPECT_FALSE(find_right("", ""));
+    // The actions are those that the policy file declares.
+    std::stringstream policy;
+    policy << std::ifstream(P2PRC_SOURCE_DIR "/dbus/org.p2prc1.policy").rdbuf();
+    for (const MethodRight& row : method_rights()) {
+        if (row.right != Right::Polkit) continue;
+        EXPECT_NE(policy.str().find("<action id=\"org.p2prc1." + std::string(row.action) + "\">"),
+                  std::string::npos)
+            << row.action;
+    }
+}
+
+TEST_F(ObjectsTest, ManagedObjectsAreAll) {
+    const Json objects =
+        call(dbus::names::root_path, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")[0];
+    std::set<std::string> paths;
+    for (const auto& [path, interfaces] : objects.items())
+        paths.insert(path);
+    EXPECT_EQ(paths,
+              (std::set<std::string>{"/org/p2prc1/process/7", "/org/p2prc1/node/home1",
+                                     "/org/p2prc1/node/root1", "/org/p2prc1/domain/wiki_2ehome_2eexample",
+                                     "/org/p2prc1/edge", "/org/p2prc1/connector"}));
+    const Json& process = objects["/org/p2prc1/process/7"]["org.p2prc1.Process"];
+    EXPECT_EQ(process["Name"], "wiki");
+    EXPECT_EQ(process["Status"], true);
+    EXPECT_EQ(process["Reason"], Json::object());
+    EXPECT_EQ(process["KillCommand"], "");
+}
+
+TEST_F(ObjectsTest, ChangesAreAnnouncedOnceATurn) {
+    std::vector<std::pair<std::string, Json>> signals;
+    const auto match =
+        user->match("type='signal',path_namespace='/org/p2prc1'", [&](const dbus::Message& message) {
+            const auto body = dbus::read_body(message);
+            signals.emplace_back(message.member(), body.value_or(nullptr));
+        });
+    ASSERT_TRUE(bus.run(user->name_owner(dbus::names::service)));
+    StopReason reason;
+    reason.kind = StopKind::ExitCode;
+    reason.code = 1;
+    report(wiki, ProcessState::Stopping);
+    report(wiki, ProcessState::Failed, reason);
+    ASSERT_TRUE(wait([&] { return signals.size() >= 2; }));
+    // The process, and its domain that serves no more.
+    ASSERT_EQ(signals.size(), 2U);
+    EXPECT_EQ(signals[0].first, "PropertiesChanged");
+    EXPECT_EQ(signals[0].second[0], "org.p2prc1.Process");
+    EXPECT_EQ(signals[0].second[1]["State"], "failed");
+    EXPECT_EQ(signals[0].second[1]["Status"], false);
+    EXPECT_EQ(signals[0].second[1]["Reason"]["kind"], "exit-code");
+    EXPECT_FALSE(signals[0].second[1].contains("Name"));
+    EXPECT_EQ(signals[1].second[0], "org.p2prc1.Domain");
+    EXPECT_EQ(signals[1].second[1]["State"], "failed");
+
+    signals.clear();
+    const auto more = process(9, "blog", "root1");
+    commit({{keys::process("blog"), to_json(more)}});
+    ASSERT_TRUE(wait([&] { return signals.size() >= 1; }));
+    EXPECT_EQ(signals[0].first, "InterfacesAdded");
+    EXPECT_EQ(signals[0].second[0], "/org/p2prc1/process/9");
+    EXPECT_EQ(signals[0].second[1]["org.p2prc1.Process"]["Node"], "root1");
+
+    signals.clear();
+    commit({{keys::process("blog"), std::nullopt}});
+    ASSERT_TRUE(wait([&] { return signals.size() >= 1; }));
+    EXPECT_EQ(signals[0].first, "InterfacesRemoved");
+    EXPECT_EQ(signals[0].second[0], "/org/p2prc1/process/9");
+}
+
+TEST_F(ObjectsTest, ObjectsHaveTheirVerbs) {
+    fleet.requests.answers["process.kill"] = [this](const Json& params) -> Result<Json> {
+        EXPECT_EQ(params["process"], "7");
+        commit({{keys::process("wiki"), std::nullopt}});
+        own->erase(keys::status("home1", 7));
+        return Json{{"id", 7}, {"name", "wiki"}, {"node", "home1"}, {"change", 2}};
+    };
+    call("/org/p2prc1/process/7", dbus::names::process_interface, "Kill");
+    call("/org/p2prc1/node/root1", dbus::names::node_interface, "Remove");
+    EXPECT_EQ(fleet.removed, std::vector<std::string>{"root1"});
+    fleet.requests.answers["domain.unmap"] = [](const Json& params) -> Result<Json> { return params; };
+    call("/org/p2prc1/domain/wiki_2ehome_2eexample", dbus::names::domain_interface, "Unmap");
+    EXPECT_EQ(fleet.requests.requests.back().second["domain"], "wiki.home.example");
+}
+
+TEST_F(ObjectsTest, AnUnreadableDocumentOfAnotherNodeHidesOnlyItself) {
+    commit({{"/info/root1", Json{{"ipv4", 5}, {"cpus", "many"}, {"custom", {{"a", {{"b", 1}}}}}}},
+            {"/status/root1/9", Json("garbage")},
+            {"/processes/odd", Json("garbage")},
+            {"/live/root1", Json("garbage")}});
+    const auto nodes = bus.run(client->nodes());
+    ASSERT_TRUE(nodes) << nodes.error().message;
+    EXPECT_FALSE((*nodes)[1].contains("ipv4"));
+    EXPECT_EQ((*nodes)[1]["custom"]["a"]["b"], 1);
+    EXPECT_EQ(property("/org/p2prc1/node/root1", "org.p2prc1.Node", "Ipv4"), "");
+    EXPECT_EQ(bus.run(client->processes()).value().size(), 1U);
+}
+
+TEST_F(ObjectsTest, LogControl) {
+    EXPECT_EQ(property(log_control_path, "org.freedesktop.LogControl1", "SyslogIdentifier"), "p2prcd");
+    const std::string before = property(log_control_path, "org.freedesktop.LogControl1", "LogLevel");
+    EXPECT_FALSE(before.empty());
+}
+
+TEST_F(ObjectsTest, TheNodesNameIsAnnounced) {
+    std::vector<Json> changes;
+    const auto match =
+        user->match("type='signal',path='/org/p2prc1',member='PropertiesChanged'",
+                    [&](const dbus::Message& m) { changes.push_back(dbus::read_body(m).value()); });
+    ASSERT_TRUE(bus.run(user->name_owner(dbus::names::service)));
+    fleet.node = "home2";
+    fleet.requests.answers["x"] = [](const Json&) -> Result<Json> { return Json(); };
+    api->link_changed();
+    ASSERT_TRUE(wait([&] { return !changes.empty(); }));
+    EXPECT_EQ(changes[0][1], Json({{"NodeName", "home2"}, {"Reachable", true}}));
+}
+
+} // namespace
+} // namespace p2prc::daemon

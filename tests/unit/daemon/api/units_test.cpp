@@ -1,0 +1,55 @@
+#include "daemon/api/acme_unit.h"
+#include "daemon/api/journal_logs.h"
+#include "daemon/process/append_json.h"
+#include "tests/unit/daemon/api/fixture.h"
+
+#include <systemd/sd-bus.h>
+
+namespace p2prc::daemon {
+namespace {
+
+class UnitsTest : public ApiTest {};
+
+TEST_F(UnitsTest, TheAcmeUnitCanBeWrittenAndHandsOverDataOnly) {
+    EXPECT_EQ(acme_unit_name("*.home.example"), "p2prcd-acme-wildcard.home.example.service");
+    const auto unit = acme_unit("a.home.example", "https://acme.example/$HOME");
+    bool as_user = false;
+    for (const UnitProperty& property : unit) {
+        const auto message = server->new_signal("/x", "org.example1.X", "Y").value();
+        EXPECT_TRUE(append_json(message.get(), property.signature, property.value)) << property.name;
+        as_user = as_user || (property.name == "User" && property.value == "p2prc-connector");
+        if (property.name != "ExecStartEx") continue;
+        for (const Json& command : property.value)
+            EXPECT_EQ(command[2][0], "no-env-expand");
+        EXPECT_EQ(property.value[1][1].back(), "a.home.example");
+    }
+    EXPECT_TRUE(as_user);
+}
+
+TEST_F(UnitsTest, LogsOfAProcessElsewhereAreNotHere) {
+    populate();
+    commit({{keys::process("blog"), to_json(process(9, "blog", "root1"))}});
+    const OpenLogs open = journal_logs(bus.io.get_executor(), api->view());
+    EXPECT_EQ(bus.run(open({{"process", "blog"}})).error().code, ErrorCode::NotFound);
+    EXPECT_EQ(bus.run(open({{"process", "none"}})).error().code, ErrorCode::NotFound);
+}
+
+TEST_F(UnitsTest, TheJournalsWordsComeAndEnd) {
+    populate();
+    const OpenLogs open = journal_logs(bus.io.get_executor(), api->view());
+    auto stream = bus.run(open({{"process", "wiki"}, {"lines", 5}}));
+    ASSERT_TRUE(stream) << stream.error().message;
+    // Whatever this machine's journal has about such a unit, the stream ends.
+    for (bool ended = false; !ended;) {
+        const auto piece = bus.run((*stream)->next());
+        ASSERT_TRUE(piece);
+        ended = !*piece;
+    }
+    auto following = bus.run(open({{"process", "wiki"}, {"lines", 5}, {"follow", true}}));
+    ASSERT_TRUE(following);
+    following->reset(); // ends journalctl
+    EXPECT_TRUE(wait([&] { return true; }));
+}
+
+} // namespace
+} // namespace p2prc::daemon

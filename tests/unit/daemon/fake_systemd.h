@@ -1,0 +1,130 @@
+// A systemd in memory that does what it is told and reports it as the real one would, in the order of systemd
+// 252.
+#pragma once
+
+#include "daemon/process/journal_tail.h"
+#include "daemon/process/systemd.h"
+#include "daemon/process/unit_view_reader.h"
+
+#include <csignal>
+#include <map>
+
+namespace p2prc::daemon {
+
+class FakeSystemd : public Systemd {
+  public:
+    using Units = boost::asio::awaitable<Result<std::vector<UnitView>>>;
+    using Word = boost::asio::awaitable<Result<std::string>>;
+
+    void on_events(SystemdEvents given) override { events = std::move(given); }
+
+    Units units() override {
+        std::vector<UnitView> all;
+        for (const auto& [name, view] : loaded)
+            all.push_back(view);
+        co_return all;
+    }
+
+    Word start_transient(std::string unit, TransientUnit content) override {
+        calls.push_back("start " + unit);
+        if (refuse_start) co_return std::unexpected(*refuse_start);
+        UnitView view;
+        view.unit = unit;
+        for (const auto& property : content.properties)
+            if (property.name == "LogExtraFields")
+                for (const auto& field : property.value)
+                    apply_journal_field(field.get<std::string>(), view);
+        view.active_state = "inactive"; // shown for an instant before the command is executed
+        tell(view);
+        view.invocation = next_invocation();
+        if (fail_start_with) {
+            view.active_state = "failed";
+            view.result = *fail_start_with;
+            tell(view);
+            co_return std::string("failed");
+        }
+        view.active_state = "active";
+        view.sub_state = "running";
+        view.main_pid = 100;
+        tell(view);
+        co_return std::string("done");
+    }
+
+    Word stop(std::string unit) override {
+        calls.push_back("stop " + unit);
+        if (loaded.contains(unit)) end(unit, {"success", CLD_KILLED, SIGTERM, ""});
+        co_return std::string("done");
+    }
+
+    boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override {
+        calls.push_back("reset " + unit);
+        remove(unit);
+        co_return Result<void>{};
+    }
+
+    Word system_state() override { co_return state; }
+
+    // What happens by itself.
+    void end(const std::string& unit, const UnitResult& result) {
+        auto view = loaded.at(unit);
+        view.active_state = result.result == "success" ? "inactive" : "failed";
+        view.sub_state = view.active_state == "failed" ? "failed" : "dead";
+        view.result = result;
+        view.main_pid = 0;
+        tell(view);
+        if (view.active_state == "inactive") remove(unit);
+    }
+    void crash_and_restart(const std::string& unit, const UnitResult& result) {
+        auto view = loaded.at(unit);
+        view.result = result;
+        view.active_state = "failed"; // for an instant
+        tell(view);
+        view.active_state = "activating";
+        view.sub_state = "auto-restart";
+        tell(view);
+    }
+    void runs_again(const std::string& unit) {
+        auto view = loaded.at(unit);
+        view.result = {};
+        view.active_state = "inactive"; // for an instant, with the new run's empty result
+        view.sub_state = "dead";
+        tell(view);
+        view.active_state = "active";
+        view.sub_state = "running";
+        view.invocation = next_invocation();
+        ++view.restarts;
+        tell(view);
+    }
+    void remove(const std::string& unit) {
+        if (loaded.erase(unit) > 0 && events.gone) events.gone(unit);
+    }
+    void tell(const UnitView& view) {
+        loaded[view.unit] = view;
+        if (events.changed) events.changed(UnitView(view));
+    }
+
+    std::map<std::string, UnitView> loaded;
+    std::vector<std::string> calls;
+    std::optional<UnitResult> fail_start_with;
+    std::optional<Error> refuse_start;
+    std::string state = "running";
+    SystemdEvents events;
+
+  private:
+    std::string next_invocation() { return "invocation" + std::to_string(++runs_); }
+    int runs_ = 0;
+};
+
+class FakeJournal : public JournalTail {
+  public:
+    boost::asio::awaitable<std::vector<std::string>> last_lines(std::string, std::uint32_t, std::string,
+                                                                std::size_t) override {
+        co_return lines;
+    }
+    boost::asio::awaitable<LoggedEnd> logged_end(std::string) override { co_return logged; }
+
+    std::vector<std::string> lines{"last words"};
+    LoggedEnd logged = LoggedEnd::Unknown;
+};
+
+} // namespace p2prc::daemon

@@ -1,0 +1,386 @@
+// Whole fleets over real TLS, real stores and loopback: init, join, requests, removal, reconnection, leaving.
+#include "daemon/fleet/fleet.h"
+#include "daemon/fleet/join.h"
+#include "daemon/fleet/token.h"
+#include "tests/unit/daemon/fleet/relay.h"
+#include "tests/unit/daemon/fleet/test_node.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <gmock/gmock.h>
+
+namespace p2prc::daemon {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+class FleetTest : public testing::Test {
+  protected:
+    FleetTest() : root(loop, "attic", true), home(loop, "cellar", false), relay(loop, root.socket_path()) {
+        root.root_port = home.root_port = relay.port();
+        root.make();
+        home.make();
+    }
+
+    // Runs `body`, a member coroutine's lambda, to its end.
+    template <class Body>
+    void play(Body body) {
+        bool done = false;
+        asio::co_spawn(loop, body(), [&](std::exception_ptr failure) {
+            try {
+                if (failure) std::rethrow_exception(failure);
+            } catch (const std::exception& error) {
+                ADD_FAILURE() << error.what();
+            }
+            done = true;
+            home.fleet.reset();
+            root.fleet.reset();
+            relay.stop();
+        });
+        loop.run_for(30s);
+        EXPECT_TRUE(done);
+        EXPECT_TRUE(loop.stopped()) << "something of a fleet lives on";
+    }
+
+    // Waits until `condition` holds; a bound, not a measurement.
+    asio::awaitable<bool> until(std::function<bool()> condition) {
+        asio::steady_timer timer(loop);
+        for (int i = 0; i < 1000; ++i) {
+            if (condition()) co_return true;
+            timer.expires_after(10ms);
+            co_await timer.async_wait(net::as_result);
+        }
+        co_return false;
+    }
+
+    asio::awaitable<std::string> make_root() {
+        EXPECT_TRUE(co_await root.fleet->start());
+        Json options{{"domain", "home.example"}, {"public_ips", {"127.0.0.1"}}};
+        const auto made = co_await root.fleet->init(options, "admin@attic");
+        EXPECT_TRUE(made) << made.error().message;
+        if (made) {
+            EXPECT_EQ((*made)["records"].size(), 2U);
+            EXPECT_EQ((*made)["records"][0]["type"], "NS");
+        }
+        co_return co_await new_token();
+    }
+    asio::awaitable<std::string> new_token(std::uint64_t seconds = 3600) {
+        const auto invitation = co_await root.fleet->invite("member", seconds, "admin@attic");
+        EXPECT_TRUE(invitation) << invitation.error().message;
+        co_return invitation ? (*invitation)["token"].get<std::string>() : std::string();
+    }
+    asio::awaitable<void> make_both() {
+        const auto token = co_await make_root();
+        EXPECT_TRUE(co_await home.fleet->start());
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+    }
+    static Json spin_params(const std::string& name) {
+        return {{"spec", {{"name", name}, {"port", 0}, {"run", {{"command", {"/bin/true"}}}}}},
+                {"by", "user@cellar"}};
+    }
+    static std::string text(const State& state, const std::string& key, const char* member) {
+        const auto* value = state.get(key);
+        return value ? value->value(member, std::string()) : std::string("(none)");
+    }
+
+    asio::io_context loop;
+    TestNode root, home;
+    Relay relay;
+};
+
+TEST_F(FleetTest, AnInvitationDoesNotGiveAnothersKey) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto before = text(*root.replica, "/nodes/cellar", "key");
+        const auto token = decode_token(co_await new_token());
+        const auto thief = net::Identity::generate();
+        Json params{{"name", "thief"}, {"key", before}};
+        const auto admitted = co_await redeem(loop.get_executor(), *token, *thief, params);
+        EXPECT_TRUE(admitted) << admitted.error().message;
+        EXPECT_TRUE(co_await until([&] { return root.replica->get("/nodes/thief"); }));
+        EXPECT_EQ(text(*root.replica, "/nodes/thief", "key"), thief->fingerprint());
+        EXPECT_EQ(text(*root.replica, "/nodes/cellar", "key"), before) << "its key would have put it out";
+    });
+}
+
+TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
+    play([this]() -> asio::awaitable<void> {
+        const auto token = co_await make_root();
+        EXPECT_TRUE(co_await home.fleet->start());
+        EXPECT_TRUE(home.fleet->is_root());
+        const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
+        EXPECT_TRUE(spun) << spun.error().message;
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        const auto port = (*home.replica->get("/processes/calendar"))["port"];
+
+        const auto joined = co_await home.fleet->join(token, "cellar-2", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+        EXPECT_FALSE(home.fleet->is_root());
+        EXPECT_EQ(home.fleet->node_name(), "cellar-2");
+        EXPECT_EQ(home.renamed, "cellar-2");
+        EXPECT_EQ(text(*home.replica, "/processes/calendar", "node"), "cellar-2");
+        EXPECT_EQ(text(*root.replica, "/processes/calendar", "node"), "cellar-2");
+        EXPECT_EQ((*home.replica->get("/processes/calendar"))["port"], port);
+        EXPECT_EQ(home.replica->store_id(), root.replica->store_id());
+        EXPECT_TRUE(co_await until([&] { return text(*home.replica, "/live/cellar-2", "state") == "up"; }));
+
+        // Either side sees what the other does.
+        const auto more = co_await home.fleet->gateway().request("process.spin", spin_params("notes"));
+        EXPECT_TRUE(more) << more.error().message;
+        EXPECT_TRUE(co_await until(
+            [&] { return root.replica->get("/processes/notes") && home.replica->get("/processes/notes"); }));
+        Json map{{"domain", "calendar.home.example"}, {"process", "calendar"}, {"by", "admin@attic"}};
+        EXPECT_TRUE(co_await root.fleet->gateway().request("domain.map", map));
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/domains/calendar.home.example"); }));
+        Json taken{{"domain", "calendar.home.example"}, {"process", "notes"}, {"by", "user@cellar-2"}};
+        const auto refused = co_await home.fleet->gateway().request("domain.map", taken);
+        EXPECT_FALSE(refused);
+        if (!refused) {
+            EXPECT_EQ(refused.error().code, ErrorCode::DomainTaken);
+        }
+
+        // What the node says of itself arrives, and changes follow.
+        EXPECT_TRUE(co_await until([&] { return root.replica->get("/info/cellar-2"); }));
+        Json status{{"state", "running"}};
+        home.own->set("/status/cellar-2/7", status);
+        EXPECT_TRUE(
+            co_await until([&] { return text(*root.replica, "/status/cellar-2/7", "state") == "running"; }));
+        home.own->erase("/status/cellar-2/7");
+        EXPECT_TRUE(co_await until([&] { return !root.replica->get("/status/cellar-2/7"); }));
+    });
+}
+
+TEST_F(FleetTest, LogsComeFromWhicheverNode) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        for (auto* asked : {&root, &home}) {
+            for (const std::string node : {"attic", "cellar"}) {
+                Json params{{"process", "calendar"}, {"lines", 10}, {"follow", false}};
+                auto stream = co_await asked->fleet->logs(node, params);
+                EXPECT_TRUE(stream);
+                if (!stream) continue;
+                const auto piece = co_await (*stream)->next();
+                EXPECT_TRUE(piece) << piece.error().message;
+                if (piece) {
+                    EXPECT_EQ(*piece, node + ": calendar");
+                }
+                const auto end = co_await (*stream)->next();
+                EXPECT_TRUE(end && !*end);
+            }
+        }
+        Json params = Json::object();
+        auto stream = co_await home.fleet->logs("nobody", params);
+        const auto piece = co_await (*stream)->next();
+        EXPECT_FALSE(piece);
+        if (!piece) {
+            EXPECT_EQ(piece.error().code, ErrorCode::NotFound);
+        }
+    });
+}
+
+TEST_F(FleetTest, BadTokensAreRefusedAndChangeNothing) {
+    play([this]() -> asio::awaitable<void> {
+        const auto token = co_await make_root();
+        EXPECT_TRUE(co_await home.fleet->start());
+        const auto refused = [this](std::string text) -> asio::awaitable<std::string> {
+            const auto joined = co_await home.fleet->join(std::move(text), "", "admin@cellar");
+            EXPECT_FALSE(joined);
+            EXPECT_TRUE(home.fleet->is_root());
+            co_return joined
+                ? std::string()
+                : std::string(error_info(joined.error().code).name) + ": " + joined.error().message;
+        };
+        using testing::HasSubstr;
+        EXPECT_THAT(co_await refused("nonsense"), HasSubstr("not a join token"));
+        EXPECT_THAT(co_await refused(token.substr(0, token.size() - 5)), HasSubstr("damaged"));
+
+        auto changed = *decode_token(token);
+        changed.secret[0] ^= 1;
+        EXPECT_THAT(co_await refused(*encode_token(changed)),
+                    HasSubstr("NotPermitted: the root does not know this invitation"));
+        changed = *decode_token(token);
+        changed.id[0] = changed.id[0] == 'a' ? 'b' : 'a';
+        EXPECT_THAT(co_await refused(*encode_token(changed)), HasSubstr("NotPermitted"));
+        changed = *decode_token(token);
+        changed.addresses = {*net::Endpoint::parse("127.0.0.1:1")};
+        EXPECT_THAT(co_await refused(*encode_token(changed)),
+                    HasSubstr("Unreachable: the root node cannot be reached"));
+
+        // A name that is taken: nothing changes, and the same token still works under another.
+        const auto taken = co_await home.fleet->join(token, "attic", "admin@cellar");
+        EXPECT_FALSE(taken);
+        if (!taken) {
+            EXPECT_EQ(taken.error().code, ErrorCode::Conflict);
+        }
+        EXPECT_TRUE(home.fleet->is_root());
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+    });
+}
+
+TEST_F(FleetTest, UsedAndExpiredTokensSaySo) {
+    TestNode other(loop, "shed", false);
+    other.root_port = relay.port();
+    other.make();
+    play([this, &other]() -> asio::awaitable<void> {
+        const auto token = co_await make_root();
+        EXPECT_TRUE(co_await home.fleet->start());
+        EXPECT_TRUE(co_await other.fleet->start());
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+        const auto again = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(again) << "the same node again changes nothing: " << again.error().message;
+        const auto used = co_await other.fleet->join(token, "", "admin@shed");
+        EXPECT_FALSE(used);
+        if (!used) {
+            EXPECT_THAT(used.error().message, testing::HasSubstr("used by node 'cellar'"));
+        }
+
+        const auto brief = co_await new_token(1);
+        asio::steady_timer timer(loop, 2100ms);
+        co_await timer.async_wait(net::as_result);
+        const auto expired = co_await other.fleet->join(brief, "", "admin@shed");
+        EXPECT_FALSE(expired);
+        if (!expired) {
+            EXPECT_THAT(expired.error().message, testing::HasSubstr("expired"));
+        }
+        EXPECT_TRUE(other.fleet->is_root());
+        other.fleet.reset();
+    });
+}
+
+TEST_F(FleetTest, RemovedNodeIsCutOffAtOnce) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_TRUE(home.fleet->gateway().reachable());
+        const auto removed = co_await root.fleet->remove_node("cellar", "admin@attic");
+        EXPECT_TRUE(removed) << removed.error().message;
+        EXPECT_TRUE(co_await until([&] { return !home.fleet->gateway().reachable(); }));
+        asio::steady_timer timer(loop, 500ms);
+        co_await timer.async_wait(net::as_result);
+        EXPECT_FALSE(home.fleet->gateway().reachable());
+        const auto refused = co_await home.fleet->gateway().request("process.spin", spin_params("late"));
+        EXPECT_FALSE(refused);
+        if (!refused) {
+            EXPECT_EQ(refused.error().code, ErrorCode::Unreachable);
+            EXPECT_FALSE(refused.error().hint.empty());
+        }
+        // It makes itself its own again.
+        const auto left = co_await home.fleet->leave(true, "admin@cellar");
+        EXPECT_TRUE(left) << left.error().message;
+        EXPECT_TRUE(home.fleet->is_root());
+        EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("late")));
+    });
+}
+
+TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto up = [this] { return home.fleet->gateway().reachable(); };
+        // The cable is cut: bytes vanish, nobody says anything.
+        relay.set(Relay::Mode::Swallow);
+        EXPECT_TRUE(co_await until([&] { return !up(); }));
+        EXPECT_TRUE(co_await until([&] { return text(*root.replica, "/live/cellar", "state") == "lost"; }));
+        EXPECT_TRUE(co_await root.fleet->gateway().request("process.spin", spin_params("meanwhile")));
+        Json status{{"state", "running"}};
+        home.own->set("/status/cellar/9", status);
+        relay.drop();
+        relay.set(Relay::Mode::Pass);
+        EXPECT_TRUE(co_await until(up));
+        EXPECT_TRUE(home.replica->get("/processes/meanwhile"));
+        EXPECT_TRUE(
+            co_await until([&] { return text(*root.replica, "/status/cellar/9", "state") == "running"; }));
+        EXPECT_TRUE(co_await until([&] { return text(*root.replica, "/live/cellar", "state") == "up"; }));
+        // The edge goes and comes back.
+        relay.set(Relay::Mode::Refuse);
+        EXPECT_TRUE(co_await until([&] { return !up(); }));
+        relay.set(Relay::Mode::Pass);
+        EXPECT_TRUE(co_await until(up));
+        // The root's daemon is started again.
+        root.make();
+        EXPECT_TRUE(co_await root.fleet->start());
+        // The link may be back before anybody can see that it was gone: what comes over it tells.
+        EXPECT_TRUE(co_await root.fleet->gateway().request("process.spin", spin_params("after")));
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/after"); }));
+        EXPECT_TRUE(co_await until(up));
+        // The member's daemon too.
+        home.make();
+        EXPECT_TRUE(co_await home.fleet->start());
+        EXPECT_EQ(home.fleet->node_name(), "cellar");
+        EXPECT_TRUE(co_await until(up));
+    });
+}
+
+TEST_F(FleetTest, LeavingTakesTheProcessesHome) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        auto params = spin_params("calendar");
+        const auto spun = co_await home.fleet->gateway().request("process.spin", params);
+        EXPECT_TRUE(spun) << spun.error().message;
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        const auto port = (*home.replica->get("/processes/calendar"))["port"];
+        const auto left = co_await home.fleet->leave(false, "admin@cellar");
+        EXPECT_TRUE(left) << left.error().message;
+        EXPECT_TRUE(home.fleet->is_root());
+        EXPECT_TRUE(co_await until([&] { return home.replica->store_id() != root.replica->store_id(); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_EQ((*home.replica->get("/processes/calendar"))["port"], port);
+        EXPECT_EQ(home.replica->get("/nodes/attic"), nullptr);
+        EXPECT_TRUE(co_await until([&] {
+            return !root.replica->get("/nodes/cellar") && !root.replica->get("/processes/calendar");
+        }));
+        EXPECT_TRUE(home.replica->range("/tombstones/").empty());
+        // And it may come again.
+        const auto token = co_await new_token();
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+        EXPECT_EQ(text(*root.replica, "/processes/calendar", "node"), "cellar");
+    });
+}
+
+TEST_F(FleetTest, LeavingWithoutTheRootRemembersWhatWasAskedHere) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        for (const char* name : {"calendar", "photos"}) {
+            auto params = spin_params(name);
+            const auto spun = co_await home.fleet->gateway().request("process.spin", params);
+            EXPECT_TRUE(spun) << spun.error().message;
+        }
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/photos"); }));
+        relay.set(Relay::Mode::Refuse);
+        EXPECT_TRUE(co_await until([&] { return !home.fleet->gateway().reachable(); }));
+        const auto note = [&](const char* name, const char* action) {
+            const auto id = (*home.replica->get(std::string("/processes/") + name))["id"];
+            home.own->set("/local/cellar/" + id.dump(), {{"id", id}, {"action", action}, {"sequence", 1}});
+        };
+        note("calendar", "kill");
+        note("photos", "stop");
+        const auto left = co_await home.fleet->leave(true, "admin@cellar");
+        EXPECT_TRUE(left) << left.error().message;
+        EXPECT_TRUE(co_await until([&] {
+            return home.replica->store_id() != root.replica->store_id() &&
+                   home.replica->get("/processes/photos");
+        }));
+        EXPECT_EQ(text(*home.replica, "/processes/photos", "desired"), "stopped");
+        EXPECT_FALSE(home.replica->get("/processes/calendar"));
+        EXPECT_TRUE(home.own->range("/local/").empty());
+    });
+}
+
+TEST_F(FleetTest, CertificatesAreSignedForWhoHoldsTheMapping) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto ca = home.fleet->web_ca();
+        EXPECT_TRUE(ca);
+        if (ca) {
+            EXPECT_THAT(*ca, testing::HasSubstr("BEGIN CERTIFICATE"));
+        }
+        Json params{{"domain", "calendar.home.example"}, {"csr", "no request"}, {"by", "p2prcd@cellar"}};
+        const auto refused = co_await home.fleet->gateway().request("certificate.sign", params);
+        EXPECT_FALSE(refused);
+    });
+}
+
+} // namespace
+} // namespace p2prc::daemon

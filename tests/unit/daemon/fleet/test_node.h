@@ -1,0 +1,91 @@
+// A node for tests: its state in a directory of its own, its fleet, and no systemd.
+#pragma once
+
+#include "daemon/fleet/fleet.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace p2prc::daemon {
+
+// Says which node it is, then what was asked.
+class OneLine : public TextStream {
+  public:
+    explicit OneLine(std::string text) : text_(std::move(text)) {}
+    boost::asio::awaitable<Result<std::optional<std::string>>> next() override {
+        co_return std::exchange(text_, std::nullopt);
+    }
+
+  private:
+    std::optional<std::string> text_;
+};
+
+inline boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> one_line(std::string text) {
+    std::unique_ptr<TextStream> stream = std::make_unique<OneLine>(std::move(text));
+    co_return std::move(stream);
+}
+
+class TestNode {
+  public:
+    TestNode(boost::asio::io_context& loop, std::string name, bool listens)
+        : loop_(loop)
+        , name_(std::move(name))
+        , listens_(listens) {
+        replica = std::move(*Replica::open((directory.path() / "replica.db").string(), disk));
+        own = std::move(*OwnState::open((directory.path() / "own.db").string(), disk));
+        make();
+    }
+
+    std::string socket_path() const { return (directory.path() / "control.sock").string(); }
+
+    // As if p2prcd were started again.
+    void make() {
+        fleet.reset();
+        FleetOptions options;
+        options.directory = directory.path();
+        options.host_name = name_;
+        options.root_port = root_port;
+        options.open_logs = [name = name_](Json params) {
+            return one_line(name + ": " + params.value("process", std::string()));
+        };
+        options.node_renamed = [this](const std::string& to) { renamed = to; };
+        options.link_timing = {std::chrono::milliseconds(500), std::chrono::milliseconds(1000),
+                               std::chrono::milliseconds(50),  std::chrono::milliseconds(100),
+                               std::chrono::milliseconds(100), std::chrono::milliseconds(400),
+                               std::chrono::milliseconds(200)};
+        options.hub_timing = {std::chrono::milliseconds(1000), std::chrono::milliseconds(500),
+                              std::chrono::milliseconds(1000), std::chrono::milliseconds(50)};
+        if (listens_) options.control_socket = listen();
+        fleet = std::make_unique<Fleet>(loop_.get_executor(), disk, *replica, *own, std::move(options));
+    }
+
+    net::TemporaryDirectory directory;
+    Disk disk;
+    std::unique_ptr<Replica> replica;
+    std::unique_ptr<OwnState> own;
+    std::uint16_t root_port = 443;
+    std::unique_ptr<Fleet> fleet;
+    std::string renamed;
+
+  private:
+    net::UniqueFd listen() const {
+        net::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_un name{};
+        name.sun_family = AF_UNIX;
+        const auto path = socket_path();
+        path.copy(name.sun_path, sizeof name.sun_path - 1);
+        ::unlink(path.c_str());
+        EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+        EXPECT_EQ(::listen(fd.get(), 100), 0);
+        return fd;
+    }
+
+    boost::asio::io_context& loop_;
+    std::string name_;
+    bool listens_;
+};
+
+} // namespace p2prc::daemon

@@ -1,0 +1,534 @@
+#include "daemon/process/reconciler.h"
+#include "daemon/process/unit_names.h"
+#include "daemon/state/disk.h"
+#include "fake_systemd.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+
+namespace p2prc::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+const std::string unit = "p2prc-web.service";
+
+class ReconcilerTest : public testing::Test {
+  protected:
+    ReconcilerTest() {
+        std::string pattern = (fs::temp_directory_path() / "reconciler-XXXXXX").string();
+        directory = mkdtemp(pattern.data());
+        fs::create_directories(directory / "units");
+        open();
+    }
+    ~ReconcilerTest() override {
+        close();
+        fs::remove_all(directory);
+    }
+
+    void open() {
+        disk = std::make_unique<Disk>();
+        replica = std::move(*Replica::open(directory / "replica.db", *disk));
+        own = std::move(*OwnState::open(directory / "own.db", *disk));
+    }
+    void close() {
+        reconciler.reset();
+        loop.restart();
+        loop.poll();
+        replica.reset();
+        own.reset();
+        disk.reset();
+    }
+
+    void start(bool clean_shutdown = false) {
+        ReconcilerOptions options{.node = "home1",
+                                  .boot_id = boot,
+                                  .ended_boot = clean_shutdown ? last_boot : "",
+                                  .remote_spin = RemoteSpin::Sandboxed,
+                                  .data = {directory / "data", directory / "private", directory / "owners"},
+                                  .unit_directories = {directory / "units"},
+                                  .warn = {}};
+        reconciler =
+            std::make_unique<Reconciler>(loop.get_executor(), systemd, *replica, *own, journal, options);
+        boost::asio::co_spawn(loop, reconciler->start(), boost::asio::detached);
+        run();
+    }
+    // p2prcd ends and begins again; the units stay, or go with the machine.
+    void daemon_restart(bool with_the_machine = false, bool clean_shutdown = false) {
+        reconciler.reset();
+        systemd.events = {};
+        systemd.calls.clear();
+        if (with_the_machine) {
+            systemd.loaded.clear();
+            last_boot = boot;
+            boot += "'";
+        }
+        start(clean_shutdown);
+    }
+    void run() {
+        for (int turn = 0; turn < 20; ++turn) {
+            loop.restart();
+            loop.run_for(std::chrono::milliseconds(10));
+        }
+    }
+
+    ProcessRecord record(std::uint32_t id = 7, std::string name = "web") {
+        ProcessRecord result;
+        result.id = id;
+        result.name = name;
+        result.node = "home1";
+        result.created_by = "alice@home1";
+        result.changed_by = "alice@home1";
+        result.spec.name = name;
+        result.spec.run.command = {"/usr/bin/web"};
+        result.digest = spec_digest(result.spec);
+        return result;
+    }
+    void commit(std::string key, std::optional<Json> value) {
+        std::vector<Change> changes;
+        changes.push_back({std::move(key), std::move(value), 0});
+        ASSERT_TRUE(replica->apply("store", replica->revision() + 1, changes) ||
+                    (replica->reset("store", replica->revision() + 1, changes), true));
+        run();
+    }
+    void want(const ProcessRecord& wanted) { commit(keys::process(wanted.name), to_json(wanted)); }
+    void kill(std::uint32_t id, const std::string& name) {
+        commit(keys::process(name), std::nullopt);
+        commit(keys::tombstone(id), to_json(Tombstone{id, name, "home1", "bob@root", "now"}));
+    }
+    std::optional<ProcessStatus> status(std::uint32_t id = 7) const {
+        const auto* value = own->get(keys::status("home1", id));
+        if (!value) return {};
+        return status_from_json(*value);
+    }
+    void expect(ProcessState state, std::optional<StopKind> kind = {}, std::uint32_t id = 7) {
+        const auto now = status(id);
+        ASSERT_TRUE(now);
+        EXPECT_EQ(process_state_name(now->state), process_state_name(state));
+        if (kind) {
+            ASSERT_TRUE(now->reason);
+            EXPECT_EQ(stop_kind_name(now->reason->kind), stop_kind_name(*kind)) << now->reason->detail;
+        }
+    }
+    int count(const std::string& call) { return static_cast<int>(std::ranges::count(systemd.calls, call)); }
+
+    fs::path directory;
+    boost::asio::io_context loop;
+    std::unique_ptr<Disk> disk;
+    std::unique_ptr<Replica> replica;
+    std::unique_ptr<OwnState> own;
+    FakeSystemd systemd;
+    FakeJournal journal;
+    std::unique_ptr<Reconciler> reconciler;
+    std::string boot = "boot1", last_boot;
+};
+
+TEST_F(ReconcilerTest, StartsWhatIsWanted) {
+    start();
+    want(record());
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->pid, 100u);
+    EXPECT_EQ(status()->applied, 1u);
+    EXPECT_EQ(systemd.calls, std::vector<std::string>{"start " + unit});
+}
+
+TEST_F(ReconcilerTest, LeavesOtherNodesProcessesAlone) {
+    start();
+    auto other = record();
+    other.node = "home2";
+    want(other);
+    EXPECT_TRUE(systemd.calls.empty());
+    EXPECT_FALSE(status());
+}
+
+TEST_F(ReconcilerTest, StopsWithWhoAsked) {
+    start();
+    auto web = record();
+    want(web);
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    web.changed_by = "bob@root";
+    want(web);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(status()->reason->by, "bob@root");
+    EXPECT_EQ(status()->applied, 2u);
+    EXPECT_TRUE(systemd.loaded.empty());
+}
+
+TEST_F(ReconcilerTest, RestartsOnAChangeThatKeepsItWanted) {
+    start();
+    auto web = record();
+    want(web);
+    const auto first = status()->invocation;
+    web.change = 2;
+    want(web);
+    expect(ProcessState::Running, StopKind::Stopped);
+    EXPECT_NE(status()->invocation, first);
+    EXPECT_EQ(status()->applied, 2u);
+    EXPECT_EQ(count("start " + unit), 2);
+}
+
+TEST_F(ReconcilerTest, KillsOnATombstoneAndForgetsItWhenThatGoes) {
+    start();
+    want(record());
+    kill(7, "web");
+    expect(ProcessState::Stopped, StopKind::Killed);
+    EXPECT_EQ(status()->reason->by, "bob@root");
+    EXPECT_TRUE(systemd.loaded.empty());
+    commit(keys::tombstone(7), std::nullopt);
+    EXPECT_FALSE(status());
+}
+
+TEST_F(ReconcilerTest, AbsenceNeverKills) {
+    start();
+    want(record());
+    commit(keys::process("web"), std::nullopt);
+    EXPECT_TRUE(systemd.loaded.contains(unit));
+    replica->reset("another store", 1, {});
+    run();
+    EXPECT_TRUE(systemd.loaded.contains(unit));
+    expect(ProcessState::Running);
+    EXPECT_EQ(count("stop " + unit), 0);
+}
+
+TEST_F(ReconcilerTest, TombstoneOfAProcessThatNeverRanHereIsReported) {
+    start();
+    kill(9, "gone");
+    expect(ProcessState::Stopped, StopKind::Killed, 9);
+}
+
+TEST_F(ReconcilerTest, WhatComesIntoAFleetGoesOnUnderItsNewId) {
+    start();
+    want(record());
+    auto joined = record(20);
+    joined.former_ids = {7};
+    // In the fleet the old number is another's, and was killed there besides.
+    auto other = record(7, "other");
+    other.node = "root";
+    std::vector<Change> items;
+    items.push_back({keys::process("web"), to_json(joined), 1});
+    items.push_back({keys::process("other"), to_json(other), 1});
+    replica->reset("fleet", 1, items);
+    run();
+    EXPECT_EQ(count("stop " + unit), 0);
+    expect(ProcessState::Running, {}, 20);
+    EXPECT_FALSE(status(7));
+    daemon_restart();
+    run();
+    EXPECT_EQ(count("stop " + unit), 0);
+    expect(ProcessState::Running, {}, 20);
+    std::vector<Change> killed;
+    killed.push_back({keys::process("web"), std::nullopt, 2});
+    killed.push_back(
+        {keys::tombstone(20), to_json(Tombstone{20, "web", "home1", "bob@root", "now", {7}}), 2});
+    replica->apply("fleet", 2, killed);
+    run();
+    EXPECT_EQ(count("stop " + unit), 1);
+    expect(ProcessState::Stopped, StopKind::Killed, 20);
+}
+
+TEST_F(ReconcilerTest, NewProcessOfAnOldNameWaitsForTheOldOnesEnd) {
+    start();
+    want(record());
+    commit(keys::tombstone(7), to_json(Tombstone{7, "web", "home1", "bob@root", "now"}));
+    auto next = record(8);
+    next.spec.run.command = {"/usr/bin/other"};
+    next.digest = spec_digest(next.spec);
+    want(next);
+    expect(ProcessState::Stopped, StopKind::Killed, 7);
+    expect(ProcessState::Running, {}, 8);
+    EXPECT_EQ(systemd.loaded.at(unit).process, 8u);
+}
+
+TEST_F(ReconcilerTest, SaysWhyItEnded) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 3, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    EXPECT_EQ(status()->reason->code, 3);
+    EXPECT_EQ(status()->reason->log, std::vector<std::string>{"last words"});
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, FinishedStaysFinished) {
+    start();
+    want(record());
+    systemd.end(unit, {"success", CLD_EXITED, 0, ""});
+    run();
+    expect(ProcessState::Stopped, StopKind::Finished);
+    daemon_restart(true);
+    expect(ProcessState::Stopped, StopKind::Finished);
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, NeverReportsThePassingFailureBeforeARestart) {
+    start();
+    want(record());
+    bool failed = false;
+    const auto watch = own->subscribe("/status/", [&](std::span<const Change> changes) {
+        for (const auto& change : changes)
+            failed =
+                failed || (change.value && status_from_json(*change.value).state == ProcessState::Failed);
+    });
+    systemd.crash_and_restart(unit, {"signal", CLD_KILLED, SIGSEGV, ""});
+    run();
+    expect(ProcessState::Starting, StopKind::Signal);
+    systemd.runs_again(unit);
+    run();
+    expect(ProcessState::Running, StopKind::Signal);
+    EXPECT_EQ(status()->restarts, 1u);
+    EXPECT_FALSE(failed);
+}
+
+TEST_F(ReconcilerTest, TellsTheStartLimit) {
+    start();
+    want(record());
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""}); // and systemd does not start it again
+    run();
+    expect(ProcessState::Failed, StopKind::StartLimit);
+    EXPECT_EQ(status()->reason->code, 1);
+}
+
+TEST_F(ReconcilerTest, StopFromOutsideStaysStoppedUntilAsked) {
+    start();
+    auto web = record();
+    want(web);
+    systemd.events.outside_job(unit, true);
+    systemd.end(unit, {"success", CLD_KILLED, SIGTERM, ""});
+    systemd.events.outside_job(unit, false);
+    run();
+    expect(ProcessState::Stopped, StopKind::StoppedOutside);
+    EXPECT_EQ(count("start " + unit), 1);
+    web.change = 2;
+    want(web);
+    expect(ProcessState::Running);
+}
+
+TEST_F(ReconcilerTest, AnOutsideJobThatEndsNothingIsForgotten) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    systemd.events.outside_job(unit, true);
+    systemd.events.outside_job(unit, false);
+    systemd.end(unit, {"signal", CLD_KILLED, SIGKILL, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::Signal);
+}
+
+TEST_F(ReconcilerTest, FailedStartKeepsItsReason) {
+    systemd.fail_start_with = UnitResult{"exit-code", CLD_EXITED, 203, ""};
+    start();
+    want(record());
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->code, 203);
+    EXPECT_EQ(status()->reason->step, "EXEC");
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, RefusedByTheManager) {
+    systemd.refuse_start = Error{ErrorCode::Failed, "Cannot set property X"};
+    start();
+    want(record());
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "unit");
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, NameOfAUnitFileIsRefused) {
+    std::fclose(std::fopen((directory / "units" / unit).c_str(), "w"));
+    start();
+    const auto refused = reconciler->check_spec(record().spec, Origin::Local);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::InvalidSpec);
+    want(record());
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, RemoteSpecIsHeldToThePolicy) {
+    start();
+    auto web = record();
+    web.created_by = "alice@home2";
+    web.spec.run.user = "root";
+    want(web);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "policy");
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, AdoptsWhatRunsAfterARestartOfTheDaemon) {
+    start();
+    want(record());
+    daemon_restart();
+    expect(ProcessState::Running);
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, AdoptsByDigestUnderANewId) {
+    start();
+    want(record());
+    commit(keys::process("web"), to_json(record(12)));
+    expect(ProcessState::Running, {}, 12);
+    EXPECT_FALSE(status(7));
+    EXPECT_EQ(count("start " + unit), 1);
+    EXPECT_EQ(count("stop " + unit), 0);
+}
+
+TEST_F(ReconcilerTest, ReadsTheEndThatItMissedFromTheFailedUnit) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    reconciler.reset();
+    systemd.events = {};
+    systemd.end(unit, {"core-dump", CLD_DUMPED, SIGSEGV, ""});
+    start();
+    expect(ProcessState::Failed, StopKind::CoreDump);
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, ReadsTheEndThatItMissedFromTheJournal) {
+    for (const auto& [logged, kind] : {std::pair{LoggedEnd::ByItself, StopKind::Finished},
+                                       std::pair{LoggedEnd::Stopped, StopKind::StoppedOutside},
+                                       std::pair{LoggedEnd::Unknown, StopKind::Unknown}}) {
+        auto web = record();
+        web.change = status() ? status()->applied + 1 : 1;
+        start();
+        want(web);
+        expect(ProcessState::Running);
+        reconciler.reset();
+        systemd.events = {};
+        systemd.end(unit, {"success", CLD_EXITED, 0, ""});
+        journal.logged = logged;
+        start();
+        expect(ProcessState::Stopped, kind);
+        reconciler.reset();
+    }
+}
+
+TEST_F(ReconcilerTest, RunsAgainAfterAPowerCut) {
+    start();
+    want(record());
+    daemon_restart(true, false);
+    expect(ProcessState::Running, StopKind::PowerLoss);
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, RunsAgainAfterAShutdown) {
+    start();
+    want(record());
+    daemon_restart(true, true);
+    expect(ProcessState::Running, StopKind::Shutdown);
+}
+
+TEST_F(ReconcilerTest, StoppedStaysStoppedOverABoot) {
+    start();
+    auto web = record();
+    want(web);
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    want(web);
+    daemon_restart(true, true);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, ConcludesNothingWhileTheSystemStops) {
+    start();
+    want(record());
+    systemd.state = "stopping";
+    systemd.events.outside_job(unit, true);
+    systemd.end(unit, {"success", CLD_KILLED, SIGTERM, ""});
+    run();
+    expect(ProcessState::Running);
+    EXPECT_FALSE(status()->reason);
+}
+
+TEST_F(ReconcilerTest, ResyncFindsWhatHappenedUnseen) {
+    start();
+    want(record());
+    systemd.loaded.clear();
+    journal.logged = LoggedEnd::Stopped;
+    systemd.events.resynced({});
+    run();
+    expect(ProcessState::Stopped, StopKind::StoppedOutside);
+}
+
+TEST_F(ReconcilerTest, LocalStopCountsBeforeTheRegistryKnows) {
+    start();
+    auto web = record();
+    want(web);
+    own->set("/local/home1/7", {{"id", 7}, {"action", "stop"}, {"sequence", 1}, {"by", "carol@home1"}});
+    run();
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(status()->reason->by, "carol@home1");
+    // The registry takes it in: nothing more to do.
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    web.unknown["local_sequence"] = 1;
+    systemd.calls.clear();
+    want(web);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_TRUE(systemd.calls.empty());
+    EXPECT_FALSE(own->get("/local/home1/7"));
+}
+
+TEST_F(ReconcilerTest, LocalActionOfAProcessThatIsGoneMeetsNoOther) {
+    own->set("/local/home1/7", {{"id", 7}, {"action", "kill"}, {"sequence", 1}, {"by", "carol@home1"}});
+    own->set("/local/elsewhere/7",
+             {{"id", 7}, {"action", "kill"}, {"sequence", 1}, {"by", "carol@elsewhere"}});
+    start();
+    want(record(6, "mail")); // the fleet's state is there, and has no process 7
+    EXPECT_FALSE(own->get("/local/home1/7"));
+    EXPECT_FALSE(own->get("/local/elsewhere/7"));
+    want(record());
+    expect(ProcessState::Running);
+}
+
+TEST_F(ReconcilerTest, LocalRestartIsNotRepeatedWhenTheRegistryTakesItIn) {
+    start();
+    auto web = record();
+    want(web);
+    own->set("/local/home1/7", {{"id", 7}, {"action", "restart"}, {"sequence", 1}, {"by", "carol@home1"}});
+    run();
+    EXPECT_EQ(count("start " + unit), 2);
+    web.change = 2;
+    web.unknown["local_sequence"] = 1;
+    want(web);
+    EXPECT_EQ(count("start " + unit), 2);
+    expect(ProcessState::Running);
+}
+
+TEST_F(ReconcilerTest, LocalKillEndsItAndTheOldRecordDoesNotBringItBack) {
+    start();
+    want(record());
+    own->set("/local/home1/7", {{"id", 7}, {"action", "kill"}, {"sequence", 1}, {"by", "carol@home1"}});
+    run();
+    expect(ProcessState::Stopped, StopKind::Killed);
+    daemon_restart(true);
+    expect(ProcessState::Stopped, StopKind::Killed);
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, TakesItsStatusesToANewNodeName) {
+    start();
+    want(record());
+    reconciler->set_node("den");
+    run();
+    EXPECT_FALSE(status());
+    const auto* moved = own->get(keys::status("den", 7));
+    ASSERT_TRUE(moved);
+    EXPECT_EQ(status_from_json(*moved).node, "den");
+    EXPECT_TRUE(systemd.loaded.contains(unit));
+}
+
+} // namespace
+} // namespace p2prc::daemon

@@ -1,0 +1,224 @@
+// Who holds which domain; challenges and certificates.
+#include "tests/unit/daemon/registry/fleet.h"
+
+namespace p2prc::daemon::test {
+namespace {
+
+class DomainRulesTest : public FleetTest {
+  protected:
+    DomainRulesTest() {
+        make_fleet();
+        one_ = add("home1", 'b');
+        two_ = add("home2", 'c');
+        spin(one_, spec("web", {{"port", 8080}}));
+    }
+    Json map(const Actor& actor, const std::string& domain, const std::string& process,
+             Json more = Json::object()) {
+        Json params{{"domain", domain}, {"process", process}};
+        params.update(more);
+        return ok(actor, "domain.map", params);
+    }
+    Error map_refused(const Actor& actor, const std::string& domain, const std::string& process,
+                      Json more = Json::object()) {
+        Json params{{"domain", domain}, {"process", process}};
+        params.update(more);
+        return refused(actor, "domain.map", params);
+    }
+
+    Actor one_, two_;
+};
+
+TEST_F(DomainRulesTest, AMappingLeadsToTheProcess) {
+    const auto mapping = map(one_, "Web.Home.Example.", "web");
+    EXPECT_EQ(mapping["domain"], "web.home.example");
+    EXPECT_EQ(mapping["node"], "home1");
+    EXPECT_EQ(mapping["port"], 8080);
+    EXPECT_EQ(mapping["tls"], "node");
+    EXPECT_EQ(mapping["from_file"], false);
+    EXPECT_EQ(mapping["created_by"], "friend@home1");
+    EXPECT_EQ(at("/domains/web.home.example"), mapping);
+}
+
+TEST_F(DomainRulesTest, TheFirstLabelIsTheDefaultProcess) {
+    EXPECT_EQ(map(one_, "web.home.example", "")["process"], "web");
+    EXPECT_EQ(map_refused(root(), "home.example", "9").code, ErrorCode::NotFound);
+    EXPECT_EQ(map_refused(root(), "*.home.example", "").code, ErrorCode::InvalidSpec);
+}
+
+TEST_F(DomainRulesTest, ASecondClaimNamesTheHolder) {
+    map(one_, "www.home.example", "web");
+    spin(two_, spec("rival", {{"port", 8080}}));
+    const auto error = map_refused(two_, "www.home.example", "rival");
+    EXPECT_EQ(error.code, ErrorCode::DomainTaken);
+    EXPECT_THAT(error.message, HasSubstr("process 'web' on node 'home1'"));
+    EXPECT_THAT(error.hint, HasSubstr("unmap-domain www.home.example"));
+    const auto spun = refused(two_, "process.spin",
+                              {{"spec", spec("late", {{"port", 0}, {"domain", "www.home.example"}})}});
+    EXPECT_EQ(spun.code, ErrorCode::DomainTaken);
+    EXPECT_EQ(at("/processes/late"), Json());
+}
+
+TEST_F(DomainRulesTest, TheSameAgainDoesNothingAndOptionsMayChange) {
+    const auto mapping = map(one_, "www.home.example", "web");
+    const auto before = registry_->store().revision();
+    EXPECT_EQ(map(one_, "www.home.example", "web"), mapping);
+    EXPECT_EQ(registry_->store().revision(), before);
+    const auto changed = map(one_, "www.home.example", "web", {{"tls", "passthrough"}});
+    EXPECT_EQ(changed["tls"], "passthrough");
+    EXPECT_EQ(changed["mapping_id"], mapping["mapping_id"]);
+}
+
+TEST_F(DomainRulesTest, ADomainMayWaitForItsProcess) {
+    const auto waiting = map(two_, "later.home.example", "later");
+    EXPECT_EQ(waiting["process_id"], 0);
+    EXPECT_EQ(waiting["node"], "");
+    spin(two_, spec("later", {{"port", 0}}));
+    const auto led = at("/domains/later.home.example");
+    EXPECT_EQ(led["node"], "home2");
+    EXPECT_EQ(led["port"], at("/processes/later")["port"]);
+}
+
+TEST_F(DomainRulesTest, AFileMayNameTheDomainThatWaitsForIt) {
+    map(two_, "later.home.example", "later", {{"tls", "passthrough"}});
+    spin(two_, spec("later", {{"port", 0}, {"domain", "later.home.example"}}));
+    const auto led = at("/domains/later.home.example");
+    EXPECT_EQ(led["node"], "home2");
+    EXPECT_EQ(led["tls"], "passthrough");
+    EXPECT_EQ(led["from_file"], false) << "it was mapped before, so it stays after a kill";
+}
+
+TEST_F(DomainRulesTest, ThePortMustBeOneThatIsDeclared) {
+    EXPECT_EQ(map_refused(one_, "www.home.example", "web", {{"port", 22}}).code, ErrorCode::InvalidSpec);
+    EXPECT_EQ(map_refused(one_, "www.home.example", "web", {{"port", 0}}).code, ErrorCode::InvalidSpec);
+    EXPECT_EQ(map_refused(one_, "www.home.example", "web", {{"port", "x"}}).code, ErrorCode::InvalidSpec);
+    map(one_, "www.home.example", "web", {{"port", 8080}});
+    spin(one_, spec("mute"));
+    const auto error = map_refused(one_, "mute.home.example", "mute");
+    EXPECT_EQ(error.code, ErrorCode::InvalidSpec);
+    EXPECT_THAT(error.message, HasSubstr("declares no port"));
+}
+
+TEST_F(DomainRulesTest, AWaitingDomainTakesOnlyThePortThatWasAskedFor) {
+    map(two_, "later.home.example", "later", {{"port", 9000}});
+    spin(two_, spec("later", {{"port", 9001}}));
+    EXPECT_EQ(at("/domains/later.home.example")["node"], "");
+    ok(two_, "process.kill", {{"process", "later"}});
+    spin(two_, spec("later", {{"port", 9000}}));
+    EXPECT_EQ(at("/domains/later.home.example")["port"], 9000);
+}
+
+TEST_F(DomainRulesTest, ANameThatComesFreeDoesNotTakeDomainsToAnotherNode) {
+    map(one_, "www.home.example", "web");
+    ok(one_, "process.kill", {{"process", "web"}});
+    // Another member takes the name: the domain goes on waiting.
+    spin(two_, spec("web", {{"port", 8080}}));
+    EXPECT_EQ(at("/domains/www.home.example")["node"], "");
+    ok(two_, "process.kill", {{"process", "web"}});
+    const auto error = refused(two_, "process.spin",
+                               {{"spec", spec("web", {{"port", 8080}, {"domain", "www.home.example"}})}});
+    EXPECT_EQ(error.code, ErrorCode::DomainTaken);
+    EXPECT_THAT(error.message, HasSubstr("home1"));
+    // Back on its own node it leads there again, also when an owner had mapped it.
+    spin(one_, spec("web", {{"port", 8080}}));
+    EXPECT_EQ(at("/domains/www.home.example")["node"], "home1");
+}
+
+TEST_F(DomainRulesTest, AnOwnersMappingComesBackWithTheMembersProcess) {
+    map(root(), "www.home.example", "web");
+    ok(one_, "process.kill", {{"process", "web"}});
+    spin(one_, spec("web", {{"port", 8080}}));
+    EXPECT_EQ(at("/domains/www.home.example")["node"], "home1");
+}
+
+TEST_F(DomainRulesTest, NamesOfTheOwner) {
+    for (const auto* domain : {"home.example", "ns1.home.example", "_acme-challenge.web.home.example",
+                               "a._tcp.home.example", "*.home.example", "elsewhere.org"}) {
+        const auto error = map_refused(one_, domain, "web");
+        EXPECT_EQ(error.code, ErrorCode::NotPermitted) << domain;
+        EXPECT_FALSE(error.hint.empty());
+        EXPECT_EQ(map(root(), domain, "web")["node"], "home1") << domain;
+    }
+    EXPECT_EQ(
+        refused(one_, "process.spin", {{"spec", spec("x", {{"port", 0}, {"domain", "ns2.home.example"}})}})
+            .code,
+        ErrorCode::NotPermitted);
+}
+
+TEST_F(DomainRulesTest, AMemberMapsOnlyToItsOwnProcesses) {
+    const auto error = map_refused(two_, "stolen.home.example", "web");
+    EXPECT_EQ(error.code, ErrorCode::NotPermitted);
+    EXPECT_THAT(error.message, HasSubstr("'home1'"));
+}
+
+TEST_F(DomainRulesTest, Unmapping) {
+    map(one_, "www.home.example", "web");
+    EXPECT_EQ(refused(two_, "domain.unmap", {{"domain", "www.home.example"}}).code, ErrorCode::NotPermitted);
+    ok(one_, "domain.unmap", {{"domain", "WWW.home.example"}});
+    EXPECT_EQ(at("/domains/www.home.example"), Json());
+    EXPECT_EQ(refused(one_, "domain.unmap", {{"domain", "www.home.example"}}).code, ErrorCode::NotFound);
+    map(two_, "later.home.example", "later");
+    EXPECT_EQ(refused(one_, "domain.unmap", {{"domain", "later.home.example"}}).code,
+              ErrorCode::NotPermitted);
+    ok(two_, "domain.unmap", {{"domain", "later.home.example"}});
+}
+
+TEST_F(DomainRulesTest, MappingIdsAreNeverUsedAgain) {
+    const int first = map(one_, "www.home.example", "web")["mapping_id"];
+    ok(one_, "domain.unmap", {{"domain", "www.home.example"}});
+    open();
+    EXPECT_GT(map(one_, "www.home.example", "web")["mapping_id"], first);
+}
+
+TEST_F(DomainRulesTest, WhatIsNotBuiltIsRefused) {
+    EXPECT_EQ(map_refused(one_, "www.home.example", "web", {{"tls", "none"}}).code, ErrorCode::NotSupported);
+    EXPECT_EQ(map_refused(one_, "www.home.example", "web", {{"tls", "perhaps"}}).code,
+              ErrorCode::InvalidSpec);
+    EXPECT_EQ(map_refused(one_, "not a domain", "web").code, ErrorCode::InvalidSpec);
+}
+
+TEST_F(DomainRulesTest, OnlyTheHolderPublishesChallenges) {
+    map(one_, "www.home.example", "web");
+    const Json challenge{{"domain", "www.home.example"}, {"value", "abc_DEF-123"}};
+    const auto error = refused(two_, "challenge.publish", challenge);
+    EXPECT_EQ(error.code, ErrorCode::NotPermitted);
+    EXPECT_THAT(error.message, HasSubstr("'home1'"));
+    EXPECT_EQ(refused(root(), "challenge.publish", challenge).code, ErrorCode::NotPermitted);
+    ok(one_, "challenge.publish", challenge);
+    ASSERT_EQ(keys_below("/challenges/www.home.example/").size(), 1u);
+    EXPECT_EQ(at(keys_below("/challenges/")[0])["value"], "abc_DEF-123");
+    EXPECT_EQ(refused(two_, "challenge.remove", challenge).code, ErrorCode::NotPermitted);
+    ok(one_, "challenge.remove", challenge);
+    EXPECT_TRUE(keys_below("/challenges/").empty());
+    EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", "a\" TXT"}}).code,
+              ErrorCode::InvalidSpec);
+    EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", "no.home.example"}, {"value", "a"}}).code,
+              ErrorCode::NotFound);
+}
+
+TEST_F(DomainRulesTest, ChallengesExpireAndGoWithTheirDomain) {
+    map(one_, "www.home.example", "web");
+    ok(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", "one"}});
+    now_ += 3601;
+    EXPECT_EQ(ok(root(), "registry.sweep")["removed"], 1 + 2) << "with the invitations of the two nodes";
+    EXPECT_TRUE(keys_below("/challenges/").empty());
+    for (int i = 0; i < 16; ++i)
+        ok(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", std::to_string(i)}});
+    EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", "more"}}).code,
+              ErrorCode::Conflict);
+    ok(one_, "domain.unmap", {{"domain", "www.home.example"}});
+    EXPECT_TRUE(keys_below("/challenges/").empty());
+}
+
+TEST_F(DomainRulesTest, OnlyTheHolderHasItsNameSigned) {
+    map(one_, "www.home.example", "web");
+    EXPECT_EQ(ok(one_, "certificate.sign", {{"domain", "www.home.example"}, {"csr", "PEM"}})["chain"],
+              "chain of www.home.example for PEM");
+    EXPECT_EQ(refused(two_, "certificate.sign", {{"domain", "www.home.example"}, {"csr", "PEM"}}).code,
+              ErrorCode::NotPermitted);
+    ok(one_, "process.kill", {{"process", "web"}});
+    EXPECT_EQ(refused(one_, "certificate.sign", {{"domain", "www.home.example"}, {"csr", "PEM"}}).code,
+              ErrorCode::NotPermitted);
+}
+
+} // namespace
+} // namespace p2prc::daemon::test

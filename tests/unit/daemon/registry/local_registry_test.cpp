@@ -1,0 +1,130 @@
+// The registry beside an event loop: requests, and feeds from any position.
+#include "daemon/registry/local_registry.h"
+#include "daemon/registry/methods.h"
+#include "daemon/state/disk.h"
+#include "tests/unit/daemon/registry/fleet.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+namespace p2prc::daemon::test {
+namespace {
+
+class LocalRegistryTest : public FleetTest {
+  protected:
+    LocalRegistryTest() {
+        make_fleet();
+        local_ = std::make_unique<LocalRegistry>(std::move(registry_), disk_, loop_.get_executor());
+        local_->act_as("root", Role::Owner);
+    }
+    ~LocalRegistryTest() override { settle(); }
+
+    // Runs the loop until what was posted to the disk thread before has come back.
+    void settle() {
+        bool done = false;
+        auto work = boost::asio::make_work_guard(loop_);
+        disk_.post([&] { boost::asio::post(loop_, [&] { done = true; }); });
+        while (!done)
+            loop_.run_one();
+        work.reset();
+        loop_.poll();
+        loop_.restart();
+    }
+    Result<Json> ask(std::string method, Json params) {
+        Result<Json> answer = fail(ErrorCode::Failed, "no answer");
+        boost::asio::co_spawn(loop_, local_->request(std::move(method), std::move(params)),
+                              [&](std::exception_ptr, Result<Json> result) { answer = std::move(result); });
+        settle();
+        settle();
+        return answer;
+    }
+    Subscription follow(FeedPosition position) {
+        return local_->follow(std::move(position),
+                              [this](const FeedEvent& event) { seen_.push_back(event); });
+    }
+    std::unique_ptr<Replica> replica() {
+        auto opened = Replica::open((directory_ / "replica.db").string(), disk_);
+        EXPECT_TRUE(opened);
+        return std::move(*opened);
+    }
+
+    Disk disk_;
+    boost::asio::io_context loop_;
+    std::unique_ptr<LocalRegistry> local_;
+    std::vector<FeedEvent> seen_;
+};
+
+TEST_F(LocalRegistryTest, RequestsActAsThisNode) {
+    const auto spun = ask("process.spin", {{"spec", spec("web")}, {"by", "alice@elsewhere"}});
+    ASSERT_TRUE(spun) << spun.error().message;
+    EXPECT_EQ((*spun)["node"], "root");
+    EXPECT_EQ(ask("process.spin", {{"spec", spec("edge")}}).error().code, ErrorCode::InvalidSpec);
+}
+
+TEST_F(LocalRegistryTest, AReplicaFollowsAndResumes) {
+    {
+        const auto copy = replica();
+        const auto feeding = feed_replica(*local_, *copy);
+        settle();
+        EXPECT_NE(copy->get("/fleet"), nullptr);
+        ASSERT_TRUE(ask("process.spin", {{"spec", spec("web")}}));
+        settle();
+        EXPECT_NE(copy->get("/processes/web"), nullptr);
+        EXPECT_EQ(copy->revision(), local_->registry().store().revision());
+        EXPECT_EQ(copy->get("counters/process"), nullptr);
+    }
+    settle();
+    ASSERT_TRUE(ask("process.kill", {{"process", "web"}}));
+    const auto copy = replica();
+    EXPECT_NE(copy->get("/processes/web"), nullptr) << "as it was";
+    const auto feeding = feed_replica(*local_, *copy);
+    settle();
+    EXPECT_EQ(copy->get("/processes/web"), nullptr);
+}
+
+TEST_F(LocalRegistryTest, AKnownPositionGetsTheChangesAnUnknownOneAReset) {
+    const FeedPosition here{local_->registry().store().store_id(), local_->registry().store().revision()};
+    ASSERT_TRUE(ask("process.spin", {{"spec", spec("web")}}));
+    auto following = follow(here);
+    settle();
+    ASSERT_EQ(seen_.size(), 1u);
+    EXPECT_FALSE(seen_[0].reset);
+    EXPECT_EQ(seen_[0].revision, here.revision + 1);
+    EXPECT_EQ(seen_[0].items.size(), 1u);
+    for (const auto& position : {FeedPosition{}, FeedPosition{"another", here.revision},
+                                 FeedPosition{here.store_id, here.revision + 99}}) {
+        seen_.clear();
+        following = follow(position);
+        settle();
+        ASSERT_EQ(seen_.size(), 1u);
+        EXPECT_TRUE(seen_[0].reset);
+        EXPECT_EQ(seen_[0].items.size(), 3u) << "fleet, node, process";
+    }
+    seen_.clear();
+    following.reset();
+    ASSERT_TRUE(ask("process.kill", {{"process", "web"}}));
+    settle();
+    EXPECT_TRUE(seen_.empty());
+}
+
+TEST(MethodTable, EveryMethodIsBuilt) {
+    std::string name = (fs::temp_directory_path() / "p2prc-methods-XXXXXX").string();
+    const fs::path directory = mkdtemp(name.data());
+    {
+        RegistryOptions options;
+        options.file = (directory / "registry.db").string();
+        auto registry = std::move(*Registry::open(std::move(options)));
+        const Actor root{"root", Role::Owner, "admin", true};
+        ASSERT_TRUE(registry->execute(root, "fleet.init", {{"name", "root"}}));
+        for (const auto& method : method_table()) {
+            const auto result = registry->execute(root, method.name, Json::object());
+            if (!result) {
+                EXPECT_NE(result.error().code, ErrorCode::NotSupported) << method.name;
+            }
+        }
+    }
+    fs::remove_all(directory);
+}
+
+} // namespace
+} // namespace p2prc::daemon::test

@@ -1,0 +1,211 @@
+// What nodes report, local actions that are folded, and when a tombstone goes.
+#include "tests/unit/daemon/registry/fleet.h"
+
+#include <fmt/format.h>
+
+namespace p2prc::daemon::test {
+namespace {
+
+class OwnedRulesTest : public FleetTest {
+  protected:
+    OwnedRulesTest() {
+        make_fleet();
+        home_ = add("home1", 'b');
+        spin(home_, spec("web", {{"port", 8080}}));
+    }
+    Json status(const char* state = "running") { return {{"id", 1}, {"state", state}, {"applied", 1}}; }
+    Json local(const char* action, int sequence) {
+        return {{"set",
+                 {{"/local/home1/1",
+                   {{"id", 1}, {"action", action}, {"sequence", sequence}, {"by", "carol@home1"}}}}}};
+    }
+
+    Actor home_;
+};
+
+TEST_F(OwnedRulesTest, PutReplacesWhatTheNodeOwns) {
+    ok(home_, "status.put",
+       {{"items",
+         {{"/status/home1/1", status()},
+          {"/info/home1", {{"nat", true}}},
+          {"/certificates/home1/a.home.example", {{"state", "ready"}}}}}});
+    EXPECT_EQ(at("/info/home1")["nat"], true);
+    ok(home_, "status.put", {{"items", {{"/status/home1/1", status("failed")}}}});
+    EXPECT_EQ(at("/status/home1/1")["state"], "failed");
+    EXPECT_EQ(at("/info/home1"), Json());
+    EXPECT_TRUE(keys_below("/certificates/").empty());
+    const auto before = registry_->store().revision();
+    ok(home_, "status.put", {{"items", {{"/status/home1/1", status("failed")}}}});
+    EXPECT_EQ(registry_->store().revision(), before) << "the same again writes nothing";
+}
+
+TEST_F(OwnedRulesTest, APutInPartsTakesNothingAwayInBetween) {
+    ok(home_, "status.put", {{"items", {{"/status/home1/1", status()}, {"/info/home1", {{"nat", true}}}}}});
+    ok(home_, "status.update", {{"set", {{"/info/home1", {{"nat", false}}}}}});
+    EXPECT_NE(at("/status/home1/1"), Json());
+    ok(home_, "status.put", {{"items", {{"/status/home1/2", status()}}}, {"keep", {"/info/home1"}}});
+    EXPECT_EQ(at("/info/home1")["nat"], false);
+    EXPECT_EQ(at("/status/home1/1"), Json());
+}
+
+TEST_F(OwnedRulesTest, AReportAheadOfTheRecordIsBelieved) {
+    auto running = status();
+    running["applied"] = 4;
+    ok(home_, "status.update", {{"set", {{"/status/home1/1", running}}}});
+    EXPECT_EQ(at("/processes/web")["change"], 4);
+    auto stopped = status("stopped");
+    stopped["applied"] = 5;
+    stopped["reason"] = {{"kind", "stopped"}};
+    ok(home_, "status.update", {{"set", {{"/status/home1/1", stopped}}}});
+    EXPECT_EQ(at("/processes/web")["change"], 5);
+    EXPECT_EQ(at("/processes/web")["desired"], "stopped");
+    ok(root(), "status.update", {{"set", {{"/status/root/1", {{"id", 1}, {"applied", 9}}}}}});
+    EXPECT_EQ(at("/processes/web")["change"], 5) << "only of what runs there";
+}
+
+TEST_F(OwnedRulesTest, WhatRunsAndIsUnknownIsTakenInUnderItsId) {
+    auto record = at("/processes/web");
+    record["id"] = 40;
+    record["name"] = "younger";
+    record["spec"]["name"] = "younger";
+    record["port"] = 8081;
+    record["spec"]["port"] = 8081;
+    record["created_by"] = "alice@root";
+    const Json domain{{"domain", "y.home.example"}, {"process", "younger"}, {"created_by", "alice@root"}};
+    const Json offer{{"process", record}, {"domains", {domain}}};
+    ok(home_, "status.update", {{"set", {{"/offers/home1/40", offer}}}});
+    EXPECT_EQ(at("/processes/younger")["id"], 40);
+    EXPECT_EQ(at("/processes/younger")["node"], "home1");
+    EXPECT_EQ(at("/processes/younger")["created_by"], "alice@root") << "it stays as confined as it was";
+    EXPECT_EQ(at("/domains/y.home.example")["process_id"], 40);
+    EXPECT_EQ(at("/offers/home1/40"), Json());
+    EXPECT_EQ(spin(root(), spec("next"))["id"], 41);
+    ok(home_, "status.update", {{"set", {{"/offers/home1/40", offer}}}});
+    EXPECT_EQ(at("/offers/home1/40"), Json()) << "once";
+    EXPECT_EQ(refused(home_, "status.update", {{"set", {{"/offers/root/40", offer}}}}).code,
+              ErrorCode::NotPermitted);
+}
+
+TEST_F(OwnedRulesTest, AnOfferWhoseNameIsTakenStaysAndSaysWhy) {
+    spin(root(), spec("younger"));
+    auto record = at("/processes/web");
+    record["id"] = 40;
+    record["spec"]["name"] = "younger";
+    record["spec"]["port"] = 8081;
+    record["port"] = 8081;
+    ok(home_, "status.put", {{"items", {{"/offers/home1/40", {{"process", record}}}}}});
+    EXPECT_THAT(at("/offers/home1/40")["refused"].get<std::string>(),
+                testing::HasSubstr("'younger' is taken in the fleet, on node 'root'"));
+    EXPECT_EQ(at("/processes/younger")["node"], "root");
+    ok(root(), "process.kill", {{"process", "younger"}});
+    ok(home_, "status.update", {{"set", {{"/info/home1", {{"nat", true}}}}}});
+    EXPECT_EQ(at("/processes/younger")["node"], "home1");
+    EXPECT_EQ(at("/offers/home1/40"), Json());
+}
+
+TEST_F(OwnedRulesTest, UpdateIsIncremental) {
+    ok(home_, "status.update", {{"set", {{"/status/home1/1", status()}, {"/info/home1", {{"nat", true}}}}}});
+    ok(home_, "status.update", {{"delete", {"/status/home1/1", "/status/home1/7"}}});
+    EXPECT_EQ(at("/status/home1/1"), Json());
+    EXPECT_EQ(at("/info/home1")["nat"], true);
+}
+
+TEST_F(OwnedRulesTest, ANodeCannotFillTheStore) {
+    auto items = Json::object();
+    for (int id = 1; id <= 4096; ++id)
+        items[fmt::format("/status/home1/{}", id)] = status();
+    ok(home_, "status.put", {{"items", items}});
+    EXPECT_EQ(refused(home_, "status.update", {{"set", {{"/status/home1/4097", status()}}}}).code,
+              ErrorCode::Failed);
+    EXPECT_EQ(at("/status/home1/4097"), Json());
+    ok(home_, "status.update", {{"delete", {"/status/home1/1"}}});
+    ok(home_, "status.update", {{"set", {{"/status/home1/4097", status()}}}});
+}
+
+TEST_F(OwnedRulesTest, ANodeWritesUnderItsOwnKeysOnly) {
+    for (const auto* key : {"/status/root/1", "/status/home10/1", "/info/root", "/info/home1/x",
+                            "/processes/web", "/live/home1", "/local/root/1", "/nodes/home1", "/fleet"}) {
+        EXPECT_EQ(refused(home_, "status.update", {{"set", {{key, {{"id", 1}}}}}}).code,
+                  ErrorCode::NotPermitted)
+            << key;
+        EXPECT_EQ(refused(home_, "status.put", {{"items", {{key, {{"id", 1}}}}}}).code,
+                  ErrorCode::NotPermitted)
+            << key;
+        EXPECT_EQ(refused(home_, "status.update", {{"delete", {key}}}).code, ErrorCode::NotPermitted) << key;
+    }
+    EXPECT_EQ(refused(home_, "status.update", {{"set", {{"/status/home1/x", status()}}}}).code,
+              ErrorCode::InvalidSpec);
+    EXPECT_EQ(refused(home_, "status.update", {{"set", {{"/info/home1", "text"}}}}).code,
+              ErrorCode::InvalidSpec);
+    EXPECT_EQ(
+        refused(home_, "status.update", {{"set", {{"/info/home1", {{"x", std::string(70000, 'x')}}}}}}).code,
+        ErrorCode::InvalidSpec);
+    EXPECT_EQ(refused(home_, "status.put").code, ErrorCode::InvalidSpec);
+}
+
+TEST_F(OwnedRulesTest, ALocalStopIsFoldedOnce) {
+    EXPECT_EQ(ok(home_, "status.update", local("stop", 1))["folded"], Json({1}));
+    const auto process = at("/processes/web");
+    EXPECT_EQ(process["desired"], "stopped");
+    EXPECT_EQ(process["change"], 2);
+    EXPECT_EQ(process["changed_by"], "carol@home1");
+    EXPECT_EQ(process["local_sequence"], 1);
+    EXPECT_TRUE(keys_below("/local/").empty());
+    // Uploaded again after a change that came from elsewhere, it does nothing.
+    ok(root(), "process.start", {{"process", "web"}});
+    EXPECT_EQ(ok(home_, "status.update", local("stop", 1))["folded"], Json::array());
+    EXPECT_EQ(at("/processes/web")["desired"], "running");
+    EXPECT_EQ(ok(home_, "status.update", local("restart", 2))["folded"], Json({1}));
+    EXPECT_EQ(at("/processes/web")["change"], 4);
+}
+
+TEST_F(OwnedRulesTest, ALocalKillIsFoldedInAWholeUpload) {
+    ok(root(), "domain.map", {{"domain", "www.home.example"}, {"process", "web"}});
+    ok(home_, "status.put", {{"items", local("kill", 1)["set"]}});
+    EXPECT_EQ(at("/processes/web"), Json());
+    EXPECT_EQ(at("/tombstones/1")["by"], "carol@home1");
+    EXPECT_EQ(at("/domains/www.home.example")["node"], "");
+    EXPECT_EQ(ok(home_, "status.update", local("kill", 1))["folded"], Json::array()) << "it is gone";
+}
+
+TEST_F(OwnedRulesTest, ANodeFoldsOnlyWhatRunsOnIt) {
+    spin(root(), spec("other"));
+    Json upload{{"set", {{"/local/home1/2", {{"id", 2}, {"action", "kill"}, {"sequence", 1}}}}}};
+    EXPECT_EQ(ok(home_, "status.update", upload)["folded"], Json::array());
+    EXPECT_NE(at("/processes/other"), Json());
+}
+
+TEST_F(OwnedRulesTest, SeveralLocalActionsCountAsTheNodeCountsThem) {
+    EXPECT_EQ(ok(home_, "status.update", local("restart", 3))["folded"], Json({1}));
+    EXPECT_EQ(at("/processes/web")["change"], 1 + 3);
+    EXPECT_EQ(ok(home_, "status.update", local("stop", 5))["folded"], Json({1}));
+    EXPECT_EQ(at("/processes/web")["change"], 1 + 5);
+    EXPECT_EQ(ok(home_, "status.update", local("levitate", 6))["folded"], Json::array());
+}
+
+TEST_F(OwnedRulesTest, ATombstoneStaysUntilItsNodeReportsTheEnd) {
+    ok(home_, "status.update", {{"set", {{"/status/home1/1", status()}}}});
+    ok(root(), "process.kill", {{"process", "web"}});
+    ok(home_, "status.put", {{"items", {{"/status/home1/1", status("stopping")}}}});
+    EXPECT_NE(at("/tombstones/1"), Json()) << "it still runs";
+    ok(home_, "status.put", {{"items", Json::object()}});
+    EXPECT_NE(at("/tombstones/1"), Json()) << "silence is no report";
+    auto stopped = status("stopped");
+    stopped["reason"] = {{"kind", "stopped"}};
+    ok(home_, "status.update", {{"set", {{"/status/home1/1", stopped}}}});
+    EXPECT_NE(at("/tombstones/1"), Json()) << "that was an earlier end";
+    stopped["reason"] = {{"kind", "killed"}};
+    ok(home_, "status.update", {{"set", {{"/status/home1/1", stopped}}}});
+    EXPECT_EQ(at("/tombstones/1"), Json());
+}
+
+TEST_F(OwnedRulesTest, TombstonesOfOthersAreNotItsToTakeAway) {
+    ok(root(), "process.kill", {{"process", "web"}});
+    ok(root(), "status.put",
+       {{"items",
+         {{"/status/root/1", {{"id", 1}, {"state", "stopped"}, {"reason", {{"kind", "killed"}}}}}}}});
+    EXPECT_NE(at("/tombstones/1"), Json());
+}
+
+} // namespace
+} // namespace p2prc::daemon::test

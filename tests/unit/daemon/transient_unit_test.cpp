@@ -1,0 +1,145 @@
+#include "daemon/process/command_drop_in.h"
+#include "daemon/process/transient_unit.h"
+#include "daemon/process/unit_names.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+namespace p2prc::daemon {
+namespace {
+
+ProcessRecord calendar() {
+    ProcessRecord record;
+    record.id = 7;
+    record.name = "calendar";
+    record.node = "home1";
+    record.port = 5232;
+    record.digest = std::string(64, 'a');
+    record.created_by = "alice@home1";
+    record.spec.name = "calendar";
+    record.spec.port = 5232;
+    record.spec.run.command = {"/usr/bin/radicale", "--server-hosts", "127.0.0.1:5232"};
+    return record;
+}
+
+std::string render(const Result<TransientUnit>& unit) {
+    std::string text;
+    for (const auto& property : unit->properties)
+        text += property.name + " " + property.signature + " " + property.value.dump() + "\n";
+    return text + "\n" + unit->drop_in;
+}
+
+// P2PRC_UPDATE_GOLDEN=1 writes what is rendered now; the difference is then reviewed like code.
+void expect_golden(const std::string& name, const std::string& text) {
+    const std::string path = std::string(P2PRC_SOURCE_DIR "/tests/unit/daemon/golden/") + name;
+    if (std::getenv("P2PRC_UPDATE_GOLDEN")) std::ofstream(path) << text;
+    std::ifstream file(path);
+    std::stringstream expected;
+    expected << file.rdbuf();
+    EXPECT_EQ(expected.str(), text) << path;
+}
+
+const UnitProperty* find(const std::vector<UnitProperty>& properties, std::string_view name) {
+    for (const auto& property : properties)
+        if (property.name == name) return &property;
+    return nullptr;
+}
+
+TEST(TransientUnit, PlainProcess) {
+    expect_golden("plain.txt", render(transient_unit(calendar(), "home1", Origin::Local)));
+}
+
+TEST(TransientUnit, EverythingSet) {
+    auto record = calendar();
+    auto& run = record.spec.run;
+    run.command = {"exec radicale --hosts 127.0.0.1:$PORT"};
+    run.shell = true;
+    run.kill = {"/usr/bin/radicale-stop", "$MAINPID"};
+    run.environment = {{"TZ", "UTC"}, {"HOME", "/srv/calendar"}};
+    run.credentials = {{"htpasswd", "/etc/radicale/users"}};
+    run.restart = Restart::Always;
+    record.spec.limits = {512 << 20, 150, 256};
+    expect_golden("everything.txt", render(transient_unit(record, "home1", Origin::Remote)));
+}
+
+TEST(TransientUnit, OwnUser) {
+    auto record = calendar();
+    record.spec.run.user = "radicale";
+    record.spec.run.data = false;
+    record.spec.run.restart = Restart::No;
+    record.port.reset();
+    expect_golden("user.txt", render(transient_unit(record, "home1", Origin::Local)));
+}
+
+TEST(TransientUnit, LowPortNeedsItsCapability) {
+    auto record = calendar();
+    record.port = 443;
+    const auto properties = transient_unit(record, "home1", Origin::Local)->properties;
+    ASSERT_TRUE(find(properties, "AmbientCapabilities"));
+    EXPECT_EQ(find(properties, "AmbientCapabilities")->value, 1024);
+    EXPECT_EQ(find(properties, "CapabilityBoundingSet")->value, 1024);
+}
+
+TEST(TransientUnit, UserIsNeverLeftToSystemd) {
+    const auto properties = transient_unit(calendar(), "home1", Origin::Local)->properties;
+    ASSERT_TRUE(find(properties, "User"));
+    EXPECT_EQ(find(properties, "User")->value, "p2p-7");
+}
+
+TEST(RecordOrigin, OnlyThisNodesUsersAreLocal) {
+    auto record = calendar();
+    EXPECT_EQ(record_origin(record, "home1"), Origin::Local);
+    EXPECT_EQ(record_origin(record, "home2"), Origin::Remote);
+    record.created_by = "";
+    EXPECT_EQ(record_origin(record, "home1"), Origin::Remote);
+    record.created_by = "home1";
+    EXPECT_EQ(record_origin(record, "home1"), Origin::Remote);
+}
+
+TEST(RemoteSpinPolicy, SandboxedRefusesUserAndCredentials) {
+    auto spec = calendar().spec;
+    EXPECT_TRUE(check_remote_spin(RemoteSpin::Sandboxed, spec));
+    EXPECT_FALSE(check_remote_spin(RemoteSpin::No, spec));
+    spec.run.user = "root";
+    const auto refused = check_remote_spin(RemoteSpin::Sandboxed, spec);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::NotPermitted);
+    EXPECT_TRUE(check_remote_spin(RemoteSpin::Any, spec));
+    spec.run.user.clear();
+    spec.run.credentials = {{"shadow", "/etc/shadow"}};
+    EXPECT_FALSE(check_remote_spin(RemoteSpin::Sandboxed, spec));
+}
+
+TEST(CommandDropIn, ArgumentsStandAsTheyWereWritten) {
+    RunSpec run;
+    run.command = {"/bin/echo", "$HOME", "${X}", "100%n", ";", "a\\b", "\"q\"", "two\nlines", "it's", ""};
+    EXPECT_EQ(*command_drop_in(run), R"([Service]
+ExecStart=:"/bin/echo" "$HOME" "${X}" "100%%n" ";" "a\\b" "\"q\"" "two\x0alines" "it's" ""
+)");
+}
+
+TEST(CommandDropIn, ProgramsThatWouldBePrefixesAreRefused) {
+    for (const auto* program :
+         {"+/bin/sh", "!/bin/sh", "-true", "@sh", ":sh", "|sh", "", " sh", "\n+/bin/sh"}) {
+        RunSpec run;
+        run.command = {program};
+        EXPECT_FALSE(command_drop_in(run)) << program;
+        run.command = {"/bin/true"};
+        run.kill = {program};
+        EXPECT_EQ(command_drop_in(run).has_value(), false) << program;
+    }
+}
+
+TEST(UnitNames, ThereAndBack) {
+    EXPECT_EQ(unit_name("calendar"), "p2prc-calendar.service");
+    EXPECT_EQ(process_of_unit("p2prc-calendar.service"), "calendar");
+    EXPECT_EQ(process_of_unit("p2prc-.service"), "");
+    EXPECT_EQ(process_of_unit("p2prcd-acme-x.service"), "");
+    EXPECT_EQ(process_of_unit("p2prc-edge.socket"), "");
+}
+
+} // namespace
+} // namespace p2prc::daemon

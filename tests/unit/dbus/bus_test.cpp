@@ -1,0 +1,283 @@
+#include "dbus/bus.h"
+#include "tests/unit/support/private_bus.h"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <gtest/gtest.h>
+#include <systemd/sd-bus.h>
+
+#include <optional>
+
+namespace p2prc::dbus {
+namespace {
+
+namespace asio = boost::asio;
+using test::PrivateBus;
+
+constexpr const char* path = "/org/example1";
+constexpr const char* interface_name = "org.example1.Test";
+
+std::string read_string(const Message& message) {
+    const char* text = nullptr;
+    return sd_bus_message_read(message.get(), "s", &text) > 0 ? text : "(unreadable)";
+}
+
+asio::awaitable<Result<Message>> echo(Message call) {
+    const std::string text = read_string(call);
+    if (text == "slow") co_await test::sleep_for(std::chrono::milliseconds(50));
+    if (text == "never") co_await test::sleep_for(std::chrono::seconds(60));
+    if (text == "taken") co_return fail(ErrorCode::DomainTaken, "held by 'wiki'", "unmap it first");
+    if (text == "plain") co_return fail(ErrorCode::NotFound, "no such thing");
+    if (text == "throw") throw std::runtime_error("thrown on purpose");
+    auto reply = call.new_reply();
+    if (reply) sd_bus_message_append(reply->get(), "s", text.c_str());
+    co_return reply;
+}
+
+Interface example(std::string* value) {
+    Interface interface{interface_name};
+    interface.methods.push_back({"Echo", {{"s", "text"}}, {{"s", "same"}}, &echo});
+    interface.properties.push_back(
+        {"Value", "s", Emits::Change, [value](const std::string&, const Message& reply) -> Result<void> {
+             sd_bus_message_append(reply.get(), "s", value->c_str());
+             return {};
+         }});
+    interface.signals.push_back({"Happened", {{"s", "what"}}});
+    return interface;
+}
+
+class BusTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        server = bus.connect();
+        client = bus.connect();
+        object = server->add_object(path, example(&value)).value();
+        ASSERT_TRUE(bus.run(server->request_name("org.example1")));
+    }
+
+    Message make(const std::string& text) {
+        Message call = client->new_call("org.example1", path, interface_name, "Echo").value();
+        sd_bus_message_append(call.get(), "s", text.c_str());
+        return call;
+    }
+    Result<Message> echo_call(const std::string& text, std::chrono::microseconds timeout = default_timeout) {
+        return bus.run(client->call(make(text), timeout));
+    }
+
+    PrivateBus bus;
+    std::string value = "first";
+    std::unique_ptr<Bus> server;
+    std::unique_ptr<Bus> client;
+    Registration object;
+};
+
+TEST_F(BusTest, CallsAreAnswered) {
+    auto reply = echo_call("hello");
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(read_string(*reply), "hello");
+}
+
+TEST_F(BusTest, ConcurrentCallsOverlapAndDoNotMix) {
+    auto both = [this]() -> asio::awaitable<Result<std::string>> {
+        using namespace asio::experimental::awaitable_operators;
+        Message slow = make("slow");
+        Message quick = make("quick");
+        auto [first, second] = co_await (client->call(slow) && client->call(quick));
+        if (!first || !second) co_return fail(ErrorCode::Failed, "a call failed");
+        co_return read_string(*first) + "+" + read_string(*second);
+    };
+    const auto text = bus.run(both());
+    ASSERT_TRUE(text);
+    EXPECT_EQ(*text, "slow+quick");
+}
+
+TEST_F(BusTest, ErrorsKeepCodeMessageAndHint) {
+    const auto taken = echo_call("taken");
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error(), (Error{ErrorCode::DomainTaken, "held by 'wiki'", "unmap it first"}));
+    const auto plain = echo_call("plain");
+    ASSERT_FALSE(plain);
+    EXPECT_EQ(plain.error(), (Error{ErrorCode::NotFound, "no such thing", ""}));
+    const auto thrown = echo_call("throw");
+    ASSERT_FALSE(thrown);
+    EXPECT_EQ(thrown.error().code, ErrorCode::Failed);
+    EXPECT_NE(thrown.error().message.find("thrown on purpose"), std::string::npos);
+}
+
+TEST_F(BusTest, StandardErrorsMapBySense) {
+    Message nobody = client->new_call("org.nobody1", path, interface_name, "Echo").value();
+    EXPECT_EQ(bus.run(client->call(nobody)).error().code, ErrorCode::Unreachable);
+    Message method = client->new_call("org.example1", path, interface_name, "Nothing").value();
+    EXPECT_EQ(bus.run(client->call(method)).error().code, ErrorCode::NotSupported);
+    Message object_call = client->new_call("org.example1", "/nowhere", interface_name, "Echo").value();
+    EXPECT_EQ(bus.run(client->call(object_call)).error().code, ErrorCode::NotFound);
+    Message arguments = client->new_call("org.example1", path, interface_name, "Echo").value();
+    EXPECT_EQ(bus.run(client->call(arguments)).error().code, ErrorCode::InvalidSpec);
+    Message raw = bus.run(client->exchange(client->new_call("org.nobody1", path, "a.b", "C").value()));
+    EXPECT_EQ(raw.error_name(), "org.freedesktop.DBus.Error.ServiceUnknown");
+}
+
+TEST_F(BusTest, TimeoutFiresOnAnIdleLoop) {
+    const auto result = echo_call("never", std::chrono::milliseconds(500));
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::Unreachable);
+}
+
+TEST_F(BusTest, ACallCanBeCancelled) {
+    auto race = [this]() -> asio::awaitable<Result<std::string>> {
+        using namespace asio::experimental::awaitable_operators;
+        Message call = make("never");
+        auto winner =
+            co_await (client->call(call, no_timeout) || test::sleep_for(std::chrono::milliseconds(20)));
+        co_return winner.index() == 1 ? std::string("cancelled") : std::string("answered");
+    };
+    EXPECT_EQ(bus.run(race()).value(), "cancelled");
+    EXPECT_EQ(read_string(*echo_call("after")), "after");
+}
+
+TEST_F(BusTest, ABigSignalIsDelivered) {
+    std::size_t received = 0;
+    const auto registration = client->match("type='signal',interface='org.example1.Test',member='Happened'",
+                                            [&](const Message& m) { received = read_string(m).size(); });
+    ASSERT_TRUE(registration);
+    ASSERT_TRUE(echo_call("settled")); // the match is in force now
+    const std::string big(24U << 20U, 'x');
+    Message signal = server->new_signal(path, interface_name, "Happened").value();
+    ASSERT_GE(sd_bus_message_append(signal.get(), "s", big.c_str()), 0);
+    ASSERT_TRUE(server->send(signal));
+    auto wait = [&]() -> asio::awaitable<Result<std::string>> {
+        while (received == 0)
+            co_await test::sleep_for(std::chrono::milliseconds(5));
+        co_return std::string();
+    };
+    (void)bus.run(wait());
+    EXPECT_EQ(received, big.size());
+}
+
+TEST_F(BusTest, AUnicastSignalReachesOneConnectionAlone) {
+    auto other = bus.connect();
+    int here = 0;
+    int there = 0;
+    const std::string rule = "type='signal',interface='org.example1.Test'";
+    const auto first = client->match(rule, [&](const Message&) { ++here; });
+    const auto second = other->match(rule, [&](const Message&) { ++there; });
+    ASSERT_TRUE(echo_call("settled"));
+    ASSERT_TRUE(bus.run(other->name_owner("org.example1")));
+    const char* unique = nullptr;
+    ASSERT_GE(sd_bus_get_unique_name(client->get(), &unique), 0);
+    Message signal = server->new_signal(path, interface_name, "Happened").value();
+    sd_bus_message_append(signal.get(), "s", "for you");
+    ASSERT_TRUE(server->send_to(signal, unique));
+    ASSERT_TRUE(echo_call("settled"));
+    ASSERT_TRUE(bus.run(other->name_owner("org.example1")));
+    EXPECT_EQ(here, 1);
+    EXPECT_EQ(there, 0);
+}
+
+TEST_F(BusTest, ADroppedMatchIsSilent) {
+    int count = 0;
+    auto registration =
+        client->match("type='signal',interface='org.example1.Test'", [&](const Message&) { ++count; });
+    ASSERT_TRUE(registration);
+    registration->reset();
+    ASSERT_TRUE(echo_call("settled"));
+    Message signal = server->new_signal(path, interface_name, "Happened").value();
+    sd_bus_message_append(signal.get(), "s", "unheard");
+    ASSERT_TRUE(server->send(signal));
+    ASSERT_TRUE(echo_call("settled"));
+    EXPECT_EQ(count, 0);
+}
+
+TEST_F(BusTest, PropertiesAreReadAndAnnounced) {
+    std::string changed;
+    const auto registration =
+        client->match("type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
+                      [&](const Message& m) {
+                          const char* name = nullptr;
+                          const char* text = nullptr;
+                          sd_bus_message_read(m.get(), "s", nullptr);
+                          sd_bus_message_enter_container(m.get(), 'a', "{sv}");
+                          sd_bus_message_enter_container(m.get(), 'e', "sv");
+                          sd_bus_message_read(m.get(), "s", &name);
+                          sd_bus_message_read(m.get(), "v", "s", &text);
+                          changed = std::string(name) + "=" + text;
+                      });
+    ASSERT_TRUE(echo_call("settled"));
+    value = "second";
+    ASSERT_TRUE(server->emit_properties_changed(path, interface_name, {"Value"}));
+    ASSERT_TRUE(echo_call("settled"));
+    EXPECT_EQ(changed, "Value=second");
+}
+
+TEST_F(BusTest, ANameHasOneOwner) {
+    const auto second = bus.run(client->request_name("org.example1"));
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ErrorCode::Conflict);
+    EXPECT_TRUE(bus.run(server->request_name("org.example1")));
+}
+
+TEST_F(BusTest, AWatchSeesTheOwnerGo) {
+    std::vector<std::string> owners;
+    const auto watch = client->watch_name("org.example1", [&](const std::string& o) { owners.push_back(o); });
+    EXPECT_FALSE(bus.run(client->name_owner("org.example1")).value().empty());
+    object.reset();
+    server.reset();
+    auto wait = [&]() -> asio::awaitable<Result<std::string>> {
+        while (owners.empty())
+            co_await test::sleep_for(std::chrono::milliseconds(5));
+        co_return std::string();
+    };
+    (void)bus.run(wait());
+    EXPECT_EQ(owners, std::vector<std::string>{""});
+    EXPECT_TRUE(bus.run(client->name_owner("org.example1")).value().empty());
+}
+
+TEST_F(BusTest, SendersHaveAUser) {
+    const char* unique = nullptr;
+    ASSERT_GE(sd_bus_get_unique_name(client->get(), &unique), 0);
+    for (int round = 0; round < 2; ++round)
+        EXPECT_EQ(bus.run(server->sender_uid(unique)).value(), getuid());
+    EXPECT_FALSE(bus.run(server->sender_uid(":1.4242")));
+}
+
+TEST_F(BusTest, ADeadBusEndsCallsAndIsReported) {
+    std::optional<Error> reported;
+    client->on_disconnect([&](const Error& error) { reported = error; });
+    auto work = [this]() -> asio::awaitable<Result<Message>> {
+        Message call = make("never");
+        co_return co_await client->call(call, no_timeout);
+    };
+    asio::steady_timer timer(bus.io, std::chrono::milliseconds(30));
+    timer.async_wait([this](boost::system::error_code) { bus.kill(); });
+    const auto result = bus.run(work());
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::Unreachable);
+    auto wait = [&]() -> asio::awaitable<Result<std::string>> {
+        while (!reported)
+            co_await test::sleep_for(std::chrono::milliseconds(5));
+        co_return std::string();
+    };
+    (void)bus.run(wait());
+    EXPECT_EQ(reported->code, ErrorCode::Unreachable);
+    EXPECT_FALSE(client->connected());
+    EXPECT_EQ(echo_call("later").error().code, ErrorCode::Unreachable);
+}
+
+TEST_F(BusTest, DestroyingABusAnswersItsCalls) {
+    asio::steady_timer timer(bus.io, std::chrono::milliseconds(20));
+    timer.async_wait([this](boost::system::error_code) { client.reset(); });
+    auto work = [this]() -> asio::awaitable<Result<Message>> {
+        Message call = make("never");
+        auto pending = client->call(call, no_timeout);
+        co_return co_await std::move(pending);
+    };
+    EXPECT_EQ(bus.run(work()).error().code, ErrorCode::Unreachable);
+}
+
+TEST(Paths, EncodeAndDecode) {
+    EXPECT_EQ(path_encode("/org/p2prc1/domain", "a.home.example"), "/org/p2prc1/domain/a_2ehome_2eexample");
+    EXPECT_EQ(path_decode("/org/p2prc1/domain", "/org/p2prc1/domain/a_2ehome_2eexample"), "a.home.example");
+    EXPECT_EQ(path_decode("/org/p2prc1/domain", "/org/p2prc1/node/a"), "");
+}
+
+} // namespace
+} // namespace p2prc::dbus

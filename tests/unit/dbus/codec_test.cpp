@@ -1,0 +1,250 @@
+#include "dbus/codec.h"
+#include "dbus/signature.h"
+#include "tests/unit/support/private_bus.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <systemd/sd-bus.h>
+
+#include <limits>
+#include <map>
+
+namespace p2prc::dbus {
+namespace {
+
+using Json = nlohmann::json;
+
+TEST(Signature, FirstType) {
+    EXPECT_EQ(first_type("sas"), "s");
+    EXPECT_EQ(first_type("a{s(ii)}x"), "a{s(ii)}");
+    EXPECT_EQ(first_type("a(sv)a(sa(sv))"), "a(sv)");
+    EXPECT_EQ(first_type(""), "");
+    EXPECT_EQ(first_type("a"), "");
+    EXPECT_EQ(first_type("(s"), "");
+    EXPECT_EQ(first_type("()"), "");
+    EXPECT_EQ(first_type("z"), "");
+    EXPECT_EQ(first_type(std::string(200, 'a') + "s"), "");
+}
+
+// Messages need a bus; nothing is sent.
+class CodecTest : public ::testing::Test {
+  protected:
+    void SetUp() override { connection = bus.connect(); }
+    Message make() { return connection->new_signal("/x", "org.example1.X", "Y").value(); }
+    static void seal(const Message& message) {
+        ASSERT_GE(sd_bus_message_seal(message.get(), 1, 0), 0);
+        ASSERT_GE(sd_bus_message_rewind(message.get(), 1), 0);
+    }
+    Json round_trip(std::string_view type, const Json& value) {
+        Message message = make();
+        const auto written = write_value(message, type, value);
+        EXPECT_TRUE(written) << written.error().message;
+        seal(message);
+        EXPECT_EQ(message.signature(), type);
+        const auto read = read_value(message);
+        EXPECT_TRUE(read) << read.error().message;
+        return read.value_or(nullptr);
+    }
+
+    test::PrivateBus bus;
+    std::unique_ptr<Bus> connection;
+};
+
+TEST_F(CodecTest, BySignature) {
+    EXPECT_EQ(round_trip("s", "grüße"), "grüße");
+    EXPECT_EQ(round_trip("y", 255), 255);
+    EXPECT_EQ(round_trip("n", -32768), -32768);
+    EXPECT_EQ(round_trip("t", UINT64_MAX), UINT64_MAX);
+    EXPECT_EQ(round_trip("x", INT64_MIN), INT64_MIN);
+    EXPECT_EQ(round_trip("d", 1.5), 1.5);
+    EXPECT_EQ(round_trip("b", true), true);
+    EXPECT_EQ(round_trip("o", "/a/b"), "/a/b");
+    const Json properties = Json::parse(R"([["Description","x"],["ExecStart",["a","b"]]])");
+    EXPECT_EQ(round_trip("a(sv)", properties), properties);
+    const Json commands = Json::parse(R"([["/bin/sh",["sh","-c","true"],false]])");
+    EXPECT_EQ(round_trip("a(sasb)", commands), commands);
+    EXPECT_EQ(round_trip("a{ss}", {{"TZ", "UTC"}}), Json({{"TZ", "UTC"}}));
+    EXPECT_EQ(round_trip("(su)", Json::array({"a", 1})), Json::array({"a", 1}));
+}
+
+TEST_F(CodecTest, ByNature) {
+    const Json table =
+        Json::parse(R"({"edges":[{"address":"203.0.113.1:443","key":"00ff"}],"acme":"none","n":5,
+        "minus":-5,"half":0.5,"yes":true,"names":["a","b"],"mixed":[1,"a",[2]],"empty":[],"deep":{"er":{"est":1}}})");
+    Json with_null = table;
+    with_null["nothing"] = nullptr;
+    Message message = make();
+    ASSERT_TRUE(write_dictionary(message, with_null));
+    seal(message);
+    EXPECT_EQ(message.signature(), "a{sv}");
+    EXPECT_EQ(read_value(message).value(), table);
+}
+
+TEST_F(CodecTest, WhatDoesNotFitIsRefusedAndAppendsNothing) {
+    const std::vector<std::pair<std::string, Json>> cases{
+        {"s", 5},
+        {"y", 256},
+        {"y", -1},
+        {"u", 4294967296},
+        {"u", "5"},
+        {"x", UINT64_MAX},
+        {"b", 1},
+        {"o", "not a path"},
+        {"as", Json::array({"a", 1})},
+        {"a{ss}", "x"},
+        {"(su)", {"a"}},
+        {"(s)", Json::array({"a", "b"})},
+        {"s", std::string("nul\0", 4)},
+        {"s", "\xff"},
+        {"s", "\xed\xa0\x80"},
+        {"v", nullptr},
+        {"av", Json::array({nullptr})},
+        {"ss", "a"},
+        {"", 1},
+        {"h", 1},
+        {"a{us}", Json::object({{"1", "a"}})},
+    };
+    for (const auto& [type, value] : cases) {
+        Message message = make();
+        EXPECT_FALSE(write_value(message, type, value)) << type;
+        seal(message);
+        EXPECT_EQ(message.signature(), "") << type;
+    }
+}
+
+TEST_F(CodecTest, LimitsHold) {
+    Json deep = 1;
+    for (int i = 0; i < 20; ++i)
+        deep = Json::object({{"a", deep}});
+    Message message = make();
+    EXPECT_FALSE(write_dictionary(message, deep));
+    CodecLimits generous;
+    generous.depth = 19;
+    EXPECT_FALSE(write_dictionary(message, deep, generous));
+    generous.depth = 40;
+    ASSERT_TRUE(write_dictionary(message, deep, generous));
+    seal(message);
+    EXPECT_FALSE(read_value(message));
+    message.rewind();
+    EXPECT_TRUE(read_value(message, generous));
+
+    Message wide = make();
+    const Json list = std::vector<std::string>(1000, "x");
+    ASSERT_TRUE(write_value(wide, "as", list));
+    seal(wide);
+    CodecLimits few;
+    few.values = 999;
+    EXPECT_FALSE(read_value(wide, few));
+    wide.rewind();
+    CodecLimits small;
+    small.bytes = 999;
+    EXPECT_FALSE(read_value(wide, small));
+}
+
+TEST_F(CodecTest, DuplicateAndNonTextKeysAreRefused) {
+    Message twice = make();
+    sd_bus_message_append(twice.get(), "a{sv}", 2, "a", "u", 1, "a", "u", 2);
+    seal(twice);
+    EXPECT_FALSE(read_value(twice));
+    twice.rewind();
+    EXPECT_FALSE(read_spec(twice));
+    Message numbers = make();
+    sd_bus_message_append(numbers.get(), "a{us}", 1, 7, "a");
+    seal(numbers);
+    EXPECT_FALSE(read_value(numbers));
+    Message infinite = make();
+    sd_bus_message_append(infinite.get(), "d", std::numeric_limits<double>::infinity());
+    seal(infinite);
+    EXPECT_FALSE(read_value(infinite));
+}
+
+TEST_F(CodecTest, SpecWithTheTypesOfTheTable) {
+    Message message = make();
+    sd_bus_message_append(message.get(), "a{sv}", 6, "name", "s", "calendar", "port", "u", 5232, "domain",
+                          "s", "calendar.home.example", "run", "a{sv}", 2, "command", "as", 2,
+                          "/usr/bin/radicale", "-D", "environment", "a{ss}", 1, "TZ", "UTC", "limits",
+                          "a{sv}", 1, "memory", "s", "512M", "remedy", "aa{sv}", 1, 2, "reason", "s",
+                          "oom-kill", "action", "s", "move");
+    seal(message);
+    const auto document = read_spec(message);
+    ASSERT_TRUE(document) << document.error().message;
+    EXPECT_EQ(*document, Json::parse(R"({"name":"calendar","port":5232,"domain":"calendar.home.example",
+        "run":{"command":["/usr/bin/radicale","-D"],"environment":{"TZ":"UTC"}},"limits":{"memory":"512M"},
+        "remedy":[{"reason":"oom-kill","action":"move"}]})"));
+}
+
+TEST_F(CodecTest, SpecTakesOtherWholeNumbersAndAShellCommand) {
+    Message message = make();
+    sd_bus_message_append(message.get(), "a{sv}", 3, "port", "i", 80, "run", "a{sv}", 1, "command", "s",
+                          "sleep 1", "limits", "a{sv}", 1, "memory", "t", std::uint64_t{1} << 30U);
+    seal(message);
+    EXPECT_EQ(read_spec(message).value(),
+              Json::parse(R"({"port":80,"run":{"command":"sleep 1"},"limits":{"memory":1073741824}})"));
+}
+
+TEST_F(CodecTest, SpecWithAWrongTypeNamesTheKey) {
+    Message message = make();
+    sd_bus_message_append(message.get(), "a{sv}", 1, "run", "a{sv}", 1, "environment", "as", 1, "TZ=UTC");
+    seal(message);
+    const auto document = read_spec(message);
+    ASSERT_FALSE(document);
+    EXPECT_EQ(document.error().code, ErrorCode::InvalidSpec);
+    EXPECT_NE(document.error().message.find("'run.environment'"), std::string::npos);
+    Message table = make();
+    sd_bus_message_append(table.get(), "a{sv}", 1, "run", "s", "sleep");
+    seal(table);
+    EXPECT_EQ(read_spec(table).error().code, ErrorCode::InvalidSpec);
+    Message unknown = make();
+    sd_bus_message_append(unknown.get(), "a{sv}", 1, "prot", "u", 1);
+    seal(unknown);
+    EXPECT_EQ(read_spec(unknown).value(), Json({{"prot", 1}}));
+}
+
+TEST_F(CodecTest, StatusGoesOutWithTheTypesOfTheTable) {
+    const Json process = Json::parse(R"({"id":7,"name":"wiki","status":true,"memory_bytes":4096,"epoch":1,
+        "cpu_seconds":2,"domains":[],"domain":null,"since":"2026-01-02T03:04:05Z","deployment":{"strategy":"","script":""},
+        "reason":{"kind":"exit-code","code":1,"signal":null,"epoch":1,"log":["bye"]},"port":"not a number","later":3})");
+    Message message = make();
+    const Json list = Json::array({process, process});
+    ASSERT_TRUE(write_field_list(message, process_fields(), list));
+    ASSERT_TRUE(write_fields(message, process_fields(), process));
+    seal(message);
+    EXPECT_EQ(message.signature(), "aa{sv}a{sv}");
+    Json expected = process;
+    expected.erase("domain");
+    expected.erase("port");
+    expected["reason"].erase("signal");
+    EXPECT_EQ(read_body(message).value(), Json::array({Json::array({expected, expected}), expected}));
+    // The types themselves.
+    message.rewind();
+    sd_bus_message_skip(message.get(), "aa{sv}");
+    sd_bus_message_enter_container(message.get(), 'a', "{sv}");
+    std::map<std::string, std::string> types;
+    while (sd_bus_message_enter_container(message.get(), 'e', "sv") > 0) {
+        const char* key = nullptr;
+        const char* contents = nullptr;
+        sd_bus_message_read(message.get(), "s", &key);
+        sd_bus_message_peek_type(message.get(), nullptr, &contents);
+        types[key] = contents;
+        sd_bus_message_skip(message.get(), "v");
+        sd_bus_message_exit_container(message.get());
+    }
+    EXPECT_EQ(types["id"], "u");
+    EXPECT_EQ(types["epoch"], "t");
+    EXPECT_EQ(types["memory_bytes"], "t");
+    EXPECT_EQ(types["status"], "b");
+    EXPECT_EQ(types["since"], "s");
+    EXPECT_EQ(types["cpu_seconds"], "d");
+    EXPECT_EQ(types["domains"], "as");
+    EXPECT_EQ(types["reason"], "a{sv}");
+}
+
+TEST_F(CodecTest, ReadingABodyWithAFileDescriptorIsRefused) {
+    Message message = make();
+    sd_bus_message_append(message.get(), "h", 0);
+    seal(message);
+    EXPECT_EQ(read_body(message).error().code, ErrorCode::InvalidSpec);
+}
+
+} // namespace
+} // namespace p2prc::dbus

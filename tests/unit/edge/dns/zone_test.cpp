@@ -1,0 +1,175 @@
+#include "edge/dns/zone.h"
+#include "message.h"
+
+#include <gmock/gmock.h>
+
+namespace p2prc::edge::dns::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string refusal(const std::string& text, std::vector<ZoneRecord> records = {}) {
+    const auto zone =
+        compile_zone({"home.example", {"192.0.2.1"}, text, "home.zone", std::move(records)}, {});
+    return zone ? "accepted" : zone.error().message;
+}
+
+TEST(MadeRecords, AuthorityAddressesAndMappedNames) {
+    RouteTable table;
+    table.revision = 5;
+    table.zones.push_back({"home.example", {"192.0.2.1", "2001:db8::1", "192.0.2.2"}, "", "", {}});
+    table.routes = {{"app.home.example"}, {"*.apps.home.example"}, {"other.example"}};
+    const auto snapshot = snapshot_of(table);
+    EXPECT_THAT(ask(*snapshot, {"home.example", type::NS}).texts(0),
+                ElementsAre("home.example 2 ns1.home.example", "home.example 2 ns2.home.example"));
+    EXPECT_EQ(ask(*snapshot, {"home.example", type::SOA}).sections[0][0].name, "ns1.home.example");
+    EXPECT_EQ(ask(*snapshot, {"home.example"}).sections[0].size(), 2u);
+    EXPECT_EQ(ask(*snapshot, {"app.home.example"}).sections[0].size(), 2u);
+    EXPECT_EQ(ask(*snapshot, {"app.home.example", type::AAAA}).sections[0].size(), 1u);
+    EXPECT_EQ(ask(*snapshot, {"x.apps.home.example"}).sections[0].size(), 2u);
+    EXPECT_EQ(ask(*snapshot, {"apps.home.example"}).rcode(), 0);
+    EXPECT_EQ(ask(*snapshot, {"ns1.home.example"}).sections[0].size(), 1u);
+    EXPECT_EQ(ask(*snapshot, {"ns1.home.example", type::AAAA}).sections[0].size(), 1u);
+    EXPECT_EQ(ask(*snapshot, {"ns2.home.example", type::AAAA}).rcode(), 0);
+    const Message negative = ask(*snapshot, {"nothing.home.example"});
+    EXPECT_EQ(negative.rcode(), 3);
+    EXPECT_LE(negative.sections[1][0].ttl, 60u);
+    EXPECT_EQ(ask(*snapshot, {"other.example"}).rcode(), 5);
+}
+
+TEST(MadeRecords, GiveWayToTheZonesFile) {
+    RouteTable table;
+    table.zones.push_back({"home.example",
+                           {"192.0.2.1"},
+                           "@ SOA a.b c.d 9 1 1 1 30\n@ NS ns.x.net.\napp A 203.0.113.9\nfar CNAME x.net.\n"
+                           "sub NS ns.x.net.\nnote TXT hi\n",
+                           "home.zone",
+                           {}});
+    table.routes = {
+        {"app.home.example"}, {"far.home.example"}, {"x.sub.home.example"}, {"note.home.example"}};
+    const auto snapshot = snapshot_of(table);
+    EXPECT_EQ(ask(*snapshot, {"app.home.example"}).sections[0][0].rdata, (Wire{203, 0, 113, 9}));
+    EXPECT_EQ(ask(*snapshot, {"far.home.example"}).texts(0)[0], "far.home.example 5 x.net");
+    EXPECT_FALSE(ask(*snapshot, {"x.sub.home.example"}).has(flag_aa));
+    EXPECT_EQ(ask(*snapshot, {"note.home.example"}).sections[0].size(), 1u);
+    EXPECT_THAT(ask(*snapshot, {"home.example", type::NS}).texts(0), ElementsAre("home.example 2 ns.x.net"));
+    EXPECT_EQ(ask(*snapshot, {"no.home.example"}).sections[1][0].ttl, 30u);
+}
+
+TEST(MadeRecords, ChallengesAreSeveralTxtAtOneName) {
+    RouteTable table;
+    table.zones.push_back({"home.example",
+                           {"192.0.2.1"},
+                           "",
+                           "",
+                           {{"_acme-challenge.home.example", "TXT", 60, "\"one\""},
+                            {"_acme-challenge.home.example", "TXT", 60, "two"},
+                            {"_acme-challenge.home.example", "TXT", 60, "\"one\""},
+                            {"home.example", "CAA", 60, "0 issue \"ca.example\""},
+                            {"home.example", "MX", 60, "10 mail.home.example."}}});
+    const auto snapshot = snapshot_of(table);
+    const Message message = ask(*snapshot, {"_acme-challenge.home.example", type::TXT});
+    ASSERT_EQ(message.sections[0].size(), 2u);
+    EXPECT_EQ(message.sections[0][0].rdata, (Wire{3, 'o', 'n', 'e'}));
+    EXPECT_EQ(message.sections[0][1].rdata, (Wire{3, 't', 'w', 'o'}));
+    EXPECT_EQ(ask(*snapshot, {"home.example", type::CAA}).sections[0].size(), 1u);
+    EXPECT_EQ(ask(*snapshot, {"home.example", type::MX}).texts(0)[0], "home.example 15 mail.home.example");
+}
+
+TEST(ZoneFile, TakesRfc1035Text) {
+    const auto zone =
+        compile_zone({"home.example",
+                      {},
+                      "$ORIGIN home.example.\n$TTL 1h\n"
+                      "@ IN SOA ns1 host (\n  2024010101 ; serial\n  3600 900 1209600 60 )\n"
+                      "\tNS ns1\n\n; a comment\nns1 60 IN A 192.0.2.1\n   IN AAAA 2001:db8::1\n"
+                      "a\\.b TXT \"semi;colon\" \"two\"\n$ORIGIN sub.home.example.\nx A 192.0.2.2\n",
+                      "home.zone",
+                      {}},
+                     {});
+    ASSERT_TRUE(zone) << zone.error().message;
+    EXPECT_EQ(zone->file_serial, 2024010101u);
+    EXPECT_EQ(zone->names.at(*name_from_text("ns1.home.example")).at(type::A).ttl, 60u);
+    EXPECT_EQ(zone->names.at(*name_from_text("ns1.home.example")).size(), 2u);
+    EXPECT_EQ(zone->names.at(*name_from_text("a\\.b.home.example")).at(type::TXT).ttl, 3600u);
+    EXPECT_TRUE(zone->names.contains(*name_from_text("x.sub.home.example")));
+}
+
+TEST(ZoneFile, ErrorsNameFileAndLine) {
+    EXPECT_THAT(refusal("a A 192.0.2.1\nb A not-an-address\n"), HasSubstr("home.zone:2: "));
+    EXPECT_THAT(refusal("a A 192.0.2.1\n\n\nb WHAT 1\n"), HasSubstr("home.zone:4: "));
+    EXPECT_THAT(refusal("$INCLUDE other.zone\n"),
+                AllOf(HasSubstr("home.zone:1: "), HasSubstr("not in this version")));
+    EXPECT_THAT(refusal("$GENERATE 1-2 a$ A 192.0.2.$\n"), HasSubstr("home.zone:1: "));
+    EXPECT_THAT(refusal("a CH TXT x\n"), HasSubstr("class IN"));
+    EXPECT_THAT(refusal(std::string("a A 192.0.2.1\0", 14)), HasSubstr("zero byte"));
+    EXPECT_THAT(refusal("a.other.net. A 192.0.2.1\n"),
+                AllOf(HasSubstr("home.zone:1: "), HasSubstr("not in zone")));
+    EXPECT_THAT(refusal("a TXT ok\na NSEC b A\n"), HasSubstr("signed zone files are not in this version"));
+    EXPECT_THAT(refusal("a DNAME b\n"), HasSubstr("not in this version"));
+}
+
+TEST(ZoneFile, CnameStandsAlone) {
+    EXPECT_THAT(refusal("a A 192.0.2.1\na CNAME b\n"),
+                AllOf(HasSubstr("home.zone:2"), HasSubstr("a.home.example")));
+    EXPECT_THAT(refusal("a CNAME b\nA TXT t\n"), HasSubstr("both"));
+    EXPECT_THAT(refusal("a CNAME b\na CNAME c\n"), HasSubstr("a second CNAME"));
+    EXPECT_THAT(refusal("@ CNAME b\n"), HasSubstr("apex"));
+    EXPECT_THAT(refusal("a CNAME b\n", {{"a.home.example", "TXT", 60, "x"}}),
+                HasSubstr("record a.home.example TXT"));
+    EXPECT_EQ(refusal("a CNAME b\na CNAME b\n"), "accepted");
+}
+
+TEST(ZoneFile, RefusesWhatNoZoneMayHold) {
+    EXPECT_THAT(refusal("a SOA x y 1 1 1 1 1\n"), HasSubstr("SOA at 'a.home.example'"));
+    EXPECT_THAT(refusal("@ SOA x y 1 1 1 1 1\n@ SOA x y 2 1 1 1 1\n"), HasSubstr("a second SOA"));
+    EXPECT_THAT(refusal("*.a NS ns1\n"), HasSubstr("wildcard"));
+    EXPECT_THAT(refusal("a DS 1 13 2 00\n"), HasSubstr("not delegated"));
+    EXPECT_THAT(refusal("a TYPE255 \\# 0\n"), HasSubstr("cannot be in a zone"));
+    EXPECT_THAT(refusal("a HTTPS 1 . mandatory=port alpn=h2\n"), HasSubstr("absent"));
+    std::string big;
+    for (int i = 0; i < 300; ++i)
+        big += "a TXT " + std::string(200, 'x') + std::to_string(i) + "\n";
+    EXPECT_THAT(refusal(big), HasSubstr("more than an answer can carry"));
+}
+
+TEST(ZoneFile, RecordsAreReadStrictly) {
+    EXPECT_THAT(refusal("", {{"a.home.example", "A", 60, "192.0.2"}}), HasSubstr("not an address"));
+    EXPECT_THAT(refusal("", {{"a.home.example", "TXT", 60, "\"open"}}), HasSubstr("not a list of strings"));
+    EXPECT_THAT(refusal("", {{"a.home.example", "TXT", 60, "a\nb TXT c"}}), HasSubstr("control character"));
+    EXPECT_THAT(refusal("", {{"a.home.example", "60 A", 60, "192.0.2.1"}}), HasSubstr("not a word"));
+    EXPECT_THAT(refusal("", {{"a.other.example", "A", 60, "192.0.2.1"}}), HasSubstr("not in zone"));
+    EXPECT_THAT(refusal("", {{"a.home.example", "MX", 60, "x"}}), HasSubstr("record a.home.example MX"));
+    EXPECT_EQ(refusal("", {{"a.home.example", "TXT", 60, "\"esc\\\"aped\\065\" x"}}), "accepted");
+}
+
+TEST(Zones, NeedAServerAndComeOnce) {
+    EXPECT_FALSE(compile_zone({"home.example", {}, "", "", {}}, {}));
+    EXPECT_FALSE(compile_zone({"home.example", {"nonsense"}, "", "", {}}, {}));
+    RouteTable table;
+    table.zones.push_back({"home.example", {"192.0.2.1"}, "", "", {}});
+    table.zones.push_back({"home.example", {"192.0.2.1"}, "", "", {}});
+    EXPECT_FALSE(check_zones(table, {}));
+    EXPECT_FALSE(check_zones(table, table.zones));
+}
+
+TEST(Zones, TtlsOfASetAreOne) {
+    const auto zone =
+        compile_zone({"home.example", {"192.0.2.1"}, "a 600 A 192.0.2.1\na 30 A 192.0.2.2\n", "z", {}}, {});
+    ASSERT_TRUE(zone);
+    EXPECT_EQ(zone->names.at(*name_from_text("a.home.example")).at(type::A).ttl, 30u);
+}
+
+TEST(Names, TextAndBack) {
+    EXPECT_EQ(name_to_text(*name_from_text("a\\.b.\\032x.example.")), "a\\.b.\\032x.example");
+    EXPECT_EQ(name_to_text(*name_from_text(".")), ".");
+    for (const char* bad : {"", "a..b", ".a", "a\\", "a\\25", "a\\256.b"})
+        EXPECT_FALSE(name_from_text(bad)) << bad;
+    EXPECT_FALSE(name_from_text(std::string(64, 'a')));
+    EXPECT_TRUE(name_from_text(std::string(63, 'a')));
+}
+
+} // namespace
+} // namespace p2prc::edge::dns::testing

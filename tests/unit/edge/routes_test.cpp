@@ -1,0 +1,130 @@
+// Look-up of names, limits by address, and the configuration file.
+#include "edge/config.h"
+#include "edge/listen/admission.h"
+#include "edge/routes/snapshot.h"
+
+#include <gtest/gtest.h>
+
+namespace p2prc::edge {
+namespace {
+
+Route route(std::string domain, std::string to) {
+    Route made;
+    made.domain = std::move(domain);
+    made.to = std::move(to);
+    return made;
+}
+
+TEST(RouteSnapshot, ExactBeforeWildcardAndOneLabelOnly) {
+    RouteTable table;
+    table.routes = {route("*.home.example", "127.0.0.1:1"), route("app.home.example", "127.0.0.1:2"),
+                    route("*.deep.home.example", "[::1]:3"), route("tunnel.home.example", "")};
+    const auto snapshot = RouteSnapshot::compile(table);
+    ASSERT_TRUE(snapshot);
+    const auto to = [&](std::string_view name) {
+        const auto* found = (*snapshot)->find(name);
+        return found ? found->route.to : "nothing";
+    };
+    EXPECT_EQ(to("app.home.example"), "127.0.0.1:2");
+    EXPECT_EQ(to("other.home.example"), "127.0.0.1:1");
+    EXPECT_EQ(to("deep.home.example"), "127.0.0.1:1");
+    EXPECT_EQ(to("x.deep.home.example"), "[::1]:3");
+    EXPECT_EQ(to("x.y.home.example"), "nothing");
+    EXPECT_EQ(to("home.example"), "nothing");
+    EXPECT_EQ(to("example"), "nothing");
+    EXPECT_EQ(to(""), "nothing");
+    EXPECT_FALSE((*snapshot)->find("tunnel.home.example")->target);
+    EXPECT_EQ((*snapshot)->find("x.deep.home.example")->target->family(), AF_INET6);
+    EXPECT_EQ((*snapshot)->size(), 4u);
+}
+
+TEST(RouteSnapshot, ATargetThatIsNoneIsRefused) {
+    RouteTable table;
+    table.routes = {route("app.home.example", "localhost:1")};
+    const auto snapshot = RouteSnapshot::compile(table);
+    ASSERT_FALSE(snapshot);
+    EXPECT_NE(snapshot.error().message.find("app.home.example"), std::string::npos);
+}
+
+net::Address address(std::string_view text) {
+    return net::Address::parse(text).value();
+}
+
+TEST(Admission, CountsByAddressAndByNetwork) {
+    Admission admission(10, 2);
+    EXPECT_TRUE(admission.enter(address("192.0.2.1")));
+    EXPECT_TRUE(admission.enter(address("::ffff:192.0.2.1")));
+    EXPECT_FALSE(admission.enter(address("192.0.2.1")));
+    EXPECT_TRUE(admission.enter(address("192.0.2.2")));
+    EXPECT_TRUE(admission.enter(address("2001:db8::1")));
+    EXPECT_TRUE(admission.enter(address("2001:db8::2")));
+    EXPECT_FALSE(admission.enter(address("2001:db8::ffff:3")));
+    EXPECT_TRUE(admission.enter(address("2001:db8:0:1::1")));
+    admission.leave(address("192.0.2.1"));
+    EXPECT_TRUE(admission.enter(address("192.0.2.1")));
+    EXPECT_EQ(admission.total(), 6u);
+}
+
+TEST(Admission, AndInAll) {
+    Admission admission(2, 2);
+    EXPECT_TRUE(admission.enter(address("192.0.2.1")));
+    EXPECT_TRUE(admission.enter(address("192.0.2.2")));
+    EXPECT_FALSE(admission.enter(address("192.0.2.3")));
+    admission.leave(address("192.0.2.2"));
+    EXPECT_TRUE(admission.enter(address("192.0.2.3")));
+}
+
+TEST(Config, EveryKeyIsRead) {
+    Config config;
+    const auto read = read_config(
+        "[listen]\ntls = ['[::]:443', '0.0.0.0:443']\nhttp = ['0.0.0.0:80']\ndns = ['192.0.2.1:53']\n"
+        "[control]\nsocket = '/run/c'\n[state]\ndirectory = '/s'\n"
+        "[timeouts]\nhello_seconds = 2\ndial_seconds = 0.5\nidle_seconds = 60\n"
+        "half_closed_seconds = 5\ndrain_seconds = 1\n"
+        "[limits]\nwaiting = 5\nwaiting_per_address = 6\nwaiting_bytes = 7\n",
+        "edge.toml", config);
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(config.listen_tls.size(), 2u);
+    EXPECT_EQ(config.dial_timeout, std::chrono::milliseconds(500));
+    EXPECT_EQ(config.pump.half_closed, std::chrono::seconds(5));
+    EXPECT_EQ(config.front.waiting_bytes, 7u);
+    EXPECT_EQ(config.control_socket, "/run/c");
+    EXPECT_EQ(config_keys().size(), 13u);
+}
+
+TEST(Config, ErrorsNameFileLineAndKeyAndChangeNothing) {
+    for (const auto& [text, words] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+             {"[timeouts]\nhello_seconds = 2\ndail_seconds = 3\n", "e.toml:3: timeouts.dail_seconds"},
+             {"[timeouts]\nhello_seconds = -1\n", "e.toml:2: timeouts.hello_seconds"},
+             {"[timeouts]\nhello_seconds = 'x'\n", "e.toml:2: timeouts.hello_seconds"},
+             {"[limits]\nwaiting = 0\n", "e.toml:2: limits.waiting"},
+             {"[listen]\ntls = ['here']\n", "e.toml:2: listen.tls"},
+             {"[control]\nsocket = 'relative'\n", "e.toml:2: control.socket"},
+             {"[lissten]\n", "e.toml:1: lissten"},
+             {"listen = 1\n", "e.toml:1: listen"},
+             {"= 1\n", "e.toml:1"}}) {
+        Config config;
+        const auto read = read_config(text, "e.toml", config);
+        ASSERT_FALSE(read) << text;
+        EXPECT_NE(read.error().message.find(words), std::string::npos) << read.error().message;
+        EXPECT_EQ(config.front.first_timeout, std::chrono::seconds(5));
+    }
+}
+
+TEST(CommandLine, Options) {
+    const char* good[] = {"p2prc-edge",   "--routes",      "r.toml", "--listen-tls=[::1]:8443",
+                          "--listen-tls", "127.0.0.1:8443"};
+    const auto line = parse_command_line(6, good);
+    ASSERT_TRUE(line);
+    EXPECT_EQ(line->routes_file, "r.toml");
+    EXPECT_EQ(line->listen_tls.size(), 2u);
+    const char* unknown[] = {"p2prc-edge", "--route", "r.toml"};
+    EXPECT_FALSE(parse_command_line(3, unknown));
+    const char* missing[] = {"p2prc-edge", "--routes"};
+    EXPECT_FALSE(parse_command_line(2, missing));
+    const char* nonsense[] = {"p2prc-edge", "--listen-dns", "53"};
+    EXPECT_FALSE(parse_command_line(3, nonsense));
+}
+
+} // namespace
+} // namespace p2prc::edge

@@ -1,0 +1,34 @@
+#include "net/file.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+namespace p2prc::net {
+namespace {
+
+TEST(File, WritesReadsAndReplaces) {
+    const TemporaryDirectory directory;
+    const auto path = directory.path() / "state";
+    ASSERT_TRUE(write_file_atomically(path, "one", 0644));
+    ASSERT_TRUE(write_file_atomically(path, std::string(100'000, 'x'), 0600));
+    EXPECT_EQ(read_file(path), std::string(100'000, 'x'));
+    struct stat status{};
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, 0600U);
+    // Nothing is left beside it.
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 1);
+}
+
+TEST(File, MissingAndTooLargeAreErrors) {
+    const TemporaryDirectory directory;
+    const auto path = directory.path() / "state";
+    EXPECT_EQ(read_file(path).error().code, ErrorCode::NotFound);
+    ASSERT_TRUE(write_file_atomically(path, "12345"));
+    EXPECT_EQ(read_file(path, 4).error().code, ErrorCode::InvalidSpec);
+    EXPECT_TRUE(read_file(path, 5));
+    EXPECT_FALSE(write_file_atomically(directory.path() / "none" / "state", "x"));
+}
+
+} // namespace
+} // namespace p2prc::net

@@ -1,0 +1,40 @@
+#include "net/file.h"
+#include "net/identity.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+namespace p2prc::net {
+namespace {
+
+TEST(Identity, IsMadeOnceAndStays) {
+    const TemporaryDirectory directory;
+    const auto first = load_or_create_identity(directory.path());
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_EQ(first->fingerprint().size(), 64U);
+    EXPECT_EQ(first->fingerprint(), certificate_fingerprint(first->certificate()));
+    EXPECT_EQ(first->fingerprint(), key_fingerprint(first->key()));
+    const auto second = load_or_create_identity(directory.path());
+    ASSERT_TRUE(second);
+    EXPECT_EQ(first->fingerprint(), second->fingerprint());
+    struct stat status{};
+    ASSERT_EQ(::stat((directory.path() / "key.pem").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, 0600U);
+}
+
+TEST(Identity, DamagedKeyIsKeptAndRefused) {
+    const TemporaryDirectory directory;
+    ASSERT_TRUE(write_file_atomically(directory.path() / "key.pem", "not a key"));
+    const auto identity = load_or_create_identity(directory.path());
+    ASSERT_FALSE(identity);
+    EXPECT_NE(identity.error().message.find("key.pem"), std::string::npos);
+    EXPECT_EQ(read_file(directory.path() / "key.pem"), "not a key");
+}
+
+TEST(Identity, EachKeyIsAnother) {
+    EXPECT_NE(Identity::generate()->fingerprint(), Identity::generate()->fingerprint());
+}
+
+} // namespace
+} // namespace p2prc::net

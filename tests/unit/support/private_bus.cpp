@@ -1,0 +1,73 @@
+#include "tests/unit/support/private_bus.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+namespace p2prc::test {
+
+namespace {
+
+constexpr const char* allow_all =
+    "<policy context=\"default\"><allow send_destination=\"*\"/>"
+    "<allow receive_sender=\"*\"/><allow own=\"*\"/><allow user=\"*\"/></policy>";
+
+} // namespace
+
+PrivateBus::PrivateBus(const std::string& policy) {
+    std::string pattern = std::filesystem::temp_directory_path() / "p2prc-bus-XXXXXX";
+    if (!mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
+    directory_ = pattern;
+    address_ = "unix:path=" + directory_ + "/bus";
+    chmod(directory_.c_str(), 0755); // connections come from other users too
+    std::ofstream(directory_ + "/bus.conf")
+        << "<busconfig><type>session</type><listen>" << address_
+        << "</listen><auth>EXTERNAL</auth><limit name=\"max_message_size\">134217728</limit>"
+        << (policy.empty() ? allow_all : policy) << "</busconfig>";
+    int ready[2];
+    if (pipe2(ready, 0) < 0) throw std::runtime_error("pipe");
+    pid_ = fork();
+    if (pid_ == 0) {
+        close(ready[0]);
+        // It complains that it may not raise its own limit of descriptors.
+        const int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDERR_FILENO);
+        const std::string config = "--config-file=" + directory_ + "/bus.conf";
+        const std::string print = "--print-address=" + std::to_string(ready[1]);
+        execlp("dbus-daemon", "dbus-daemon", "--nofork", config.c_str(), print.c_str(), nullptr);
+        _exit(127);
+    }
+    close(ready[1]);
+    char byte = 0;
+    const bool up = read(ready[0], &byte, 1) == 1; // its address, once it listens
+    close(ready[0]);
+    if (!up) throw std::runtime_error("dbus-daemon did not start");
+}
+
+PrivateBus::~PrivateBus() {
+    kill();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+}
+
+void PrivateBus::kill() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+}
+
+std::unique_ptr<dbus::Bus> PrivateBus::connect() {
+    auto bus = dbus::Bus::open_address(io.get_executor(), address_);
+    if (!bus) throw std::runtime_error(bus.error().message);
+    return std::move(*bus);
+}
+
+} // namespace p2prc::test
