@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Spinning a process here against systemd-run with the same properties: script/bench spin [ROUNDS].
+
+On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/package left them. `p2prc spin` returns when the process runs; systemd-run
+waits for the job of a unit with the sandbox, limits and data directory that p2prcd sets (listed below by hand). Rounds are
+interleaved and medians compared, less what it takes to get onto the machine. Then: `p2prc ps` of 200 processes; and of each program that runs, its memory (PSS) and its wake-ups (voluntary
+context switches) when nothing happens. Needs root, for the lab.
+"""
+
+import os
+import statistics
+import sys
+import time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path.insert(0, f"{ROOT}/tests/lab")
+sys.dont_write_bytecode = True
+
+from lab import Lab  # noqa: E402
+
+PROCESSES = 200
+IDLE_SECONDS = 20
+COMMAND = ["/usr/bin/sleep", "infinity"]
+# What daemon/process/transient_unit.cpp sets for a process without limits, as systemd-run takes it.
+PROPERTIES = """Type=exec KillMode=mixed TimeoutStopSec=30 Restart=on-failure RestartSec=1 StartLimitIntervalSec=60 StartLimitBurst=5 NotifyAccess=all
+OOMPolicy=stop CollectMode=inactive Slice=p2prc.slice CPUAccounting=yes MemoryAccounting=yes TasksAccounting=yes DynamicUser=yes NoNewPrivileges=yes
+PrivateTmp=yes ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectClock=yes
+ProtectHostname=yes LockPersonality=yes RestrictRealtime=yes RestrictSUIDSGID=yes CapabilityBoundingSet= ProtectSystem=strict
+ProtectHome=read-only ProtectProc=invisible PrivateDevices=yes RestrictNamespaces=cgroup SystemCallArchitectures=native
+SystemCallFilter=@system-service SystemCallErrorNumber=EPERM""".split()
+FAMILIES = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"
+
+
+def timed(machine, command):
+    begin = time.monotonic()
+    machine.run(command)
+    return time.monotonic() - begin
+
+
+def spin_times(machine, rounds):
+    ours, peers, entering = [], [], []
+    for number in range(rounds):
+        name = f"bench{number}"
+        state = f"StateDirectory=p2prc-data/peer{number}"
+        directory = f"WorkingDirectory=/var/lib/p2prc-data/peer{number}"
+        peer = ["systemd-run", "--quiet", f"--unit=peer{number}", *(f"--property={text}" for text in (*PROPERTIES, FAMILIES, state, directory)), *COMMAND]
+        pair = [(ours, ["p2prc", "spin", name, "--", *COMMAND]), (peers, peer)]
+        for into, command in pair if number % 2 else reversed(pair):
+            into.append(timed(machine, command))
+        # What it costs to get onto the machine at all; no part of either.
+        entering.append(timed(machine, ["true"]))
+        machine.run(["p2prc", "kill", name])
+        machine.run(["systemctl", "stop", f"peer{number}"])
+    base = statistics.median(entering)
+    mine, its = (statistics.median(values) - base for values in (ours, peers))
+    print(f"spin to running: p2prc {mine * 1000:.1f} ms, systemd-run {its * 1000:.1f} ms, ratio {mine / its:.2f} (aim: at most 1.5; median of {rounds})")
+
+
+def list_times(machine):
+    machine.run(f"for i in $(seq {PROCESSES}); do p2prc spin many$i -- /usr/bin/sleep infinity || exit; done", timeout=400)
+    assert len(machine.json("ps")) == PROCESSES
+    for what, command in (("table", "p2prc ps"), ("JSON", "p2prc ps -o json")):
+        # Timed on the machine, by one shell, so that only the command counts.
+        out = machine.run(f'for i in $(seq 21); do a=$(date +%s%N); {command} >/dev/null; b=$(date +%s%N); echo $((b - a)); done').out
+        print(f"ps of {PROCESSES} processes, {what}: {statistics.median(map(int, out.split())) / 1e6:.1f} ms (aim: under 20)")
+
+
+def programs(machine):
+    """The programs of ours on the machine: name -> process id, as the box numbers it."""
+    space = os.readlink(f"/proc/{machine.leader[0]}/ns/pid")
+    found = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/comm", encoding="ascii") as file:
+                name = file.read().strip()
+            if name.startswith("p2prc") and os.readlink(f"/proc/{entry}/ns/pid") == space:
+                found[name] = entry
+        except OSError:
+            continue
+    return found
+
+
+def pss(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pss:")) / 1024
+
+
+def wake_ups(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status", encoding="ascii") as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+    return total
+
+
+def idle(machine, when):
+    found = programs(machine)
+    before = {name: wake_ups(pid) for name, pid in found.items()}
+    time.sleep(IDLE_SECONDS)
+    for name, pid in sorted(found.items()):
+        rate = (wake_ups(pid) - before[name]) / IDLE_SECONDS
+        print(f"idle, {when}: {name} {pss(pid):.1f} MB PSS, {rate:.2f} wake-ups a second (aims: under 15 MB, about 1)")
+
+
+def main():
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    with Lab(["root"]) as lab:
+        lab.install()
+        lab.root.p2prc("spin", "first", "--", *COMMAND)
+        spin_times(lab.root, rounds)
+        lab.root.p2prc("init", "--name", "root", "--domain", "home.example", "--public-ip", lab.root.address, "--acme", "none", timeout=120)
+        idle(lab.root, "one process")
+        lab.root.p2prc("kill", "first")
+        list_times(lab.root)
+        idle(lab.root, f"{PROCESSES} processes")
+
+
+if __name__ == "__main__":
+    main()
