@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Runs a command as a process of p2prc until it ends, says why it ended, and forgets it: spin.py NAME COMMAND...
+
+Debian package: python3-dbus. It asks for no event loop; with one (GLib, Qt), listen to PropertiesChanged instead.
+"""
+
+import sys
+import time
+
+import dbus
+
+PATIENCE = 24 * 3600  # seconds; methods that wait for the work have no time limit of their own
+
+
+def main(name, command):
+    bus = dbus.SystemBus()
+    manager = dbus.Interface(bus.get_object("org.p2prc1", "/org/p2prc1"), "org.p2prc1.Manager")
+    # The keys of a process file; a table is a dictionary of its own.
+    spec = dbus.Dictionary(
+        {
+            "name": name,
+            "run": dbus.Dictionary({"command": dbus.Array(command, signature="s"), "restart": "no"}, signature="sv"),
+        },
+        signature="sv",
+    )
+    path = manager.SpinProcess(spec, "", timeout=PATIENCE)
+    properties = dbus.Interface(bus.get_object("org.p2prc1", path), dbus.PROPERTIES_IFACE)
+    while (state := properties.Get("org.p2prc1.Process", "State")) not in ("stopped", "failed"):
+        time.sleep(0.2)
+    reason = manager.ProcessInformation(name).get("reason", {})
+    print(f"{name} is {state}: {reason.get('kind', 'no reason')} {reason.get('code', '')}".rstrip())
+    manager.KillProcess(name, timeout=PATIENCE)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__.splitlines()[0])
+    try:
+        main(sys.argv[1], sys.argv[2:])
+    except dbus.DBusException as error:
+        # org.p2prc1.Error.Conflict and its like; the text is what p2prc prints.
+        sys.exit(f"{error.get_dbus_name()}: {error.get_dbus_message()}")
