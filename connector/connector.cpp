@@ -1,7 +1,7 @@
 #include "connector/connector.h"
 
 #include "connector/tls_pumps.h"
-#include "tunnel/pump.h"
+#include "tunnel/pumps.h"
 
 namespace p2prc::connector {
 

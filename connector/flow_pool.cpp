@@ -1,8 +1,8 @@
 #include "connector/flow_pool.h"
 
+#include "net/one_shot_timer.h"
 #include "tunnel/socket_options.h"
 
-#include <boost/asio/steady_timer.hpp>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -131,13 +131,8 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     }
 
     void fill_later() {
-        if (std::exchange(waiting_to_fill, true)) return;
-        again.expires_at(not_before);
-        again.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-            const auto self = weak.lock();
-            if (!self || error) return;
-            self->waiting_to_fill = false;
-            self->fill();
+        again.arm(not_before - Clock::now(), [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) self->fill();
         });
     }
 
@@ -164,12 +159,9 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
 
     // Answers for those whose application is slow to reply; one timer for all.
     void await_replies() {
-        if (std::exchange(awaiting_replies, true)) return;
-        reply_timer.expires_after(reply_wait);
-        reply_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        reply_timer.arm(reply_wait, [weak = weak_from_this()] {
             const auto self = weak.lock();
-            if (!self || error) return;
-            self->awaiting_replies = false;
+            if (!self) return;
             const auto now = Clock::now();
             std::vector<HomeFlow*> late;
             bool more = false;
@@ -187,13 +179,8 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     }
 
     void schedule_tick() {
-        if (std::exchange(ticking, true)) return;
-        timer.expires_after(tick_interval);
-        timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-            const auto self = weak.lock();
-            if (!self || error) return;
-            self->ticking = false;
-            self->tick();
+        timer.arm(tick_interval, [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) self->tick();
         });
     }
 
@@ -248,12 +235,9 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     std::uint64_t counter = 0;
     std::chrono::milliseconds pause = first_pause;
     Clock::time_point not_before{};
-    boost::asio::steady_timer timer;
-    boost::asio::steady_timer again;
-    boost::asio::steady_timer reply_timer;
-    bool awaiting_replies = false;
-    bool ticking = false;
-    bool waiting_to_fill = false;
+    net::OneShotTimer timer;
+    net::OneShotTimer again;
+    net::OneShotTimer reply_timer;
     bool closed = false;
 };
 

@@ -1,8 +1,8 @@
 #include "connector/tls_pumps.h"
 
 #include "connector/tls_pump.h"
+#include "net/one_shot_timer.h"
 
-#include <boost/asio/steady_timer.hpp>
 #include <sys/epoll.h>
 
 #include <unordered_map>
@@ -49,13 +49,8 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
     }
 
     void schedule_tick() {
-        if (std::exchange(ticking, true)) return;
-        timer.expires_after(tick_interval);
-        timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-            const auto self = weak.lock();
-            if (!self || error) return;
-            self->ticking = false;
-            self->tick();
+        timer.arm(tick_interval, [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) self->tick();
         });
     }
 
@@ -75,9 +70,8 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
 
     tunnel::Poller& poller;
     TlsPumpOptions options;
-    boost::asio::steady_timer timer;
+    net::OneShotTimer timer;
     std::unordered_map<TlsPump*, std::unique_ptr<TlsPump>> pumps;
-    bool ticking = false;
 };
 
 TlsPumps::TlsPumps(tunnel::Poller& poller, TlsPumpOptions options)

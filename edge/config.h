@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "edge/listen/front.h"
 #include "net/address.h"
-#include "tunnel/pump.h"
+#include "tunnel/pumps.h"
 
 #include <chrono>
 #include <string>

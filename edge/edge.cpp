@@ -10,7 +10,7 @@
 #include "net/clock.h"
 #include "net/log.h"
 #include "tunnel/poller.h"
-#include "tunnel/pump.h"
+#include "tunnel/pumps.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <nlohmann/json.hpp>

@@ -1,86 +1,138 @@
-// Moves bytes between two stream sockets, both ways, inside the kernel where that pays, until both ends are
-// done.
-//
-// Each direction ends on its own: a FIN on one side becomes a FIN on the other once everything before it is
-// through, and the way back stays open. A reset becomes a reset. An idle connection holds no buffer and no
-// pipe.
+// One pumped connection: two sockets and what is under way between them.
 #pragma once
 
 #include "net/fd.h"
-#include "tunnel/poller.h"
+#include "net/one_shot_timer.h"
+#include "tunnel/pipe_pool.h"
+#include "tunnel/pumps.h"
 
-#include <boost/asio/awaitable.hpp>
+#include <sys/types.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
+#include <vector>
 
 namespace p2prc::tunnel {
 
-struct PumpOptions {
-    std::chrono::milliseconds idle = std::chrono::hours(1); // no byte either way
-    std::chrono::milliseconds half_closed =
-        std::chrono::seconds(60); // one direction has ended, no byte the other way
-    std::size_t pipes = 60; // large pipes at most: the kernel allows an unprivileged user 64 MiB of them
-    std::size_t pipe_bytes = 1 << 20; // of each; fs.pipe-max-size
-    std::size_t small_pipes = 64;     // of the kernel's default size, once the large ones are all in use
+class Pump;
+
+// What a copy moves at once; a read that fills it is a sign of bulk.
+inline constexpr std::size_t scratch_bytes = 32 * 1024;
+
+// What the connections of one Pumps share.
+struct PumpSet : std::enable_shared_from_this<PumpSet> {
+    // Both where Pump is complete: they destroy pumps.
+    PumpSet(Poller& a_poller, const PumpOptions& some_options);
+    ~PumpSet();
+
+    // Looks at the clock after a tick, and again for as long as there are connections.
+    void arm();
+    void sweep();
+    void add(std::unique_ptr<Pump> pump);
+    std::unique_ptr<Pump> remove(Pump& pump);
+
+    Poller& poller;
+    PumpOptions options;
+    PipePool pool;
+    net::OneShotTimer timer;
+    std::chrono::milliseconds tick;
+    std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now(); // as of the last tick
+    std::vector<std::unique_ptr<Pump>> pumps;
+    std::uint64_t bytes = 0;
+    // One for all: nothing stays in it from one call to the next.
+    std::array<char, scratch_bytes> scratch;
 };
 
-enum class PumpEnd { Finished, Reset, IdleTimeout, HalfClosedTimeout, Stopped };
-std::string_view pump_end_name(PumpEnd end) noexcept;
-
-struct PumpResult {
-    PumpEnd end = PumpEnd::Finished;
-    std::uint64_t a_to_b = 0; // bytes
-    std::uint64_t b_to_a = 0;
-};
-
-// Two connected stream sockets (TCP or Unix), non-blocking, and what must be sent to each before anything
-// else.
-struct PumpSockets {
-    net::UniqueFd a;
-    net::UniqueFd b;
-    std::string to_a = {};
-    std::string to_b = {};
-    // Set where the socket is registered with the same Poller already: it is taken over.
-    bool a_polled = false;
-    bool b_polled = false;
-    // The caller's own number for those that may have to end together (stop).
-    std::uint32_t group = 0;
-};
-
-// All the connections that a program pumps. TCP_NODELAY and keepalive are the caller's to set.
-class Pumps {
+// Side 0 is a, side 1 is b; direction d carries from side d to side 1 - d.
+class Pump final : public PollHandler {
   public:
-    using Done = std::function<void(const PumpResult&)>;
+    using Clock = std::chrono::steady_clock;
 
-    Pumps(Poller& poller, PumpOptions options = {});
-    ~Pumps(); // closes all; `done` functions are not called
-    Pumps(const Pumps&) = delete;
-    Pumps& operator=(const Pumps&) = delete;
+    Pump(PumpSet& shared, PumpSockets sockets, Pumps::Done done);
+    void on_ready(unsigned side, std::uint32_t events) override;
+    void on_again() override;
+    // Registers both sockets, or takes over those that are registered; false where the kernel refuses.
+    bool watch(bool a_polled, bool b_polled);
+    // Looks at the clock: what has been quiet for too long ends.
+    void check();
+    // Leaves the set, and tells whoever started it.
+    void finish(PumpEnd end);
+    // Without telling anybody.
+    void close();
+    // Both ends get a reset.
+    void abort(PumpEnd end);
 
-    // Takes the sockets and calls `done` (may be empty) when both are closed, never from inside start.
-    void start(PumpSockets sockets, Done done = {});
-    // The same for a coroutine. Cancelling it does not stop the pump.
-    boost::asio::awaitable<PumpResult> run(PumpSockets sockets);
+    // When the last byte was moved, to a tick.
+    Clock::time_point active() const noexcept { return active_; }
+    std::uint32_t group() const noexcept { return group_; }
 
-    std::size_t size() const noexcept; // connections now
-    // Those that have moved a byte in the last `within`, to a second or so: a look at each.
-    std::size_t busy(std::chrono::milliseconds within) const noexcept;
-    std::uint64_t bytes() const noexcept; // moved since the start, both ways
-    // Ends the connections of a group with a reset; `done` is called with Stopped.
-    void stop(std::uint32_t group);
-    // Ends every connection with a reset; `done` is called with Stopped.
-    void stop_all();
+    std::size_t index = 0; // in PumpSet::pumps
 
   private:
-    friend class Pump;
-    struct Shared;
-    std::shared_ptr<Shared> shared_;
+    struct Side {
+        net::UniqueFd fd;
+        bool readable = false;
+        bool writable = false;
+        bool ending = false; // its FIN or reset has come: a short read does not mean that nothing is left
+        bool broken = false; // writing to it failed: its end is a reset, whatever read says
+    };
+    struct Pending {
+        std::string bytes;
+        std::size_t offset = 0;
+    };
+    struct Way {
+        std::uint64_t total = 0;
+        std::unique_ptr<Pending> pending; // goes out before what is in the pipe
+        std::unique_ptr<Pipe> pipe;
+        std::size_t in_pipe = 0;
+        std::size_t burst = 0; // bytes since the source was last found empty
+        bool bulk = false;     // reads fill the buffer: splice
+        bool no_splice = false;
+        bool eof = false;       // the source has ended
+        bool was_reset = false; // by a reset
+        bool done = false;      // and the sink has been told
+    };
+
+    void set_head(unsigned direction, std::string head);
+    static void make_abortive(Side& side);
+    void drop(Way& way);
+    void moved(Way& way, std::size_t bytes);
+
+    // Carries what there is in one direction, until the source is empty, the sink full, or the turn over.
+    void move(unsigned direction);
+    // The source is empty: nothing is held until it is not.
+    void rest(Way& way);
+    // Once the source's end has come, the FIN follows within this turn, or as soon as the sink takes more:
+    // the last bytes and it share a packet.
+    static int send_flags(const Side& source) noexcept;
+    // Whether nothing is left to send in this direction, which then goes on.
+    bool flush(unsigned direction);
+    // The pipe is empty when this is called, so EAGAIN means that the socket is, not that the pipe is full.
+    void fill_pipe(unsigned direction);
+    void copy(unsigned direction);
+    // A read gave nothing: empty for now, ended, or failed.
+    void source_stopped(unsigned direction, ssize_t got);
+    // All that the source sent is with the sink's kernel: the end of it follows.
+    void end_way(unsigned direction);
+    // The sink is gone. It may have said something before: that is carried back first.
+    void sink_failed(unsigned direction);
+    // Passes a reset on to `side`, after what was relayed to it.
+    void reset(unsigned side);
+
+    PumpSet& shared_;
+    std::array<Side, 2> sides_;
+    std::array<Way, 2> ways_;
+    Pumps::Done done_;
+    Clock::time_point active_;
+    bool closed_ = false;
+    bool resetting_ = false;
+    bool fin_sent_ = false; // to the victim
+    std::uint8_t victim_ = 0;
+    std::uint32_t group_;
 };
 
 } // namespace p2prc::tunnel

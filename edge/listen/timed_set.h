@@ -1,9 +1,8 @@
 // Connections in a short phase, each with a deadline: owns them, and tells those whose time is up.
 #pragma once
 
+#include "net/one_shot_timer.h"
 #include "tunnel/poller.h"
-
-#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -66,11 +65,7 @@ class TimedSet {
     static constexpr std::chrono::milliseconds tick{100};
 
     void arm() {
-        if (std::exchange(armed_, true)) return;
-        timer_.expires_after(tick);
-        timer_.async_wait([this](const boost::system::error_code& error) {
-            if (error) return;
-            armed_ = false;
+        timer_.arm(tick, [this] {
             const auto now = std::chrono::steady_clock::now();
             // From the back: one that leaves is replaced by the last, which has been seen.
             for (std::size_t i = handlers_.size(); i-- > 0;)
@@ -80,8 +75,7 @@ class TimedSet {
     }
 
     tunnel::Poller& poller_;
-    boost::asio::steady_timer timer_;
-    bool armed_ = false;
+    net::OneShotTimer timer_;
     std::vector<std::unique_ptr<Handler>> handlers_;
 };
 

@@ -5,7 +5,7 @@
 #include "edge/listen/counters.h"
 #include "edge/listen/farewell.h"
 #include "edge/relay/target.h"
-#include "tunnel/pump.h"
+#include "tunnel/pumps.h"
 
 #include <chrono>
 #include <memory>

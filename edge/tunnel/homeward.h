@@ -3,7 +3,7 @@
 
 #include "edge/router.h"
 #include "edge/tunnel/tunnels.h"
-#include "tunnel/pump.h"
+#include "tunnel/pumps.h"
 
 #include <nlohmann/json_fwd.hpp>
 

@@ -4,7 +4,7 @@
 #include "connector/connector.h"
 #include "edge/tunnel/tunnels.h"
 #include "net/identity.h"
-#include "tunnel/pump.h"
+#include "tunnel/pumps.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>

@@ -1,5 +1,5 @@
 // The byte pump between real sockets: both ways, half-closed, reset, stalled, idle, and short of pipes.
-#include "tunnel/pump.h"
+#include "tunnel/pumps.h"
 
 #include <arpa/inet.h>
 #include <boost/asio/co_spawn.hpp>

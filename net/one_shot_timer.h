@@ -1,0 +1,48 @@
+// A timer that is armed at most once at a time, for work that is to be done a little later, however often it
+// is asked for.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <memory>
+#include <utility>
+
+namespace p2prc::net {
+
+// A member of the object that its callbacks work on: once it is destroyed no callback runs any more, not even
+// one whose time had come and which Asio had queued already (a destroyed steady_timer alone does not take
+// that back).
+class OneShotTimer {
+  public:
+    explicit OneShotTimer(const boost::asio::any_io_executor& executor) : timer_(executor) {}
+
+    // Runs `callback()` once, after `wait`; while one waits already, changes nothing. The callback may arm it
+    // again. One that may bring about its owner's end has to keep the owner itself.
+    template <class Callback>
+    void arm(std::chrono::steady_clock::duration wait, Callback callback) {
+        if (std::exchange(*armed_, true)) return;
+        timer_.expires_after(wait);
+        timer_.async_wait([weak = std::weak_ptr(armed_), callback = std::move(callback)](const auto& error) {
+            const auto armed = weak.lock();
+            if (error || !armed) return;
+            *armed = false;
+            callback();
+        });
+    }
+
+    // No callback runs until it is armed again.
+    void cancel() {
+        armed_ = std::make_shared<bool>(false);
+        timer_.cancel();
+    }
+
+    bool armed() const noexcept { return *armed_; }
+
+  private:
+    boost::asio::steady_timer timer_;
+    std::shared_ptr<bool> armed_ = std::make_shared<bool>(false);
+};
+
+} // namespace p2prc::net

@@ -1,0 +1,86 @@
+// Moves bytes between two stream sockets, both ways, inside the kernel where that pays, until both ends are
+// done.
+//
+// Each direction ends on its own: a FIN on one side becomes a FIN on the other once everything before it is
+// through, and the way back stays open. A reset becomes a reset. An idle connection holds no buffer and no
+// pipe.
+#pragma once
+
+#include "net/fd.h"
+#include "tunnel/poller.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace p2prc::tunnel {
+
+struct PumpOptions {
+    std::chrono::milliseconds idle = std::chrono::hours(1); // no byte either way
+    std::chrono::milliseconds half_closed =
+        std::chrono::seconds(60); // one direction has ended, no byte the other way
+    std::size_t pipes = 60; // large pipes at most: the kernel allows an unprivileged user 64 MiB of them
+    std::size_t pipe_bytes = 1 << 20; // of each; fs.pipe-max-size
+    std::size_t small_pipes = 64;     // of the kernel's default size, once the large ones are all in use
+};
+
+enum class PumpEnd { Finished, Reset, IdleTimeout, HalfClosedTimeout, Stopped };
+std::string_view pump_end_name(PumpEnd end) noexcept;
+
+struct PumpResult {
+    PumpEnd end = PumpEnd::Finished;
+    std::uint64_t a_to_b = 0; // bytes
+    std::uint64_t b_to_a = 0;
+};
+
+// Two connected stream sockets (TCP or Unix), non-blocking, and what must be sent to each before anything
+// else.
+struct PumpSockets {
+    net::UniqueFd a;
+    net::UniqueFd b;
+    std::string to_a = {};
+    std::string to_b = {};
+    // Set where the socket is registered with the same Poller already: it is taken over.
+    bool a_polled = false;
+    bool b_polled = false;
+    // The caller's own number for those that may have to end together (stop).
+    std::uint32_t group = 0;
+};
+
+struct PumpSet;
+
+// All the connections that a program pumps. TCP_NODELAY and keepalive are the caller's to set.
+class Pumps {
+  public:
+    using Done = std::function<void(const PumpResult&)>;
+
+    Pumps(Poller& poller, PumpOptions options = {});
+    ~Pumps(); // closes all; `done` functions are not called
+    Pumps(const Pumps&) = delete;
+    Pumps& operator=(const Pumps&) = delete;
+
+    // Takes the sockets and calls `done` (may be empty) when both are closed, never from inside start.
+    void start(PumpSockets sockets, Done done = {});
+    // The same for a coroutine. Cancelling it does not stop the pump.
+    boost::asio::awaitable<PumpResult> run(PumpSockets sockets);
+
+    std::size_t size() const noexcept; // connections now
+    // Those that have moved a byte in the last `within`, to a second or so: a look at each.
+    std::size_t busy(std::chrono::milliseconds within) const noexcept;
+    std::uint64_t bytes() const noexcept; // moved since the start, both ways
+    // Ends the connections of a group with a reset; `done` is called with Stopped.
+    void stop(std::uint32_t group);
+    // Ends every connection with a reset; `done` is called with Stopped.
+    void stop_all();
+
+  private:
+    std::shared_ptr<PumpSet> shared_;
+};
+
+} // namespace p2prc::tunnel
