@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <functional>
 #include <string_view>
 
@@ -63,14 +64,19 @@ std::vector<std::string> read_last_lines(const std::string& unit, std::uint32_t 
     return lines;
 }
 
-// MESSAGE_IDs of systemd 252 (sd-messages.h). "Stopped" is logged last, and for a finished stop job alone;
-// the other two for every end.
-constexpr std::string_view unit_stopped = "9d1aaa27d60140bd96365438aad20286";
-constexpr std::string_view unit_success = "7ad2d189f7e94e70a38c781354912448";
-constexpr std::string_view unit_failure = "d9b373ed55a64feb8242e02dbe79a49c";
-constexpr int entries_to_look_at = 50;
+constexpr int entries_to_look_at = 200;
+// PID 1 hands its entries to journald without waiting until they are written.
+constexpr auto journal_delay = std::chrono::seconds(2);
 
-LoggedEnd read_logged_end(const std::string& unit) {
+UnitEntry entry_of(const Journal& journal) {
+    UnitEntry entry{field(journal, "MESSAGE_ID"),  field(journal, "INVOCATION_ID"),
+                    field(journal, "UNIT_RESULT"), field(journal, "COMMAND"),
+                    field(journal, "EXIT_CODE"),   field(journal, "EXIT_STATUS")};
+    sd_journal_get_realtime_usec(journal.get(), &entry.at);
+    return entry;
+}
+
+std::optional<LoggedEnd> read_logged_end(const std::string& unit, const std::string& running) {
     const auto journal = open_journal();
     // This boot as the journal knows it: a service in a container may see its host's id.
     std::uint64_t ignored = 0;
@@ -78,17 +84,21 @@ LoggedEnd read_logged_end(const std::string& unit) {
     std::array<char, SD_ID128_STRING_MAX> boot_text{};
     if (!journal || sd_journal_seek_tail(journal.get()) < 0 || sd_journal_previous(journal.get()) <= 0 ||
         sd_journal_get_monotonic_usec(journal.get(), &ignored, &boot) < 0)
-        return LoggedEnd::Unknown;
+        return {};
     match(journal, "UNIT=" + unit);
     match(journal, "_PID=1");
     match(journal, std::string("_BOOT_ID=") + sd_id128_to_string(boot, boot_text.data()));
-    if (sd_journal_seek_tail(journal.get()) < 0) return LoggedEnd::Unknown;
-    for (int seen = 0; seen < entries_to_look_at && sd_journal_previous(journal.get()) > 0; ++seen) {
-        const auto id = field(journal, "MESSAGE_ID");
-        if (id == unit_stopped) return LoggedEnd::Stopped;
-        if (id == unit_success || id == unit_failure) return LoggedEnd::ByItself;
+    const auto deadline = std::chrono::steady_clock::now() + journal_delay;
+    for (;;) {
+        if (sd_journal_seek_tail(journal.get()) < 0) return {};
+        LoggedEndReader reader(running);
+        for (int seen = 0; seen < entries_to_look_at && sd_journal_previous(journal.get()) > 0; ++seen)
+            if (!reader.add(entry_of(journal))) break;
+        const auto left = std::chrono::duration_cast<std::chrono::microseconds>(
+            deadline - std::chrono::steady_clock::now());
+        if (reader.reached_running() || left.count() <= 0) return reader.end();
+        if (sd_journal_wait(journal.get(), static_cast<std::uint64_t>(left.count())) < 0) return reader.end();
     }
-    return LoggedEnd::Unknown;
 }
 
 // Runs `work` on the thread; the caller's loop goes on meanwhile.
@@ -124,8 +134,8 @@ class SystemJournal : public JournalTail {
             thread_, [=] { return read_last_lines(unit, process, invocation, count); });
     }
 
-    asio::awaitable<LoggedEnd> logged_end(std::string unit) override {
-        return on_thread<LoggedEnd>(thread_, [=] { return read_logged_end(unit); });
+    asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string unit, std::string running) override {
+        return on_thread<std::optional<LoggedEnd>>(thread_, [=] { return read_logged_end(unit, running); });
     }
 
   private:

@@ -1,6 +1,8 @@
 // What the journal holds about a process: its last lines, and how a run ended while nobody looked.
 #pragma once
 
+#include "daemon/process/logged_end.h"
+
 #include <boost/asio/awaitable.hpp>
 
 #include <cstddef>
@@ -12,13 +14,6 @@
 
 namespace p2prc::daemon {
 
-// How PID 1 logged the end of a run.
-enum class LoggedEnd {
-    Unknown,  // nothing found
-    Stopped,  // a stop job ended it
-    ByItself, // it ended without one
-};
-
 // A seam: reading the journal needs files, so it is done beside the loop, and not at all in unit tests.
 class JournalTail {
   public:
@@ -27,8 +22,10 @@ class JournalTail {
     // oldest first.
     virtual boost::asio::awaitable<std::vector<std::string>>
     last_lines(std::string unit, std::uint32_t process, std::string invocation, std::size_t count) = 0;
-    // The last end of `unit` in this boot.
-    virtual boost::asio::awaitable<LoggedEnd> logged_end(std::string unit) = 0;
+    // The last end of `unit` in this boot, of another run than `running`, which goes on (empty: none does).
+    // Nothing: it has none, or the journal is lost.
+    virtual boost::asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string unit,
+                                                                        std::string running) = 0;
 };
 
 // Over sd-journal, on one thread of its own.

@@ -78,6 +78,12 @@ bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) n
     return status.boot_id != boot_id && was_up(status.state);
 }
 
+bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept {
+    if (unit.dead() || written.boot_id != boot_id) return false;
+    if (written.invocation.empty()) return unit.restarts > written.restarts;
+    return !unit.invocation.empty() && unit.invocation != written.invocation;
+}
+
 Act plan(const Situation& now) {
     const bool runs = now.unit && !now.unit->dead();
     if (now.buried && runs) return Act::Kill;

@@ -36,6 +36,7 @@ Wanted wanted(const ProcessRecord& record, const LocalAction* local);
 enum class Act {
     Nothing,
     Observe, // write down what systemd runs
+    Recall,  // the same, after finding out how the run before it ended unseen
     Start,
     Restart,  // stop, then start
     Stop,     // the record stays
@@ -58,6 +59,10 @@ struct Situation {
 
 // Absence of a record never stops anything: only `buried` does.
 Act plan(const Situation& now);
+
+// Whether systemd runs the process another time than was written down: what it says now is not how that
+// ended.
+bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept;
 
 // Whether the status was written in another boot while the process ran: it did not survive the machine.
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;

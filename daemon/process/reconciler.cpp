@@ -78,13 +78,8 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     const auto all = co_await systemd_.units();
     if (!all) co_return std::unexpected(all.error());
     systemd_.on_events(std::move(events));
-    for (const auto& view : *all) {
-        auto& slot = slots_[std::string(process_of_unit(view.unit))];
-        slot.unit = view;
-        slot.watched = !view.dead();
-        if (view.up()) slot.executed = view.invocation;
-        if (view.dead()) slot.end = view;
-    }
+    for (const auto& view : *all)
+        adopt(view);
     follow();
     forget_actions();
     evaluate_all();
@@ -309,8 +304,14 @@ void Reconciler::Impl::evaluate(const std::string& name) {
     // While it goes up, down or around by itself there is an end to write down first.
     const bool passing =
         slot.end && slot.watched && situation.unit && situation.unit->sub_state == "auto-restart";
-    const auto what = plan(situation);
-    act(name, what == Act::Observe && passing ? Act::Conclude : what, now);
+    auto what = plan(situation);
+    const bool adopted = std::exchange(slot.adopted, false);
+    if (what == Act::Observe && passing)
+        what = Act::Conclude;
+    else if (what == Act::Observe && adopted && now.status &&
+             runs_anew(*now.status, *slot.unit, options.boot_id))
+        what = Act::Recall;
+    act(name, what, now);
 }
 
 void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) {
@@ -334,10 +335,32 @@ void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) 
     case Act::Stop:
     case Act::Kill:
     case Act::Conclude:
+    case Act::Recall:
         break;
     }
     slots_[name].busy = true;
     asio::co_spawn(loop_, run(name, what, now), asio::detached);
+}
+
+namespace {
+
+// Before its command is executed, the first time and after each automatic restart, a unit shows as dead
+// without anything having run.
+bool has_ended(const UnitView& view) {
+    const bool ran = view.result.code != 0 || view.result.result != "success";
+    return (view.dead() || view.sub_state == "auto-restart") && ran;
+}
+
+} // namespace
+
+// Takes over a unit as it is found, whatever was known of it before.
+void Reconciler::Impl::adopt(const UnitView& view) {
+    auto& slot = slots_[std::string(process_of_unit(view.unit))];
+    slot.unit = view;
+    slot.watched = !view.dead();
+    slot.adopted = !view.dead();
+    if (view.up()) slot.executed = view.invocation;
+    if (has_ended(view)) slot.end = view;
 }
 
 void Reconciler::Impl::on_changed(const UnitView& view) {
@@ -348,12 +371,8 @@ void Reconciler::Impl::on_changed(const UnitView& view) {
         slot.executed = view.invocation;
         slot.watched = true;
     }
-    // Before its command is executed, the first time and after each automatic restart, a unit shows as dead
-    // without anything having run.
-    const bool ran = view.result.code != 0 || view.result.result != "success";
-    const bool ended = (view.dead() || view.sub_state == "auto-restart") && ran;
     slot.unit = view;
-    if (ended) slot.end = view;
+    if (has_ended(view)) slot.end = view;
     evaluate(name);
 }
 
@@ -385,13 +404,8 @@ void Reconciler::Impl::on_resynced(const std::vector<UnitView>& all) {
             slot.unit.reset();
         }
     }
-    for (const auto& view : all) {
-        auto& slot = slots_[std::string(process_of_unit(view.unit))];
-        slot.unit = view;
-        if (view.up()) slot.executed = view.invocation;
-        slot.watched = !view.dead();
-        if (view.dead()) slot.end = view;
-    }
+    for (const auto& view : all)
+        adopt(view);
     evaluate_all();
 }
 

@@ -30,6 +30,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         bool dirty = false;           // something happened meanwhile
         bool outside = false;         // a job that is not ours was queued while it ran
         bool watched = false;         // it was seen running: events since then are complete
+        bool adopted = false;         // it was found running: what happened before was not seen
         std::optional<UnitView> unit; // as systemd has it now
         std::optional<UnitView> end;  // as it was when it last ended, exit data included
         std::string executed;         // invocation in which the command was executed
@@ -54,6 +55,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void rename_status(const std::string& name);
     void forget_unknown(const std::string& name);
 
+    void adopt(const UnitView& view);
     void on_changed(const UnitView& view);
     void on_gone(const std::string& unit);
     void on_outside_job(const std::string& unit, bool queued);
@@ -67,6 +69,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<bool> do_start(std::string name, Facts now);
     boost::asio::awaitable<bool> do_stop(std::string name, Facts now, Act what);
     boost::asio::awaitable<bool> do_conclude(std::string name, Facts now);
+    boost::asio::awaitable<bool> do_recall(std::string name, Facts now);
     boost::asio::awaitable<Result<bool>> still_missing(std::string name);
     boost::asio::awaitable<void> write_end(std::string name, Facts now, StopReason reason,
                                            ProcessState state);

@@ -38,9 +38,10 @@ ProcessState state_after(StopKind kind) noexcept {
     return in_order ? ProcessState::Stopped : ProcessState::Failed;
 }
 
-std::string since_of(const UnitView& unit) {
-    if (unit.changed_at == 0) return net::now_rfc3339();
-    return net::to_rfc3339(std::chrono::system_clock::time_point(std::chrono::microseconds(unit.changed_at)));
+// Now, for a time that is not known.
+std::string rfc3339_of(std::uint64_t microseconds) {
+    if (microseconds == 0) return net::now_rfc3339();
+    return net::to_rfc3339(std::chrono::system_clock::time_point(std::chrono::microseconds(microseconds)));
 }
 
 } // namespace
@@ -49,6 +50,7 @@ asio::awaitable<void> Reconciler::Impl::run(std::string name, Act what, Facts no
     const auto self = shared_from_this();
     bool look_again = true;
     if (what == Act::Conclude) look_again = co_await do_conclude(name, now);
+    if (what == Act::Recall) look_again = co_await do_recall(name, now);
     if (what == Act::Stop || what == Act::Kill || what == Act::Restart)
         look_again = co_await do_stop(name, now, what);
     if (look_again && (what == Act::Start || what == Act::Restart) && !stopping) {
@@ -203,35 +205,60 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
     StopContext context;
     context.asked = outside ? StopContext::Asked::Outside : StopContext::Asked::Nobody;
     const auto unit_of_name = unit_name(name);
-    auto logged = LoggedEnd::Unknown;
-    if (!watched || !end) logged = co_await journal_.logged_end(unit_of_name);
-    if (logged == LoggedEnd::Stopped) context.asked = StopContext::Asked::Outside;
+    std::optional<LoggedEnd> logged;
+    if (!watched || !end) {
+        // While it waits for its next run a unit still carries the invocation of the last.
+        const bool next_run = goes_on && !(end && end->invocation == unit->invocation);
+        const std::string running = next_run ? unit->invocation : "";
+        logged = co_await journal_.logged_end(unit_of_name, running);
+    }
+    if (logged && logged->stopped) context.asked = StopContext::Asked::Outside;
     StopReason reason;
-    if (end) {
-        const bool step_of_systemd = !exec_step_name(end->result.status).empty();
-        context.executed = watched ? executed == end->invocation : !step_of_systemd;
-        context.gave_up = !goes_on && now.record && would_restart(now.record->spec.run.restart, end->result);
-        reason = exit_reason(end->result, context);
-    } else if (logged != LoggedEnd::Unknown) {
-        // A failure would still be loaded: what is gone ended well.
-        reason.kind = logged == LoggedEnd::Stopped ? StopKind::StoppedOutside : StopKind::Finished;
+    if (end || logged) {
+        // systemd forgets what ended well, and what somebody reset.
+        const auto& result = end ? end->result : logged->result;
+        const bool step_of_systemd = !exec_step_name(result.status).empty();
+        context.executed = watched && end ? executed == end->invocation : !step_of_systemd;
+        context.gave_up = !goes_on && now.record && would_restart(now.record->spec.run.restart, result);
+        reason = exit_reason(result, context);
     } else {
         reason.detail = "it ended while p2prcd did not run, and the journal does not say how";
     }
     if (!asked_for(reason.kind)) {
         co_await pause(loop_, journal_grace);
-        const std::string invocation = end ? end->invocation : "";
+        const std::string invocation = end ? end->invocation : logged ? logged->invocation : "";
         reason.log = co_await journal_.last_lines(unit_of_name, now.id, invocation, log_lines);
     }
     if (stopping) co_return false;
     auto status = draft(name, now);
     const bool kept_stopped = !end && reason.kind == StopKind::Unknown;
     status.reason = stamped(reason, now);
+    if (!end && logged) status.reason->at = rfc3339_of(logged->at);
     if (unit) status.restarts = unit->restarts;
     if (goes_on)
         write_state(std::move(status), ProcessState::Starting);
     else
         write_state(std::move(status), kept_stopped ? ProcessState::Stopped : state_after(reason.kind));
+    co_return true;
+}
+
+// systemd keeps nothing of a run that it has made another after; PID 1's own words about it are in the
+// journal.
+asio::awaitable<bool> Reconciler::Impl::do_recall(std::string name, Facts now) {
+    const auto unit = *slots_[name].unit;
+    const auto logged = co_await journal_.logged_end(unit.unit, unit.invocation);
+    if (stopping) co_return false;
+    if (!logged) co_return true;
+    StopContext context;
+    // A stop job is also a part of each automatic restart; a start that is none begins to count anew.
+    if (logged->stopped && unit.restarts == 0) context.asked = StopContext::Asked::Outside;
+    auto reason = exit_reason(logged->result, context);
+    reason.log = co_await journal_.last_lines(unit.unit, now.id, logged->invocation, log_lines);
+    if (stopping) co_return false;
+    auto status = draft(name, now);
+    status.reason = stamped(std::move(reason), now);
+    status.reason->at = rfc3339_of(logged->at);
+    write(status);
     co_return true;
 }
 
@@ -251,7 +278,7 @@ void Reconciler::Impl::observe(const std::string& name, const Facts& now) {
     status.restarts = unit.restarts;
     if (!unit.digest.empty()) status.digest = unit.digest;
     if (!now.status || status.state != before.state || status.invocation != before.invocation)
-        status.since = since_of(unit);
+        status.since = rfc3339_of(unit.changed_at);
     if (now.record && id_of(name, unit) != now.record->id) {
         // The same process, by its digest, under a new id that does not name the old one.
         own_.erase(keys::status(options.node, unit.process));

@@ -121,10 +121,13 @@ class FakeJournal : public JournalTail {
                                                                 std::size_t) override {
         co_return lines;
     }
-    boost::asio::awaitable<LoggedEnd> logged_end(std::string) override { co_return logged; }
+    boost::asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string, std::string running) override {
+        if (logged && !running.empty() && logged->invocation == running) co_return std::nullopt;
+        co_return logged;
+    }
 
     std::vector<std::string> lines{"last words"};
-    LoggedEnd logged = LoggedEnd::Unknown;
+    std::optional<LoggedEnd> logged;
 };
 
 } // namespace p2prc::daemon

@@ -396,10 +396,16 @@ TEST_F(ReconcilerTest, ReadsTheEndThatItMissedFromTheFailedUnit) {
 }
 
 TEST_F(ReconcilerTest, ReadsTheEndThatItMissedFromTheJournal) {
-    for (const auto& [logged, kind] : {std::pair{LoggedEnd::ByItself, StopKind::Finished},
-                                       std::pair{LoggedEnd::Stopped, StopKind::StoppedOutside},
-                                       std::pair{LoggedEnd::Unknown, StopKind::Unknown}}) {
+    using Logged = std::optional<LoggedEnd>;
+    const LoggedEnd finished{"", {"success", CLD_EXITED, 0, ""}, false, 1};
+    const LoggedEnd crashed{"", {"core-dump", CLD_DUMPED, SIGSEGV, ""}, false, 1}; // and somebody reset it
+    LoggedEnd stopped = finished;
+    stopped.stopped = true;
+    for (const auto& [logged, kind] :
+         {std::pair{Logged(finished), StopKind::Finished}, std::pair{Logged(crashed), StopKind::CoreDump},
+          std::pair{Logged(stopped), StopKind::StoppedOutside}, std::pair{Logged(), StopKind::Unknown}}) {
         auto web = record();
+        web.spec.run.restart = Restart::No;
         web.change = status() ? status()->applied + 1 : 1;
         start();
         want(web);
@@ -409,9 +415,58 @@ TEST_F(ReconcilerTest, ReadsTheEndThatItMissedFromTheJournal) {
         systemd.end(unit, {"success", CLD_EXITED, 0, ""});
         journal.logged = logged;
         start();
-        expect(ProcessState::Stopped, kind);
+        expect(kind == StopKind::CoreDump ? ProcessState::Failed : ProcessState::Stopped, kind);
         reconciler.reset();
     }
+}
+
+TEST_F(ReconcilerTest, RecallsHowARunEndedThatWasRestartedUnseen) {
+    start();
+    want(record());
+    const auto first = status()->invocation;
+    reconciler.reset();
+    systemd.events = {};
+    systemd.crash_and_restart(unit, {"core-dump", CLD_DUMPED, SIGSEGV, ""});
+    systemd.runs_again(unit);
+    journal.logged = LoggedEnd{first, {"core-dump", CLD_DUMPED, SIGSEGV, ""}, true, 1'000'000};
+    start();
+    expect(ProcessState::Running, StopKind::CoreDump);
+    EXPECT_EQ(status()->reason->signal, "SIGSEGV");
+    EXPECT_EQ(status()->reason->log, std::vector<std::string>{"last words"});
+    EXPECT_EQ(status()->reason->at.substr(0, 19), "1970-01-01T00:00:01");
+    EXPECT_EQ(status()->restarts, 1u);
+    EXPECT_NE(status()->invocation, first);
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, RecallsARestartByAnAdministrator) {
+    start();
+    want(record());
+    const auto first = status()->invocation;
+    daemon_restart();
+    EXPECT_FALSE(status()->reason); // the same run goes on
+    reconciler.reset();
+    systemd.events = {};
+    auto again = systemd.loaded.at(unit);
+    again.invocation = "another";
+    systemd.tell(again);
+    journal.logged = LoggedEnd{first, {"success", CLD_EXITED, 0, ""}, true, 1};
+    start();
+    expect(ProcessState::Running, StopKind::StoppedOutside);
+}
+
+TEST_F(ReconcilerTest, FindsAUnitThatWaitsForItsNextRun) {
+    start();
+    want(record());
+    reconciler.reset();
+    systemd.events = {};
+    systemd.crash_and_restart(unit, {"exit-code", CLD_EXITED, 7, ""});
+    start();
+    expect(ProcessState::Starting, StopKind::ExitCode);
+    systemd.runs_again(unit);
+    run();
+    expect(ProcessState::Running, StopKind::ExitCode);
+    EXPECT_EQ(status()->reason->code, 7);
 }
 
 TEST_F(ReconcilerTest, RunsAgainAfterAPowerCut) {
@@ -456,7 +511,7 @@ TEST_F(ReconcilerTest, ResyncFindsWhatHappenedUnseen) {
     start();
     want(record());
     systemd.loaded.clear();
-    journal.logged = LoggedEnd::Stopped;
+    journal.logged = LoggedEnd{.stopped = true};
     systemd.events.resynced({});
     run();
     expect(ProcessState::Stopped, StopKind::StoppedOutside);
