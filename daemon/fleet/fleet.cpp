@@ -6,6 +6,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,6 +16,14 @@
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
+
+namespace {
+
+Error stopping() {
+    return {ErrorCode::Unreachable, "p2prcd is being stopped"};
+}
+
+} // namespace
 
 Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, FleetOptions op)
     : executor(e)
@@ -95,20 +105,24 @@ asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
     registry_options.sign = [holder = ca](const std::string& domain, const std::string& request) {
         return holder->sign(domain, request);
     };
-    auto opened = Registry::open(std::move(registry_options));
+    auto opened = co_await LocalRegistry::open(std::move(registry_options), disk, executor);
     if (!opened) co_return std::unexpected(opened.error());
-    registry = std::make_shared<LocalRegistry>(std::move(*opened), disk, executor);
+    if (stopped) co_return std::unexpected(stopping());
+    registry = std::move(*opened);
     registry->act_as(settings.name, Role::Owner);
     Json init{{"name", settings.name}, {"key", identity->fingerprint()}, {"by", "p2prcd@" + settings.name}};
     const auto made = co_await registry->request("fleet.init", std::move(init));
     if (!made) co_return std::unexpected(made.error());
+    if (stopped) co_return std::unexpected(stopping());
     // Before anybody sees the registry without it.
     if (!brought.empty()) co_await take_home(std::move(brought));
+    if (stopped) co_return std::unexpected(stopping());
     feed = feed_replica(*registry, replica);
     upload = std::make_unique<Upload>(executor, *registry, own, replica);
     Json live{{"node", settings.name}, {"state", "up"}};
     const auto up = co_await registry->request("node.live", std::move(live));
     if (!up) net::log_warning("this node cannot be noted as up: " + up.error().message);
+    if (stopped) co_return std::unexpected(stopping());
     HubOptions hub_options;
     hub_options.node_name = [weak = weak_from_this()] {
         const auto impl = weak.lock();
@@ -133,7 +147,7 @@ Result<void> Fleet::Impl::listen() {
     handlers.invitation = [weak = weak_from_this()](std::string_view id) -> std::optional<Bytes> {
         const auto self = weak.lock();
         if (!self || !self->registry) return {};
-        const auto invitation = self->registry->registry().find_invitation(id);
+        const auto invitation = self->registry->find_invitation(id);
         return invitation ? from_hex(invitation->secret) : std::nullopt;
     };
     handlers.connected = [weak = weak_from_this()](net::TlsStream stream, net::Endpoint source) {
@@ -160,11 +174,11 @@ asio::awaitable<void> Fleet::Impl::stop_registry() {
     hub.reset();
     upload.reset();
     feed.reset();
-    const auto retired = std::move(registry);
-    if (!retired) co_return;
-    // What others have under way on the disk's thread is done when this is.
-    Json none = Json::object();
-    co_await retired->request("registry.sweep", std::move(none));
+    if (!registry) co_return;
+    registry->close();
+    registry.reset();
+    const auto thread = disk.executor();
+    co_await asio::post(thread, asio::use_awaitable);
 }
 
 void Fleet::Impl::start_link() {
@@ -226,6 +240,8 @@ void Fleet::Impl::stop() {
     upload.reset();
     feed.reset();
     link.reset();
+    // Requests under way hold it for a while; its file is let go of at once.
+    if (registry) registry->close();
     registry.reset();
 }
 

@@ -277,6 +277,7 @@ asio::awaitable<void> Fleet::Impl::take_home(Json brought) {
     net::log_warning("not all that this node had in its fleet can be kept: " + whole.error().message);
     for (const char* kind : {"domains", "processes"})
         for (const auto& item : brought[kind]) {
+            if (stopped) co_return;
             Json one{{kind, Json::array({item})}, {"by", text_of(brought, "by")}};
             const auto taken = co_await registry->request("fleet.import", std::move(one));
             if (!taken)

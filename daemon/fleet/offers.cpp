@@ -30,14 +30,11 @@ Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> nod
     : replica_(replica)
     , own_(own)
     , node_(std::move(node)) {
-    replica_.on_another_store([this](const std::vector<Change>& items) { make(items); });
+    subscriptions_.push_back(
+        replica_.on_another_store([this](const std::vector<Change>& items) { make(items); }));
     for (const char* prefix : {"/processes/", "/tombstones/"})
         subscriptions_.push_back(replica_.subscribe(prefix, [this](std::span<const Change>) { withdraw(); }));
     subscriptions_.push_back(own_.subscribe("/status/", [this](std::span<const Change>) { withdraw(); }));
-}
-
-Offers::~Offers() {
-    replica_.on_another_store({});
 }
 
 // The replica still has what the registry has forgotten, and is about to forget it too.

@@ -15,7 +15,6 @@ class Offers {
   public:
     // `node` says this node's name. All of them must outlive it.
     Offers(Replica& replica, OwnState& own, std::function<std::string()> node);
-    ~Offers();
 
   private:
     void make(const std::vector<Change>& items);

@@ -25,11 +25,14 @@ struct Follower {
 } // namespace
 
 struct LocalRegistry::Shared {
+    // Closed on the disk thread, where all else that uses it runs but for the invitations, which the loop
+    // asks for while `closed` is not set.
     std::unique_ptr<Registry> registry;
     Disk& disk;
     boost::asio::any_io_executor loop;
     std::string node;
     Role role = Role::Owner;
+    bool closed = false; // on the loop only
 
     void deliver(const std::shared_ptr<Follower>& follower, FeedEvent event) {
         auto shared_event = std::make_shared<const FeedEvent>(std::move(event));
@@ -42,6 +45,7 @@ struct LocalRegistry::Shared {
     // On the disk thread, which is the only one that commits: nothing happens between the range and the
     // watch.
     void begin(const std::shared_ptr<Follower>& follower, FeedPosition position) {
+        if (!registry) return;
         auto& store = registry->store();
         const auto id = store.store_id();
         const auto callback = [this, follower, id](const store::Commit& commit) {
@@ -72,7 +76,7 @@ struct LocalRegistry::Shared {
     }
 
     void end(const std::shared_ptr<Follower>& follower) {
-        if (follower->watch) registry->store().unwatch(std::exchange(follower->watch, 0));
+        if (registry && follower->watch) registry->store().unwatch(std::exchange(follower->watch, 0));
     }
 };
 
@@ -95,7 +99,24 @@ LocalRegistry::LocalRegistry(std::unique_ptr<Registry> registry, Disk& disk,
                              boost::asio::any_io_executor loop)
     : shared_(std::make_shared<Shared>(Shared{std::move(registry), disk, std::move(loop), {}})) {}
 
-LocalRegistry::~LocalRegistry() = default;
+LocalRegistry::~LocalRegistry() {
+    close();
+}
+
+boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
+LocalRegistry::open(RegistryOptions options, Disk& disk, boost::asio::any_io_executor loop) {
+    auto opened = std::make_shared<Result<std::unique_ptr<Registry>>>();
+    disk.post([opened, options = std::move(options)] { *opened = Registry::open(options); });
+    const auto thread = disk.executor();
+    co_await boost::asio::post(thread, boost::asio::use_awaitable);
+    if (!*opened) co_return std::unexpected(opened->error());
+    co_return std::make_shared<LocalRegistry>(std::move(**opened), disk, std::move(loop));
+}
+
+void LocalRegistry::close() {
+    if (std::exchange(shared_->closed, true)) return;
+    shared_->disk.post([shared = shared_] { shared->registry.reset(); });
+}
 
 void LocalRegistry::act_as(std::string node, Role role) {
     shared_->node = std::move(node);
@@ -112,7 +133,10 @@ boost::asio::awaitable<Result<Json>> LocalRegistry::request_as(Actor actor, std:
     auto answer = std::make_shared<Result<Json>>();
     shared->disk.post(
         [shared, answer, actor = std::move(actor), method = std::move(method), params = std::move(params)] {
-            *answer = shared->registry->execute(actor, method, params);
+            if (shared->registry)
+                *answer = shared->registry->execute(actor, method, params);
+            else
+                *answer = fail(ErrorCode::Unreachable, "this node keeps no registry any more");
         });
     // Comes back after the work above: the disk thread does one after the other.
     const auto disk = shared->disk.executor();
@@ -129,8 +153,9 @@ Subscription LocalRegistry::follow(FeedPosition position, FeedSink sink) {
     return Subscription(std::make_shared<Following>(shared, std::move(follower)));
 }
 
-Registry& LocalRegistry::registry() {
-    return *shared_->registry;
+std::optional<OpenInvitation> LocalRegistry::find_invitation(std::string_view id) const {
+    if (shared_->closed) return std::nullopt;
+    return shared_->registry->find_invitation(id);
 }
 
 Subscription feed_replica(LocalRegistry& registry, Replica& replica) {

@@ -17,9 +17,16 @@ using FeedSink = std::function<void(const FeedEvent&)>;
 
 class LocalRegistry : public Gateway {
   public:
-    // `loop` is the daemon's executor.
+    // Opens the file on the disk's thread, which one open registry locks: an earlier one of the same disk
+    // that was closed before this is called is out of the way by then. `loop` is the daemon's executor.
+    static boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
+    open(RegistryOptions options, Disk& disk, boost::asio::any_io_executor loop);
     LocalRegistry(std::unique_ptr<Registry> registry, Disk& disk, boost::asio::any_io_executor loop);
     ~LocalRegistry() override;
+
+    // What was asked before is still answered; what is asked from now on is refused, whoever holds this. The
+    // file is closed on the disk's thread, before all that is posted to it later.
+    void close();
 
     // As this node itself, whose name and role are those of the actor last given to `act_as`.
     boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
@@ -33,7 +40,8 @@ class LocalRegistry : public Gateway {
     // another one, the history is gone or the position is ahead. Ends with the subscription.
     [[nodiscard]] Subscription follow(FeedPosition position, FeedSink sink);
 
-    Registry& registry();
+    // From any handler of the loop, without waiting for the disk.
+    std::optional<OpenInvitation> find_invitation(std::string_view id) const;
 
   private:
     struct Shared;

@@ -116,12 +116,15 @@ bool Replica::apply(const std::string& store_id, std::uint64_t revision, std::ve
     return true;
 }
 
-void Replica::on_another_store(std::function<void(const std::vector<Change>&)> callback) {
-    another_store_ = std::move(callback);
+Subscription Replica::on_another_store(AnotherStore callback) {
+    auto held = std::make_shared<AnotherStore>(std::move(callback));
+    another_store_ = held;
+    return Subscription(std::move(held));
 }
 
 void Replica::reset(std::string store_id, std::uint64_t revision, std::vector<Change> items) {
-    if (another_store_ && !store_id_.empty() && store_id != store_id_) another_store_(items);
+    const auto asked = another_store_.lock();
+    if (asked && !store_id_.empty() && store_id != store_id_) (*asked)(items);
     std::set<std::string_view> present;
     for (const auto& item : items)
         present.insert(item.key);

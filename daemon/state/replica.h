@@ -34,8 +34,10 @@ class Replica : public State {
     // another store, or a revision that is not after ours; the feeder then asks for everything and calls
     // reset.
     bool apply(const std::string& store_id, std::uint64_t revision, std::vector<Change> changes);
-    // Called before a reset brings the state of another store than the one so far, with what it brings.
-    void on_another_store(std::function<void(const std::vector<Change>& items)> callback);
+    // Called before a reset brings the state of another store than the one so far, with what it brings; until
+    // the subscription ends or another takes its place.
+    using AnotherStore = std::function<void(const std::vector<Change>& items)>;
+    [[nodiscard]] Subscription on_another_store(AnotherStore callback);
     // The whole state as of `revision`; subscribers are told the differences only.
     void reset(std::string store_id, std::uint64_t revision, std::vector<Change> items);
 
@@ -48,7 +50,7 @@ class Replica : public State {
 
     std::unique_ptr<Shelf> shelf_;
     std::string store_id_;
-    std::function<void(const std::vector<Change>&)> another_store_;
+    std::weak_ptr<AnotherStore> another_store_;
 };
 
 } // namespace p2prc::daemon

@@ -299,14 +299,16 @@ TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
         EXPECT_TRUE(co_await until(up));
         // The root's daemon is started again.
         root.make();
-        EXPECT_TRUE(co_await root.fleet->start());
+        const auto again = co_await root.fleet->start();
+        EXPECT_TRUE(again) << again.error().message;
         // The link may be back before anybody can see that it was gone: what comes over it tells.
         EXPECT_TRUE(co_await root.fleet->gateway().request("process.spin", spin_params("after")));
         EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/after"); }));
         EXPECT_TRUE(co_await until(up));
         // The member's daemon too.
         home.make();
-        EXPECT_TRUE(co_await home.fleet->start());
+        const auto home_again = co_await home.fleet->start();
+        EXPECT_TRUE(home_again) << home_again.error().message;
         EXPECT_EQ(home.fleet->node_name(), "cellar");
         EXPECT_TRUE(co_await until(up));
     });

@@ -2,10 +2,13 @@
 #include "daemon/registry/local_registry.h"
 #include "daemon/registry/methods.h"
 #include "daemon/state/disk.h"
+#include "store/store.h"
 #include "tests/unit/daemon/registry/fleet.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+
+#include <future>
 
 namespace p2prc::daemon::test {
 namespace {
@@ -14,6 +17,7 @@ class LocalRegistryTest : public FleetTest {
   protected:
     LocalRegistryTest() {
         make_fleet();
+        store_ = &registry_->store();
         local_ = std::make_unique<LocalRegistry>(std::move(registry_), disk_, loop_.get_executor());
         local_->act_as("root", Role::Owner);
     }
@@ -50,6 +54,7 @@ class LocalRegistryTest : public FleetTest {
 
     Disk disk_;
     boost::asio::io_context loop_;
+    store::Store* store_ = nullptr;
     std::unique_ptr<LocalRegistry> local_;
     std::vector<FeedEvent> seen_;
 };
@@ -70,7 +75,7 @@ TEST_F(LocalRegistryTest, AReplicaFollowsAndResumes) {
         ASSERT_TRUE(ask("process.spin", {{"spec", spec("web")}}));
         settle();
         EXPECT_NE(copy->get("/processes/web"), nullptr);
-        EXPECT_EQ(copy->revision(), local_->registry().store().revision());
+        EXPECT_EQ(copy->revision(), store_->revision());
         EXPECT_EQ(copy->get("counters/process"), nullptr);
     }
     settle();
@@ -83,7 +88,7 @@ TEST_F(LocalRegistryTest, AReplicaFollowsAndResumes) {
 }
 
 TEST_F(LocalRegistryTest, AKnownPositionGetsTheChangesAnUnknownOneAReset) {
-    const FeedPosition here{local_->registry().store().store_id(), local_->registry().store().revision()};
+    const FeedPosition here{store_->store_id(), store_->revision()};
     ASSERT_TRUE(ask("process.spin", {{"spec", spec("web")}}));
     auto following = follow(here);
     settle();
@@ -105,6 +110,44 @@ TEST_F(LocalRegistryTest, AKnownPositionGetsTheChangesAnUnknownOneAReset) {
     ASSERT_TRUE(ask("process.kill", {{"process", "web"}}));
     settle();
     EXPECT_TRUE(seen_.empty());
+}
+
+TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
+    // The disk is slow: whatever has to be done there before is not done yet when the file is opened again.
+    std::promise<void> slow;
+    disk_.post([gate = slow.get_future().share()] { gate.wait(); });
+    auto following = follow({});
+    Result<Json> asked_before = fail(ErrorCode::Failed, "no answer"), asked_after = asked_before;
+    boost::asio::co_spawn(loop_, local_->request("process.spin", {{"spec", spec("web")}}),
+                          [&](std::exception_ptr, Result<Json> result) { asked_before = std::move(result); });
+    loop_.poll();
+    loop_.restart();
+    following.reset();
+    local_->close();
+    RegistryOptions options;
+    options.file = (directory_ / "registry.db").string();
+    Result<std::shared_ptr<LocalRegistry>> next = fail(ErrorCode::Failed, "no answer");
+    boost::asio::co_spawn(
+        loop_, LocalRegistry::open(std::move(options), disk_, loop_.get_executor()),
+        [&](std::exception_ptr, Result<std::shared_ptr<LocalRegistry>> result) { next = std::move(result); });
+    boost::asio::co_spawn(loop_, local_->request("process.spin", {{"spec", spec("late")}}),
+                          [&](std::exception_ptr, Result<Json> result) { asked_after = std::move(result); });
+    loop_.poll();
+    loop_.restart();
+    slow.set_value();
+    settle();
+    settle();
+    EXPECT_TRUE(asked_before) << asked_before.error().message;
+    ASSERT_FALSE(asked_after);
+    EXPECT_EQ(asked_after.error().code, ErrorCode::Unreachable);
+    EXPECT_FALSE(local_->find_invitation("any"));
+    ASSERT_TRUE(next) << next.error().message;
+    (*next)->act_as("root", Role::Owner);
+    local_.reset();
+    const auto copy = replica();
+    const auto feeding = feed_replica(**next, *copy);
+    settle();
+    EXPECT_NE(copy->get("/processes/web"), nullptr);
 }
 
 TEST(MethodTable, EveryMethodIsBuilt) {
