@@ -111,6 +111,13 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
         retry_later(name);
         co_return false;
     }
+    if (!result && result.error().code == ErrorCode::Conflict) {
+        auto& slot = slots_[name];
+        // A unit of ours that was not known: an earlier p2prcd was ended before it could write down that it
+        // had started it. It is looked at as one that was found.
+        slot.adopted = slot.unit && slot.unit->process != 0 && !slot.unit->dead();
+        if (slot.adopted) co_return true;
+    }
     if (!result) {
         refuse(now, "unit", result.error());
         co_return true;

@@ -56,8 +56,8 @@ class Systemd {
     // The transient services of our slice that carry FLEET_PROCESS, failed ones included.
     virtual boost::asio::awaitable<Result<std::vector<UnitView>>> units() = 0;
     // Starts a transient unit and waits until its job is over: "done", "failed", "canceled", "timeout", ...
-    // A failed unit of that name that is still loaded is cleared away. Conflict: the name is in use
-    // otherwise.
+    // A unit of that name that failed or just ends makes way. Conflict: the name is in use otherwise; when by
+    // a unit of ours, `changed` has told of that before.
     virtual boost::asio::awaitable<Result<std::string>> start_transient(std::string unit,
                                                                         TransientUnit content) = 0;
     // The same for a unit that needs no more than its properties.

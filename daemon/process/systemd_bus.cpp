@@ -42,8 +42,17 @@ constexpr int resync_attempts = 10;
 constexpr int listing_rounds = 20; // of a unit that changes all the time the last state read will do
 constexpr auto resync_pause = 500ms;
 constexpr std::size_t jobs_at_once = 16;
+// How long a unit that has ended may hold its name until systemd has removed it.
+constexpr auto removal_timeout = 10s;
 // Longer than a stop command and a stop may take by the limits of the unit.
 constexpr auto job_timeout = 150s;
+
+// A unit as it is asked for by its name, which need not be one of ours, or be loaded at all.
+struct FoundUnit {
+    UnitView view;
+    UnitOrigin origin;
+    bool ours() const { return origin.transient && origin.slice == process_slice && view.process != 0; }
+};
 
 // A job that somebody waits for.
 struct JobWait {
@@ -132,12 +141,47 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
         Impl& impl_;
     };
 
+    // Tells one who waits that a unit was removed, or a job of it is over. What comes between its making and
+    // the wait counts.
+    class News {
+      public:
+        News(Impl& impl, std::string unit)
+            : impl_(impl)
+            , unit_(std::move(unit))
+            , timer_(impl.bus_.executor()) {
+            impl_.news_.insert(this);
+        }
+        ~News() { impl_.news_.erase(this); }
+        News(const News&) = delete;
+        News& operator=(const News&) = delete;
+
+        awaitable<void> wait(asio::steady_timer::time_point deadline) {
+            timer_.expires_at(deadline);
+            boost::system::error_code ignored;
+            if (!came_) co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+            came_ = false;
+        }
+        void tell(const std::string& unit) {
+            if (unit != unit_) return;
+            came_ = true;
+            timer_.cancel();
+        }
+
+      private:
+        Impl& impl_;
+        std::string unit_;
+        asio::steady_timer timer_;
+        bool came_ = false;
+    };
+
     awaitable<dbus::Message> call(const char* member, std::vector<std::string> texts);
+    awaitable<Result<std::string>> start_written(std::string unit,
+                                                 const std::vector<UnitProperty>& properties);
     awaitable<Result<dbus::Message>> send_start(std::string unit,
                                                 const std::vector<UnitProperty>& properties);
     awaitable<Result<std::string>> wait_job(dbus::Message reply);
     awaitable<Result<void>> subscribe();
-    awaitable<Result<std::optional<UnitView>>> read_unit(std::string unit, std::string path);
+    awaitable<Result<FoundUnit>> read_unit(std::string unit);
     awaitable<void> resync();
     Result<void> add_match(const std::string& rule, void (Impl::*handler)(const dbus::Message&));
     void on_properties(const dbus::Message& message);
@@ -147,6 +191,7 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     void on_reloading(const dbus::Message& message);
     void on_owner(const std::string& owner);
 
+    std::string read_drop_in(const std::string& unit) const;
     Result<void> write_drop_in(const std::string& unit, const std::string& text) const;
     void remove_drop_in(const std::string& unit) const;
 
@@ -157,6 +202,7 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     std::map<std::string, UnitView> views_;
     std::multiset<std::string> own_;
     std::set<Listing*> listings_;
+    std::set<News*> news_;
     std::map<std::string, std::shared_ptr<JobWait>> waits_; // by the job's path, never by the unit's name
     std::map<std::string, std::string> finished_; // jobs that ended before their path was known here
 };
@@ -238,6 +284,8 @@ void SystemdBus::Impl::on_unit_removed(const dbus::Message& message) {
     const char* unit = nullptr;
     if (sd_bus_message_read(message.get(), "so", &unit, nullptr) <= 0) return;
     const std::string name = unit;
+    for (auto* news : news_)
+        news->tell(name);
     const auto view = views_.find(name);
     // systemd also says so of every unit when it reloads or executes itself anew; what runs is not removed,
     // and the resync that follows settles the rest.
@@ -263,6 +311,8 @@ void SystemdBus::Impl::on_job_removed(const dbus::Message& message) {
     const char *path = nullptr, *unit = nullptr, *result = nullptr;
     if (sd_bus_message_read(message.get(), "uoss", nullptr, &path, &unit, &result) <= 0) return;
     const std::string name = unit;
+    for (auto* news : news_)
+        news->tell(name);
     if (!own_.contains(name) && !process_of_unit(name).empty() && events.outside_job)
         events.outside_job(name, false);
     if (const auto wait = waits_.find(path); wait != waits_.end()) {
@@ -305,12 +355,13 @@ awaitable<void> SystemdBus::Impl::resync() {
     }
 }
 
-// The answer to ListUnitsByPatterns may be older than the unit's end: then reading its properties would load
-// an empty unit of its name, which shows as neither transient nor ours.
-awaitable<Result<std::optional<UnitView>>> SystemdBus::Impl::read_unit(std::string unit, std::string path) {
-    UnitView view;
-    view.unit = unit;
-    UnitOrigin origin;
+// Reading a unit that is not loaded loads an empty one of its name, which shows as neither transient nor
+// ours, and is removed again at once.
+awaitable<Result<FoundUnit>> SystemdBus::Impl::read_unit(std::string unit) {
+    FoundUnit found;
+    found.view.unit = unit;
+    found.view.active_state = "inactive";
+    const auto path = dbus::path_encode(unit_path, unit);
     for (const auto* interface : {"org.freedesktop.systemd1.Service", "org.freedesktop.systemd1.Unit"}) {
         auto message = bus_.new_call(manager_name, path, properties_interface, "GetAll");
         if (!message) co_return std::unexpected(message.error());
@@ -318,14 +369,12 @@ awaitable<Result<std::optional<UnitView>>> SystemdBus::Impl::read_unit(std::stri
         const auto reply = co_await bus_.exchange(*message);
         if (reply.error_name() == "org.freedesktop.systemd1.NoSuchUnit" ||
             reply.error_name() == "org.freedesktop.DBus.Error.UnknownObject")
-            co_return std::optional<UnitView>();
+            break;
         if (reply.is_error()) co_return std::unexpected(reply.to_error());
-        if (const auto read = read_unit_properties(reply.get(), view, &origin); !read)
+        if (const auto read = read_unit_properties(reply.get(), found.view, &found.origin); !read)
             co_return std::unexpected(read.error());
     }
-    if (!origin.transient || origin.slice != process_slice || view.process == 0)
-        co_return std::optional<UnitView>();
-    co_return std::optional<UnitView>(std::move(view));
+    co_return found;
 }
 
 awaitable<Result<std::vector<UnitView>>> SystemdBus::Impl::units() {
@@ -352,11 +401,11 @@ awaitable<Result<std::vector<UnitView>>> SystemdBus::Impl::units() {
         for (const auto& name : listed) {
             listing.changed.erase(name);
             listing.removed.erase(name);
-            const auto path = dbus::path_encode(unit_path, name);
-            auto view = co_await read_unit(name, path);
-            if (!view) co_return std::unexpected(view.error());
+            // It may have ended since it was listed.
+            auto now = co_await read_unit(name);
+            if (!now) co_return std::unexpected(now.error());
             found.erase(name);
-            if (*view) found.emplace(name, std::move(**view));
+            if (now->ours()) found.emplace(name, std::move(now->view));
         }
         for (const auto& name : std::exchange(listing.removed, {}))
             found.erase(name);
@@ -401,25 +450,56 @@ awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, Transie
     const auto self = shared_from_this();
     const auto slot = co_await slots_.acquire();
     const OwnJob own(*this, unit);
+    const auto former = read_drop_in(unit);
     if (const auto written = write_drop_in(unit, content.drop_in); !written)
         co_return std::unexpected(written.error());
-    for (bool again = true;; again = false) {
-        const auto reply = co_await send_start(unit, content.properties);
+    const auto done = co_await start_written(unit, content.properties);
+    if (done || done.error().code != ErrorCode::Conflict) co_return done;
+    // What has the name keeps its own command.
+    remove_drop_in(unit);
+    if (const auto restored = write_drop_in(unit, former); !restored)
+        co_return std::unexpected(restored.error());
+    co_return done;
+}
+
+awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
+                                                               const std::vector<UnitProperty>& properties) {
+    News news(*this, unit);
+    const auto deadline = std::chrono::steady_clock::now() + removal_timeout;
+    for (;;) {
+        const auto reply = co_await send_start(unit, properties);
         if (!reply) co_return std::unexpected(reply.error());
         if (!reply->is_error()) {
             // Its first signals may be here already; they bring everything but the marks.
             auto& view = views_[unit];
             view.unit = unit;
-            note_marks(content.properties, view);
+            note_marks(properties, view);
             co_return co_await wait_job(*reply);
         }
         if (reply->error_name() != "org.freedesktop.systemd1.UnitExists")
             co_return std::unexpected(reply->to_error());
-        if (!again)
-            co_return fail(ErrorCode::Conflict, fmt::format("systemd has a unit {} already", unit),
+        const auto holder = co_await read_unit(unit);
+        if (!holder) co_return std::unexpected(holder.error());
+        const auto& state = holder->view.active_state;
+        const bool ends = holder->view.dead() || state == "deactivating";
+        if (!ends || std::chrono::steady_clock::now() >= deadline) {
+            if (holder->ours()) {
+                views_[unit] = holder->view;
+                if (events.changed) events.changed(UnitView(holder->view));
+            }
+            co_return fail(ErrorCode::Conflict,
+                           fmt::format("systemd has a unit {} already, which is {}{}", unit, state,
+                                       holder->ours() ? "" : " and was not made by p2prc"),
                            fmt::format("see systemctl status {}", unit));
-        // A failed unit keeps its name until somebody says that its failure has been seen.
-        if (const auto reset = co_await reset_failed(unit); !reset) co_return std::unexpected(reset.error());
+        }
+        // A failed unit keeps its name until somebody says that its failure has been seen; one that has ended
+        // otherwise, until systemd comes round to removing it.
+        if (state == "failed") {
+            if (const auto reset = co_await reset_failed(unit); !reset)
+                co_return std::unexpected(reset.error());
+        } else {
+            co_await news.wait(deadline);
+        }
     }
 }
 
@@ -454,6 +534,11 @@ awaitable<Result<std::string>> SystemdBus::Impl::state() {
     const int read = sd_bus_message_read(reply.get(), "v", "s", &text);
     if (read <= 0) co_return std::unexpected(dbus::bus_error("cannot read systemd's state", read));
     co_return std::string(text);
+}
+
+std::string SystemdBus::Impl::read_drop_in(const std::string& unit) const {
+    std::ifstream file(drop_ins_ / (unit + ".d") / drop_in_name);
+    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 Result<void> SystemdBus::Impl::write_drop_in(const std::string& unit, const std::string& text) const {

@@ -324,6 +324,51 @@ def test_a_killed_daemon_disturbs_no_process(lab):
         before["talker"] = main_pid(lab.home1, "talker")
 
 
+def test_a_daemon_that_dies_during_a_start_takes_its_unit_over(lab):
+    """Wherever it dies, the process runs in the end, and what is told of it is what happened to the process."""
+    spin(lab.home1, "phoenix", 'test -e "$STATE_DIRECTORY/once" && exec sleep infinity; touch "$STATE_DIRECTORY/once"; exit 7', check=False)
+    unit = "p2prc-phoenix.service"
+    moments = (lambda: True, lambda: lab.home1.unit(unit)["LoadState"] == "loaded", lambda: lab.home1.unit(unit)["SubState"] == "auto-restart",
+               lambda: main_pid(lab.home1, "phoenix") > 0 and lab.home1.unit(unit)["NRestarts"] == "1")
+
+    def risen():
+        return wait_until(lambda: (p := info(lab.home1, "phoenix"))["state"] == "running" and p["restarts"] == 1 and p, 30, "phoenix to rise")
+    for moment in moments:
+        risen()
+        lab.home1.p2prc("stop", "phoenix")
+        lab.home1.run("rm /var/lib/p2prc-data/phoenix/once")
+        starting = lab.home1.popen(["p2prc", "start", "phoenix"])
+        wait_until(moment, 20, "the moment")
+        lab.home1.run("systemctl kill --signal=KILL p2prcd.service")
+        starting.wait(60)
+        wait_until(lambda: lab.home1.ok(["p2prc", "ps"]), 20, "p2prcd to answer")
+        if state(lab.home1, "phoenix") == "stopped":
+            lab.home1.p2prc("start", "phoenix", check=False)  # it died before anything was acknowledged
+        reason = risen()["reason"]
+        assert (reason["kind"], reason["code"]) == ("exit-code", 7), reason
+    lab.home1.p2prc("kill", "phoenix")
+
+
+def test_a_name_that_is_anothers(lab):
+    """A unit of an administrator keeps its name, its command and its life; when it goes the name is free at once."""
+    lab.home1.run("systemd-run --unit=p2prc-squat.service sleep infinity")
+    theirs = main_pid(lab.home1, "squat")
+    refusal = spin(lab.home1, "squat", ["/bin/sleep", "1000"], check=False)
+    assert refusal.code == 1 and "not made by p2prc" in refusal.err, refusal
+    reason = info(lab.home1, "squat")["reason"]
+    assert (reason["kind"], reason["step"]) == ("start-failed", "unit"), reason
+    assert main_pid(lab.home1, "squat") == theirs and not lab.home1.ok("test -e /run/systemd/system/p2prc-squat.service.d")
+    lab.home1.run("systemctl stop p2prc-squat.service && p2prc start squat")
+    assert main_pid(lab.home1, "squat") not in (0, theirs)
+    lab.home1.p2prc("kill", "squat")
+    lab.home1.write("/etc/systemd/system/p2prc-filed.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+    lab.home1.run("systemctl daemon-reload && systemctl start p2prc-filed.service")
+    assert refused(lab.home1, "spin", "filed", "--", "/bin/sleep", "infinity")[1]["code"] == "InvalidSpec"
+    lab.home1.run("rm /etc/systemd/system/p2prc-filed.service && systemctl stop p2prc-filed.service && p2prc spin filed -- /bin/sleep infinity")
+    assert state(lab.home1, "filed") == "running"
+    lab.home1.p2prc("kill", "filed")
+
+
 def test_systemd_may_execute_itself_again(lab):
     before = {name: main_pid(lab.home1, name) for name in ("web", "ported")}
     lab.home1.run("systemctl daemon-reexec")

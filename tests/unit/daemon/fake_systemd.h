@@ -28,6 +28,10 @@ class FakeSystemd : public Systemd {
     Word start_transient(std::string unit, TransientUnit content) override {
         calls.push_back("start " + unit);
         if (refuse_start) co_return std::unexpected(*refuse_start);
+        if (const auto holder = unlisted.find(unit); holder != unlisted.end()) {
+            if (holder->second.process != 0) tell(UnitView(holder->second));
+            co_return fail(ErrorCode::Conflict, "systemd has a unit " + unit + " already");
+        }
         UnitView view;
         view.unit = unit;
         for (const auto& property : content.properties)
@@ -104,6 +108,7 @@ class FakeSystemd : public Systemd {
     }
 
     std::map<std::string, UnitView> loaded;
+    std::map<std::string, UnitView> unlisted; // there, but nobody was told
     std::vector<std::string> calls;
     std::optional<UnitResult> fail_start_with;
     std::optional<Error> refuse_start;

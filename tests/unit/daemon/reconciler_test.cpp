@@ -342,6 +342,55 @@ TEST_F(ReconcilerTest, RefusedByTheManager) {
     EXPECT_EQ(count("start " + unit), 1);
 }
 
+TEST_F(ReconcilerTest, AdoptsItsOwnUnitThatWasNotKnown) {
+    UnitView early;
+    early.unit = unit;
+    early.active_state = "active";
+    early.invocation = "early";
+    early.process = 7;
+    early.digest = record().digest;
+    early.restarts = 1;
+    systemd.unlisted[unit] = early;
+    journal.logged = LoggedEnd{"earlier", {"exit-code", CLD_EXITED, 7, ""}, true, 1};
+    start();
+    want(record());
+    expect(ProcessState::Running, StopKind::ExitCode);
+    EXPECT_EQ(status()->invocation, "early");
+    EXPECT_EQ(status()->restarts, 1u);
+    EXPECT_EQ(systemd.calls, std::vector<std::string>{"start " + unit});
+}
+
+TEST_F(ReconcilerTest, AnothersUnitOfItsNameIsAConflict) {
+    UnitView others;
+    others.unit = unit;
+    others.active_state = "active";
+    systemd.unlisted[unit] = others;
+    start();
+    auto web = record();
+    want(web);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "unit");
+    // When that is gone it starts, if somebody asks.
+    systemd.unlisted.clear();
+    web.change = 2;
+    want(web);
+    expect(ProcessState::Running);
+}
+
+TEST_F(ReconcilerTest, AnotherProcessUnderItsNameIsNotStopped) {
+    UnitView others;
+    others.unit = unit;
+    others.active_state = "active";
+    others.process = 3;
+    others.digest = "another";
+    systemd.unlisted[unit] = others;
+    start();
+    want(record());
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "name");
+    EXPECT_EQ(count("stop " + unit), 0);
+}
+
 TEST_F(ReconcilerTest, NameOfAUnitFileIsRefused) {
     std::fclose(std::fopen((directory / "units" / unit).c_str(), "w"));
     start();

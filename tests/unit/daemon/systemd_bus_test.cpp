@@ -5,12 +5,16 @@
 #include <gtest/gtest.h>
 #include <systemd/sd-bus.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 namespace p2prc::daemon {
 namespace {
 
 namespace asio = boost::asio;
+namespace fs = std::filesystem;
 
 const std::string manager_path = "/org/freedesktop/systemd1";
 const std::string unit_interface = "org.freedesktop.systemd1.Unit";
@@ -31,6 +35,11 @@ class SystemdBusTest : public testing::Test {
                                      {{"as", "states"}, {"as", "patterns"}},
                                      {{"a(ssssssouso)", "units"}},
                                      [this](dbus::Message call) { return list(call); }});
+        interface.methods.push_back(
+            {"StartTransientUnit",
+             {{"s", "name"}, {"s", "mode"}, {"a(sv)", "properties"}, {"a(sa(sv))", "aux"}},
+             {{"o", "job"}},
+             [this](dbus::Message call) { return start(call); }});
         objects.push_back(manager->add_object(manager_path, interface).value());
         for (const auto& [unit, state] : states)
             add(unit);
@@ -48,9 +57,39 @@ class SystemdBusTest : public testing::Test {
         co_return reply;
     }
 
+    // Every name in `states` is in use; any other is free, and its job is over at once.
+    asio::awaitable<Result<dbus::Message>> start(dbus::Message call) {
+        const char* unit = nullptr;
+        sd_bus_message_read(call.get(), "s", &unit);
+        if (states.contains(unit)) {
+            sd_bus_message* error = nullptr;
+            sd_bus_message_new_method_errorf(call.get(), &error, "org.freedesktop.systemd1.UnitExists",
+                                             "it exists");
+            co_return dbus::Message::adopt(error);
+        }
+        auto reply = call.new_reply();
+        sd_bus_message_append(reply->get(), "o", "/job/1");
+        asio::post(bus.io, [this, name = std::string(unit)] {
+            auto signal = manager->new_signal(manager_path, "org.freedesktop.systemd1.Manager", "JobRemoved");
+            sd_bus_message_append(signal->get(), "uoss", 1, "/job/1", name.c_str(), "done");
+            EXPECT_TRUE(manager->send(*signal));
+        });
+        co_return reply;
+    }
+    void remove(const std::string& unit) {
+        states.erase(unit);
+        auto signal = manager->new_signal(manager_path, "org.freedesktop.systemd1.Manager", "UnitRemoved");
+        sd_bus_message_append(signal->get(), "so", unit.c_str(), path_of(unit).c_str());
+        EXPECT_TRUE(manager->send(*signal));
+    }
+
     void add(const std::string& unit) {
         dbus::Interface common{unit_interface};
-        common.properties = {text("ActiveState", [this, unit] { return states[unit]; }),
+        common.properties = {text("ActiveState",
+                                  [this, unit] { // an empty unit of its name when there is none
+                                      const auto known = states.find(unit);
+                                      return known == states.end() ? "inactive" : known->second;
+                                  }),
                              {"Transient", "b", dbus::Emits::Nothing,
                               [](const std::string&, const dbus::Message& reply) -> Result<void> {
                                   sd_bus_message_append(reply.get(), "b", 1);
@@ -63,8 +102,7 @@ class SystemdBusTest : public testing::Test {
                                        return std::string("p2prc.slice");
                                    }),
                               {"LogExtraFields", "aay", dbus::Emits::Nothing,
-                               [](const std::string&, const dbus::Message& reply) -> Result<void> {
-                                   const std::string field = "FLEET_PROCESS=7";
+                               [this](const std::string&, const dbus::Message& reply) -> Result<void> {
                                    sd_bus_message_open_container(reply.get(), 'a', "ay");
                                    sd_bus_message_append_array(reply.get(), 'y', field.data(), field.size());
                                    sd_bus_message_close_container(reply.get());
@@ -86,6 +124,7 @@ class SystemdBusTest : public testing::Test {
     }
 
     test::PrivateBus bus;
+    std::string field = "FLEET_PROCESS=7";
     std::map<std::string, std::string> states{{"p2prc-mail.service", "active"},
                                               {"p2prc-web.service", "active"}};
     std::function<void(const std::string& unit)> on_read;
@@ -113,6 +152,79 @@ TEST_F(SystemdBusTest, AListIsTrueWhenItIsReturned) {
     }
     EXPECT_EQ(found, states);
     EXPECT_EQ(found.size(), 3U);
+}
+
+class SystemdBusStartTest : public SystemdBusTest {
+  protected:
+    void SetUp() override {
+        SystemdBusTest::SetUp();
+        std::string pattern = (fs::temp_directory_path() / "drop-ins-XXXXXX").string();
+        drop_ins = mkdtemp(pattern.data());
+        systemd = std::make_unique<SystemdBus>(*own, drop_ins);
+        ASSERT_TRUE(bus.run(systemd->connect()));
+        ASSERT_TRUE(bus.run(systemd->units()));
+    }
+    void TearDown() override { fs::remove_all(drop_ins); }
+
+    Result<std::string> start_web() {
+        TransientUnit content{{}, "[Service]\nExecStart=:/bin/new\n"};
+        return bus.run(systemd->start_transient(web, content));
+    }
+    std::string drop_in() const {
+        std::ifstream file(drop_ins / (web + ".d") / "p2prc-command.conf");
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+
+    const std::string web = "p2prc-web.service";
+    fs::path drop_ins;
+    std::unique_ptr<SystemdBus> systemd;
+};
+
+TEST_F(SystemdBusStartTest, AUnitThatHasEndedMakesWayWhenItIsRemoved) {
+    for (const auto* state : {"inactive", "deactivating"}) {
+        states[web] = state;
+        on_read = [this](const std::string& unit) {
+            if (unit == web) remove(web);
+        };
+        const auto started = start_web();
+        ASSERT_TRUE(started) << started.error().message;
+        EXPECT_EQ(*started, "done");
+        EXPECT_EQ(drop_in(), "[Service]\nExecStart=:/bin/new\n");
+    }
+}
+
+TEST_F(SystemdBusStartTest, AnothersUnitKeepsItsNameAndItsCommand) {
+    field = "OTHER=7";
+    bool told = false;
+    systemd->on_events(
+        {.changed = [&](const UnitView&) { told = true; }, .gone = {}, .outside_job = {}, .resynced = {}});
+    auto started = start_web();
+    ASSERT_FALSE(started);
+    EXPECT_EQ(started.error().code, ErrorCode::Conflict);
+    EXPECT_NE(started.error().message.find("not made by p2prc"), std::string::npos)
+        << started.error().message;
+    EXPECT_FALSE(told);
+    EXPECT_FALSE(fs::exists(drop_ins / (web + ".d")));
+    // An earlier command stays as it was.
+    fs::create_directories(drop_ins / (web + ".d"));
+    std::ofstream(drop_ins / (web + ".d") / "p2prc-command.conf") << "old";
+    EXPECT_FALSE(start_web());
+    EXPECT_EQ(drop_in(), "old");
+}
+
+TEST_F(SystemdBusStartTest, AUnitOfOursThatWasNotKnownIsTold) {
+    std::vector<UnitView> told;
+    systemd->on_events({.changed = [&](const UnitView& view) { told.push_back(view); },
+                        .gone = {},
+                        .outside_job = {},
+                        .resynced = {}});
+    const auto started = start_web();
+    ASSERT_FALSE(started);
+    EXPECT_EQ(started.error().code, ErrorCode::Conflict);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].unit, web);
+    EXPECT_EQ(told[0].process, 7U);
+    EXPECT_TRUE(told[0].up());
 }
 
 } // namespace
