@@ -9,6 +9,8 @@ namespace p2prc::dbus {
 
 namespace {
 
+constexpr std::string_view before_hint = "\nhint: ";
+
 std::string text(const char* value) {
     return value ? value : "";
 }
@@ -97,11 +99,9 @@ Error Message::to_error() const {
     if (error.message.empty()) error.message = name;
     if (name.starts_with(error_dbus_prefix)) {
         error.code = error_code_from_name(name);
-        if (signature() == "ss") {
-            const char* ignored = nullptr;
-            const char* hint = nullptr;
-            sd_bus_message_rewind(message_, 1);
-            if (sd_bus_message_read(message_, "ss", &ignored, &hint) > 0) error.hint = hint;
+        if (const auto at = error.message.rfind(before_hint); at != std::string::npos) {
+            error.hint = error.message.substr(at + before_hint.size());
+            error.message.resize(at);
         }
         return error;
     }
@@ -124,12 +124,15 @@ Result<Message> Message::new_reply() const {
 Result<Message> Message::new_error(const Error& error) const {
     sd_bus_message* reply = nullptr;
     const std::string name = std::string(error_dbus_prefix) + std::string(error_info(error.code).name);
-    int r = sd_bus_message_new_method_errorf(message_, &reply, name.c_str(), "%s", error.message.c_str());
+    const int r =
+        sd_bus_message_new_method_errorf(message_, &reply, name.c_str(), "%s", error_text(error).c_str());
     if (r < 0) return std::unexpected(bus_error("making a D-Bus error", r));
-    Message result = adopt(reply);
-    // Clients show the first string; ours read the second one too.
-    if (!error.hint.empty()) r = sd_bus_message_append(reply, "s", error.hint.c_str());
-    if (r < 0) return std::unexpected(bus_error("making a D-Bus error", r));
+    return adopt(reply);
+}
+
+std::string error_text(const Error& error) {
+    std::string result = error.message;
+    if (!error.hint.empty()) result.append(before_hint) += error.hint;
     return result;
 }
 

@@ -34,13 +34,13 @@ class Message {
     std::string member() const;
     std::string signature() const;
 
-    // An error reply, with its D-Bus name ("org.freedesktop.systemd1.NoSuchUnit") and first text.
+    // An error reply, with its D-Bus name ("org.freedesktop.systemd1.NoSuchUnit") and text.
     bool is_error() const noexcept;
     std::string error_name() const;
     std::string error_message() const;
     // The error reply as ours: names under org.p2prc1.Error. by the table of core, the bus's own by their
-    // sense (nobody answers: Unreachable, refused: NotPermitted, ...), all others Failed. The hint is the
-    // second text.
+    // sense (nobody answers: Unreachable, refused: NotPermitted, ...), all others Failed. Those of
+    // ours are split into message and hint again.
     Error to_error() const;
 
     // Reads from the beginning again.
@@ -48,13 +48,17 @@ class Message {
 
     // An empty reply to this call.
     Result<Message> new_reply() const;
-    // An error reply to this call: message and, where there is one, hint as a second string.
+    // An error reply to this call, with error_text.
     Result<Message> new_error(const Error& error) const;
 
   private:
     explicit Message(sd_bus_message* message) noexcept : message_(message) {}
     sd_bus_message* message_ = nullptr;
 };
+
+// Message and hint as the one string of an error reply: "MESSAGE\nhint: HINT", or the message alone. One, as
+// GLib drops the text of an error whose body is anything but a single string (g_dbus_message_to_gerror).
+std::string error_text(const Error& error);
 
 // An Error for a negative return value of an sd-bus function.
 Error bus_error(std::string what, int negative_errno);

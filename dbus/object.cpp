@@ -38,7 +38,7 @@ struct Exported : std::enable_shared_from_this<Exported> {
 
 int set_error(sd_bus_error* target, const Error& error) {
     const std::string name = std::string(error_dbus_prefix) + std::string(error_info(error.code).name);
-    return sd_bus_error_set(target, name.c_str(), error.message.c_str());
+    return sd_bus_error_set(target, name.c_str(), error_text(error).c_str());
 }
 
 asio::awaitable<void> run_method(std::shared_ptr<Exported> exported, const Method* method, Message call) {

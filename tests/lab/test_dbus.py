@@ -28,6 +28,7 @@ def test_a_shell_script_spins_and_kills(lab):
 def test_errors_have_names_and_words(lab):
     glib = lab.home1.run([*CALL, "org.p2prc1.Manager.KillProcess", "nobody"], check=False)
     assert glib.code != 0 and "org.p2prc1.Error.NotFound" in glib.err, glib.err
+    assert "there is no process 'nobody'" in glib.err and "\nhint: " in glib.err, glib.err
     busctl = lab.home1.run(["busctl", "call", "org.p2prc1", "/org/p2prc1", "org.p2prc1.Manager", "KillProcess", "s", "nobody"],
                            check=False)
     assert busctl.code != 0 and "there is no process 'nobody'" in busctl.err, busctl.err

@@ -26,6 +26,8 @@ asio::awaitable<Result<Message>> echo(Message call) {
     if (text == "slow") co_await test::sleep_for(std::chrono::milliseconds(50));
     if (text == "never") co_await test::sleep_for(std::chrono::seconds(60));
     if (text == "taken") co_return fail(ErrorCode::DomainTaken, "held by 'wiki'", "unmap it first");
+    if (text == "several lines")
+        co_return fail(ErrorCode::Failed, "it failed:\n  hint: a log line", "look at it");
     if (text == "plain") co_return fail(ErrorCode::NotFound, "no such thing");
     if (text == "throw") throw std::runtime_error("thrown on purpose");
     auto reply = call.new_reply();
@@ -94,6 +96,13 @@ TEST_F(BusTest, ErrorsKeepCodeMessageAndHint) {
     const auto taken = echo_call("taken");
     ASSERT_FALSE(taken);
     EXPECT_EQ(taken.error(), (Error{ErrorCode::DomainTaken, "held by 'wiki'", "unmap it first"}));
+    // One string: GLib shows no other body's text.
+    const Message raw = bus.run(client->exchange(make("taken")));
+    EXPECT_EQ(raw.signature(), "s");
+    EXPECT_EQ(raw.error_message(), "held by 'wiki'\nhint: unmap it first");
+    const auto long_one = echo_call("several lines");
+    ASSERT_FALSE(long_one);
+    EXPECT_EQ(long_one.error(), (Error{ErrorCode::Failed, "it failed:\n  hint: a log line", "look at it"}));
     const auto plain = echo_call("plain");
     ASSERT_FALSE(plain);
     EXPECT_EQ(plain.error(), (Error{ErrorCode::NotFound, "no such thing", ""}));
