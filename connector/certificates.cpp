@@ -37,12 +37,24 @@ AcmeFiles acme_files(const std::filesystem::path& directory, const std::string& 
 struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
     struct Domain {
         bool acme = false;
-        bool own_files = false; // named by a file of mappings
+        std::string chain_file, key_file; // named by a file of mappings; empty: ours to get
         bool ready = false;
         bool unreported = false;
-        std::string not_after;
-        SystemTime due{}; // when to ask for the next one
+        SystemTime until{};                    // of the certificate in use
+        SystemTime renew{};                    // when to ask for the next one, by the wall clock
+        std::chrono::nanoseconds not_before{}; // nor before this boot time: the wall clock may be set back
         std::chrono::milliseconds pause{0};
+
+        bool own_files() const { return !chain_file.empty(); }
+        bool alive(SystemTime now) const { return ready && until > now; }
+        // How long it is until there is something to do; nothing, when that is now.
+        std::chrono::nanoseconds idle(SystemTime now) const {
+            const auto retry = not_before - net::boottime();
+            if (renew <= now) return std::max(retry, std::chrono::nanoseconds(0));
+            return std::max<std::chrono::nanoseconds>(
+                retry, std::min<SystemTime::duration>(renew - now, longest_sleep));
+        }
+        std::string not_after() const { return ready ? net::to_rfc3339(until) : std::string(); }
     };
 
     State(asio::any_io_executor executor_, CertificateSource& source_, Install install_,
@@ -62,18 +74,17 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             if (mapping.tls != TlsMode::Node || mapping.domain.find('/') != std::string::npos) continue;
             const bool acme = table.acme != "none";
             const auto old = domains.find(mapping.domain);
-            if (old != domains.end() && old->second.acme == acme && mapping.certificate.empty()) {
+            if (old != domains.end() && old->second.acme == acme && !old->second.own_files() &&
+                mapping.certificate.empty()) {
                 next[mapping.domain] = old->second;
                 continue;
             }
             Domain domain;
             domain.acme = acme;
-            domain.own_files = !mapping.certificate.empty();
-            if (const auto loaded =
-                    domain.own_files ? load(mapping.domain, mapping.certificate, mapping.private_key, domain)
-                                     : load_kept(mapping.domain, domain);
-                !loaded && domain.own_files)
-                domain.pause = options.longest_retry;
+            domain.chain_file = mapping.certificate;
+            domain.key_file = mapping.private_key;
+            // What cannot be read is tried again, and reported, as what cannot be got.
+            load_kept(mapping.domain, domain);
             next[mapping.domain] = domain;
         }
         for (const auto& [name, domain] : domains)
@@ -83,6 +94,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
     }
 
     Result<void> load_kept(const std::string& name, Domain& domain) {
+        if (domain.own_files()) return load(name, domain.chain_file, domain.key_file, domain);
         if (!domain.acme) return load(name, bundle(name), bundle(name), domain);
         const AcmeFiles files = acme_files(options.directory, name);
         return load(name, files.chain, files.key, domain);
@@ -98,10 +110,10 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         if (!validity) return std::unexpected(validity.error());
         auto context = make_tls_context(name, *chain, *key);
         if (!context) return std::unexpected(context.error());
-        domain.due = domain.own_files ? SystemTime::max() : validity->renew_at();
-        domain.not_after = net::to_rfc3339(validity->until);
+        domain.renew = domain.own_files() ? SystemTime::max() : validity->renew_at();
+        domain.until = validity->until;
         domain.ready = true;
-        domain.unreported = !domain.own_files;
+        domain.unreported = !domain.own_files();
         install(name, std::move(*context));
         return {};
     }
@@ -124,34 +136,37 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
     }
 
     static asio::awaitable<void> serve(std::shared_ptr<State> self, std::string name, Domain at_start) {
+        const bool alive = at_start.alive(self->options.now());
         if (at_start.unreported) {
-            co_await self->source.report(name, "ready", "", at_start.not_after);
+            if (alive) co_await self->source.report(name, "ready", "", at_start.not_after());
             if (const auto found = self->domains.find(name); found != self->domains.end())
                 found->second.unreported = false;
         }
-        if (at_start.due > std::chrono::system_clock::now()) co_return;
-        if (!at_start.ready) co_await self->source.report(name, "pending", "", "");
-        Result<void> done = co_await obtain(self, name, at_start.acme);
+        if (at_start.idle(self->options.now()).count() > 0) co_return;
+        if (!alive) co_await self->source.report(name, "pending", "", "");
+        Result<void> done;
+        if (!at_start.own_files()) done = co_await obtain(self, name, at_start.acme);
         const auto found = self->domains.find(name);
         if (self->closed || found == self->domains.end()) co_return;
         Domain& domain = found->second;
         if (done) done = self->load_kept(name, domain);
-        if (done && domain.due <= std::chrono::system_clock::now())
+        if (done && domain.renew <= self->options.now())
             done = fail(ErrorCode::Failed, "the new certificate is at its end already",
                         "check the clocks of this machine and of the certificate authority");
         if (done) {
             domain.pause = {};
+            domain.not_before = {};
             domain.unreported = false;
-            const std::string not_after = domain.not_after;
+            const std::string not_after = domain.not_after();
             co_await self->source.report(name, "ready", "", not_after);
             co_return;
         }
         domain.pause = domain.pause.count() == 0 ? self->options.first_retry
                                                  : std::min(domain.pause * 2, self->options.longest_retry);
-        domain.due = std::chrono::system_clock::now() + domain.pause;
+        domain.not_before = net::boottime() + domain.pause;
         // One that still lives goes on being used: its renewal has failed, not the mapping.
-        const std::string state = domain.ready ? "ready" : "failed";
-        const std::string not_after = domain.not_after;
+        const std::string state = domain.alive(self->options.now()) ? "ready" : "failed";
+        const std::string not_after = domain.not_after();
         const Error& error = done.error();
         const std::string detail =
             error.hint.empty() ? error.message : fmt::format("{}; {}", error.message, error.hint);
@@ -161,19 +176,20 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
     static asio::awaitable<void> run(std::shared_ptr<State> self) {
         while (!self->closed) {
             std::vector<std::pair<std::string, Domain>> due;
-            SystemTime next = std::chrono::system_clock::now() + longest_sleep;
+            std::chrono::nanoseconds next = longest_sleep;
             for (const auto& [name, domain] : self->domains) {
-                if (domain.unreported || domain.due <= std::chrono::system_clock::now())
+                const auto idle = domain.idle(self->options.now());
+                if (domain.unreported || idle.count() == 0)
                     due.emplace_back(name, domain);
                 else
-                    next = std::min(next, domain.due);
+                    next = std::min(next, idle);
             }
             for (const auto& [name, domain] : due) {
                 if (self->closed) co_return;
                 co_await serve(self, name, domain);
             }
             if (!due.empty()) continue;
-            self->wake.expires_after(next - std::chrono::system_clock::now());
+            self->wake.expires_after(next);
             co_await self->wake.async_wait(net::as_result);
         }
     }
@@ -203,11 +219,11 @@ void Certificates::set_mappings(const MappingTable& table) {
 
 void Certificates::retry() {
     for (auto& [name, domain] : state_->domains) {
-        if (domain.own_files) continue;
+        if (domain.own_files()) continue;
         if (domain.ready)
             domain.unreported = true; // a report to a p2prcd that was just leaving is lost
         else
-            domain.due = {}, domain.pause = {};
+            domain.not_before = {}, domain.pause = {};
     }
     state_->wake.cancel();
 }

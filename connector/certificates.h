@@ -34,6 +34,7 @@ struct CertificateOptions {
     std::filesystem::path directory = "/var/lib/p2prc-connector";
     std::chrono::milliseconds first_retry{5000}; // doubled up to the longest
     std::chrono::milliseconds longest_retry = std::chrono::hours(1);
+    std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
 };
 
 // Where the ACME client leaves what it got: uacme's layout below `directory`/acme, or

@@ -1,0 +1,139 @@
+#include "connector/certificate_request.h"
+#include "connector/certificates.h"
+#include "net/file.h"
+#include "net/openssl.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+using namespace p2prc;
+using namespace p2prc::connector;
+using namespace std::chrono_literals;
+
+namespace {
+
+using SystemTime = std::chrono::system_clock::time_point;
+using testing::HasSubstr;
+
+const SystemTime today = std::chrono::sys_days(std::chrono::year(2026) / 6 / 1);
+
+struct Pem {
+    std::string certificate;
+    std::string key;
+};
+
+Pem self_signed(SystemTime from, SystemTime until) {
+    const net::KeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
+    const net::CertificatePtr certificate(X509_new());
+    ASN1_TIME_set(X509_getm_notBefore(certificate.get()), std::chrono::system_clock::to_time_t(from));
+    ASN1_TIME_set(X509_getm_notAfter(certificate.get()), std::chrono::system_clock::to_time_t(until));
+    X509_set_pubkey(certificate.get(), key.get());
+    X509_sign(certificate.get(), key.get(), EVP_sha256());
+    const net::BioPtr certificate_out(BIO_new(BIO_s_mem()));
+    PEM_write_bio_X509(certificate_out.get(), certificate.get());
+    const net::BioPtr key_out(BIO_new(BIO_s_mem()));
+    PEM_write_bio_PrivateKey(key_out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    return {net::bio_text(certificate_out.get()), net::bio_text(key_out.get())};
+}
+
+// Always fails, and remembers what it was told.
+class Refusing final : public CertificateSource {
+  public:
+    boost::asio::awaitable<Result<std::string>> sign(std::string, std::string) override {
+        ++asked;
+        co_return fail(ErrorCode::Unreachable, "the authority is away");
+    }
+    boost::asio::awaitable<Result<void>> issue(std::string) override {
+        ++asked;
+        co_return fail(ErrorCode::Unreachable, "the authority is away");
+    }
+    boost::asio::awaitable<void> report(std::string, std::string state, std::string detail,
+                                        std::string) override {
+        last_state = std::move(state);
+        last_detail = std::move(detail);
+        co_return;
+    }
+
+    int asked = 0;
+    std::string last_state;
+    std::string last_detail;
+};
+
+class CertificatesTest : public testing::Test {
+  protected:
+    void start(const Mapping& mapping) {
+        CertificateOptions options;
+        options.directory = directory.path();
+        options.first_retry = options.longest_retry = 20ms;
+        options.now = [this] { return now; };
+        certificates.emplace(
+            io.get_executor(), source,
+            [this](const std::string&, std::shared_ptr<ssl_ctx_st> context) {
+                installed = context != nullptr;
+            },
+            options);
+        MappingTable table;
+        table.mappings[mapping.id] = mapping;
+        certificates->set_mappings(table);
+    }
+    template <class Condition>
+    bool eventually(Condition condition) {
+        const auto end = std::chrono::steady_clock::now() + 10s;
+        while (!condition() && std::chrono::steady_clock::now() < end)
+            io.run_one_for(100ms);
+        return condition();
+    }
+
+    net::TemporaryDirectory directory;
+    SystemTime now = today;
+    boost::asio::io_context io;
+    Refusing source;
+    bool installed = false;
+    std::optional<Certificates> certificates;
+};
+
+TEST_F(CertificatesTest, TriesAgainAlthoughTheClockWasSetBackMeanwhile) {
+    now = today + std::chrono::years(4);
+    start({1, "app.home.example", 80});
+    ASSERT_TRUE(eventually([&] { return source.asked == 1 && source.last_state == "failed"; }));
+    now = today;
+    EXPECT_TRUE(eventually([&] { return source.asked >= 3; }));
+}
+
+TEST_F(CertificatesTest, AnExpiredOneThatCannotBeRenewedHasFailed) {
+    const Pem pem = self_signed(today - 90 * 24h, today - 1h);
+    const auto file = directory.path() / "certs/app.home.example/bundle.pem";
+    std::filesystem::create_directories(file.parent_path());
+    ASSERT_TRUE(net::write_file_atomically(file, pem.certificate + pem.key));
+    start({1, "app.home.example", 80});
+    EXPECT_TRUE(eventually([&] { return source.asked >= 1 && source.last_state == "failed"; }))
+        << source.last_state;
+}
+
+TEST_F(CertificatesTest, OneThatLivesStaysReadyWhenItsRenewalFails) {
+    const Pem pem = self_signed(today - 80 * 24h, today + 10 * 24h);
+    const auto file = directory.path() / "certs/app.home.example/bundle.pem";
+    std::filesystem::create_directories(file.parent_path());
+    ASSERT_TRUE(net::write_file_atomically(file, pem.certificate + pem.key));
+    start({1, "app.home.example", 80});
+    EXPECT_TRUE(eventually([&] { return source.last_detail == "the authority is away"; }));
+    EXPECT_EQ(source.last_state, "ready");
+    EXPECT_TRUE(installed);
+}
+
+TEST_F(CertificatesTest, OwnFilesThatCannotBeReadAreNamedAndReadLater) {
+    const auto chain = directory.path() / "chain.pem", key = directory.path() / "key.pem";
+    start({1, "app.home.example", 80, TlsMode::Node, chain.string(), key.string()});
+    ASSERT_TRUE(eventually([&] { return source.last_state == "failed"; }));
+    EXPECT_THAT(source.last_detail, HasSubstr(chain.string()));
+    EXPECT_EQ(source.asked, 0) << "nobody else can get what the file of mappings names";
+    const Pem pem = self_signed(today, today + 24h);
+    ASSERT_TRUE(net::write_file_atomically(key, pem.key));
+    ASSERT_TRUE(net::write_file_atomically(chain, pem.certificate));
+    EXPECT_TRUE(eventually([&] { return installed; }));
+}
+
+} // namespace
