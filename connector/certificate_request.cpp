@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <ctime>
 
 namespace p2prc::connector {
@@ -30,10 +31,12 @@ bool add_name(X509_REQ* request, const std::string& domain) {
     return added;
 }
 
+// RFC 5280 section 4.1.2.5 gives the year 9999 to what has no end; the clock's nanoseconds reach to 2262.
 std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
+    constexpr std::time_t latest = 9'000'000'000;
     std::tm parts{};
     ASN1_TIME_to_tm(time, &parts);
-    return std::chrono::system_clock::from_time_t(timegm(&parts));
+    return std::chrono::system_clock::from_time_t(std::min(timegm(&parts), latest));
 }
 
 } // namespace

@@ -25,11 +25,11 @@ struct Pem {
     std::string key;
 };
 
-Pem self_signed(SystemTime from, SystemTime until) {
+Pem self_signed(SystemTime from, std::time_t until) {
     const net::KeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
     const net::CertificatePtr certificate(X509_new());
     ASN1_TIME_set(X509_getm_notBefore(certificate.get()), std::chrono::system_clock::to_time_t(from));
-    ASN1_TIME_set(X509_getm_notAfter(certificate.get()), std::chrono::system_clock::to_time_t(until));
+    ASN1_TIME_set(X509_getm_notAfter(certificate.get()), until);
     X509_set_pubkey(certificate.get(), key.get());
     X509_sign(certificate.get(), key.get(), EVP_sha256());
     const net::BioPtr certificate_out(BIO_new(BIO_s_mem()));
@@ -37,6 +37,10 @@ Pem self_signed(SystemTime from, SystemTime until) {
     const net::BioPtr key_out(BIO_new(BIO_s_mem()));
     PEM_write_bio_PrivateKey(key_out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
     return {net::bio_text(certificate_out.get()), net::bio_text(key_out.get())};
+}
+
+Pem self_signed(SystemTime from, SystemTime until) {
+    return self_signed(from, std::chrono::system_clock::to_time_t(until));
 }
 
 // Always fails, and remembers what it was told.
@@ -61,6 +65,14 @@ class Refusing final : public CertificateSource {
     std::string last_state;
     std::string last_detail;
 };
+
+TEST(CertificateValidity, ReadsOneWithoutAnEnd) {
+    constexpr std::time_t end_of_9999 = 253'402'300'799;
+    const auto validity = certificate_validity(self_signed(today, end_of_9999).certificate);
+    ASSERT_TRUE(validity) << validity.error().message;
+    EXPECT_GT(validity->until, today + std::chrono::years(100));
+    EXPECT_GT(validity->renew_at(), today + std::chrono::years(100));
+}
 
 class CertificatesTest : public testing::Test {
   protected:
