@@ -14,11 +14,6 @@ std::uint64_t number_at(const nlohmann::json& document, const char* key) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, found->get<std::int64_t>()));
 }
 
-bool was_up(ProcessState state) noexcept {
-    return state == ProcessState::Running || state == ProcessState::Starting ||
-           state == ProcessState::Stopping;
-}
-
 // It ended as its user or its administrator wanted: a boot is no reason to begin again.
 bool ended_for_good(const ProcessStatus& status) noexcept {
     if (status.state != ProcessState::Stopped || !status.reason) return false;
@@ -78,6 +73,11 @@ bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) n
     return status.boot_id != boot_id && was_up(status.state);
 }
 
+bool was_up(ProcessState state) noexcept {
+    return state == ProcessState::Running || state == ProcessState::Starting ||
+           state == ProcessState::Stopping;
+}
+
 bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept {
     if (unit.dead() || written.boot_id != boot_id) return false;
     if (written.invocation.empty()) return unit.restarts > written.restarts;
@@ -87,7 +87,7 @@ bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_v
 Act plan(const Situation& now) {
     const bool runs = now.unit && !now.unit->dead();
     if (now.buried && runs) return Act::Kill;
-    if (!now.record) return now.unit ? Act::Observe : Act::Nothing;
+    if (!now.record) return runs ? Act::Observe : now.left_over ? Act::Forget : Act::Nothing;
     if (runs && !now.same_process) return Act::Occupied;
     auto want = wanted(*now.record, now.local);
     if (now.status && now.status->applied > want.change) {

@@ -42,6 +42,7 @@ enum class Act {
     Stop,     // the record stays
     Kill,     // stop for good
     Conclude, // it ended and nobody has written down why
+    Forget,   // it ran without a record and ended: nobody waits for the report
     Settle,   // nothing to do with systemd: note that the change was seen
     Occupied, // another process runs under this name and no tombstone ends it
 };
@@ -51,6 +52,7 @@ struct Situation {
     const LocalAction* local = nullptr;    // for that record
     const ProcessStatus* status = nullptr; // last written, for that record
     const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
+    bool left_over = false;                // without a record: a status still says that it runs
     bool buried = false;                   // the unit's process has a tombstone, or was killed here
     bool same_process =
         true; // the unit is the record's: by id, or by digest where no other record has its id
@@ -63,6 +65,9 @@ Act plan(const Situation& now);
 // Whether systemd runs the process another time than was written down: what it says now is not how that
 // ended.
 bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept;
+
+// Whether the state says that there is something to run, or that it is on its way.
+bool was_up(ProcessState state) noexcept;
 
 // Whether the status was written in another boot while the process ran: it did not survive the machine.
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;

@@ -174,22 +174,19 @@ void Reconciler::Impl::rename_status(const std::string& name) {
     }
 }
 
-// What ran without a record and has ended leaves nothing to report.
-void Reconciler::Impl::forget_unknown(const std::string& name) {
-    auto& slot = slots_[name];
-    if (!slot.watched || (slot.unit && !slot.unit->dead()) || record_of(name)) return;
-    std::vector<std::string> unknown;
+// The statuses that say that something without a record runs. Before anything was received there are no
+// records, and that proves nothing; what a tombstone ends is reported first; and what ran in an earlier boot
+// runs again if the registry takes it in.
+std::vector<std::string> Reconciler::Impl::left_over(const std::string& name) const {
+    std::vector<std::string> keys;
+    if (replica_.store_id().empty() || record_of(name)) return keys;
     for (const auto& [key, value] : own_.range(keys::status_prefix(options.node))) {
         const auto status = status_from_json(*value);
-        const bool up = status.state == ProcessState::Running || status.state == ProcessState::Starting ||
-                        status.state == ProcessState::Stopping;
-        if (status.name == name && up && status.boot_id == options.boot_id &&
+        if (status.name == name && was_up(status.state) && status.boot_id == options.boot_id &&
             !replica_.get(keys::tombstone(status.id)))
-            unknown.emplace_back(key);
+            keys.emplace_back(key);
     }
-    for (const auto& key : unknown)
-        own_.erase(key);
-    slot.watched = false;
+    return keys;
 }
 
 Reconciler::Impl::Facts Reconciler::Impl::facts(const std::string& name, const Slot& slot) const {
@@ -284,20 +281,16 @@ void Reconciler::Impl::forget_actions() {
 void Reconciler::Impl::evaluate(const std::string& name) {
     if (stopping || name.empty()) return;
     auto& slot = slots_[name];
-    if (slot.busy) {
-        slot.dirty = true;
-        return;
-    }
-    slot.dirty = false;
+    if (slot.busy) return;
     rename_status(name);
     bury(name);
-    forget_unknown(name);
     const auto now = facts(name, slot);
     Situation situation;
     situation.record = now.record ? &*now.record : nullptr;
     situation.local = now.local ? &*now.local : nullptr;
     situation.status = now.status ? &*now.status : nullptr;
     situation.unit = slot.unit && slot.unit->process != 0 ? &*slot.unit : nullptr;
+    situation.left_over = !left_over(name).empty();
     situation.buried = now.buried;
     situation.same_process = now.same_process;
     situation.boot_id = options.boot_id;
@@ -312,6 +305,8 @@ void Reconciler::Impl::evaluate(const std::string& name) {
              runs_anew(*now.status, *slot.unit, options.boot_id))
         what = Act::Recall;
     act(name, what, now);
+    // A name of which there is nothing more: it may be of another node, or a process that was killed.
+    if (const auto& after = slots_[name]; !after.busy && !after.unit && !now.record) slots_.erase(name);
 }
 
 void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) {
@@ -336,10 +331,10 @@ void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) 
     case Act::Kill:
     case Act::Conclude:
     case Act::Recall:
+    case Act::Forget:
         break;
     }
-    slots_[name].busy = true;
-    asio::co_spawn(loop_, run(name, what, now), asio::detached);
+    begin(name, what, now);
 }
 
 namespace {

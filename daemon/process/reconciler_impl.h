@@ -27,13 +27,25 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     // What is known of one name beside what is written down.
     struct Slot {
         bool busy = false;            // an operation runs; what happens meanwhile is looked at after it
-        bool dirty = false;           // something happened meanwhile
         bool outside = false;         // a job that is not ours was queued while it ran
         bool watched = false;         // it was seen running: events since then are complete
         bool adopted = false;         // it was found running: what happened before was not seen
         std::optional<UnitView> unit; // as systemd has it now
         std::optional<UnitView> end;  // as it was when it last ended, exit data included
         std::string executed;         // invocation in which the command was executed
+    };
+
+    // An operation's hold on its name: the slot is busy for as long as it lives, however the operation ends.
+    class Turn {
+      public:
+        Turn(std::shared_ptr<Impl> impl, std::string name);
+        ~Turn();
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+
+      private:
+        std::shared_ptr<Impl> impl_;
+        std::string name_;
     };
 
     // The records that concern a name, copied: they may change while an operation waits.
@@ -53,7 +65,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     bool id_is_taken(std::uint32_t id) const;
     std::uint32_t id_of(const std::string& name, const UnitView& unit) const;
     void rename_status(const std::string& name);
-    void forget_unknown(const std::string& name);
+    std::vector<std::string> left_over(const std::string& name) const;
 
     void adopt(const UnitView& view);
     void on_changed(const UnitView& view);
@@ -65,11 +77,14 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void forget_actions();
 
     void act(const std::string& name, Act what, const Facts& now);
-    boost::asio::awaitable<void> run(std::string name, Act what, Facts now);
+    void begin(const std::string& name, Act what, const Facts& now);
+    boost::asio::awaitable<bool> run(std::string name, Act what, Facts now);
+    void failed(const std::string& name, const std::exception_ptr& error);
     boost::asio::awaitable<bool> do_start(std::string name, Facts now);
     boost::asio::awaitable<bool> do_stop(std::string name, Facts now, Act what);
     boost::asio::awaitable<bool> do_conclude(std::string name, Facts now);
     boost::asio::awaitable<bool> do_recall(std::string name, Facts now);
+    boost::asio::awaitable<bool> do_forget(std::string name);
     boost::asio::awaitable<Result<bool>> still_missing(std::string name);
     boost::asio::awaitable<void> write_end(std::string name, Facts now, StopReason reason,
                                            ProcessState state);

@@ -46,19 +46,64 @@ std::string rfc3339_of(std::uint64_t microseconds) {
 
 } // namespace
 
-asio::awaitable<void> Reconciler::Impl::run(std::string name, Act what, Facts now) {
+Reconciler::Impl::Turn::Turn(std::shared_ptr<Impl> impl, std::string name)
+    : impl_(std::move(impl))
+    , name_(std::move(name)) {
+    impl_->slots_[name_].busy = true;
+}
+
+Reconciler::Impl::Turn::~Turn() {
+    const auto slot = impl_->slots_.find(name_);
+    if (slot != impl_->slots_.end()) slot->second.busy = false;
+}
+
+void Reconciler::Impl::begin(const std::string& name, Act what, const Facts& now) {
+    const auto self = shared_from_this();
+    try {
+        auto turn = std::make_unique<Turn>(self, name);
+        auto over = [self, name, turn = std::move(turn)](const std::exception_ptr& error,
+                                                         bool look_again) mutable {
+            turn.reset();
+            if (error)
+                self->failed(name, error);
+            else if (look_again)
+                self->evaluate(name);
+        };
+        asio::co_spawn(loop_, run(name, what, now), std::move(over));
+    } catch (...) {
+        failed(name, std::current_exception());
+    }
+}
+
+// Errors are values; an exception is want of memory or a mistake of ours. It costs one process one attempt.
+void Reconciler::Impl::failed(const std::string& name, const std::exception_ptr& error) {
+    if (stopping) return;
+    std::string what = "an unknown exception";
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& known) {
+        what = known.what();
+    } catch (...) {
+    }
+    if (options.warn)
+        options.warn(fmt::format("looking after '{}' failed and is tried again: {}", name, what), name);
+    retry_later(name);
+}
+
+// True: something may be to be done after it.
+asio::awaitable<bool> Reconciler::Impl::run(std::string name, Act what, Facts now) {
     const auto self = shared_from_this();
     bool look_again = true;
     if (what == Act::Conclude) look_again = co_await do_conclude(name, now);
     if (what == Act::Recall) look_again = co_await do_recall(name, now);
+    if (what == Act::Forget) look_again = co_await do_forget(name);
     if (what == Act::Stop || what == Act::Kill || what == Act::Restart)
         look_again = co_await do_stop(name, now, what);
     if (look_again && (what == Act::Start || what == Act::Restart) && !stopping) {
         const auto fresh = facts(name, slots_[name]);
         look_again = co_await do_start(name, fresh);
     }
-    slots_[name].busy = false;
-    if (look_again) evaluate(name);
+    co_return look_again;
 }
 
 asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
@@ -190,6 +235,7 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
     // Two things at once: whether the machine goes down, and that all signals before the answer have been
     // seen.
     const auto state = co_await systemd_.system_state();
+    if (!state) retry_later(name);
     if (!state || stopping || *state == "stopping") co_return false;
     auto& slot = slots_[name];
     auto end = slot.end;
@@ -237,6 +283,7 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         reason.log = co_await journal_.last_lines(unit_of_name, now.id, invocation, log_lines);
     }
     if (stopping) co_return false;
+    if (!goes_on && !record_of(name)) co_return true; // there is nobody to tell; what is left over goes next
     auto status = draft(name, now);
     const bool kept_stopped = !end && reason.kind == StopKind::Unknown;
     status.reason = stamped(reason, now);
@@ -246,6 +293,20 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         write_state(std::move(status), ProcessState::Starting);
     else
         write_state(std::move(status), kept_stopped ? ProcessState::Stopped : state_after(reason.kind));
+    co_return true;
+}
+
+// A unit that fails is dead for an instant before an automatic restart: systemd is heard out first.
+asio::awaitable<bool> Reconciler::Impl::do_forget(std::string name) {
+    const auto state = co_await systemd_.system_state();
+    if (!state) retry_later(name);
+    if (!state || stopping || *state == "stopping") co_return false;
+    auto& slot = slots_[name];
+    if (slot.unit && !slot.unit->dead()) co_return true;
+    slot.end.reset();
+    slot.watched = false;
+    for (const auto& key : left_over(name))
+        own_.erase(key);
     co_return true;
 }
 

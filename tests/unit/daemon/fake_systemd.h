@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <map>
+#include <new>
 
 namespace p2prc::daemon {
 
@@ -27,6 +28,10 @@ class FakeSystemd : public Systemd {
 
     Word start_transient(std::string unit, TransientUnit content) override {
         calls.push_back("start " + unit);
+        if (throw_once) {
+            throw_once = false;
+            throw std::bad_alloc();
+        }
         if (refuse_start) co_return std::unexpected(*refuse_start);
         if (const auto holder = unlisted.find(unit); holder != unlisted.end()) {
             if (holder->second.process != 0) tell(UnitView(holder->second));
@@ -112,6 +117,7 @@ class FakeSystemd : public Systemd {
     std::vector<std::string> calls;
     std::optional<UnitResult> fail_start_with;
     std::optional<Error> refuse_start;
+    bool throw_once = false;
     std::string state = "running";
     SystemdEvents events;
 

@@ -45,13 +45,14 @@ class ReconcilerTest : public testing::Test {
     }
 
     void start(bool clean_shutdown = false) {
-        ReconcilerOptions options{.node = "home1",
-                                  .boot_id = boot,
-                                  .ended_boot = clean_shutdown ? last_boot : "",
-                                  .remote_spin = RemoteSpin::Sandboxed,
-                                  .data = {directory / "data", directory / "private", directory / "owners"},
-                                  .unit_directories = {directory / "units"},
-                                  .warn = {}};
+        ReconcilerOptions options{
+            .node = "home1",
+            .boot_id = boot,
+            .ended_boot = clean_shutdown ? last_boot : "",
+            .remote_spin = RemoteSpin::Sandboxed,
+            .data = {directory / "data", directory / "private", directory / "owners"},
+            .unit_directories = {directory / "units"},
+            .warn = [this](std::string_view message, std::string_view) { warnings.emplace_back(message); }};
         reconciler =
             std::make_unique<Reconciler>(loop.get_executor(), systemd, *replica, *own, journal, options);
         boost::asio::co_spawn(loop, reconciler->start(), boost::asio::detached);
@@ -69,11 +70,10 @@ class ReconcilerTest : public testing::Test {
         }
         start(clean_shutdown);
     }
+    // Until nothing is left to do; the reconciler tries again after seconds, not minutes.
     void run() {
-        for (int turn = 0; turn < 20; ++turn) {
-            loop.restart();
-            loop.run_for(std::chrono::milliseconds(10));
-        }
+        loop.restart();
+        loop.run_for(std::chrono::seconds(10));
     }
 
     ProcessRecord record(std::uint32_t id = 7, std::string name = "web") {
@@ -125,6 +125,7 @@ class ReconcilerTest : public testing::Test {
     FakeJournal journal;
     std::unique_ptr<Reconciler> reconciler;
     std::string boot = "boot1", last_boot;
+    std::vector<std::string> warnings;
 };
 
 TEST_F(ReconcilerTest, StartsWhatIsWanted) {
@@ -229,6 +230,51 @@ TEST_F(ReconcilerTest, WhatComesIntoAFleetGoesOnUnderItsNewId) {
     run();
     EXPECT_EQ(count("stop " + unit), 1);
     expect(ProcessState::Stopped, StopKind::Killed, 20);
+}
+
+TEST_F(ReconcilerTest, WhatRunsWithoutARecordIsForgottenWhenItEnds) {
+    start();
+    want(record());
+    commit(keys::process("web"), std::nullopt);
+    systemd.crash_and_restart(unit, {"signal", CLD_KILLED, SIGSEGV, ""});
+    run();
+    expect(ProcessState::Starting, StopKind::Signal);
+    systemd.runs_again(unit);
+    run();
+    expect(ProcessState::Running);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""}); // it stays loaded, as failed
+    run();
+    EXPECT_FALSE(status());
+}
+
+TEST_F(ReconcilerTest, WhatEndedUnseenWithoutARecordIsForgotten) {
+    start();
+    want(record());
+    commit(keys::process("web"), std::nullopt);
+    reconciler.reset();
+    systemd.events = {};
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    start();
+    EXPECT_FALSE(status());
+    // A machine that goes down is another matter: what it ran may come into the registry yet.
+    systemd.loaded.clear();
+    want(record());
+    commit(keys::process("web"), std::nullopt);
+    daemon_restart(true);
+    expect(ProcessState::Running);
+}
+
+TEST_F(ReconcilerTest, AnExceptionCostsOneAttempt) {
+    systemd.throw_once = true;
+    start();
+    want(record());
+    expect(ProcessState::Running);
+    EXPECT_EQ(count("start " + unit), 2);
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings[0].find("'web'"), std::string::npos) << warnings[0];
+    // And another process goes on as if nothing had been.
+    want(record(8, "mail"));
+    expect(ProcessState::Running, {}, 8);
 }
 
 TEST_F(ReconcilerTest, NewProcessOfAnOldNameWaitsForTheOldOnesEnd) {
