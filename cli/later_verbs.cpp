@@ -20,17 +20,17 @@ void add_later_verbs(CLI::App& app, Action& action) {
               "kill it here and spin it there; copy /var/lib/p2prc-data/NAME"},
         Later{"history", "revisions and stop reasons of a process", "p2prc info NAME shows the last stop"},
         Later{"map-port", "maps a public port", "map a domain; its port is 443"},
-        Later{"unmap-port", "removes a public port", ""},
+        Later{"unmap-port", "removes a public port", "p2prc unmap-domain removes a domain"},
         Later{"ports", "lists the public ports", "p2prc domains lists the domains"},
-        Later{"forward", "a local port to a node's port", ""},
-        Later{"ssh", "a shell on a node", ""},
-        Later{"job", "batches of tasks", ""},
-        Later{"volunteer", "lends this machine's time", ""},
+        Later{"forward", "a local port to a node's port", "map a domain to the process that listens there"},
+        Later{"ssh", "a shell on a node", "p2prc spin NAME --node NODE -- COMMAND runs a command there"},
+        Later{"job", "batches of tasks", "p2prc spin NAME --node NODE -- COMMAND runs one"},
+        Later{"volunteer", "lends this machine's time", "p2prc join TOKEN makes it a member of a fleet"},
         Later{"backup", "saves the registry", "stop p2prcd and copy /var/lib/p2prc"},
         Later{"restore", "restores the registry", "stop p2prcd and put back the copy of /var/lib/p2prc"},
     };
     for (const auto& verb : verbs) {
-        auto* command = app.add_subcommand(verb.name, fmt::format("{} (not in this version)", verb.words));
+        auto* command = app.add_subcommand(verb.name, verb.words)->group("Not in this version");
         // Whatever follows is for a later version to judge.
         command->allow_extras()->fallthrough(false);
         command->callback([&action, verb] {

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -35,29 +36,51 @@ std::vector<std::string> split_at_dashes(int argc, char** argv, Context& context
 std::vector<std::string> command_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const auto* verb : app.get_subcommands([](const CLI::App*) { return true; }))
-        names.push_back(verb->get_name());
+        if (!verb->get_group().empty()) names.push_back(verb->get_name());
     return names;
 }
 
-// A first word that is no command; CLI11 would only say that one is missing.
-std::optional<std::string> unknown_command(const std::vector<std::string>& names,
-                                           const std::vector<std::string>& words) {
-    const auto word =
-        std::ranges::find_if(words, [](const auto& w) { return !w.starts_with('-') && w != "json"; });
-    if (word == words.end() || std::ranges::find(names, *word) != names.end()) return std::nullopt;
-    return *word;
+// How far the words lead into the commands, and the first that is none. CLI11 would only say that one is
+// missing.
+struct Place {
+    std::string command = "p2prc";
+    std::vector<std::string> below; // what may follow
+    std::optional<std::string> unknown;
+};
+
+Place place_of(const CLI::App& app, const std::vector<std::string>& words) {
+    Place place;
+    const auto* at = &app;
+    place.below = command_names(app);
+    for (std::size_t i = 0; i < words.size() && !place.below.empty() && !place.unknown; ++i) {
+        const bool value = i > 0 && (words[i - 1] == "-o" || words[i - 1] == "--output");
+        if (words[i].starts_with('-') || value) continue;
+        if (std::ranges::find(place.below, words[i]) == place.below.end()) {
+            place.unknown = words[i];
+        } else {
+            at = at->get_subcommand(words[i]);
+            place.command += " " + words[i];
+            place.below = command_names(*at);
+        }
+    }
+    return place;
 }
 
 int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words,
                  bool json) {
     if (error.get_exit_code() == 0) return app.exit(error); // --help and --version
-    std::string message = error.what(), hint = "see p2prc --help, or p2prc COMMAND --help";
-    const auto names = command_names(app);
-    if (const auto word = unknown_command(names, words)) {
-        message = fmt::format("there is no command '{}'", *word);
-        const std::vector<std::string_view> views(names.begin(), names.end());
-        if (const auto near = nearest(*word, views); !near.empty())
+    const auto place = place_of(app, words);
+    std::string message = error.what(), hint = fmt::format("see {} --help", place.command);
+    if (place.unknown) {
+        message = fmt::format("there is no command '{} {}'", place.command, *place.unknown);
+        const std::vector<std::string_view> views(place.below.begin(), place.below.end());
+        if (const auto near = nearest(*place.unknown, views); !near.empty())
             hint = fmt::format("did you mean '{}'?", near);
+    } else if (!place.below.empty() && place.command != "p2prc") {
+        message = fmt::format("{} needs a command behind it", place.command);
+        hint = fmt::format("one of: {}", fmt::join(place.below, ", "));
+    } else if (!place.below.empty() && words.empty()) {
+        message = "which command?";
     }
     if (json) {
         print(nlohmann::json{{"error", {{"code", "Usage"}, {"message", message}, {"hint", hint}}}});
@@ -66,6 +89,13 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::v
         note("  " + hint);
     }
     return usage_status;
+}
+
+// `p2prc help nodes rm` is `p2prc nodes rm --help`.
+void turn_help_around(const CLI::App& app, std::vector<std::string>& words) {
+    if (words.empty() || words.front() != "help") return;
+    words.erase(words.begin());
+    if (!place_of(app, words).unknown) words.emplace_back("--help");
 }
 
 int run(int argc, char** argv) {
@@ -94,7 +124,7 @@ int run(int argc, char** argv) {
         std::ranges::adjacent_find(words, [](const auto& a, const auto& b) {
             return (a == "-o" || a == "--output") && b == "json";
         }) != words.end();
-    if (!words.empty() && words.front() == "help") words.front() = "--help";
+    turn_help_around(app, words);
     try {
         app.parse(std::vector<std::string>(words.rbegin(), words.rend())); // CLI11 takes them last first
     } catch (const CLI::ParseError& error) {

@@ -39,13 +39,13 @@ Result<ProcessSpec> spec_from_words(const SpinOptions& options, const Context& c
 }
 
 Result<ProcessSpec> spec_from_path(const SpinOptions& options) {
-    if (options.port >= 0 || !options.domain.empty())
-        return std::unexpected(usage("--port and --domain stand in the process file, not beside it"));
     auto text = net::read_file(options.subject, 1 << 20);
     if (!text && text.error().code == ErrorCode::NotFound && check_process_name(options.subject))
         return std::unexpected(
             usage(fmt::format("'{}' is no file, and no command follows it", options.subject)));
     if (!text) return std::unexpected(text.error());
+    if (options.port >= 0 || !options.domain.empty())
+        return std::unexpected(usage("--port and --domain stand in the process file, not beside it"));
     return spec_from_toml(*text, options.subject);
 }
 
