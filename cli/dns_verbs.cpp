@@ -23,6 +23,7 @@ Result<int> list(const std::string& method, const std::string& zone, Context& co
     Table table;
     table.when_empty = "no zones; p2prc init --domain ZONE --public-ip IP makes one";
     if (records) {
+        table.when_empty = "no records: no domain is mapped; p2prc map-domain DOMAIN PROCESS maps one";
         table.header = {"NAME", "TTL", "TYPE", "DATA"};
         for (const auto& row : *rows)
             table.rows.push_back({cell(row, "name"), cell(row, "ttl"), cell(row, "type"), cell(row, "data")});

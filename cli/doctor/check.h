@@ -22,6 +22,10 @@ using Findings = std::vector<Finding>;
 // What the daemon answers to Facts; an empty object while it does not answer.
 using Facts = nlohmann::json;
 
+// Whether this node has the fleet's public side. A fleet of one without a zone has none.
+bool is_public_root(const Facts& facts);
+bool in_fleet(const Facts& facts);
+
 // What cannot be judged while the daemon does not answer.
 Finding unknown(const char* subject);
 

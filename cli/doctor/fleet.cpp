@@ -32,8 +32,9 @@ Finding check_domain(const Json& domain) {
                                   cell(domain, "process"), on);
     } else if (state == "waiting") {
         finding.state = CheckState::Warn;
-        finding.fix = fmt::format("p2prc ps shows '{}'; spin or start it, or p2prc unmap-domain {}",
-                                  cell(domain, "process"), cell(domain, "domain"));
+        finding.fix = on.empty() ? fmt::format("spin '{}', or give the name up: p2prc unmap-domain {}",
+                                               cell(domain, "process"), cell(domain, "domain"))
+                                 : fmt::format("p2prc info {}; p2prc doctor{}", cell(domain, "process"), on);
     }
     return finding;
 }
@@ -71,13 +72,21 @@ void check_tunnels(const Facts& facts, Findings& findings) {
 
 } // namespace
 
+bool in_fleet(const Facts& facts) {
+    return cell(facts.value("fleet", Json::object()), "zone") != "-";
+}
+
+bool is_public_root(const Facts& facts) {
+    return facts.value("root", false) && in_fleet(facts);
+}
+
 Findings check_link(const Facts& facts) {
     if (facts.empty())
         return {{CheckState::Fail, "daemon", "p2prcd does not answer",
                  "systemctl start p2prcd; journalctl -u p2prcd"}};
     Findings findings{{CheckState::Ok, "daemon",
                        "p2prcd " + cell(facts, "version") + " on '" + cell(facts, "node") + "'", ""}};
-    if (!facts.value("root", false) && cell(facts.value("fleet", Json::object()), "zone") != "-") {
+    if (in_fleet(facts) && !is_public_root(facts)) {
         if (facts.value("reachable", false))
             findings.push_back({CheckState::Ok, "link", "the root answers", ""});
         else

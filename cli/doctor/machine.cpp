@@ -3,8 +3,11 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
+
+#include <set>
 
 namespace p2prc::cli {
 namespace {
@@ -35,8 +38,16 @@ Finding check_directory(const char* path) {
 
 } // namespace
 
+// Each file system once.
 Findings check_disk(const Facts&) {
-    return {check_directory("/var/lib"), check_directory("/run")};
+    Findings findings;
+    std::set<dev_t> seen;
+    for (const auto* path : {"/var/lib/p2prc", "/var/lib/p2prc-data", "/run"}) {
+        struct stat status{};
+        if (stat(path, &status) != 0 || seen.insert(status.st_dev).second)
+            findings.push_back(check_directory(path));
+    }
+    return findings;
 }
 
 Findings check_clock(const Facts&) {

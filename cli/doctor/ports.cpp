@@ -97,8 +97,8 @@ Finding check_port(unsigned port) {
 
 Findings check_ports(const Facts& facts) {
     if (facts.empty()) return {unknown("ports")};
-    if (!facts.value("root", false))
-        return {{CheckState::Ok, "ports", "none needed: this node is not the root", ""}};
+    if (!is_public_root(facts))
+        return {{CheckState::Ok, "ports", "none needed: this node is not the root of a fleet", ""}};
     return {check_port(443), check_port(80), check_port(53)};
 }
 

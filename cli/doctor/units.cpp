@@ -59,10 +59,9 @@ awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, 
         findings.push_back({CheckState::Fail, "units", bus.error().message, "systemctl status dbus"});
         co_return;
     }
-    const bool root = facts.value("root", false);
-    const bool in_fleet = root || facts.value("fleet", nlohmann::json::object()).value("zone", "") != "";
-    const std::array<std::pair<std::string, bool>, 3> units{
-        {{"p2prcd.service", true}, {"p2prc-edge.service", root}, {"p2prc-connector.service", in_fleet}}};
+    const std::array<std::pair<std::string, bool>, 3> units{{{"p2prcd.service", true},
+                                                             {"p2prc-edge.service", is_public_root(facts)},
+                                                             {"p2prc-connector.service", in_fleet(facts)}}};
     for (const auto& [unit, needed] : units) {
         const auto state = co_await active_state(**bus, unit);
         findings.push_back(judge(unit, state, needed));
