@@ -37,16 +37,20 @@ std::string ask_for_acme() {
 
 Result<int> init(InitOptions options, Context& context) {
     const bool root = !options.domain.empty() || !options.public_ips.empty();
-    const bool chosen = !options.acme.empty();
-    if (root && !chosen) options.acme = isatty(0) && isatty(2) && !context.json ? ask_for_acme() : "none";
+    auto daemon = Daemon::connect();
+    if (!daemon) return std::unexpected(daemon.error());
+    // Asked once, when the fleet gets its zone; what is not said leaves it as it is.
+    if (root && options.acme.empty() && isatty(0) && isatty(2) && !context.json) {
+        const auto status = daemon->call("Status");
+        if (!status) return std::unexpected(status.error());
+        if (cell(status->value("fleet", Json::object()), "zone") == "-") options.acme = ask_for_acme();
+    }
     if (options.acme == "letsencrypt") options.acme = letsencrypt_directory;
     Json settings = Json::object();
     if (!options.name.empty()) settings["name"] = options.name;
     if (!options.domain.empty()) settings["domain"] = options.domain;
     if (!options.public_ips.empty()) settings["public_ips"] = options.public_ips;
     if (!options.acme.empty()) settings["acme"] = options.acme;
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
     auto fleet = daemon->call("Init", {{"a{sv}", settings}});
     if (!fleet) return std::unexpected(fleet.error());
     if (context.json) {
@@ -59,9 +63,6 @@ Result<int> init(InitOptions options, Context& context) {
         for (const auto& record : (*fleet)["records"])
             fmt::print("{} {} {}\n", cell(record, "name"), cell(record, "type"), cell(record, "data"));
     }
-    if (root && options.acme == "none" && !chosen)
-        note("certificates come from the fleet's own authority (p2prc fleet ca prints it); --acme "
-             "letsencrypt changes that");
     if (const auto hint = cell(*fleet, "hint"); hint != "-") note(hint);
     return 0;
 }
@@ -145,7 +146,7 @@ Result<int> list_nodes(Context& context) {
                               cell(node, "ipv4") != "-" ? cell(node, "ipv4") : cell(node, "ipv6"),
                               cell(node, "via"), cell(node, "nat"), cell(node, "latency_ms"),
                               cell(node, "cpus"), cell_bytes(node, "memory_bytes"),
-                              cell_age(node, "last_seen")});
+                              cell(node, "state") == "up" ? "now" : cell_age(node, "last_seen")});
     print(table);
     return 0;
 }
