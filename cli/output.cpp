@@ -18,6 +18,18 @@ std::size_t width(std::string_view text) {
         std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// Text of several lines (a shell's command), all of them from the same column on.
+std::string below_each_other(std::string_view text, std::size_t column) {
+    while (text.ends_with('\n'))
+        text.remove_suffix(1);
+    std::string lines;
+    for (const char c : text) {
+        lines.push_back(c);
+        if (c == '\n') lines.append(column, ' ');
+    }
+    return lines;
+}
+
 const Json* find(const Json& document, std::string_view key) {
     if (!document.is_object()) return nullptr;
     const auto it = document.find(key);
@@ -45,10 +57,13 @@ std::string render(const Table& table) {
     std::ranges::for_each(table.rows, measure);
     std::string text;
     auto append = [&](const std::vector<std::string>& row) {
-        for (std::size_t i = 0; i < row.size(); ++i) {
+        std::size_t column = 0;
+        for (std::size_t i = 0; i + 1 < row.size(); ++i) {
             text += row[i];
-            if (i + 1 < row.size()) text.append(widths[i] - width(row[i]) + 2, ' ');
+            text.append(widths[i] - width(row[i]) + 2, ' ');
+            column += widths[i] + 2;
         }
+        text += below_each_other(row.back(), column);
         text.push_back('\n');
     };
     append(table.header);
@@ -82,6 +97,8 @@ void print(const Json& document, std::span<const Field> fields) {
 }
 
 void note(std::string_view text) {
+    // Data that was printed before comes first, also where both streams end in one file or pipe.
+    std::fflush(stdout);
     if (!text.empty()) fmt::print(stderr, "{}\n", text);
 }
 

@@ -13,6 +13,11 @@ TEST(Table, PadsAllColumnsButTheLast) {
               "A     B\nlong  x\nü     yy\n");
 }
 
+TEST(Table, KeepsTheLinesOfTheLastColumnInIt) {
+    EXPECT_EQ(render({.header = {"KEY", "VALUE"}, .rows = {{"command", "a \\\n  b\n"}, {"port", "1"}}}),
+              "KEY      VALUE\ncommand  a \\\n           b\nport     1\n");
+}
+
 TEST(Cell, ShowsWhatIsMissingAsADash) {
     const Json row = {{"none", nullptr}, {"empty", ""}, {"yes", true},        {"number", 3},
                       {"half", 0.5},     {"text", "a"}, {"list", {"a", "b"}}, {"nothing", Json::array()}};
