@@ -86,11 +86,13 @@ const std::vector<Row>& rows() {
          seconds([](Config& config) -> auto& { return config.pump.half_closed; })},
         {"timeouts.drain_seconds", FieldType::Number, "for open connections to end when the edge stops",
          seconds([](Config& config) -> auto& { return config.drain; })},
-        {"limits.waiting", FieldType::Integer, "connections that have not said what they want",
+        {"limits.waiting", FieldType::Integer,
+         "connections that have not said what they want; over it, the one that has waited longest makes room",
          count([](Config& config) -> auto& { return config.front.waiting; })},
         {"limits.waiting_per_address", FieldType::Integer, "of those, from one IPv4 address or IPv6 /64",
          count([](Config& config) -> auto& { return config.front.waiting_per_address; })},
-        {"limits.waiting_bytes", FieldType::Integer, "bytes that those hold together",
+        {"limits.waiting_bytes", FieldType::Integer,
+         "bytes that those hold together; over it, the one that holds most makes room",
          count([](Config& config) -> auto& { return config.front.waiting_bytes; })},
     };
     return table;

@@ -3,7 +3,6 @@
 namespace p2prc::edge {
 
 bool Admission::enter(const net::Address& address) {
-    if (total_ >= total_limit_) return false;
     auto& count = addresses_[key(address)];
     if (count >= address_limit_) return false;
     ++count;

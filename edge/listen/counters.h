@@ -13,8 +13,8 @@ namespace p2prc::edge {
 
 struct Counters {
     std::uint64_t accepted = 0;       // connections on both doors
-    std::uint64_t over_limit = 0;     // closed at once: too many that have not said what they want
-    std::uint64_t over_bytes = 0;     // closed: such connections hold too many bytes together
+    std::uint64_t over_limit = 0;     // closed: too many that have not said what they want
+    std::uint64_t over_bytes = 0;     // closed: such connections held too many bytes together, this one most
     std::uint64_t no_descriptors = 0; // accept failed for lack of descriptors or memory
     std::uint64_t first_timeout = 0;  // said too little in time
     std::uint64_t first_closed = 0;   // left before saying enough

@@ -48,6 +48,9 @@ struct Front::State {
     std::array<char, read_size> scratch{};
     std::vector<std::unique_ptr<Acceptor>> acceptors;
     std::unique_ptr<TimedSet<Waiting>> set;
+    // All of `set`, in the order in which they came.
+    Waiting* oldest = nullptr;
+    Waiting* newest = nullptr;
 };
 
 namespace {
@@ -61,7 +64,15 @@ class Waiting final : public TimedHandler {
         arrival_.socket = std::move(socket);
         arrival_.peer = peer;
         if (door == Door::Http) reader_.emplace<HttpHeadReader>();
+        older_ = front_.newest;
+        (older_ ? older_->newer_ : front_.oldest) = this;
+        front_.newest = this;
     }
+
+    // The one after it.
+    Waiting* newer() const noexcept { return newer_; }
+    std::size_t held() const noexcept { return arrival_.received.size(); }
+    void leave() { take(); }
 
     void start() {
         // What is sent with the handshake's last packet is often here already.
@@ -96,15 +107,22 @@ class Waiting final : public TimedHandler {
                 return true;
             }
             const auto size = static_cast<std::size_t>(got);
-            if (front_.bytes + size > front_.options.waiting_bytes) {
-                ++front_.counters.over_bytes;
-                leave();
-                return true;
-            }
             front_.bytes += size;
             arrival_.received.append(scratch.data(), size);
+            if (front_.bytes > front_.options.waiting_bytes && make_room()) return true;
             if (decide()) return true;
         }
+    }
+
+    // Who holds most leaves: not whoever comes last, or a few hoarders could keep all others out. True when
+    // that is this one.
+    bool make_room() {
+        Waiting* most = this;
+        for (Waiting* each = front_.oldest; each; each = each->newer())
+            if (each->held() > most->held()) most = each;
+        ++front_.counters.over_bytes;
+        most->leave();
+        return most == this;
     }
 
     bool decide() {
@@ -160,12 +178,15 @@ class Waiting final : public TimedHandler {
         auto arrival = std::move(arrival_);
         front_.bytes -= arrival.received.size();
         front_.admission.leave(arrival.peer.address);
+        (older_ ? older_->newer_ : front_.oldest) = newer_;
+        (newer_ ? newer_->older_ : front_.newest) = older_;
         front_.set->remove(*this);
         return arrival;
     }
-    void leave() { take(); }
 
     Front::State& front_;
+    Waiting* older_ = nullptr;
+    Waiting* newer_ = nullptr;
     Arrival arrival_;
     Door door_;
     bool first_ = true; // too few bytes yet to tell the protocols apart
@@ -211,6 +232,12 @@ class Acceptor final : public tunnel::PollHandler {
                 ++front_.counters.over_limit;
                 continue;
             }
+            // Strangers of many addresses could keep everybody out if the last to come were refused. Who
+            // means it speaks within a round trip, and is gone from here long before it is the oldest.
+            if (front_.admission.total() > front_.options.waiting) {
+                ++front_.counters.over_limit;
+                front_.oldest->leave();
+            }
             auto waiting = std::make_unique<Waiting>(front_, std::move(socket), peer, door_);
             front_.set->add(std::move(waiting), front_.options.first_timeout).start();
         }
@@ -239,7 +266,7 @@ Front::State::State(tunnel::Poller& a_poller, const FrontOptions& some_options, 
     , options(some_options)
     , reception(a_reception)
     , counters(some_counters)
-    , admission(options.waiting, options.waiting_per_address)
+    , admission(options.waiting_per_address)
     , set(std::make_unique<TimedSet<Waiting>>(poller)) {}
 
 Front::State::~State() = default;

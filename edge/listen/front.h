@@ -16,9 +16,12 @@ namespace p2prc::edge {
 
 struct FrontOptions {
     std::chrono::milliseconds first_timeout{5000}; // from accept to the whole hello or request head
-    std::size_t waiting = 8192;                    // connections that have not said what they want
-    std::size_t waiting_per_address = 256;         // of those, from one IPv4 address or IPv6 /64
-    std::size_t waiting_bytes = 32 << 20;          // that those have sent, together
+    // Connections that have not said what they want: over it, the one that has waited longest makes room.
+    std::size_t waiting = 8192;
+    // Of those, from one IPv4 address or IPv6 /64: over it, new ones are closed.
+    std::size_t waiting_per_address = 256;
+    // That those have sent, together: over it, the one that holds most makes room.
+    std::size_t waiting_bytes = 32 << 20;
 };
 
 // Who decides about a connection once its first bytes are known. Each call takes the connection over; none

@@ -21,7 +21,7 @@ Tunnels::State::State(tunnel::Poller& poller_, TunnelOptions options_)
     : poller(poller_)
     , options(options_)
     , executor(poller_.executor())
-    , handshakes(options.handshakes, options.handshakes_per_address)
+    , handshakes(options.handshakes_per_address)
     , timer(executor) {}
 
 void Tunnels::State::open(FlowRequest request, Opened done) {

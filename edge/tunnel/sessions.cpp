@@ -33,8 +33,16 @@ asio::awaitable<void> Tunnels::State::serve_session(std::shared_ptr<State> state
                                                     net::Address from, Bytes received) {
     tunnel::set_flow_options(socket.get());
     net::TlsStream stream(state->executor, std::move(socket), *state->tls);
+    const std::uint64_t number = ++state->last_shaking;
+    state->shaking.emplace(number, &stream);
+    // Refusing the last to come would let strangers of many addresses keep connectors out.
+    if (state->shaking.size() > state->options.handshakes) {
+        state->shaking.begin()->second->close();
+        state->shaking.erase(state->shaking.begin());
+    }
     const Result<void> shaken = co_await stream.handshake(net::TlsStream::Side::Server,
                                                           state->options.handshake, std::move(received));
+    state->shaking.erase(number);
     state->handshakes.leave(from);
     if (!shaken || state->closed) co_return;
     const std::string key = stream.peer_fingerprint();

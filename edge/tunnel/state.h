@@ -62,7 +62,9 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     std::map<std::string, std::vector<std::shared_ptr<EdgeSession>>> by_key; // oldest first
     std::list<std::shared_ptr<Opening>> openings;
     std::map<std::string, std::deque<std::shared_ptr<Opening>>> waiting;
-    Admission handshakes; // sessions under way
+    Admission handshakes;                             // sessions under way
+    std::map<std::uint64_t, net::TlsStream*> shaking; // the same, in the order in which they came
+    std::uint64_t last_shaking = 0;
     TunnelCounts counts;
     boost::asio::steady_timer timer;
     Clock::time_point timer_at = Clock::time_point::max();

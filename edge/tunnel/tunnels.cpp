@@ -69,6 +69,7 @@ asio::awaitable<Result<ReadyFlow>> Tunnels::open(FlowRequest request) {
 TunnelCounts Tunnels::counts() const {
     TunnelCounts counts = state_->counts;
     counts.sessions = state_->sessions.size();
+    counts.handshakes = state_->handshakes.total();
     for (const auto& [id, session] : state_->sessions)
         counts.idle += session->idle.size();
     for (const auto& [key, openings] : state_->waiting)

@@ -27,7 +27,7 @@ struct TunnelOptions {
     std::chrono::milliseconds another{300};     // no answer so long: another flow connection is tried as well
     std::chrono::milliseconds idle_life{60000}; // a flow connection that nobody took is renewed
     std::chrono::milliseconds settle{10000};    // how often surplus flow connections are looked for
-    std::size_t handshakes = 64;                // sessions under way at most
+    std::size_t handshakes = 256;               // sessions under way at most: over it, the oldest goes
     std::size_t handshakes_per_address = 8;     // of those, from one IPv4 address or IPv6 /64
     std::size_t waiting = 1024;                 // clients that wait for one connector, at most
     std::size_t sessions_per_key = 4;           // the oldest goes
@@ -55,6 +55,7 @@ struct ReadyFlow {
 
 struct TunnelCounts {
     std::size_t sessions = 0;
+    std::size_t handshakes = 0;     // sessions under way
     std::size_t idle = 0;           // flow connections that lie ready
     std::size_t waiting = 0;        // clients without one
     std::uint64_t opened = 0;       // flows accepted by connectors

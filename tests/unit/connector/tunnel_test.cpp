@@ -345,6 +345,24 @@ TEST_F(ForgedTest, OneAddressCannotHoldAllHandshakes) {
     EXPECT_EQ(closed(), 1);
 }
 
+TEST_F(ForgedTest, ManyAddressesCannotHoldAllHandshakes) {
+    harness.edge_options.handshakes = 3;
+    harness.edge_options.handshakes_per_address = 100;
+    harness.edge_options.handshake = std::chrono::minutes(2);
+    harness.run(false);
+    std::vector<Peer> strangers;
+    for (int i = 0; i < 3; ++i) {
+        strangers.push_back(Peer::connect(harness.edge_port()));
+        strangers.back().send(std::string_view("\x16\x03\x01", 3));
+    }
+    ASSERT_TRUE(harness.eventually([&] { return harness.edge().counts().handshakes == 3; }));
+    harness.on_loop([this] {
+        harness.start_connector();
+        return 0;
+    });
+    EXPECT_TRUE(up());
+}
+
 TEST_F(ForgedTest, ACounterIsGoodOnce) {
     harness.run(false);
     // A session by hand, to hold its keys.

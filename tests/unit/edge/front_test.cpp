@@ -1,0 +1,136 @@
+#include "edge/listen/front.h"
+#include "edge/relay/target.h"
+#include "tests/unit/edge/hello_builder.h"
+
+#include <arpa/inet.h>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <thread>
+#include <vector>
+
+using namespace p2prc;
+using namespace p2prc::edge;
+namespace build = p2prc::edge::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Received final : Reception {
+    void on_hello(Arrival, ClientHello hello) override { hellos.push_back(hello.name); }
+    void on_refused_hello(Arrival, HelloRefusal) override { ++refused; }
+    void on_flow(Arrival) override {}
+    void on_request(Arrival, Door, const HttpRequest&) override {}
+    void on_refused_request(Arrival, int) override {}
+    std::vector<std::string> hellos;
+    int refused = 0;
+};
+
+// A stranger with an address of his own in 127.0.0.0/8, whose sockets do not block.
+class Stranger {
+  public:
+    Stranger(std::uint16_t port, std::uint8_t last)
+        : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        const auto from = Target::of({net::Address::v4({127, 0, 1, last}), 0});
+        EXPECT_EQ(bind(socket_.get(), from.address(), from.size), 0);
+        const auto to = Target::of({net::Address::v4({127, 0, 0, 1}), port});
+        EXPECT_EQ(connect(socket_.get(), to.address(), to.size), 0);
+        fcntl(socket_.get(), F_SETFL, O_NONBLOCK);
+    }
+    void say(std::string_view bytes) {
+        EXPECT_EQ(send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(bytes.size()));
+    }
+    bool closed() const {
+        char byte = 0;
+        const auto got = recv(socket_.get(), &byte, 1, MSG_PEEK);
+        return got == 0 || (got < 0 && errno != EAGAIN);
+    }
+
+  private:
+    net::UniqueFd socket_;
+};
+
+class FrontTest : public ::testing::Test {
+  protected:
+    void open(FrontOptions options) {
+        front.emplace(poller, options, reception, counters);
+        auto socket = open_listener({net::Address::v4({127, 0, 0, 1}), 0});
+        ASSERT_TRUE(socket) << socket.error().message;
+        port = net::local_endpoint(socket->get()).port;
+        ASSERT_TRUE(front->listen(std::move(*socket), Door::Tls));
+    }
+    template <class Condition>
+    bool eventually(Condition condition) {
+        const auto end = std::chrono::steady_clock::now() + 10s;
+        while (!condition() && std::chrono::steady_clock::now() < end)
+            io.run_one_for(50ms);
+        return condition();
+    }
+    Stranger stranger(std::uint8_t last) {
+        const auto before = counters.accepted;
+        Stranger one(port, last);
+        EXPECT_TRUE(eventually([&] { return counters.accepted > before; }));
+        return one;
+    }
+
+    boost::asio::io_context io{1};
+    tunnel::Poller poller{io.get_executor()};
+    Received reception;
+    Counters counters;
+    std::uint16_t port = 0;
+    std::optional<Front> front;
+};
+
+TEST_F(FrontTest, WhoHasWaitedLongestMakesRoomForANewcomer) {
+    FrontOptions options;
+    options.waiting = 3;
+    open(options);
+    const Stranger first = stranger(1), second = stranger(2), third = stranger(3);
+    Stranger newcomer = stranger(4);
+    newcomer.say(build::hello("app.home.example"));
+    EXPECT_TRUE(eventually([&] { return reception.hellos.size() == 1; }));
+    EXPECT_TRUE(first.closed());
+    EXPECT_FALSE(second.closed());
+    EXPECT_FALSE(third.closed());
+    EXPECT_EQ(front->waiting(), 2u);
+    EXPECT_EQ(counters.over_limit, 1u);
+}
+
+TEST_F(FrontTest, AnAddressThatHasItsShareGetsNoMore) {
+    FrontOptions options;
+    options.waiting = 3;
+    options.waiting_per_address = 2;
+    open(options);
+    const Stranger first = stranger(1), second = stranger(1);
+    const Stranger third = stranger(1);
+    EXPECT_TRUE(eventually([&] { return third.closed(); }));
+    EXPECT_FALSE(first.closed());
+    EXPECT_FALSE(second.closed());
+}
+
+TEST_F(FrontTest, WhoHoldsMostBytesMakesRoomForOthers) {
+    const std::string hello = build::hello("app.home.example");
+    FrontOptions options;
+    options.waiting_bytes = hello.size() + 1000;
+    open(options);
+    const Stranger silent = stranger(1);
+    Stranger hoarder = stranger(2);
+    hoarder.say(build::record(build::message(build::extension(21, std::string(4000, '\0')))).substr(0, 1000));
+    Stranger small = stranger(3);
+    small.say(std::string_view(hello).substr(0, 10));
+    Stranger newcomer = stranger(4);
+    newcomer.say(hello);
+    EXPECT_TRUE(eventually([&] { return reception.hellos.size() == 1; }));
+    EXPECT_TRUE(hoarder.closed());
+    EXPECT_FALSE(silent.closed());
+    EXPECT_FALSE(small.closed());
+    EXPECT_EQ(counters.over_bytes, 1u);
+}
+
+} // namespace
