@@ -3,10 +3,10 @@
 #include "edge/listen/admission.h"
 #include "edge/listen/timed_set.h"
 #include "edge/relay/target.h"
+#include "net/one_shot_timer.h"
 #include "tunnel/preface.h"
 #include "tunnel/socket_options.h"
 
-#include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -246,16 +246,13 @@ class Acceptor final : public tunnel::PollHandler {
 
   private:
     void pause() {
-        pause_.expires_after(descriptor_pause);
-        pause_.async_wait([this](const boost::system::error_code& error) {
-            if (!error) on_again();
-        });
+        pause_.arm(descriptor_pause, [this] { on_again(); });
     }
 
     Front::State& front_;
     net::UniqueFd socket_;
     Door door_;
-    boost::asio::steady_timer pause_;
+    net::OneShotTimer pause_;
 };
 
 } // namespace

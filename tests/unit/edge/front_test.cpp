@@ -133,4 +133,28 @@ TEST_F(FrontTest, WhoHoldsMostBytesMakesRoomForOthers) {
     EXPECT_EQ(counters.over_bytes, 1u);
 }
 
+// The end of the pause may be due, and its handler queued behind others, when the doors are closed.
+TEST_F(FrontTest, DoorsMayCloseWhileAcceptingPauses) {
+    open({});
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const net::UniqueFd keep(ends[1]);
+    boost::asio::posix::stream_descriptor told(io, ends[0]);
+    told.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto&) { front.reset(); });
+    const Stranger waits(port, 1);
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit none{3, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    EXPECT_TRUE(eventually([&] { return counters.no_descriptors > 0; }));
+    setrlimit(RLIMIT_NOFILE, &before);
+    // All in one turn of the loop, in this order: the doors close, the poller turns, the pause is over.
+    ASSERT_EQ(write(keep.get(), "x", 1), 1);
+    const Stranger last(port, 3);
+    std::this_thread::sleep_for(150ms);
+    io.run_for(50ms);
+    EXPECT_FALSE(front);
+    EXPECT_EQ(counters.accepted, 0u);
+}
+
 } // namespace
