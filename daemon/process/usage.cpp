@@ -1,56 +1,90 @@
 #include "daemon/process/usage.h"
 
 #include "daemon/process/unit_names.h"
+#include "net/fd.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <array>
+#include <charconv>
 #include <string>
 
+// A list of processes reads all of these files at once, so each is one open and one read, by a descriptor of
+// the unit's directory: the kernel walks the long path once.
 namespace p2prc::daemon {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<double> cpu_seconds(const fs::path& group) {
-    std::ifstream file(group / "cpu.stat");
-    std::string key;
-    std::uint64_t value = 0;
-    while (file >> key >> value)
-        if (key == "usage_usec") return static_cast<double>(value) / 1e6;
-    return {};
+using Buffer = std::array<char, 4096>;
+
+// The beginning of a file; empty when it cannot be read.
+std::string_view read_start(int directory, const char* name, Buffer& buffer) {
+    const net::UniqueFd file(openat(directory, name, O_RDONLY | O_CLOEXEC));
+    if (!file) return {};
+    const ssize_t size = read(file.get(), buffer.data(), buffer.size());
+    return {buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
-std::optional<std::uint64_t> resident_bytes(const fs::path& group, const fs::path& proc) {
-    std::ifstream processes(group / "cgroup.procs");
-    if (!processes) return {};
-    static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-    std::uint64_t total = 0;
-    for (std::string pid; processes >> pid;) {
-        // proc(5): size, resident, ... in pages. A process may be gone by now.
-        std::ifstream statm(proc / pid / "statm");
-        std::uint64_t size = 0, resident = 0;
-        if (statm >> size >> resident) total += resident * page;
+std::optional<std::uint64_t> number(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc()) return {};
+    return value;
+}
+
+std::optional<double> cpu_seconds(int group) {
+    Buffer buffer;
+    const auto text = read_start(group, "cpu.stat", buffer);
+    constexpr std::string_view key = "usage_usec ";
+    const auto at = text.find(key);
+    if (at == std::string_view::npos) return {};
+    const auto value = number(text.substr(at + key.size()));
+    if (!value) return {};
+    return static_cast<double>(*value) / 1e6;
+}
+
+// proc(5): size, resident, ... in pages. A process may be gone by now.
+std::uint64_t resident_pages(int proc, std::string_view pid) {
+    Buffer buffer;
+    const auto text = read_start(proc, (std::string(pid) + "/statm").c_str(), buffer);
+    const auto space = text.find(' ');
+    return space == std::string_view::npos ? 0 : number(text.substr(space + 1)).value_or(0);
+}
+
+std::optional<std::uint64_t> resident_bytes(int group, const fs::path& proc_root) {
+    const net::UniqueFd file(openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC));
+    if (!file) return {};
+    std::string pids;
+    Buffer buffer;
+    for (ssize_t size; (size = read(file.get(), buffer.data(), buffer.size())) > 0;)
+        pids.append(buffer.data(), static_cast<std::size_t>(size));
+    const net::UniqueFd proc(open(proc_root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    std::uint64_t pages = 0;
+    for (std::string_view rest = pids; !rest.empty();) {
+        const auto end = rest.find('\n');
+        pages += resident_pages(proc.get(), rest.substr(0, end));
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     }
-    return total;
+    static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    return pages * page;
 }
 
 } // namespace
 
 Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
     // With cgroup v1 beside it, systemd mounts the unified hierarchy one level down.
-    for (const auto& base : {cgroup_root, cgroup_root / "unified"}) {
-        const auto group = base / process_slice / unit;
-        std::error_code ignored;
-        if (!fs::exists(group / "cgroup.procs", ignored)) continue;
+    for (const char* base : {"/", "/unified/"}) {
+        const std::string path =
+            cgroup_root.native() + base + std::string(process_slice) + "/" + std::string(unit);
+        const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!group) continue;
         Usage usage;
-        usage.cpu_seconds = cpu_seconds(group);
-        std::ifstream memory(group / "memory.current");
-        std::uint64_t bytes = 0;
-        if (memory >> bytes)
-            usage.memory_bytes = bytes;
-        else
-            usage.memory_bytes = resident_bytes(group, proc_root);
+        usage.cpu_seconds = cpu_seconds(group.get());
+        Buffer buffer;
+        usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
+        if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
         return usage;
     }
     return {};

@@ -41,6 +41,21 @@ TEST_F(UsageTest, FromItsProcessesWithoutAController) {
     EXPECT_EQ(usage.memory_bytes, 20u * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
 }
 
+// A list longer than what one read brings, which may end within a number.
+TEST_F(UsageTest, FromManyProcesses) {
+    {
+        std::ofstream list(group / "cgroup.procs");
+        for (int pid = 100000; pid < 102000; ++pid)
+            list << pid << '\n';
+    }
+    for (const auto* pid : {"100000", "100585", "101999"}) {
+        fs::create_directories(top / "proc" / pid);
+        std::ofstream(top / "proc" / pid / "statm") << "900 10 5 1 0 1 0\n";
+    }
+    const auto usage = read_usage("p2prc-web.service", top / "cgroup", top / "proc");
+    EXPECT_EQ(usage.memory_bytes, 30u * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+}
+
 TEST_F(UsageTest, NothingOfAUnitThatIsGone) {
     const auto usage = read_usage("p2prc-other.service", top / "cgroup", top / "proc");
     EXPECT_FALSE(usage.memory_bytes);
