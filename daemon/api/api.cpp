@@ -33,15 +33,29 @@ struct Api::Impl {
             dbus::names::process_prefix, dbus::names::process_interface, process_fields(), "id", {}, {}};
         processes.polled = {"memory_bytes", "cpu_seconds"};
         processes.documents = [this] { return process_documents(view); };
+        processes.unrelated = {"/certificates/", "/tunnels/", "/challenges/", "/tombstones/", "/offers/"};
+        processes.about_one = "/status/";
+        processes.document = [this](const std::string& id) {
+            const auto record = view.process_with_id(id);
+            return record ? process_document(view, *record) : Json(nullptr);
+        };
         processes.measure = [this](Json& document) { measure(document); };
         processes.methods = manager.process_methods();
         ObjectKind nodes{
             dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {}};
         nodes.documents = [this] { return node_documents(view); };
+        nodes.unrelated = {"/processes/",  "/status/",     "/domains/", "/certificates/", "/tunnels/",
+                           "/challenges/", "/tombstones/", "/local/",   "/offers/"};
         nodes.methods = manager.node_methods();
         ObjectKind domains{
             dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {}};
         domains.documents = [this] { return domain_documents(view); };
+        domains.unrelated = {"/fleet", "/info/", "/challenges/", "/tombstones/", "/offers/"};
+        domains.about_one = "/certificates/";
+        domains.document = [this](const std::string& fqdn) {
+            const auto record = view.domain(fqdn);
+            return record ? domain_document(view, *record) : Json(nullptr);
+        };
         domains.methods = manager.domain_methods();
         return {std::move(processes), std::move(nodes), std::move(domains)};
     }

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -68,8 +69,43 @@ class Objects::Tree {
         return {};
     }
 
-    // A signal that cannot be sent means that the connection is gone, which ends the daemon.
+    void note(const std::string& key) {
+        if (all_ ||
+            std::ranges::any_of(kind_.unrelated, [&](auto prefix) { return key.starts_with(prefix); }))
+            return;
+        if (!kind_.about_one.empty() && key.starts_with(kind_.about_one))
+            touched_.insert(key.substr(key.rfind('/') + 1));
+        else
+            all_ = true;
+    }
+    void note_all() { all_ = true; }
+
+    // An object that changes alone is read alone: most changes are reports of one process, and a document of
+    // each of some hundred takes milliseconds. What comes and goes is found among all.
     void refresh() {
+        for (const std::string& id : std::exchange(touched_, {}))
+            if (!all_) all_ = !refresh_one(id);
+        if (std::exchange(all_, false)) refresh_all();
+    }
+
+  private:
+    bool refresh_one(const std::string& id) {
+        Json now = kind_.document(id);
+        if (!now.is_object()) return false;
+        const auto object = objects_.find(path_of(now));
+        if (object == objects_.end()) return false;
+        const auto names = differences(object->second, now);
+        object->second = std::move(now);
+        announce(object->first, names);
+        return true;
+    }
+
+    // A signal that cannot be sent means that the connection is gone, which ends the daemon.
+    void announce(const std::string& path, const std::vector<std::string>& names) {
+        if (!names.empty()) (void)bus_->emit_properties_changed(path, kind_.interface, names);
+    }
+
+    void refresh_all() {
         auto now = snapshot();
         std::vector<std::string> gone;
         for (const auto& [path, document] : objects_)
@@ -79,24 +115,25 @@ class Objects::Tree {
             (void)bus_->emit_object_removed(path, {kind_.interface});
         for (const auto& [path, document] : objects_) {
             const auto old = before.find(path);
-            if (old == before.end()) {
+            if (old == before.end())
                 (void)bus_->emit_object_added(path);
-            } else if (const auto names = differences(old->second, document); !names.empty()) {
-                (void)bus_->emit_properties_changed(path, kind_.interface, names);
-            }
+            else
+                announce(path, differences(old->second, document));
         }
     }
 
-  private:
+    // A number is its own path element; sd_bus_path_encode would escape its first digit.
+    std::string path_of(const Json& document) const {
+        const Json& id = document.at(std::string(kind_.id));
+        return id.is_string() ? dbus::path_encode(kind_.prefix, id.get<std::string>())
+                              : std::string(kind_.prefix) + "/" + id.dump();
+    }
+
     std::map<std::string, Json> snapshot() const {
         std::map<std::string, Json> result;
         for (Json& document : kind_.documents()) {
-            const Json& id = document[std::string(kind_.id)];
-            const std::string text = id.is_string() ? id.get<std::string>() : id.dump();
-            // A number is its own path element; sd_bus_path_encode would escape its first digit.
-            const std::string path = id.is_string() ? dbus::path_encode(kind_.prefix, text)
-                                                    : std::string(kind_.prefix) + "/" + text;
-            result.emplace(path, std::move(document));
+            std::string path = path_of(document);
+            result.emplace(std::move(path), std::move(document));
         }
         return result;
     }
@@ -140,6 +177,8 @@ class Objects::Tree {
     dbus::Bus* bus_;
     ObjectKind kind_;
     std::map<std::string, Json> objects_;
+    std::set<std::string> touched_; // ids; what they were before is in objects_
+    bool all_ = false;
     std::vector<dbus::Registration> registrations_;
 };
 
@@ -158,18 +197,25 @@ Objects::~Objects() {
 Result<void> Objects::publish() {
     for (const auto& tree : trees_)
         if (auto done = tree->publish(); !done) return done;
-    const ChangeCallback on_change = [this](std::span<const Change>) { changed(); };
+    node_ = view_->node();
+    const ChangeCallback on_change = [this](std::span<const Change> changes) { changed(changes); };
     subscriptions_.push_back(view_->replica().subscribe("/", on_change));
     subscriptions_.push_back(view_->own().subscribe("/", on_change));
     return {};
 }
 
 void Objects::refresh() {
-    for (const auto& tree : trees_)
+    const bool renamed = std::exchange(node_, view_->node()) != node_;
+    for (const auto& tree : trees_) {
+        if (renamed) tree->note_all();
         tree->refresh();
+    }
 }
 
-void Objects::changed() {
+void Objects::changed(std::span<const Change> changes) {
+    for (const auto& tree : trees_)
+        for (const Change& change : changes)
+            tree->note(change.key);
     if (std::exchange(posted_, true)) return;
     boost::asio::post(bus_->executor(), [self = self_] {
         if (!*self) return;

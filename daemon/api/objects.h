@@ -20,9 +20,14 @@ struct ObjectKind {
     const char* interface;
     std::span<const Field> fields;
     std::string_view id; // key of the field that never changes and is the path's last element
-    std::vector<std::string_view> polled;    // keys that change all the time and are not announced
-    std::function<Json()> documents;         // all of them now
-    std::function<void(Json&)> measure = {}; // fills in the polled ones for a reader
+    std::vector<std::string_view> polled; // keys that change all the time and are not announced
+    std::function<Json()> documents;      // all of them now
+    // Of the states' keys: prefixes that say nothing of these objects, and the one whose keys end with the id
+    // of the only object that they are about; any other key may be about all of them.
+    std::vector<std::string_view> unrelated = {};
+    std::string_view about_one = {};
+    std::function<Json(const std::string& id)> document = {}; // that one now; null: there is none
+    std::function<void(Json&)> measure = {};                  // fills in the polled ones for a reader
     std::vector<dbus::Method> methods = {};
 };
 
@@ -37,17 +42,18 @@ class Objects {
 
     // Registers all objects and follows the states from then on. Signals are sent once a turn of the loop.
     Result<void> publish();
-    // Takes the present state over at once, so that a path that is about to be answered can be found.
+    // Takes what has changed over at once, so that a path that is about to be answered can be found.
     void refresh();
 
   private:
     class Tree;
-    void changed();
+    void changed(std::span<const Change> changes);
 
     dbus::Bus* bus_;
     const View* view_;
     std::vector<std::unique_ptr<Tree>> trees_;
     std::vector<Subscription> subscriptions_;
+    std::string node_;               // whose facts come from the own state, as of the last refresh
     std::shared_ptr<Objects*> self_; // empties when this goes: a posted refresh may come later
     bool posted_ = false;
 };

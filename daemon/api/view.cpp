@@ -30,6 +30,14 @@ std::optional<Record> read_one(const State& state, const std::string& key, Read 
     return std::move(*record);
 }
 
+std::optional<std::uint32_t> read_number(std::string_view text) {
+    std::uint32_t number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stop != end) return std::nullopt;
+    return number;
+}
+
 } // namespace
 
 View::View(State& replica, State& own, std::function<std::string()> node)
@@ -77,6 +85,15 @@ std::optional<ProcessRecord> View::process(const std::string& name) const {
     return record;
 }
 
+std::optional<ProcessRecord> View::process_with_id(std::string_view text) const {
+    const auto id = read_number(text);
+    if (!id) return std::nullopt;
+    for (const auto& [key, document] : replica_->range("/processes/"))
+        if (json::member<std::uint32_t>(*document, "id") == *id)
+            return process(std::string(key.substr(key.rfind('/') + 1)));
+    return std::nullopt;
+}
+
 std::optional<DomainRecord> View::domain(const std::string& fqdn) const {
     return read_one<DomainRecord>(*replica_, keys::domain(fqdn), domain_from_json);
 }
@@ -84,12 +101,8 @@ std::optional<DomainRecord> View::domain(const std::string& fqdn) const {
 Result<ProcessRecord> View::find_process(const std::string& text) const {
     const auto missing = fail(ErrorCode::NotFound, "there is no process '" + text + "'",
                               "'p2prc ps' lists all processes; give an id, a name or a domain");
-    std::uint32_t id = 0;
-    const char* end = text.data() + text.size();
-    if (const auto [stop, error] = std::from_chars(text.data(), end, id);
-        error == std::errc() && stop == end) {
-        for (auto& record : processes())
-            if (record.id == id) return std::move(record);
+    if (read_number(text)) {
+        if (auto record = process_with_id(text)) return std::move(*record);
         return missing;
     }
     if (auto record = process(text)) return std::move(*record);

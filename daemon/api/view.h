@@ -34,6 +34,7 @@ class View {
     // NotFound says how to list what there is.
     Result<ProcessRecord> find_process(const std::string& id_name_or_domain) const;
     std::optional<ProcessRecord> process(const std::string& name) const;
+    std::optional<ProcessRecord> process_with_id(std::string_view id) const;
     std::optional<DomainRecord> domain(const std::string& fqdn) const;
 
     // "up", "suspect" or "lost"; this node is up, a node that was never heard of is lost.

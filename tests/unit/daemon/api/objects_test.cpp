@@ -162,6 +162,36 @@ TEST_F(ObjectsTest, ChangesAreAnnouncedOnceATurn) {
     EXPECT_EQ(signals[0].second[0], "/org/p2prc1/process/9");
 }
 
+TEST_F(ObjectsTest, AReportThatComesWithItsProcessOrAfterIt) {
+    std::vector<std::pair<std::string, Json>> signals;
+    const auto match =
+        user->match("type='signal',path_namespace='/org/p2prc1'", [&](const dbus::Message& message) {
+            const auto body = dbus::read_body(message);
+            signals.emplace_back(message.member(), body.value_or(nullptr));
+        });
+    ASSERT_TRUE(bus.run(user->name_owner(dbus::names::service)));
+    const auto blog = process(9, "blog", "home1");
+    report(blog, ProcessState::Starting);
+    commit({{keys::process("blog"), to_json(blog)}});
+    report(blog, ProcessState::Running);
+    ASSERT_TRUE(wait([&] { return !signals.empty(); }));
+    ASSERT_EQ(signals.size(), 1U);
+    EXPECT_EQ(signals[0].first, "InterfacesAdded");
+    EXPECT_EQ(signals[0].second[1]["org.p2prc1.Process"]["State"], "running");
+
+    signals.clear();
+    report(wiki, ProcessState::Stopping);
+    report(blog, ProcessState::Stopped);
+    commit({{keys::process("blog"), std::nullopt}});
+    report(blog, ProcessState::Failed);
+    ASSERT_TRUE(wait([&] { return signals.size() >= 3; }));
+    ASSERT_EQ(signals.size(), 3U);
+    EXPECT_EQ(signals[0].first, "InterfacesRemoved");
+    EXPECT_EQ(signals[0].second[0], "/org/p2prc1/process/9");
+    EXPECT_EQ(signals[1].second[1]["State"], "stopping"); // wiki, and then its domain
+    EXPECT_EQ(signals[2].second[0], "org.p2prc1.Domain");
+}
+
 TEST_F(ObjectsTest, ObjectsHaveTheirVerbs) {
     fleet.requests.answers["process.kill"] = [this](const Json& params) -> Result<Json> {
         EXPECT_EQ(params["process"], "7");
