@@ -2,7 +2,9 @@
 
 #include "tunnel/socket_options.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -12,6 +14,8 @@ namespace p2prc::connector {
 namespace {
 
 constexpr std::size_t turn_budget = 512 * 1024;
+// A reset waits this long for bytes that were relayed before it, which the kernel would throw away.
+constexpr std::chrono::seconds reset_patience{5};
 
 // One record's worth: what SSL_read returns at most, and SSL_write takes at once.
 thread_local std::array<char, 16 * 1024> shared_buffer;
@@ -19,13 +23,14 @@ thread_local std::array<char, 16 * 1024> shared_buffer;
 } // namespace
 
 TlsPump::TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel, net::UniqueFd application,
-                 std::string received, Over over)
+                 std::string received, Over over, Resetting resetting)
     : poller_(poller)
     , tunnel_(std::move(tunnel))
     , application_(std::move(application))
     , received_(std::move(received))
     , ssl_(SSL_new(context))
-    , over_(std::move(over)) {
+    , over_(std::move(over))
+    , on_resetting_(std::move(resetting)) {
     if (!ssl_) return;
     SSL_set_fd(ssl_.get(), tunnel_.get());
     SSL_set_accept_state(ssl_.get());
@@ -40,6 +45,10 @@ TlsPump::TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel,
 void TlsPump::on_ready(unsigned which, std::uint32_t events) {
     if (done_) return;
     const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    if (resetting_) {
+        if (which == tunnel_side && (events & (EPOLLHUP | EPOLLERR))) abort();
+        return;
+    }
     if (which == tunnel_side) {
         client_readable_ |= (events & EPOLLIN) != 0 || ended;
         client_writable_ |= (events & EPOLLOUT) != 0 || ended;
@@ -51,7 +60,7 @@ void TlsPump::on_ready(unsigned which, std::uint32_t events) {
 }
 
 void TlsPump::step() {
-    if (done_) return;
+    if (done_ || resetting_) return;
     if (!ssl_) return finish();
     budget_ = turn_budget;
     if (!shaken_ && !shake_hands()) return;
@@ -59,7 +68,7 @@ void TlsPump::step() {
     while (budget_ > 0) {
         const std::size_t before = budget_;
         if (!client_to_application() || done_) return;
-        if (!application_to_client() || done_) return;
+        if (!application_to_client() || done_ || resetting_) return;
         if (budget_ == before) break;
         active_ = std::chrono::steady_clock::now();
     }
@@ -107,11 +116,12 @@ bool TlsPump::wait_for(int result) {
 }
 
 bool TlsPump::client_to_application() {
+    if (application_broken_) return true;
     if (!to_application_.empty()) {
         std::string pending = std::exchange(to_application_, {});
         if (!write_to_application(pending.data(), pending.size())) return false;
     }
-    while (budget_ > 0 && to_application_.empty() && !client_ended_ &&
+    while (budget_ > 0 && to_application_.empty() && !client_ended_ && !application_broken_ &&
            (client_readable_ || SSL_pending(ssl_.get()))) {
         ERR_clear_error();
         const int size = SSL_read(ssl_.get(), shared_buffer.data(), static_cast<int>(shared_buffer.size()));
@@ -149,8 +159,10 @@ bool TlsPump::write_to_application(const char* data, std::size_t size) {
         }
         if (errno == EINTR) continue;
         if (errno != EAGAIN) {
-            abort();
-            return false;
+            // It may have said why before it went: that is carried first.
+            application_broken_ = application_readable_ = true;
+            application_ended_ = false;
+            return true;
         }
         application_writable_ = false;
         to_application_.assign(data, size);
@@ -170,13 +182,13 @@ bool TlsPump::application_to_client() {
         if (size > 0) {
             budget_ -= std::min(budget_, static_cast<std::size_t>(size));
             if (!write_to_client(shared_buffer.data(), static_cast<std::size_t>(size))) return false;
-        } else if (size == 0) {
+        } else if (size == 0 && !application_broken_) {
             application_ended_ = true;
-        } else if (errno == EAGAIN) {
+        } else if (size < 0 && errno == EAGAIN) {
             application_readable_ = false;
-        } else if (errno != EINTR) {
-            abort();
-            return false;
+        } else if (size == 0 || errno != EINTR) {
+            reset_client();
+            return true;
         }
     }
     if (application_ended_ && !close_notified_ && to_client_.empty() && client_writable_)
@@ -217,10 +229,26 @@ bool TlsPump::end_towards_client() {
     return true;
 }
 
+void TlsPump::reset_client() {
+    resetting_ = true;
+    active_ = std::chrono::steady_clock::now();
+    application_.reset();
+    check();
+    if (!done_) on_resetting_(*this);
+}
+
+void TlsPump::check() {
+    if (done_ || !resetting_) return;
+    int unsent = 0;
+    // A FIN counts as one (tcp(7)).
+    const bool held = ::ioctl(tunnel_.get(), SIOCOUTQ, &unsent) == 0 && unsent > (close_notified_ ? 1 : 0);
+    if (!held || std::chrono::steady_clock::now() - active_ >= reset_patience) abort();
+}
+
 void TlsPump::abort() {
     if (done_) return;
     tunnel::set_reset_on_close(tunnel_.get());
-    tunnel::set_reset_on_close(application_.get());
+    if (application_) tunnel::set_reset_on_close(application_.get());
     finish();
 }
 

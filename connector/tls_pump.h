@@ -17,21 +17,25 @@ class TlsPump final : public tunnel::PollHandler {
     using Time = std::chrono::steady_clock::time_point;
     // Called once, when there is nothing more to do. The pump is then to be retired.
     using Over = std::function<void(TlsPump&)>;
+    // Called once, when all that is left is a reset for the client: check() is to be called soon and again.
+    using Resetting = std::function<void(TlsPump&)>;
 
     static constexpr unsigned tunnel_side = 0;
     static constexpr unsigned application_side = 1;
 
     // `received` are the client's first bytes, already read from `tunnel`.
     TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel, net::UniqueFd application,
-            std::string received, Over over);
+            std::string received, Over over, Resetting resetting);
 
     // To be called once both sockets are registered.
     void begin() { step(); }
     Time active() const noexcept { return active_; }
     bool shaken() const noexcept { return shaken_; }
-    bool half_closed() const noexcept { return client_ended_ || application_ended_; }
+    bool half_closed() const noexcept { return client_ended_ || application_ended_ || application_broken_; }
     // Ends it with a reset both ways.
     void abort();
+    // Resets the client if it has all that was said before, or has had long enough to take it.
+    void check();
 
     void on_ready(unsigned which, std::uint32_t events) override;
     void on_again() override { step(); }
@@ -46,6 +50,9 @@ class TlsPump final : public tunnel::PollHandler {
     bool write_to_application(const char* data, std::size_t size);
     bool write_to_client(const char* data, std::size_t size);
     bool end_towards_client();
+    // The application is gone, and all that it said has been written: the client gets a reset once it is
+    // there.
+    void reset_client();
     // What a failed SSL_read, SSL_write or SSL_do_handshake means. False: the connection is over.
     bool wait_for(int result);
     void finish();
@@ -56,6 +63,7 @@ class TlsPump final : public tunnel::PollHandler {
     std::string received_; // read by the first BIO until it is used up
     SslPtr ssl_;
     Over over_;
+    Resetting on_resetting_;
     Time active_ = std::chrono::steady_clock::now();
     std::string to_application_; // decrypted, not yet taken; empty nearly always
     std::string to_client_;      // not yet encrypted; empty nearly always
@@ -66,10 +74,12 @@ class TlsPump final : public tunnel::PollHandler {
     bool client_writable_ = true;
     bool application_readable_ = true;
     bool application_writable_ = true;
-    bool client_ended_ = false;      // close_notify came
-    bool application_shut_ = false;  // and was passed on as a FIN
-    bool application_ended_ = false; // its FIN came
-    bool close_notified_ = false;    // and was passed on as close_notify and a FIN
+    bool client_ended_ = false;       // close_notify came
+    bool application_shut_ = false;   // and was passed on as a FIN
+    bool application_ended_ = false;  // its FIN came
+    bool application_broken_ = false; // writing to it failed: its end is a reset, whatever read says
+    bool resetting_ = false;
+    bool close_notified_ = false; // and was passed on as close_notify and a FIN
     bool done_ = false;
 };
 

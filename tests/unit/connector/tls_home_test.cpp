@@ -157,6 +157,28 @@ TEST_F(TlsHomeTest, MakesATornStreamAReset) {
     EXPECT_TRUE(home.ended_by_reset());
 }
 
+TEST_F(TlsHomeTest, CarriesWhatWasSaidBeforeAReset) {
+    // A server that refuses an upload says so and closes: with bytes unread, that is a reset.
+    const std::string refusal = "HTTP/1.1 413 Content Too Large\r\n\r\n" + std::string(10'000, 'x');
+    for (int i = 0; i < 20; ++i) {
+        TlsClient client(harness.public_port(), pem, "app.home.example");
+        ASSERT_TRUE(client.shake());
+        Peer home = app.accept();
+        std::thread upload([&] {
+            const std::string much(100'000, 'u');
+            while (SSL_write(client.ssl.get(), much.data(), static_cast<int>(much.size())) > 0) {
+            }
+        });
+        EXPECT_EQ(home.receive(1000).size(), 1000u);
+        home.send(refusal);
+        home.close();
+        upload.join();
+        std::string got;
+        client.receive_all(got);
+        ASSERT_EQ(got.size(), refusal.size()) << i;
+    }
+}
+
 TEST_F(TlsHomeTest, CarriesMuchUpwardsAndThenDownwards) {
     TlsClient client(harness.public_port(), pem, "app.home.example");
     ASSERT_TRUE(client.shake());
