@@ -26,6 +26,14 @@ Result<void> write_all(int fd, std::string_view content, const std::filesystem::
     return {};
 }
 
+Result<void> sync_directory_of(const std::filesystem::path& path) {
+    auto directory = path.parent_path();
+    if (directory.empty()) directory = ".";
+    const UniqueFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!parent || ::fsync(parent.get()) != 0) return failed("cannot sync", directory);
+    return {};
+}
+
 } // namespace
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
@@ -62,9 +70,15 @@ Result<void> write_file_atomically(const std::filesystem::path& path, std::strin
         return written;
     }
     // The new name is durable only once its directory is (fsync(2), NOTES).
-    const UniqueFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!parent || ::fsync(parent.get()) != 0) return failed("cannot sync", directory);
-    return {};
+    return sync_directory_of(path);
+}
+
+Result<void> remove_file(const std::filesystem::path& path) {
+    if (::unlink(path.c_str()) != 0) {
+        if (errno == ENOENT) return {};
+        return failed("cannot remove", path);
+    }
+    return sync_directory_of(path);
 }
 
 } // namespace p2prc::net

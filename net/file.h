@@ -18,4 +18,7 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,
                                    unsigned mode = 0600);
 
+// Removes `path` and syncs the directory. One that is not there is no error.
+Result<void> remove_file(const std::filesystem::path& path);
+
 } // namespace p2prc::net

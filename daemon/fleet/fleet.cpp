@@ -2,6 +2,7 @@
 
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/join.h"
+#include "net/file.h"
 #include "net/log.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -90,7 +91,15 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
     } else {
         net::log_warning("changes of the network will be noticed late: " + changes.error().message);
     }
+    claim_own_state();
     refresh_info();
+    auto packed = luggage_file.load();
+    if (!packed) net::log_error(packed.error().message + "; " + packed.error().hint);
+    leaving = packed && *packed;
+    if (leaving && (!settings.root || let_go())) {
+        const Changing guard(changing);
+        co_return co_await come_home(std::move(**packed));
+    }
     if (settings.root) {
         start_link();
         co_return Result<void>();
@@ -181,6 +190,14 @@ asio::awaitable<void> Fleet::Impl::stop_registry() {
     co_await asio::post(thread, asio::use_awaitable);
 }
 
+Result<void> Fleet::Impl::remove_registry() const {
+    // SQLite's file, those beside it, and the store's note that it was closed.
+    for (const char* suffix : {"", "-wal", "-shm", ".closed"})
+        if (const auto removed = net::remove_file(registry_file().string() + suffix); !removed)
+            return removed;
+    return {};
+}
+
 void Fleet::Impl::start_link() {
     LinkOptions link_options;
     link_options.node = settings.name;
@@ -194,6 +211,10 @@ void Fleet::Impl::start_link() {
     link_options.changed = [weak](bool up, const std::string& reason) {
         const auto self = weak.lock();
         if (self && self->options.link_changed) self->options.link_changed(up, reason);
+        if (self && up) self->settle_leave(false);
+    };
+    link_options.refused = [weak] {
+        if (const auto self = weak.lock()) self->settle_leave(true);
     };
     link_options.seen_from = [weak](const std::string& source) {
         const auto self = weak.lock();
@@ -208,28 +229,40 @@ void Fleet::Impl::start_link() {
     link = std::make_unique<MemberLink>(executor, *identity, replica, own, std::move(link_options));
 }
 
-// What this node says of itself stands under its name.
 void Fleet::Impl::rename(const std::string& name) {
     if (name == settings.name) return;
     // The registry would refuse to have the old name's keys removed under the new one: all is put again.
     const bool uploading = upload != nullptr;
     upload.reset();
-    const auto old = std::exchange(settings.name, name);
+    settings.name = name;
     if (options.node_renamed) options.node_renamed(name);
-    std::vector<Change> changes;
-    changes.push_back({keys::node_info(old), {}, 0});
-    if (const Json* tunnel = own.get(keys::tunnel(old))) {
-        changes.push_back({keys::tunnel(name), *tunnel, 0});
-        changes.push_back({keys::tunnel(old), {}, 0});
-    }
-    const auto prefix = keys::certificate(old, "");
-    for (const auto& [key, value] : own.range(prefix)) {
-        changes.push_back({keys::certificate(name, key.substr(prefix.size())), *value, 0});
-        changes.push_back({std::string(key), {}, 0});
-    }
-    own.update(std::move(changes));
+    claim_own_state();
     if (uploading) upload = std::make_unique<Upload>(executor, *registry, own, replica);
     refresh_info();
+}
+
+// What this node says of itself stands under its name: also what it said under one that it had before, be it
+// that p2prcd ended when it had just been given another. Under the old one the registry would refuse it.
+void Fleet::Impl::claim_own_state() {
+    const auto& name = settings.name;
+    std::vector<Change> changes;
+    for (const auto& [key, entry] : own.entries()) {
+        const auto family_end = key.find('/', 1);
+        if (family_end == std::string::npos) continue;
+        const auto family = key.substr(0, family_end);
+        const auto name_end = key.find('/', family_end + 1);
+        const auto rest = name_end == std::string::npos ? std::string() : key.substr(name_end);
+        const bool mine = key.substr(family_end + 1, name_end - family_end - 1) == name;
+        if (mine) continue;
+        changes.push_back({key, {}, 0});
+        // Measured anew, or meant for the processes of another registry.
+        if (family == "/info" || family == "/local") continue;
+        auto value = entry.value;
+        if (family == "/status" && value.is_object()) value["node"] = name;
+        const auto claimed = family + "/" + name + rest;
+        if (!own.get(claimed)) changes.push_back({claimed, std::move(value), 0});
+    }
+    own.update(std::move(changes));
 }
 
 void Fleet::Impl::stop() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/fleet/fleet.h"
+#include "daemon/fleet/luggage.h"
 #include "daemon/fleet/offers.h"
 #include "daemon/fleet/settings.h"
 #include "daemon/fleet/upload.h"
@@ -13,6 +14,24 @@
 #include <mutex>
 
 namespace p2prc::daemon {
+
+// One change of membership at a time.
+class Changing {
+  public:
+    explicit Changing(bool& flag) : flag_(flag) { flag_ = true; }
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
+    ~Changing() { flag_ = false; }
+
+  private:
+    bool& flag_;
+};
+
+inline constexpr const char* connector_service = "p2prc-connector.service";
+
+Error busy();
+// Empty where there is no such text.
+std::string text_of(const Json& document, const char* key);
 
 class Fleet::Impl : public std::enable_shared_from_this<Impl> {
   public:
@@ -45,11 +64,12 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<void>> start();
     // `brought` is what the node takes home from a fleet that it has left.
     boost::asio::awaitable<Result<void>> start_registry(Json brought = Json::object());
-    boost::asio::awaitable<void> take_home(Json brought);
     boost::asio::awaitable<void> stop_registry();
+    Result<void> remove_registry() const;
     void start_link();
     Result<void> listen();
     void rename(const std::string& name);
+    void claim_own_state();
     void stop();
 
     // fleet_info.cpp
@@ -62,7 +82,15 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<Json>> init(Json options, std::string by);
     boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t seconds, std::string by);
     boost::asio::awaitable<Result<Json>> join(std::string token, std::string name);
+
+    // fleet_leave.cpp
     boost::asio::awaitable<Result<void>> leave(bool force, std::string by);
+    boost::asio::awaitable<Result<void>> come_home(Json brought);
+    boost::asio::awaitable<void> finish_leave(std::shared_ptr<Impl> self);
+    boost::asio::awaitable<void> take_home(Json brought);
+    void settle_leave(bool refused);
+    void unpack();
+    bool let_go() const;
     Json luggage() const;
 
     std::filesystem::path settings_file() const { return options.directory / "fleet.json"; }
@@ -79,9 +107,10 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<CaHolder> ca = std::make_shared<CaHolder>();
     std::optional<net::Identity> identity;
     FleetSettings settings;
-    bool changing = false;      // init, join or leave is under way
-    bool moving = false;        // between two registries: what is written now would stay behind
-    std::optional<Json> packed; // luggage of a leave whose answer did not come
+    LuggageFile luggage_file{options.directory / "luggage.json"};
+    bool changing = false; // init, join or leave is under way
+    bool moving = false;   // between two registries: what is written now would stay behind
+    bool leaving = false;  // the luggage is packed
     bool stopped = false;
 
     // Alone or root.

@@ -1,4 +1,4 @@
-// Making a fleet, inviting, joining and leaving.
+// Making a fleet, inviting and joining.
 #include "core/json_members.h"
 #include "core/names.h"
 #include "daemon/fleet/fleet_impl.h"
@@ -9,7 +9,6 @@
 #include "net/log.h"
 
 #include <algorithm>
-#include <set>
 
 namespace p2prc::daemon {
 
@@ -21,28 +20,6 @@ namespace {
 constexpr auto link_wait = 20s;
 constexpr const char* edge_service = "p2prc-edge.service";
 constexpr const char* edge_socket = "p2prc-edge.socket";
-constexpr const char* connector_service = "p2prc-connector.service";
-
-// One change of membership at a time.
-class Changing {
-  public:
-    explicit Changing(bool& flag) : flag_(flag) { flag_ = true; }
-    Changing(const Changing&) = delete;
-    Changing& operator=(const Changing&) = delete;
-    ~Changing() { flag_ = false; }
-
-  private:
-    bool& flag_;
-};
-
-Error busy() {
-    return {ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment"};
-}
-
-std::string text_of(const Json& document, const char* key) {
-    const auto it = document.find(key);
-    return it != document.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
 
 // The addresses that were given, or those of this machine that are reachable from everywhere.
 Result<std::vector<std::string>> public_addresses(const Json& options) {
@@ -77,14 +54,16 @@ Json registrar_records(const FleetRecord& fleet) {
     return records;
 }
 
-// SQLite's file and those beside it.
-void remove_database(const std::filesystem::path& file) {
-    std::error_code ignored;
-    for (const char* suffix : {"", "-wal", "-shm"})
-        std::filesystem::remove(file.string() + suffix, ignored);
+} // namespace
+
+Error busy() {
+    return {ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment"};
 }
 
-} // namespace
+std::string text_of(const Json& document, const char* key) {
+    const auto it = document.find(key);
+    return it != document.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
 
 asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     const auto self = shared_from_this();
@@ -220,7 +199,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         if (const auto saved = save_settings(settings_file(), joined); !saved)
             co_return std::unexpected(saved.error());
         co_await stop_registry();
-        remove_database(registry_file());
+        if (const auto removed = remove_registry(); !removed) net::log_warning(removed.error().message);
         settings.root = joined.root;
         rename(joined.name);
         net::log_notice("joined the fleet of " + token->zone + " as " + settings.name);
@@ -240,104 +219,6 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
     }
     if (const auto fleet = fleet_record()) result["root"] = fleet->root;
     co_return result;
-}
-
-// The processes that run here and their domains, as the replica knows them, and as users of this node have
-// changed them since while the root was away.
-Json Fleet::Impl::luggage() const {
-    auto processes = Json::array(), domains = Json::array();
-    std::set<std::string> killed;
-    for (const auto& [key, value] : replica.range("/processes/")) {
-        if (text_of(*value, "node") != settings.name) continue;
-        auto process = *value;
-        const auto id = json::member<std::uint32_t>(process, "id");
-        const auto* local = own.get("/local/" + settings.name + "/" + std::to_string(id));
-        const auto folded = json::member<std::uint64_t>(process, "local_sequence");
-        if (local && json::member<std::uint64_t>(*local, "sequence") > folded) {
-            const auto action = text_of(*local, "action");
-            if (action == "kill") killed.insert(text_of(process, "name"));
-            process["desired"] = action == "stop" ? "stopped" : "running";
-        }
-        if (!killed.contains(text_of(process, "name"))) processes.push_back(std::move(process));
-    }
-    for (const auto& [key, value] : replica.range("/domains/")) {
-        const bool gone =
-            killed.contains(text_of(*value, "process")) && json::member<bool>(*value, "from_file");
-        if (text_of(*value, "node") == settings.name && !gone) domains.push_back(*value);
-    }
-    return {{"processes", std::move(processes)}, {"domains", std::move(domains)}};
-}
-
-// What is refused as a whole comes in piece by piece: nothing that runs is left without a record because of
-// another thing.
-asio::awaitable<void> Fleet::Impl::take_home(Json brought) {
-    const auto self = shared_from_this();
-    const auto whole = co_await registry->request("fleet.import", brought);
-    if (whole) co_return;
-    net::log_warning("not all that this node had in its fleet can be kept: " + whole.error().message);
-    for (const char* kind : {"domains", "processes"})
-        for (const auto& item : brought[kind]) {
-            if (stopped) co_return;
-            Json one{{kind, Json::array({item})}, {"by", text_of(brought, "by")}};
-            const auto taken = co_await registry->request("fleet.import", std::move(one));
-            if (!taken)
-                net::log_error("'" + text_of(item, kind == std::string_view("domains") ? "domain" : "name") +
-                               "' is not kept: " + taken.error().message);
-        }
-}
-
-asio::awaitable<Result<void>> Fleet::Impl::leave(bool force, std::string by) {
-    const auto self = shared_from_this();
-    if (changing) co_return std::unexpected(busy());
-    if (!settings.root) {
-        const auto nodes = replica.range("/nodes/").size();
-        if (nodes > 1)
-            co_return fail(ErrorCode::Conflict, "this is the root, and its fleet has other members",
-                           "remove them first: p2prc nodes rm NAME");
-        co_return fail(ErrorCode::Conflict, "this node is in no fleet with others",
-                       "there is nothing to leave");
-    }
-    const Changing guard(changing);
-    const Changing between(moving);
-    auto bring = luggage();
-    // The root may have let this node go, which empties the replica, and the answer was lost.
-    if (packed && !replica.get(keys::node(settings.name))) bring = *packed;
-    packed = bring;
-    Json params{{"by", by}};
-    const auto left = co_await link->request("node.leave", std::move(params));
-    if (!left && !force) {
-        auto error = left.error();
-        if (error.code == ErrorCode::Unreachable)
-            error.hint = "p2prc leave --force leaves without it; the fleet then lists this node as lost "
-                         "until somebody "
-                         "removes it";
-        co_return std::unexpected(error);
-    }
-    packed.reset();
-    if (!left) net::log_notice("leaving without the root: " + left.error().message);
-
-    FleetSettings alone{settings.name, {}};
-    if (const auto saved = save_settings(settings_file(), alone); !saved) co_return saved;
-    settings.root.reset();
-    link.reset();
-    seen_from.clear();
-    latency_ms.reset();
-    // It is in the luggage; the ids of the next registry are other processes'.
-    std::vector<Change> noted;
-    for (const auto& [key, value] : own.range("/local/"))
-        noted.push_back({std::string(key), {}, 0});
-    own.update(std::move(noted));
-    remove_database(registry_file());
-    bring["by"] = by;
-    if (const auto started = co_await start_registry(std::move(bring)); !started) co_return started;
-    refresh_info();
-    if (options.units) {
-        std::vector<std::string> units{connector_service};
-        const auto disabled = co_await options.units->disable(std::move(units));
-        if (!disabled) net::log_warning("the connector cannot be turned off: " + disabled.error().message);
-    }
-    net::log_notice("left the fleet");
-    co_return Result<void>();
 }
 
 } // namespace p2prc::daemon

@@ -213,8 +213,10 @@ asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it
             ++refusals;
             reason.hint =
                 "this node may have been removed from the fleet: p2prc leave --force makes it its own again";
-            if (refusals == refusals_believed)
+            if (refusals == refusals_believed) {
                 net::log_warning("the root refuses this node: " + reason.message);
+                if (options.refused) options.refused();
+            }
         }
         set_down(reason);
         const auto pause = refusals >= refusals_believed ? options.timing.refused : options.timing.retry;

@@ -38,6 +38,8 @@ struct LinkOptions {
     OpenLogs open_logs; // for other nodes that ask
     // Each transition, with the reason when it went down.
     std::function<void(bool up, const std::string& reason)> changed;
+    // The root has refused this node's key several times in a row.
+    std::function<void()> refused;
     // The address that the root saw us come from.
     std::function<void(const std::string& source)> seen_from;
     // A new measurement of the round trip.

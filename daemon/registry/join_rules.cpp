@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace p2prc::daemon::rules {
 namespace {
 
@@ -167,10 +169,10 @@ Result<Json> join(Request& request) {
                         fmt::format("the invitation was used, and node '{}' is no longer in the fleet",
                                     invitation->node),
                         new_invitation);
-        return welcome(draft, *member, *luggage);
     }
     if (auto named = check_node_name(*name); !named) return std::unexpected(named.error());
-    // A machine that left while the root was away comes back: what it had here goes, what it brings counts.
+    // A machine that left while the root was away comes back, or one whose admission it never heard of asks
+    // again: it has gone on by itself since. What it had here goes, what it brings counts.
     const auto fleet = draft.fleet();
     for (const auto& node : draft.nodes())
         if (node.key == *key && (!fleet || node.name != fleet->root)) drop_node(draft, node);
@@ -200,7 +202,17 @@ Result<Json> join(Request& request) {
     return welcome(draft, node, *luggage);
 }
 
-// A node that left a fleet takes in what it brought home, as the owner of its own fleet.
+namespace {
+
+bool came_before(const Draft& draft, const ProcessRecord& brought, const std::string& node) {
+    const auto held = draft.process(brought.name);
+    return held && held->node == node && std::ranges::count(held->former_ids, brought.id) > 0;
+}
+
+} // namespace
+
+// A node that left a fleet takes in what it brought home, as the owner of its own fleet. Said again, it
+// changes nothing: p2prcd may have ended before it could note that all of it is here.
 Result<Json> import_fleet(Request& request) {
     auto luggage = read_luggage(request.params);
     if (!luggage) return std::unexpected(luggage.error());
@@ -211,9 +223,11 @@ Result<Json> import_fleet(Request& request) {
     for (const auto& domain : luggage->domains)
         if (auto brought = bring_domain(request.draft, domain, self->name, true); !brought)
             return std::unexpected(brought.error());
-    for (const auto& process : luggage->processes)
+    for (const auto& process : luggage->processes) {
+        if (came_before(request.draft, process, self->name)) continue;
         if (auto brought = bring_process(request.draft, process, self->name, true); !brought)
             return std::unexpected(brought.error());
+    }
     return welcome(request.draft, *self, *luggage);
 }
 

@@ -30,5 +30,15 @@ TEST(File, MissingAndTooLargeAreErrors) {
     EXPECT_FALSE(write_file_atomically(directory.path() / "none" / "state", "x"));
 }
 
+TEST(File, RemovingWhatIsNotThereIsNoError) {
+    const TemporaryDirectory directory;
+    const auto path = directory.path() / "state";
+    ASSERT_TRUE(write_file_atomically(path, "one"));
+    EXPECT_TRUE(remove_file(path));
+    EXPECT_EQ(read_file(path).error().code, ErrorCode::NotFound);
+    EXPECT_TRUE(remove_file(path));
+    EXPECT_FALSE(remove_file(directory.path()));
+}
+
 } // namespace
 } // namespace p2prc::net

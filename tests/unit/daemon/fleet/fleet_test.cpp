@@ -8,6 +8,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+#include <future>
+
 namespace p2prc::daemon {
 namespace {
 
@@ -367,6 +371,129 @@ TEST_F(FleetTest, LeavingWithoutTheRootRemembersWhatWasAskedHere) {
         EXPECT_EQ(text(*home.replica, "/processes/photos", "desired"), "stopped");
         EXPECT_FALSE(home.replica->get("/processes/calendar"));
         EXPECT_TRUE(home.own->range("/local/").empty());
+    });
+}
+
+TEST_F(FleetTest, ALeaveThatIsCutOffAtHomeGoesOnAtTheNextStart) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
+        EXPECT_TRUE(spun) << spun.error().message;
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        // The disk stands still before the records are imported, when the root has given them up already.
+        std::promise<void> still;
+        home.disk.post([gate = still.get_future().share()] { gate.wait(); });
+        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
+        EXPECT_TRUE(co_await until([&] { return home.fleet->is_root(); }));
+        EXPECT_FALSE(root.replica->get("/processes/calendar"));
+        home.make();
+        still.set_value();
+        const auto started = co_await home.fleet->start();
+        EXPECT_TRUE(started) << started.error().message;
+        EXPECT_TRUE(home.fleet->is_root());
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_FALSE(std::filesystem::exists(home.directory.path() / "luggage.json"));
+        // Ended once more, with all imported and the luggage still there: nothing comes twice.
+        const auto id = (*home.replica->get("/processes/calendar"))["id"];
+        Json luggage{{"schema", 1},
+                     {"luggage", {{"processes", {*home.replica->get("/processes/calendar")}}}}};
+        luggage["luggage"]["processes"][0]["id"] =
+            (*home.replica->get("/processes/calendar"))["former_ids"].back();
+        std::ofstream(home.directory.path() / "luggage.json") << luggage.dump();
+        home.make();
+        const auto once_more = co_await home.fleet->start();
+        EXPECT_TRUE(once_more) << once_more.error().message;
+        EXPECT_FALSE(std::filesystem::exists(home.directory.path() / "luggage.json"));
+        EXPECT_EQ((*home.replica->get("/processes/calendar"))["id"], id);
+    });
+}
+
+TEST_F(FleetTest, ALeaveWhoseAnswerIsLostIsFinished) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
+        EXPECT_TRUE(spun) << spun.error().message;
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        // The root has let it go; its answer is lost, and the machine's power with it.
+        const auto cut = root.replica->subscribe(
+            "/nodes/cellar", [this](std::span<const Change>) { relay.set(Relay::Mode::Swallow); });
+        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
+        EXPECT_TRUE(co_await until([&] { return !root.replica->get("/nodes/cellar"); }));
+        EXPECT_FALSE(home.fleet->is_root());
+        EXPECT_TRUE(std::filesystem::exists(home.directory.path() / "luggage.json"));
+        home.make();
+        relay.drop();
+        relay.set(Relay::Mode::Pass);
+        const auto started = co_await home.fleet->start();
+        EXPECT_TRUE(started) << started.error().message;
+        EXPECT_FALSE(home.fleet->is_root()) << "nobody has said yet that the root let it go";
+        EXPECT_TRUE(co_await until([&] { return home.fleet->is_root(); }));
+        EXPECT_TRUE(co_await until([&] {
+            const auto* record = home.replica->get("/processes/calendar");
+            return record && home.replica->store_id() != root.replica->store_id();
+        }));
+        EXPECT_TRUE(
+            co_await until([&] { return !std::filesystem::exists(home.directory.path() / "luggage.json"); }));
+    });
+}
+
+TEST_F(FleetTest, ALeaveThatTheRootNeverHeardOfDoesNotHappenLater) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        std::ofstream(home.directory.path() / "luggage.json")
+            << R"({"schema": 1, "luggage": {"processes": [], "domains": [], "by": "admin@cellar"}})";
+        home.make();
+        const auto started = co_await home.fleet->start();
+        EXPECT_TRUE(started) << started.error().message;
+        EXPECT_TRUE(co_await until([&] { return home.fleet->gateway().reachable(); }));
+        EXPECT_TRUE(
+            co_await until([&] { return !std::filesystem::exists(home.directory.path() / "luggage.json"); }));
+        EXPECT_FALSE(home.fleet->is_root());
+    });
+}
+
+TEST_F(FleetTest, AJoinWhoseAnswerIsLostBringsWhatHappenedSince) {
+    play([this]() -> asio::awaitable<void> {
+        const auto token = co_await make_root();
+        EXPECT_TRUE(co_await home.fleet->start());
+        for (const char* name : {"calendar", "photos"})
+            EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params(name)));
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/photos"); }));
+        const auto cut = root.replica->subscribe(
+            "/nodes/cellar", [this](std::span<const Change>) { relay.set(Relay::Mode::Swallow); });
+        asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), asio::detached);
+        EXPECT_TRUE(co_await until([&] { return root.replica->get("/processes/photos"); }));
+        EXPECT_TRUE(home.fleet->is_root());
+        home.make();
+        relay.drop();
+        relay.set(Relay::Mode::Pass);
+        EXPECT_TRUE(co_await home.fleet->start());
+        EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("notes")));
+        Json params{{"process", "calendar"}, {"by", "user@cellar"}};
+        EXPECT_TRUE(co_await home.fleet->gateway().request("process.kill", params));
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+        EXPECT_EQ(text(*home.replica, "/processes/notes", "node"), "cellar");
+        EXPECT_EQ(text(*home.replica, "/processes/photos", "node"), "cellar");
+        EXPECT_FALSE(home.replica->get("/processes/calendar"));
+    });
+}
+
+TEST_F(FleetTest, WhatWasSaidUnderAFormerNameIsSaidUnderTheNewOne) {
+    home.own->set("/status/hut/7", {{"node", "hut"}, {"state", "running"}});
+    home.own->set("/certificates/hut/web.example.org", {{"state", "valid"}});
+    home.own->set("/info/hut", {{"cpus", 1}});
+    home.own->set("/local/hut/7", {{"id", 7}, {"action", "kill"}, {"sequence", 1}});
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_EQ(text(*home.own, "/status/cellar/7", "node"), "cellar");
+        EXPECT_TRUE(home.own->range("/status/hut/").empty());
+        EXPECT_TRUE(home.own->range("/local/").empty());
+        EXPECT_FALSE(home.own->get("/info/hut"));
+        EXPECT_TRUE(co_await until([&] {
+            return text(*root.replica, "/status/cellar/7", "state") == "running" &&
+                   text(*root.replica, "/certificates/cellar/web.example.org", "state") == "valid";
+        }));
     });
 }
 
