@@ -15,7 +15,8 @@ struct TableOptions {
 // When a commit returns.
 enum class Sync {
     Full,   // on disk
-    Relaxed // written; a power cut may take the last commits, a whole transaction at a time (for caches)
+    Relaxed // written; a power cut may take the last commits, a whole transaction at a time, but none that
+            // came before one that asked to be durable
 };
 
 struct SqliteOptions {

@@ -51,6 +51,7 @@ struct Txn {
     std::vector<Compare> compare;
     std::vector<Operation> then;
     std::vector<Operation> otherwise;
+    bool durable = false; // of a relaxed store: on disk when it returns, and all that came before it
 };
 
 struct TxnResult {

@@ -40,7 +40,14 @@ asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string me
     if (impl_.moving && (method.starts_with("process.") || method.starts_with("domain.")))
         co_return fail(ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment");
     if (impl_.registry) co_return co_await impl_.registry->request(std::move(method), std::move(params));
-    if (impl_.link) co_return co_await impl_.link->request(std::move(method), std::move(params));
+    if (impl_.link) {
+        const auto self = impl_.shared_from_this();
+        auto answer = co_await impl_.link->request(std::move(method), std::move(params));
+        // The change came before the answer. It is on this node's disk too before anybody here is told: a
+        // power cut, and a root that is away after it, must not undo it. What the disk says is logged there.
+        if (answer) (void)co_await impl_.replica.flush();
+        co_return answer;
+    }
     co_return fail(ErrorCode::Unreachable, "this node is just changing its fleet", "try again in a moment");
 }
 

@@ -70,6 +70,7 @@ struct Upload::State {
     Batch pending;
     bool whole = true; // everything must be put again
     bool stopped = false;
+    bool disk_fails = false;
     Bell bell;
     Bell pause;
 };
@@ -102,6 +103,12 @@ asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
             params["delete"] = delete_of(part);
         }
         const std::string method = put ? "status.put" : "status.update";
+        // Others act upon what they are told: it is on disk here first. A disk that fails silences nobody.
+        const auto kept = co_await state->own.flush();
+        if (state->stopped) co_return Result<void>();
+        if (!kept && !state->disk_fails)
+            net::log_error("this node's state is not written any more: " + kept.error().message);
+        state->disk_fails = !kept;
         const auto done = co_await state->gateway.request(method, std::move(params));
         if (state->stopped) co_return Result<void>();
         if (!done) co_return std::unexpected(done.error());

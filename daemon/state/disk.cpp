@@ -15,8 +15,9 @@ Disk::~Disk() {
     pool_->threads.join();
 }
 
-void Disk::post(std::function<void()> work) {
+std::uint64_t Disk::post(std::function<void()> work) {
     boost::asio::post(pool_->threads, std::move(work));
+    return ++posted_;
 }
 
 boost::asio::any_io_executor Disk::executor() const {

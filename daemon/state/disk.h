@@ -3,6 +3,8 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -17,12 +19,16 @@ class Disk {
     Disk(const Disk&) = delete;
     Disk& operator=(const Disk&) = delete;
 
-    void post(std::function<void()> work);
+    // Returns the number of this piece of work.
+    std::uint64_t post(std::function<void()> work);
+    // Of what was posted last.
+    std::uint64_t last() const { return posted_; }
     boost::asio::any_io_executor executor() const;
 
   private:
     struct Pool;
     std::unique_ptr<Pool> pool_;
+    std::atomic<std::uint64_t> posted_ = 0;
 };
 
 } // namespace p2prc::daemon

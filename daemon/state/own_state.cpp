@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <deque>
 #include <mutex>
 #include <utility>
 
@@ -14,27 +15,39 @@ namespace {
 
 constexpr const char* table = "own";
 
-// What is to be written, shared with the disk thread. Transactions that wait together become one: that is
-// still all or nothing, and a burst of changes costs one sync.
+using Batch = std::map<std::string, std::optional<std::string>>;
+
+// What is to be written, shared with the disk thread: a batch for each write that is posted there.
 class Outbox {
   public:
     explicit Outbox(std::unique_ptr<store::Store> store) : store_(std::move(store)) {}
 
-    // True: a write has to be posted.
-    bool add(const std::vector<Change>& changes) {
+    // Transactions that wait together become one: that is still all or nothing, and a burst of changes costs
+    // one sync. But only while nothing else was posted since, of which `last` is the number: what is set
+    // after a change of the replica says that the change was acted upon, and must not be on disk before it.
+    bool join(const std::vector<Change>& changes, std::uint64_t last) {
         const std::lock_guard lock(mutex_);
-        for (const auto& change : changes)
-            waiting_[change.key] = change.value ? std::optional(document_text(*change.value)) : std::nullopt;
-        return !std::exchange(posted_, true);
+        if (batches_.empty() || last != posted_) return false;
+        add(batches_.back(), changes);
+        return true;
+    }
+    void begin(const std::vector<Change>& changes) {
+        const std::lock_guard lock(mutex_);
+        add(batches_.emplace_back(), changes);
+    }
+    void posted(std::uint64_t number) {
+        const std::lock_guard lock(mutex_);
+        posted_ = number;
     }
 
     // On the disk thread.
     void write() {
-        std::map<std::string, std::optional<std::string>> batch;
+        Batch batch;
         {
             const std::lock_guard lock(mutex_);
-            batch.swap(waiting_);
-            posted_ = false;
+            batch = std::move(batches_.front());
+            batches_.pop_front();
+            batch.merge(std::exchange(refused_, {})); // what the batch has itself is newer
         }
         store::Txn txn;
         for (const auto& [key, value] : batch)
@@ -42,13 +55,13 @@ class Outbox {
         auto done = store_->txn(txn);
         const std::lock_guard lock(mutex_);
         error_ = done ? std::nullopt : std::optional(done.error());
-        if (!done) waiting_.merge(batch); // tried again with the next; what came meanwhile is newer and stays
+        if (!done) refused_ = std::move(batch); // tried again with the next
     }
 
     // Whether there is something to try again.
-    bool retry() {
+    bool refused() {
         const std::lock_guard lock(mutex_);
-        return !waiting_.empty() && !std::exchange(posted_, true);
+        return !refused_.empty();
     }
 
     Result<void> outcome() {
@@ -58,10 +71,16 @@ class Outbox {
     }
 
   private:
+    static void add(Batch& batch, const std::vector<Change>& changes) {
+        for (const auto& change : changes)
+            batch[change.key] = change.value ? std::optional(document_text(*change.value)) : std::nullopt;
+    }
+
     std::mutex mutex_;
-    std::map<std::string, std::optional<std::string>> waiting_;
+    std::deque<Batch> batches_;
+    std::uint64_t posted_ = 0; // the number of the last one's write
+    Batch refused_;
     std::optional<Error> error_;
-    bool posted_ = false;
     std::unique_ptr<store::Store> store_;
 };
 
@@ -71,8 +90,10 @@ struct OwnState::Shelf {
     Disk& disk;
     std::shared_ptr<Outbox> outbox;
 
-    void post() {
-        disk.post([outbox = outbox] { outbox->write(); });
+    void write(const std::vector<Change>& changes) {
+        if (outbox->join(changes, disk.last())) return;
+        outbox->begin(changes);
+        outbox->posted(disk.post([outbox = outbox] { outbox->write(); }));
     }
 };
 
@@ -120,13 +141,13 @@ void OwnState::update(std::vector<Change> changes) {
     auto effective = merge(std::move(changes));
     if (effective.empty()) return;
     advance(next);
-    if (shelf_->outbox->add(effective)) shelf_->post();
+    shelf_->write(effective);
     tell(std::move(effective));
 }
 
 boost::asio::awaitable<Result<void>> OwnState::flush() {
     const auto outbox = shelf_->outbox;
-    if (outbox->retry()) shelf_->post();
+    if (outbox->refused()) shelf_->write({});
     // Comes back after all that was posted before it.
     const auto disk = shelf_->disk.executor();
     co_await boost::asio::post(disk, boost::asio::use_awaitable);

@@ -19,7 +19,8 @@ class OwnState : public State {
     ~OwnState();
 
     // Takes effect, and is told, at once; it is written to disk behind. A value equal to the present one does
-    // nothing. Several in one call are one transaction.
+    // nothing. Several in one call are one transaction. It is on disk no sooner than what was posted to the
+    // disk before, the replica's changes among it.
     void set(std::string key, Json value);
     void erase(std::string key);
     void update(std::vector<Change> changes); // revisions in `changes` are ignored

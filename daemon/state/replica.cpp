@@ -3,6 +3,10 @@
 #include "daemon/state/disk.h"
 #include "store/sqlite.h"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -57,31 +61,90 @@ std::optional<Loaded> load_from(store::Store& store) {
 
 } // namespace
 
+namespace {
+
+// What a node acts upon, and what somebody was told that it is so. The rest (status, measurements, liveness)
+// is told anew by its owners.
+bool agreed(std::string_view key) {
+    for (const std::string_view prefix : {"/fleet", "/nodes/", "/processes/", "/tombstones/", "/domains/"})
+        if (key.starts_with(prefix)) return true;
+    return false;
+}
+
+store::Operation put_item(const std::string& key, std::uint64_t revision, const Json& value) {
+    return store::put(items_table, key, document_text(Json::array({revision, value})));
+}
+
+// The file, shared with the disk thread.
+class File {
+  public:
+    explicit File(std::unique_ptr<store::Store> store) : store_(std::move(store)) {}
+
+    std::optional<Error> error() {
+        const std::lock_guard lock(mutex_);
+        return error_;
+    }
+
+    // On the disk thread. A gap would make the copy false, an old copy is only old: after a failure nothing
+    // is written until all is.
+    void write(const store::Txn& txn) {
+        if (error()) return;
+        const auto done = store_->txn(txn);
+        note(done ? std::nullopt : std::optional(done.error()));
+    }
+    void write_whole(store::Txn txn) {
+        std::set<std::string_view> present;
+        for (const auto& operation : txn.then)
+            if (operation.table == items_table) present.insert(operation.key);
+        const auto written = store_->range(items_table, "");
+        if (!written) return note(written.error());
+        std::vector<store::Operation> gone;
+        for (const auto& item : written->items)
+            if (!present.contains(item.key)) gone.push_back(store::erase(items_table, item.key));
+        txn.then.insert(txn.then.end(), std::make_move_iterator(gone.begin()),
+                        std::make_move_iterator(gone.end()));
+        const auto done = store_->txn(txn);
+        note(done ? std::nullopt : std::optional(done.error()));
+    }
+
+  private:
+    void note(std::optional<Error> error) {
+        const std::lock_guard lock(mutex_);
+        error_ = std::move(error);
+    }
+
+    std::unique_ptr<store::Store> store_;
+    std::mutex mutex_;
+    std::optional<Error> error_;
+};
+
+} // namespace
+
 struct Replica::Shelf {
     Disk& disk;
-    std::shared_ptr<store::Store> store;
-    struct Failure {
-        std::mutex mutex;
-        std::optional<Error> error;
-    };
-    std::shared_ptr<Failure> failure = std::make_shared<Failure>();
+    std::shared_ptr<File> file;
 
-    void write(const std::vector<Change>& changes, const FeedPosition& position) {
+    void write(const std::vector<Change>& changes, const Replica& replica, bool durable) {
+        if (file->error()) return write_whole(replica);
+        auto txn = place(replica);
+        txn.durable = durable || std::ranges::any_of(changes, agreed, &Change::key);
+        for (const auto& change : changes)
+            txn.then.push_back(change.value ? put_item(change.key, change.revision, *change.value)
+                                            : store::erase(items_table, change.key));
+        disk.post([file = file, txn = std::move(txn)] { file->write(txn); });
+    }
+    void write_whole(const Replica& replica) {
+        auto txn = place(replica);
+        txn.durable = true;
+        for (const auto& [key, entry] : replica.entries())
+            txn.then.push_back(put_item(key, entry.revision, entry.value));
+        disk.post([file = file, txn = std::move(txn)]() mutable { file->write_whole(std::move(txn)); });
+    }
+    static store::Txn place(const Replica& replica) {
         store::Txn txn;
-        for (const auto& change : changes) {
-            txn.then.push_back(change.value
-                                   ? store::put(items_table, change.key,
-                                                document_text(Json::array({change.revision, *change.value})))
-                                   : store::erase(items_table, change.key));
-        }
         txn.then.push_back(store::put(position_table, "",
-                                      document_text(Json::array({position.store_id, position.revision}))));
-        disk.post([store = store, failure = failure, txn = std::move(txn)] {
-            const std::lock_guard lock(failure->mutex);
-            // A gap would make the copy false; an old copy is only old.
-            if (failure->error) return;
-            if (auto done = store->txn(txn); !done) failure->error = done.error();
-        });
+                                      document_text(Json::array({replica.store_id(), replica.revision()}))));
+        return txn;
     }
 };
 
@@ -100,7 +163,7 @@ Result<std::unique_ptr<Replica>> Replica::open(std::string file, Disk& disk) {
         loaded.emplace();
     }
     if (!opened) return std::unexpected(opened.error());
-    auto shelf = std::make_unique<Shelf>(Shelf{disk, std::move(*opened)});
+    auto shelf = std::make_unique<Shelf>(Shelf{disk, std::make_shared<File>(std::move(*opened))});
     std::unique_ptr<Replica> replica(new Replica(std::move(shelf)));
     replica->load(std::move(loaded->entries), loaded->position.revision);
     replica->store_id_ = loaded->position.store_id;
@@ -111,7 +174,7 @@ bool Replica::apply(const std::string& store_id, std::uint64_t revision, std::ve
     if (store_id != store_id_ || revision <= this->revision()) return false;
     auto effective = merge(std::move(changes));
     advance(revision);
-    shelf_->write(effective, position());
+    shelf_->write(effective, *this, false);
     tell(std::move(effective));
     return true;
 }
@@ -135,13 +198,18 @@ void Replica::reset(std::string store_id, std::uint64_t revision, std::vector<Ch
     store_id_ = std::move(store_id);
     auto effective = merge(std::move(gone));
     advance(revision);
-    shelf_->write(effective, position());
+    shelf_->write(effective, *this, true);
     tell(std::move(effective));
 }
 
-std::optional<Error> Replica::disk_error() const {
-    const std::lock_guard lock(shelf_->failure->mutex);
-    return shelf_->failure->error;
+boost::asio::awaitable<Result<void>> Replica::flush() {
+    const auto file = shelf_->file;
+    if (file->error()) shelf_->write_whole(*this);
+    // Comes back after all that was posted before it.
+    const auto disk = shelf_->disk.executor();
+    co_await boost::asio::post(disk, boost::asio::use_awaitable);
+    if (auto error = file->error()) co_return std::unexpected(std::move(*error));
+    co_return Result<void>();
 }
 
 } // namespace p2prc::daemon

@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "daemon/state/state.h"
 
-#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 
 #include <memory>
 #include <string>
@@ -23,7 +23,9 @@ struct FeedPosition {
 class Replica : public State {
   public:
     // `file` is made when missing. A file that cannot be read is moved aside and begun anew: it is a copy.
-    // `disk` writes behind, so the last changes may be missing after a crash; the feed brings them again.
+    // `disk` writes behind, in the order of the changes and of all else that is posted there. After a power
+    // cut the last ones may be missing, and the feed brings them again; but none of agreed state that was on
+    // disk before something else was that came after it.
     static Result<std::unique_ptr<Replica>> open(std::string file, Disk& disk);
     ~Replica();
 
@@ -41,8 +43,10 @@ class Replica : public State {
     // The whole state as of `revision`; subscribers are told the differences only.
     void reset(std::string store_id, std::uint64_t revision, std::vector<Change> items);
 
-    // Set once the disk refused a write: from then on the file keeps what it had, and memory goes on.
-    std::optional<Error> disk_error() const;
+    // When it returns, all agreed state that was applied before it was called is on disk: wait for it before
+    // something that the registry has agreed to is acknowledged here. After a failure of the disk memory goes
+    // on; the file keeps what it had, until all of it can be written.
+    boost::asio::awaitable<Result<void>> flush();
 
   private:
     struct Shelf;

@@ -54,11 +54,14 @@ Result<void> check_version(Connection& connection) {
 
 } // namespace
 
+// In a write-ahead log FULL syncs at each commit; NORMAL only at checkpoints.
+Result<void> set_sync(Connection& connection, Sync sync) {
+    return connection.run(sync == Sync::Full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+}
+
 Result<void> prepare_database(Connection& connection, Sync sync) {
     if (auto done = connection.run(settings); !done) return done;
-    // In a write-ahead log FULL syncs at each commit; NORMAL only at checkpoints.
-    const char* level = sync == Sync::Full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
-    if (auto done = connection.run(level); !done) return done;
+    if (auto done = set_sync(connection, sync); !done) return done;
     if (auto done = check_version(connection); !done) return done;
     auto check = connection.ask("PRAGMA quick_check(1)");
     if (!check) return std::unexpected(check.error());

@@ -18,6 +18,9 @@ struct Meta {
     std::uint64_t inode = 0;     // of the file when it was opened last
 };
 
+// When a commit returns, from the next transaction on.
+Result<void> set_sync(Connection& connection, Sync sync);
+
 // Takes the file for this process, checks that it is whole and of a version that this program knows, and
 // makes the tables when it is empty.
 Result<void> prepare_database(Connection& connection, Sync sync);

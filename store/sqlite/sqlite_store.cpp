@@ -155,6 +155,16 @@ void SqliteStore::finish(std::uint64_t revision, const Commits& commits) {
 
 Result<TxnResult> SqliteStore::txn(const Txn& txn) {
     const std::lock_guard lock(mutex_);
+    if (options_.sync == Sync::Full || !txn.durable) return transact(txn);
+    // What its commit syncs is the log, and so all that was written to it before.
+    if (auto full = set_sync(*connection_, Sync::Full); !full) return std::unexpected(full.error());
+    auto done = transact(txn);
+    if (auto relaxed = set_sync(*connection_, Sync::Relaxed); !relaxed && done)
+        return std::unexpected(relaxed.error());
+    return done;
+}
+
+Result<TxnResult> SqliteStore::transact(const Txn& txn) {
     Transaction transaction(*connection_);
     if (auto begun = transaction.begin(); !begun) return std::unexpected(begun.error());
     bool succeeded = true;

@@ -41,6 +41,7 @@ class SqliteStore : public Store {
     // Without the lock:
     const TableOptions* table(std::string_view name) const;
     Result<std::optional<Item>> find(std::string_view table, std::string_view key);
+    Result<TxnResult> transact(const Txn& txn);
     Result<bool> holds(const Compare& compare);
     Result<void> check(const std::vector<Operation>& operations) const;
     Result<Commits> write(const std::vector<Operation>& operations, std::uint64_t revision);

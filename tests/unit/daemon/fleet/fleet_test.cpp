@@ -4,6 +4,7 @@
 #include "daemon/fleet/token.h"
 #include "tests/unit/daemon/fleet/relay.h"
 #include "tests/unit/daemon/fleet/test_node.h"
+#include "tests/unit/support/power_cut.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
@@ -494,6 +495,33 @@ TEST_F(FleetTest, WhatWasSaidUnderAFormerNameIsSaidUnderTheNewOne) {
             return text(*root.replica, "/status/cellar/7", "state") == "running" &&
                    text(*root.replica, "/certificates/cellar/web.example.org", "state") == "valid";
         }));
+    });
+}
+
+TEST_F(FleetTest, WhatWasAnsweredHereSurvivesAPowerCutWithoutTheRoot) {
+    // Files that are opened from here on are seen.
+    const p2prc::test::PowerCut power;
+    home.reopen();
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        Disk later;
+        int cuts = 0;
+        const auto wanted_after_a_cut = [&] {
+            const auto to = home.directory.path() / ("left" + std::to_string(++cuts));
+            p2prc::test::PowerCut::restore(home.directory.path(), to);
+            const auto left = Replica::open((to / "replica.db").string(), later);
+            return left ? text(**left, "/processes/calendar", "desired") : left.error().message;
+        };
+        const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
+        EXPECT_TRUE(spun) << spun.error().message;
+        EXPECT_EQ(wanted_after_a_cut(), "running");
+        for (const auto& [verb, wanted] : {std::pair{"process.stop", "stopped"},
+                                           {"process.start", "running"},
+                                           {"process.kill", "(none)"}}) {
+            Json params{{"process", "calendar"}, {"by", "user@cellar"}};
+            EXPECT_TRUE(co_await home.fleet->gateway().request(verb, params)) << verb;
+            EXPECT_EQ(wanted_after_a_cut(), wanted) << verb;
+        }
     });
 }
 

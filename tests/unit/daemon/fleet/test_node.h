@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <future>
+
 namespace p2prc::daemon {
 
 // Says which node it is, then what was asked.
@@ -34,14 +36,25 @@ class TestNode {
         : loop_(loop)
         , name_(std::move(name))
         , listens_(listens) {
+        reopen();
+    }
+
+    std::string socket_path() const { return (directory.path() / "control.sock").string(); }
+
+    // As if p2prcd were started again, with its tables read from the disk.
+    void reopen() {
+        fleet.reset();
+        replica.reset();
+        own.reset();
+        std::promise<void> written;
+        disk.post([&] { written.set_value(); });
+        written.get_future().wait();
         replica = std::move(*Replica::open((directory.path() / "replica.db").string(), disk));
         own = std::move(*OwnState::open((directory.path() / "own.db").string(), disk));
         make();
     }
 
-    std::string socket_path() const { return (directory.path() / "control.sock").string(); }
-
-    // As if p2prcd were started again.
+    // The same, but for the tables.
     void make() {
         fleet.reset();
         FleetOptions options;
