@@ -37,6 +37,7 @@ enum class Act {
     Nothing,
     Observe, // write down what systemd runs
     Recall,  // the same, after finding out how the run before it ended unseen
+    Confirm, // the same of a new run, after hearing whether it is not over already
     Start,
     Restart,  // stop, then start
     Stop,     // the record stays

@@ -1,6 +1,7 @@
 #include "daemon/process/reconciler.h"
 
 #include "daemon/process/command_drop_in.h"
+#include "daemon/process/main_process.h"
 #include "daemon/process/reconciler_impl.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/process/usage.h"
@@ -294,19 +295,25 @@ void Reconciler::Impl::evaluate(const std::string& name) {
     situation.buried = now.buried;
     situation.same_process = now.same_process;
     situation.boot_id = options.boot_id;
-    // While it goes up, down or around by itself there is an end to write down first.
-    const bool passing =
-        slot.end && slot.watched && situation.unit && situation.unit->sub_state == "auto-restart";
     auto what = plan(situation);
     const bool adopted = std::exchange(slot.adopted, false);
-    if (what == Act::Observe && passing)
-        what = Act::Conclude;
-    else if (what == Act::Observe && adopted && now.status &&
-             runs_anew(*now.status, *slot.unit, options.boot_id))
-        what = Act::Recall;
+    if (what == Act::Observe) what = observation(slot, now, adopted);
+    // The kernel knows that it is over; systemd says so presently.
+    if (what == Act::Observe && slot.unit->up() && main_process_ended(slot.unit->main_pid)) return;
     act(name, what, now);
     // A name of which there is nothing more: it may be of another node, or a process that was killed.
     if (const auto& after = slots_[name]; !after.busy && !after.unit && !now.record) slots_.erase(name);
+}
+
+// What has to be known before it can be written down what systemd runs.
+Act Reconciler::Impl::observation(const Slot& slot, const Facts& now, bool adopted) const {
+    const auto& unit = *slot.unit;
+    // While it goes up, down or around by itself there is an end to write down first.
+    if (slot.end && slot.watched) return Act::Conclude;
+    if (adopted && now.status && runs_anew(*now.status, unit, options.boot_id)) return Act::Recall;
+    const bool written =
+        now.status && now.status->state == ProcessState::Running && now.status->invocation == unit.invocation;
+    return unit.up() && !written && slot.confirmed != unit.invocation ? Act::Confirm : Act::Observe;
 }
 
 void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) {
@@ -331,6 +338,7 @@ void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) 
     case Act::Kill:
     case Act::Conclude:
     case Act::Recall:
+    case Act::Confirm:
     case Act::Forget:
         break;
     }

@@ -33,6 +33,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         std::optional<UnitView> unit; // as systemd has it now
         std::optional<UnitView> end;  // as it was when it last ended, exit data included
         std::string executed;         // invocation in which the command was executed
+        std::string confirmed;        // invocation of which all is known up to now
     };
 
     // An operation's hold on its name: the slot is busy for as long as it lives, however the operation ends.
@@ -76,6 +77,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void bury(const std::string& name);
     void forget_actions();
 
+    Act observation(const Slot& slot, const Facts& now, bool adopted) const;
     void act(const std::string& name, Act what, const Facts& now);
     void begin(const std::string& name, Act what, const Facts& now);
     boost::asio::awaitable<bool> run(std::string name, Act what, Facts now);
@@ -84,6 +86,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<bool> do_stop(std::string name, Facts now, Act what);
     boost::asio::awaitable<bool> do_conclude(std::string name, Facts now);
     boost::asio::awaitable<bool> do_recall(std::string name, Facts now);
+    boost::asio::awaitable<bool> do_confirm(std::string name);
     boost::asio::awaitable<bool> do_forget(std::string name);
     boost::asio::awaitable<Result<bool>> still_missing(std::string name);
     boost::asio::awaitable<void> write_end(std::string name, Facts now, StopReason reason,

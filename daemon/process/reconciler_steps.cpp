@@ -96,6 +96,7 @@ asio::awaitable<bool> Reconciler::Impl::run(std::string name, Act what, Facts no
     bool look_again = true;
     if (what == Act::Conclude) look_again = co_await do_conclude(name, now);
     if (what == Act::Recall) look_again = co_await do_recall(name, now);
+    if (what == Act::Confirm) look_again = co_await do_confirm(name);
     if (what == Act::Forget) look_again = co_await do_forget(name);
     if (what == Act::Stop || what == Act::Kill || what == Act::Restart)
         look_again = co_await do_stop(name, now, what);
@@ -255,6 +256,12 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         if (!missing) retry_later(name);
         if (!missing || !*missing) co_return missing.has_value();
     }
+    // How it ended takes a moment to find out; that it does not run any more is true from now on.
+    if (now.status && now.status->state == ProcessState::Running) {
+        auto ended = draft(name, now);
+        ended.pid = 0;
+        write_state(std::move(ended), ProcessState::Stopping);
+    }
     StopContext context;
     context.asked = outside ? StopContext::Asked::Outside : StopContext::Asked::Nobody;
     const auto unit_of_name = unit_name(name);
@@ -293,6 +300,17 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         write_state(std::move(status), ProcessState::Starting);
     else
         write_state(std::move(status), kept_stopped ? ProcessState::Stopped : state_after(reason.kind));
+    co_return true;
+}
+
+// A command may end as soon as it is executed, and whoever waits for it to run goes by what is written. What
+// systemd did before it answers has been told then.
+asio::awaitable<bool> Reconciler::Impl::do_confirm(std::string name) {
+    const auto invocation = slots_[name].unit->invocation;
+    const auto state = co_await systemd_.system_state();
+    if (!state) retry_later(name);
+    if (!state || stopping) co_return false;
+    slots_[name].confirmed = invocation;
     co_return true;
 }
 

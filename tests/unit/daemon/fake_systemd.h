@@ -54,8 +54,9 @@ class FakeSystemd : public Systemd {
         }
         view.active_state = "active";
         view.sub_state = "running";
-        view.main_pid = 100;
+        view.main_pid = main_pid;
         tell(view);
+        if (end_at_once) end(unit, *end_at_once);
         co_return std::string("done");
     }
 
@@ -117,6 +118,8 @@ class FakeSystemd : public Systemd {
     std::vector<std::string> calls;
     std::optional<UnitResult> fail_start_with;
     std::optional<Error> refuse_start;
+    std::optional<UnitResult> end_at_once; // as soon as the command is executed
+    std::uint32_t main_pid = 100;
     bool throw_once = false;
     std::string state = "running";
     SystemdEvents events;

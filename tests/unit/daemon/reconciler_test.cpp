@@ -7,6 +7,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -301,6 +303,51 @@ TEST_F(ReconcilerTest, SaysWhyItEnded) {
     EXPECT_EQ(status()->reason->code, 3);
     EXPECT_EQ(status()->reason->log, std::vector<std::string>{"last words"});
     EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, NeverSaysOfACommandThatEndedAtOnceThatItRuns) {
+    std::vector<std::string> states;
+    const auto watch = own->subscribe("/status/", [&](std::span<const Change> changes) {
+        for (const auto& change : changes)
+            if (change.value) states.emplace_back(process_state_name(status_from_json(*change.value).state));
+    });
+    systemd.end_at_once = UnitResult{"exit-code", CLD_EXITED, 1, ""};
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    EXPECT_EQ(std::ranges::count(states, "running"), 0);
+}
+
+TEST_F(ReconcilerTest, WaitsForWhatTheKernelKnowsAlready) {
+    const auto child = fork();
+    if (child == 0) _exit(1);
+    siginfo_t info{};
+    waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT); // it stays as it is: ended, not reaped
+    systemd.main_pid = static_cast<std::uint32_t>(child);
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    expect(ProcessState::Starting);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    waitpid(child, nullptr, 0);
+}
+
+TEST_F(ReconcilerTest, WhatHasEndedDoesNotRunWhileItsLastWordsAreRead) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    loop.restart();
+    loop.poll();
+    expect(ProcessState::Stopping);
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
 }
 
 TEST_F(ReconcilerTest, FinishedStaysFinished) {

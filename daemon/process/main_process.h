@@ -1,0 +1,12 @@
+// What the kernel says of a unit's main process, which systemd may not have heard yet.
+#pragma once
+
+#include <cstdint>
+
+namespace p2prc::daemon {
+
+// Whether the process has ended and waits for its parent to take note. Of one that cannot be found nothing is
+// known: what systemd says counts then.
+bool main_process_ended(std::uint32_t pid);
+
+} // namespace p2prc::daemon
