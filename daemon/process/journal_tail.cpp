@@ -47,19 +47,51 @@ std::string field(const Journal& journal, const char* name) {
     return std::string(text.substr(0, line_limit));
 }
 
+std::uint64_t time_of(const Journal& journal) {
+    std::uint64_t time = 0;
+    sd_journal_get_realtime_usec(journal.get(), &time);
+    return time;
+}
+
+// When PID 1 first spoke of a run; nothing: it is not in the journal any more.
+std::optional<std::uint64_t> begin_of(const Journal& journal, const std::string& unit,
+                                      const std::string& invocation) {
+    match(journal, "UNIT=" + unit);
+    match(journal, "INVOCATION_ID=" + invocation);
+    match(journal, "_PID=1");
+    std::optional<std::uint64_t> begin;
+    if (sd_journal_seek_head(journal.get()) >= 0 && sd_journal_next(journal.get()) > 0)
+        begin = time_of(journal);
+    sd_journal_flush_matches(journal.get());
+    return begin;
+}
+
+constexpr int lines_to_look_at = 5000;
+
 // Its own output only: what PID 1 and p2prcd say about it is in units of theirs.
 std::vector<std::string> read_last_lines(const std::string& unit, std::uint32_t process,
                                          const std::string& invocation, std::size_t count) {
     std::vector<std::string> lines;
     const auto journal = open_journal();
     if (!journal) return lines;
-    match(journal, "_SYSTEMD_UNIT=" + unit);
     // What came into a fleet logs under the id that it had before; its run is its own in any case.
-    match(journal, invocation.empty() ? "FLEET_PROCESS=" + std::to_string(process)
-                                      : "_SYSTEMD_INVOCATION_ID=" + invocation);
+    const auto begin = invocation.empty() ? std::nullopt : begin_of(journal, unit, invocation);
+    match(journal, "_SYSTEMD_UNIT=" + unit);
+    if (invocation.empty())
+        match(journal, "FLEET_PROCESS=" + std::to_string(process));
+    else if (!begin)
+        match(journal, "_SYSTEMD_INVOCATION_ID=" + invocation);
     if (sd_journal_seek_tail(journal.get()) < 0) return lines;
-    while (lines.size() < count && sd_journal_previous(journal.get()) > 0)
+    for (int seen = 0;
+         seen < lines_to_look_at && lines.size() < count && sd_journal_previous(journal.get()) > 0; ++seen) {
+        if (begin) {
+            if (time_of(journal) < *begin) break;
+            // journald finds no run for what it reads after the process has gone: its very last words.
+            const auto run = field(journal, "_SYSTEMD_INVOCATION_ID");
+            if (!run.empty() && run != invocation) continue;
+        }
         lines.push_back(field(journal, "MESSAGE"));
+    }
     std::ranges::reverse(lines);
     return lines;
 }
@@ -72,7 +104,7 @@ UnitEntry entry_of(const Journal& journal) {
     UnitEntry entry{field(journal, "MESSAGE_ID"),  field(journal, "INVOCATION_ID"),
                     field(journal, "UNIT_RESULT"), field(journal, "COMMAND"),
                     field(journal, "EXIT_CODE"),   field(journal, "EXIT_STATUS")};
-    sd_journal_get_realtime_usec(journal.get(), &entry.at);
+    entry.at = time_of(journal);
     return entry;
 }
 
