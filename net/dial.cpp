@@ -28,7 +28,11 @@ asio::awaitable<Result<UniqueFd>> dial(Endpoint endpoint, std::chrono::milliseco
                                        std::chrono::milliseconds user_timeout) {
     const auto executor = co_await asio::this_coro::executor;
     const auto target = to_asio(endpoint);
-    const auto socket = std::make_shared<tcp::socket>(executor);
+    // Asio opens sockets that a child inherits.
+    UniqueFd opened(
+        ::socket(target.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+    if (!opened) co_return std::unexpected(system_error("opening a socket to " + endpoint.text(), errno));
+    const auto socket = std::make_shared<tcp::socket>(executor, target.protocol(), opened.release());
     asio::steady_timer timer(executor, timeout);
     timer.async_wait([weak = std::weak_ptr(socket)](const boost::system::error_code& error) {
         boost::system::error_code ignored;
@@ -48,7 +52,6 @@ asio::awaitable<Result<UniqueFd>> dial(Endpoint endpoint, std::chrono::milliseco
                      sizeof milliseconds);
     boost::system::error_code released;
     UniqueFd fd(socket->release(released));
-    // release() leaves a descriptor that Asio had set to non-blocking, as the next owner wants it.
     if (released) co_return fail(ErrorCode::Unreachable, endpoint.text() + ": " + released.message());
     co_return fd;
 }

@@ -99,6 +99,8 @@ Result<std::unique_ptr<TextStream>> run_journalctl(const asio::any_io_executor& 
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, writer.get(), STDERR_FILENO);
+    // Libraries open descriptors of their own, not all of which close by themselves.
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     pid_t pid = 0;
     const int error = posix_spawnp(&pid, "journalctl", &actions, nullptr, argv.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
