@@ -221,6 +221,10 @@ std::array<std::uint8_t, 32> ZoneData::digest() const {
 Result<ZoneData> compile_zone(const Zone& zone, std::span<const std::string> mapped) {
     auto apex = name_from_text(zone.name);
     if (!apex) return std::unexpected(std::move(apex.error()));
+    // The longest label that is made below an apex.
+    if (constexpr std::string_view label = "hostmaster"; apex->size() + 1 + label.size() > max_name)
+        return refuse("zone " + zone.name, fmt::format("its name leaves no room for '{}' before it", label),
+                      "choose a shorter name");
     return Compiler(zone, lower(*apex)).run(mapped);
 }
 

@@ -39,6 +39,15 @@ TEST(MadeRecords, AuthorityAddressesAndMappedNames) {
     EXPECT_EQ(ask(*snapshot, {"other.example"}).rcode(), 5);
 }
 
+TEST(MadeRecords, FitBelowTheApexOrTheZoneIsRefused) {
+    const std::string label(63, 'a');
+    const std::string longest = label + "." + label + "." + label + "." + std::string(50, 'b');
+    EXPECT_TRUE(compile_zone({longest, {"192.0.2.1"}, "", "", {}}, {}));
+    const auto longer = compile_zone({longest + "b", {"192.0.2.1"}, "", "", {}}, {});
+    ASSERT_FALSE(longer);
+    EXPECT_THAT(longer.error().message, HasSubstr("hostmaster"));
+}
+
 TEST(MadeRecords, GiveWayToTheZonesFile) {
     RouteTable table;
     table.zones.push_back({"home.example",
