@@ -134,7 +134,7 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
     void schedule() {
         if (busy_ || !waiting_) return;
         busy_ = true;
-        timer_.expires_at(last_start_ + options_.coalesce);
+        timer_.expires_at(last_start_ + (told_.empty() ? options_.coalesce : options_.retry));
         timer_.async_wait([self = weak_from_this()](boost::system::error_code error) {
             if (const auto impl = self.lock(); impl && !error) impl->start();
         });
@@ -154,10 +154,17 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
 
     void finish(Edition& edition) {
         busy_ = false;
-        if (edition.snapshot)
+        if (edition.error) {
+            const bool news = std::exchange(told_, edition.error->message) != edition.error->message;
+            if (news && options_.on_error) options_.on_error(*edition.error);
+            if (!waiting_) {
+                waiting_ = std::make_shared<Edition>();
+                waiting_->table = std::move(edition.table);
+            }
+        } else {
+            told_.clear();
             service_->snapshot = std::move(edition.snapshot);
-        else if (options_.on_error && edition.error)
-            options_.on_error(*edition.error);
+        }
         schedule();
     }
 
@@ -171,6 +178,7 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
     std::vector<Listener> listeners_;
     std::vector<Zone> checked_; // of the last table that was not refused
     std::shared_ptr<Edition> waiting_;
+    std::string told_; // what failed with the last edition; empty: nothing did
     bool busy_ = false;
     bool served_ = false;
     asio::thread_pool pool_{1};

@@ -23,9 +23,10 @@ struct Options {
     std::filesystem::path state_file; // the serials last served; empty: they are not kept over a restart
     std::chrono::milliseconds coalesce{
         100}; // the least time from one change to the next, with one serial each
+    std::chrono::milliseconds retry{10000}; // after zones could not be served, as of a disk that is full
     TcpLimits tcp;
-    // Told of what fails after publish() has returned: the old zones go on being served. Called on the
-    // executor.
+    // Told of what fails after publish() has returned, once for each failure however often it is tried again:
+    // the old zones go on being served. Called on the executor.
     std::function<void(const Error&)> on_error;
 };
 

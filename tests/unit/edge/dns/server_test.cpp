@@ -8,6 +8,7 @@
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <filesystem>
 #include <future>
 #include <thread>
@@ -269,6 +270,30 @@ TEST(ServerPublish, TellsWhatFailsLater) {
     running.with([&] { EXPECT_TRUE(running.server().publish(table_with({"x.home.example"}, 2))); });
     EXPECT_FALSE(told.get_future().get().empty());
     EXPECT_EQ(UdpClient(running.port()).ask({"app.home.example"}).rcode(), 0);
+}
+
+TEST(ServerPublish, ServesWhatFailedAsSoonAsItCan) {
+    std::string pattern = ::testing::TempDir() + "dns-server-XXXXXX";
+    const std::filesystem::path directory = mkdtemp(pattern.data());
+    std::atomic<int> told = 0;
+    Options options;
+    options.state_file = directory / "serials";
+    options.retry = 10ms;
+    options.on_error = [&](const Error&) { ++told; };
+    Running running(std::move(options));
+    UdpClient client(running.port());
+    std::filesystem::remove_all(directory);
+    running.with([&] { EXPECT_TRUE(running.server().publish(table_with({"new.home.example"}, 2))); });
+    while (told == 0)
+        std::this_thread::sleep_for(5ms);
+    EXPECT_EQ(client.ask({"new.home.example"}).rcode(), 3);
+    std::filesystem::create_directory(directory);
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (client.ask({"new.home.example"}).rcode() != 0 && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(5ms);
+    EXPECT_EQ(client.ask({"new.home.example"}).rcode(), 0);
+    EXPECT_EQ(told, 1) << "the same failure is told once";
+    std::filesystem::remove_all(directory);
 }
 
 TEST(ServerListen, NeverOnAWildcard) {
