@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace p2prc::edge::dns {
 namespace {
@@ -73,12 +74,9 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
         checked_ = table.zones;
         auto edition = std::make_shared<Edition>();
         edition->table = table;
-        if (!served_) {
-            if (auto loaded = serials_.load(); !loaded) return loaded;
-            make(serials_, *edition);
-            if (edition->error) return std::unexpected(std::move(*edition->error));
-            service_->snapshot = std::move(edition->snapshot);
-            served_ = true;
+        if (!std::exchange(published_, true)) {
+            make(*edition);
+            finish(*edition);
             return {};
         }
         waiting_ = std::move(edition);
@@ -116,14 +114,21 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
         return listener;
     }
 
-    static void make(Serials& serials, Edition& edition) {
+    void make(Edition& edition) {
+        if (!loaded_) {
+            if (auto good = serials_.load(); !good) {
+                edition.error = std::move(good.error());
+                return;
+            }
+            loaded_ = true;
+        }
         auto zones = compile_zones(edition.table);
         if (!zones) {
             edition.error = std::move(zones.error());
             return;
         }
         // Serials are on disk before anyone is answered with them.
-        if (auto good = serials.assign(*zones, edition.table.revision); !good)
+        if (auto good = serials_.assign(*zones, edition.table.revision); !good)
             edition.error = std::move(good.error());
         else
             edition.snapshot = Snapshot::build(*zones);
@@ -142,10 +147,10 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
 
     void start() {
         last_start_ = std::chrono::steady_clock::now();
-        // serials_ belongs to the pool's thread until finish(); stop() waits for it, so `this` outlives the
-        // work.
+        // serials_ and loaded_ belong to the pool's thread until finish(); stop() waits for it, so `this`
+        // outlives the work.
         asio::post(pool_, [this, edition = std::move(waiting_), self = weak_from_this()] {
-            make(serials_, *edition);
+            make(*edition);
             asio::post(executor_, [edition, self] {
                 if (const auto impl = self.lock()) impl->finish(*edition);
             });
@@ -180,7 +185,8 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<Edition> waiting_;
     std::string told_; // what failed with the last edition; empty: nothing did
     bool busy_ = false;
-    bool served_ = false;
+    bool published_ = false;
+    bool loaded_ = false; // serials_
     asio::thread_pool pool_{1};
 };
 

@@ -46,7 +46,8 @@ class Server {
 
     // Serves the zones of `table`. Refused whole, with file and line, and the old zones stay, where one
     // cannot be served. The first are served when this returns; later ones within Options::coalesce and the
-    // time that packing takes.
+    // time that packing takes. Serials that cannot be read or kept are Options::on_error's, for routes do not
+    // depend on them.
     Result<void> publish(const RouteTable& table);
 
     const Counters& counters() const;

@@ -229,9 +229,11 @@ Result<ZoneData> compile_zone(const Zone& zone, std::span<const std::string> map
 }
 
 Result<void> check_zones(const RouteTable& table, std::span<const Zone> known_good) {
-    std::set<std::string_view> names;
+    std::set<Name> apexes;
     for (const Zone& zone : table.zones) {
-        if (!names.insert(zone.name).second)
+        const auto apex = name_from_text(zone.name);
+        if (!apex) return std::unexpected(apex.error());
+        if (!apexes.insert(lower(*apex)).second)
             return refuse("zone " + zone.name, "it is there twice", "keep one");
         if (std::ranges::find(known_good, zone) != known_good.end()) continue;
         if (auto compiled = compile_zone(zone, {}); !compiled)

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 
@@ -293,6 +294,27 @@ TEST(ServerPublish, ServesWhatFailedAsSoonAsItCan) {
         std::this_thread::sleep_for(5ms);
     EXPECT_EQ(client.ask({"new.home.example"}).rcode(), 0);
     EXPECT_EQ(told, 1) << "the same failure is told once";
+    std::filesystem::remove_all(directory);
+}
+
+TEST(ServerPublish, SerialsThatCannotBeReadDoNotRefuseTheTable) {
+    std::string pattern = ::testing::TempDir() + "dns-server-XXXXXX";
+    const std::filesystem::path directory = mkdtemp(pattern.data());
+    std::ofstream(directory / "serials") << "nonsense\n";
+    std::atomic<int> told = 0;
+    Options options;
+    options.state_file = directory / "serials";
+    options.retry = 10ms;
+    options.on_error = [&](const Error&) { ++told; };
+    Running running(std::move(options));
+    EXPECT_EQ(told, 1);
+    UdpClient client(running.port());
+    EXPECT_EQ(client.ask({"app.home.example"}).rcode(), 5);
+    std::filesystem::remove(directory / "serials");
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (client.ask({"app.home.example"}).rcode() != 0 && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(5ms);
+    EXPECT_EQ(client.ask({"app.home.example"}).rcode(), 0);
     std::filesystem::remove_all(directory);
 }
 

@@ -162,6 +162,8 @@ TEST(Zones, NeedAServerAndComeOnce) {
     table.zones.push_back({"home.example", {"192.0.2.1"}, "", "", {}});
     EXPECT_FALSE(check_zones(table, {}));
     EXPECT_FALSE(check_zones(table, table.zones));
+    table.zones[1].name = "Home.example.";
+    EXPECT_FALSE(check_zones(table, table.zones));
 }
 
 TEST(Zones, TtlsOfASetAreOne) {
