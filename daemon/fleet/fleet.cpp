@@ -1,5 +1,6 @@
 #include "daemon/fleet/fleet.h"
 
+#include "core/json_members.h"
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/join.h"
 #include "net/file.h"
@@ -39,16 +40,51 @@ asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string me
     // Not Unreachable, for which an action would be noted here and wait for the registry that is left.
     if (impl_.moving && (method.starts_with("process.") || method.starts_with("domain.")))
         co_return fail(ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment");
+    if (method == "process.spin") co_return co_await impl_.spin(std::move(params));
+    co_return co_await pass(std::move(method), std::move(params));
+}
+
+asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::pass(std::string method, Json params) {
     if (impl_.registry) co_return co_await impl_.registry->request(std::move(method), std::move(params));
     if (impl_.link) {
         const auto self = impl_.shared_from_this();
         auto answer = co_await impl_.link->request(std::move(method), std::move(params));
+        if (!answer) co_return answer;
         // The change came before the answer. It is on this node's disk too before anybody here is told: a
-        // power cut, and a root that is away after it, must not undo it. What the disk says is logged there.
-        if (answer) (void)co_await impl_.replica.flush();
+        // power cut, and a root that is away after it, must not undo it.
+        if (const auto kept = co_await impl_.replica.flush(); !kept)
+            net::log_error("what was agreed is not on this node's disk: " + kept.error().message);
         co_return answer;
     }
     co_return fail(ErrorCode::Unreachable, "this node is just changing its fleet", "try again in a moment");
+}
+
+// That a user of this node asks for it here is noted before the registry hears of it: what comes back from a
+// registry elsewhere is not believed about that.
+asio::awaitable<Result<Json>> Fleet::Impl::spin(Json params) {
+    const auto self = shared_from_this();
+    const auto node = text_of(params, "node");
+    const auto spec = spec_from_document(params.value("spec", Json()));
+    if (!spec || !gateway.reachable() || (!node.empty() && node != settings.name))
+        co_return co_await gateway.pass("process.spin", std::move(params));
+    const bool noted = origins.note(*spec);
+    if (const auto kept = co_await own.flush(); !kept) co_return std::unexpected(kept.error());
+    auto answer = co_await gateway.pass("process.spin", std::move(params));
+    // Without an answer in time it may have been agreed to all the same.
+    const bool refused = !answer && answer.error().code != ErrorCode::Unreachable;
+    if (answer && text_of(*answer, "node") == settings.name)
+        origins.bind(*spec, json::member<std::uint32_t>(*answer, "id"));
+    else if (noted && (answer || refused))
+        origins.take_back(*spec);
+    co_return answer;
+}
+
+void Fleet::Impl::forget_killed(std::span<const Change> changes) {
+    for (const auto& change : changes) {
+        if (!change.value) continue;
+        const auto tombstone = tombstone_from_json(*change.value);
+        if (tombstone && tombstone->node == settings.name) origins.forget(*tombstone);
+    }
 }
 
 bool Fleet::Impl::SwitchGateway::reachable() const {
@@ -99,6 +135,11 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
         net::log_warning("changes of the network will be noticed late: " + changes.error().message);
     }
     claim_own_state();
+    tombstones = replica.subscribe("/tombstones/", [weak = weak_from_this()](std::span<const Change> killed) {
+        if (const auto impl = weak.lock()) impl->forget_killed(killed);
+    });
+    // The copy of the fleet's state as it was when nobody believed a root less than itself.
+    if (settings.root && !origins.kept()) origins.keep(replica, settings.name);
     refresh_info();
     auto packed = luggage_file.load();
     if (!packed) net::log_error(packed.error().message + "; " + packed.error().hint);
@@ -139,6 +180,8 @@ asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
     const auto up = co_await registry->request("node.live", std::move(live));
     if (!up) net::log_warning("this node cannot be noted as up: " + up.error().message);
     if (stopped) co_return std::unexpected(stopping());
+    // The replica is whole by now, and this node's own registry is its own word.
+    if (!origins.kept()) origins.keep(replica, settings.name);
     HubOptions hub_options;
     hub_options.node_name = [weak = weak_from_this()] {
         const auto impl = weak.lock();
@@ -256,6 +299,7 @@ void Fleet::Impl::claim_own_state() {
     for (const auto& [key, entry] : own.entries()) {
         const auto family_end = key.find('/', 1);
         if (family_end == std::string::npos) continue;
+        if (Origins::owns(key)) continue;
         const auto family = key.substr(0, family_end);
         const auto name_end = key.find('/', family_end + 1);
         const auto rest = name_end == std::string::npos ? std::string() : key.substr(name_end);

@@ -8,6 +8,7 @@
 #include "daemon/fleet/upload.h"
 #include "daemon/fleet/web_ca.h"
 #include "daemon/registry/local_registry.h"
+#include "daemon/state/origins.h"
 #include "net/identity.h"
 #include "net/network_changes.h"
 
@@ -44,6 +45,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
         explicit SwitchGateway(Impl& impl) : impl_(impl) {}
         boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
         bool reachable() const override;
+        boost::asio::awaitable<Result<Json>> pass(std::string method, Json params);
 
       private:
         Impl& impl_;
@@ -62,6 +64,8 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
 
     // fleet.cpp
     boost::asio::awaitable<Result<void>> start();
+    boost::asio::awaitable<Result<Json>> spin(Json params);
+    void forget_killed(std::span<const Change> tombstones);
     // `brought` is what the node takes home from a fleet that it has left.
     boost::asio::awaitable<Result<void>> start_registry(Json brought = Json::object());
     boost::asio::awaitable<void> stop_registry();
@@ -102,6 +106,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     Disk& disk;
     Replica& replica;
     OwnState& own;
+    Origins origins{own};
     FleetOptions options;
     SwitchGateway gateway;
     std::shared_ptr<CaHolder> ca = std::make_shared<CaHolder>();
@@ -112,6 +117,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     bool moving = false;   // between two registries: what is written now would stay behind
     bool leaving = false;  // the luggage is packed
     bool stopped = false;
+    Subscription tombstones;
 
     // Alone or root.
     std::shared_ptr<LocalRegistry> registry;

@@ -2,6 +2,7 @@
 
 #include "daemon/fleet/bell.h"
 #include "daemon/fleet/frame.h"
+#include "daemon/state/origins.h"
 #include "net/log.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -83,7 +84,7 @@ asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
     if (whole) {
         state->pending.clear();
         for (const auto& [key, entry] : state->own.entries())
-            state->pending[key] = entry.value;
+            if (!Origins::owns(key)) state->pending[key] = entry.value;
         state->whole = false;
     }
     // Only the last part of a put removes what is gone: in between, others see nothing come and go.
@@ -143,8 +144,8 @@ Upload::Upload(asio::any_io_executor executor, Gateway& gateway, OwnState& own, 
         const auto state = weak.lock();
         if (!state) return;
         for (const auto& change : changes)
-            state->pending[change.key] = change.value;
-        state->bell.ring();
+            if (!Origins::owns(change.key)) state->pending[change.key] = change.value;
+        if (!state->pending.empty()) state->bell.ring();
     });
     asio::co_spawn(executor, keep_uploading(state_), asio::detached);
 }

@@ -1,5 +1,6 @@
 #include "daemon/process/reconciler_impl.h"
 #include "daemon/process/unit_names.h"
+#include "daemon/state/origins.h"
 #include "net/clock.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -120,7 +121,7 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
     write_state(status, ProcessState::Starting);
     now.status = status;
 
-    const auto origin = record_origin(record, options.node);
+    const auto origin = Origins(own_).here(record) ? Origin::Local : Origin::Remote;
     if (const auto allowed =
             origin == Origin::Remote ? check_remote_spin(options.remote_spin, record.spec) : Result<void>();
         !allowed) {

@@ -128,12 +128,6 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
 
 } // namespace
 
-Origin record_origin(const ProcessRecord& record, std::string_view node) {
-    const auto at = record.created_by.rfind('@');
-    if (at == std::string::npos) return Origin::Remote;
-    return std::string_view(record.created_by).substr(at + 1) == node ? Origin::Local : Origin::Remote;
-}
-
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec) {
     switch (policy) {
     case RemoteSpin::Any:

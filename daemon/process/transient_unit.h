@@ -27,9 +27,6 @@ enum class RemoteSpin { Sandboxed, Any, No };
 // Where a process was asked for decides how much of the machine it may see.
 enum class Origin { Local, Remote };
 
-// The origin of `record` on `node`: Remote unless a user of this very node asked ("user@node").
-Origin record_origin(const ProcessRecord& record, std::string_view node);
-
 // NotPermitted when `policy` does not let another node spin `spec` here. `sandboxed` refuses `user` (whose
 // files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec);

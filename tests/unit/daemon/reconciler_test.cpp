@@ -1,6 +1,7 @@
 #include "daemon/process/reconciler.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/state/disk.h"
+#include "daemon/state/origins.h"
 #include "fake_systemd.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -498,12 +499,33 @@ TEST_F(ReconcilerTest, NameOfAUnitFileIsRefused) {
 TEST_F(ReconcilerTest, RemoteSpecIsHeldToThePolicy) {
     start();
     auto web = record();
-    web.created_by = "alice@home2";
+    // The record says that it was asked for here: that is the root's word, which a conqueror may have forged.
+    web.created_by = "alice@home1";
     web.spec.run.user = "root";
     want(web);
     expect(ProcessState::Failed, StopKind::StartFailed);
     EXPECT_EQ(status()->reason->step, "policy");
     EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, WhatWasSpunHereIsNotHeldToThePolicyAndNothingElseThatIsLikeIt) {
+    start();
+    auto web = record();
+    web.spec.run.user = "root";
+    EXPECT_TRUE(Origins(*own).note(web.spec));
+    Origins(*own).bind(web.spec, web.id);
+    auto forged = web;
+    forged.spec.run.command = {"/usr/bin/worse"};
+    want(forged);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    forged = web;
+    forged.id = 8;
+    want(forged);
+    expect(ProcessState::Failed, StopKind::StartFailed, 8);
+    EXPECT_TRUE(systemd.calls.empty());
+    web.change = 5;
+    want(web);
+    expect(ProcessState::Running);
 }
 
 TEST_F(ReconcilerTest, AdoptsWhatRunsAfterARestartOfTheDaemon) {

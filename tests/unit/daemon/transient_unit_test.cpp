@@ -89,16 +89,6 @@ TEST(TransientUnit, UserIsNeverLeftToSystemd) {
     EXPECT_EQ(find(properties, "User")->value, "p2p-7");
 }
 
-TEST(RecordOrigin, OnlyThisNodesUsersAreLocal) {
-    auto record = calendar();
-    EXPECT_EQ(record_origin(record, "home1"), Origin::Local);
-    EXPECT_EQ(record_origin(record, "home2"), Origin::Remote);
-    record.created_by = "";
-    EXPECT_EQ(record_origin(record, "home1"), Origin::Remote);
-    record.created_by = "home1";
-    EXPECT_EQ(record_origin(record, "home1"), Origin::Remote);
-}
-
 TEST(RemoteSpinPolicy, SandboxedRefusesUserAndCredentials) {
     auto spec = calendar().spec;
     EXPECT_TRUE(check_remote_spin(RemoteSpin::Sandboxed, spec));

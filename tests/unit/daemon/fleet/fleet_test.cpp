@@ -2,6 +2,7 @@
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/join.h"
 #include "daemon/fleet/token.h"
+#include "daemon/state/origins.h"
 #include "tests/unit/daemon/fleet/relay.h"
 #include "tests/unit/daemon/fleet/test_node.h"
 #include "tests/unit/support/power_cut.h"
@@ -522,6 +523,60 @@ TEST_F(FleetTest, WhatWasAnsweredHereSurvivesAPowerCutWithoutTheRoot) {
             EXPECT_TRUE(co_await home.fleet->gateway().request(verb, params)) << verb;
             EXPECT_EQ(wanted_after_a_cut(), wanted) << verb;
         }
+    });
+}
+
+TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto here = [&](const std::string& name) {
+            const auto* document = home.replica->get("/processes/" + name);
+            const auto record =
+                document ? process_from_json(*document) : fail(ErrorCode::NotFound, "no record");
+            return record && Origins(*home.own).here(*record);
+        };
+        EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("calendar")));
+        auto from_the_root = spin_params("guest");
+        from_the_root["node"] = "cellar";
+        EXPECT_TRUE(co_await root.fleet->gateway().request("process.spin", from_the_root));
+        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/guest"); }));
+        EXPECT_TRUE(here("calendar"));
+        EXPECT_FALSE(here("guest"));
+        // What was refused leaves nothing; what is noted is told to nobody.
+        const auto notes = home.own->range("/spun/").size();
+        auto bad = spin_params("calendar");
+        bad["spec"]["run"]["command"] = {"/bin/false"};
+        EXPECT_FALSE(co_await home.fleet->gateway().request("process.spin", bad));
+        EXPECT_EQ(home.own->range("/spun/").size(), notes);
+        Json status{{"state", "running"}};
+        home.own->set("/status/cellar/9", status);
+        EXPECT_TRUE(co_await until([&] { return root.replica->get("/status/cellar/9"); }));
+        EXPECT_TRUE(root.replica->range("/spun/").empty());
+        // It stays so in another fleet, and ends with the process.
+        EXPECT_TRUE(co_await home.fleet->leave(false, "admin@cellar"));
+        EXPECT_TRUE(here("calendar"));
+        EXPECT_FALSE(here("guest")) << "a conquered root could leave something behind";
+        Json params{{"process", "calendar"}, {"by", "user@cellar"}};
+        EXPECT_TRUE(co_await home.fleet->gateway().request("process.kill", params));
+        EXPECT_TRUE(co_await until([&] { return home.own->range("/spun/").size() == notes - 1; }));
+    });
+}
+
+TEST_F(FleetTest, AnEarlierVersionsProcessesAreTakenForWhatTheirRecordsSayOnce) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("calendar")));
+        std::vector<Change> all;
+        for (const auto& [key, note] : home.own->range("/spun/"))
+            all.push_back({std::string(key), std::nullopt, 0});
+        home.own->update(std::move(all));
+        const auto here = [&] {
+            return Origins(*home.own).here(*process_from_json(*home.replica->get("/processes/calendar")));
+        };
+        EXPECT_FALSE(here());
+        home.make();
+        EXPECT_TRUE(co_await home.fleet->start());
+        EXPECT_TRUE(here());
     });
 }
 
