@@ -40,6 +40,14 @@ std::optional<T> read(const Json* document, Result<T> (*reader)(const Json&)) {
     return std::move(*value);
 }
 
+// Looked at before the rest is read: where each process is judged, all documents of all others are gone
+// through.
+bool is_named(const Json& document, std::string_view name) {
+    if (!document.is_object()) return false;
+    const auto found = document.find("name");
+    return found != document.end() && found->is_string() && found->get_ref<const std::string&>() == name;
+}
+
 } // namespace
 
 std::vector<fs::path> system_unit_directories() {
@@ -98,14 +106,26 @@ void Reconciler::Impl::follow() {
                 impl->evaluate(std::string(last_part(change.key)));
             impl->forget_actions();
         }));
-    // A tombstone names its process; one that goes is found again by the status that reported the end.
     subscriptions_.push_back(
-        replica_.subscribe(std::string(tombstones_prefix), [weak](std::span<const Change>) {
-            if (const auto impl = weak.lock()) impl->evaluate_all();
+        replica_.subscribe(std::string(tombstones_prefix), [weak](std::span<const Change> changes) {
+            const auto impl = weak.lock();
+            if (!impl) return;
+            for (const auto& change : changes)
+                impl->evaluate(impl->name_of_dead(change));
         }));
     subscriptions_.push_back(own_.subscribe(local_prefix(options.node), [weak](std::span<const Change>) {
         if (const auto impl = weak.lock()) impl->evaluate_all();
     }));
+}
+
+// A tombstone names its process; one that goes is found again by the status that reported the end.
+std::string Reconciler::Impl::name_of_dead(const Change& tombstone) const {
+    if (tombstone.value) {
+        const auto dead = tombstone_from_json(*tombstone.value);
+        return dead && dead->node == options.node ? dead->name : "";
+    }
+    const auto* status = own_.get(keys::status_prefix(options.node) + std::string(last_part(tombstone.key)));
+    return status ? status_from_json(*status).name : "";
 }
 
 void Reconciler::Impl::detach() {
@@ -229,10 +249,9 @@ void Reconciler::Impl::bury(const std::string& name) {
                                       ? id_of(name, *slot->second.unit)
                                       : 0;
     for (const auto& [key, value] : replica_.range(tombstones_prefix)) {
+        if (!is_named(*value, name)) continue;
         const auto tombstone = read(value, &tombstone_from_json);
-        if (!tombstone || tombstone->name != name || tombstone->node != options.node ||
-            tombstone->id == running)
-            continue;
+        if (!tombstone || tombstone->node != options.node || tombstone->id == running) continue;
         const auto* written = own_.get(keys::status(options.node, tombstone->id));
         ProcessStatus status = written ? status_from_json(*written) : ProcessStatus{};
         if (written && status.reason && status.reason->kind == StopKind::Killed) continue;
@@ -249,11 +268,10 @@ void Reconciler::Impl::bury(const std::string& name) {
     }
     std::vector<std::string> reported;
     for (const auto& [key, value] : own_.range(keys::status_prefix(options.node))) {
+        if (!is_named(*value, name)) continue;
         const auto status = status_from_json(*value);
         const bool killed = status.reason && status.reason->kind == StopKind::Killed;
-        if (status.name != name || !killed || status.id == running ||
-            replica_.get(keys::tombstone(status.id)))
-            continue;
+        if (!killed || status.id == running || replica_.get(keys::tombstone(status.id))) continue;
         const auto record = record_of(name);
         if (!record || record->id != status.id) reported.emplace_back(key);
     }

@@ -16,6 +16,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     Result<void> check_name(std::string_view name) const;
     void evaluate(const std::string& name);
     void evaluate_all();
+    std::string name_of_dead(const Change& tombstone) const;
     void measure();
     void set_node(std::string node);
     void detach();
