@@ -90,10 +90,11 @@ class Objects::Tree {
 
   private:
     bool refresh_one(const std::string& id) {
+        const auto object = objects_.find(path_of(id));
         Json now = kind_.document(id);
-        if (!now.is_object()) return false;
-        const auto object = objects_.find(path_of(now));
-        if (object == objects_.end()) return false;
+        const bool was = object != objects_.end();
+        if (was != now.is_object()) return false;
+        if (!was) return true; // the last report of what is gone
         const auto names = differences(object->second, now);
         object->second = std::move(now);
         announce(object->first, names);
@@ -123,16 +124,17 @@ class Objects::Tree {
     }
 
     // A number is its own path element; sd_bus_path_encode would escape its first digit.
-    std::string path_of(const Json& document) const {
-        const Json& id = document.at(std::string(kind_.id));
-        return id.is_string() ? dbus::path_encode(kind_.prefix, id.get<std::string>())
-                              : std::string(kind_.prefix) + "/" + id.dump();
+    std::string path_of(const std::string& id) const {
+        return find_field(kind_.fields, kind_.id)->type == FieldType::Integer
+                   ? std::string(kind_.prefix) + "/" + id
+                   : dbus::path_encode(kind_.prefix, id);
     }
 
     std::map<std::string, Json> snapshot() const {
         std::map<std::string, Json> result;
         for (Json& document : kind_.documents()) {
-            std::string path = path_of(document);
+            const Json& id = document.at(std::string(kind_.id));
+            std::string path = path_of(id.is_string() ? id.get<std::string>() : id.dump());
             result.emplace(std::move(path), std::move(document));
         }
         return result;

@@ -46,9 +46,10 @@ std::optional<double> cpu_seconds(int group) {
 }
 
 // proc(5): size, resident, ... in pages. A process may be gone by now.
-std::uint64_t resident_pages(int proc, std::string_view pid) {
+std::uint64_t resident_pages(const fs::path& proc_root, std::string_view pid) {
     Buffer buffer;
-    const auto text = read_start(proc, (std::string(pid) + "/statm").c_str(), buffer);
+    const std::string path = proc_root.native() + "/" + std::string(pid) + "/statm";
+    const auto text = read_start(AT_FDCWD, path.c_str(), buffer);
     const auto space = text.find(' ');
     return space == std::string_view::npos ? 0 : number(text.substr(space + 1)).value_or(0);
 }
@@ -60,11 +61,10 @@ std::optional<std::uint64_t> resident_bytes(int group, const fs::path& proc_root
     Buffer buffer;
     for (ssize_t size; (size = read(file.get(), buffer.data(), buffer.size())) > 0;)
         pids.append(buffer.data(), static_cast<std::size_t>(size));
-    const net::UniqueFd proc(open(proc_root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     std::uint64_t pages = 0;
     for (std::string_view rest = pids; !rest.empty();) {
         const auto end = rest.find('\n');
-        pages += resident_pages(proc.get(), rest.substr(0, end));
+        pages += resident_pages(proc_root, rest.substr(0, end));
         rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     }
     static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
