@@ -61,6 +61,7 @@ Result<std::optional<Json>> FrameReader::next() {
     if (document.is_discarded() || !document.is_object())
         return fail(ErrorCode::InvalidSpec, "a frame that is no JSON object");
     used_ += header_size + size;
+    last_size_ = size;
     return std::optional(std::move(document));
 }
 

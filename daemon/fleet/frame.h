@@ -29,10 +29,13 @@ class FrameReader {
     // The next document, or nothing when there is not a whole one. After an error, which is the peer's doing,
     // the connection cannot be used further.
     Result<std::optional<Json>> next();
+    // Of the last document, in bytes.
+    std::size_t last_size() const { return last_size_; }
 
   private:
     std::string buffer_;
     std::size_t used_ = 0;
+    std::size_t last_size_ = 0;
 };
 
 } // namespace p2prc::daemon

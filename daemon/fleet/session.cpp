@@ -1,54 +1,13 @@
-#include "daemon/fleet/session.h"
+#include "daemon/fleet/session_impl.h"
 
-#include "daemon/fleet/bell.h"
-#include "daemon/fleet/frame.h"
-#include "net/clock.h"
-
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <nlohmann/json.hpp>
 
 #include <array>
-#include <deque>
-#include <map>
 
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
-namespace {
-
-// A request of ours that has no answer yet.
-struct Pending {
-    explicit Pending(const asio::any_io_executor& executor) : bell(executor) {}
-    Bell bell;
-    std::optional<Result<Json>> answer;
-};
-
-// A stream that the peer sends.
-struct Incoming {
-    explicit Incoming(const asio::any_io_executor& executor) : bell(executor) {}
-    Bell bell;
-    std::deque<std::string> chunks;
-    std::optional<Result<void>> end;
-};
-
-// A stream that we send.
-struct Outgoing {
-    explicit Outgoing(const asio::any_io_executor& executor) : bell(executor) {}
-    Bell bell;
-    std::size_t credit = stream_window;
-    bool cancelled = false;
-};
-
-using Piece = Result<std::optional<std::string>>;
-
-// A read from a stream's source, which ends when the stream is cancelled.
-struct Read {
-    std::optional<Piece> piece;
-    asio::cancellation_signal cancel;
-};
 
 std::optional<std::uint64_t> number(const Json& document, const char* key) {
     const auto it = document.find(key);
@@ -61,8 +20,6 @@ std::string text(const Json& document, const char* key) {
     return it != document.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
 
-} // namespace
-
 Json error_to_json(const Error& error) {
     return {{"code", error_info(error.code).name}, {"message", error.message}, {"hint", error.hint}};
 }
@@ -71,60 +28,6 @@ Error error_from_json(const Json& document) {
     if (!document.is_object()) return {ErrorCode::Failed, "an error without a description"};
     return {error_code_from_name(text(document, "code")), text(document, "message"), text(document, "hint")};
 }
-
-struct Session::State {
-    State(asio::any_io_executor e, net::TlsStream s) : executor(e), stream(std::move(s)), drained(e) {}
-
-    asio::any_io_executor executor;
-    net::TlsStream stream;
-    FrameReader reader;
-    SessionHandlers handlers;
-    std::deque<Bytes> unsent;
-    std::size_t unsent_bytes = 0;
-    bool writing = false;
-    bool closed = false;
-    std::optional<Error> reason;
-    Bell drained;
-    std::uint64_t next_id = 1;
-    std::size_t serving = 0;
-    std::map<std::uint64_t, std::shared_ptr<Pending>> pending;
-    std::map<std::uint64_t, std::shared_ptr<Incoming>> incoming;
-    std::map<std::uint64_t, std::shared_ptr<Outgoing>> outgoing;
-    std::chrono::nanoseconds heard = net::boottime();
-    std::map<std::uint64_t, std::chrono::nanoseconds> pings;
-    std::optional<std::chrono::microseconds> round_trip;
-};
-
-// The receiving end of a stream.
-class Session::RemoteStream : public TextStream {
-  public:
-    RemoteStream(std::shared_ptr<Session> session, std::uint64_t id, std::shared_ptr<Incoming> incoming)
-        : session_(std::move(session))
-        , id_(id)
-        , incoming_(std::move(incoming)) {}
-    ~RemoteStream() override {
-        session_->state_->incoming.erase(id_);
-        if (!incoming_->end) session_->send({{"cancel", id_}});
-    }
-
-    asio::awaitable<Result<std::optional<std::string>>> next() override {
-        const auto incoming = incoming_;
-        while (incoming->chunks.empty()) {
-            if (incoming->end && !*incoming->end) co_return std::unexpected(incoming->end->error());
-            if (incoming->end) co_return std::optional<std::string>();
-            co_await incoming->bell.wait();
-        }
-        auto chunk = std::move(incoming->chunks.front());
-        incoming->chunks.pop_front();
-        if (!incoming->end) session_->send({{"more", id_}});
-        co_return std::optional(std::move(chunk));
-    }
-
-  private:
-    std::shared_ptr<Session> session_;
-    std::uint64_t id_;
-    std::shared_ptr<Incoming> incoming_;
-};
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::~Session() = default;
@@ -170,6 +73,18 @@ void Session::fail_all(const Error& error) {
         outgoing->bell.ring();
     }
     state_->drained.ring();
+    state_->room.ring();
+}
+
+void Session::hold(std::size_t bytes) {
+    ++state_->serving;
+    state_->held += bytes;
+}
+
+void Session::let_go(std::size_t bytes) {
+    --state_->serving;
+    state_->held -= bytes;
+    state_->room.ring();
 }
 
 bool Session::send(const Json& document) {
@@ -271,6 +186,9 @@ asio::awaitable<Error> Session::run(SessionHandlers handlers) {
         }
         dispatch(*document);
         if (state_->handlers.heard) state_->handlers.heard();
+        // The peer waits, by TCP's own means, until there is room for its next request.
+        while (state_->held > max_request_bytes && !state_->closed)
+            co_await state_->room.wait();
     }
     close(reason);
     state_->handlers = {};
@@ -304,11 +222,18 @@ void Session::dispatch(const Json& document) {
         if (state_->serving >= max_requests_at_once) {
             const Error error{ErrorCode::Failed, "too many requests at once", "wait for answers"};
             send({{"id", *id}, {"error", error_to_json(error)}});
+        } else if (document.contains("stream") && state_->outgoing.contains(*id)) {
+            close(Error{ErrorCode::InvalidSpec, "the peer gives two streams the same number"});
         } else if (document.contains("stream")) {
-            asio::co_spawn(state_->executor, serve_stream(shared_from_this(), *id, method, params),
+            state_->outgoing[*id] = std::make_shared<State::Outgoing>(state_->executor);
+            hold(state_->reader.last_size());
+            asio::co_spawn(state_->executor,
+                           serve_stream(shared_from_this(), *id, method, params, state_->reader.last_size()),
                            asio::detached);
         } else {
-            asio::co_spawn(state_->executor, serve_request(shared_from_this(), *id, method, params),
+            hold(state_->reader.last_size());
+            asio::co_spawn(state_->executor,
+                           serve_request(shared_from_this(), *id, method, params, state_->reader.last_size()),
                            asio::detached);
         }
     } else if (id) {
@@ -328,24 +253,11 @@ void Session::dispatch_reply(std::uint64_t id, const Json& document) {
         pending->bell.ring();
         return;
     }
-    const auto it = state_->incoming.find(id);
-    if (it == state_->incoming.end()) return;
-    auto& incoming = *it->second;
-    if (error != document.end()) {
-        incoming.end = std::unexpected(error_from_json(*error));
-    } else if (document.contains("end")) {
-        incoming.end = Result<void>();
-    } else if (incoming.chunks.size() > 2 * stream_window) {
-        incoming.end = fail(ErrorCode::Failed, "the peer sends more than it may");
-    } else {
-        incoming.chunks.push_back(text(document, "chunk"));
-    }
-    incoming.bell.ring();
+    take_piece(id, document);
 }
 
 asio::awaitable<void> Session::serve_request(std::shared_ptr<Session> /* keeps it alive */, std::uint64_t id,
-                                             std::string method, Json params) {
-    ++state_->serving;
+                                             std::string method, Json params, std::size_t bytes) {
     Result<Json> result = fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
     try {
         if (const auto handler = state_->handlers.request)
@@ -353,7 +265,7 @@ asio::awaitable<void> Session::serve_request(std::shared_ptr<Session> /* keeps i
     } catch (const std::exception& error) {
         result = fail(ErrorCode::Failed, "'" + method + "' broke: " + error.what());
     }
-    --state_->serving;
+    let_go(bytes);
     Json reply{{"id", id}};
     if (result)
         reply["result"] = std::move(*result);
@@ -365,65 +277,12 @@ asio::awaitable<void> Session::serve_request(std::shared_ptr<Session> /* keeps i
     }
 }
 
-asio::awaitable<void> Session::serve_stream(std::shared_ptr<Session> /* keeps it alive */, std::uint64_t id,
-                                            std::string method, Json params) {
-    ++state_->serving;
-    const auto outgoing = std::make_shared<Outgoing>(state_->executor);
-    state_->outgoing[id] = outgoing;
-    Result<std::unique_ptr<TextStream>> source =
-        fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
-    try {
-        if (const auto handler = state_->handlers.stream)
-            source = co_await handler(method, std::move(params));
-    } catch (const std::exception& failure) {
-        source = fail(ErrorCode::Failed, "'" + method + "' broke: " + failure.what());
-    }
-    std::optional<Error> error;
-    if (!source) error = source.error();
-
-    // Each read is a coroutine of its own, so that a cancelled stream ends even while its source is silent.
-    if (source) {
-        const std::shared_ptr<TextStream> shared = std::move(*source);
-        while (!outgoing->cancelled && !state_->closed) {
-            if (outgoing->credit == 0) {
-                co_await outgoing->bell.wait();
-                continue;
-            }
-            const auto read = std::make_shared<Read>();
-            auto done = [read, outgoing, shared](std::exception_ptr failure, Piece result) {
-                if (failure) result = fail(ErrorCode::Failed, "the stream broke");
-                read->piece = std::move(result);
-                outgoing->bell.ring();
-            };
-            asio::co_spawn(state_->executor, shared->next(),
-                           asio::bind_cancellation_slot(read->cancel.slot(), std::move(done)));
-            while (!read->piece && !outgoing->cancelled)
-                co_await outgoing->bell.wait();
-            if (!read->piece) read->cancel.emit(asio::cancellation_type::terminal);
-            if (outgoing->cancelled) break;
-            auto& result = *read->piece;
-            if (!result) error = result.error();
-            if (!result || !*result) break;
-            --outgoing->credit;
-            send({{"id", id}, {"chunk", std::move(**result)}});
-        }
-    }
-    state_->outgoing.erase(id);
-    --state_->serving;
-    Json last{{"id", id}};
-    if (error)
-        last["error"] = error_to_json(*error);
-    else
-        last["end"] = true;
-    send(last);
-}
-
 asio::awaitable<Result<Json>> Session::request(std::string method, Json params,
                                                std::chrono::milliseconds timeout) {
     const auto self = shared_from_this();
     if (state_->closed) co_return fail(ErrorCode::Unreachable, "the link is down");
     const auto id = state_->next_id++;
-    const auto pending = std::make_shared<Pending>(state_->executor);
+    const auto pending = std::make_shared<State::Pending>(state_->executor);
     state_->pending[id] = pending;
     Json document{{"id", id}, {"method", method}, {"params", std::move(params)}};
     if (!send(document)) {
@@ -436,21 +295,6 @@ asio::awaitable<Result<Json>> Session::request(std::string method, Json params,
         co_return fail(ErrorCode::Unreachable, "no answer to '" + method + "' in time");
     }
     co_return std::move(*pending->answer);
-}
-
-asio::awaitable<Result<std::unique_ptr<TextStream>>> Session::open_stream(std::string method, Json params) {
-    const auto self = shared_from_this();
-    if (state_->closed) co_return fail(ErrorCode::Unreachable, "the link is down");
-    const auto id = state_->next_id++;
-    const auto incoming = std::make_shared<Incoming>(state_->executor);
-    state_->incoming[id] = incoming;
-    Json document{{"id", id}, {"method", std::move(method)}, {"params", std::move(params)}, {"stream", true}};
-    if (!send(document)) {
-        state_->incoming.erase(id);
-        co_return fail(ErrorCode::InvalidSpec, "the request is too large for the link");
-    }
-    std::unique_ptr<TextStream> stream = std::make_unique<RemoteStream>(self, id, incoming);
-    co_return std::move(stream);
 }
 
 void Session::ping() {

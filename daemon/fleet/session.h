@@ -29,6 +29,9 @@ inline constexpr std::size_t stream_window = 16;
 // A peer that does not read is dropped when this much waits for it. A whole replica fits.
 inline constexpr std::size_t max_unsent = 64 << 20;
 inline constexpr std::size_t max_requests_at_once = 256;
+// Beyond so much of the peer's requests, as they came over the wire, nothing more is read until some are
+// answered.
+inline constexpr std::size_t max_request_bytes = 4 << 20;
 
 Json error_to_json(const Error& error);
 Error error_from_json(const Json& document);
@@ -82,9 +85,12 @@ class Session : public std::enable_shared_from_this<Session> {
     boost::asio::awaitable<Result<Json>> read_document();
     boost::asio::awaitable<void> write_queue(std::shared_ptr<Session> self);
     boost::asio::awaitable<void> serve_request(std::shared_ptr<Session> self, std::uint64_t id,
-                                               std::string method, Json params);
+                                               std::string method, Json params, std::size_t bytes);
     boost::asio::awaitable<void> serve_stream(std::shared_ptr<Session> self, std::uint64_t id,
-                                              std::string method, Json params);
+                                              std::string method, Json params, std::size_t bytes);
+    void hold(std::size_t bytes);
+    void let_go(std::size_t bytes);
+    void take_piece(std::uint64_t id, const Json& document);
     void dispatch(const Json& document);
     void dispatch_reply(std::uint64_t id, const Json& document);
     void fail_all(const Error& error);

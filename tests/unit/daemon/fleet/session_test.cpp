@@ -203,5 +203,82 @@ TEST_F(SessionTest, WhatIsUnderWayFailsWithTheLink) {
     EXPECT_EQ(alive, 0);
 }
 
+TEST_F(SessionTest, TwoStreamsOfOneNumberEndTheConnection) {
+    auto body = [this]() -> asio::awaitable<void> {
+        const Json forged{
+            {"id", 7}, {"method", "logs"}, {"params", {{"count", 0}, {"follow", true}}}, {"stream", true}};
+        pair.right->send(forged);
+        pair.right->send(forged);
+        asio::steady_timer timer(loop);
+        for (int i = 0; i < 500 && !left_end; ++i) {
+            timer.expires_after(10ms);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+        EXPECT_TRUE(left_end);
+        if (left_end) {
+            EXPECT_EQ(left_end->code, ErrorCode::InvalidSpec) << left_end->message;
+        }
+    };
+    play(body);
+    EXPECT_EQ(alive, 0);
+}
+
+TEST_F(SessionTest, AStreamsPiecesAreNoLargerThanTheyMayBe) {
+    auto body = [this]() -> asio::awaitable<void> {
+        Json params;
+        auto stream = co_await pair.left->open_stream("logs", params);
+        for (const int size : {32 << 10, 256 << 10})
+            pair.right->send({{"id", 1}, {"chunk", std::string(static_cast<std::size_t>(size), 'x')}});
+        const auto good = co_await (*stream)->next();
+        EXPECT_TRUE(good);
+        const auto bad = co_await (*stream)->next();
+        EXPECT_FALSE(bad);
+    };
+    play(body);
+}
+
+// A peer that asks faster than it is answered waits; all of it is answered in the end.
+class FloodTest : public testing::Test {
+  protected:
+    asio::awaitable<Result<Json>> work(Json params) {
+        most = std::max(most, ++at_once);
+        asio::steady_timer timer(loop, 1ms);
+        co_await timer.async_wait(asio::use_awaitable);
+        --at_once;
+        co_return Json{{"n", params.value("n", 0)}};
+    }
+
+    asio::io_context loop;
+    SessionPair pair{loop};
+    std::size_t at_once = 0, most = 0;
+};
+
+TEST_F(FloodTest, LargeRequestsWaitUntilThereIsRoomForThem) {
+    SessionHandlers serving;
+    serving.request = [this](std::string, Json params) { return work(std::move(params)); };
+    asio::co_spawn(loop, pair.left->run(std::move(serving)), asio::detached);
+    SessionHandlers none;
+    asio::co_spawn(loop, pair.right->run(std::move(none)), asio::detached);
+    constexpr std::size_t size = 1000 << 10;
+    constexpr int count = 50;
+    int answered = 0;
+    const auto ask = [&](int n) -> asio::awaitable<void> {
+        Json params{{"n", n}, {"text", std::string(size, 'x')}};
+        const auto answer = co_await pair.right->request("work", std::move(params));
+        EXPECT_TRUE(answer) << answer.error().message;
+        if (answer) {
+            EXPECT_EQ((*answer)["n"], n);
+        }
+        if (++answered < count) co_return;
+        pair.left->close();
+        pair.right->close();
+    };
+    for (int n = 0; n < count; ++n)
+        asio::co_spawn(loop, ask(n), asio::detached);
+    loop.run();
+    EXPECT_EQ(answered, count);
+    EXPECT_LE(most, max_request_bytes / size + 1);
+}
+
 } // namespace
 } // namespace p2prc::daemon

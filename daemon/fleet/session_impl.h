@@ -1,0 +1,72 @@
+// The inside of Session; only for daemon/fleet/session*.cpp.
+#pragma once
+
+#include "daemon/fleet/bell.h"
+#include "daemon/fleet/frame.h"
+#include "daemon/fleet/session.h"
+#include "net/clock.h"
+
+#include <nlohmann/json.hpp>
+
+#include <deque>
+#include <map>
+
+namespace p2prc::daemon {
+
+struct Session::State {
+    // A request of ours that has no answer yet.
+    struct Pending {
+        explicit Pending(const boost::asio::any_io_executor& executor) : bell(executor) {}
+        Bell bell;
+        std::optional<Result<Json>> answer;
+    };
+
+    // A stream that the peer sends.
+    struct Incoming {
+        explicit Incoming(const boost::asio::any_io_executor& executor) : bell(executor) {}
+        Bell bell;
+        std::deque<std::string> chunks;
+        std::optional<Result<void>> end;
+    };
+
+    // A stream that we send.
+    struct Outgoing {
+        explicit Outgoing(const boost::asio::any_io_executor& executor) : bell(executor) {}
+        Bell bell;
+        std::size_t credit = stream_window;
+        bool cancelled = false;
+    };
+
+    State(boost::asio::any_io_executor e, net::TlsStream s)
+        : executor(e)
+        , stream(std::move(s))
+        , drained(e)
+        , room(e) {}
+
+    boost::asio::any_io_executor executor;
+    net::TlsStream stream;
+    FrameReader reader;
+    SessionHandlers handlers;
+    std::deque<Bytes> unsent;
+    std::size_t unsent_bytes = 0;
+    bool writing = false;
+    bool closed = false;
+    std::optional<Error> reason;
+    Bell drained;
+    std::uint64_t next_id = 1;
+    std::size_t serving = 0;
+    std::size_t held = 0; // bytes of the requests that are being served
+    Bell room;
+    std::map<std::uint64_t, std::shared_ptr<Pending>> pending;
+    std::map<std::uint64_t, std::shared_ptr<Incoming>> incoming;
+    std::map<std::uint64_t, std::shared_ptr<Outgoing>> outgoing;
+    std::chrono::nanoseconds heard = net::boottime();
+    std::map<std::uint64_t, std::chrono::nanoseconds> pings;
+    std::optional<std::chrono::microseconds> round_trip;
+};
+
+// A member of a peer's document, where it is of that kind.
+std::optional<std::uint64_t> number(const Json& document, const char* key);
+std::string text(const Json& document, const char* key);
+
+} // namespace p2prc::daemon
