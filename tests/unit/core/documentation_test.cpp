@@ -1,6 +1,7 @@
 // The documents for people say what the tables of core say.
 #include "core/error.h"
 #include "core/fields.h"
+#include "core/stop_reason.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -43,6 +44,15 @@ TEST(Documentation, HasEveryErrorAndExitStatus) {
         EXPECT_TRUE(contains(page, fmt::format("`{}`", error.name))) << error.name;
         EXPECT_TRUE(contains(manual, fmt::format("\n|  {}\n:", error.exit_status))) << error.exit_status;
     }
+}
+
+TEST(Documentation, HasEveryKindOfStop) {
+    const auto manual = document("man/p2prc.1.scd");
+    const auto begin = manual.find("# HOW A PROCESS STANDS"), end = manual.find("# DOMAINS");
+    ASSERT_LT(begin, end);
+    const auto section = manual.substr(begin, end - begin);
+    for (const auto& kind : stop_kind_table())
+        EXPECT_TRUE(contains(section, std::string(kind.name))) << kind.name;
 }
 
 } // namespace

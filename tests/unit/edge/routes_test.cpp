@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
 namespace p2prc::edge {
 namespace {
 
@@ -81,6 +84,13 @@ TEST(Config, EveryKeyIsRead) {
     EXPECT_EQ(config.front.waiting_bytes, 7u);
     EXPECT_EQ(config.control_socket, "/run/c");
     EXPECT_EQ(config_keys().size(), 13u);
+}
+
+TEST(Config, TheManualHasEveryKey) {
+    std::ifstream file(P2PRC_SOURCE_DIR "/docs/man/p2prc-edge.8.scd");
+    const std::string manual{std::istreambuf_iterator<char>(file), {}};
+    for (const auto& key : config_keys())
+        EXPECT_NE(manual.find(key.key), std::string::npos) << key.key;
 }
 
 TEST(Config, ErrorsNameFileLineAndKeyAndChangeNothing) {
