@@ -6,6 +6,8 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace p2prc {
 namespace {
@@ -94,6 +96,22 @@ bool is_string_list(const Json& value) {
     return value.is_array() && std::ranges::all_of(value, [](const Json& item) { return item.is_string(); });
 }
 
+// The member that keeps a table or list of strings from being one.
+std::optional<std::pair<std::string, const Json*>> no_string_in(const Json& value, FieldType type,
+                                                                std::string_view key) {
+    const bool map = type == FieldType::StringMap && value.is_object();
+    const bool list = (type == FieldType::StringList || type == FieldType::Command) && value.is_array();
+    if (!map && !list) return std::nullopt;
+    std::size_t index = 0;
+    for (const auto& [name, item] : value.items()) {
+        if (!item.is_string())
+            return std::pair(map ? fmt::format("{}.{}", key, name) : fmt::format("{}[{}]", key, index),
+                             &item);
+        ++index;
+    }
+    return std::nullopt;
+}
+
 bool has_type(const Json& value, FieldType type) {
     switch (type) {
     case FieldType::String:
@@ -174,6 +192,9 @@ Result<void> check_known_keys(const Json& table, std::string_view path,
 
 Result<void> check_type(const Json& value, FieldType type, std::string_view key, const Locate& locate) {
     if (has_type(value, type)) return {};
+    if (const auto member = no_string_in(value, type, key))
+        return std::unexpected(bad_key(
+            locate, member->first, fmt::format("must be a string, not {}", found_words(*member->second))));
     return std::unexpected(
         bad_key(locate, key, fmt::format("must be {}, not {}", type_words(type), found_words(value))));
 }

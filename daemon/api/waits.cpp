@@ -63,7 +63,9 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
         const ProcessStatus status = status_from_json(*document);
         const bool over = status.state == ProcessState::Stopped || status.state == ProcessState::Failed;
         const bool killed = status.reason && status.reason->kind == StopKind::Killed;
-        return over && killed ? std::optional(Result<void>{}) : std::nullopt;
+        // What had ended before and is killed while the root is away is not killed a second time.
+        const bool done_here = awaited.change != 0 && status.applied >= awaited.change;
+        return over && (killed || done_here) ? std::optional(Result<void>{}) : std::nullopt;
     }
     const auto record = view.process(awaited.name);
     if (!record || record->id != awaited.id)

@@ -29,5 +29,20 @@ TEST(Toml, DatesAreRefused) {
     EXPECT_EQ(parsed.error().message.find("f.toml:2: a.when:"), 0U) << parsed.error().message;
 }
 
+TEST(CheckType, NamesTheMemberThatIsNoString) {
+    const auto parsed =
+        parse_toml("[run]\ncommand = [\"x\",\n  5]\nenvironment = { A = \"a\", B = true }\n", "f.toml");
+    ASSERT_TRUE(parsed);
+    const auto& run = parsed->document["run"];
+    const auto message = [&](const char* key, FieldType type) {
+        const auto checked = check_type(run[key], type, std::string("run.") + key, parsed->locate());
+        return checked ? "" : checked.error().message;
+    };
+    EXPECT_EQ(message("command", FieldType::Command),
+              "f.toml:3: run.command[1]: must be a string, not a whole number");
+    EXPECT_EQ(message("environment", FieldType::StringMap),
+              "f.toml:4: run.environment.B: must be a string, not true or false");
+}
+
 } // namespace
 } // namespace p2prc
