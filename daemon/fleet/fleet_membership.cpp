@@ -75,7 +75,16 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     auto name = text_of(wanted, "name");
     if (name.empty()) name = settings.name;
     if (const auto checked = check_node_name(name); !checked) co_return std::unexpected(checked.error());
+    const auto before = fleet_record();
     auto zone = text_of(wanted, "domain");
+    // Other addresses of the zone that there is.
+    const auto given = wanted.find("public_ips");
+    if (zone.empty() && given != wanted.end() && given->is_array() && !given->empty()) {
+        if (!before || before->zone.empty())
+            co_return fail(ErrorCode::InvalidSpec, "a public address is that of a zone, and there is none",
+                           "give both: p2prc init --domain ZONE --public-ip IP");
+        zone = before->zone;
+    }
     Json params{{"name", name}, {"key", identity->fingerprint()}, {"by", by}};
     const bool with_zone = !zone.empty();
     if (with_zone) {
@@ -95,7 +104,6 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
                                "apt install p2prc-edge, then say p2prc init again");
         }
     }
-    const auto before = fleet_record();
     auto acme = text_of(wanted, "acme");
     if (!acme.empty()) params["acme"] = acme;
     if (acme.empty()) acme = before ? before->acme : "none";

@@ -28,6 +28,18 @@ Result<void> check_address(const std::string& address) {
                 "give an IPv4 or IPv6 address, such as 203.0.113.1");
 }
 
+// RFC 8555 section 6.1: an ACME directory is at an https URL.
+Result<void> check_acme(const std::string& acme) {
+    constexpr std::string_view scheme = "https://";
+    const bool url = acme.starts_with(scheme) && acme.size() > scheme.size() &&
+                     acme.find_first_of(" \t\n\"") == std::string::npos;
+    if (url || acme == "none") return {};
+    return fail(
+        ErrorCode::InvalidSpec,
+        fmt::format("'{}' is no ACME directory, where certificates could come from", acme.substr(0, 100)),
+        "give the https URL of one, letsencrypt, or none for the fleet's own authority");
+}
+
 Result<Wanted> read_wanted(const Request& request) {
     Wanted wanted;
     for (const auto& [key, target] :
@@ -54,6 +66,8 @@ Result<Wanted> read_wanted(const Request& request) {
             if (auto good = check_address(address); !good) return std::unexpected(good.error());
     }
     wanted.acme = json::optional_member<std::string>(request.params, "acme");
+    if (wanted.acme)
+        if (auto good = check_acme(*wanted.acme); !good) return std::unexpected(good.error());
     wanted.web_ca = json::optional_member<std::string>(request.params, "web_ca");
     return wanted;
 }

@@ -49,6 +49,14 @@ def test_init_again_changes_nothing(lab):
     make_root(lab)
     other = refusal(lab.root, "init", "--domain", "other.example", "--public-ip", lab.root.address)
     assert other["status"] == 6 and "home.example" in other["message"], other
+    assert refusal(lab.root, "init", "--acme", "letsencrypte")["status"] == 7
+    assert refusal(lab.root, "init", "--public-ip", "1.2.3")["status"] == 7
+    # An address by itself is another one of the same zone.
+    both = [lab.root.address, "2001:db8:113::10"]
+    said = lab.root.json("init", "--public-ip", both[0], "--public-ip", both[1])
+    assert said["public_ips"] == both and said["domain"] == "home.example", said
+    assert lab.root.json("init", "--public-ip", both[0])["public_ips"] == both[:1]
+    assert refusal(lab.home1, "init", "--public-ip", "203.0.113.99")["status"] == 7
 
 
 def test_init_without_the_edge_says_what_to_install(lab):
@@ -208,6 +216,8 @@ def test_a_suspended_machine_is_missed_and_comes_back(lab):
 def test_without_the_root_homes_go_on_with_their_own(lab):
     spin(lab.home1, "passing", SLEEP)
     spin(lab.home1, "resting", SLEEP)
+    spin(lab.home1, "asleep", SLEEP)
+    lab.home1.p2prc("stop", "asleep")
     pids = {machine: main_pid(machine, name) for machine, name in ((lab.home1, "earlier"), (lab.home3, "remote"))}
     lab.root.power_cut()
     wait_until(lambda: spin(lab.home1, "nothing", ["/bin/sleep", "1"], check=False).code == 5, 60, "home1 to miss root")
@@ -215,7 +225,8 @@ def test_without_the_root_homes_go_on_with_their_own(lab):
     assert lab.home1.ok("p2prc logs earlier -n 1") and lab.home1.ok("p2prc nodes") and lab.home1.ok("p2prc status")
     lab.home1.p2prc("restart", "passing")
     lab.home1.p2prc("kill", "passing")
-    assert not lab.home1.active("p2prc-passing.service") and "passing" not in names(lab.home1)
+    lab.home1.p2prc("kill", "asleep")
+    assert not lab.home1.active("p2prc-passing.service") and not names(lab.home1) & {"passing", "asleep"}
     lab.home1.p2prc("stop", "resting")
     assert state(lab.home1, "resting") == "stopped"
     for words in (["map-domain", "x.home.example", "earlier"], ["invite"], ["kill", "remote"], ["logs", "remote"],
@@ -228,7 +239,7 @@ def test_without_the_root_homes_go_on_with_their_own(lab):
     assert main_pid(lab.home1, "earlier") == pids[lab.home1] and main_pid(lab.home3, "remote") == pids[lab.home3]
     assert names(lab.root) >= {"earlier", "remote", "harmless", "moved"}
     # What was asked for meanwhile holds everywhere.
-    wait_until(lambda: "passing" not in names(lab.root), 20, "the kill to reach the registry")
+    wait_until(lambda: not names(lab.root) & {"passing", "asleep"}, 20, "the kills to reach the registry")
     wait_state(lab.root, "resting", "stopped")
     assert not lab.home1.active("p2prc-resting.service") and not lab.home1.active("p2prc-passing.service")
 

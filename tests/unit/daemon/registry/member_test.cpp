@@ -41,6 +41,8 @@ TEST_F(MemberRulesTest, AFleetOfOneThenARoot) {
     EXPECT_EQ(registry_->store().revision(), before);
     EXPECT_EQ(refused(root(), "fleet.init", {{"zone", "other.example"}}).code, ErrorCode::Conflict);
     EXPECT_EQ(refused(root(), "fleet.init", {{"public_ips", {"home"}}}).code, ErrorCode::InvalidSpec);
+    for (const auto* acme : {"letsencrypte", "", "http://ca.example/dir", "https://"})
+        EXPECT_EQ(refused(root(), "fleet.init", {{"acme", acme}}).code, ErrorCode::InvalidSpec) << acme;
     EXPECT_EQ(refused(member("root", Role::Owner), "fleet.init").code, ErrorCode::NotPermitted)
         << "local only";
 }
