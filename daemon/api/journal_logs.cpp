@@ -115,6 +115,19 @@ Result<std::unique_ptr<TextStream>> run_journalctl(const asio::any_io_executor& 
     return std::make_unique<JournalStream>(executor, std::move(reader), std::move(pidfd), pid);
 }
 
+// As --unit= would (systemd 252, add_matches_for_unit), and beyond that what systemd says between fork and
+// exec: why it could not be executed. That has UNIT=, and is not yet in the unit's cgroup.
+void add_matches(std::vector<std::string>& arguments, const std::string& unit, const std::string& also) {
+    const auto add = [&](std::initializer_list<std::string> matches) {
+        arguments.insert(arguments.end(), matches);
+        if (!also.empty()) arguments.push_back(also);
+    };
+    add({"_SYSTEMD_UNIT=" + unit});
+    // Root alone is believed to speak of it.
+    for (const auto* field : {"UNIT=", "COREDUMP_UNIT=", "OBJECT_SYSTEMD_UNIT="})
+        add({"+", field + unit, "_UID=0"});
+}
+
 asio::awaitable<Result<std::unique_ptr<TextStream>>> open(asio::any_io_executor executor, const View* view,
                                                           Json params) {
     const auto name = json::member<std::string>(params, "process");
@@ -123,12 +136,9 @@ asio::awaitable<Result<std::unique_ptr<TextStream>>> open(asio::any_io_executor 
     if (record->node != view->node())
         co_return fail(ErrorCode::NotFound, "process '" + record->name + "' does not run on this node");
     const auto lines = std::min(json::member<std::uint32_t>(params, "lines", 100), most_lines);
-    std::vector<std::string> arguments{"journalctl",
-                                       "--quiet",
-                                       "--no-pager",
-                                       "--output=short-iso",
-                                       "--unit=" + unit_name(record->name),
+    std::vector<std::string> arguments{"journalctl", "--quiet", "--no-pager", "--output=short-iso",
                                        "--lines=" + std::to_string(lines)};
+    std::string machine_match;
     if (json::member<bool>(params, "follow")) {
         // systemd 252 follows the present boot alone, unless told to merge, and takes the boot's id from
         // /proc. Where a container has an id of its own, our sandbox uncovers the host's, and no entry has
@@ -137,8 +147,9 @@ asio::awaitable<Result<std::unique_ptr<TextStream>>> open(asio::any_io_executor 
         sd_id128_t machine;
         char text[SD_ID128_STRING_MAX];
         if (sd_id128_get_machine(&machine) >= 0)
-            arguments.push_back(std::string("_MACHINE_ID=") + sd_id128_to_string(machine, text));
+            machine_match = std::string("_MACHINE_ID=") + sd_id128_to_string(machine, text);
     }
+    add_matches(arguments, unit_name(record->name), machine_match);
     co_return run_journalctl(executor, std::move(arguments));
 }
 

@@ -60,6 +60,16 @@ constexpr std::array exec_steps{
     ExecStep{243, "CREDENTIALS"},
 };
 
+// In a person's words, for the steps that a process file or a command line can get wrong.
+std::string_view step_words(std::string_view step) {
+    if (step == "CHDIR") return "its directory is not there, or not its own";
+    if (step == "EXEC") return "the command is not there, or cannot be executed";
+    if (step == "USER" || step == "GROUP") return "there is no such user";
+    if (step == "CREDENTIALS") return "a file of run.credentials is not there, or cannot be read";
+    if (step == "STATE_DIRECTORY") return "its data directory could not be made";
+    return {};
+}
+
 StopReason of_kind(StopKind kind) {
     StopReason reason;
     reason.kind = kind;
@@ -74,6 +84,7 @@ StopReason main_process_reason(const UnitResult& result, bool executed) {
             auto reason = of_kind(StopKind::StartFailed);
             reason.code = result.status;
             reason.step = step;
+            reason.detail = step_words(step);
             return reason;
         }
         if (result.status == 0) return of_kind(StopKind::Finished);

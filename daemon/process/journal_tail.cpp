@@ -68,7 +68,9 @@ std::optional<std::uint64_t> begin_of(const Journal& journal, const std::string&
 
 constexpr int lines_to_look_at = 5000;
 
-// Its own output only: what PID 1 and p2prcd say about it is in units of theirs.
+// Its own output, and what systemd says between fork and exec: why it could not be executed. Until it is in
+// the unit's cgroup that has only UNIT=, which root alone is believed. What PID 1 and p2prcd say about it is
+// left out.
 std::vector<std::string> read_last_lines(const std::string& unit, std::uint32_t process,
                                          const std::string& invocation, std::size_t count) {
     std::vector<std::string> lines;
@@ -81,6 +83,12 @@ std::vector<std::string> read_last_lines(const std::string& unit, std::uint32_t 
         match(journal, "FLEET_PROCESS=" + std::to_string(process));
     else if (!begin)
         match(journal, "_SYSTEMD_INVOCATION_ID=" + invocation);
+    if (!invocation.empty()) {
+        sd_journal_add_disjunction(journal.get());
+        match(journal, "UNIT=" + unit);
+        match(journal, "INVOCATION_ID=" + invocation);
+        match(journal, "_UID=0");
+    }
     if (sd_journal_seek_tail(journal.get()) < 0) return lines;
     for (int seen = 0;
          seen < lines_to_look_at && lines.size() < count && sd_journal_previous(journal.get()) > 0; ++seen) {
@@ -90,6 +98,7 @@ std::vector<std::string> read_last_lines(const std::string& unit, std::uint32_t 
             const auto run = field(journal, "_SYSTEMD_INVOCATION_ID");
             if (!run.empty() && run != invocation) continue;
         }
+        if (field(journal, "_PID") == "1") continue;
         lines.push_back(field(journal, "MESSAGE"));
     }
     std::ranges::reverse(lines);

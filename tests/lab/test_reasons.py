@@ -64,6 +64,10 @@ def test_a_start_that_fails_says_why_and_leaves_a_record(lab):
     assert lab.home1.p2prc("spin", "/root/secretive.toml", check=False).code == 1
     reason = wait_reason(lab.home1, "secretive", "start-failed")
     assert (reason["code"], reason["step"]) == (243, "CREDENTIALS"), reason
+    assert "run.credentials" in reason["detail"], reason
+    # What systemd says before the command is in its cgroup.
+    assert any("Failed at step CREDENTIALS" in line for line in reason["log"]), reason
+    assert "Failed at step CREDENTIALS" in lab.home1.p2prc("logs", "secretive").out
 
 
 def test_start_limit(lab):

@@ -195,5 +195,16 @@ TEST(SignalName, OfOrdinaryAndRealTimeSignals) {
     EXPECT_EQ(signal_name(0), "0");
 }
 
+TEST(ExitReasonWords, SayWhatCouldNotBeExecuted) {
+    const auto words = [](int status) {
+        return exit_reason({"exit-code", CLD_EXITED, status, ""}, {StopContext::Asked::Nobody, "", false})
+            .detail;
+    };
+    EXPECT_NE(words(203).find("command"), std::string::npos);
+    EXPECT_NE(words(217).find("user"), std::string::npos);
+    EXPECT_NE(words(243).find("run.credentials"), std::string::npos);
+    EXPECT_EQ(words(226), "");
+}
+
 } // namespace
 } // namespace p2prc::daemon
