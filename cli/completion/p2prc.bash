@@ -4,49 +4,61 @@ _p2prc() {
     local cur prev words cword
     _init_completion || return
     local verbs="init invite join leave nodes fleet spin ps info kill stop start restart logs map-domain
-        unmap-domain domains dns status doctor"
-    local verb=${words[1]}
-    if ((cword == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+        unmap-domain domains dns status doctor help"
+    # The words that are no options and no values of options: the command, and what follows it.
+    local -a plain=()
+    local i
+    for ((i = 1; i < cword; i++)); do
+        case ${words[i]} in
+            -o | --output | --node | --port | --domain | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines) ((i++)) ;;
+            -*) ;;
+            *) plain+=("${words[i]}") ;;
+        esac
+    done
+    case $prev in
+        -o | --output) _p2prc_words json && return ;;
+        --node) _p2prc_names nodes && return ;;
+        --tls) _p2prc_words node passthrough && return ;;
+        --role) _p2prc_words member owner && return ;;
+        --acme) _p2prc_words letsencrypt none && return ;;
+        --port | --domain | --expires | --name | --public-ip | -n | --lines) return ;;
+    esac
+    # What spin runs is a command of its own.
+    if [[ ${plain[0]} == spin && " ${words[*]:0:cword} " == *" -- "* ]]; then
+        for ((i = 1; i < cword; i++)); do [[ ${words[i]} == -- ]] && _command_offset $((i + 1)) && return; done
         return
     fi
-    case $prev in
-        -o | --output)
-            mapfile -t COMPREPLY < <(compgen -W json -- "$cur")
-            return
-            ;;
-        --node)
-            mapfile -t COMPREPLY < <(compgen -W "$(p2prc __complete nodes 2>/dev/null)" -- "$cur")
-            return
-            ;;
-        --tls)
-            mapfile -t COMPREPLY < <(compgen -W "node passthrough" -- "$cur")
-            return
-            ;;
-        --role)
-            mapfile -t COMPREPLY < <(compgen -W "member owner" -- "$cur")
-            return
-            ;;
+    if [[ $cur == -* ]]; then
+        _p2prc_words --help --output --json
+        case ${plain[0]} in
+            init) _p2prc_words --name --domain --public-ip --acme ;;
+            invite) _p2prc_words --role --expires ;;
+            join) _p2prc_words --name ;;
+            leave) _p2prc_words --force ;;
+            spin) _p2prc_words --node --port --domain -- ;;
+            logs) _p2prc_words --follow --lines ;;
+            map-domain) _p2prc_words --tls --port ;;
+            "") _p2prc_words --version ;;
+        esac
+        return
+    fi
+    [[ ${plain[0]} == help ]] && plain=("${plain[@]:1}")
+    case ${plain[0]}:${#plain[@]} in
+        :0) _p2prc_words "$verbs" ;;
+        info:1 | kill:1 | stop:1 | start:1 | restart:1 | logs:1 | map-domain:2) _p2prc_names processes ;;
+        unmap-domain:1) _p2prc_names domains ;;
+        nodes:1) _p2prc_words show rm ;;
+        nodes:2) _p2prc_names nodes ;;
+        fleet:1) _p2prc_words ca ;;
+        dns:1) _p2prc_words zones records ;;
+        spin:1) _filedir toml ;;
     esac
-    case $verb in
-        info | kill | stop | start | restart | logs)
-            mapfile -t COMPREPLY < <(compgen -W "$(p2prc __complete processes 2>/dev/null)" -- "$cur")
-            ;;
-        unmap-domain)
-            mapfile -t COMPREPLY < <(compgen -W "$(p2prc __complete domains 2>/dev/null)" -- "$cur")
-            ;;
-        map-domain)
-            ((cword == 3)) && mapfile -t COMPREPLY < <(compgen -W "$(p2prc __complete processes 2>/dev/null)" -- "$cur")
-            ;;
-        nodes)
-            if ((cword == 2)); then
-                mapfile -t COMPREPLY < <(compgen -W "show rm" -- "$cur")
-            else
-                mapfile -t COMPREPLY < <(compgen -W "$(p2prc __complete nodes 2>/dev/null)" -- "$cur")
-            fi
-            ;;
-        fleet) mapfile -t COMPREPLY < <(compgen -W ca -- "$cur") ;;
-        dns) mapfile -t COMPREPLY < <(compgen -W "zones records" -- "$cur") ;;
-        spin) _filedir toml ;;
-    esac
-} && complete -F _p2prc p2prc
+}
+
+# Both add to what is offered, among the words that begin as what was typed.
+_p2prc_words() {
+    local -a found
+    mapfile -t found < <(compgen -W "$*" -- "$cur")
+    COMPREPLY+=("${found[@]}")
+}
+_p2prc_names() { _p2prc_words "$(p2prc __complete "$1" 2>/dev/null)"; } && complete -F _p2prc p2prc

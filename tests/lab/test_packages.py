@@ -56,8 +56,24 @@ def test_edge_and_connector_wait_for_their_role(lab):
     assert states(lab.home1, *units) == {unit: ("disabled", "inactive") for unit in units}
 
 
+COMPLETE = r"""
+. /usr/share/bash-completion/bash_completion
+. /usr/share/bash-completion/completions/p2prc
+COMP_LINE=$1 COMP_POINT=${#1}
+read -ra COMP_WORDS <<<"$1"
+[[ $1 == *" " ]] && COMP_WORDS+=("")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_p2prc
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+
 def test_the_command_completes_in_bash(lab):
-    assert lab.home1.ok("test -s /usr/share/bash-completion/completions/p2prc")
+    for line, among in (("p2prc st", {"stop", "start", "status"}), ("p2prc -o json in", {"init", "invite", "info"}),
+                        ("p2prc info ", {"ticker"}), ("p2prc nodes rm ", {"home1"}), ("p2prc help nodes ", {"show", "rm"}),
+                        ("p2prc logs --l", {"--lines"})):
+        offered = lab.home1.run(["bash", "-c", COMPLETE, "bash", line]).out.split()
+        assert set(offered) == among, (line, offered)
 
 
 def test_an_upgrade_restarts_the_daemon_and_no_process(lab):
