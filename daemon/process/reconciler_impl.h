@@ -1,4 +1,8 @@
-// The reconciler's inside, shared by its source files: reconciler.cpp decides, reconciler_steps.cpp acts.
+// The reconciler's inside, shared by its source files. reconciler.cpp: what it follows;
+// reconciler_events.cpp: what systemd tells; reconciler_facts.cpp: what is known of a name;
+// reconciler_decide.cpp: what to do about it; reconciler_steps.cpp: starting and stopping;
+// reconciler_ends.cpp: how runs ended; reconciler_status.cpp: what is written down; reconciler_tidy.cpp: what
+// has been written down and is over.
 #pragma once
 
 #include "daemon/process/reconciler.h"
@@ -6,6 +10,9 @@
 #include <map>
 
 namespace p2prc::daemon {
+
+// Now, for a time that is not known.
+std::string rfc3339_of(std::uint64_t microseconds);
 
 class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
   public:

@@ -1,0 +1,26 @@
+// The drop-ins in which units at run time have their commands.
+#pragma once
+
+#include "core/error.h"
+
+#include <filesystem>
+#include <string>
+
+namespace p2prc::daemon {
+
+class DropIns {
+  public:
+    // `root`: where systemd looks for drop-ins of units at run time.
+    explicit DropIns(std::filesystem::path root) : root_(std::move(root)) {}
+
+    // Empty when the unit has none of ours.
+    std::string read(const std::string& unit) const;
+    // An empty text writes nothing.
+    Result<void> write(const std::string& unit, const std::string& text) const;
+    void remove(const std::string& unit) const;
+
+  private:
+    std::filesystem::path root_;
+};
+
+} // namespace p2prc::daemon

@@ -1,0 +1,96 @@
+#include "daemon/process/reconciler_impl.h"
+#include "net/clock.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+namespace p2prc::daemon {
+
+std::string rfc3339_of(std::uint64_t microseconds) {
+    if (microseconds == 0) return net::now_rfc3339();
+    return net::to_rfc3339(std::chrono::system_clock::time_point(std::chrono::microseconds(microseconds)));
+}
+
+void Reconciler::Impl::observe(const std::string& name, const Facts& now) {
+    const auto& slot = slots_[name];
+    if (!slot.unit || slot.unit->dead()) return;
+    const auto& unit = *slot.unit;
+    auto status = draft(name, now);
+    const auto before = status;
+    if (!now.status && now.record)
+        status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    status.state = unit.up()                             ? ProcessState::Running
+                   : unit.active_state == "deactivating" ? ProcessState::Stopping
+                                                         : ProcessState::Starting;
+    status.pid = unit.main_pid;
+    status.invocation = unit.invocation;
+    status.restarts = unit.restarts;
+    if (!unit.digest.empty()) status.digest = unit.digest;
+    if (!now.status || status.state != before.state || status.invocation != before.invocation)
+        status.since = rfc3339_of(unit.changed_at);
+    if (now.record && id_of(name, unit) != now.record->id) {
+        // The same process, by its digest, under a new id that does not name the old one.
+        own_.erase(keys::status(options.node, unit.process));
+        if (const auto kept = options.data.set_owner(name, now.record->id); !kept && options.warn)
+            options.warn(kept.error().message, name);
+    }
+    if (now.record && !unit.digest.empty() && unit.digest != now.record->digest && !now.status &&
+        options.warn)
+        options.warn(
+            fmt::format(
+                "'{}' runs another version of its process file than the fleet has; restart it to change that",
+                name),
+            name);
+    write(status);
+}
+
+// The step of a start that could not even be tried.
+void Reconciler::Impl::refuse(const Facts& now, std::string step, const Error& error) {
+    auto status = draft(now.record ? now.record->name : "", now);
+    if (now.record) status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    StopReason reason;
+    reason.kind = StopKind::StartFailed;
+    reason.step = std::move(step);
+    reason.detail = error.hint.empty() ? error.message : error.message + "; " + error.hint;
+    status.reason = stamped(reason, now);
+    write_state(std::move(status), ProcessState::Failed);
+}
+
+ProcessStatus Reconciler::Impl::draft(const std::string& name, const Facts& now) const {
+    const auto* written = own_.get(keys::status(options.node, now.id));
+    auto status = written ? status_from_json(*written) : ProcessStatus{};
+    status.id = now.id;
+    status.name = name;
+    status.node = options.node;
+    status.boot_id = options.boot_id;
+    if (now.record) status.epoch = now.record->epoch;
+    if (status.digest.empty() && now.record) status.digest = now.record->digest;
+    return status;
+}
+
+void Reconciler::Impl::write(const ProcessStatus& status) {
+    own_.set(keys::status(options.node, status.id), status_to_json(status));
+}
+
+void Reconciler::Impl::write_state(ProcessStatus status, ProcessState state) {
+    const auto* written = own_.get(keys::status(options.node, status.id));
+    if (!written || status_from_json(*written).state != state) status.since = net::now_rfc3339();
+    status.state = state;
+    status.node = options.node;
+    status.boot_id = options.boot_id;
+    if (state != ProcessState::Running && state != ProcessState::Stopping) {
+        status.pid = 0;
+        status.memory_bytes.reset();
+    }
+    write(status);
+}
+
+StopReason Reconciler::Impl::stamped(StopReason reason, const Facts& now) const {
+    reason.node = options.node;
+    reason.epoch = now.record ? now.record->epoch : 0;
+    reason.at = net::now_rfc3339();
+    return reason;
+}
+
+} // namespace p2prc::daemon
