@@ -10,12 +10,11 @@ namespace p2prc::cli {
 namespace {
 
 Result<int> complete(const std::string& kind) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return 0;
+    Daemon daemon;
     const auto [method, key] = kind == "nodes"     ? std::pair("ListNodes", "name")
                                : kind == "domains" ? std::pair("ListDomains", "domain")
                                                    : std::pair("ListProcess", "name");
-    const auto rows = daemon->call(method);
+    const auto rows = daemon.call(method);
     if (!rows) return 0;
     for (const auto& row : *rows)
         if (row.contains(key) && row[key].is_string()) fmt::print("{}\n", row[key].get<std::string>());

@@ -13,6 +13,11 @@
 #include <string>
 #include <vector>
 
+namespace p2prc::dbus {
+class Message;
+class Session;
+} // namespace p2prc::dbus
+
 namespace p2prc::cli {
 
 using Json = nlohmann::json;
@@ -27,21 +32,21 @@ struct Argument {
 
 class Daemon {
   public:
-    // Unreachable when there is no bus.
-    static Result<Daemon> connect();
-    Daemon(Daemon&&) noexcept;
-    Daemon& operator=(Daemon&&) noexcept;
+    Daemon();
     ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
 
     // A method of org.p2prc1.Manager. The reply's one value, or null. Waits as long as the daemon does.
+    // Unreachable when there is no bus.
     Result<Json> call(const std::string& method, std::vector<Argument> arguments = {});
     // A process's journal: the read end of a pipe, until the daemon closes it.
     Result<net::UniqueFd> logs(const std::string& process, std::uint32_t lines, bool follow);
 
   private:
-    struct Impl;
-    explicit Daemon(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    Result<dbus::Message> exchange(const std::string& method, const std::vector<Argument>& arguments);
+
+    std::unique_ptr<dbus::Session> session_; // from the first call on
 };
 
 } // namespace p2prc::cli

@@ -11,10 +11,9 @@ namespace p2prc::cli {
 namespace {
 
 Result<int> list(const std::string& method, const std::string& zone, Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
+    Daemon daemon;
     const bool records = method == "ListRecords";
-    auto rows = records ? daemon->call(method, {{"s", zone}}) : daemon->call(method);
+    auto rows = records ? daemon.call(method, {{"s", zone}}) : daemon.call(method);
     if (!rows) return std::unexpected(rows.error());
     if (context.json) {
         print(*rows);

@@ -31,12 +31,11 @@ Result<int> map_domain(const MapOptions& options, Context& context) {
     Json settings = Json::object();
     if (!options.tls.empty()) settings["tls"] = options.tls;
     if (options.port != 0) settings["port"] = options.port;
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    if (auto mapped = daemon->call("MapDomain", {{"s", options.domain}, {"s", process}, {"a{sv}", settings}});
+    Daemon daemon;
+    if (auto mapped = daemon.call("MapDomain", {{"s", options.domain}, {"s", process}, {"a{sv}", settings}});
         !mapped)
         return std::unexpected(mapped.error());
-    auto domains = daemon->call("ListDomains");
+    auto domains = daemon.call("ListDomains");
     if (!domains) return std::unexpected(domains.error());
     for (const auto& domain : *domains) {
         if (cell(domain, "process") != process || cell(domain, "domain") != options.domain) continue;
@@ -56,9 +55,8 @@ Result<int> map_domain(const MapOptions& options, Context& context) {
 }
 
 Result<int> unmap_domain(const std::string& domain, Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    if (auto done = daemon->call("UnmapDomain", {{"s", domain}}); !done) return std::unexpected(done.error());
+    Daemon daemon;
+    if (auto done = daemon.call("UnmapDomain", {{"s", domain}}); !done) return std::unexpected(done.error());
     if (context.json)
         print(Json{{"domain", domain}});
     else
@@ -67,9 +65,8 @@ Result<int> unmap_domain(const std::string& domain, Context& context) {
 }
 
 Result<int> list_domains(Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto domains = daemon->call("ListDomains");
+    Daemon daemon;
+    auto domains = daemon.call("ListDomains");
     if (!domains) return std::unexpected(domains.error());
     if (context.json) {
         print(*domains, domain_fields());

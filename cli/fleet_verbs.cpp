@@ -37,11 +37,10 @@ std::string ask_for_acme() {
 
 Result<int> init(InitOptions options, Context& context) {
     const bool root = !options.domain.empty() || !options.public_ips.empty();
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
+    Daemon daemon;
     // Asked once, when the fleet gets its zone; what is not said leaves it as it is.
     if (root && options.acme.empty() && isatty(0) && isatty(2) && !context.json) {
-        const auto status = daemon->call("Status");
+        const auto status = daemon.call("Status");
         if (!status) return std::unexpected(status.error());
         if (cell(status->value("fleet", Json::object()), "zone") == "-") options.acme = ask_for_acme();
     }
@@ -51,7 +50,7 @@ Result<int> init(InitOptions options, Context& context) {
     if (!options.domain.empty()) settings["domain"] = options.domain;
     if (!options.public_ips.empty()) settings["public_ips"] = options.public_ips;
     if (!options.acme.empty()) settings["acme"] = options.acme;
-    auto fleet = daemon->call("Init", {{"a{sv}", settings}});
+    auto fleet = daemon.call("Init", {{"a{sv}", settings}});
     if (!fleet) return std::unexpected(fleet.error());
     if (context.json) {
         print(*fleet);
@@ -88,9 +87,8 @@ Result<int> invite(const std::string& role, const std::string& expires, Context&
     if (!seconds) return std::unexpected(seconds.error());
     if (role == "guest")
         return fail(ErrorCode::NotSupported, "the role guest is not in this version", "use --role member");
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto invitation = daemon->call("Invite", {{"a{sv}", {{"role", role}, {"expires_seconds", *seconds}}}});
+    Daemon daemon;
+    auto invitation = daemon.call("Invite", {{"a{sv}", {{"role", role}, {"expires_seconds", *seconds}}}});
     if (!invitation) return std::unexpected(invitation.error());
     if (context.json) {
         print(*invitation);
@@ -107,9 +105,8 @@ Result<int> join(std::string token, const std::string& name, Context& context) {
         token.clear();
         std::getline(std::cin, token);
     }
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto joined = daemon->call("Join", {{"s", token}, {"s", name}});
+    Daemon daemon;
+    auto joined = daemon.call("Join", {{"s", token}, {"s", name}});
     if (!joined) return std::unexpected(joined.error());
     if (context.json)
         print(*joined);
@@ -119,9 +116,8 @@ Result<int> join(std::string token, const std::string& name, Context& context) {
 }
 
 Result<int> leave(bool force, Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    if (auto left = daemon->call("Leave", {{"b", force}}); !left) return std::unexpected(left.error());
+    Daemon daemon;
+    if (auto left = daemon.call("Leave", {{"b", force}}); !left) return std::unexpected(left.error());
     if (context.json)
         print(Json::object());
     else
@@ -130,9 +126,8 @@ Result<int> leave(bool force, Context& context) {
 }
 
 Result<int> list_nodes(Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto nodes = daemon->call("ListNodes");
+    Daemon daemon;
+    auto nodes = daemon.call("ListNodes");
     if (!nodes) return std::unexpected(nodes.error());
     if (context.json) {
         print(*nodes, node_fields());
@@ -152,9 +147,8 @@ Result<int> list_nodes(Context& context) {
 }
 
 Result<int> show_node(const std::string& name, Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto nodes = daemon->call("ListNodes");
+    Daemon daemon;
+    auto nodes = daemon.call("ListNodes");
     if (!nodes) return std::unexpected(nodes.error());
     for (const auto& node : *nodes) {
         if (cell(node, "name") != name) continue;
@@ -174,9 +168,8 @@ Result<int> show_node(const std::string& name, Context& context) {
 }
 
 Result<int> remove_node(const std::string& name, Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    if (auto removed = daemon->call("RemoveNode", {{"s", name}}); !removed)
+    Daemon daemon;
+    if (auto removed = daemon.call("RemoveNode", {{"s", name}}); !removed)
         return std::unexpected(removed.error());
     if (context.json)
         print(Json{{"name", name}});
@@ -186,9 +179,8 @@ Result<int> remove_node(const std::string& name, Context& context) {
 }
 
 Result<int> print_ca(Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto certificate = daemon->call("FleetCertificate");
+    Daemon daemon;
+    auto certificate = daemon.call("FleetCertificate");
     if (!certificate) return std::unexpected(certificate.error());
     if (context.json)
         print(Json{{"certificate", *certificate}});

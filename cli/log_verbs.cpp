@@ -45,9 +45,8 @@ bool wait_for_input(int stream) {
 }
 
 Result<int> logs(const LogOptions& options, Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto stream = daemon->logs(options.process, options.lines, options.follow);
+    Daemon daemon;
+    auto stream = daemon.logs(options.process, options.lines, options.follow);
     if (!stream) return std::unexpected(stream.error());
     std::string pending;
     std::array<char, 16384> buffer{};

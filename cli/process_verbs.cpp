@@ -77,13 +77,12 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
 Result<int> spin(const SpinOptions& options, Context& context) {
     auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
     if (!spec) return std::unexpected(spec.error());
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
+    Daemon daemon;
     auto process =
-        daemon->call("SpinProcess", {{"a{sv}", spec_to_document(*spec), spec_fields()}, {"s", options.node}});
+        daemon.call("SpinProcess", {{"a{sv}", spec_to_document(*spec), spec_fields()}, {"s", options.node}});
     if (!process) return std::unexpected(process.error());
-    if (context.json) return show_process(*daemon, spec->name, true);
-    auto info = daemon->call("ProcessInformation", {{"s", spec->name}});
+    if (context.json) return show_process(daemon, spec->name, true);
+    auto info = daemon.call("ProcessInformation", {{"s", spec->name}});
     if (!info) return std::unexpected(info.error());
     // A command may be executed and end at once.
     if (!info->value("status", false)) {
@@ -98,9 +97,8 @@ Result<int> spin(const SpinOptions& options, Context& context) {
 }
 
 Result<int> list(Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto processes = daemon->call("ListProcess");
+    Daemon daemon;
+    auto processes = daemon.call("ListProcess");
     if (!processes) return std::unexpected(processes.error());
     if (context.json) {
         print(*processes, process_fields());
@@ -131,14 +129,13 @@ std::vector<std::string> domains_waiting_for(Daemon& daemon, const std::string& 
 }
 
 Result<int> kill(const std::string& subject, Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto info = daemon->call("ProcessInformation", {{"s", subject}});
+    Daemon daemon;
+    auto info = daemon.call("ProcessInformation", {{"s", subject}});
     if (!info) return std::unexpected(info.error());
     const auto name = cell(*info, "name");
-    if (auto killed = daemon->call("KillProcess", {{"s", subject}}); !killed)
+    if (auto killed = daemon.call("KillProcess", {{"s", subject}}); !killed)
         return std::unexpected(killed.error());
-    const auto waiting = domains_waiting_for(*daemon, name);
+    const auto waiting = domains_waiting_for(daemon, name);
     if (context.json) {
         print(Json{{"id", info->value("id", 0)}, {"name", name}, {"waiting_domains", waiting}});
         return 0;
@@ -153,11 +150,10 @@ Result<int> kill(const std::string& subject, Context& context) {
 
 Result<int> change(const std::string& method, std::string_view done, const std::string& subject,
                    Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    if (auto changed = daemon->call(method, {{"s", subject}}); !changed)
+    Daemon daemon;
+    if (auto changed = daemon.call(method, {{"s", subject}}); !changed)
         return std::unexpected(changed.error());
-    if (context.json) return show_process(*daemon, subject, true);
+    if (context.json) return show_process(daemon, subject, true);
     note(fmt::format("'{}' {}", subject, done));
     return 0;
 }
@@ -189,9 +185,8 @@ void add_process_verbs(CLI::App& app, Action& action) {
             [&action, subject, run] { action = [subject, run](Context& c) { return run(*subject, c); }; });
     };
     add("info", "shows a process", [](const std::string& subject, Context& context) -> Result<int> {
-        auto daemon = Daemon::connect();
-        if (!daemon) return std::unexpected(daemon.error());
-        return show_process(*daemon, subject, context.json);
+        Daemon daemon;
+        return show_process(daemon, subject, context.json);
     });
     add("kill", "stops a process and forgets it; its data stays", kill);
     add("stop", "stops a process and keeps its record", [](const std::string& subject, Context& context) {

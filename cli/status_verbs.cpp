@@ -24,9 +24,8 @@ std::string counts(const Json& by_state) {
 }
 
 Result<int> status(Context& context) {
-    auto daemon = Daemon::connect();
-    if (!daemon) return std::unexpected(daemon.error());
-    auto facts = daemon->call("Status");
+    Daemon daemon;
+    auto facts = daemon.call("Status");
     if (!facts) return std::unexpected(facts.error());
     if (context.json) {
         print(*facts);
@@ -63,8 +62,7 @@ std::string_view state_name(CheckState state) {
 
 Result<int> doctor(Context& context) {
     Facts facts = Json::object();
-    if (auto daemon = Daemon::connect())
-        if (auto answer = daemon->call("Facts")) facts = *answer;
+    if (Daemon daemon; auto answer = daemon.call("Facts")) facts = *answer;
     static constexpr std::array checks{check_link,  check_dns,  check_ports, check_domains,
                                        check_units, check_disk, check_clock};
     std::vector<std::future<Findings>> running;
