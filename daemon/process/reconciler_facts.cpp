@@ -70,8 +70,9 @@ std::vector<std::string> Reconciler::Impl::left_over(const std::string& name) co
     std::vector<std::string> keys;
     if (replica_.store_id().empty() || record_of(name)) return keys;
     for (const auto& [key, value] : own_.range(keys::status_prefix(options.node))) {
+        if (!is_named(*value, name)) continue;
         const auto status = status_from_json(*value);
-        if (status.name == name && was_up(status.state) && status.boot_id == options.boot_id &&
+        if (was_up(status.state) && status.boot_id == options.boot_id &&
             !replica_.get(keys::tombstone(status.id)))
             keys.emplace_back(key);
     }
