@@ -31,10 +31,11 @@ Store seconds(std::function<std::chrono::milliseconds&(Config&)> field) {
     };
 }
 
-Store count(std::function<std::size_t&(Config&)> field) {
-    return [field = std::move(field)](Config& config, const Json& value) -> std::string {
+Store count(std::function<std::size_t&(Config&)> field, std::int64_t least = 1) {
+    return [field = std::move(field), least](Config& config, const Json& value) -> std::string {
         const auto number = value.get<std::int64_t>();
-        if (number < 1 || number > 1'000'000'000) return "must be between 1 and 1000000000";
+        if (number < least || number > 1'000'000'000)
+            return fmt::format("must be between {} and 1000000000", least);
         field(config) = static_cast<std::size_t>(number);
         return {};
     };
@@ -94,6 +95,10 @@ const std::vector<Row>& rows() {
         {"limits.waiting_bytes", FieldType::Integer,
          "bytes that those hold together; over it, the one that holds most makes room",
          count([](Config& config) -> auto& { return config.front.waiting_bytes; })},
+        {"limits.dns_answers_per_second", FieldType::Integer,
+         "over UDP, to one IPv4 /24 or IPv6 /56; every second question over it gets an empty answer that "
+         "says TCP, the others none; 0: no limit",
+         count([](Config& config) -> auto& { return config.dns_answers_per_second; }, 0)},
     };
     return table;
 }

@@ -23,6 +23,7 @@ struct Config {
     FrontOptions front;
     tunnel::PumpOptions pump;
     std::chrono::milliseconds dial_timeout = std::chrono::seconds(10);
+    std::size_t dns_answers_per_second = 200; // over UDP to one IPv4 /24 or IPv6 /56; 0: no limit
     std::chrono::milliseconds drain = std::chrono::seconds(30);
 };
 

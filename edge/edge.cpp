@@ -33,6 +33,7 @@ RouterOptions router_options(const Config& config) {
 dns::Options dns_options(const Config& config) {
     dns::Options options;
     if (config.routes_file.empty()) options.state_file = config.state_directory + "/dns-serials.json";
+    options.udp_answers_per_second = config.dns_answers_per_second;
     options.on_error = [](const Error& error) {
         net::log_warning("DNS: " + error.message, {{"FLEET_HINT", error.hint}});
     };
@@ -150,6 +151,10 @@ nlohmann::json Edge::status() const {
     document["waiting"] = parts_->front.waiting();
     document["dialling"] = parts_->dialer.dialling();
     document["bytes"] = parts_->pumps.bytes();
+    const auto& dns = parts_->dns.counters();
+    document["dns"] = {{"udp_queries", dns.udp_queries},   {"tcp_queries", dns.tcp_queries},
+                       {"rate_slipped", dns.rate_slipped}, {"rate_dropped", dns.rate_dropped},
+                       {"tcp_open", dns.tcp_open},         {"tcp_refused", dns.tcp_refused}};
     if (parts_->homeward) document["tunnel"] = parts_->homeward->status();
     return document;
 }

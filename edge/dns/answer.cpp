@@ -76,8 +76,8 @@ class Writer {
         std::memcpy(out.data() + header_size, bytes.data() + header_size, request.question_size);
     }
 
-    Answer error(Rcode rcode) noexcept {
-        unsigned flags = static_cast<unsigned>(rcode) & 0xf;
+    // `flags`: the RCODE's lower bits, and TC perhaps.
+    Answer empty(Rcode rcode, unsigned flags) noexcept {
         std::uint16_t additional = 0;
         add_opt(rcode, additional);
         if (request_.tsig.present && rcode == Rcode::NotAuth) {
@@ -90,6 +90,8 @@ class Writer {
         write_header(out_.data(), request_, flags, {questions, 0, 0, additional});
         return {size_, rcode, (flags & flag_tc) != 0};
     }
+
+    Answer error(Rcode rcode) noexcept { return empty(rcode, static_cast<unsigned>(rcode) & 0xf); }
 
     Answer packed(const Snapshot& snapshot, const Packed& packed) noexcept {
         const std::size_t room = limit_ - size_ - (request_.edns.present ? opt_size : 0);
@@ -168,6 +170,15 @@ Answer answer(std::span<const std::uint8_t> bytes, const Snapshot& snapshot, Tra
     const Packed* packed = snapshot.find(request);
     if (packed == nullptr) return writer.error(Rcode::Refused);
     return writer.packed(snapshot, *packed);
+}
+
+Answer truncated_answer(std::span<const std::uint8_t> bytes, Request& request,
+                        std::span<std::uint8_t> out) noexcept {
+    read_request(bytes, request);
+    if (request.drop) return {};
+    Writer writer(bytes, request, Transport::Udp, out);
+    if (request.rcode != Rcode::NoError) return writer.error(request.rcode);
+    return writer.empty(Rcode::NoError, flag_tc);
 }
 
 } // namespace p2prc::edge::dns

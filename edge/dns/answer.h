@@ -29,4 +29,9 @@ inline constexpr std::size_t answer_limit(Transport transport) noexcept {
 Answer answer(std::span<const std::uint8_t> bytes, const Snapshot& snapshot, Transport transport,
               Request& request, std::span<std::uint8_t> out) noexcept;
 
+// The same for a question over UDP that is to get nothing but the advice to ask over TCP: no answer is longer
+// than its question.
+Answer truncated_answer(std::span<const std::uint8_t> bytes, Request& request,
+                        std::span<std::uint8_t> out) noexcept;
+
 } // namespace p2prc::edge::dns

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <random>
 #include <utility>
 
 namespace p2prc::edge::dns {
@@ -40,7 +41,11 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
         , serials_(options_.state_file)
         , timer_(executor)
         , service_(std::make_shared<Service>())
-        , connections_(make_tcp_connections(executor, service_, options_.tcp)) {}
+        , connections_(make_tcp_connections(executor, service_, options_.tcp)) {
+        std::random_device random;
+        const std::uint64_t seed = std::uint64_t{random()} << 32 | random();
+        service_->limit = RateLimit(options_.udp_answers_per_second, seed);
+    }
 
     Result<void> listen(std::span<const net::Endpoint> endpoints) {
         std::vector<Listener> opened;

@@ -24,6 +24,8 @@ struct Options {
     std::chrono::milliseconds coalesce{
         100}; // the least time from one change to the next, with one serial each
     std::chrono::milliseconds retry{10000}; // after zones could not be served, as of a disk that is full
+    // To one IPv4 /24 or IPv6 /56; 0: no limit. Loopback has none.
+    std::size_t udp_answers_per_second = 0;
     TcpLimits tcp;
     // Told of what fails after publish() has returned, once for each failure however often it is tried again:
     // the old zones go on being served. Called on the executor.

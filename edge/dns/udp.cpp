@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 namespace p2prc::edge::dns {
@@ -51,6 +52,11 @@ struct Batch {
 Batch& batch_of_thread() {
     static thread_local const std::unique_ptr<Batch> batch = std::make_unique<Batch>();
     return *batch;
+}
+
+net::Address address_of(const mmsghdr& message) noexcept {
+    const auto* name = static_cast<const sockaddr*>(message.msg_hdr.msg_name);
+    return net::Endpoint::from_sockaddr(name, message.msg_hdr.msg_namelen).address;
 }
 
 } // namespace
@@ -116,11 +122,16 @@ class UdpListener::Socket : public std::enable_shared_from_this<Socket> {
     }
 
     void answer_batch(Batch& batch, std::size_t received) {
+        RateLimit& limit = service_->limit;
+        const auto now = limit.limits() ? std::chrono::steady_clock::now().time_since_epoch()
+                                        : std::chrono::steady_clock::duration();
         std::size_t count = 0;
         for (std::size_t i = 0; i < received; ++i) {
             mmsghdr& in = batch.in[i];
-            const std::size_t size = service_->serve({batch.requests[i].data(), in.msg_len}, Transport::Udp,
-                                                     {batch.answers[count].data(), udp_edns});
+            const std::span<const std::uint8_t> bytes(batch.requests[i].data(), in.msg_len);
+            const std::span<std::uint8_t> out(batch.answers[count].data(), udp_edns);
+            const std::size_t size = limit.limits() ? service_->serve_udp(bytes, address_of(in), now, out)
+                                                    : service_->serve(bytes, Transport::Udp, out);
             if (size != 0) {
                 batch.out_parts[count] = {batch.answers[count].data(), size};
                 batch.out[count].msg_hdr.msg_name = in.msg_hdr.msg_name;

@@ -75,15 +75,17 @@ TEST(Config, EveryKeyIsRead) {
         "[control]\nsocket = '/run/c'\n[state]\ndirectory = '/s'\n"
         "[timeouts]\nhello_seconds = 2\ndial_seconds = 0.5\nidle_seconds = 60\n"
         "half_closed_seconds = 5\ndrain_seconds = 1\n"
-        "[limits]\nwaiting = 5\nwaiting_per_address = 6\nwaiting_bytes = 7\n",
+        "[limits]\nwaiting = 5\nwaiting_per_address = 6\nwaiting_bytes = 7\n"
+        "dns_answers_per_second = 0\n",
         "edge.toml", config);
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(config.listen_tls.size(), 2u);
     EXPECT_EQ(config.dial_timeout, std::chrono::milliseconds(500));
     EXPECT_EQ(config.pump.half_closed, std::chrono::seconds(5));
     EXPECT_EQ(config.front.waiting_bytes, 7u);
+    EXPECT_EQ(config.dns_answers_per_second, 0u);
     EXPECT_EQ(config.control_socket, "/run/c");
-    EXPECT_EQ(config_keys().size(), 13u);
+    EXPECT_EQ(config_keys().size(), 14u);
 }
 
 TEST(Config, TheManualHasEveryKey) {
@@ -99,6 +101,7 @@ TEST(Config, ErrorsNameFileLineAndKeyAndChangeNothing) {
              {"[timeouts]\nhello_seconds = -1\n", "e.toml:2: timeouts.hello_seconds"},
              {"[timeouts]\nhello_seconds = 'x'\n", "e.toml:2: timeouts.hello_seconds"},
              {"[limits]\nwaiting = 0\n", "e.toml:2: limits.waiting"},
+             {"[limits]\ndns_answers_per_second = -1\n", "e.toml:2: limits.dns_answers_per_second"},
              {"[listen]\ntls = ['here']\n", "e.toml:2: listen.tls"},
              {"[control]\nsocket = 'relative'\n", "e.toml:2: control.socket"},
              {"[lissten]\n", "e.toml:1: lissten"},
