@@ -159,13 +159,19 @@ class Reader {
             char type = 0;
             const char* contents = nullptr;
             sd_bus_message_peek_type(message_, &type, &contents);
-            if (contents[0] != 's' && contents[0] != 'o')
+            const char key_type = contents[0];
+            if (key_type != 's' && key_type != 'o')
                 return fail(ErrorCode::InvalidSpec, "a D-Bus dictionary has keys that are not text");
-            auto entry = inside('e', contents, [&] { return list(depth); });
-            if (!entry) return entry;
-            const auto& key = (*entry)[0].get_ref<const std::string&>();
-            if (object.contains(key)) return fail(ErrorCode::InvalidSpec, "key '" + key + "' is there twice");
-            object[key] = std::move((*entry)[1]);
+            std::string key;
+            auto value = inside('e', contents, [&]() -> Result<Json> {
+                auto text = read_text(key_type);
+                if (!text) return std::unexpected(text.error());
+                key = std::move(*text);
+                return next(depth + 1);
+            });
+            if (!value) return value;
+            if (!object.emplace(key, std::move(*value)).second)
+                return fail(ErrorCode::InvalidSpec, "key '" + key + "' is there twice");
         }
         return object;
     }
