@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Spinning a process here against systemd-run with the same properties: script/bench spin [ROUNDS].
 
-On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/package left them. `p2prc spin` returns when the process runs; systemd-run
-waits for the job of a unit with the sandbox, limits and data directory that p2prcd sets (listed below by hand). Rounds are
-interleaved and medians compared, less what it takes to get onto the machine. Then: `p2prc ps` of 200 processes; and of each program that runs, its memory (PSS) and its wake-ups (voluntary
-context switches) when nothing happens. Needs root, for the lab.
+On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/package left them. `p2prc spin` returns when the
+process runs; systemd-run waits for the job of a unit with the sandbox, limits and data directory that p2prcd sets (listed below by
+hand). Rounds are interleaved and medians compared, less what it takes to get onto the machine. Then, with 200 processes: `p2prc ps`,
+spins and kills; and of each program that runs, its memory (PSS) and its wake-ups (voluntary context switches) when nothing happens.
+Needs root, for the lab.
 """
 
 import os
@@ -59,10 +60,13 @@ def spin_times(machine, rounds):
 def list_times(machine):
     machine.run(f"for i in $(seq {PROCESSES}); do p2prc spin many$i -- /usr/bin/sleep infinity || exit; done", timeout=400)
     assert len(machine.json("ps")) == PROCESSES
-    for what, command in (("table", "p2prc ps"), ("JSON", "p2prc ps -o json")):
+    for what, command, aim in (("ps of", "p2prc ps", " (aim: under 20)"),
+                               ("ps -o json of", "p2prc ps -o json", " (aim: under 20)"),
+                               ("a spin beside", "p2prc spin more$i -- /usr/bin/sleep infinity", ""),
+                               ("a kill beside", "p2prc kill more$i", "")):
         # Timed on the machine, by one shell, so that only the command counts.
-        out = machine.run(f'for i in $(seq 21); do a=$(date +%s%N); {command} >/dev/null; b=$(date +%s%N); echo $((b - a)); done').out
-        print(f"ps of {PROCESSES} processes, {what}: {statistics.median(map(int, out.split())) / 1e6:.1f} ms (aim: under 20)")
+        out = machine.run(f'for i in $(seq 21); do a=$(date +%s%N); {command} >/dev/null 2>&1 || exit; b=$(date +%s%N); echo $((b - a)); done').out
+        print(f"{what} {PROCESSES} processes: {statistics.median(map(int, out.split())) / 1e6:.1f} ms{aim}")
 
 
 def programs(machine):
