@@ -19,6 +19,13 @@ class Gateway {
     // "by": "user@node". The answer comes when the change is on disk. Unreachable when the registry is away.
     virtual boost::asio::awaitable<Result<Json>> request(std::string method, Json params) = 0;
     virtual bool reachable() const = 0;
+    // Why it is not, and what to do about that.
+    virtual Error away() const {
+        return {
+            ErrorCode::Unreachable, "the root node is not reachable",
+            "is it up, and does this machine reach its port 443? what runs on this node goes on, and can be "
+            "listed, stopped, started and killed"};
+    }
 };
 
 } // namespace p2prc::daemon

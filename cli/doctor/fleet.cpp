@@ -91,8 +91,7 @@ Findings check_link(const Facts& facts) {
             findings.push_back({CheckState::Ok, "link", "the root answers", ""});
         else
             findings.push_back(
-                {CheckState::Fail, "link", "the root does not answer",
-                 "is the root up? does this machine reach its port 443? on the root: p2prc doctor"});
+                {CheckState::Fail, "link", cell(facts, "link_error"), cell(facts, "link_hint")});
     }
     check_tunnels(facts, findings);
     return findings;

@@ -117,13 +117,12 @@ void Manager::add_fleet_verbs(std::vector<dbus::Method>& methods) {
     methods.push_back(
         method(rights, "FleetCertificate", {}, {{"s", "pem"}}, [this](Request) { return certificate(); }));
     methods.push_back(method(rights, "Status", {}, {{"a{sv}", "status"}}, [this](Request) {
-        return list(status_document(parts_.view, parts_.fleet.is_root(), parts_.fleet.gateway().reachable()),
-                    {});
+        return list(status_document(parts_.view, parts_.fleet.is_root(), parts_.fleet.gateway()), {});
     }));
     methods.push_back(method(rights, "Facts", {}, {{"a{sv}", "facts"}}, [this](Request) {
-        return list(facts_document(parts_.view, parts_.fleet.is_root(), parts_.fleet.gateway().reachable(),
-                                   parts_.reports()),
-                    {});
+        return list(
+            facts_document(parts_.view, parts_.fleet.is_root(), parts_.fleet.gateway(), parts_.reports()),
+            {});
     }));
     methods.push_back(method(rights, "ListZones", {}, {{"aa{sv}", "zones"}},
                              [this](Request) { return list(zone_documents(parts_.view), {}); }));

@@ -57,15 +57,17 @@ void offer_problems(const View& view, Json& problems) {
 
 } // namespace
 
-Json status_document(const View& view, bool is_root, bool reachable) {
+Json status_document(const View& view, bool is_root, const Gateway& gateway) {
     const Json processes = process_documents(view);
     const Json nodes = node_documents(view);
     const Json domains = domain_documents(view);
     const auto fleet = view.fleet();
     Json problems = Json::array();
-    if (!reachable)
-        problems.push_back(problem("the root node cannot be reached",
-                                   "processes here go on; check this machine's network and the root"));
+    const bool reachable = gateway.reachable();
+    if (!reachable) {
+        const auto away = gateway.away();
+        problems.push_back(problem(away.message, away.hint));
+    }
     for (const Json& node : nodes)
         if (json::member<std::string>(node, "state") == "lost")
             problems.push_back(problem("node '" + json::member<std::string>(node, "name") + "' is lost",
@@ -90,8 +92,13 @@ Json status_document(const View& view, bool is_root, bool reachable) {
             {"problems", problems}};
 }
 
-Json facts_document(const View& view, bool is_root, bool reachable, const HelperReports& reports) {
-    Json facts = status_document(view, is_root, reachable);
+Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports) {
+    Json facts = status_document(view, is_root, gateway);
+    if (!gateway.reachable()) {
+        const auto away = gateway.away();
+        facts["link_error"] = away.message;
+        facts["link_hint"] = away.hint;
+    }
     facts["edge"] = reports.edge;
     facts["connector"] = reports.connector;
     const auto self = view.node_record(view.node());

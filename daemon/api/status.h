@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/api/view.h"
+#include "daemon/gateway.h"
 
 #include <string>
 
@@ -15,9 +16,10 @@ struct HelperReports {
 
 // {version, node, root (b), reachable (b), fleet: {zone, root, public_ips, acme}, nodes, processes, domains:
 // counts by state, problems: [{what, hint}]}
-Json status_document(const View& view, bool is_root, bool reachable);
+Json status_document(const View& view, bool is_root, const Gateway& gateway);
 
-// Status, and {edge, connector: reports, certificates: [..], revision, store}.
-Json facts_document(const View& view, bool is_root, bool reachable, const HelperReports& reports);
+// Status, and {link_error, link_hint: while not reachable, edge, connector: reports, certificates: [..],
+// revision, store}.
+Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports);
 
 } // namespace p2prc::daemon

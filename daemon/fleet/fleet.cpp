@@ -91,6 +91,10 @@ bool Fleet::Impl::SwitchGateway::reachable() const {
     return impl_.registry || (impl_.link && impl_.link->reachable());
 }
 
+Error Fleet::Impl::SwitchGateway::away() const {
+    return impl_.link ? impl_.link->away() : Gateway::away();
+}
+
 void Fleet::Impl::CaHolder::set(WebCa ca) {
     const std::lock_guard lock(mutex_);
     ca_ = std::move(ca);

@@ -187,6 +187,9 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
     const Changing guard(changing);
     if (name.empty()) name = settings.name;
     if (const auto checked = check_node_name(name); !checked) co_return std::unexpected(checked.error());
+    if (!registry && name != settings.name)
+        co_return fail(ErrorCode::Conflict, "this node is in that fleet already, as '" + settings.name + "'",
+                       "to have another name, leave it (p2prc leave) and join again");
 
     Json result{{"name", settings.name}, {"domain", token->zone}};
     if (registry) {

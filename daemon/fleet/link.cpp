@@ -20,11 +20,6 @@ namespace {
 
 constexpr int refusals_believed = 5;
 
-Error away() {
-    return {ErrorCode::Unreachable, "the root node is not reachable",
-            "what runs on this node can still be listed, stopped, started and killed; see p2prc status"};
-}
-
 } // namespace
 
 struct MemberLink::State : std::enable_shared_from_this<State> {
@@ -126,7 +121,7 @@ asio::awaitable<Error> MemberLink::State::attempt() {
               {"revision", position.revision}};
     const auto theirs = co_await current->exchange_hello(std::move(mine), options.timing.handshake);
     if (!theirs) co_return theirs.error();
-    if (stopped) co_return away();
+    if (stopped) co_return last;
     refusals = 0;
     if (const auto source = theirs->find("source"); source != theirs->end() && source->is_string())
         if (options.seen_from) options.seen_from(source->get<std::string>());
@@ -242,6 +237,13 @@ MemberLink::~MemberLink() {
 
 bool MemberLink::reachable() const {
     return state_->up;
+}
+
+Error MemberLink::away() const {
+    auto error = Gateway::away();
+    error.message += ": " + state_->last.message;
+    if (state_->refusals >= refusals_believed) error.hint = state_->last.hint;
+    return error;
 }
 
 void MemberLink::network_changed() {

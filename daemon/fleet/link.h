@@ -56,6 +56,7 @@ class MemberLink : public Gateway {
 
     boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
     bool reachable() const override;
+    Error away() const override;
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
 
     // Waits until the link is up; otherwise the reason why the last attempt failed.

@@ -114,6 +114,8 @@ def test_who_came_along_is_known_by_its_new_number(lab):
 
 def test_a_token_is_good_for_one_machine(lab):
     join(lab, lab.home1, lab.token)
+    renamed = refusal(lab.home1, "join", lab.token, "--name", "other")
+    assert renamed["status"] == 6 and "home1" in renamed["message"], renamed
     refused = join(lab, lab.home2, lab.token, check=False)
     assert refused.code == 4 and refused.err.strip(), refused
     assert node_state(lab.root, "home2") is None
@@ -314,6 +316,7 @@ def test_a_removed_node_is_out_at_once(lab):
     assert node_state(lab.root, "home2") is None
     assert spin(lab.home2, "after", ["/bin/sleep", "1"], check=False).code in (4, 5)
     assert main_pid(lab.home2, "harmless") == pid
+    wait_until(lambda: "leave --force" in lab.home2.p2prc("status").out, 60, "home2 to learn why")
     assert spin(lab.root, "after", ["/bin/sleep", "1"], node="home2", check=False).code == 3
     assert lab.root.run("p2prc nodes rm home2", check=False).code == 3
     # It is its own master again, with what it ran.

@@ -242,6 +242,7 @@ TEST_F(ManagerTest, StatusNamesWhatIsWrong) {
     EXPECT_EQ((*status)["processes"], Json({{"running", 1}}));
     EXPECT_EQ((*status)["reachable"], false);
     EXPECT_EQ((*status)["problems"].size(), 2U); // the root, and the domain without a tunnel
+    EXPECT_NE((*status)["problems"][0]["what"].get<std::string>().find("not reachable"), std::string::npos);
     StopReason reason;
     reason.kind = StopKind::OomKill;
     report(wiki, ProcessState::Failed, reason);
