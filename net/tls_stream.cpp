@@ -6,6 +6,8 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
 #include <sys/socket.h>
 
 namespace p2prc::net {
@@ -30,6 +32,11 @@ SSL* new_ssl(const TlsContext& context) {
 }
 
 Error stream_error(const boost::system::error_code& error) {
+    // "An internal error unrelated to the peer" (RFC 8446 section 6.2), such as the edge's when p2prcd is not
+    // there.
+    if (error.category() == asio::error::get_ssl_category() &&
+        ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_TLSV1_ALERT_INTERNAL_ERROR)
+        return {ErrorCode::Unreachable, "the peer has a difficulty of its own (TLS alert internal_error)"};
     if (error.category() == asio::error::get_ssl_category())
         return {ErrorCode::NotPermitted, "TLS: " + error.message()};
     if (error == asio::error::eof || error == asio::ssl::error::stream_truncated)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 
 namespace p2prc::net {
 namespace {
@@ -107,6 +108,20 @@ TEST_F(Tls, AnotherClientKeyIsRefused) {
     ASSERT_FALSE(both.client.handshake);
     EXPECT_EQ(both.client.handshake.error().code, ErrorCode::NotPermitted)
         << both.client.handshake.error().message;
+}
+
+TEST_F(Tls, AnInternalErrorOfThePeerIsNoRefusal) {
+    asio::io_context loop;
+    auto sockets = socket_pair();
+    constexpr std::array<std::uint8_t, 7> alert{21, 3, 3, 0, 2, 2, 80};
+    ASSERT_EQ(::send(sockets.first.get(), alert.data(), alert.size(), 0), 7);
+    TlsStream client(loop.get_executor(), std::move(sockets.second),
+                     *tls_client(member, "control/1", only(root)));
+    Outcome outcome;
+    asio::co_spawn(loop, talk(client, TlsStream::Side::Client, "word", outcome), asio::detached);
+    loop.run();
+    ASSERT_FALSE(outcome.handshake);
+    EXPECT_EQ(outcome.handshake.error().code, ErrorCode::Unreachable) << outcome.handshake.error().message;
 }
 
 TEST_F(Tls, AnotherServerKeyIsRefused) {
