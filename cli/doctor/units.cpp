@@ -17,6 +17,7 @@ namespace {
 
 using boost::asio::awaitable;
 
+constexpr const char* control_socket = "p2prcd-control.socket";
 constexpr const char* systemd = "org.freedesktop.systemd1";
 
 // GetUnit does not load a unit that nobody uses; LoadUnit does, and here a stopped one is of interest.
@@ -49,7 +50,9 @@ Finding judge(const std::string& unit, const Result<std::string>& state, bool ne
         return finding;
     }
     finding.state = CheckState::Fail;
-    finding.fix = fmt::format("systemctl start {0}; journalctl -u {0}", unit);
+    // A service that runs is given its socket at its own start.
+    finding.fix = fmt::format("systemctl {1}; journalctl -u {0}", unit,
+                              unit == control_socket ? "restart p2prcd" : "start " + unit);
     return finding;
 }
 
@@ -59,7 +62,9 @@ awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, 
         findings.push_back({CheckState::Fail, "units", bus.error().message, "systemctl status dbus"});
         co_return;
     }
-    const std::array<std::pair<std::string, bool>, 3> units{{{"p2prcd.service", true},
+    // Without its socket p2prcd runs and no member reaches it.
+    const std::array<std::pair<std::string, bool>, 4> units{{{"p2prcd.service", true},
+                                                             {control_socket, is_public_root(facts)},
                                                              {"p2prc-edge.service", is_public_root(facts)},
                                                              {"p2prc-connector.service", in_fleet(facts)}}};
     for (const auto& [unit, needed] : units) {
