@@ -48,10 +48,19 @@ void Tunnels::State::advance(const std::shared_ptr<Opening>& opening) {
         return;
     }
     if (ask_one(opening)) return;
+    const std::size_t size = opening->request.first_bytes.size();
+    const auto refuse = [&](const char* why) {
+        // What is out may yet be answered.
+        opening->another_at = Clock::now() + options.another;
+        if (opening->asked.empty()) finish(opening, fail(ErrorCode::Unreachable, why));
+    };
+    if (waiting_bytes + size > options.waiting_bytes) return refuse("clients that wait hold too much");
+    const auto same = waiting.find(opening->request.connector_key);
+    if (same != waiting.end() && same->second.size() >= options.waiting)
+        return refuse("too many clients wait for the node");
     auto& queue = waiting[opening->request.connector_key];
-    if (queue.size() >= options.waiting)
-        return finish(opening, fail(ErrorCode::Unreachable, "too many clients wait for the node"));
     opening->waiting = true;
+    waiting_bytes += size;
     queue.push_back(opening);
     const auto found = by_key.find(opening->request.connector_key);
     if (found == by_key.end()) return;
@@ -91,8 +100,10 @@ void Tunnels::State::serve_waiting(const std::string& key) {
         const std::shared_ptr<Opening> opening = std::move(queue.front());
         queue.pop_front();
         opening->waiting = false;
+        waiting_bytes -= opening->request.first_bytes.size();
         if (ask_one(opening)) continue;
         opening->waiting = true;
+        waiting_bytes += opening->request.first_bytes.size();
         queue.push_front(opening);
         return;
     }
@@ -107,6 +118,7 @@ void Tunnels::State::finish(std::shared_ptr<Opening> opening, Result<ReadyFlow> 
     openings.erase(opening->place);
     // Those that gave up must not fill the queue of a node that is away, nor keep what they brought.
     if (std::exchange(opening->waiting, false)) {
+        waiting_bytes -= opening->request.first_bytes.size();
         const auto queue = waiting.find(opening->request.connector_key);
         std::erase(queue->second, opening);
         if (queue->second.empty()) waiting.erase(queue);

@@ -62,6 +62,7 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     std::map<std::string, std::vector<std::shared_ptr<EdgeSession>>> by_key; // oldest first
     std::list<std::shared_ptr<Opening>> openings;
     std::map<std::string, std::deque<std::shared_ptr<Opening>>> waiting;
+    std::size_t waiting_bytes = 0;                    // that those have said
     Admission handshakes;                             // sessions under way
     std::map<std::uint64_t, net::TlsStream*> shaking; // the same, in the order in which they came
     std::uint64_t last_shaking = 0;

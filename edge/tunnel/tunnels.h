@@ -30,6 +30,7 @@ struct TunnelOptions {
     std::size_t handshakes = 256;               // sessions under way at most: over it, the oldest goes
     std::size_t handshakes_per_address = 8;     // of those, from one IPv4 address or IPv6 /64
     std::size_t waiting = 1024;                 // clients that wait for one connector, at most
+    std::size_t waiting_bytes = 32 << 20;       // that those who wait for any have said, together
     std::size_t sessions_per_key = 4;           // the oldest goes
     tunnel::PingTimes ping = {};
 };

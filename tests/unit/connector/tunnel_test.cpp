@@ -227,6 +227,32 @@ TEST_F(TunnelTest, WaitsForAHomeThatComesBack) {
     EXPECT_EQ(home.receive(5), "early");
 }
 
+TEST_F(TunnelTest, WhatWaitingClientsHoldIsLimited) {
+    harness.edge_options.waiting_bytes = 50'000;
+    harness.edge_options.wait = std::chrono::minutes(2);
+    harness.run(false);
+    const std::string large(30'000, 'x');
+    Peer first = Peer::connect(harness.public_port());
+    first.send(large);
+    ASSERT_TRUE(harness.eventually([this] { return harness.edge().counts().waiting == 1; }));
+    Peer second = Peer::connect(harness.public_port());
+    second.send(large);
+    EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().failed == 1; }));
+    Peer small = Peer::connect(harness.public_port());
+    small.send("x");
+    EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().waiting == 2; }));
+    // Whoever is served or gives up makes room.
+    harness.on_loop([this] {
+        harness.edge().allow({});
+        harness.edge().allow({harness.home_identity().fingerprint()});
+        return 0;
+    });
+    EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().waiting == 0; }));
+    Peer third = Peer::connect(harness.public_port());
+    third.send(large);
+    EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().waiting == 1; }));
+}
+
 TEST_F(TunnelTest, GivesUpOnAHomeThatStaysAway) {
     harness.edge_options.wait = std::chrono::milliseconds(200);
     harness.run(false);
