@@ -9,11 +9,13 @@
 #include "net/log.h"
 #include "net/network_changes.h"
 #include "net/notify.h"
+#include "net/one_shot_timer.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
@@ -84,17 +86,35 @@ class FileRoutes {
     std::string file_;
 };
 
-// DNS on the machine's own addresses, as they come and go.
-boost::asio::awaitable<void> keep_dns_bound(boost::asio::any_io_executor executor, Edge& edge) {
-    auto changes = net::NetworkChanges::open(executor);
-    for (;;) {
-        const auto endpoints = own_dns_endpoints();
-        if (auto bound = edge.listen_dns(endpoints); !bound)
-            net::log_warning("DNS: " + bound.error().message, {{"FLEET_HINT", bound.error().hint}});
-        if (!changes) co_return;
-        if (const auto changed = co_await changes->next(); !changed) co_return;
+// DNS on the machine's own addresses, as they come and go. A port that another program holds is tried again.
+class OwnDns {
+  public:
+    OwnDns(boost::asio::any_io_executor executor, Edge& edge) : edge_(edge), retry_(executor) {}
+
+    void bind() {
+        const auto bound = edge_.listen_dns(own_dns_endpoints());
+        const std::string failure = bound ? std::string() : bound.error().message;
+        // Each failure once, however often it is tried again.
+        if (std::exchange(failure_, failure) != failure && !failure.empty())
+            net::log_warning("DNS: " + failure, {{"FLEET_HINT", bound.error().hint}});
+        retry_.cancel();
+        if (!bound) retry_.arm(retry_after, [this] { bind(); });
     }
-}
+
+    boost::asio::awaitable<void> follow() {
+        auto changes = net::NetworkChanges::open(co_await boost::asio::this_coro::executor);
+        bind();
+        while (changes && co_await changes->next())
+            bind();
+    }
+
+  private:
+    static constexpr std::chrono::seconds retry_after{5};
+
+    Edge& edge_;
+    net::OneShotTimer retry_;
+    std::string failure_;
+};
 
 // From signals until the loop ends.
 class Signals {
@@ -169,8 +189,8 @@ Result<void> run_in_fleet(const Config& config, std::vector<net::PassedSocket> p
     FleetRoutes routes(context.get_executor(), std::move(options));
     routes.load_cache();
     if (auto listening = edge.listen(std::move(passed)); !listening) return listening;
-    if (config.listen_dns.empty())
-        boost::asio::co_spawn(context, keep_dns_bound(context.get_executor(), edge), boost::asio::detached);
+    OwnDns own_dns(context.get_executor(), edge);
+    if (config.listen_dns.empty()) boost::asio::co_spawn(context, own_dns.follow(), boost::asio::detached);
     boost::asio::co_spawn(context, routes.run(), boost::asio::detached);
     run_until_stopped(context, edge,
                       [] { net::log_notice("routes come from p2prcd: there is no file to read"); });

@@ -4,6 +4,7 @@
 tests/lab/edge_alone.py [PROGRAM] [FILTER]; the exit status says whether all passed. Needs only Python and openssl.
 """
 
+import atexit
 import contextlib
 import os
 import random
@@ -457,26 +458,77 @@ def test_idle_connections_are_small(lab):
             client.close()
 
 
-def test_dns_rate(lab):
-    """Loopback has no limit: in a network of its own, where addresses are others."""
+def in_own_network(function):
     rights = "-n" if os.geteuid() == 0 else "-rn"
-    done = subprocess.run(["unshare", rights, sys.executable, __file__, PROGRAM, "--dns-rate"], capture_output=True, text=True, timeout=60,
+    done = subprocess.run(["unshare", rights, sys.executable, __file__, PROGRAM, f"--{function}"], capture_output=True, text=True, timeout=60,
                           check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def started(*arguments):
+    # Whatever daemon this machine runs is not the test's.
+    environment = os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
+    edge = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    atexit.register(edge.kill)
+    return edge
+
+
+def dns_question():
+    return u16(7) + bytes(2) + u16(1) + bytes(6) + b"".join(vector(label, 1) for label in (b"home", b"example", b"")) + u16(6) + u16(1)
+
+
+def test_dns_rate(lab):
+    """Loopback has no limit: in a network where addresses are others."""
+    in_own_network("dns-rate")
+
+
+def test_dns_port_that_is_taken(lab):
+    """Port 53 of the machine's own address, held by another program when the edge starts, and free later."""
+    in_own_network("dns-taken")
+
+
+def dns_taken():
+    question = dns_question()
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("192.0.2.1", 53))
+        with open(f"{directory}/edge.toml", "w", encoding="utf-8") as file:
+            file.write(f'[listen]\ntls = ["127.0.0.1:8443"]\n[state]\ndirectory = "{directory}"\n')
+        edge = started("--config", f"{directory}/edge.toml")
+        said = []
+        while "DNS on UDP 192.0.2.1:53" not in "".join(said):
+            said.append(edge.stderr.readline())
+            assert said[-1], said
+        # Addresses that come and go have it try again; the same words are not said again.
+        for number in range(2, 5):
+            subprocess.run(["ip", "address", "add", f"127.0.0.{number}/32", "dev", "lo"], check=True)
+            time.sleep(0.3)
+        other.close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(0.2)
+            client.connect(("192.0.2.1", 53))
+            for _ in range(100):
+                with contextlib.suppress(socket.timeout, ConnectionRefusedError):
+                    client.send(question)
+                    assert client.recv(512)[3] & 15 == 5  # there are no zones
+                    break
+                time.sleep(0.1)
+            else:
+                raise AssertionError("the port was free, and not taken")
+        edge.terminate()
+        said += edge.stderr.readlines()
+        assert edge.wait(20) == 0
+        assert "".join(said).count("DNS on UDP 192.0.2.1:53") == 1, said
+
+
 def dns_rate():
     rate, sent, server = 10, 200, ("192.0.2.1", 5353)
-    for command in ("link set lo up", "address add 192.0.2.1/32 dev lo", "address add 198.51.100.1/32 dev lo"):
-        subprocess.run(["ip", *command.split()], check=True)
-    question = u16(7) + bytes(2) + u16(1) + bytes(6) + b"".join(vector(label, 1) for label in (b"home", b"example", b"")) + u16(6) + u16(1)
+    question = dns_question()
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for name, text in (("routes.toml", '[[zone]]\nname = "home.example"\naddresses = ["192.0.2.1"]\n'),
                            ("edge.toml", f"[limits]\ndns_answers_per_second = {rate}\n")):
             with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
                 file.write(text)
-        edge = subprocess.Popen([PROGRAM, "--routes", f"{directory}/routes.toml", "--config", f"{directory}/edge.toml", "--listen-dns",
-                                 "%s:%d" % server], stderr=subprocess.PIPE, text=True)
+        edge = started("--routes", f"{directory}/routes.toml", "--config", f"{directory}/edge.toml", "--listen-dns", "%s:%d" % server)
         while "serving" not in edge.stderr.readline():
             assert edge.poll() is None
         client.settimeout(1)
@@ -585,4 +637,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(dns_rate() if FILTER == "--dns-rate" else main())
+    apart = {"--dns-rate": dns_rate, "--dns-taken": dns_taken}.get(FILTER)
+    if apart:
+        for words in ("link set lo up", "address add 192.0.2.1/32 dev lo", "address add 198.51.100.1/32 dev lo"):
+            subprocess.run(["ip", *words.split()], check=True)
+    sys.exit(apart() if apart else main())
