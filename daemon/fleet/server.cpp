@@ -70,9 +70,14 @@ class HalfOpen {
 // Reads exactly the header, so that the descriptor is left at the first byte of TLS.
 asio::awaitable<Result<net::ProxyHeader>> read_proxy_header(int fd, std::chrono::milliseconds timeout) {
     const auto executor = co_await asio::this_coro::executor;
-    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (copy < 0) co_return std::unexpected(system_error("cannot wait for a connection", errno));
-    const auto socket = std::make_shared<asio::posix::stream_descriptor>(executor, copy);
+    // Closing this one ends the wait, and leaves the connection to its owner.
+    net::UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    if (!copy) co_return std::unexpected(system_error("cannot wait for a connection", errno));
+    const auto socket = std::make_shared<asio::posix::stream_descriptor>(executor);
+    boost::system::error_code refused;
+    socket->assign(copy.get(), refused);
+    if (refused) co_return std::unexpected(system_error("cannot wait for a connection", refused.value()));
+    copy.release();
     asio::steady_timer timer(executor, timeout);
     timer.async_wait([weak = std::weak_ptr(socket)](const boost::system::error_code& error) {
         boost::system::error_code ignored;
@@ -99,8 +104,7 @@ asio::awaitable<Result<net::ProxyHeader>> read_proxy_header(int fd, std::chrono:
 }
 
 template <class State>
-asio::awaitable<void> greet(std::shared_ptr<State> state, int raw) {
-    net::UniqueFd fd(raw);
+asio::awaitable<void> greet(std::shared_ptr<State> state, net::UniqueFd fd) {
     auto half_open = std::make_unique<HalfOpen<State>>(state);
     const auto header = co_await read_proxy_header(fd.get(), state->limits.handshake);
     if (!header) {
@@ -132,9 +136,9 @@ asio::awaitable<void> accept_all(std::shared_ptr<State> state) {
         if (waited) co_return;
         // As many as wait: Asio's reactor is edge-triggered, but async_wait re-arms it.
         while (true) {
-            const int fd =
-                ::accept4(state->listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-            if (fd < 0) {
+            net::UniqueFd fd(
+                ::accept4(state->listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+            if (!fd) {
                 if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                     // The connection stays in the queue: without a pause this would spin.
                     asio::steady_timer pause(state->executor, std::chrono::milliseconds(100));
@@ -145,10 +149,9 @@ asio::awaitable<void> accept_all(std::shared_ptr<State> state) {
             ++state->counters.accepted;
             if (state->half_open >= state->limits.half_open) {
                 ++state->counters.refused_full;
-                ::close(fd);
                 continue;
             }
-            asio::co_spawn(state->executor, greet(state, fd), asio::detached);
+            asio::co_spawn(state->executor, greet(state, std::move(fd)), asio::detached);
         }
     }
 }

@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <array>
+#include <filesystem>
+
 namespace p2prc::daemon {
 namespace {
 
@@ -107,6 +110,43 @@ TEST_F(ControlServerTest, HandsOverWhoIsVerified) {
     ASSERT_EQ(seen.size(), 2U);
     EXPECT_EQ(seen[0], "p2prc-control/1 " + member.fingerprint() + " 192.0.2.7:5000");
     EXPECT_EQ(seen[1], "p2prc-join/1 one [2001:db8::7]:5000");
+}
+
+TEST_F(ControlServerTest, NoDescriptorIsLeftBehind) {
+    const auto open_now = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+    };
+    const auto before = open_now();
+    std::array<Result<void>, 2> verified, refused;
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto network = "10." + std::to_string(i);
+        auto known = *net::tls_client(member, std::string(control_alpn), is_root);
+        auto unknown = *net::tls_client(stranger, std::string(control_alpn), is_root);
+        asio::co_spawn(loop,
+                       come(std::move(known), proxy_header((network + ".1.1:5000").c_str()), verified[i]),
+                       asio::detached);
+        asio::co_spawn(loop,
+                       come(std::move(unknown), proxy_header((network + ".2.1:5000").c_str()), refused[i]),
+                       asio::detached);
+    }
+    // Ends before the header, in it, and with another one.
+    for (const std::size_t size : {0u, 5u}) {
+        const auto fd = connect();
+        const auto header = proxy_header("192.0.2.9:5000");
+        ASSERT_EQ(::send(fd.get(), header.data(), size, 0), static_cast<ssize_t>(size));
+    }
+    const auto other = connect();
+    ASSERT_GT(::send(other.get(), "GET / HTTP/1.1\r\n\r\n", 18, 0), 0);
+    std::ptrdiff_t after = 0;
+    const auto all_gone = [&] {
+        after = open_now();
+        return server->counters().accepted == 7 && after == before + 1; // our end of `other`
+    };
+    asio::co_spawn(loop, finish_when(all_gone), asio::detached);
+    loop.run();
+    EXPECT_EQ(last.accepted, 7U);
+    EXPECT_EQ(after, before + 1);
+    EXPECT_EQ(seen.size(), 2U);
 }
 
 TEST_F(ControlServerTest, SilentConnectionsAreBounded) {
