@@ -178,7 +178,10 @@ asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
     // Before anybody sees the registry without it.
     if (!brought.empty()) co_await take_home(std::move(brought));
     if (stopped) co_return std::unexpected(stopping());
-    feed = feed_replica(*registry, replica);
+    feed = feed_replica(*registry, replica, [](const Error& error) {
+        net::log_error("this node does not hear of changes of its registry any more: " + error.message +
+                       "; restart p2prcd");
+    });
     upload = std::make_unique<Upload>(executor, *registry, own, replica);
     Json live{{"node", settings.name}, {"state", "up"}};
     const auto up = co_await registry->request("node.live", std::move(live));

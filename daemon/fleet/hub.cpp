@@ -177,12 +177,16 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
     if (const auto at = hello->find("revision"); at != hello->end() && at->is_number_unsigned())
         position.revision = *at;
     Member member{key, session, {}};
-    member.feed = registry.follow(position, [weak = std::weak_ptr(self),
-                                             weak_session = std::weak_ptr(session)](const FeedEvent& event) {
+    auto sink = [weak = std::weak_ptr(self), weak_session = std::weak_ptr(session)](const FeedEvent& event) {
         const auto state = weak.lock();
         const auto to = weak_session.lock();
         if (state && to) state->send_feed(*to, event);
-    });
+    };
+    // It dials again, and asks again.
+    auto lost = [weak_session = std::weak_ptr(session)](const Error& error) {
+        if (const auto to = weak_session.lock()) to->close(error);
+    };
+    member.feed = registry.follow(position, std::move(sink), std::move(lost));
     members[node] = std::move(member);
     asio::co_spawn(executor, tell_synced(self, session), asio::detached);
     asio::co_spawn(executor, judge_one(node), asio::detached);

@@ -16,9 +16,14 @@ Json parse(const std::string& text) {
     return Json::parse(text, nullptr, false);
 }
 
+Error no_registry() {
+    return {ErrorCode::Unreachable, "this node keeps no registry any more"};
+}
+
 // One that follows. The store's watch and the loop both hold it; it falls silent when the subscription goes.
 struct Follower {
     FeedSink sink;           // on the loop only; empty: it has ended
+    FeedLost lost;           // the same
     std::uint64_t watch = 0; // on the disk thread only
 };
 
@@ -42,10 +47,17 @@ struct LocalRegistry::Shared {
         });
     }
 
+    void lose(const std::shared_ptr<Follower>& follower, Error error) {
+        boost::asio::post(loop, [follower, error = std::move(error)] {
+            const auto lost = follower->lost;
+            if (lost) lost(error);
+        });
+    }
+
     // On the disk thread, which is the only one that commits: nothing happens between the range and the
     // watch.
     void begin(const std::shared_ptr<Follower>& follower, FeedPosition position) {
-        if (!registry) return;
+        if (!registry) return lose(follower, no_registry());
         auto& store = registry->store();
         const auto id = store.store_id();
         const auto callback = [this, follower, id](const store::Commit& commit) {
@@ -63,16 +75,16 @@ struct LocalRegistry::Shared {
                 return;
             }
         }
-        // A store that cannot be read answers every request with its error; here there is nothing to deliver.
         auto range = store.range(replicated_table, "");
-        if (!range) return;
+        if (!range) return lose(follower, range.error());
         FeedEvent event{true, id, range->revision, {}};
         for (const auto& item : range->items)
             event.items.push_back({item.key, parse(item.value), item.revision});
         const auto revision = range->revision;
         deliver(follower, std::move(event));
         auto started = store.watch(replicated_table, "", revision + 1, callback);
-        if (started) follower->watch = started->id;
+        if (!started) return lose(follower, started.error());
+        follower->watch = started->id;
     }
 
     void end(const std::shared_ptr<Follower>& follower) {
@@ -91,6 +103,7 @@ struct LocalRegistry::Following {
     Following& operator=(const Following&) = delete;
     ~Following() {
         follower->sink = nullptr;
+        follower->lost = nullptr;
         shared->disk.post([shared = shared, follower = follower] { shared->end(follower); });
     }
 };
@@ -136,7 +149,7 @@ boost::asio::awaitable<Result<Json>> LocalRegistry::request_as(Actor actor, std:
             if (shared->registry)
                 *answer = shared->registry->execute(actor, method, params);
             else
-                *answer = fail(ErrorCode::Unreachable, "this node keeps no registry any more");
+                *answer = std::unexpected(no_registry());
         });
     // Comes back after the work above: the disk thread does one after the other.
     const auto disk = shared->disk.executor();
@@ -144,9 +157,10 @@ boost::asio::awaitable<Result<Json>> LocalRegistry::request_as(Actor actor, std:
     co_return std::move(*answer);
 }
 
-Subscription LocalRegistry::follow(FeedPosition position, FeedSink sink) {
+Subscription LocalRegistry::follow(FeedPosition position, FeedSink sink, FeedLost lost) {
     auto follower = std::make_shared<Follower>();
     follower->sink = std::move(sink);
+    follower->lost = std::move(lost);
     const auto shared = shared_;
     shared->disk.post(
         [shared, follower, position = std::move(position)] { shared->begin(follower, position); });
@@ -158,13 +172,14 @@ std::optional<OpenInvitation> LocalRegistry::find_invitation(std::string_view id
     return shared_->registry->find_invitation(id);
 }
 
-Subscription feed_replica(LocalRegistry& registry, Replica& replica) {
-    return registry.follow(replica.position(), [&replica](const FeedEvent& event) {
+Subscription feed_replica(LocalRegistry& registry, Replica& replica, FeedLost lost) {
+    auto sink = [&replica](const FeedEvent& event) {
         if (event.reset)
             replica.reset(event.store_id, event.revision, event.items);
         else
             replica.apply(event.store_id, event.revision, event.items);
-    });
+    };
+    return registry.follow(replica.position(), std::move(sink), std::move(lost));
 }
 
 } // namespace p2prc::daemon

@@ -14,6 +14,8 @@ class Disk;
 
 // Called on the event loop, in the order of revisions.
 using FeedSink = std::function<void(const FeedEvent&)>;
+// Called on the event loop when the feed cannot go on: nothing comes any more.
+using FeedLost = std::function<void(const Error&)>;
 
 class LocalRegistry : public Gateway {
   public:
@@ -38,7 +40,7 @@ class LocalRegistry : public Gateway {
 
     // Feeds `sink` from `position` on: with the changes since, or with a reset first when the store is
     // another one, the history is gone or the position is ahead. Ends with the subscription.
-    [[nodiscard]] Subscription follow(FeedPosition position, FeedSink sink);
+    [[nodiscard]] Subscription follow(FeedPosition position, FeedSink sink, FeedLost lost);
 
     // From any handler of the loop, without waiting for the disk.
     std::optional<OpenInvitation> find_invitation(std::string_view id) const;
@@ -50,6 +52,6 @@ class LocalRegistry : public Gateway {
 };
 
 // Keeps `replica` equal to the registry: what feeds the replica on the node that has the registry.
-[[nodiscard]] Subscription feed_replica(LocalRegistry& registry, Replica& replica);
+[[nodiscard]] Subscription feed_replica(LocalRegistry& registry, Replica& replica, FeedLost lost);
 
 } // namespace p2prc::daemon

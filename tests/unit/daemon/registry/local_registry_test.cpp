@@ -43,8 +43,11 @@ class LocalRegistryTest : public FleetTest {
         return answer;
     }
     Subscription follow(FeedPosition position) {
-        return local_->follow(std::move(position),
-                              [this](const FeedEvent& event) { seen_.push_back(event); });
+        return local_->follow(
+            std::move(position), [this](const FeedEvent& event) { seen_.push_back(event); }, lost());
+    }
+    FeedLost lost() {
+        return [this](const Error& error) { lost_.push_back(error); };
     }
     std::unique_ptr<Replica> replica() {
         auto opened = Replica::open((directory_ / "replica.db").string(), disk_);
@@ -57,6 +60,7 @@ class LocalRegistryTest : public FleetTest {
     store::Store* store_ = nullptr;
     std::unique_ptr<LocalRegistry> local_;
     std::vector<FeedEvent> seen_;
+    std::vector<Error> lost_;
 };
 
 TEST_F(LocalRegistryTest, RequestsActAsThisNode) {
@@ -69,7 +73,7 @@ TEST_F(LocalRegistryTest, RequestsActAsThisNode) {
 TEST_F(LocalRegistryTest, AReplicaFollowsAndResumes) {
     {
         const auto copy = replica();
-        const auto feeding = feed_replica(*local_, *copy);
+        const auto feeding = feed_replica(*local_, *copy, lost());
         settle();
         EXPECT_NE(copy->get("/fleet"), nullptr);
         ASSERT_TRUE(ask("process.spin", {{"spec", spec("web")}}));
@@ -82,7 +86,7 @@ TEST_F(LocalRegistryTest, AReplicaFollowsAndResumes) {
     ASSERT_TRUE(ask("process.kill", {{"process", "web"}}));
     const auto copy = replica();
     EXPECT_NE(copy->get("/processes/web"), nullptr) << "as it was";
-    const auto feeding = feed_replica(*local_, *copy);
+    const auto feeding = feed_replica(*local_, *copy, lost());
     settle();
     EXPECT_EQ(copy->get("/processes/web"), nullptr);
 }
@@ -109,6 +113,17 @@ TEST_F(LocalRegistryTest, AKnownPositionGetsTheChangesAnUnknownOneAReset) {
     following.reset();
     ASSERT_TRUE(ask("process.kill", {{"process", "web"}}));
     settle();
+    EXPECT_TRUE(seen_.empty());
+}
+
+TEST_F(LocalRegistryTest, AFeedThatCannotGoOnSaysSoUnlessItHasEnded) {
+    local_->close();
+    auto following = follow({});
+    auto ended = follow({});
+    ended.reset();
+    settle();
+    ASSERT_EQ(lost_.size(), 1u);
+    EXPECT_EQ(lost_[0].code, ErrorCode::Unreachable);
     EXPECT_TRUE(seen_.empty());
 }
 
@@ -145,7 +160,7 @@ TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
     (*next)->act_as("root", Role::Owner);
     local_.reset();
     const auto copy = replica();
-    const auto feeding = feed_replica(**next, *copy);
+    const auto feeding = feed_replica(**next, *copy, lost());
     settle();
     EXPECT_NE(copy->get("/processes/web"), nullptr);
 }
