@@ -125,7 +125,9 @@ asio::awaitable<Result<std::uint64_t>> Actions::act_here(Verb verb, ProcessRecor
 }
 
 asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::string user) {
-    const auto record = view_->find_process(process);
+    auto record = view_->find_process(process);
+    const auto offered = !record && verb == Verb::Kill ? view_->offered(process) : std::nullopt;
+    if (offered) record = *offered;
     if (!record) co_return std::unexpected(record.error());
     // To start what runs already must not become a restart.
     const Json* status = view_->get(keys::status(record->node, record->id));
@@ -141,7 +143,7 @@ asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::
     const auto result = co_await fleet_->gateway().request(method, std::move(params));
     if (result) {
         awaited.change = json::member<std::uint64_t>(*result, "change");
-    } else if (result.error().code == ErrorCode::Unreachable && record->node == view_->node()) {
+    } else if (result.error().code == ErrorCode::Unreachable && record->node == view_->node() && !offered) {
         const auto change = co_await act_here(verb, *record, by(user));
         if (!change) co_return std::unexpected(change.error());
         awaited.change = *change;

@@ -41,17 +41,19 @@ void domain_problems(const Json& domains, Json& problems) {
     }
 }
 
-// What runs somewhere and has no record, as the registry could not take it in.
+// What a node has without a record, as the registry could not take it in.
 void offer_problems(const View& view, Json& problems) {
     for (const auto& [key, offer] : view.replica().range("/offers/")) {
         const auto process = process_from_json(offer->value("process", Json::object()));
         const auto refused = json::member<std::string>(*offer, "refused");
         if (!process || refused.empty()) continue;
-        problems.push_back(problem("'" + process->name + "' runs on node '" + process->node +
-                                       "', and the fleet's registry does not know it: " + refused,
-                                   "when that is resolved it comes back by itself; to end it: systemctl stop "
-                                   "p2prc-" +
-                                       process->name + ", on " + process->node));
+        const auto id = std::to_string(process->id);
+        problems.push_back(
+            problem("process " + id + " ('" + process->name + "') of node '" + process->node +
+                        "' is not known to the fleet's registry, which was restored from an older "
+                        "copy: " +
+                        refused,
+                    "it comes back by itself when that is out of its way; to end it: p2prc kill " + id));
     }
 }
 

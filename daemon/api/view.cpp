@@ -98,6 +98,14 @@ std::optional<DomainRecord> View::domain(const std::string& fqdn) const {
     return read_one<DomainRecord>(*replica_, keys::domain(fqdn), domain_from_json);
 }
 
+std::optional<ProcessRecord> View::offered(const std::string& id) const {
+    for (const auto& [key, document] : replica_->range("/offers/"))
+        if (key.substr(key.rfind('/') + 1) == id)
+            if (auto record = process_from_json(document->value("process", Json::object())))
+                return std::move(*record);
+    return std::nullopt;
+}
+
 Result<ProcessRecord> View::find_process(const std::string& text) const {
     const auto missing = fail(ErrorCode::NotFound, "there is no process '" + text + "'",
                               "'p2prc ps' lists all processes; give an id, a name or a domain");

@@ -35,6 +35,8 @@ class View {
     Result<ProcessRecord> find_process(const std::string& id_name_or_domain) const;
     std::optional<ProcessRecord> process(const std::string& name) const;
     std::optional<ProcessRecord> process_with_id(std::string_view id) const;
+    // A process without a record, which the registry could not take in yet.
+    std::optional<ProcessRecord> offered(const std::string& id) const;
     std::optional<DomainRecord> domain(const std::string& fqdn) const;
 
     // "up", "suspect" or "lost"; this node is up, a node that was never heard of is lost.

@@ -34,7 +34,7 @@ Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, Fle
     , own(o)
     , options(std::move(op))
     , gateway(*this)
-    , offers(replica, own, [this] { return settings.name; }) {}
+    , offers(replica, own, [this] { return settings.name; }, [this] { return moving; }) {}
 
 asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {
     // Not Unreachable, for which an action would be noted here and wait for the registry that is left.
@@ -150,6 +150,7 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
     leaving = packed && *packed;
     if (leaving && (!settings.root || let_go())) {
         const Changing guard(changing);
+        const Changing between(moving);
         co_return co_await come_home(std::move(**packed));
     }
     if (settings.root) {

@@ -17,6 +17,12 @@ bool is_up(const OwnState& own, const std::string& node, std::uint32_t id) {
            state == ProcessState::Stopping;
 }
 
+// A user of this node has ended it, and the registry that is no more was to hear of it yet.
+bool killed_here(const OwnState& own, const std::string& node, std::uint32_t id) {
+    const auto* action = own.get("/local/" + node + "/" + std::to_string(id));
+    return action && json::member<std::string>(*action, "action") == "kill";
+}
+
 // Whether `document`, a record or a tombstone, is that of the process, by its id or a former one.
 bool is_of(const Json& document, const std::string& name, std::uint32_t id) {
     if (json::member<std::string>(document, "name") != name) return false;
@@ -26,10 +32,12 @@ bool is_of(const Json& document, const std::string& name, std::uint32_t id) {
 
 } // namespace
 
-Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> node)
+Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> node,
+               std::function<bool()> moving)
     : replica_(replica)
     , own_(own)
-    , node_(std::move(node)) {
+    , node_(std::move(node))
+    , moving_(std::move(moving)) {
     subscriptions_.push_back(
         replica_.on_another_store([this](const std::vector<Change>& items) { make(items); }));
     for (const char* prefix : {"/processes/", "/tombstones/"})
@@ -52,7 +60,8 @@ void Offers::make(const std::vector<Change>& items) {
         if (json::member<std::string>(*document, "node") != node) continue;
         const auto id = json::member<std::uint32_t>(*document, "id");
         const auto name = json::member<std::string>(*document, "name");
-        if (!is_up(own_, node, id) || known(name, id)) continue;
+        const bool here = moving_() ? is_up(own_, node, id) : own_.get(keys::status(node, id)) != nullptr;
+        if (!here || killed_here(own_, node, id) || known(name, id)) continue;
         auto domains = Json::array();
         for (const auto& [ignored, mapping] : replica_.range("/domains/"))
             if (json::member<std::string>(*mapping, "process") == name) domains.push_back(*mapping);
@@ -73,7 +82,8 @@ void Offers::withdraw() {
         const bool taken_in =
             record && json::member<std::string>(*record, "node") == node && is_of(*record, name, id);
         const bool killed = tombstone && is_of(*tombstone, name, id);
-        if (taken_in || killed || !is_up(own_, node, id)) settled.emplace_back(key);
+        // What ran without a record and has ended leaves no status behind.
+        if (taken_in || killed || !own_.get(keys::status(node, id))) settled.emplace_back(key);
     }
     for (const auto& key : settled)
         own_.erase(key);

@@ -1,4 +1,5 @@
-// What this node runs and a registry that was restored from an older copy does not know is offered to it.
+// What this node has, running or stopped, and a registry that was restored from an older copy does not know
+// is offered to it.
 #pragma once
 
 #include "daemon/state/own_state.h"
@@ -10,11 +11,12 @@
 namespace p2prc::daemon {
 
 // Puts /offers/<node>/<id> into the own state when the replica comes to hold another store's state without
-// it, and takes it away when the registry has it, has killed it, or it has ended.
+// it, and takes it away when the registry has it or has killed it, or when nothing is left of it.
 class Offers {
   public:
-    // `node` says this node's name. All of them must outlive it.
-    Offers(Replica& replica, OwnState& own, std::function<std::string()> node);
+    // `node` says this node's name; `moving` whether it is changing its fleet: then what it takes along is
+    // not on offer, but for what runs and could not be. All of them must outlive it.
+    Offers(Replica& replica, OwnState& own, std::function<std::string()> node, std::function<bool()> moving);
 
   private:
     void make(const std::vector<Change>& items);
@@ -23,6 +25,7 @@ class Offers {
     Replica& replica_;
     OwnState& own_;
     std::function<std::string()> node_;
+    std::function<bool()> moving_;
     std::vector<Subscription> subscriptions_;
 };
 

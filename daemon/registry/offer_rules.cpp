@@ -1,4 +1,4 @@
-// What nodes run and a registry that was restored from an older copy does not know.
+// What nodes have and a registry that was restored from an older copy does not know.
 #include "core/names.h"
 #include "daemon/registry/rules.h"
 
@@ -49,6 +49,18 @@ Result<void> adopt(Request& request, ProcessRecord process, const Json& domains)
 }
 
 } // namespace
+
+std::optional<ProcessRecord> offered(const Draft& draft, std::string_view id) {
+    for (const auto& [key, document] : draft.range("/offers/")) {
+        if (std::string_view(key).substr(key.rfind('/') + 1) != id) continue;
+        auto process = process_from_json(document->value("process", Json()));
+        if (!process || std::to_string(process->id) != id ||
+            !key.starts_with(keys::offer_prefix(process->node)))
+            continue;
+        return std::move(*process);
+    }
+    return std::nullopt;
+}
 
 void settle_offers(Request& request) {
     auto& draft = request.draft;

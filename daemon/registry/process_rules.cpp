@@ -193,13 +193,27 @@ Result<Json> restart(Request& request) {
     return change_rule(request, Action::Restart);
 }
 
-std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
-                                const std::string& at) {
-    draft.erase(keys::process(process.name));
+namespace {
+
+void entomb(Draft& draft, const ProcessRecord& process, const std::string& by, const std::string& at) {
     // A node that is not in the fleet has nothing that could still run.
     if (draft.node(process.node))
         draft.put(keys::tombstone(process.id),
                   to_json(Tombstone{process.id, process.name, process.node, by, at, process.former_ids}));
+}
+
+// The record and the domains of its name are another's.
+void refuse_offer(Draft& draft, const ProcessRecord& process, const std::string& by, const std::string& at) {
+    entomb(draft, process, by, at);
+    draft.erase(keys::offer(process.node, process.id));
+}
+
+} // namespace
+
+std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
+                                const std::string& at) {
+    draft.erase(keys::process(process.name));
+    entomb(draft, process, by, at);
     return release_domains(draft, process.name);
 }
 
@@ -207,13 +221,19 @@ Result<Json> kill(Request& request) {
     auto text = text_param(request, "process");
     if (!text) return std::unexpected(text.error());
     auto process = resolve(request.draft, *text);
+    if (!process)
+        if (auto waiting = offered(request.draft, *text)) process = std::move(*waiting);
     if (!process) return std::unexpected(process.error());
     if (!request.may_change(process->node, process->created_by))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("process '{}' runs on node '{}'; a member kills only what is its own",
                                 process->name, process->node),
                     "run the command there, or on a node with the role owner");
-    const auto kept = forget(request.draft, *process, request.by(), request.at());
+    std::vector<std::string> kept;
+    if (request.draft.process(process->id))
+        kept = forget(request.draft, *process, request.by(), request.at());
+    else
+        refuse_offer(request.draft, *process, request.by(), request.at());
     ++process->change;
     auto result = result_of(*process);
     result["kept_domains"] = kept;

@@ -84,7 +84,10 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
                            BroughtId keep = BroughtId::Never);
 Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::string& node, bool owner);
 
-// Takes in what the calling node runs and has offered. What is refused stays on offer, with the reason.
+// The process that is on offer under this id: it has no record, and its name may be another's.
+std::optional<ProcessRecord> offered(const Draft& draft, std::string_view id);
+
+// Takes in what the calling node has and has offered. What is refused stays on offer, with the reason.
 void settle_offers(Request& request);
 
 // Takes a node and all that is its own out of the fleet; its processes go with it and are not killed.

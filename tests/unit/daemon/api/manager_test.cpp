@@ -164,6 +164,22 @@ TEST_F(ManagerTest, WithTheRootAwayWhatRunsHereIsStoppedAndKilled) {
     EXPECT_EQ(bus.run(client->spin(spec, "")).error().code, ErrorCode::Unreachable);
 }
 
+TEST_F(ManagerTest, AnOfferInConflictIsShownAndKilledByItsId) {
+    const auto other = process(40, "wiki", "root1");
+    commit({{keys::offer("root1", 40),
+             Json{{"process", to_json(other)}, {"refused", "process name 'wiki' is taken in the fleet"}}}});
+    const auto shown = bus.run(client->status()).value()["problems"].dump();
+    EXPECT_NE(shown.find("p2prc kill 40"), std::string::npos) << shown;
+    fleet.requests.answers["process.kill"] = [this](const Json& params) {
+        EXPECT_EQ(params["process"], "40");
+        commit({{keys::offer("root1", 40), std::nullopt}});
+        return ok({{"id", 40}, {"name", "wiki"}, {"node", "root1"}, {"change", 1}});
+    };
+    EXPECT_TRUE(bus.run(client->kill("40")));
+    EXPECT_EQ(bus.run(client->kill("40")).error().code, ErrorCode::NotFound);
+    EXPECT_EQ(bus.run(client->information("wiki")).value()["node"], "home1");
+}
+
 TEST_F(ManagerTest, StartingWhatRunsIsNoRestart) {
     EXPECT_TRUE(bus.run(client->start("wiki")));
     EXPECT_TRUE(fleet.requests.requests.empty());

@@ -103,6 +103,28 @@ TEST_F(OwnedRulesTest, AnOfferWhoseNameIsTakenStaysAndSaysWhy) {
     EXPECT_EQ(at("/offers/home1/40"), Json());
 }
 
+TEST_F(OwnedRulesTest, AnOfferThatCannotBeTakenInIsKilledByItsId) {
+    spin(root(), spec("younger"));
+    auto record = at("/processes/web");
+    record["id"] = 40;
+    record["name"] = record["spec"]["name"] = "younger";
+    record["port"] = record["spec"]["port"] = 8081;
+    const Json offer{{"process", record}};
+    ok(home_, "status.update", {{"set", {{"/offers/home1/40", offer}}}});
+    const auto other = add("home2", 'e');
+    EXPECT_EQ(refused(other, "process.kill", {{"process", "40"}}).code, ErrorCode::NotPermitted);
+    const auto killed = ok(root(), "process.kill", {{"process", "40"}});
+    EXPECT_EQ(killed["id"], 40);
+    EXPECT_EQ(killed["node"], "home1");
+    EXPECT_EQ(at("/tombstones/40")["node"], "home1");
+    EXPECT_EQ(at("/offers/home1/40"), Json());
+    EXPECT_EQ(at("/processes/younger")["node"], "root") << "the other one of that name lives";
+    // The node offers it once more before it hears of that.
+    ok(home_, "status.update", {{"set", {{"/offers/home1/40", offer}}}});
+    EXPECT_EQ(at("/offers/home1/40"), Json());
+    EXPECT_EQ(refused(root(), "process.kill", {{"process", "40"}}).code, ErrorCode::NotFound);
+}
+
 TEST_F(OwnedRulesTest, UpdateIsIncremental) {
     ok(home_, "status.update", {{"set", {{"/status/home1/1", status()}, {"/info/home1", {{"nat", true}}}}}});
     ok(home_, "status.update", {{"delete", {"/status/home1/1", "/status/home1/7"}}});

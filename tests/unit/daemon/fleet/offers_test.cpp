@@ -1,0 +1,98 @@
+// What is offered to a registry that comes back older than it was.
+#include "core/process_status.h"
+#include "core/records.h"
+#include "daemon/fleet/offers.h"
+#include "daemon/state/disk.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <gtest/gtest.h>
+
+namespace p2prc::daemon {
+namespace {
+
+class OffersTest : public testing::Test {
+  protected:
+    OffersTest() {
+        replica = std::move(*Replica::open((directory.path() / "replica.db").string(), disk));
+        own = std::move(*OwnState::open((directory.path() / "own.db").string(), disk));
+        offers.emplace(*replica, *own, [] { return std::string("home"); }, [this] { return moving; });
+    }
+
+    static Json record(std::uint32_t id, const std::string& name, const char* node = "home") {
+        ProcessRecord process;
+        process.id = id;
+        process.name = process.spec.name = name;
+        process.node = node;
+        process.spec.run.command = {"/bin/true"};
+        return to_json(process);
+    }
+    void report(std::uint32_t id, const std::string& name, ProcessState state) {
+        ProcessStatus status;
+        status.id = id;
+        status.name = name;
+        status.node = "home";
+        status.state = state;
+        own->set(keys::status("home", id), status_to_json(status));
+    }
+    std::vector<std::string> on_offer() const {
+        std::vector<std::string> keys;
+        for (const auto& [key, document] : own->range("/offers/"))
+            keys.emplace_back(key);
+        return keys;
+    }
+
+    net::TemporaryDirectory directory;
+    Disk disk;
+    std::unique_ptr<Replica> replica;
+    std::unique_ptr<OwnState> own;
+    bool moving = false;
+    std::optional<Offers> offers;
+};
+
+TEST_F(OffersTest, WhatTheOlderCopyDoesNotKnowRunningOrStopped) {
+    replica->reset("before", 9,
+                   {{"/processes/old", record(1, "old"), 1},
+                    {"/processes/runs", record(2, "runs"), 2},
+                    {"/processes/stopped", record(3, "stopped"), 3},
+                    {"/processes/killed", record(4, "killed"), 4},
+                    {"/processes/other", record(5, "other", "attic"), 5}});
+    report(1, "old", ProcessState::Running);
+    report(2, "runs", ProcessState::Running);
+    report(3, "stopped", ProcessState::Stopped);
+    report(4, "killed", ProcessState::Stopped);
+    own->set("/local/home/4", {{"id", 4}, {"action", "kill"}, {"sequence", 1}});
+    replica->reset("restored", 3, {{"/processes/old", record(1, "old"), 1}});
+    EXPECT_EQ(on_offer(), (std::vector<std::string>{"/offers/home/2", "/offers/home/3"}));
+
+    // It stays on offer whatever it does, until it is taken in or killed.
+    report(2, "runs", ProcessState::Stopped);
+    EXPECT_EQ(on_offer().size(), 2u);
+    ASSERT_TRUE(replica->apply("restored", 4, {{"/processes/stopped", record(3, "stopped"), 4}}));
+    EXPECT_EQ(on_offer(), std::vector<std::string>{"/offers/home/2"});
+    const Tombstone tombstone{2, "runs", "home", "admin@attic", "", {}};
+    ASSERT_TRUE(replica->apply("restored", 5, {{"/tombstones/2", to_json(tombstone), 5}}));
+    EXPECT_TRUE(on_offer().empty());
+}
+
+TEST_F(OffersTest, WhatRanWithoutARecordAndLeftNothingIsNotOnOffer) {
+    replica->reset("before", 9, {{"/processes/runs", record(2, "runs"), 2}});
+    report(2, "runs", ProcessState::Running);
+    replica->reset("restored", 3, {});
+    EXPECT_EQ(on_offer().size(), 1u);
+    own->erase(keys::status("home", 2));
+    EXPECT_TRUE(on_offer().empty());
+}
+
+TEST_F(OffersTest, ANodeThatMovesTakesItsProcessesAlongInstead) {
+    replica->reset(
+        "fleet", 9,
+        {{"/processes/runs", record(2, "runs"), 2}, {"/processes/stopped", record(3, "stopped"), 3}});
+    report(2, "runs", ProcessState::Running);
+    report(3, "stopped", ProcessState::Stopped);
+    moving = true;
+    replica->reset("own", 1, {});
+    EXPECT_EQ(on_offer(), std::vector<std::string>{"/offers/home/2"});
+}
+
+} // namespace
+} // namespace p2prc::daemon
