@@ -94,6 +94,9 @@ Trouble trouble_of(const View& view, const DomainRecord& domain) {
     if (state != ProcessState::Running)
         return {state == ProcessState::Failed ? "failed" : "waiting",
                 "process '" + process->name + "' is " + std::string(process_state_name(state))};
+    if (const auto fleet = view.fleet(); fleet && fleet->root.empty())
+        return {"waiting",
+                "this node is alone: a root with a public address serves names (p2prc init, p2prc join)"};
     const auto node = view.node_record(process->node);
     if (!node || node->connector_key.empty())
         return {"waiting", "the connector of node '" + process->node + "' has not come yet"};

@@ -180,6 +180,17 @@ TEST_F(ManagerTest, AnOfferInConflictIsShownAndKilledByItsId) {
     EXPECT_EQ(bus.run(client->information("wiki")).value()["node"], "home1");
 }
 
+TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
+    auto alone = *api->view().fleet();
+    alone.zone.clear();
+    alone.root.clear();
+    commit({{std::string(keys::fleet), to_json(alone)}});
+    const auto domains = bus.run(client->domains());
+    ASSERT_TRUE(domains);
+    EXPECT_EQ((*domains)[0]["state"], "waiting");
+    EXPECT_NE((*domains)[0]["reason"].get<std::string>().find("p2prc init"), std::string::npos);
+}
+
 TEST_F(ManagerTest, StartingWhatRunsIsNoRestart) {
     EXPECT_TRUE(bus.run(client->start("wiki")));
     EXPECT_TRUE(fleet.requests.requests.empty());
