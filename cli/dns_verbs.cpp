@@ -49,7 +49,7 @@ void add_dns_verbs(CLI::App& app, Action& action) {
     records->callback(
         [&action, zone] { action = [zone](Context& c) { return list("ListRecords", *zone, c); }; });
     for (const auto* later : {"add", "rm", "ds"}) {
-        auto* verb = dns->add_subcommand(later, "not in this version");
+        auto* verb = dns->add_subcommand(later, "records of one's own, DNSSEC")->group(later_group);
         verb->allow_extras()->fallthrough(false);
         verb->callback([&action, later] {
             action = [later](Context&) -> Result<int> {

@@ -30,7 +30,7 @@ void add_later_verbs(CLI::App& app, Action& action) {
         Later{"restore", "restores the registry", "stop p2prcd and put back the copy of /var/lib/p2prc"},
     };
     for (const auto& verb : verbs) {
-        auto* command = app.add_subcommand(verb.name, verb.words)->group("Not in this version");
+        auto* command = app.add_subcommand(verb.name, verb.words)->group(later_group);
         // Whatever follows is for a later version to judge.
         command->allow_extras()->fallthrough(false);
         command->callback([&action, verb] {

@@ -33,10 +33,11 @@ std::vector<std::string> split_at_dashes(int argc, char** argv, Context& context
     return words;
 }
 
-std::vector<std::string> command_names(const CLI::App& app) {
+std::vector<std::string> command_names(const CLI::App& app, bool later = true) {
     std::vector<std::string> names;
     for (const auto* verb : app.get_subcommands([](const CLI::App*) { return true; }))
-        if (!verb->get_group().empty()) names.push_back(verb->get_name());
+        if (!verb->get_group().empty() && (later || verb->get_group() != later_group))
+            names.push_back(verb->get_name());
     return names;
 }
 
@@ -44,7 +45,8 @@ std::vector<std::string> command_names(const CLI::App& app) {
 // missing.
 struct Place {
     std::string command = "p2prc";
-    std::vector<std::string> below; // what may follow
+    std::vector<std::string> below;   // what may follow
+    std::vector<std::string> offered; // of that, what is in this version
     std::optional<std::string> unknown;
 };
 
@@ -61,6 +63,7 @@ Place place_of(const CLI::App& app, const std::vector<std::string>& words) {
             at = at->get_subcommand(words[i]);
             place.command += " " + words[i];
             place.below = command_names(*at);
+            place.offered = command_names(*at, false);
         }
     }
     return place;
@@ -78,7 +81,7 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::v
             hint = fmt::format("did you mean '{}'?", near);
     } else if (!place.below.empty() && place.command != "p2prc") {
         message = fmt::format("{} needs a command behind it", place.command);
-        hint = fmt::format("one of: {}", fmt::join(place.below, ", "));
+        hint = fmt::format("one of: {}", fmt::join(place.offered, ", "));
     } else if (!place.below.empty() && words.empty()) {
         message = "which command?";
     }

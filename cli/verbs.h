@@ -25,6 +25,9 @@ struct Context {
 // What the parsed command line asks for; returns an error, or the exit status of a command that has printed.
 using Action = std::function<Result<int>(Context&)>;
 
+// The heading in --help of commands that are refused with these words.
+inline constexpr const char* later_group = "Not in this version";
+
 // Each adds its commands to `app`; parsing one stores its action.
 void add_process_verbs(CLI::App& app, Action& action);   // spin ps info kill stop start restart
 void add_log_verbs(CLI::App& app, Action& action);       // logs

@@ -44,7 +44,7 @@ TEST(CommandLine, UsageIsExitStatus2) {
     EXPECT_EQ(below.messages, "p2prc: there is no command 'p2prc nodes shwo'\n  did you mean 'show'?\n");
     EXPECT_EQ(run("help spni").status, 2);
     EXPECT_EQ(run("nodes rm").messages, "p2prc: NAME is required\n  see p2prc nodes rm --help\n");
-    EXPECT_NE(run("dns").messages.find("one of: zones, records"), std::string::npos);
+    EXPECT_NE(run("dns").messages.find("one of: zones, records\n"), std::string::npos);
 }
 
 TEST(CommandLine, HelpAndVersionAreExitStatus0) {
