@@ -36,7 +36,7 @@ class RateLimit {
         std::uint32_t refused = 0;
     };
     static constexpr std::size_t ways = 4;
-    static constexpr std::size_t sets = 1 << 14;
+    static constexpr std::size_t sets = 1 << 12; // with the above, 400 KB
 
     Bucket& bucket_of(std::uint64_t network) noexcept;
 
