@@ -167,10 +167,13 @@ asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
     registry_options.sign = [holder = ca](const std::string& domain, const std::string& request) {
         return holder->sign(domain, request);
     };
-    auto opened = co_await LocalRegistry::open(std::move(registry_options), disk, executor);
-    if (!opened) co_return std::unexpected(opened.error());
+    const auto fresh = std::make_shared<LocalRegistry>(nullptr, disk, executor);
+    opening = fresh;
+    const auto opened = co_await fresh->open(std::move(registry_options));
+    opening.reset();
+    if (!opened) co_return opened;
     if (stopped) co_return std::unexpected(stopping());
-    registry = std::move(*opened);
+    registry = fresh;
     registry->act_as(settings.name, Role::Owner);
     Json init{{"name", settings.name}, {"key", identity->fingerprint()}, {"by", "p2prcd@" + settings.name}};
     const auto made = co_await registry->request("fleet.init", std::move(init));
@@ -333,7 +336,8 @@ void Fleet::Impl::stop() {
     feed.reset();
     link.reset();
     // Requests under way hold it for a while; its file is let go of at once.
-    if (registry) registry->close();
+    for (const auto& open : {opening, registry})
+        if (open) open->close();
     registry.reset();
 }
 

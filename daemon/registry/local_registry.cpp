@@ -116,14 +116,19 @@ LocalRegistry::~LocalRegistry() {
     close();
 }
 
-boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
-LocalRegistry::open(RegistryOptions options, Disk& disk, boost::asio::any_io_executor loop) {
-    auto opened = std::make_shared<Result<std::unique_ptr<Registry>>>();
-    disk.post([opened, options = std::move(options)] { *opened = Registry::open(options); });
-    const auto thread = disk.executor();
+boost::asio::awaitable<Result<void>> LocalRegistry::open(RegistryOptions options) {
+    const auto shared = shared_;
+    const auto outcome = std::make_shared<Result<void>>();
+    shared->disk.post([shared, outcome, options = std::move(options)] {
+        auto opened = Registry::open(options);
+        if (opened)
+            shared->registry = std::move(*opened);
+        else
+            *outcome = std::unexpected(opened.error());
+    });
+    const auto thread = shared->disk.executor();
     co_await boost::asio::post(thread, boost::asio::use_awaitable);
-    if (!*opened) co_return std::unexpected(opened->error());
-    co_return std::make_shared<LocalRegistry>(std::move(**opened), disk, std::move(loop));
+    co_return std::move(*outcome);
 }
 
 void LocalRegistry::close() {

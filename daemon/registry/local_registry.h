@@ -19,11 +19,11 @@ using FeedLost = std::function<void(const Error&)>;
 
 class LocalRegistry : public Gateway {
   public:
-    // Opens the file on the disk's thread, which one open registry locks: an earlier one of the same disk
-    // that was closed before this is called is out of the way by then. `loop` is the daemon's executor.
-    static boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
-    open(RegistryOptions options, Disk& disk, boost::asio::any_io_executor loop);
+    // `loop` is the daemon's executor. Without a registry it has to be opened.
     LocalRegistry(std::unique_ptr<Registry> registry, Disk& disk, boost::asio::any_io_executor loop);
+    // Opens the file on the disk's thread, which one open registry locks: an earlier one of the same disk
+    // that was closed before this is called is out of the way by then, be it that it was just being opened.
+    boost::asio::awaitable<Result<void>> open(RegistryOptions options);
     ~LocalRegistry() override;
 
     // What was asked before is still answered; what is asked from now on is refused, whoever holds this. The

@@ -6,6 +6,7 @@
 #include "tests/unit/daemon/registry/fleet.h"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <future>
@@ -141,10 +142,16 @@ TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
     local_->close();
     RegistryOptions options;
     options.file = (directory_ / "registry.db").string();
-    Result<std::shared_ptr<LocalRegistry>> next = fail(ErrorCode::Failed, "no answer");
-    boost::asio::co_spawn(
-        loop_, LocalRegistry::open(std::move(options), disk_, loop_.get_executor()),
-        [&](std::exception_ptr, Result<std::shared_ptr<LocalRegistry>> result) { next = std::move(result); });
+    // One that is closed while it is being opened is out of the way as well.
+    const auto abandoned = std::make_shared<LocalRegistry>(nullptr, disk_, loop_.get_executor());
+    const auto next = std::make_shared<LocalRegistry>(nullptr, disk_, loop_.get_executor());
+    Result<void> opened = fail(ErrorCode::Failed, "no answer");
+    boost::asio::co_spawn(loop_, abandoned->open(options), boost::asio::detached);
+    loop_.poll();
+    loop_.restart();
+    abandoned->close();
+    boost::asio::co_spawn(loop_, next->open(std::move(options)),
+                          [&](std::exception_ptr, Result<void> result) { opened = std::move(result); });
     boost::asio::co_spawn(loop_, local_->request("process.spin", {{"spec", spec("late")}}),
                           [&](std::exception_ptr, Result<Json> result) { asked_after = std::move(result); });
     loop_.poll();
@@ -156,11 +163,11 @@ TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
     ASSERT_FALSE(asked_after);
     EXPECT_EQ(asked_after.error().code, ErrorCode::Unreachable);
     EXPECT_FALSE(local_->find_invitation("any"));
-    ASSERT_TRUE(next) << next.error().message;
-    (*next)->act_as("root", Role::Owner);
+    ASSERT_TRUE(opened) << opened.error().message;
+    next->act_as("root", Role::Owner);
     local_.reset();
     const auto copy = replica();
-    const auto feeding = feed_replica(**next, *copy, lost());
+    const auto feeding = feed_replica(*next, *copy, lost());
     settle();
     EXPECT_NE(copy->get("/processes/web"), nullptr);
 }
