@@ -1,4 +1,5 @@
 // __complete: names for the shells' completion. Silent when the daemon does not answer.
+#include "cli/daemon.h"
 #include "cli/verbs.h"
 
 #include <CLI/CLI.hpp>
@@ -11,9 +12,9 @@ namespace {
 
 Result<int> complete(const std::string& kind) {
     Daemon daemon;
-    const auto [method, key] = kind == "nodes"     ? std::pair("ListNodes", "name")
-                               : kind == "domains" ? std::pair("ListDomains", "domain")
-                                                   : std::pair("ListProcess", "name");
+    const auto [method, key] = kind == "nodes"     ? std::pair(&dbus::Client::nodes, "name")
+                               : kind == "domains" ? std::pair(&dbus::Client::domains, "domain")
+                                                   : std::pair(&dbus::Client::processes, "name");
     const auto rows = daemon.call(method);
     if (!rows) return 0;
     for (const auto& row : *rows)

@@ -1,4 +1,5 @@
 // dns: the zones and records that the root's edge answers.
+#include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -10,27 +11,37 @@
 namespace p2prc::cli {
 namespace {
 
-Result<int> list(const std::string& method, const std::string& zone, Context& context) {
+Result<int> list_zones(Context& context) {
     Daemon daemon;
-    const bool records = method == "ListRecords";
-    auto rows = records ? daemon.call(method, {{"s", zone}}) : daemon.call(method);
-    if (!rows) return std::unexpected(rows.error());
+    auto zones = daemon.call(&dbus::Client::zones);
+    if (!zones) return std::unexpected(zones.error());
     if (context.json) {
-        print(*rows);
+        print(*zones);
         return 0;
     }
     Table table;
+    table.header = {"ZONE", "ADDRESSES", "NAMES"};
     table.when_empty = "no zones; p2prc init --domain ZONE --public-ip IP makes one";
-    if (records) {
-        table.when_empty = "no records: no domain is mapped; p2prc map-domain DOMAIN PROCESS maps one";
-        table.header = {"NAME", "TTL", "TYPE", "DATA"};
-        for (const auto& row : *rows)
-            table.rows.push_back({cell(row, "name"), cell(row, "ttl"), cell(row, "type"), cell(row, "data")});
-    } else {
-        table.header = {"ZONE", "ADDRESSES", "NAMES"};
-        for (const auto& row : *rows)
-            table.rows.push_back({cell(row, "name"), cell(row, "addresses"), cell(row, "names")});
+    for (const auto& zone : *zones)
+        table.rows.push_back({cell(zone, "name"), cell(zone, "addresses"), cell(zone, "names")});
+    print(table);
+    return 0;
+}
+
+Result<int> list_records(const std::string& zone, Context& context) {
+    Daemon daemon;
+    auto records = daemon.call(&dbus::Client::records, zone);
+    if (!records) return std::unexpected(records.error());
+    if (context.json) {
+        print(*records);
+        return 0;
     }
+    Table table;
+    table.header = {"NAME", "TTL", "TYPE", "DATA"};
+    table.when_empty = "no records: no domain is mapped; p2prc map-domain DOMAIN PROCESS maps one";
+    for (const auto& record : *records)
+        table.rows.push_back(
+            {cell(record, "name"), cell(record, "ttl"), cell(record, "type"), cell(record, "data")});
     print(table);
     return 0;
 }
@@ -40,14 +51,11 @@ Result<int> list(const std::string& method, const std::string& zone, Context& co
 void add_dns_verbs(CLI::App& app, Action& action) {
     auto* dns = app.add_subcommand("dns", "the zones and records that the root answers");
     dns->require_subcommand(1);
-    dns->add_subcommand("zones", "lists the zones")->callback([&action] {
-        action = [](Context& c) { return list("ListZones", "", c); };
-    });
+    dns->add_subcommand("zones", "lists the zones")->callback([&action] { action = list_zones; });
     auto zone = std::make_shared<std::string>();
     auto* records = dns->add_subcommand("records", "lists the records");
     records->add_option("ZONE", *zone, "only this zone");
-    records->callback(
-        [&action, zone] { action = [zone](Context& c) { return list("ListRecords", *zone, c); }; });
+    records->callback([&action, zone] { action = [zone](Context& c) { return list_records(*zone, c); }; });
     for (const auto* later : {"add", "rm", "ds"}) {
         auto* verb = dns->add_subcommand(later, "records of one's own, DNSSEC")->group(later_group);
         verb->allow_extras()->fallthrough(false);

@@ -1,4 +1,5 @@
 // map-domain, unmap-domain, domains.
+#include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -32,10 +33,9 @@ Result<int> map_domain(const MapOptions& options, Context& context) {
     if (!options.tls.empty()) settings["tls"] = options.tls;
     if (options.port != 0) settings["port"] = options.port;
     Daemon daemon;
-    if (auto mapped = daemon.call("MapDomain", {{"s", options.domain}, {"s", process}, {"a{sv}", settings}});
-        !mapped)
+    if (auto mapped = daemon.call(&dbus::Client::map_domain, options.domain, process, settings); !mapped)
         return std::unexpected(mapped.error());
-    auto domains = daemon.call("ListDomains");
+    auto domains = daemon.call(&dbus::Client::domains);
     if (!domains) return std::unexpected(domains.error());
     for (const auto& domain : *domains) {
         if (cell(domain, "process") != process || cell(domain, "domain") != options.domain) continue;
@@ -56,7 +56,8 @@ Result<int> map_domain(const MapOptions& options, Context& context) {
 
 Result<int> unmap_domain(const std::string& domain, Context& context) {
     Daemon daemon;
-    if (auto done = daemon.call("UnmapDomain", {{"s", domain}}); !done) return std::unexpected(done.error());
+    if (auto done = daemon.call(&dbus::Client::unmap_domain, domain); !done)
+        return std::unexpected(done.error());
     if (context.json)
         print(Json{{"domain", domain}});
     else
@@ -66,7 +67,7 @@ Result<int> unmap_domain(const std::string& domain, Context& context) {
 
 Result<int> list_domains(Context& context) {
     Daemon daemon;
-    auto domains = daemon.call("ListDomains");
+    auto domains = daemon.call(&dbus::Client::domains);
     if (!domains) return std::unexpected(domains.error());
     if (context.json) {
         print(*domains, domain_fields());

@@ -1,4 +1,5 @@
 // init, invite, join, leave, nodes, fleet.
+#include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -40,7 +41,7 @@ Result<int> init(InitOptions options, Context& context) {
     Daemon daemon;
     // Asked once, when the fleet gets its zone; what is not said leaves it as it is.
     if (root && options.acme.empty() && isatty(0) && isatty(2) && !context.json) {
-        const auto status = daemon.call("Status");
+        const auto status = daemon.call(&dbus::Client::status);
         if (!status) return std::unexpected(status.error());
         if (cell(status->value("fleet", Json::object()), "zone") == "-") options.acme = ask_for_acme();
     }
@@ -50,7 +51,7 @@ Result<int> init(InitOptions options, Context& context) {
     if (!options.domain.empty()) settings["domain"] = options.domain;
     if (!options.public_ips.empty()) settings["public_ips"] = options.public_ips;
     if (!options.acme.empty()) settings["acme"] = options.acme;
-    auto fleet = daemon.call("Init", {{"a{sv}", settings}});
+    auto fleet = daemon.call(&dbus::Client::init, settings);
     if (!fleet) return std::unexpected(fleet.error());
     if (context.json) {
         print(*fleet);
@@ -88,7 +89,7 @@ Result<int> invite(const std::string& role, const std::string& expires, Context&
     if (role == "guest")
         return fail(ErrorCode::NotSupported, "the role guest is not in this version", "use --role member");
     Daemon daemon;
-    auto invitation = daemon.call("Invite", {{"a{sv}", {{"role", role}, {"expires_seconds", *seconds}}}});
+    auto invitation = daemon.call(&dbus::Client::invite, Json{{"role", role}, {"expires_seconds", *seconds}});
     if (!invitation) return std::unexpected(invitation.error());
     if (context.json) {
         print(*invitation);
@@ -106,7 +107,7 @@ Result<int> join(std::string token, const std::string& name, Context& context) {
         std::getline(std::cin, token);
     }
     Daemon daemon;
-    auto joined = daemon.call("Join", {{"s", token}, {"s", name}});
+    auto joined = daemon.call(&dbus::Client::join, token, name);
     if (!joined) return std::unexpected(joined.error());
     if (context.json)
         print(*joined);
@@ -117,7 +118,7 @@ Result<int> join(std::string token, const std::string& name, Context& context) {
 
 Result<int> leave(bool force, Context& context) {
     Daemon daemon;
-    if (auto left = daemon.call("Leave", {{"b", force}}); !left) return std::unexpected(left.error());
+    if (auto left = daemon.call(&dbus::Client::leave, force); !left) return std::unexpected(left.error());
     if (context.json)
         print(Json::object());
     else
@@ -127,7 +128,7 @@ Result<int> leave(bool force, Context& context) {
 
 Result<int> list_nodes(Context& context) {
     Daemon daemon;
-    auto nodes = daemon.call("ListNodes");
+    auto nodes = daemon.call(&dbus::Client::nodes);
     if (!nodes) return std::unexpected(nodes.error());
     if (context.json) {
         print(*nodes, node_fields());
@@ -148,7 +149,7 @@ Result<int> list_nodes(Context& context) {
 
 Result<int> show_node(const std::string& name, Context& context) {
     Daemon daemon;
-    auto nodes = daemon.call("ListNodes");
+    auto nodes = daemon.call(&dbus::Client::nodes);
     if (!nodes) return std::unexpected(nodes.error());
     for (const auto& node : *nodes) {
         if (cell(node, "name") != name) continue;
@@ -169,7 +170,7 @@ Result<int> show_node(const std::string& name, Context& context) {
 
 Result<int> remove_node(const std::string& name, Context& context) {
     Daemon daemon;
-    if (auto removed = daemon.call("RemoveNode", {{"s", name}}); !removed)
+    if (auto removed = daemon.call(&dbus::Client::remove_node, name); !removed)
         return std::unexpected(removed.error());
     if (context.json)
         print(Json{{"name", name}});
@@ -180,12 +181,12 @@ Result<int> remove_node(const std::string& name, Context& context) {
 
 Result<int> print_ca(Context& context) {
     Daemon daemon;
-    auto certificate = daemon.call("FleetCertificate");
+    auto certificate = daemon.call(&dbus::Client::fleet_certificate);
     if (!certificate) return std::unexpected(certificate.error());
     if (context.json)
         print(Json{{"certificate", *certificate}});
     else
-        fmt::print("{}", certificate->get<std::string>());
+        fmt::print("{}", *certificate);
     return 0;
 }
 

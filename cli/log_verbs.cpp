@@ -1,4 +1,5 @@
 // logs: the journal of a process, from whichever node it runs on.
+#include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 

@@ -1,4 +1,5 @@
 // spin, ps, info, kill, stop, start, restart.
+#include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/fields.h"
@@ -50,7 +51,7 @@ Result<ProcessSpec> spec_from_path(const SpinOptions& options) {
 }
 
 Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
-    auto info = daemon.call("ProcessInformation", {{"s", name}});
+    auto info = daemon.call(&dbus::Client::information, name);
     if (!info) return std::unexpected(info.error());
     if (json) {
         print(*info, process_fields());
@@ -78,11 +79,10 @@ Result<int> spin(const SpinOptions& options, Context& context) {
     auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
     if (!spec) return std::unexpected(spec.error());
     Daemon daemon;
-    auto process =
-        daemon.call("SpinProcess", {{"a{sv}", spec_to_document(*spec), spec_fields()}, {"s", options.node}});
+    auto process = daemon.call(&dbus::Client::spin, spec_to_document(*spec), options.node);
     if (!process) return std::unexpected(process.error());
     if (context.json) return show_process(daemon, spec->name, true);
-    auto info = daemon.call("ProcessInformation", {{"s", spec->name}});
+    auto info = daemon.call(&dbus::Client::information, spec->name);
     if (!info) return std::unexpected(info.error());
     // A command may be executed and end at once.
     if (!info->value("status", false)) {
@@ -98,7 +98,7 @@ Result<int> spin(const SpinOptions& options, Context& context) {
 
 Result<int> list(Context& context) {
     Daemon daemon;
-    auto processes = daemon.call("ListProcess");
+    auto processes = daemon.call(&dbus::Client::processes);
     if (!processes) return std::unexpected(processes.error());
     if (context.json) {
         print(*processes, process_fields());
@@ -121,7 +121,7 @@ Result<int> list(Context& context) {
 // Domains that stay when their process is killed, so that the person learns of them.
 std::vector<std::string> domains_waiting_for(Daemon& daemon, const std::string& name) {
     std::vector<std::string> waiting;
-    const auto domains = daemon.call("ListDomains");
+    const auto domains = daemon.call(&dbus::Client::domains);
     if (!domains) return waiting;
     for (const auto& domain : *domains)
         if (cell(domain, "process") == name) waiting.push_back(cell(domain, "domain"));
@@ -130,10 +130,10 @@ std::vector<std::string> domains_waiting_for(Daemon& daemon, const std::string& 
 
 Result<int> kill(const std::string& subject, Context& context) {
     Daemon daemon;
-    auto info = daemon.call("ProcessInformation", {{"s", subject}});
+    auto info = daemon.call(&dbus::Client::information, subject);
     if (!info) return std::unexpected(info.error());
     const auto name = cell(*info, "name");
-    if (auto killed = daemon.call("KillProcess", {{"s", subject}}); !killed)
+    if (auto killed = daemon.call(&dbus::Client::kill, subject); !killed)
         return std::unexpected(killed.error());
     const auto waiting = domains_waiting_for(daemon, name);
     if (context.json) {
@@ -148,11 +148,11 @@ Result<int> kill(const std::string& subject, Context& context) {
     return 0;
 }
 
-Result<int> change(const std::string& method, std::string_view done, const std::string& subject,
-                   Context& context) {
+using Change = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::string process);
+
+Result<int> change(Change method, std::string_view done, const std::string& subject, Context& context) {
     Daemon daemon;
-    if (auto changed = daemon.call(method, {{"s", subject}}); !changed)
-        return std::unexpected(changed.error());
+    if (auto changed = daemon.call(method, subject); !changed) return std::unexpected(changed.error());
     if (context.json) return show_process(daemon, subject, true);
     note(fmt::format("'{}' {}", subject, done));
     return 0;
@@ -190,13 +190,13 @@ void add_process_verbs(CLI::App& app, Action& action) {
     });
     add("kill", "stops a process and forgets it; its data stays", kill);
     add("stop", "stops a process and keeps its record", [](const std::string& subject, Context& context) {
-        return change("StopProcess", "is stopped; p2prc start brings it back", subject, context);
+        return change(&dbus::Client::stop, "is stopped; p2prc start brings it back", subject, context);
     });
     add("start", "starts a stopped process", [](const std::string& subject, Context& context) {
-        return change("StartProcess", "runs", subject, context);
+        return change(&dbus::Client::start, "runs", subject, context);
     });
     add("restart", "stops and starts a process", [](const std::string& subject, Context& context) {
-        return change("RestartProcess", "runs again", subject, context);
+        return change(&dbus::Client::restart, "runs again", subject, context);
     });
 }
 

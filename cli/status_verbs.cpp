@@ -1,4 +1,5 @@
 // status and doctor.
+#include "cli/daemon.h"
 #include "cli/doctor/check.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
@@ -25,7 +26,7 @@ std::string counts(const Json& by_state) {
 
 Result<int> status(Context& context) {
     Daemon daemon;
-    auto facts = daemon.call("Status");
+    auto facts = daemon.call(&dbus::Client::status);
     if (!facts) return std::unexpected(facts.error());
     if (context.json) {
         print(*facts);
@@ -62,7 +63,7 @@ std::string_view state_name(CheckState state) {
 
 Result<int> doctor(Context& context) {
     Facts facts = Json::object();
-    if (Daemon daemon; auto answer = daemon.call("Facts")) facts = *answer;
+    if (Daemon daemon; auto answer = daemon.call(&dbus::Client::facts)) facts = *answer;
     static constexpr std::array checks{check_link,  check_dns,  check_ports, check_domains,
                                        check_units, check_disk, check_clock};
     std::vector<std::future<Findings>> running;

@@ -1,7 +1,6 @@
 // The verb families of the command line, and what every verb has in hand.
 #pragma once
 
-#include "cli/daemon.h"
 #include "core/error.h"
 
 #include <functional>
