@@ -90,7 +90,8 @@ constexpr std::array node{
     Field{"gpus", StringList, "as", true, "Graphics processors."},
     Field{"labels", StringList, "as", true, "Labels."},
     Field{"custom", Table, "a{sv}", true, "Custom information."},
-    Field{"last_seen", String, "s", true, "When it was last heard of, RFC 3339."},
+    Field{"last_seen", String, "s", true,
+          "When it was last heard of, RFC 3339; while it is up, since when it is."},
 };
 
 constexpr std::array domain{
