@@ -154,4 +154,13 @@ asio::awaitable<Result<Json>> Client::records(std::string zone) {
     return first("ListRecords", "s", Json::array({zone}));
 }
 
+asio::awaitable<Result<std::string>> Client::version() {
+    const Json arguments = Json::array({names::manager_interface, "Version"});
+    auto body =
+        co_await caller_.invoke(names::root_path, "org.freedesktop.DBus.Properties", "Get", "ss", arguments);
+    if (!body) co_return std::unexpected(body.error());
+    if (body->empty() || !(*body)[0].is_string()) co_return std::unexpected(unexpected_answer("Version"));
+    co_return (*body)[0].get<std::string>();
+}
+
 } // namespace p2prc::dbus

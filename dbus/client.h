@@ -78,6 +78,7 @@ class Client {
     boost::asio::awaitable<Result<Json>> facts();
     boost::asio::awaitable<Result<Json>> zones();
     boost::asio::awaitable<Result<Json>> records(std::string zone);
+    boost::asio::awaitable<Result<std::string>> version();
 
   private:
     boost::asio::awaitable<Result<Json>> manager(const char* member, std::string signature, Json arguments);
