@@ -155,7 +155,7 @@ void EdgeLink::network_changed() {
     state_->woken = true;
     if (state_->channel) {
         state_->channel->probe(state_->options.probe);
-        if (state_->pool) state_->pool->renew();
+        if (state_->pool) state_->pool->network_changed();
         return;
     }
     state_->retry.cancel();

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -40,6 +41,23 @@ socklen_t to_sockaddr(const net::Endpoint& endpoint, sockaddr_storage& out) {
     name.sin6_port = htons(endpoint.port);
     std::memcpy(&name.sin6_addr, endpoint.address.bytes().data(), 16);
     return sizeof name;
+}
+
+// The address that the kernel would give a connection to the edge now; empty without a route. Connecting a
+// datagram socket sends nothing (connect(2)).
+std::string source_towards(const sockaddr_storage& edge, socklen_t size) {
+    const net::UniqueFd socket(::socket(edge.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage name{};
+    socklen_t name_size = sizeof name;
+    if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&edge), size) != 0 ||
+        ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &name_size) != 0)
+        return {};
+    if (name.ss_family == AF_INET) {
+        const auto& address = reinterpret_cast<const sockaddr_in&>(name).sin_addr;
+        return {reinterpret_cast<const char*>(&address), sizeof address};
+    }
+    const auto& address = reinterpret_cast<const sockaddr_in6&>(name).sin6_addr;
+    return {reinterpret_cast<const char*>(&address), sizeof address};
 }
 
 } // namespace
@@ -222,6 +240,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     tunnel::Poller& poller;
     sockaddr_storage edge{};
     socklen_t edge_size = 0;
+    std::string source; // as source_towards() gave it when the connections were begun
     std::uint64_t session;
     tunnel::FlowSeals seals_of_session;
     Resolve resolver;
@@ -246,6 +265,7 @@ FlowPool::FlowPool(tunnel::Poller& poller, net::Endpoint edge, std::uint64_t ses
     : state_(std::make_shared<State>(poller, session, std::move(seals), std::move(resolve), std::move(accept),
                                      options)) {
     state_->edge_size = to_sockaddr(edge, state_->edge);
+    state_->source = source_towards(state_->edge, state_->edge_size);
 }
 
 FlowPool::~FlowPool() {
@@ -257,7 +277,12 @@ void FlowPool::want(std::uint32_t count) {
     state_->fill();
 }
 
-void FlowPool::renew() {
+void FlowPool::network_changed() {
+    const auto source = source_towards(state_->edge, state_->edge_size);
+    // Without a way to the edge there is nothing better to be had; with the same, they may well have lived
+    // on, and if not the session's probe finds out.
+    if (source.empty() || source == state_->source) return;
+    state_->source = source;
     std::vector<HomeFlow*> old;
     for (const auto& [flow, owner] : state_->flows)
         if (!state_->taken.contains(flow)) old.push_back(flow);

@@ -42,8 +42,9 @@ class FlowPool {
     FlowPool& operator=(const FlowPool&) = delete;
 
     void want(std::uint32_t count);
-    // Replaces those that lie ready: the network under them has changed.
-    void renew();
+    // Replaces those that lie ready if this machine now has another address towards the edge: from the old
+    // one nothing would arrive, and nobody would say so.
+    void network_changed();
     std::size_t ready() const noexcept;
 
   private:

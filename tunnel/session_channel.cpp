@@ -9,7 +9,9 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 namespace p2prc::tunnel {
 namespace asio = boost::asio;
@@ -71,14 +73,22 @@ struct SessionChannel::State : std::enable_shared_from_this<State> {
         }
     }
 
+    // Whoever asks again while an answer is awaited puts nothing off: the first question has its own time.
     static asio::awaitable<void> probe(std::shared_ptr<State> state, std::chrono::milliseconds within) {
-        const auto asked = net::boottime();
-        boost::system::error_code error;
-        state->probe_timer.expires_after(within);
-        co_await state->probe_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-        if (error || state->closed || state->heard >= asked) co_return;
-        state->silent = true;
-        state->close();
+        std::chrono::nanoseconds asked{};
+        while (asked != state->asked) {
+            asked = state->asked;
+            boost::system::error_code error;
+            state->probe_timer.expires_after(
+                std::max(asked + within - net::boottime(), std::chrono::nanoseconds(0)));
+            co_await state->probe_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+            if (error || state->closed) co_return;
+            if (state->heard >= asked) continue;
+            state->silent = true;
+            state->close();
+            co_return;
+        }
+        state->probing = false;
     }
 
     asio::any_io_executor executor;
@@ -86,7 +96,9 @@ struct SessionChannel::State : std::enable_shared_from_this<State> {
     PingTimes times;
     asio::steady_timer ping_timer;
     asio::steady_timer probe_timer;
-    std::chrono::nanoseconds heard; // boottime of the last byte from the peer
+    std::chrono::nanoseconds heard;   // boottime of the last byte from the peer
+    std::chrono::nanoseconds asked{}; // boottime of the last probe
+    bool probing = false;
     FrameReader reader;
     Bytes unsent;
     bool writing = false;
@@ -149,6 +161,8 @@ void SessionChannel::send(const Bytes& frame) {
 void SessionChannel::probe(std::chrono::milliseconds within) {
     if (state_->closed) return;
     state_->send(encode_frame(FrameType::Ping, {}));
+    state_->asked = net::boottime();
+    if (std::exchange(state_->probing, true)) return;
     asio::co_spawn(state_->executor, State::probe(state_, within), asio::detached);
 }
 

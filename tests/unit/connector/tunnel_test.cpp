@@ -280,37 +280,56 @@ TEST_F(TunnelTest, ReconnectsAfterTheSessionIsLost) {
     }
 }
 
-TEST_F(TunnelTest, NoticesASilentPeer) {
+// An edge that shakes hands and then says nothing: the connector must give it up and dial again. Meanwhile
+// `disturb` is called on the loop.
+class MuteEdgeTest : public TunnelTest {
+  protected:
+    void is_given_up(const std::function<void()>& disturb) {
+        harness.run(false);
+        Listener mute;
+        const auto context =
+            net::tls_server(harness.edge_identity(),
+                            {{std::string(tunnel::session_alpn), [](std::string_view) { return true; }, {}}});
+        ASSERT_TRUE(context);
+        harness.on_loop([&] {
+            harness.table.edges[0].address.port = mute.port();
+            harness.start_connector();
+            return 0;
+        });
+        Peer edge = mute.accept();
+        auto stream = harness.on_loop([&] {
+            return std::make_unique<net::TlsStream>(harness.io().get_executor(),
+                                                    net::UniqueFd(dup(edge.fd())), *context);
+        });
+        harness.on_loop([&] {
+            boost::asio::co_spawn(
+                harness.io(),
+                stream->handshake(net::TlsStream::Side::Server, std::chrono::milliseconds(5000)),
+                boost::asio::detached);
+            return 0;
+        });
+        for (int i = 0; i < 100 && mute.nobody_came(50); ++i)
+            harness.on_loop([&] {
+                disturb();
+                return 0;
+            });
+        EXPECT_FALSE(mute.nobody_came(0)) << "the first session is still believed in";
+        harness.on_loop([&] {
+            harness.stop_connector();
+            stream.reset();
+            return 0;
+        });
+    }
+};
+
+TEST_F(MuteEdgeTest, IsNoticedByPings) {
     harness.link_options.ping = {std::chrono::milliseconds(50), 3};
-    harness.run(false);
-    // An edge that shakes hands and then says nothing.
-    Listener mute;
-    const auto context =
-        net::tls_server(harness.edge_identity(),
-                        {{std::string(tunnel::session_alpn), [](std::string_view) { return true; }, {}}});
-    ASSERT_TRUE(context);
-    harness.on_loop([&] {
-        harness.table.edges[0].address.port = mute.port();
-        harness.start_connector();
-        return 0;
-    });
-    Peer edge = mute.accept();
-    auto stream = harness.on_loop([&] {
-        return std::make_unique<net::TlsStream>(harness.io().get_executor(), net::UniqueFd(dup(edge.fd())),
-                                                *context);
-    });
-    harness.on_loop([&] {
-        boost::asio::co_spawn(
-            harness.io(), stream->handshake(net::TlsStream::Side::Server, std::chrono::milliseconds(5000)),
-            boost::asio::detached);
-        return 0;
-    });
-    // It is given up and dialled again.
-    Peer second = mute.accept();
-    harness.on_loop([&] {
-        stream.reset();
-        return 0;
-    });
+    is_given_up([] {});
+}
+
+TEST_F(MuteEdgeTest, IsNoticedWhileTheNetworkKeepsChanging) {
+    harness.link_options.probe = std::chrono::milliseconds(300);
+    is_given_up([this] { harness.connector().network_changed(); });
 }
 
 TEST_F(TunnelTest, RenewsFlowConnectionsThatLieLong) {
