@@ -166,9 +166,12 @@ asio::awaitable<void> MemberLink::State::watch(std::shared_ptr<State> /* keeps i
     const auto& timing = options.timing;
     const auto bell = probe;
     auto limit = timing.dead;
+    // The first ping that nothing has come after: a network that keeps changing does not put its time off.
+    auto asked = net::boottime();
     while (session == watched && !watched->closed() && !stopped) {
         watched->ping();
-        const auto asked = net::boottime();
+        const auto now = net::boottime();
+        if (watched->silence() <= now - asked) asked = now;
         const bool changed = co_await bell->wait(limit == timing.dead ? timing.ping : timing.probe);
         if (session != watched || stopped) break;
         const auto since_ping = net::boottime() - asked;
