@@ -141,10 +141,10 @@ class UdpListener::Socket : public std::enable_shared_from_this<Socket> {
             in.msg_hdr.msg_namelen = sizeof(sockaddr_in6);
         }
         for (std::size_t sent = 0; sent < count;) {
-            const int now = sendmmsg(socket_.native_handle(), &batch.out[sent],
-                                     static_cast<unsigned>(count - sent), MSG_DONTWAIT);
-            if (now > 0) {
-                sent += static_cast<std::size_t>(now);
+            const int taken = sendmmsg(socket_.native_handle(), &batch.out[sent],
+                                       static_cast<unsigned>(count - sent), MSG_DONTWAIT);
+            if (taken > 0) {
+                sent += static_cast<std::size_t>(taken);
             } else if (errno != EINTR) {
                 // This one cannot be sent (a source port of 0, no route, a full queue): a lost datagram, like
                 // any other.
