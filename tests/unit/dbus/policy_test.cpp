@@ -5,12 +5,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <regex>
 #include <sstream>
-#include <thread>
 
 namespace p2prc::dbus {
 namespace {
@@ -66,7 +64,7 @@ class PolicyTest : public ::testing::TestWithParam<bool> {
 
     // Whether the bus lets the call through.
     bool may(const std::string& user, const std::string& call) {
-        const std::string output = run_as(user, "call " + call);
+        const std::string output = bus.run_as(user, "call " + call);
         if (output.find("Access denied") != std::string::npos) return false;
         // Delivered: nobody has such an object.
         EXPECT_TRUE(output.find("Unknown") != std::string::npos || output.find("exit 0") != std::string::npos)
@@ -75,27 +73,6 @@ class PolicyTest : public ::testing::TestWithParam<bool> {
     }
     bool may_p2prc(const std::string& user, const std::string& interface, const std::string& member) {
         return may(user, "org.p2prc1 /org/p2prc1 " + interface + " " + member);
-    }
-
-    std::string run_as(const std::string& user, const std::string& arguments) {
-        std::atomic<bool> done = false;
-        std::string output;
-        std::thread thread([&] {
-            const std::string command = "setpriv --reuid " + user +
-                                        " --regid nogroup --clear-groups busctl --address=" + bus.address() +
-                                        " --timeout=5 " + arguments + " 2>&1; echo exit $?";
-            FILE* pipe = popen(command.c_str(), "r");
-            char line[512];
-            while (pipe && fgets(line, sizeof line, pipe))
-                output += line;
-            if (pipe) pclose(pipe);
-            done = true;
-        });
-        bus.io.restart();
-        while (!done)
-            bus.io.run_one_for(std::chrono::milliseconds(20));
-        thread.join();
-        return output;
     }
 
     test::PrivateBus bus;

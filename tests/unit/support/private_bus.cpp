@@ -5,11 +5,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+#include <thread>
 
 namespace p2prc::test {
 
@@ -68,6 +71,27 @@ std::unique_ptr<dbus::Bus> PrivateBus::connect() {
     auto bus = dbus::Bus::open_address(io.get_executor(), address_);
     if (!bus) throw std::runtime_error(bus.error().message);
     return std::move(*bus);
+}
+
+std::string PrivateBus::run_as(const std::string& user, const std::string& arguments) {
+    std::atomic<bool> done = false;
+    std::string output;
+    std::thread thread([&] {
+        const std::string command = "setpriv --reuid " + user +
+                                    " --regid nogroup --clear-groups busctl --address=" + address_ +
+                                    " --timeout=5 " + arguments + " 2>&1; echo exit $?";
+        FILE* pipe = popen(command.c_str(), "r");
+        char line[512];
+        while (pipe && fgets(line, sizeof line, pipe))
+            output += line;
+        if (pipe) pclose(pipe);
+        done = true;
+    });
+    io.restart();
+    while (!done)
+        io.run_one_for(std::chrono::milliseconds(20));
+    thread.join();
+    return output;
 }
 
 } // namespace p2prc::test

@@ -32,6 +32,9 @@ class PrivateBus {
     void kill();
 
     std::unique_ptr<dbus::Bus> connect();
+    // What busctl prints for `arguments` as another user, "exit STATUS" last, while the loop runs. Needs
+    // root.
+    std::string run_as(const std::string& user, const std::string& arguments);
     // Runs the loop until `work` is done, and returns its result; the test fails after ten seconds.
     template <class T>
     T run(boost::asio::awaitable<T> work);

@@ -4,9 +4,6 @@
 
 #include <unistd.h>
 
-#include <atomic>
-#include <thread>
-
 namespace p2prc::daemon {
 namespace {
 
@@ -49,25 +46,7 @@ class PolkitTest : public ApiTest {
     }
 
     std::string as_nobody(const std::string& call) {
-        std::atomic<bool> done = false;
-        std::string output;
-        std::thread thread([&] {
-            const std::string command =
-                "setpriv --reuid nobody --regid nogroup --clear-groups busctl --address=" + bus.address() +
-                " --timeout=10 call org.p2prc1 /org/p2prc1 org.p2prc1.Manager " + call +
-                " 2>&1; echo exit $?";
-            FILE* pipe = popen(command.c_str(), "r");
-            char line[512];
-            while (pipe && fgets(line, sizeof line, pipe))
-                output += line;
-            if (pipe) pclose(pipe);
-            done = true;
-        });
-        bus.io.restart();
-        while (!done)
-            bus.io.run_one_for(std::chrono::milliseconds(20));
-        thread.join();
-        return output;
+        return bus.run_as("nobody", "call org.p2prc1 /org/p2prc1 org.p2prc1.Manager " + call);
     }
 
     Question question;
