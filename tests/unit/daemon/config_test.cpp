@@ -1,9 +1,9 @@
 #include "daemon/boot_record.h"
 #include "daemon/config.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 
 namespace p2prc::daemon {
@@ -13,15 +13,11 @@ namespace fs = std::filesystem;
 
 class ConfigTest : public testing::Test {
   protected:
-    ConfigTest() {
-        std::string pattern = (fs::temp_directory_path() / "config-XXXXXX").string();
-        root = mkdtemp(pattern.data());
-        fs::create_directories(root / "etc/p2prc/p2prcd.toml.d");
-    }
-    ~ConfigTest() override { fs::remove_all(root); }
+    ConfigTest() { fs::create_directories(root / "etc/p2prc/p2prcd.toml.d"); }
     void put(const std::string& path, const std::string& text) { std::ofstream(root / path) << text; }
     Result<Config> load() { return load_config(config_files(root)); }
-    fs::path root;
+    const net::TemporaryDirectory temporary;
+    const fs::path& root = temporary.path();
 };
 
 TEST_F(ConfigTest, WithoutFilesTheDefaults) {

@@ -1,8 +1,8 @@
 #include "daemon/process/data_directories.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 
 namespace p2prc::daemon {
@@ -13,13 +13,10 @@ namespace fs = std::filesystem;
 class DataDirectoriesTest : public testing::Test {
   protected:
     DataDirectoriesTest() {
-        std::string pattern = (fs::temp_directory_path() / "data-XXXXXX").string();
-        top = mkdtemp(pattern.data());
         fs::create_directories(top / "data");
         fs::create_directories(top / "private/data");
         directories.emplace(top / "data", top / "private/data", top / "owners");
     }
-    ~DataDirectoriesTest() override { fs::remove_all(top); }
 
     // As systemd makes it for a dynamic user.
     void make_dynamic(const std::string& name) {
@@ -28,7 +25,8 @@ class DataDirectoriesTest : public testing::Test {
         std::ofstream(top / "data" / name / "file") << "precious";
     }
 
-    fs::path top;
+    const net::TemporaryDirectory temporary;
+    const fs::path& top = temporary.path();
     std::optional<DataDirectories> directories;
 };
 

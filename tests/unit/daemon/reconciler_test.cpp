@@ -3,6 +3,7 @@
 #include "daemon/state/disk.h"
 #include "daemon/state/origins.h"
 #include "fake_systemd.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -23,15 +24,10 @@ const std::string unit = "p2prc-web.service";
 class ReconcilerTest : public testing::Test {
   protected:
     ReconcilerTest() {
-        std::string pattern = (fs::temp_directory_path() / "reconciler-XXXXXX").string();
-        directory = mkdtemp(pattern.data());
         fs::create_directories(directory / "units");
         open();
     }
-    ~ReconcilerTest() override {
-        close();
-        fs::remove_all(directory);
-    }
+    ~ReconcilerTest() override { close(); }
 
     void open() {
         disk = std::make_unique<Disk>();
@@ -119,7 +115,8 @@ class ReconcilerTest : public testing::Test {
     }
     int count(const std::string& call) { return static_cast<int>(std::ranges::count(systemd.calls, call)); }
 
-    fs::path directory;
+    const net::TemporaryDirectory temporary;
+    const fs::path& directory = temporary.path();
     boost::asio::io_context loop;
     std::unique_ptr<Disk> disk;
     std::unique_ptr<Replica> replica;

@@ -2,6 +2,7 @@
 #include "daemon/state/disk.h"
 #include "daemon/state/own_state.h"
 #include "daemon/state/replica.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -18,12 +19,6 @@ namespace fs = std::filesystem;
 
 class StateTest : public testing::Test {
   protected:
-    StateTest() {
-        std::string name = (fs::temp_directory_path() / "p2prc-state-XXXXXX").string();
-        directory_ = mkdtemp(name.data());
-    }
-    ~StateTest() override { fs::remove_all(directory_); }
-
     std::string file(const char* name) const { return (directory_ / name).string(); }
 
     std::unique_ptr<Replica> replica(Disk& disk) {
@@ -37,7 +32,8 @@ class StateTest : public testing::Test {
         return std::move(*opened);
     }
 
-    fs::path directory_;
+    const net::TemporaryDirectory temporary_;
+    const fs::path& directory_ = temporary_.path();
 };
 
 Result<void> flush(OwnState& own) {

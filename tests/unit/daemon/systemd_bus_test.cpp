@@ -1,4 +1,5 @@
 #include "daemon/process/systemd_bus.h"
+#include "tests/unit/net/temporary_directory.h"
 #include "tests/unit/support/private_bus.h"
 
 #include <boost/asio/post.hpp>
@@ -158,13 +159,10 @@ class SystemdBusStartTest : public SystemdBusTest {
   protected:
     void SetUp() override {
         SystemdBusTest::SetUp();
-        std::string pattern = (fs::temp_directory_path() / "drop-ins-XXXXXX").string();
-        drop_ins = mkdtemp(pattern.data());
         systemd = std::make_unique<SystemdBus>(*own, drop_ins);
         ASSERT_TRUE(bus.run(systemd->connect()));
         ASSERT_TRUE(bus.run(systemd->units()));
     }
-    void TearDown() override { fs::remove_all(drop_ins); }
 
     Result<std::string> start_web() {
         TransientUnit content{{}, "[Service]\nExecStart=:/bin/new\n"};
@@ -176,7 +174,8 @@ class SystemdBusStartTest : public SystemdBusTest {
     }
 
     const std::string web = "p2prc-web.service";
-    fs::path drop_ins;
+    const net::TemporaryDirectory temporary;
+    const fs::path& drop_ins = temporary.path();
     std::unique_ptr<SystemdBus> systemd;
 };
 

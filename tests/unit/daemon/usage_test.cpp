@@ -1,9 +1,9 @@
 #include "daemon/process/usage.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
 
 namespace p2prc::daemon {
@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 class UsageTest : public testing::Test {
   protected:
     UsageTest() {
-        std::string pattern = (fs::temp_directory_path() / "usage-XXXXXX").string();
-        top = mkdtemp(pattern.data());
         group = top / "cgroup/p2prc.slice/p2prc-web.service";
         fs::create_directories(group);
         std::ofstream(group / "cgroup.procs") << "11\n12\n13\n";
@@ -25,8 +23,9 @@ class UsageTest : public testing::Test {
             std::ofstream(top / "proc" / pid / "statm") << "900 10 5 1 0 1 0\n";
         }
     }
-    ~UsageTest() override { fs::remove_all(top); }
-    fs::path top, group;
+    const net::TemporaryDirectory temporary;
+    const fs::path& top = temporary.path();
+    fs::path group;
 };
 
 TEST_F(UsageTest, FromTheMemoryController) {

@@ -3,6 +3,7 @@
 
 #include "daemon/registry/registry.h"
 #include "store/store.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,15 +24,7 @@ inline std::string fingerprint(char digit) {
 // A fleet with root node `root`, zone home.example, and helpers to act as any node.
 class FleetTest : public testing::Test {
   protected:
-    FleetTest() {
-        std::string name = (fs::temp_directory_path() / "p2prc-registry-XXXXXX").string();
-        directory_ = mkdtemp(name.data());
-        open();
-    }
-    ~FleetTest() override {
-        registry_.reset();
-        fs::remove_all(directory_);
-    }
+    FleetTest() { open(); }
 
     void open() {
         registry_.reset();
@@ -105,7 +98,8 @@ class FleetTest : public testing::Test {
     }
     std::string file() const { return (directory_ / "registry.db").string(); }
 
-    fs::path directory_;
+    const net::TemporaryDirectory temporary_;
+    const fs::path& directory_ = temporary_.path();
     std::int64_t now_ = 1'800'000'000;
     std::unique_ptr<Registry> registry_;
 };

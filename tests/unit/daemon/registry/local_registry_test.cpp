@@ -173,22 +173,18 @@ TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
 }
 
 TEST(MethodTable, EveryMethodIsBuilt) {
-    std::string name = (fs::temp_directory_path() / "p2prc-methods-XXXXXX").string();
-    const fs::path directory = mkdtemp(name.data());
-    {
-        RegistryOptions options;
-        options.file = (directory / "registry.db").string();
-        auto registry = std::move(*Registry::open(std::move(options)));
-        const Actor root{"root", Role::Owner, "admin", true};
-        ASSERT_TRUE(registry->execute(root, "fleet.init", {{"name", "root"}}));
-        for (const auto& method : method_table()) {
-            const auto result = registry->execute(root, method.name, Json::object());
-            if (!result) {
-                EXPECT_NE(result.error().code, ErrorCode::NotSupported) << method.name;
-            }
+    const net::TemporaryDirectory directory;
+    RegistryOptions options;
+    options.file = (directory.path() / "registry.db").string();
+    auto registry = std::move(*Registry::open(std::move(options)));
+    const Actor root{"root", Role::Owner, "admin", true};
+    ASSERT_TRUE(registry->execute(root, "fleet.init", {{"name", "root"}}));
+    for (const auto& method : method_table()) {
+        const auto result = registry->execute(root, method.name, Json::object());
+        if (!result) {
+            EXPECT_NE(result.error().code, ErrorCode::NotSupported) << method.name;
         }
     }
-    fs::remove_all(directory);
 }
 
 } // namespace

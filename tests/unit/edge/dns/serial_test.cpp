@@ -1,7 +1,7 @@
 #include "edge/dns/serial.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,12 +11,6 @@ namespace {
 
 class SerialTest : public ::testing::Test {
   protected:
-    SerialTest() {
-        std::string pattern = ::testing::TempDir() + "dns-serial-XXXXXX";
-        directory_ = mkdtemp(pattern.data());
-    }
-    ~SerialTest() override { std::filesystem::remove_all(directory_); }
-
     std::filesystem::path file() const { return directory_ / "serials"; }
 
     static std::vector<ZoneData> zone(const std::string& text) {
@@ -30,7 +24,8 @@ class SerialTest : public ::testing::Test {
         EXPECT_TRUE(serials.assign(zones, revision));
         return zones[0].serial();
     }
-    std::filesystem::path directory_;
+    const net::TemporaryDirectory temporary_;
+    const std::filesystem::path& directory_ = temporary_.path();
 };
 
 TEST(SerialOrder, IsThatOfRfc1982) {

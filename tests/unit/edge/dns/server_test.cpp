@@ -1,5 +1,6 @@
 #include "edge/dns/server.h"
 #include "message.h"
+#include "tests/unit/net/temporary_directory.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -259,8 +260,8 @@ TEST(ServerPublish, ARefusedTableLeavesTheOldZones) {
 }
 
 TEST(ServerPublish, TellsWhatFailsLater) {
-    std::string pattern = ::testing::TempDir() + "dns-server-XXXXXX";
-    const std::filesystem::path directory = mkdtemp(pattern.data());
+    const net::TemporaryDirectory temporary;
+    const auto& directory = temporary.path();
     std::promise<std::string> told;
     Options options;
     options.coalesce = 1ms;
@@ -274,8 +275,8 @@ TEST(ServerPublish, TellsWhatFailsLater) {
 }
 
 TEST(ServerPublish, ServesWhatFailedAsSoonAsItCan) {
-    std::string pattern = ::testing::TempDir() + "dns-server-XXXXXX";
-    const std::filesystem::path directory = mkdtemp(pattern.data());
+    const net::TemporaryDirectory temporary;
+    const auto& directory = temporary.path();
     std::atomic<int> told = 0;
     Options options;
     options.state_file = directory / "serials";
@@ -294,12 +295,11 @@ TEST(ServerPublish, ServesWhatFailedAsSoonAsItCan) {
         std::this_thread::sleep_for(5ms);
     EXPECT_EQ(client.ask({"new.home.example"}).rcode(), 0);
     EXPECT_EQ(told, 1) << "the same failure is told once";
-    std::filesystem::remove_all(directory);
 }
 
 TEST(ServerPublish, SerialsThatCannotBeReadDoNotRefuseTheTable) {
-    std::string pattern = ::testing::TempDir() + "dns-server-XXXXXX";
-    const std::filesystem::path directory = mkdtemp(pattern.data());
+    const net::TemporaryDirectory temporary;
+    const auto& directory = temporary.path();
     std::ofstream(directory / "serials") << "nonsense\n";
     std::atomic<int> told = 0;
     Options options;
@@ -315,7 +315,6 @@ TEST(ServerPublish, SerialsThatCannotBeReadDoNotRefuseTheTable) {
     while (client.ask({"app.home.example"}).rcode() != 0 && std::chrono::steady_clock::now() < end)
         std::this_thread::sleep_for(5ms);
     EXPECT_EQ(client.ask({"app.home.example"}).rcode(), 0);
-    std::filesystem::remove_all(directory);
 }
 
 TEST(ServerListen, NeverOnAWildcard) {
