@@ -5,9 +5,8 @@
 #include "net/asio.h"
 #include "net/clock.h"
 #include "net/file.h"
+#include "net/spawn.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
@@ -205,7 +204,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
 Certificates::Certificates(asio::any_io_executor executor, CertificateSource& source, Install install,
                            CertificateOptions options)
     : state_(std::make_shared<State>(executor, source, std::move(install), std::move(options))) {
-    asio::co_spawn(executor, State::run(state_), asio::detached);
+    net::spawn_loop(executor, "keeping certificates", [state = state_] { return State::run(state); });
 }
 
 Certificates::~Certificates() {

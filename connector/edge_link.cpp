@@ -2,10 +2,9 @@
 
 #include "net/asio.h"
 #include "net/dial.h"
+#include "net/spawn.h"
 #include "tunnel/session_frame.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
@@ -144,7 +143,7 @@ EdgeLink::EdgeLink(tunnel::Poller& poller, const net::Identity& identity, EdgeAd
                    EdgeLinkOptions options)
     : state_(std::make_shared<State>(poller, identity, std::move(edge), std::move(resolve), std::move(accept),
                                      std::move(changed), options)) {
-    asio::co_spawn(state_->executor, State::run(state_), asio::detached);
+    net::spawn_loop(state_->executor, "keeping a tunnel", [state = state_] { return State::run(state); });
 }
 
 EdgeLink::~EdgeLink() {

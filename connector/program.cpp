@@ -8,9 +8,8 @@
 #include "net/log.h"
 #include "net/network_changes.h"
 #include "net/notify.h"
+#include "net/spawn.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
@@ -125,11 +124,12 @@ class Program {
             options);
         certificates_ = &certificates;
         if (fleet_)
-            asio::co_spawn(context_, fleet_->run(), asio::detached);
+            net::spawn_loop(context_.get_executor(), "following p2prcd", [this] { return fleet_->run(); });
         else if (auto loaded = load(); !loaded)
             return loaded;
-        asio::co_spawn(context_, watch_network(connector_), asio::detached);
-        asio::co_spawn(context_, net::keep_watchdog(), asio::detached);
+        net::spawn_loop(context_.get_executor(), "watching the network",
+                        [this] { return watch_network(connector_); });
+        net::spawn_loop(context_.get_executor(), "the watchdog", net::keep_watchdog);
         wait_for_signal();
         net::notify_ready();
         context_.run();

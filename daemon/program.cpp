@@ -14,9 +14,9 @@
 #include "net/listen_fds.h"
 #include "net/log.h"
 #include "net/notify.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -67,7 +67,6 @@ class Program::Impl {
 
   private:
     awaitable<Result<void>> start();
-    awaitable<void> start_or_fail();
     awaitable<void> stop();
     awaitable<void> serve_signals();
     awaitable<void> measure_now_and_then();
@@ -189,11 +188,6 @@ awaitable<Result<void>> Program::Impl::start() {
     co_return Result<void>{};
 }
 
-awaitable<void> Program::Impl::start_or_fail() {
-    const auto started = co_await start();
-    if (!started) fail_with(started.error());
-}
-
 void Program::Impl::fail_with(Error error) {
     if (!failure_) failure_ = std::move(error);
     loop_.stop();
@@ -255,10 +249,15 @@ awaitable<void> Program::Impl::measure_now_and_then() {
 }
 
 Result<void> Program::Impl::run() {
-    asio::co_spawn(loop_, serve_signals(), asio::detached);
-    asio::co_spawn(loop_, start_or_fail(), asio::detached);
-    asio::co_spawn(loop_, net::keep_watchdog(), asio::detached);
-    asio::co_spawn(loop_, measure_now_and_then(), asio::detached);
+    net::spawn_loop(loop_.get_executor(), "serving signals", [this] { return serve_signals(); });
+    asio::co_spawn(loop_, start(), [this](const std::exception_ptr& thrown, const Result<void>& started) {
+        if (thrown)
+            fail_with({ErrorCode::Failed, "p2prcd could not start: " + net::text_of(thrown)});
+        else if (!started)
+            fail_with(started.error());
+    });
+    net::spawn_loop(loop_.get_executor(), "the watchdog", net::keep_watchdog);
+    net::spawn_loop(loop_.get_executor(), "measuring processes", [this] { return measure_now_and_then(); });
     loop_.run();
     if (failure_) return std::unexpected(*failure_);
     return {};

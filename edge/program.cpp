@@ -10,9 +10,8 @@
 #include "net/network_changes.h"
 #include "net/notify.h"
 #include "net/one_shot_timer.h"
+#include "net/spawn.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -158,7 +157,7 @@ class Signals {
 
 void run_until_stopped(boost::asio::io_context& context, Edge& edge, std::function<void()> reload) {
     const Signals signals(context, edge, std::move(reload));
-    boost::asio::co_spawn(context, net::keep_watchdog(), boost::asio::detached);
+    net::spawn_loop(context.get_executor(), "the watchdog", net::keep_watchdog);
     const auto status = fmt::format("serving {} routes", edge.routes());
     net::notify_ready(status);
     net::log_notice(status);
@@ -190,8 +189,10 @@ Result<void> run_in_fleet(const Config& config, std::vector<net::PassedSocket> p
     routes.load_cache();
     if (auto listening = edge.listen(std::move(passed)); !listening) return listening;
     OwnDns own_dns(context.get_executor(), edge);
-    if (config.listen_dns.empty()) boost::asio::co_spawn(context, own_dns.follow(), boost::asio::detached);
-    boost::asio::co_spawn(context, routes.run(), boost::asio::detached);
+    if (config.listen_dns.empty())
+        net::spawn_loop(context.get_executor(), "following this machine's addresses",
+                        [&] { return own_dns.follow(); });
+    net::spawn_loop(context.get_executor(), "following the routes", [&] { return routes.run(); });
     run_until_stopped(context, edge,
                       [] { net::log_notice("routes come from p2prcd: there is no file to read"); });
     return {};

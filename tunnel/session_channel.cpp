@@ -1,9 +1,9 @@
 #include "tunnel/session_channel.h"
 
 #include "net/clock.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -44,7 +44,8 @@ struct SessionChannel::State : std::enable_shared_from_this<State> {
         unsent.insert(unsent.end(), frame.begin(), frame.end());
         if (writing) return;
         writing = true;
-        asio::co_spawn(executor, write_all(shared_from_this()), asio::detached);
+        asio::co_spawn(executor, write_all(shared_from_this()),
+                       net::ReportFailure("writing to a tunnel's session"));
     }
 
     static asio::awaitable<void> write_all(std::shared_ptr<State> state) {
@@ -108,7 +109,7 @@ struct SessionChannel::State : std::enable_shared_from_this<State> {
 
 SessionChannel::SessionChannel(asio::any_io_executor executor, net::TlsStream stream, PingTimes times)
     : state_(std::make_shared<State>(std::move(executor), std::move(stream), times)) {
-    asio::co_spawn(state_->executor, State::ping(state_), asio::detached);
+    asio::co_spawn(state_->executor, State::ping(state_), net::ReportFailure("pinging a tunnel's other end"));
 }
 
 SessionChannel::~SessionChannel() {
@@ -163,7 +164,8 @@ void SessionChannel::probe(std::chrono::milliseconds within) {
     state_->send(encode_frame(FrameType::Ping, {}));
     state_->asked = net::boottime();
     if (std::exchange(state_->probing, true)) return;
-    asio::co_spawn(state_->executor, State::probe(state_, within), asio::detached);
+    asio::co_spawn(state_->executor, State::probe(state_, within),
+                   net::ReportFailure("probing a tunnel's other end"));
 }
 
 void SessionChannel::close() noexcept {

@@ -2,9 +2,9 @@
 #include "cli/doctor/check.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -78,7 +78,8 @@ awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, 
 Findings check_units(const Facts& facts) {
     boost::asio::io_context loop;
     Findings findings;
-    boost::asio::co_spawn(loop, look(loop.get_executor(), facts, findings), boost::asio::detached);
+    boost::asio::co_spawn(loop, look(loop.get_executor(), facts, findings),
+                          net::ReportFailure("looking at the units"));
     loop.run();
     return findings;
 }

@@ -3,9 +3,9 @@
 #include "core/json_members.h"
 #include "daemon/process/unit_names.h"
 #include "net/fd.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -51,7 +51,8 @@ class JournalStream : public TextStream {
     ~JournalStream() override {
         kill(pid_, SIGTERM); // not reaped yet, so the number is still its own
         Descriptor pidfd(executor_, pidfd_.release());
-        asio::co_spawn(executor_, reap(std::move(pidfd), pid_), asio::detached);
+        asio::co_spawn(executor_, reap(std::move(pidfd), pid_),
+                       net::ReportFailure("waiting for the end of journalctl"));
     }
 
     asio::awaitable<Result<std::optional<std::string>>> next() override {

@@ -1,7 +1,8 @@
 #include "daemon/api/log_stream.h"
 
+#include "net/spawn.h"
+
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -60,7 +61,8 @@ Result<std::shared_ptr<net::UniqueFd>> pump_logs(asio::any_io_executor executor,
         return std::unexpected(system_error("making a stream for logs", errno));
     auto reader = std::make_shared<net::UniqueFd>(ends[0]);
     Socket socket(executor, asio::local::stream_protocol(), ends[1]);
-    asio::co_spawn(executor, pump(std::move(stream), std::move(socket)), asio::detached);
+    asio::co_spawn(executor, pump(std::move(stream), std::move(socket)),
+                   net::ReportFailure("a stream of logs"));
     return reader;
 }
 

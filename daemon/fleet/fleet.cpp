@@ -5,9 +5,9 @@
 #include "daemon/fleet/join.h"
 #include "net/file.h"
 #include "net/log.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fcntl.h>
@@ -134,7 +134,8 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
     auto changes = net::NetworkChanges::open(executor);
     if (changes) {
         network = std::make_shared<net::NetworkChanges>(std::move(*changes));
-        asio::co_spawn(executor, watch_network(shared_from_this()), asio::detached);
+        net::spawn_loop(executor, "watching the network",
+                        [self = shared_from_this()] { return self->watch_network(self); });
     } else {
         net::log_warning("changes of the network will be noticed late: " + changes.error().message);
     }
@@ -226,7 +227,7 @@ Result<void> Fleet::Impl::listen() {
         if (stream.alpn() == join_alpn)
             asio::co_spawn(self->executor,
                            serve_join(self->executor, self->registry, std::move(stream), source),
-                           asio::detached);
+                           net::ReportFailure("serving a join"));
         else
             self->hub->serve(std::move(stream), source);
     };

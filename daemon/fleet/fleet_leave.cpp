@@ -7,9 +7,9 @@
 #include "daemon/fleet/fleet_impl.h"
 #include "net/file.h"
 #include "net/log.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 
 #include <set>
 
@@ -139,7 +139,8 @@ void Fleet::Impl::unpack() {
 void Fleet::Impl::settle_leave(bool refused) {
     if (!leaving || changing) return;
     if (refused || let_go()) {
-        asio::co_spawn(executor, finish_leave(shared_from_this()), asio::detached);
+        asio::co_spawn(executor, finish_leave(shared_from_this()),
+                       net::ReportFailure("going on with a leave"));
         return;
     }
     net::log_notice(

@@ -6,9 +6,9 @@
 #include "daemon/registry/methods.h"
 #include "net/clock.h"
 #include "net/log.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 
 #include <map>
 #include <set>
@@ -77,7 +77,8 @@ Hub::Hub(asio::any_io_executor executor, LocalRegistry& registry, Replica& repli
     state_->nodes = replica.subscribe("/nodes/", [weak = std::weak_ptr(state_)](std::span<const Change>) {
         if (const auto state = weak.lock()) state->drop_removed();
     });
-    asio::co_spawn(executor, state_->judge(state_), asio::detached);
+    net::spawn_loop(executor, "judging which nodes are lost",
+                    [state = state_] { return state->judge(state); });
 }
 
 Hub::~Hub() {
@@ -98,7 +99,8 @@ bool Hub::is_member(std::string_view fingerprint) const {
 
 void Hub::serve(net::TlsStream stream, net::Endpoint source) {
     const auto session = Session::make(state_->executor, std::move(stream));
-    asio::co_spawn(state_->executor, state_->run(state_, session, source), asio::detached);
+    asio::co_spawn(state_->executor, state_->run(state_, session, source),
+                   net::ReportFailure("serving a member's control link"));
 }
 
 asio::awaitable<Result<std::unique_ptr<TextStream>>> Hub::open_stream(std::string node, std::string method,
@@ -188,8 +190,9 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
     };
     member.feed = registry.follow(position, std::move(sink), std::move(lost));
     members[node] = std::move(member);
-    asio::co_spawn(executor, tell_synced(self, session), asio::detached);
-    asio::co_spawn(executor, judge_one(node), asio::detached);
+    asio::co_spawn(executor, tell_synced(self, session),
+                   net::ReportFailure("telling a member that it has all"));
+    asio::co_spawn(executor, judge_one(node), net::ReportFailure("judging a node"));
 
     auto serving = handlers(node);
     const auto reason = co_await session->run(std::move(serving));
@@ -233,7 +236,8 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
     // It gets its answer before its session ends.
     leaving.insert(node);
     auto left = co_await registry.request_as(std::move(actor), std::move(method), std::move(params));
-    asio::co_spawn(executor, say_goodbye(shared_from_this(), node), asio::detached);
+    asio::co_spawn(executor, say_goodbye(shared_from_this(), node),
+                   net::ReportFailure("ending a removed node's link"));
     co_return left;
 }
 

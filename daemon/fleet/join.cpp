@@ -6,9 +6,9 @@
 #include "net/dial.h"
 #include "net/key_proof.h"
 #include "net/log.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <nlohmann/json.hpp>
 
@@ -104,7 +104,7 @@ asio::awaitable<Result<Json>> redeem(asio::any_io_executor executor, JoinToken t
     Json mine{{"version", P2PRC_VERSION}};
     const auto theirs = co_await session->exchange_hello(std::move(mine), handshake_time);
     if (!theirs) co_return std::unexpected(explain(theirs.error(), token));
-    asio::co_spawn(executor, keep_reading(session), asio::detached);
+    asio::co_spawn(executor, keep_reading(session), net::ReportFailure("reading the answer to a join"));
     auto answer = co_await session->request("node.join", std::move(params), answer_time);
     session->close();
     co_return answer;

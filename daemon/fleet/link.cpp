@@ -8,9 +8,9 @@
 #include "net/clock.h"
 #include "net/dial.h"
 #include "net/log.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 
 namespace p2prc::daemon {
 
@@ -128,7 +128,7 @@ asio::awaitable<Error> MemberLink::State::attempt() {
     session = current;
     probe = std::make_shared<Bell>(executor);
     feed = std::make_unique<FeedReader>();
-    asio::co_spawn(executor, watch(self, current), asio::detached);
+    asio::co_spawn(executor, watch(self, current), net::ReportFailure("watching the control link"));
     auto serving = handlers(current);
     const auto reason = co_await current->run(std::move(serving));
     session.reset();
@@ -226,7 +226,7 @@ asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it
 MemberLink::MemberLink(asio::any_io_executor executor, const net::Identity& identity, Replica& replica,
                        OwnState& own, LinkOptions options)
     : state_(std::make_shared<State>(executor, identity, replica, own, std::move(options), *this)) {
-    asio::co_spawn(executor, state_->keep(state_), asio::detached);
+    net::spawn_loop(executor, "keeping the control link", [state = state_] { return state->keep(state); });
 }
 
 MemberLink::~MemberLink() {

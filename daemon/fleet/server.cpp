@@ -3,9 +3,9 @@
 #include "net/asio.h"
 #include "net/log.h"
 #include "net/proxy_protocol.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -151,7 +151,8 @@ asio::awaitable<void> accept_all(std::shared_ptr<State> state) {
                 ++state->counters.refused_full;
                 continue;
             }
-            asio::co_spawn(state->executor, greet(state, std::move(fd)), asio::detached);
+            asio::co_spawn(state->executor, greet(state, std::move(fd)),
+                           net::ReportFailure("the handshake of a control link"));
         }
     }
 }
@@ -187,7 +188,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(asio::any_io_executo
     state->listener.assign(listener.get(), error);
     if (error) return std::unexpected(system_error("cannot use the control socket", error.value()));
     listener.release();
-    asio::co_spawn(executor, accept_all(state), asio::detached);
+    net::spawn_loop(executor, "accepting control links", [state] { return accept_all(state); });
     return std::unique_ptr<ControlServer>(new ControlServer(std::move(state)));
 }
 

@@ -1,7 +1,7 @@
 #include "daemon/fleet/session_impl.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 
 #include <array>
 
@@ -103,7 +103,8 @@ void Session::enqueue(Bytes frame) {
         return;
     }
     if (std::exchange(state_->writing, true)) return;
-    asio::co_spawn(state_->executor, write_queue(shared_from_this()), asio::detached);
+    asio::co_spawn(state_->executor, write_queue(shared_from_this()),
+                   net::ReportFailure("writing to a control link"));
 }
 
 asio::awaitable<void> Session::write_queue(std::shared_ptr<Session> /* keeps it alive */) {
@@ -229,12 +230,12 @@ void Session::dispatch(const Json& document) {
             hold(state_->reader.last_size());
             asio::co_spawn(state_->executor,
                            serve_stream(shared_from_this(), *id, method, params, state_->reader.last_size()),
-                           asio::detached);
+                           net::ReportFailure("the stream '" + method + "' of a control link"));
         } else {
             hold(state_->reader.last_size());
             asio::co_spawn(state_->executor,
                            serve_request(shared_from_this(), *id, method, params, state_->reader.last_size()),
-                           asio::detached);
+                           net::ReportFailure("the request '" + method + "' of a control link"));
         }
     } else if (id) {
         dispatch_reply(*id, document);

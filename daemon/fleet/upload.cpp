@@ -4,9 +4,7 @@
 #include "daemon/fleet/frame.h"
 #include "daemon/state/origins.h"
 #include "net/log.h"
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include "net/spawn.h"
 
 #include <map>
 #include <set>
@@ -147,7 +145,8 @@ Upload::Upload(asio::any_io_executor executor, Gateway& gateway, OwnState& own, 
             if (!Origins::owns(change.key)) state->pending[change.key] = change.value;
         if (!state->pending.empty()) state->bell.ring();
     });
-    asio::co_spawn(executor, keep_uploading(state_), asio::detached);
+    net::spawn_loop(executor, "uploading this node's state",
+                    [state = state_] { return keep_uploading(state); });
 }
 
 Upload::~Upload() {

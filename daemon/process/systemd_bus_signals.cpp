@@ -1,8 +1,8 @@
 #include "daemon/process/systemd_bus_impl.h"
 #include "daemon/process/unit_names.h"
+#include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <systemd/sd-bus.h>
 
 namespace p2prc::daemon {
@@ -82,7 +82,7 @@ void SystemdBus::Impl::on_job_removed(const dbus::Message& message) {
 void SystemdBus::Impl::on_reloading(const dbus::Message& message) {
     int active = 0;
     if (sd_bus_message_read(message.get(), "b", &active) <= 0 || active) return;
-    asio::co_spawn(bus_.executor(), resync(), asio::detached);
+    asio::co_spawn(bus_.executor(), resync(), net::ReportFailure("reading the units of systemd anew"));
 }
 
 void SystemdBus::Impl::on_owner(const std::string& owner) {
@@ -90,7 +90,8 @@ void SystemdBus::Impl::on_owner(const std::string& owner) {
         wait->result = "manager-gone";
         wait->timer.cancel();
     }
-    if (!owner.empty()) asio::co_spawn(bus_.executor(), resync(), asio::detached);
+    if (!owner.empty())
+        asio::co_spawn(bus_.executor(), resync(), net::ReportFailure("reading the units of systemd anew"));
 }
 
 } // namespace p2prc::daemon

@@ -2,10 +2,10 @@
 
 #include "edge/dns/service.h"
 #include "edge/dns/wire.h"
+#include "net/spawn.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -73,7 +73,7 @@ class TcpConnections : public std::enable_shared_from_this<TcpConnections> {
         open_.push_back(connection);
         if (open_.size() == 1) sweep();
         asio::co_spawn(connection->socket.get_executor(), serve(shared_from_this(), connection),
-                       asio::detached);
+                       net::ReportFailure("DNS over a TCP connection"));
     }
 
     void close_all() {

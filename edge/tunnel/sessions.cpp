@@ -3,7 +3,6 @@
 #include "tunnel/socket_options.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <openssl/rand.h>
 
 #include <algorithm>

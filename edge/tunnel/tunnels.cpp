@@ -1,10 +1,10 @@
 #include "edge/tunnel/tunnels.h"
 
 #include "edge/tunnel/state.h"
+#include "net/spawn.h"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 namespace p2prc::edge {
@@ -40,7 +40,7 @@ void Tunnels::accept_session(net::UniqueFd socket, Bytes received) {
     if (!state_->handshakes.enter(from)) return;
     asio::co_spawn(state_->executor,
                    State::serve_session(state_, std::move(socket), from, std::move(received)),
-                   asio::detached);
+                   net::ReportFailure("the session of a tunnel"));
 }
 
 void Tunnels::accept_flow(net::UniqueFd socket, ByteView received, bool polled) {
