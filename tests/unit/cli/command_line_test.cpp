@@ -1,4 +1,6 @@
 // The real program, for what it answers before it asks the daemon: usage, input, and what is not built yet.
+#include "tests/unit/support/source_dir.h"
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -86,7 +88,7 @@ TEST(CommandLine, ErrorsAreJsonWhenAskedFor) {
 }
 
 TEST(CommandLine, TheManualHasEveryCommand) {
-    std::ifstream file(P2PRC_SOURCE_DIR "/docs/man/p2prc.1.scd");
+    std::ifstream file(p2prc::test::source_path("docs/man/p2prc.1.scd"));
     const std::string manual{std::istreambuf_iterator<char>(file), {}};
     std::istringstream help(run("--help").output);
     std::string line;

@@ -2,6 +2,7 @@
 #include "core/error.h"
 #include "core/fields.h"
 #include "core/stop_reason.h"
+#include "tests/unit/support/source_dir.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -14,7 +15,7 @@ namespace p2prc {
 namespace {
 
 std::string document(const std::string& path) {
-    std::ifstream file(std::string(P2PRC_SOURCE_DIR) + "/docs/" + path);
+    std::ifstream file(test::source_path("docs/" + path));
     EXPECT_TRUE(file) << path;
     return {std::istreambuf_iterator<char>(file), {}};
 }

@@ -1,6 +1,7 @@
 #include "daemon/boot_record.h"
 #include "daemon/config.h"
 #include "tests/unit/net/temporary_directory.h"
+#include "tests/unit/support/source_dir.h"
 
 #include <gtest/gtest.h>
 
@@ -25,7 +26,7 @@ TEST_F(ConfigTest, WithoutFilesTheDefaults) {
 }
 
 TEST_F(ConfigTest, TheShippedFileChangesNothing) {
-    EXPECT_EQ(*load_config({P2PRC_SOURCE_DIR "/units/p2prcd.toml"}), Config{});
+    EXPECT_EQ(*load_config({test::source_path("units/p2prcd.toml")}), Config{});
 }
 
 TEST_F(ConfigTest, LaterFilesWin) {

@@ -1,6 +1,7 @@
 #include "daemon/process/command_drop_in.h"
 #include "daemon/process/transient_unit.h"
 #include "daemon/process/unit_names.h"
+#include "tests/unit/support/source_dir.h"
 
 #include <gtest/gtest.h>
 
@@ -34,7 +35,7 @@ std::string render(const Result<TransientUnit>& unit) {
 
 // P2PRC_UPDATE_GOLDEN=1 writes what is rendered now; the difference is then reviewed like code.
 void expect_golden(const std::string& name, const std::string& text) {
-    const std::string path = std::string(P2PRC_SOURCE_DIR "/tests/unit/daemon/golden/") + name;
+    const std::string path = test::source_path("tests/unit/daemon/golden/" + name);
     if (std::getenv("P2PRC_UPDATE_GOLDEN")) std::ofstream(path) << text;
     std::ifstream file(path);
     std::stringstream expected;

@@ -1,6 +1,7 @@
 // The shipped bus policy, on a real dbus-daemon with the other rules of a system bus around it.
 #include "dbus/bus.h"
 #include "tests/unit/support/private_bus.h"
+#include "tests/unit/support/source_dir.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ constexpr const char* systemd_rules = R"(
 
 std::string shipped_policy() {
     std::stringstream text;
-    text << std::ifstream(P2PRC_SOURCE_DIR "/dbus/org.p2prc1.conf").rdbuf();
+    text << std::ifstream(test::source_path("dbus/org.p2prc1.conf")).rdbuf();
     std::string policy = text.str();
     policy = policy.substr(policy.find("<busconfig>") + 11);
     policy = policy.substr(0, policy.find("</busconfig>"));

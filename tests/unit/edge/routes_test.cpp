@@ -2,6 +2,7 @@
 #include "edge/config.h"
 #include "edge/listen/admission.h"
 #include "edge/routes/snapshot.h"
+#include "tests/unit/support/source_dir.h"
 
 #include <gtest/gtest.h>
 
@@ -89,7 +90,7 @@ TEST(Config, EveryKeyIsRead) {
 }
 
 TEST(Config, TheManualHasEveryKey) {
-    std::ifstream file(P2PRC_SOURCE_DIR "/docs/man/p2prc-edge.8.scd");
+    std::ifstream file(test::source_path("docs/man/p2prc-edge.8.scd"));
     const std::string manual{std::istreambuf_iterator<char>(file), {}};
     for (const auto& key : config_keys())
         EXPECT_NE(manual.find(key.key), std::string::npos) << key.key;

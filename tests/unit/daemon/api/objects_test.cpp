@@ -2,6 +2,7 @@
 #include "dbus/codec.h"
 #include "dbus/names.h"
 #include "tests/unit/daemon/api/fixture.h"
+#include "tests/unit/support/source_dir.h"
 
 #include <systemd/sd-bus.h>
 
@@ -66,7 +67,8 @@ TEST_F(ObjectsTest, IntrospectionEqualsTheInterfaceFiles) {
         {"Edge", "/org/p2prc1/edge"},       {"Connector", "/org/p2prc1/connector"}};
     for (const auto& [name, path] : objects) {
         std::stringstream file;
-        file << std::ifstream(P2PRC_SOURCE_DIR "/dbus/interfaces/org.p2prc1." + name + ".xml").rdbuf();
+        file << std::ifstream(test::source_path(std::string("dbus/interfaces/org.p2prc1.") + name + ".xml"))
+                    .rdbuf();
         const auto expected = interfaces_of(file.str());
         ASSERT_EQ(expected.size(), 1U) << name;
         const auto live = interfaces_of(call(path, "org.freedesktop.DBus.Introspectable", "Introspect")[0]);
@@ -78,7 +80,7 @@ TEST_F(ObjectsTest, EveryMethodHasARightAndNothingElse) {
     std::set<std::string> in_files;
     for (const char* name : {"Manager", "Process", "Node", "Domain", "Edge", "Connector"}) {
         std::stringstream file;
-        file << std::ifstream(std::string(P2PRC_SOURCE_DIR "/dbus/interfaces/org.p2prc1.") + name + ".xml")
+        file << std::ifstream(test::source_path(std::string("dbus/interfaces/org.p2prc1.") + name + ".xml"))
                     .rdbuf();
         const std::string text = file.str();
         const std::regex method("<method name=\"([A-Za-z]+)\"");
@@ -96,7 +98,7 @@ TEST_F(ObjectsTest, EveryMethodHasARightAndNothingElse) {
     EXPECT_FALSE(find_right("", ""));
     // The actions are those that the policy file declares.
     std::stringstream policy;
-    policy << std::ifstream(P2PRC_SOURCE_DIR "/dbus/org.p2prc1.policy").rdbuf();
+    policy << std::ifstream(test::source_path("dbus/org.p2prc1.policy")).rdbuf();
     for (const MethodRight& row : method_rights()) {
         if (row.right != Right::Polkit) continue;
         EXPECT_NE(policy.str().find("<action id=\"org.p2prc1." + std::string(row.action) + "\">"),
