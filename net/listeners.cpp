@@ -1,0 +1,173 @@
+#include "net/listeners.h"
+
+#include "net/fd.h"
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <type_traits>
+
+namespace p2prc::net {
+
+namespace {
+
+using Bytes = std::span<const std::byte>;
+
+std::unexpected<Error> malformed() {
+    return fail(ErrorCode::Failed, "the kernel's list of listening sockets is not understood");
+}
+
+// The value at the beginning of `bytes`, which need not be aligned.
+template <class T>
+    requires std::is_trivially_copyable_v<T>
+bool take(Bytes bytes, T& value) noexcept {
+    if (bytes.size() < sizeof value) return false;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return true;
+}
+
+// The rest of `bytes` after an element of `size`, which is padded to four bytes (NLMSG_ALIGNTO, NLA_ALIGNTO).
+Bytes after(Bytes bytes, std::size_t size) noexcept {
+    return bytes.subspan(std::min(bytes.size(), (size + 3) & ~std::size_t{3}));
+}
+
+bool read_attributes(Bytes bytes, Listener& listener) noexcept {
+    while (!bytes.empty()) {
+        nlattr head{};
+        if (!take(bytes, head) || head.nla_len < sizeof head || head.nla_len > bytes.size()) return false;
+        const Bytes value = bytes.subspan(sizeof head, head.nla_len - sizeof head);
+        std::uint8_t flag = 0;
+        switch (head.nla_type & NLA_TYPE_MASK) {
+        case INET_DIAG_CGROUP_ID:
+            if (!take(value, listener.cgroup)) return false;
+            break;
+        case INET_DIAG_SKV6ONLY:
+            if (!take(value, flag)) return false;
+            listener.v6_only = flag != 0;
+            break;
+        default:
+            break;
+        }
+        bytes = after(bytes, head.nla_len);
+    }
+    return true;
+}
+
+bool read_socket(Bytes bytes, std::vector<Listener>& out) {
+    inet_diag_msg message{};
+    if (!take(bytes, message)) return false;
+    Listener listener;
+    std::array<std::uint8_t, 16> address{};
+    std::memcpy(address.data(), message.id.idiag_src, address.size());
+    if (message.idiag_family == AF_INET6)
+        listener.address = Address::v6(address);
+    else if (message.idiag_family == AF_INET)
+        listener.address = Address::v4({address[0], address[1], address[2], address[3]});
+    else
+        return true;
+    listener.port = ntohs(message.id.idiag_sport);
+    listener.uid = message.idiag_uid;
+    if (!read_attributes(after(bytes, sizeof message), listener)) return false;
+    if (message.idiag_state == TCP_LISTEN) out.push_back(listener);
+    return true;
+}
+
+Result<void> ask(int socket, std::uint8_t family) {
+    struct {
+        nlmsghdr head;
+        inet_diag_req_v2 what;
+    } request{};
+    request.head.nlmsg_len = sizeof request;
+    request.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.what.sdiag_family = family;
+    request.what.sdiag_protocol = IPPROTO_TCP;
+    request.what.idiag_states = 1U << TCP_LISTEN;
+    if (::send(socket, &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request))
+        return std::unexpected(system_error("cannot ask which ports are listened at", errno));
+    return {};
+}
+
+Result<void> dump(int socket, std::uint8_t family, std::vector<Listener>& out) {
+    if (auto asked = ask(socket, family); !asked) return asked;
+    // netlink_dump() in the kernel never makes a datagram larger than 32 KiB.
+    std::vector<std::byte> buffer(std::size_t{32} << 10);
+    while (true) {
+        const auto size = ::recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 0) return std::unexpected(system_error("cannot read which ports are listened at", errno));
+        if (static_cast<std::size_t>(size) > buffer.size()) return malformed();
+        const auto complete = read_listeners(Bytes(buffer).first(static_cast<std::size_t>(size)), out);
+        if (!complete) return std::unexpected(complete.error());
+        if (*complete) return {};
+    }
+}
+
+} // namespace
+
+bool Listener::accepts(const Address& target, std::uint16_t target_port) const noexcept {
+    if (port != target_port) return false;
+    if (address == target) return true;
+    if (address.is_v4()) return target.is_v4() && address == Address();
+    return address == Address::v6({}) && (target.is_v6() || !v6_only);
+}
+
+Result<bool> read_listeners(Bytes datagram, std::vector<Listener>& out) {
+    while (!datagram.empty()) {
+        nlmsghdr head{};
+        if (!take(datagram, head) || head.nlmsg_len < sizeof head || head.nlmsg_len > datagram.size())
+            return malformed();
+        const Bytes body = datagram.subspan(sizeof head, head.nlmsg_len - sizeof head);
+        if (head.nlmsg_type == NLMSG_DONE) return true;
+        if (head.nlmsg_type == NLMSG_ERROR) {
+            int error = 0;
+            if (!take(body, error)) return malformed();
+            return std::unexpected(system_error("cannot list which ports are listened at", -error));
+        }
+        if (head.nlmsg_type == SOCK_DIAG_BY_FAMILY && !read_socket(body, out)) return malformed();
+        datagram = after(datagram, head.nlmsg_len);
+    }
+    return false;
+}
+
+Result<std::vector<Listener>> tcp_listeners() {
+    const UniqueFd socket(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (!socket) return std::unexpected(system_error("cannot open a socket of sock_diag", errno));
+    std::vector<Listener> found;
+    for (const std::uint8_t family : {AF_INET, AF_INET6})
+        if (auto dumped = dump(socket.get(), family, found); !dumped) return std::unexpected(dumped.error());
+    return found;
+}
+
+Result<std::uint64_t> cgroup_id(const std::filesystem::path& path) {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) != 0)
+        return std::unexpected(system_error("cannot look at " + path.string(), errno));
+    return std::uint64_t{status.st_ino};
+}
+
+std::filesystem::path cgroup_path(std::uint64_t id, const std::filesystem::path& root) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied, error),
+         end;
+         !error && entry != end; entry.increment(error)) {
+        if (!entry->is_directory(error) || error) {
+            error.clear();
+            continue;
+        }
+        if (const auto found = cgroup_id(entry->path()); found && *found == id) return entry->path();
+    }
+    return {};
+}
+
+} // namespace p2prc::net
