@@ -1,6 +1,7 @@
 #include "core/document.h"
 
 #include "core/names.h"
+#include "core/text.h"
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -174,7 +175,7 @@ Error bad_key(const Locate& locate, std::string_view key, std::string_view why, 
               ErrorCode code) {
     std::string place = locate ? locate(key) : std::string{};
     if (!place.empty()) place += ": ";
-    return {code, fmt::format("{}{}: {}", place, key, why), std::move(hint)};
+    return {code, fmt::format("{}{}: {}", place, text::excerpt(key), why), std::move(hint)};
 }
 
 Result<void> check_known_keys(const Json& table, std::string_view path,

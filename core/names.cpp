@@ -1,5 +1,7 @@
 #include "core/names.h"
 
+#include "core/text.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -13,6 +15,8 @@ namespace {
 constexpr std::array<std::string_view, 4> reserved_names{"edge", "connector", "portal", "acme"};
 
 constexpr std::size_t longest_name = 42;
+constexpr std::size_t longest_domain = 253; // RFC 1035 section 2.3.4, without the length octets
+constexpr std::size_t longest_word = 64;    // that is compared with others
 
 bool is_lower(char c) {
     return c >= 'a' && c <= 'z';
@@ -22,7 +26,7 @@ bool is_digit(char c) {
 }
 
 Result<void> check_form(std::string_view name, std::string_view what) {
-    const auto quoted = std::string(what) + " '" + std::string(name) + "'";
+    const auto quoted = std::string(what) + " '" + text::excerpt(name) + "'";
     const std::string rule =
         "a " + std::string(what) +
         " starts with a letter a-z, has letters, digits and hyphens, ends with a letter or "
@@ -80,7 +84,7 @@ Result<void> check_node_name(std::string_view name) {
 }
 
 Result<std::string> normalize_domain(std::string_view domain) {
-    const std::string given(domain.substr(0, 300));
+    const auto given = text::excerpt(domain, 300);
     auto refuse = [&](std::string_view why) {
         return fail(
             ErrorCode::InvalidSpec, "domain '" + given + "' " + std::string(why),
@@ -88,7 +92,7 @@ Result<std::string> normalize_domain(std::string_view domain) {
     };
     if (domain.ends_with('.')) domain.remove_suffix(1);
     if (domain.empty()) return fail(ErrorCode::InvalidSpec, "the domain is empty");
-    if (domain.size() > 253) return refuse("is longer than 253 characters");
+    if (domain.size() > longest_domain) return refuse("is longer than 253 characters");
     std::string normal;
     normal.reserve(domain.size());
     std::size_t labels = 0, start = 0;
@@ -124,10 +128,37 @@ bool in_zone(std::string_view domain, std::string_view zone) noexcept {
     return domain.size() == zone.size() || domain[domain.size() - zone.size() - 1] == '.';
 }
 
+Result<std::string> challenge_name(std::string_view domain) {
+    auto normal = normalize_domain(domain);
+    if (!normal) return normal;
+    const auto parent = normal->starts_with("*.") ? std::string_view(*normal).substr(2) : *normal;
+    auto name = "_acme-challenge." + std::string(parent);
+    if (name.size() > longest_domain)
+        return fail(ErrorCode::InvalidSpec,
+                    "domain '" + text::excerpt(domain, 300) +
+                        "' is too long for a certificate: the name that proves it, _acme-challenge. and the "
+                        "domain, would have more than 253 characters",
+                    "choose a domain of at most 237 characters");
+    return name;
+}
+
+bool is_challenge_value(std::string_view value) noexcept {
+    return value.size() == 43 && std::ranges::all_of(value, [](char c) {
+               return is_lower(c) || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_';
+           });
+}
+
+bool is_fingerprint(std::string_view key) noexcept {
+    return key.size() == 64 &&
+           std::ranges::all_of(key, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
+}
+
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+    if (word.size() > longest_word) return {};
     std::string_view best;
     std::size_t best_distance = SIZE_MAX;
     for (const auto candidate : candidates) {
+        if (candidate.size() > longest_word) continue;
         const auto distance = edit_distance(word, candidate);
         if (distance < best_distance) {
             best_distance = distance;

@@ -24,7 +24,18 @@ Result<std::string> normalize_domain(std::string_view domain);
 // Whether `domain` is `zone` or lies below it. Both normalised.
 bool in_zone(std::string_view domain, std::string_view zone) noexcept;
 
-// The candidate that is nearest to `word` by edit distance, or empty when none is near enough to be meant.
+// The name of the TXT record that proves `domain` (normalised) to a certificate authority, RFC 8555 section
+// 8.4: for a wildcard that of its parent. InvalidSpec when it is longer than DNS allows, 253 octets.
+Result<std::string> challenge_name(std::string_view domain);
+
+// What stands in that record: a SHA-256 digest in base64url, RFC 8555 section 8.4.
+bool is_challenge_value(std::string_view value) noexcept;
+
+// SHA-256 in lower-case hexadecimal, as fingerprints of keys are.
+bool is_fingerprint(std::string_view key) noexcept;
+
+// The candidate that is nearest to `word` by edit distance, or empty when none is near enough to be meant. A
+// word of more than 64 characters is nobody's typing error, and costs no comparison.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 
 } // namespace p2prc

@@ -1,5 +1,7 @@
 #include "core/spec_values.h"
 
+#include "core/text.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +14,12 @@ namespace {
 
 // MAX_ARG_STRLEN of Linux: execve() refuses one argument or variable that is longer (execve(2)).
 constexpr std::size_t longest_argument = 128UL * 1024;
+// Far above what a command line or a service needs.
+constexpr std::size_t most_words = 4096;
+constexpr std::size_t most_variables = 1024;
+constexpr std::size_t most_credentials = 64;
+// PATH_MAX of Linux.
+constexpr std::size_t longest_path = 4095;
 
 bool is_alpha(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -20,26 +28,11 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-bool is_utf8(std::string_view text) {
-    for (std::size_t i = 0; i < text.size();) {
-        const auto lead = static_cast<unsigned char>(text[i]);
-        const std::size_t length = lead < 0x80       ? 1
-                                   : lead >> 5 == 6  ? 2
-                                   : lead >> 4 == 14 ? 3
-                                   : lead >> 3 == 30 ? 4
-                                                     : 0;
-        if (length == 0 || i + length > text.size()) return false;
-        for (std::size_t k = 1; k < length; ++k)
-            if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
-        i += length;
-    }
-    return true;
-}
-
-std::string check_text(std::string_view text, std::string_view what) {
-    if (text.find('\0') != std::string_view::npos) return fmt::format("{} contains a NUL byte", what);
-    if (text.size() >= longest_argument) return fmt::format("{} is longer than 128 KiB", what);
-    if (!is_utf8(text)) return fmt::format("{} is not UTF-8", what);
+std::string check_text(std::string_view value, std::string_view what) {
+    if (value.find('\0') != std::string_view::npos) return fmt::format("{} contains a NUL byte", what);
+    if (value.size() >= longest_argument) return fmt::format("{} is longer than 128 KiB", what);
+    if (!text::fits_bus(value))
+        return fmt::format("{} is not UTF-8, or has a character that stands for none (U+FFFF)", what);
     return {};
 }
 
@@ -93,12 +86,13 @@ std::string_view restart_name(Restart restart) noexcept {
 
 std::string check_command(const std::vector<std::string>& command, bool shell) {
     if (command.empty() || command.front().empty()) return "is empty";
+    if (command.size() > most_words) return fmt::format("has more than {} words", most_words);
     for (const auto& word : command)
         if (auto why = check_text(word, "a word of it"); !why.empty()) return why;
     // systemd looks up a plain name in its own path and refuses every other relative path.
     const auto& program = command.front();
     if (!shell && program.front() != '/' && program.find('/') != std::string::npos)
-        return fmt::format("'{}' is a relative path; write it from / on", program);
+        return fmt::format("'{}' is a relative path; write it from / on", text::excerpt(program));
     return {};
 }
 
@@ -108,28 +102,33 @@ std::string check_user(std::string_view user) {
     const bool valid = user.size() <= 31 && is_alpha(user.front()) && std::ranges::all_of(user, [](char c) {
                            return is_alpha(c) || is_digit(c) || c == '-';
                        });
-    return valid ? std::string{} : fmt::format("'{}' is not a user name", user);
+    return valid ? std::string{} : fmt::format("'{}' is not a user name", text::excerpt(user));
 }
 
 std::string check_environment(const std::map<std::string, std::string>& environment) {
+    if (environment.size() > most_variables) return fmt::format("has more than {} variables", most_variables);
     for (const auto& [name, value] : environment) {
-        const bool valid = !name.empty() && is_alpha(name.front()) &&
+        const bool valid = !name.empty() && name.size() <= 255 && is_alpha(name.front()) &&
                            std::ranges::all_of(name, [](char c) { return is_alpha(c) || is_digit(c); });
-        if (!valid) return fmt::format("'{}' is not a name of a variable", name);
+        if (!valid) return fmt::format("'{}' is not a name of a variable", text::excerpt(name));
         if (auto why = check_text(value, fmt::format("the value of {}", name)); !why.empty()) return why;
     }
     return {};
 }
 
 std::string check_credentials(const std::map<std::string, std::string>& credentials) {
+    if (credentials.size() > most_credentials)
+        return fmt::format("has more than {} credentials", most_credentials);
     for (const auto& [name, path] : credentials) {
         const bool valid = !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
                            std::ranges::all_of(name, [](char c) {
                                return is_alpha(c) || is_digit(c) || c == '.' || c == '-';
                            });
-        if (!valid) return fmt::format("'{}' is not a name of a credential", name);
+        if (!valid) return fmt::format("'{}' is not a name of a credential", text::excerpt(name));
         if (path.empty() || path.front() != '/') return fmt::format("the path of {} must start with /", name);
-        if (auto why = check_text(path, fmt::format("the path of {}", name)); !why.empty()) return why;
+        // systemd writes it into the unit's file as it is: a newline would begin a line of its own there.
+        if (path.size() > longest_path || !text::fits_bus(path) || text::has_controls(path))
+            return fmt::format("the path of {} is too long or has control characters", name);
     }
     return {};
 }

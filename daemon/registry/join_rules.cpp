@@ -1,4 +1,5 @@
 // Admitting a node with what it brings, or refusing it whole.
+#include "core/gate.h"
 #include "core/json_members.h"
 #include "core/names.h"
 #include "daemon/registry/invitations.h"
@@ -10,9 +11,6 @@
 
 namespace p2prc::daemon::rules {
 namespace {
-
-// A process that has moved more often than this is no longer recognised by its oldest ids.
-constexpr std::size_t most_former_ids = 16;
 
 constexpr const char* new_invitation = "ask for a new one: p2prc invite, on a node with the role owner";
 

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -51,11 +50,6 @@ Result<std::string> text_param(const Request& request, const char* key) {
     auto text = optional_text(request, key);
     if (text && text->empty()) return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is missing", key));
     return text;
-}
-
-bool is_fingerprint(std::string_view key) {
-    return key.size() == 64 &&
-           std::ranges::all_of(key, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 Result<std::string> random_hex(std::size_t bytes) {

@@ -31,9 +31,6 @@ Result<std::string> optional_text(const Request& request, const char* key);
 // "user" of "user@node", reduced to what a user name may have.
 std::string user_of(std::string_view by);
 
-// SHA-256 in hexadecimal, as fingerprints of keys are.
-bool is_fingerprint(std::string_view key);
-
 // `bytes` random bytes in hexadecimal.
 Result<std::string> random_hex(std::size_t bytes);
 

@@ -1,4 +1,5 @@
 #include "core/names.h"
+#include "core/text.h"
 
 #include <gtest/gtest.h>
 
@@ -54,6 +55,31 @@ TEST(Domain, ZoneMembershipIsByLabels) {
     EXPECT_FALSE(in_zone("athome.example", "home.example"));
     EXPECT_FALSE(in_zone("example", "home.example"));
     EXPECT_FALSE(in_zone("home.example", ""));
+}
+
+TEST(Nearest, ComparesNoWordOfAnyLength) {
+    // A table of distances for this would take some 20 GB.
+    const std::string endless(50'000'000, 'a');
+    const std::array<std::string_view, 2> keys{endless, std::string_view(endless).substr(0, 64)};
+    EXPECT_EQ(nearest(endless, keys), "");
+    EXPECT_EQ(nearest(std::string(63, 'a'), keys), keys[1]);
+}
+
+TEST(Names, QuoteWholeCharactersInMessages) {
+    const auto refused = normalize_domain(std::string(299, 'a') + "\xC3\xA9.example");
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(text::fits_bus(refused.error().message));
+    const auto named = check_node_name(std::string(99, 'a') + "\xC3\xA9\n");
+    ASSERT_FALSE(named);
+    EXPECT_TRUE(text::fits_bus(named.error().message));
+    EXPECT_FALSE(text::has_controls(named.error().message));
+}
+
+TEST(Names, TheProofOfADomainHasANameOfItsOwn) {
+    EXPECT_EQ(challenge_name("web.home.example"), "_acme-challenge.web.home.example");
+    EXPECT_EQ(challenge_name("*.home.example"), "_acme-challenge.home.example");
+    const std::string label(60, 'a');
+    EXPECT_FALSE(challenge_name(label + "." + label + "." + label + "." + label));
 }
 
 TEST(Nearest, FindsTypingErrorsOnly) {

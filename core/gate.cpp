@@ -1,0 +1,148 @@
+#include "core/gate.h"
+
+#include "core/names.h"
+#include "core/text.h"
+
+#include <fmt/format.h>
+
+#include <initializer_list>
+
+namespace p2prc {
+namespace {
+
+using Json = nlohmann::json;
+
+// Longer than any that p2prc writes: "user@node", times, digests.
+constexpr std::size_t longest_text = 200;
+
+std::unexpected<Error> refuse(std::string_view key, std::string_view why) {
+    return fail(ErrorCode::InvalidSpec, fmt::format("{} is not accepted: {}", text::excerpt(key), why),
+                "the registry of the fleet's root node holds it; look there");
+}
+
+// Nothing, or why not.
+std::string check_texts(std::initializer_list<std::pair<std::string_view, const std::string*>> texts) {
+    for (const auto& [what, value] : texts) {
+        if (value->size() > longest_text) return fmt::format("its {} is too long", what);
+        if (!text::fits_bus(*value) || text::has_controls(*value))
+            return fmt::format("its {} has characters that do not belong there", what);
+    }
+    return {};
+}
+
+std::string check_name(std::string_view key, std::string_view prefix, std::string_view name) {
+    if (key.size() == prefix.size() + name.size() && key.starts_with(prefix) && key.ends_with(name))
+        return {};
+    return fmt::format("the name in it is '{}'", text::excerpt(name));
+}
+
+std::string words(const Result<void>& checked) {
+    return checked ? std::string() : checked.error().message;
+}
+
+std::string check_port(const ProcessRecord& process) {
+    if (!process.port) return {};
+    if (*process.port == 0) return "its port is 0";
+    const auto& declared = process.spec.port;
+    if (!declared || (*declared != 0 && *declared != *process.port))
+        return fmt::format("its port {} is not the one that its specification declares", *process.port);
+    return {};
+}
+
+std::string check(std::string_view key, const ProcessRecord& process) {
+    if (auto why = words(check_process_name(process.name)); !why.empty()) return why;
+    if (auto why = check_name(key, "/processes/", process.name); !why.empty()) return why;
+    if (process.name != process.spec.name)
+        return fmt::format("the name in its specification is '{}'", text::excerpt(process.spec.name));
+    if (auto why = words(check_node_name(process.node)); !why.empty()) return why;
+    if (process.id == 0) return "it has no id";
+    if (process.former_ids.size() > most_former_ids) return "it has too many former ids";
+    if (auto why = check_port(process); !why.empty()) return why;
+    return check_texts({{"changed_by", &process.changed_by},
+                        {"digest", &process.digest},
+                        {"created_at", &process.created_at},
+                        {"created_by", &process.created_by}});
+}
+
+std::string check(std::string_view key, const Tombstone& tombstone) {
+    if (tombstone.id == 0) return "it has no id";
+    if (key != keys::tombstone(tombstone.id)) return fmt::format("the id in it is {}", tombstone.id);
+    if (auto why = words(check_process_name(tombstone.name)); !why.empty()) return why;
+    if (auto why = words(check_node_name(tombstone.node)); !why.empty()) return why;
+    if (tombstone.former_ids.size() > most_former_ids) return "it has too many former ids";
+    return check_texts({{"by", &tombstone.by}, {"at", &tombstone.at}});
+}
+
+std::string check_serving(const DomainRecord& domain) {
+    if (domain.process_id == 0)
+        return domain.node.empty() && domain.port == 0 ? "" : "it has a node or a port, but no process";
+    if (domain.port == 0) return "it has a process, but no port";
+    return words(check_node_name(domain.node));
+}
+
+std::string check(std::string_view key, const DomainRecord& domain) {
+    const auto normal = normalize_domain(domain.domain);
+    if (!normal) return normal.error().message;
+    if (*normal != domain.domain)
+        return fmt::format("domain '{}' is not written in its normal form", text::excerpt(domain.domain));
+    if (auto why = check_name(key, "/domains/", domain.domain); !why.empty()) return why;
+    if (domain.mapping_id == 0) return "it has no mapping id";
+    if (auto why = words(check_process_name(domain.process)); !why.empty()) return why;
+    if (auto why = check_serving(domain); !why.empty()) return why;
+    return check_texts({{"created_by", &domain.created_by}});
+}
+
+std::string check(std::string_view key, const NodeRecord& node) {
+    if (auto why = words(check_node_name(node.name)); !why.empty()) return why;
+    if (auto why = check_name(key, "/nodes/", node.name); !why.empty()) return why;
+    for (const auto& [what, value] :
+         {std::pair{"key", &node.key}, {"edge_key", &node.edge_key}, {"connector_key", &node.connector_key}})
+        if (!value->empty() && !is_fingerprint(*value))
+            return fmt::format("its {} is no fingerprint of a key", what);
+    return check_texts({{"joined_at", &node.joined_at}});
+}
+
+std::string check(std::string_view key, const ChallengeRecord& challenge) {
+    const auto name = challenge_name(challenge.domain);
+    if (!name) return name.error().message;
+    if (!is_challenge_value(challenge.value)) return "its value is not the digest of a key authorisation";
+    if (key != keys::challenge(challenge.domain, challenge.value))
+        return "its key is not that of its domain and value";
+    return words(check_node_name(challenge.node));
+}
+
+template <class Record>
+Result<Record> accept(std::string_view key, Result<Record> record) {
+    if (!record) return refuse(key, record.error().message);
+    if (const auto why = check(key, *record); !why.empty()) return refuse(key, why);
+    return record;
+}
+
+} // namespace
+
+Result<ProcessRecord> accept_process(std::string_view key, const Json& document) {
+    return accept(key, process_from_json(document));
+}
+
+Result<Tombstone> accept_tombstone(std::string_view key, const Json& document) {
+    return accept(key, tombstone_from_json(document));
+}
+
+Result<DomainRecord> accept_domain(std::string_view key, const Json& document) {
+    return accept(key, domain_from_json(document));
+}
+
+Result<NodeRecord> accept_node(std::string_view key, const Json& document) {
+    return accept(key, node_from_json(document));
+}
+
+Result<ChallengeRecord> accept_challenge(std::string_view key, const Json& document) {
+    return accept(key, challenge_from_json(document));
+}
+
+std::string_view last_part(std::string_view key) noexcept {
+    const auto slash = key.rfind('/');
+    return slash == std::string_view::npos ? key : key.substr(slash + 1);
+}
+
+} // namespace p2prc

@@ -1,0 +1,33 @@
+// The gate through which documents of agreed state enter a machine: from the root, from an older file, or
+// with a node that joins.
+//
+// Names in them become names of units, directories and keys of state, and texts become lines of units, of
+// logs and of messages. A conquered or faulty root must not choose any of these freely: what the readers of
+// records.h read tolerantly is checked here before anybody acts upon it. A document that is not accepted is
+// InvalidSpec, and the message names its key and what is wrong with it.
+#pragma once
+
+#include "core/records.h"
+
+namespace p2prc {
+
+// A process that has moved between registries more often is no longer recognised by its oldest ids.
+inline constexpr std::size_t most_former_ids = 16;
+
+// `key` is the one under which the document is stored. For all: the name in it is the last part of the key
+// and has the form of such a name; ids are there; texts are short and without control characters.
+
+// The name is that of the specification, too, and the port is one that the specification declares.
+Result<ProcessRecord> accept_process(std::string_view key, const nlohmann::json& document);
+// The key ends with its id.
+Result<Tombstone> accept_tombstone(std::string_view key, const nlohmann::json& document);
+// It either waits for its process, or has the process's id, node and port.
+Result<DomainRecord> accept_domain(std::string_view key, const nlohmann::json& document);
+Result<NodeRecord> accept_node(std::string_view key, const nlohmann::json& document);
+// The key is that of its domain and value; the value is a digest, and its name fits into DNS.
+Result<ChallengeRecord> accept_challenge(std::string_view key, const nlohmann::json& document);
+
+// The last part of a key: NAME of "/processes/NAME".
+std::string_view last_part(std::string_view key) noexcept;
+
+} // namespace p2prc
