@@ -21,11 +21,11 @@ int domain_index() {
     return index;
 }
 
-int check_name(SSL* ssl, int* alert, void*) {
+int check_name(SSL* ssl, int* alert, void*) noexcept {
     const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     const auto* domain =
         static_cast<const std::string*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), domain_index()));
-    if (name_matches(*domain, name ? name : "")) return SSL_TLSEXT_ERR_OK;
+    if (domain && name_matches(*domain, name ? name : "")) return SSL_TLSEXT_ERR_OK;
     *alert = SSL_AD_UNRECOGNIZED_NAME;
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -33,7 +33,7 @@ int check_name(SSL* ssl, int* alert, void*) {
 // What is behind speaks plain bytes, so of HTTP only the version that every server speaks is agreed on. A
 // client that offers none of it is not refused: it may speak something else without saying so.
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
-                    unsigned int length, void*) {
+                    unsigned int length, void*) noexcept {
     constexpr std::string_view http = "http/1.1";
     for (unsigned int at = 0; at < length; at += 1u + offered[at]) {
         if (at + 1u + offered[at] > length) break;

@@ -1,5 +1,6 @@
 #include "dbus/bus.h"
 
+#include "core/callback.h"
 #include "dbus/call.h"
 #include "dbus/connection.h"
 
@@ -26,8 +27,10 @@ struct Match : std::enable_shared_from_this<Match> {
 
 int on_match(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
     const auto match = static_cast<Match*>(userdata)->shared_from_this(); // the handler may drop it
-    match->handler(Message::share(message));
-    return 0;
+    return guard_callback("handling a signal of the message bus", 0, [&] {
+        match->handler(Message::share(message));
+        return 0;
+    });
 }
 
 Result<std::shared_ptr<detail::Connection>> connect(asio::any_io_executor executor, sd_bus* bus, int r) {

@@ -1,5 +1,6 @@
 #include "dbus/object.h"
 
+#include "core/callback.h"
 #include "dbus/bus.h"
 #include "dbus/connection.h"
 
@@ -56,15 +57,18 @@ asio::awaitable<void> run_method(std::shared_ptr<Exported> exported, const Metho
 }
 
 int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
-    const auto exported = static_cast<Exported*>(userdata)->shared_from_this();
-    const char* member = sd_bus_message_get_member(message);
-    const auto& methods = exported->interface.methods;
-    const auto method = std::find_if(methods.begin(), methods.end(),
-                                     [member](const Method& candidate) { return candidate.name == member; });
-    if (method == methods.end()) return 0;
-    asio::co_spawn(exported->connection->executor(), run_method(exported, &*method, Message::share(message)),
-                   asio::detached);
-    return 1;
+    return guard_callback("a call from the message bus", -ENOMEM, [&] {
+        const auto exported = static_cast<Exported*>(userdata)->shared_from_this();
+        const char* member = sd_bus_message_get_member(message);
+        const auto& methods = exported->interface.methods;
+        const auto method = std::find_if(methods.begin(), methods.end(), [member](const Method& candidate) {
+            return candidate.name == member;
+        });
+        if (method == methods.end()) return 0;
+        asio::co_spawn(exported->connection->executor(),
+                       run_method(exported, &*method, Message::share(message)), asio::detached);
+        return 1;
+    });
 }
 
 const Property* find_property(const Exported& exported, const char* name) {
@@ -73,12 +77,18 @@ const Property* find_property(const Exported& exported, const char* name) {
     return nullptr;
 }
 
+Result<void> broken_property(const Property& property) {
+    return fail(ErrorCode::Failed, property.name + " failed inside",
+                "this is a defect; the daemon's log may say more");
+}
+
 int on_get(sd_bus*, const char* path, const char*, const char* name, sd_bus_message* reply, void* userdata,
            sd_bus_error* error) noexcept {
     const auto exported = static_cast<Exported*>(userdata)->shared_from_this();
     const Property* property = find_property(*exported, name);
     if (!property) return -ENOENT;
-    const Result<void> result = property->get(path, Message::share(reply));
+    const Result<void> result = guard_callback("reading a property", broken_property(*property),
+                                               [&] { return property->get(path, Message::share(reply)); });
     return result ? 1 : set_error(error, result.error());
 }
 
@@ -87,7 +97,8 @@ int on_set(sd_bus*, const char* path, const char*, const char* name, sd_bus_mess
     const auto exported = static_cast<Exported*>(userdata)->shared_from_this();
     const Property* property = find_property(*exported, name);
     if (!property || !property->set) return -ENOENT;
-    const Result<void> result = property->set(path, Message::share(value));
+    const Result<void> result = guard_callback("setting a property", broken_property(*property),
+                                               [&] { return property->set(path, Message::share(value)); });
     if (!result) return set_error(error, result.error());
     exported->connection->kick(); // sd-bus queues PropertiesChanged itself
     return 1;
@@ -95,13 +106,16 @@ int on_set(sd_bus*, const char* path, const char*, const char* name, sd_bus_mess
 
 int on_find(sd_bus*, const char* path, const char*, void* userdata, void** found, sd_bus_error*) noexcept {
     const auto* exported = static_cast<Exported*>(userdata);
-    if (!exported->exists(path)) return 0;
-    *found = userdata;
-    return 1;
+    const int exists =
+        guard_callback("looking an object up", -EIO, [&] { return exported->exists(path) ? 1 : 0; });
+    if (exists > 0) *found = userdata;
+    return exists;
 }
 
 int on_enumerate(sd_bus*, const char*, void* userdata, char*** nodes, sd_bus_error*) noexcept {
-    const std::vector<std::string> paths = static_cast<Exported*>(userdata)->enumerate();
+    const std::vector<std::string> paths = guard_callback("listing objects", std::vector<std::string>(), [&] {
+        return static_cast<Exported*>(userdata)->enumerate();
+    });
     // sd-bus frees the list and its texts with free(3).
     char** list = static_cast<char**>(std::calloc(paths.size() + 1, sizeof(char*)));
     if (!list) return -ENOMEM;

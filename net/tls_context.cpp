@@ -1,5 +1,7 @@
 #include "net/tls_context.h"
 
+#include "core/callback.h"
+
 #include <algorithm>
 
 namespace p2prc::net {
@@ -49,21 +51,25 @@ SSL_SESSION* session_for(SSL* ssl, const Bytes& secret) {
 
 // Server: the client names a pre-shared key. An unknown one is no error for OpenSSL, which then goes on
 // without a key; having no certificate either, it ends in handshake_failure as for a wrong secret.
-int find_secret(SSL* ssl, const unsigned char* identity, std::size_t size, SSL_SESSION** session) {
+int find_secret(SSL* ssl, const unsigned char* identity, std::size_t size, SSL_SESSION** session) noexcept {
     *session = nullptr;
-    const std::string name(reinterpret_cast<const char*>(identity), size);
-    const auto secret = protocol_of(ssl)->secret(name);
-    if (!secret) return 1;
-    *session = session_for(ssl, *secret);
-    if (!*session) return 0;
-    delete static_cast<std::string*>(SSL_get_ex_data(ssl, identity_slot()));
-    SSL_set_ex_data(ssl, identity_slot(), new std::string(name));
-    return 1;
+    return guard_callback("looking an invitation up", 0, [&] {
+        const auto* protocol = protocol_of(ssl);
+        if (!protocol || !protocol->secret) return 1;
+        auto name = std::make_unique<std::string>(reinterpret_cast<const char*>(identity), size);
+        const auto secret = protocol->secret(*name);
+        if (!secret) return 1;
+        *session = session_for(ssl, *secret);
+        if (!*session) return 0;
+        delete static_cast<std::string*>(SSL_get_ex_data(ssl, identity_slot()));
+        SSL_set_ex_data(ssl, identity_slot(), name.release());
+        return 1;
+    });
 }
 
 // Client: offers the secret. `hash` is set at a second call, after HelloRetryRequest.
 int use_secret(SSL* ssl, const EVP_MD*, const unsigned char** identity, std::size_t* size,
-               SSL_SESSION** session) {
+               SSL_SESSION** session) noexcept {
     State* state = state_of(ssl);
     *identity = reinterpret_cast<const unsigned char*>(state->secret_identity.data());
     *size = state->secret_identity.size();
@@ -72,11 +78,14 @@ int use_secret(SSL* ssl, const EVP_MD*, const unsigned char** identity, std::siz
 }
 
 // Replaces chain building altogether: the fingerprint decides.
-int verify_key(X509_STORE_CTX* store, void*) {
+int verify_key(X509_STORE_CTX* store, void*) noexcept {
     auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     const auto* protocol = protocol_of(ssl);
-    const auto fingerprint = certificate_fingerprint(X509_STORE_CTX_get0_cert(store));
-    if (protocol && protocol->accept && !fingerprint.empty() && protocol->accept(fingerprint)) return 1;
+    const bool accepted = guard_callback("judging a key", false, [&] {
+        const auto fingerprint = certificate_fingerprint(X509_STORE_CTX_get0_cert(store));
+        return protocol && protocol->accept && !fingerprint.empty() && protocol->accept(fingerprint);
+    });
+    if (accepted) return 1;
     X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
     return 0;
 }
@@ -88,7 +97,9 @@ std::optional<std::string_view> sole_protocol(const unsigned char* data, std::si
 }
 
 // Sets the connection up for the protocol that its ALPN names, before anything else of the hello is used.
-int choose_protocol(SSL* ssl, int* alert, void*) {
+// OpenSSL calls again for the hello after a HelloRetryRequest, which differs from the first in the ways of
+// RFC 8446 section 4.1.2 only: a protocol is chosen once, and stays.
+int choose_protocol(SSL* ssl, int* alert, void*) noexcept {
     State* state = state_of(ssl);
     const unsigned char* data = nullptr;
     std::size_t size = 0;
@@ -99,6 +110,10 @@ int choose_protocol(SSL* ssl, int* alert, void*) {
     const auto protocol =
         std::ranges::find_if(state->protocols, [&](const auto& p) { return p.alpn == name; });
     if (!name || protocol == state->protocols.end()) return SSL_CLIENT_HELLO_ERROR;
+    if (const auto* chosen = protocol_of(ssl)) {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return chosen == &*protocol ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
+    }
 
     set_protocol(ssl, *protocol);
     if (protocol->secret) {
@@ -115,8 +130,9 @@ int choose_protocol(SSL* ssl, int* alert, void*) {
 }
 
 int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* size, const unsigned char*, unsigned,
-                void*) {
+                void*) noexcept {
     const auto* protocol = protocol_of(ssl);
+    if (!protocol) return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = reinterpret_cast<const unsigned char*>(protocol->alpn.data());
     *size = static_cast<unsigned char>(protocol->alpn.size());
     return SSL_TLSEXT_ERR_OK;

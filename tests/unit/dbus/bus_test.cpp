@@ -196,6 +196,23 @@ TEST_F(BusTest, ADroppedMatchIsSilent) {
     EXPECT_EQ(count, 0);
 }
 
+TEST_F(BusTest, AHandlerThatThrowsHearsTheNextSignalToo) {
+    int count = 0;
+    const auto registration =
+        client->match("type='signal',interface='org.example1.Test'", [&](const Message&) {
+            if (++count == 1) throw std::runtime_error("broken");
+        });
+    ASSERT_TRUE(registration);
+    ASSERT_TRUE(echo_call("settled"));
+    for (int i = 0; i < 2; ++i) {
+        Message signal = server->new_signal(path, interface_name, "Happened").value();
+        sd_bus_message_append(signal.get(), "s", "word");
+        ASSERT_TRUE(server->send(signal));
+    }
+    ASSERT_TRUE(echo_call("settled"));
+    EXPECT_EQ(count, 2);
+}
+
 TEST_F(BusTest, PropertiesAreReadAndAnnounced) {
     std::string changed;
     const auto registration =

@@ -4,10 +4,13 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 
 namespace p2prc::net {
 namespace {
@@ -186,6 +189,152 @@ TEST_F(Tls, RandomBytesAreRefused) {
                    asio::detached);
     loop.run();
     EXPECT_FALSE(result);
+}
+
+void append(Bytes& out, std::initializer_list<unsigned> bytes) {
+    for (const auto byte : bytes)
+        out.push_back(static_cast<std::uint8_t>(byte));
+}
+
+void append_extension(Bytes& out, unsigned type, const Bytes& body) {
+    append(out, {type >> 8, type & 255, static_cast<unsigned>(body.size() >> 8),
+                 static_cast<unsigned>(body.size() & 255)});
+    out.insert(out.end(), body.begin(), body.end());
+}
+
+Bytes hmac(const Bytes& key, const Bytes& data) {
+    Bytes out(32);
+    unsigned size = 32;
+    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), data.data(), data.size(), out.data(), &size);
+    return out;
+}
+
+// HKDF-Expand-Label of 32 bytes (RFC 8446 section 7.1).
+Bytes expand_label(const Bytes& secret, const std::string& label, ByteView context) {
+    const auto full = "tls13 " + label;
+    Bytes info{0, 32, static_cast<std::uint8_t>(full.size())};
+    info.insert(info.end(), full.begin(), full.end());
+    info.push_back(static_cast<std::uint8_t>(context.size()));
+    info.insert(info.end(), context.begin(), context.end());
+    info.push_back(1);
+    return hmac(secret, info);
+}
+
+// The binder of an external pre-shared key for a first hello (RFC 8446 section 4.2.11.2).
+Bytes binder(const Bytes& secret, ByteView truncated_hello) {
+    const auto binder_key = expand_label(hmac(Bytes(32, 0), secret), "ext binder", sha256({}));
+    const auto hash = sha256(truncated_hello);
+    return hmac(expand_label(binder_key, "finished", {}), Bytes(hash.begin(), hash.end()));
+}
+
+// A ClientHello (RFC 8446 section 4.1.2) in its record. Without a key share the server asks for one by a
+// HelloRetryRequest.
+Bytes client_hello(const std::string& alpn, bool key_share, const std::string& psk,
+                   const Bytes& secret = Bytes(32, 0)) {
+    Bytes extensions;
+    append_extension(extensions, 43, {2, 3, 4});       // supported_versions: TLS 1.3
+    append_extension(extensions, 10, {0, 2, 0, 0x1d}); // supported_groups: x25519
+    append_extension(extensions, 13, {0, 2, 4, 3});    // signature_algorithms
+    append_extension(extensions, 45, {1, 1});          // psk_key_exchange_modes: psk_dhe_ke
+    Bytes share{0, 0};
+    if (key_share) {
+        share = {0, 36, 0, 0x1d, 0, 32};
+        share.insert(share.end(), 32, 9);
+    }
+    append_extension(extensions, 51, share);
+    Bytes names{0, static_cast<std::uint8_t>(alpn.size() + 1), static_cast<std::uint8_t>(alpn.size())};
+    names.insert(names.end(), alpn.begin(), alpn.end());
+    append_extension(extensions, 16, names);
+    if (!psk.empty()) {
+        Bytes keys{0, static_cast<std::uint8_t>(psk.size() + 6), 0, static_cast<std::uint8_t>(psk.size())};
+        keys.insert(keys.end(), psk.begin(), psk.end());
+        append(keys, {0, 0, 0, 0, 0, 33, 32});
+        keys.insert(keys.end(), 32, 0);
+        append_extension(extensions, 41, keys);
+    }
+    Bytes body{3, 3};
+    body.insert(body.end(), 32, 7);            // random
+    append(body, {0, 0, 2, 0x13, 0x01, 1, 0}); // no session, TLS_AES_128_GCM_SHA256, no compression
+    append(body,
+           {static_cast<unsigned>(extensions.size() >> 8), static_cast<unsigned>(extensions.size() & 255)});
+    body.insert(body.end(), extensions.begin(), extensions.end());
+    Bytes record{22,
+                 3,
+                 1,
+                 static_cast<std::uint8_t>((body.size() + 4) >> 8),
+                 static_cast<std::uint8_t>((body.size() + 4) & 255),
+                 1,
+                 0,
+                 static_cast<std::uint8_t>(body.size() >> 8),
+                 static_cast<std::uint8_t>(body.size() & 255)};
+    record.insert(record.end(), body.begin(), body.end());
+    if (!psk.empty()) {
+        // The binders and their length are not part of what they sign; nor is the record's header.
+        const auto proof = binder(secret, ByteView(record).subspan(5, record.size() - 5 - 35));
+        std::ranges::copy(proof, record.end() - 32);
+    }
+    return record;
+}
+
+// What the server says to two hellos, one after the other.
+struct TwoHellos {
+    Result<void> handshake;
+    Bytes answer;
+};
+
+TwoHellos say_two_hellos(const TlsContext& server, const Bytes& first, const Bytes& second) {
+    asio::io_context loop;
+    auto sockets = socket_pair();
+    TwoHellos said;
+    for (const auto& hello : {first, second})
+        EXPECT_EQ(::send(sockets.second.get(), hello.data(), hello.size(), 0),
+                  static_cast<ssize_t>(hello.size()));
+    {
+        TlsStream stream(loop.get_executor(), std::move(sockets.first), server);
+        asio::co_spawn(loop, only_handshake(stream, TlsStream::Side::Server, {}, said.handshake),
+                       asio::detached);
+        loop.run();
+    }
+    Bytes buffer(4096);
+    const auto size = ::recv(sockets.second.get(), buffer.data(), buffer.size(), 0);
+    buffer.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    said.answer = buffer;
+    return said;
+}
+
+// The random value of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3) begins so.
+bool is_retry_request(const Bytes& answer) {
+    constexpr std::array<std::uint8_t, 4> random{0xcf, 0x21, 0xad, 0x74};
+    return answer.size() > 15 && std::equal(random.begin(), random.end(), answer.begin() + 11);
+}
+
+TEST_F(Tls, ASecondHelloKeepsToTheProtocolOfTheFirst) {
+    for (const auto& [first, second] : {std::pair("join/1", "control/1"), std::pair("control/1", "join/1")}) {
+        const auto said = say_two_hellos(server_context(), client_hello(first, false, "invitation-1", secret),
+                                         client_hello(second, true, "invitation-1"));
+        EXPECT_TRUE(is_retry_request(said.answer)) << first;
+        ASSERT_FALSE(said.handshake) << first;
+        EXPECT_EQ(said.handshake.error().code, ErrorCode::NotPermitted) << said.handshake.error().message;
+    }
+}
+
+TEST_F(Tls, ASecondHelloOfTheSameProtocolIsTaken) {
+    // The handshake goes as far as the client's certificate, which is not sent.
+    const auto said = say_two_hellos(server_context(), client_hello("control/1", false, ""),
+                                     client_hello("control/1", true, ""));
+    EXPECT_TRUE(is_retry_request(said.answer));
+    ASSERT_FALSE(said.handshake);
+    EXPECT_EQ(said.handshake.error().code, ErrorCode::Unreachable) << said.handshake.error().message;
+}
+
+TEST_F(Tls, AnExceptionOfACheckRefusesThePeer) {
+    const auto broken = [](std::string_view) -> bool { throw std::runtime_error("broken"); };
+    const auto no_secret = [](std::string_view) -> std::optional<Bytes> {
+        throw std::runtime_error("broken");
+    };
+    const auto server = *tls_server(root, {{"control/1", broken, {}}, {"join/1", {}, no_secret}});
+    EXPECT_FALSE(run(server, *tls_client(member, "control/1", only(root))).server.handshake);
+    EXPECT_FALSE(run(server, *tls_client_with_secret("join/1", "invitation-1", secret)).server.handshake);
 }
 
 } // namespace

@@ -1,0 +1,24 @@
+// Functions that C libraries call back, with the exceptions kept on this side.
+#pragma once
+
+#include <cstdio>
+#include <exception>
+
+namespace p2prc {
+
+// Runs the body of a function that C code called. An exception must not pass through C's frames, and at a
+// noexcept function it ends the program: it is said on standard error, and `failure` is what C hears.
+template <class T, class Body>
+T guard_callback(const char* what, T failure, Body&& body) noexcept {
+    try {
+        return body();
+    } catch (const std::exception& thrown) {
+        // "<3>" is the priority err of sd-daemon(3). Without allocating: memory may be what is missing.
+        std::fprintf(stderr, "<3>%s failed inside: %s\n", what, thrown.what());
+    } catch (...) {
+        std::fprintf(stderr, "<3>%s failed inside\n", what);
+    }
+    return failure;
+}
+
+} // namespace p2prc
