@@ -6,12 +6,13 @@
 
 namespace p2prc::daemon {
 
-// What the role of the caller allows; the rules of each method narrow it further.
+// Who may call a method, by the kind of link and the role; the rules of each method narrow it further. Each
+// kind of caller has its own methods: what proves one of them to be what it says holds for no other.
 enum class Access {
-    Local,  // this node's own p2prcd only, whatever the role
-    Owner,  // nodes with the role owner
-    Member, // any node of the fleet
-    Guest,  // a node that is not yet in the fleet, vouched for by an invitation
+    Local,  // this node's own p2prcd only, whatever the role; never over a link
+    Owner,  // nodes with the role owner, here or over the control link
+    Member, // any node of the fleet, here or over the control link
+    Guest,  // over the join link only: a machine that is not in the fleet, vouched for by an invitation
 };
 
 struct Method {

@@ -1,5 +1,6 @@
 #include "daemon/registry/registry.h"
 
+#include "core/text.h"
 #include "daemon/registry/invitations.h"
 #include "daemon/registry/methods.h"
 #include "daemon/registry/rules.h"
@@ -53,7 +54,12 @@ Result<void> authorise(const Request& request, const Method& method) {
     const auto& actor = request.actor;
     switch (method.access) {
     case Access::Guest:
-        return {};
+        // The link of a join proves the key that the request names; a member's link proves its own only.
+        if (actor.node.empty() && !actor.local) return {};
+        return fail(
+            ErrorCode::NotPermitted,
+            fmt::format("{} is for a machine that is not in the fleet, with its invitation", method.name),
+            "run p2prc join TOKEN on that machine");
     case Access::Local:
         if (actor.local) return {};
         return fail(ErrorCode::NotPermitted, fmt::format("{} is for the root node itself", method.name),
@@ -170,7 +176,7 @@ Result<Json> Registry::execute(const Actor& actor, std::string_view name, const 
     const auto rule = find_rule(name);
     if (!method || !rule)
         return fail(ErrorCode::NotSupported,
-                    fmt::format("the registry knows no request '{}'", name.substr(0, 60)),
+                    fmt::format("the registry knows no request '{}'", text::excerpt(name, 60)),
                     "not in this version: upgrade p2prc on the root node");
     if (!params.is_object())
         return fail(ErrorCode::InvalidSpec, fmt::format("the parameters of {} are not an object", name));

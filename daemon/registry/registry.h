@@ -27,7 +27,7 @@ using Json = nlohmann::json;
 // Who asks. Node and role come from the key that the link verified, or are this node's own; never from a
 // message.
 struct Actor {
-    std::string node;
+    std::string node; // empty: a guest on the join link, whose key that link has verified
     Role role = Role::Member;
     std::string user;   // name on that node, for "by"; empty: the user part of the request's "by" is taken
     bool local = false; // the request was made in this process, by p2prcd itself or its bus

@@ -1,0 +1,68 @@
+// Who may call what over which link.
+#include "daemon/registry/methods.h"
+#include "tests/unit/daemon/registry/fleet.h"
+
+#include <set>
+
+namespace p2prc::daemon::test {
+namespace {
+
+class AccessTest : public FleetTest {
+  protected:
+    AccessTest() {
+        make_fleet();
+        member_ = add("home1", 'b');
+        owner_ = add("castle", 'c', "owner");
+    }
+
+    // Whether the caller gets to the rule, which refuses an empty request, but not as not permitted.
+    bool let_through(const Actor& actor, std::string_view method) {
+        const auto result = registry_->execute(actor, method, Json::object());
+        if (result && method == "node.leave")
+            add(actor.node, actor.node == "home1" ? 'b' : 'c', actor.node == "home1" ? "member" : "owner");
+        return result || result.error().code != ErrorCode::NotPermitted;
+    }
+
+    Actor member_, owner_;
+};
+
+// The table once more, by hand: a method that is added has to be added here as well.
+TEST_F(AccessTest, EachMethodIsForItsKindsOfCallers) {
+    const std::set<std::string_view> local{"fleet.init", "fleet.export", "fleet.import", "node.live",
+                                           "registry.sweep"};
+    const std::set<std::string_view> owners{"fleet.invite", "node.remove"};
+    const std::set<std::string_view> guests{"node.join"};
+    Actor claims_owner = member_; // a role that its record does not have
+    claims_owner.role = Role::Owner;
+    Actor removed = member("gone", Role::Owner);
+    Actor named_guest = stranger();
+    named_guest.role = Role::Owner;
+    for (const auto& method : method_table()) {
+        SCOPED_TRACE(method.name);
+        const bool for_local = local.contains(method.name), for_owners = owners.contains(method.name),
+                   for_guests = guests.contains(method.name);
+        const bool for_members = !for_local && !for_owners && !for_guests;
+        EXPECT_EQ(let_through(root(), method.name), !for_guests);
+        EXPECT_EQ(let_through(owner_, method.name), for_owners || for_members);
+        EXPECT_EQ(let_through(member_, method.name), for_members);
+        EXPECT_EQ(let_through(claims_owner, method.name), for_members);
+        EXPECT_EQ(let_through(removed, method.name), false);
+        EXPECT_EQ(let_through(stranger(), method.name), for_guests);
+        EXPECT_EQ(let_through(named_guest, method.name), for_guests);
+    }
+}
+
+// A member that holds one more token must not admit itself under another's key: that drops the other node.
+TEST_F(AccessTest, AMemberCannotJoinInAnothersPlace) {
+    const auto victim = add("home2", 'd');
+    spin(victim, spec("web", {{"port", 8080}}));
+    const auto invitation = ok(root(), "fleet.invite", {{"role", "owner"}});
+    const Json request{{"invitation", invitation["id"]}, {"key", fingerprint('d')}, {"name", "ghost"}};
+    for (const auto& actor : {member_, owner_, victim, root()})
+        EXPECT_EQ(refused(actor, "node.join", request).code, ErrorCode::NotPermitted) << actor.node;
+    EXPECT_EQ(at("/nodes/home2")["key"], fingerprint('d'));
+    EXPECT_EQ(at("/processes/web")["node"], "home2");
+}
+
+} // namespace
+} // namespace p2prc::daemon::test
