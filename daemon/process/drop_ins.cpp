@@ -1,5 +1,8 @@
 #include "daemon/process/drop_ins.h"
 
+#include "daemon/process/unit_names.h"
+#include "net/file.h"
+
 #include <fmt/format.h>
 
 #include <fstream>
@@ -18,35 +21,28 @@ constexpr std::string_view file_name = "p2prc-command.conf";
 } // namespace
 
 std::string DropIns::read(const std::string& unit) const {
+    if (!check_unit_name(unit)) return {};
     std::ifstream file(root_ / (unit + ".d") / file_name);
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
 Result<void> DropIns::write(const std::string& unit, const std::string& text) const {
     if (text.empty()) return {};
+    if (const auto named = check_unit_name(unit); !named) return named;
     const auto directory = root_ / (unit + ".d");
     std::error_code error;
     fs::create_directories(directory, error);
     // Readable, as everything about a unit is, whatever our umask.
-    const auto readable =
-        fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read | fs::perms::others_read;
-    const auto enterable = readable | fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec;
-    if (!error) fs::permissions(directory, enterable, error);
-    const auto path = directory / file_name;
-    if (!error) {
-        std::ofstream file(path, std::ios::trunc);
-        file << text;
-        file.close();
-        if (!file) error = std::make_error_code(std::errc::io_error);
-    }
-    if (!error) fs::permissions(path, readable, error);
+    if (!error) fs::permissions(directory, fs::perms(0755), error);
     if (error)
-        return std::unexpected(system_error(fmt::format("cannot write {}", path.string()), error.value()));
-    return {};
+        return std::unexpected(
+            system_error(fmt::format("cannot make {}", directory.string()), error.value()));
+    return net::write_file_atomically(directory / file_name, text, 0644);
 }
 
 // The directory stays where an administrator has put something of their own into it.
 void DropIns::remove(const std::string& unit) const {
+    if (!check_unit_name(unit)) return;
     const auto directory = root_ / (unit + ".d");
     std::error_code ignored;
     fs::remove(directory / file_name, ignored);

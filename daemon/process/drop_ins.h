@@ -15,7 +15,8 @@ class DropIns {
 
     // Empty when the unit has none of ours.
     std::string read(const std::string& unit) const;
-    // An empty text writes nothing.
+    // Whole or not at all: systemd may read it at any moment. An empty text writes nothing; InvalidSpec for
+    // what is no name of a unit.
     Result<void> write(const std::string& unit, const std::string& text) const;
     void remove(const std::string& unit) const;
 

@@ -130,8 +130,8 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     };
 
     boost::asio::awaitable<dbus::Message> call(const char* member, std::vector<std::string> texts);
-    boost::asio::awaitable<Result<std::string>> start_written(std::string unit,
-                                                              const std::vector<UnitProperty>& properties);
+    boost::asio::awaitable<Result<std::string>>
+    start_written(std::string unit, const std::vector<UnitProperty>& properties, bool& accepted);
     boost::asio::awaitable<Result<dbus::Message>> send_start(std::string unit,
                                                              const std::vector<UnitProperty>& properties);
     boost::asio::awaitable<Result<std::string>> wait_job(dbus::Message reply);

@@ -24,6 +24,7 @@ Result<void> append_properties(sd_bus_message* call, const std::vector<UnitPrope
             return std::unexpected(dbus::bus_error("cannot write the properties of a unit", result));
         return {};
     };
+    if (const auto plain = check_properties(properties); !plain) return plain;
     if (auto opened = checked(sd_bus_message_open_container(call, 'a', "(sv)")); !opened) return opened;
     for (const auto& [name, signature, value] : properties) {
         int result = sd_bus_message_open_container(call, 'r', "sv");
@@ -81,27 +82,38 @@ awaitable<Result<std::string>> SystemdBus::Impl::wait_job(dbus::Message reply) {
 awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, TransientUnit content) {
     const auto self = shared_from_this();
     const auto slot = co_await slots_.acquire();
+    if (const auto named = check_unit_name(unit); !named) co_return std::unexpected(named.error());
     const OwnJob own(*this, unit);
     const auto former = drop_ins_.read(unit);
     if (const auto written = drop_ins_.write(unit, content.drop_in); !written)
         co_return std::unexpected(written.error());
-    const auto done = co_await start_written(unit, content.properties);
-    if (done || done.error().code != ErrorCode::Conflict) co_return done;
-    // What has the name keeps its own command.
+    bool accepted = false;
+    const auto done = co_await start_written(unit, content.properties, accepted);
+    if (accepted) {
+        // It came and went: nobody else removes the drop-in of a unit that is busy with a job of ours. One
+        // whose job got lost may run, and needs it at the next reload.
+        if (done && !views_.contains(unit)) drop_ins_.remove(unit);
+        co_return done;
+    }
+    if (done.error().code == ErrorCode::Unreachable) co_return done; // perhaps it was accepted
+    // What has the name keeps its own command; a name that nothing has, none.
     drop_ins_.remove(unit);
-    if (const auto restored = drop_ins_.write(unit, former); !restored)
-        co_return std::unexpected(restored.error());
+    if (done.error().code == ErrorCode::Conflict)
+        if (const auto restored = drop_ins_.write(unit, former); !restored)
+            co_return std::unexpected(restored.error());
     co_return done;
 }
 
 awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
-                                                               const std::vector<UnitProperty>& properties) {
+                                                               const std::vector<UnitProperty>& properties,
+                                                               bool& accepted) {
     News news(*this, unit);
     const auto deadline = std::chrono::steady_clock::now() + removal_timeout;
     for (;;) {
         const auto reply = co_await send_start(unit, properties);
         if (!reply) co_return std::unexpected(reply.error());
         if (!reply->is_error()) {
+            accepted = true;
             // Its first signals may be here already; they bring everything but the marks.
             auto& view = views_[unit];
             view.unit = unit;

@@ -1,6 +1,8 @@
 #include "daemon/process/transient_unit.h"
 
+#include "core/names.h"
 #include "core/spec_values.h"
+#include "core/text.h"
 #include "daemon/process/command_drop_in.h"
 #include "daemon/process/exit_reason.h"
 #include "daemon/process/unit_names.h"
@@ -126,7 +128,32 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
     out.add("SystemCallErrorNumber", "i", 1); // EPERM
 }
 
+// The names are checked where a record is taken in; here they become lines of a unit and paths.
+Result<void> check_names(const ProcessRecord& record) {
+    if (auto named = check_process_name(record.name); !named) return named;
+    if (record.name == record.spec.name) return {};
+    return fail(ErrorCode::InvalidSpec,
+                fmt::format("the record of '{}' holds the specification of another process", record.name));
+}
+
+bool has_controls(const json& value) {
+    if (value.is_string()) return text::has_controls(value.get_ref<const std::string&>());
+    return value.is_array() && std::ranges::any_of(value, has_controls);
+}
+
 } // namespace
+
+Result<void> check_properties(const std::vector<UnitProperty>& properties) {
+    for (const auto& property : properties) {
+        // The one list that systemd writes with escapes (bus_exec_context_set_transient_property), and whose
+        // values may well have several lines.
+        if (property.name == "Environment" || !has_controls(property.value)) continue;
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{} of the unit has a control character", property.name),
+                    "names, users and paths are plain text");
+    }
+    return {};
+}
 
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec) {
     switch (policy) {
@@ -151,6 +178,7 @@ Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec) {
 }
 
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin) {
+    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
     auto drop_in = command_drop_in(record.spec.run);
     if (!drop_in) return std::unexpected(drop_in.error());
     Properties out;
@@ -167,7 +195,9 @@ Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_vi
     add_limits(out, record.spec.limits);
     add_common_sandbox(out);
     if (user.empty()) add_strict_sandbox(out, record, origin);
-    return TransientUnit{out.take(), std::move(*drop_in)};
+    TransientUnit unit{out.take(), std::move(*drop_in)};
+    if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
+    return unit;
 }
 
 } // namespace p2prc::daemon

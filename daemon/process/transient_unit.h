@@ -39,8 +39,12 @@ struct TransientUnit {
 };
 
 // `record`'s unit on `node`, its properties in a fixed order. Names and signatures are those of systemd 252;
-// nothing newer is used. InvalidSpec for a command that cannot be written down.
+// nothing newer is used. InvalidSpec for a name that is none, and for a command that cannot be written down.
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin);
+
+// InvalidSpec when a text among `properties` has a control character, which systemd 252 would write into the
+// unit's file as it is: what follows a newline would be a line of its own there.
+Result<void> check_properties(const std::vector<UnitProperty>& properties);
 
 // The journal fields that mark a unit as ours; adoption reads them back.
 inline constexpr std::string_view field_process = "FLEET_PROCESS";

@@ -1,5 +1,11 @@
 #include "daemon/process/unit_names.h"
 
+#include "core/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
 namespace p2prc::daemon {
 
 constexpr std::string_view service_suffix = ".service";
@@ -14,6 +20,18 @@ std::string_view process_of_unit(std::string_view unit) noexcept {
     unit.remove_prefix(unit_prefix.size());
     unit.remove_suffix(service_suffix.size());
     return unit;
+}
+
+Result<void> check_unit_name(std::string_view unit) {
+    constexpr std::size_t longest = 255; // UNIT_NAME_MAX of systemd
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view(":-_.\\").contains(c);
+    };
+    const bool named = unit.ends_with(service_suffix) && unit.size() > service_suffix.size();
+    if (named && unit.size() <= longest && unit.front() != '.' && std::ranges::all_of(unit, allowed))
+        return {};
+    return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is no name of a unit", text::excerpt(unit)));
 }
 
 std::string dynamic_user(std::uint32_t id) {

@@ -1,6 +1,8 @@
 // The names that a process has with systemd: its unit, its user, its directories.
 #pragma once
 
+#include "core/error.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +17,10 @@ inline constexpr std::string_view data_root = "/var/lib/p2prc-data";
 std::string unit_name(std::string_view process_name);
 // "calendar" of "p2prc-calendar.service"; empty when `unit` is not of that form.
 std::string_view process_of_unit(std::string_view unit) noexcept;
+
+// A unit's name becomes a part of paths: InvalidSpec for one that is more than one plain file name, by
+// systemd.unit(5) of letters, digits and ":-_.\\", or is none of a service.
+Result<void> check_unit_name(std::string_view unit);
 
 // The user of a process without `user`. Never left to systemd: it would take the unit's name, and a unit that
 // is called like a service of p2prc would run as that service's user.

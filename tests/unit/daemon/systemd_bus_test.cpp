@@ -211,6 +211,24 @@ TEST_F(SystemdBusStartTest, AnothersUnitKeepsItsNameAndItsCommand) {
     EXPECT_EQ(drop_in(), "old");
 }
 
+TEST_F(SystemdBusStartTest, NoCommandIsWrittenForWhatIsNoUnit) {
+    const auto escaped = drop_ins / "victim.service.d";
+    TransientUnit content{{}, "[Service]\nExecStart=:/bin/new\n"};
+    const auto started = bus.run(systemd->start_transient("p2prc-x/../victim.service", content));
+    ASSERT_FALSE(started);
+    EXPECT_EQ(started.error().code, ErrorCode::InvalidSpec);
+    EXPECT_FALSE(fs::exists(escaped));
+    EXPECT_TRUE(fs::is_empty(drop_ins));
+}
+
+TEST_F(SystemdBusStartTest, APropertyThatCannotBeWrittenLeavesNoCommandBehind) {
+    TransientUnit content{{{"Description", "s", "a\nb"}}, "[Service]\nExecStart=:/bin/new\n"};
+    const auto started = bus.run(systemd->start_transient(web, content));
+    ASSERT_FALSE(started);
+    EXPECT_EQ(started.error().code, ErrorCode::InvalidSpec);
+    EXPECT_TRUE(fs::is_empty(drop_ins));
+}
+
 TEST_F(SystemdBusStartTest, AUnitOfOursThatWasNotKnownIsTold) {
     std::vector<UnitView> told;
     systemd->on_events({.changed = [&](const UnitView& view) { told.push_back(view); },

@@ -75,6 +75,53 @@ TEST(TransientUnit, OwnUser) {
     expect_golden("user.txt", render(transient_unit(record, "home1", Origin::Local)));
 }
 
+// systemd 252 writes them into the unit's file as they are: a newline would begin a setting of its own.
+TEST(TransientUnit, NothingBeginsAnotherLineOfTheUnit) {
+    const std::string line = "x\nExecStartPre=+/bin/touch /root/pwned";
+    const auto refused = [](const ProcessRecord& record) {
+        const auto unit = transient_unit(record, "home1", Origin::Local);
+        return !unit && unit.error().code == ErrorCode::InvalidSpec;
+    };
+    auto record = calendar();
+    record.name = line;
+    EXPECT_TRUE(refused(record));
+    record.spec.name = line;
+    EXPECT_TRUE(refused(record));
+    record = calendar();
+    record.digest = line;
+    EXPECT_TRUE(refused(record));
+    record = calendar();
+    record.spec.run.user = line;
+    EXPECT_TRUE(refused(record));
+    record = calendar();
+    record.spec.run.credentials = {{"users", "/etc/" + line}};
+    EXPECT_TRUE(refused(record));
+    record.spec.run.credentials = {{line, "/etc/users"}};
+    EXPECT_TRUE(refused(record));
+    record = calendar();
+    EXPECT_FALSE(transient_unit(record, line, Origin::Local));
+    record.spec.run.environment = {{"MOTD", "two\nlines"}};
+    EXPECT_FALSE(refused(record));
+}
+
+TEST(TransientUnit, ARecordIsOfOneProcess) {
+    for (const auto* name : {"radicale", "x/../../y", "edge", "", "Calendar"}) {
+        auto record = calendar();
+        record.name = name;
+        EXPECT_FALSE(transient_unit(record, "home1", Origin::Local)) << name;
+    }
+}
+
+TEST(UnitNames, AreOneFileName) {
+    for (const auto* name : {"p2prc-web.service", "p2prcd-acme-wildcard.home.example.service", "a@b.service"})
+        EXPECT_EQ(check_unit_name(name).has_value(),
+                  std::string_view(name).find('@') == std::string_view::npos);
+    for (const auto* name : {"p2prc-x/../../system/cron.service", ".service", ".x.service", "p2prc-x.socket",
+                             "p2prc-a\nb.service", ""})
+        EXPECT_FALSE(check_unit_name(name)) << name;
+    EXPECT_FALSE(check_unit_name(std::string(250, 'a') + ".service"));
+}
+
 TEST(TransientUnit, LowPortNeedsItsCapability) {
     auto record = calendar();
     record.port = 443;
