@@ -2,35 +2,55 @@
 #pragma once
 
 #include "core/error.h"
+#include "core/records.h"
+#include "daemon/process/transient_unit.h"
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace p2prc::daemon {
 
-// The owner's id is kept apart from the directory, which belongs to the process's user. systemd puts a
-// dynamic user's data into the private root and a link to it into the root.
+// Of which process the data at a name is: this node's own word, as records come from a root that is not to be
+// trusted with it.
+struct DataNote {
+    std::uint32_t id = 0;
+    std::string digest; // of its specification; empty in notes of earlier versions
+    friend bool operator==(const DataNote&, const DataNote&) = default;
+};
+
+// The note is kept apart from the directory, which belongs to the process's user. systemd puts a dynamic
+// user's data into the private root and a link to it into the root. Names are checked again: they become
+// paths.
 class DataDirectories {
   public:
     DataDirectories(std::filesystem::path root, std::filesystem::path private_root,
-                    std::filesystem::path owners);
+                    std::filesystem::path notes);
 
-    // Makes the name's directory free for process `id` (systemd makes the directory itself). Data of another
-    // owner, or of none that is known, is moved aside to NAME.<owner id>; the new place is returned, empty
-    // when nothing had to be moved. `former` are ids that the process had before. Nothing is ever deleted.
-    Result<std::string> prepare(std::string_view name, std::uint32_t id,
-                                const std::vector<std::uint32_t>& former = {}) const;
+    // Makes the directory of the record's name free for it (systemd makes the directory itself). Data of
+    // another process is moved aside to NAME.<its id>; the new place is returned, empty when nothing had to
+    // be moved. Data without a note was put there by hand: a user of this node gets it, another node's
+    // process does not. Nothing is ever deleted. Conflict: the record has the id of the process whose data it
+    // is, and another specification.
+    Result<std::string> prepare(const ProcessRecord& record, Origin origin) const;
 
-    // The process keeps its data under a new id.
-    Result<void> set_owner(std::string_view name, std::uint32_t id) const;
-    // 0: nobody that is known.
-    std::uint32_t owner(std::string_view name) const;
+    // What runs goes on under the record's id, and keeps its data.
+    Result<void> rename(const ProcessRecord& record) const;
+
+    // Nothing: there is none. An error for one that is not readable: nobody's is not what it means.
+    Result<std::optional<DataNote>> note(std::string_view name) const;
+
+    // Whether there is data at the name that is not the superuser's.
+    bool has_owner(std::string_view name) const;
 
   private:
-    std::filesystem::path root_, private_root_, owners_;
+    bool is_there(std::string_view name) const;
+    Result<void> write_note(std::string_view name, const DataNote& note) const;
+    Result<std::string> move_aside(std::string_view name, std::uint32_t holder) const;
+
+    std::filesystem::path root_, private_root_, notes_;
 };
 
 } // namespace p2prc::daemon

@@ -32,7 +32,7 @@ void Reconciler::Impl::observe(const std::string& name, const Facts& now) {
     if (now.record && id_of(name, unit) != now.record->id) {
         // The same process, by its digest, under a new id that does not name the old one.
         own_.erase(keys::status(options.node, unit.process));
-        if (const auto kept = options.data.set_owner(name, now.record->id); !kept && options.warn)
+        if (const auto kept = options.data.rename(*now.record); !kept && options.warn)
             options.warn(kept.error().message, name);
     }
     if (now.record && !unit.digest.empty() && unit.digest != now.record->digest && !now.status &&

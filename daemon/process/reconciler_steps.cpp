@@ -102,8 +102,13 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
         refuse(now, "name", free.error());
         co_return true;
     }
+    const auto content = transient_unit(record, options.node, origin);
+    if (!content) {
+        refuse(now, "command", content.error());
+        co_return true;
+    }
     if (record.spec.run.data) {
-        const auto moved = options.data.prepare(name, record.id, record.former_ids);
+        const auto moved = options.data.prepare(record, origin);
         if (!moved) {
             refuse(now, "data", moved.error());
             co_return true;
@@ -115,11 +120,6 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
         auto& slot = slots_[name];
         slot.end.reset();
         slot.outside = false;
-    }
-    const auto content = transient_unit(record, options.node, origin);
-    if (!content) {
-        refuse(now, "command", content.error());
-        co_return true;
     }
     const auto unit = unit_name(name);
     const auto result = co_await systemd_.start_transient(unit, *content);
