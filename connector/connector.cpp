@@ -13,7 +13,7 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         , identity(std::move(identity_))
         , changed(std::move(changed_))
         , options(options_)
-        , pumps(poller)
+        , pumps(poller, {.half_closed = TlsPumpOptions().half_closed})
         , tls_pumps(poller) {}
 
     // The table of this machine's own p2prcd decides; what the edge says is only which entry.

@@ -2,9 +2,7 @@
 
 #include "tunnel/socket_options.h"
 
-#include <linux/sockios.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -239,9 +237,7 @@ void TlsPump::reset_client() {
 
 void TlsPump::check() {
     if (done_ || !resetting_) return;
-    int unsent = 0;
-    // A FIN counts as one (tcp(7)).
-    const bool held = ::ioctl(tunnel_.get(), SIOCOUTQ, &unsent) == 0 && unsent > (close_notified_ ? 1 : 0);
+    const bool held = tunnel::output_queued(tunnel_.get(), close_notified_);
     if (!held || std::chrono::steady_clock::now() - active_ >= reset_patience) abort();
 }
 

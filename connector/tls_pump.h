@@ -5,6 +5,7 @@
 #include "net/fd.h"
 #include "net/openssl.h"
 #include "tunnel/poller.h"
+#include "tunnel/socket_state.h"
 
 #include <chrono>
 #include <functional>
@@ -32,6 +33,10 @@ class TlsPump final : public tunnel::PollHandler {
     Time active() const noexcept { return active_; }
     bool shaken() const noexcept { return shaken_; }
     bool half_closed() const noexcept { return client_ended_ || application_ended_ || application_broken_; }
+    // Whether the edge has not acknowledged anything for so long, though it was asked to.
+    bool silent(std::chrono::milliseconds patience) const noexcept {
+        return tunnel::far_end_is_silent(tunnel_.get(), patience);
+    }
     // Ends it with a reset both ways.
     void abort();
     // Resets the client if it has all that was said before, or has had long enough to take it.

@@ -82,7 +82,9 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
             const auto limit = !pump->shaken()       ? options.handshake
                                : pump->half_closed() ? options.half_closed
                                                      : options.idle;
-            if (now - pump->active() >= limit) late.push_back(pump);
+            const auto quiet = now - pump->active();
+            if (quiet >= limit || (quiet >= options.silence && pump->silent(options.silence)))
+                late.push_back(pump);
         }
         for (TlsPump* pump : late)
             pump->abort();

@@ -17,8 +17,11 @@ namespace p2prc::connector {
 struct TlsPumpOptions {
     std::chrono::milliseconds handshake{10000};
     std::chrono::milliseconds idle = std::chrono::hours(1);
-    std::chrono::milliseconds half_closed =
-        std::chrono::seconds(60); // one direction has ended, no byte the other way
+    // One direction has ended, no byte the other way. Long, for the client may have paused near the end of
+    // what was said: the edge knows whether all of it is there, and ends what is half-closed for too long.
+    std::chrono::milliseconds half_closed = std::chrono::hours(1);
+    // The edge has acknowledged nothing for so long, though it was asked to.
+    std::chrono::milliseconds silence = std::chrono::minutes(2);
 };
 
 class TlsPumps {

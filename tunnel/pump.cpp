@@ -1,9 +1,9 @@
 #include "tunnel/pump.h"
 
+#include "tunnel/socket_state.h"
+
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -18,13 +18,6 @@ constexpr int rounds_a_turn = 16;
 constexpr std::chrono::seconds reset_patience{5};
 
 constexpr std::uint32_t all_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
-
-// Whether the kernel holds bytes that the far end has not acknowledged (tcp(7), unix(7)). A FIN counts as
-// one.
-bool output_queued(int fd, bool fin_sent) noexcept {
-    int bytes = 0;
-    return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > (fin_sent ? 1 : 0);
-}
 
 } // namespace
 
@@ -82,10 +75,21 @@ void Pump::check() {
         return;
     }
     const auto quiet = shared_.now - active_;
-    if ((ways_[0].done || ways_[1].done) && quiet >= shared_.options.half_closed)
+    const auto silent = [&](const Side& side) {
+        return far_end_is_silent(side.fd.get(), shared_.options.silence);
+    };
+    if (shared_.look && quiet >= shared_.options.silence && (silent(sides_[0]) || silent(sides_[1])))
+        abort(PumpEnd::Silence);
+    // Who pauses near the end of a download has its last bytes still to come.
+    else if ((ways_[0].done || ways_[1].done) && quiet >= shared_.options.half_closed && !unread())
         finish(PumpEnd::HalfClosedTimeout);
     else if (quiet >= shared_.options.idle)
         finish(PumpEnd::IdleTimeout);
+}
+
+bool Pump::unread() const noexcept {
+    return output_queued(sides_[0].fd.get(), ways_[1].done) ||
+           output_queued(sides_[1].fd.get(), ways_[0].done);
 }
 
 void Pump::finish(PumpEnd end) {

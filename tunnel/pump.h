@@ -41,6 +41,8 @@ struct PumpSet : std::enable_shared_from_this<PumpSet> {
     net::OneShotTimer timer;
     std::chrono::milliseconds tick;
     std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now(); // as of the last tick
+    bool look = false; // this sweep asks the kernel about the far ends of quiet connections
+    std::chrono::steady_clock::time_point next_look;
     std::vector<std::unique_ptr<Pump>> pumps;
     std::uint64_t bytes = 0;
     // One for all: nothing stays in it from one call to the next.
@@ -120,6 +122,8 @@ class Pump final : public PollHandler {
     void end_way(unsigned direction);
     // The sink is gone. It may have said something before: that is carried back first.
     void sink_failed(unsigned direction);
+    // Whether something that was relayed has not been acknowledged yet.
+    bool unread() const noexcept;
     // Passes a reset on to `side`, after what was relayed to it.
     void reset(unsigned side);
 

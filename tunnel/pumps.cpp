@@ -20,8 +20,9 @@ PumpSet::PumpSet(Poller& a_poller, const PumpOptions& some_options)
     , options(some_options)
     , pool(options.pipe_bytes, options.pipes, options.small_pipes)
     , timer(poller.executor())
-    , tick(std::clamp<std::chrono::milliseconds>(std::min(options.idle, options.half_closed) / 4,
-                                                 std::chrono::milliseconds(10), std::chrono::seconds(1))) {}
+    , tick(std::clamp<std::chrono::milliseconds>(
+          std::min({options.idle, options.half_closed, options.silence}) / 4, std::chrono::milliseconds(10),
+          std::chrono::seconds(1))) {}
 
 PumpSet::~PumpSet() = default;
 
@@ -37,6 +38,8 @@ void PumpSet::arm() {
 
 void PumpSet::sweep() {
     now = Clock::now();
+    look = now >= next_look;
+    if (look) next_look = now + options.silence / 8;
     // From the back: a pump that finishes is replaced by the last, which has been seen.
     for (std::size_t i = pumps.size(); i-- > 0;)
         if (i < pumps.size()) pumps[i]->check();
@@ -61,8 +64,8 @@ std::unique_ptr<Pump> PumpSet::remove(Pump& pump) {
 }
 
 std::string_view pump_end_name(PumpEnd end) noexcept {
-    static constexpr std::array<std::string_view, 5> names{"finished", "reset", "idle-timeout",
-                                                           "half-closed-timeout", "stopped"};
+    static constexpr std::array<std::string_view, 6> names{
+        "finished", "reset", "idle-timeout", "half-closed-timeout", "silence", "stopped"};
     return names[static_cast<std::size_t>(end)];
 }
 

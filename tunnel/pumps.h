@@ -24,13 +24,16 @@ namespace p2prc::tunnel {
 struct PumpOptions {
     std::chrono::milliseconds idle = std::chrono::hours(1); // no byte either way
     std::chrono::milliseconds half_closed =
-        std::chrono::seconds(60); // one direction has ended, no byte the other way
+        std::chrono::seconds(60); // one direction has ended, and all of it is there; no byte the other way
+    // Nothing acknowledged for so long, though it was asked for: the far end is gone. As long as a telephone
+    // is in a tunnel.
+    std::chrono::milliseconds silence = std::chrono::minutes(2);
     std::size_t pipes = 60; // large pipes at most: the kernel allows an unprivileged user 64 MiB of them
     std::size_t pipe_bytes = 1 << 20; // of each; fs.pipe-max-size
     std::size_t small_pipes = 64;     // of the kernel's default size, once the large ones are all in use
 };
 
-enum class PumpEnd { Finished, Reset, IdleTimeout, HalfClosedTimeout, Stopped };
+enum class PumpEnd { Finished, Reset, IdleTimeout, HalfClosedTimeout, Silence, Stopped };
 std::string_view pump_end_name(PumpEnd end) noexcept;
 
 struct PumpResult {

@@ -11,18 +11,28 @@ void set(int socket, int level, int name, int value) noexcept {
     ::setsockopt(socket, level, name, &value, sizeof value);
 }
 
+void set_keepalive(int socket, int idle, int interval, int probes) noexcept {
+    set(socket, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+    set(socket, IPPROTO_TCP, TCP_KEEPINTVL, interval);
+    set(socket, IPPROTO_TCP, TCP_KEEPCNT, probes);
+}
+
 } // namespace
 
 void set_flow_options(int socket) noexcept {
     set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
-    set(socket, IPPROTO_TCP, TCP_KEEPIDLE, 15);
-    set(socket, IPPROTO_TCP, TCP_KEEPINTVL, 15);
-    set(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);
+    set_accepted_flow_options(socket);
     set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 void set_accepted_flow_options(int socket) noexcept {
-    set(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);
+    set_keepalive(socket, 15, 5, 3);
+}
+
+void set_relay_options(int socket) noexcept {
+    set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_keepalive(socket, 60, 15, 6);
+    set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 void set_acknowledge_with_data(int socket) noexcept {

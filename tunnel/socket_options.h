@@ -3,12 +3,19 @@
 
 namespace p2prc::tunnel {
 
-// No delay; keepalive every 15 s; what is not acknowledged, data or keepalive, is given up after 30 s
-// (tcp(7)). The keepalive also keeps the home router's NAT binding. Errors are ignored: these are
+// No delay; keepalive after 15 s without a word, and an end after three probes, 5 s apart, that nobody
+// answered. The keepalive also keeps the home router's NAT binding. Errors are ignored: these are
 // refinements, and a dead socket shows itself.
+//
+// Not TCP_USER_TIMEOUT: Linux counts the time in which the peer's window is closed, too, although the peer
+// acknowledges every probe of it (tcp_probe_timer in net/ipv4/tcp_timer.c). It would cut a download that is
+// paused. Keepalive probes are not sent while data is queued; there far_end_is_silent() tells the dead from
+// the slow.
 void set_flow_options(int socket) noexcept;
-// The same for one that was accepted: its listener has handed down the rest.
+// The same for one that was accepted: its listener has handed down what clients have, too.
 void set_accepted_flow_options(int socket) noexcept;
+// For a connection to where a file of routes leads: no delay, and keepalive at a slower pace.
+void set_relay_options(int socket) noexcept;
 // Acknowledgements wait a little for data to go with. Set before connect(2), the first data completes the
 // handshake: a packet less each time, where what was said is answered at once. Accepted sockets inherit it.
 void set_acknowledge_with_data(int socket) noexcept;

@@ -1,9 +1,8 @@
 #include "edge/relay/dialer.h"
 
 #include "edge/listen/timed_set.h"
+#include "tunnel/socket_options.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -11,19 +10,6 @@
 
 namespace p2prc::edge {
 namespace {
-
-void set(int socket, int level, int name, int value) noexcept {
-    setsockopt(socket, level, name, &value, sizeof value);
-}
-
-void set_options(int socket, int family) noexcept {
-    if (family == AF_UNIX) return;
-    set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
-    set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(socket, IPPROTO_TCP, TCP_KEEPIDLE, 60);
-    set(socket, IPPROTO_TCP, TCP_KEEPINTVL, 15);
-    set(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, 120'000);
-}
 
 class Dialling;
 
@@ -145,7 +131,7 @@ void Dialer::relay(const Target& target, Arrival arrival, std::string_view prefi
         state_->fail(std::move(arrival), sorry);
         return;
     }
-    set_options(far.get(), target.family());
+    if (target.family() != AF_UNIX) tunnel::set_relay_options(far.get());
     if (connect(far.get(), target.address(), target.size) != 0 && errno != EINPROGRESS) {
         state_->fail(std::move(arrival), sorry);
         return;

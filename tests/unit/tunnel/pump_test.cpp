@@ -1,5 +1,6 @@
 // The byte pump between real sockets: both ways, half-closed, reset, stalled, idle, and short of pipes.
 #include "tunnel/pumps.h"
+#include "tunnel/socket_options.h"
 
 #include <arpa/inet.h>
 #include <boost/asio/co_spawn.hpp>
@@ -8,7 +9,9 @@
 #include <boost/asio/post.hpp>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -347,6 +350,84 @@ TEST_F(PumpTest, AHalfClosedConnectionHasALimitOfItsOwn) {
     shutdown(left.ours.get(), SHUT_WR);
     EXPECT_EQ(receive_all(left.ours.get()), "");
     EXPECT_EQ(end_of(result).end, PumpEnd::HalfClosedTimeout);
+}
+
+// What the writer sends fills all buffers on the way: the last of it is with the pump or its kernel.
+TEST_F(PumpTest, AHalfClosedConnectionLivesUntilTheReaderHasReadAll) {
+    open({.idle = 1h, .half_closed = 200ms});
+    auto left = tcp_pair(), right = tcp_pair();
+    auto result = start(left, right);
+    const auto data = pattern(8 << 20);
+    std::thread writer(send_and_finish, left.ours.get(), std::cref(data));
+    EXPECT_EQ(result.wait_for(1s), std::future_status::timeout) << "it was cut while the reader paused";
+    EXPECT_TRUE(receive_all(right.ours.get()) == data);
+    writer.join();
+    right.ours.reset();
+    EXPECT_EQ(end_of(result).end, PumpEnd::Finished);
+}
+
+TEST_F(PumpTest, AReaderThatPausesIsNotSilent) {
+    open({.silence = 200ms});
+    auto left = tcp_pair(), right = tcp_pair();
+    auto result = start(left, right);
+    const auto data = pattern(12 << 20);
+    std::thread writer(send_and_finish, left.ours.get(), std::cref(data));
+    EXPECT_EQ(result.wait_for(2s), std::future_status::timeout) << "it was cut while the reader paused";
+    EXPECT_TRUE(receive_all(right.ours.get()) == data);
+    writer.join();
+    right.ours.reset();
+    EXPECT_EQ(end_of(result).end, PumpEnd::Finished);
+}
+
+// Its kernel drops all that comes, as the network of a machine does that lost its power.
+void fall_silent(int fd) {
+    sock_filter drop{BPF_RET | BPF_K, 0, 0, 0};
+    const sock_fprog program{1, &drop};
+    ASSERT_EQ(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+}
+
+TEST_F(PumpTest, AReaderThatIsGoneIsFoundByWhatItDoesNotAcknowledge) {
+    open({.silence = 500ms});
+    auto left = tcp_pair(), right = tcp_pair();
+    auto result = start(left, right);
+    fall_silent(right.ours.get());
+    send_all(left.ours.get(), "anybody there?");
+    EXPECT_EQ(end_of(result).end, PumpEnd::Silence);
+    char byte = 0;
+    EXPECT_EQ(recv(left.ours.get(), &byte, 1, 0), -1);
+}
+
+TEST_F(PumpTest, AReaderThatIsGoneWithItsWindowClosedIsFoundByProbes) {
+    open({.silence = 500ms});
+    auto left = tcp_pair(), right = tcp_pair();
+    auto result = start(left, right);
+    const auto data = pattern(12 << 20);
+    std::thread writer([&] {
+        std::string_view rest = data;
+        while (!rest.empty()) {
+            const auto sent = send(left.ours.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+            if (sent <= 0) return;
+            rest.remove_prefix(static_cast<std::size_t>(sent));
+        }
+    });
+    // All buffers are full when nothing is moved any more.
+    std::uint64_t before = 0, moved = 1;
+    while (std::exchange(before, moved) != moved) {
+        EXPECT_EQ(result.wait_for(300ms), std::future_status::timeout);
+        on_loop([&] { moved = pumps_->bytes(); });
+    }
+    fall_silent(right.ours.get());
+    EXPECT_EQ(end_of(result).end, PumpEnd::Silence);
+    writer.join();
+}
+
+TEST(SocketOptions, DataThatIsNotReadEndsNoConnection) {
+    const auto pair = tcp_pair();
+    set_flow_options(pair.pumped.get());
+    int milliseconds = -1;
+    socklen_t size = sizeof milliseconds;
+    ASSERT_EQ(getsockopt(pair.pumped.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, &size), 0);
+    EXPECT_EQ(milliseconds, 0);
 }
 
 TEST_F(PumpTest, StalledReadersUseUpThePipesAndTheRestStillMoves) {
