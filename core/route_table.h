@@ -52,6 +52,13 @@ struct RouteTable {
     friend bool operator==(const RouteTable&, const RouteTable&) = default;
 };
 
+// A part of a table that cannot be served and is left out, alone.
+struct Rejection {
+    std::string name; // of the route, zone or record
+    std::string reason;
+    friend bool operator==(const Rejection&, const Rejection&) = default;
+};
+
 nlohmann::json to_json(const RouteTable&);
 Result<RouteTable> route_table_from_json(const nlohmann::json&);
 

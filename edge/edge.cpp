@@ -1,6 +1,8 @@
 #include "edge/edge.h"
 
+#include "core/text.h"
 #include "edge/dns/server.h"
+#include "edge/dns/zone.h"
 #include "edge/listen/farewell.h"
 #include "edge/listen/front.h"
 #include "edge/relay/dialer.h"
@@ -21,6 +23,7 @@ namespace {
 constexpr std::uint16_t http_port = 80;
 // A relayed connection without a byte for so long is not waited for when the edge stops.
 constexpr std::chrono::seconds quiet_time{2};
+constexpr std::size_t most_rejections = 50;
 
 RouterOptions router_options(const Config& config) {
     RouterOptions options;
@@ -38,6 +41,16 @@ dns::Options dns_options(const Config& config) {
         net::log_warning("DNS: " + error.message, {{"FLEET_HINT", error.hint}});
     };
     return options;
+}
+
+// Some of them, for the report has a limit; the journal has all.
+nlohmann::json rejections_json(const std::vector<Rejection>& rejected) {
+    auto list = nlohmann::json::array();
+    for (const auto& each : rejected) {
+        if (list.size() == most_rejections) break;
+        list.push_back({{"name", each.name}, {"reason", text::excerpt(each.reason, 200)}});
+    }
+    return list;
 }
 
 } // namespace
@@ -67,6 +80,7 @@ struct Edge::Parts {
     boost::asio::steady_timer drain_timer;
     std::chrono::steady_clock::time_point drain_end;
     std::function<void()> drained;
+    std::vector<Rejection> rejected; // of the table that is served
 
     void wait_for_drain() {
         const auto left = pumps.busy(quiet_time) + farewells.size() + dialer.dialling() + front.waiting();
@@ -111,13 +125,24 @@ Result<void> Edge::listen_dns(const std::vector<net::Endpoint>& endpoints) {
     return parts_->dns.rebind(endpoints);
 }
 
-Result<void> Edge::apply(const RouteTable& table) {
-    auto snapshot = RouteSnapshot::compile(table);
-    if (!snapshot) return std::unexpected(snapshot.error());
-    if (auto published = parts_->dns.publish(table); !published) return published;
+Result<void> Edge::check(const RouteTable& table) {
+    std::vector<Rejection> rejected;
+    RouteSnapshot::compile(table, rejected);
+    if (!rejected.empty())
+        return fail(ErrorCode::InvalidSpec,
+                    "route '" + rejected.front().name + "': " + rejected.front().reason);
+    return dns::check_zones(table);
+}
+
+std::vector<Rejection> Edge::apply(const RouteTable& table) {
+    // A removed node's clients must not wait for anything else to succeed.
     if (parts_->homeward) parts_->homeward->allow(table.connector_keys);
-    parts_->router.set_routes(std::move(*snapshot));
-    return {};
+    std::vector<Rejection> rejected;
+    parts_->router.set_routes(RouteSnapshot::compile(table, rejected));
+    const auto left_out = parts_->dns.publish(table);
+    rejected.insert(rejected.end(), left_out.begin(), left_out.end());
+    parts_->rejected = rejected;
+    return rejected;
 }
 
 Result<void> Edge::open_tunnels(const net::Identity& identity) {
@@ -140,12 +165,18 @@ std::size_t Edge::routes() const noexcept {
     return parts_->router.routes().size();
 }
 
+std::size_t Edge::homes() const {
+    return parts_->homeward ? parts_->homeward->homes() : 0;
+}
+
 std::size_t Edge::connections() const noexcept {
     return parts_->pumps.size();
 }
 
 nlohmann::json Edge::status() const {
     auto document = to_json(parts_->counters);
+    document["revision"] = parts_->router.routes().revision();
+    document["rejected"] = rejections_json(parts_->rejected);
     document["routes"] = routes();
     document["connections"] = connections();
     document["waiting"] = parts_->front.waiting();

@@ -27,9 +27,12 @@ class Edge {
     // so that nobody is refused for lack of them.
     Result<void> listen(std::vector<net::PassedSocket> passed);
 
-    // Serves `table` from the next connection and query on. Refused whole where a part of it cannot be
-    // served: the old routes and zones stay.
-    Result<void> apply(const RouteTable& table);
+    // Whether all of `table` can be served: the first part that cannot, with file and line where it has one.
+    static Result<void> check(const RouteTable& table);
+
+    // Serves `table` from the next connection and query on. What was taken away goes first: connectors whose
+    // key is gone, then routes. What cannot be served is left out, alone, and returned.
+    std::vector<Rejection> apply(const RouteTable& table);
 
     // Answers DNS at exactly these endpoints from now on. What can be bound is bound; the error is the first
     // of the others.
@@ -43,6 +46,8 @@ class Edge {
     void drain(std::function<void()> drained);
 
     std::size_t routes() const noexcept;
+    // Of connectors.
+    std::size_t homes() const;
     std::size_t connections() const noexcept;
     // Counters and gauges of all parts.
     nlohmann::json status() const;

@@ -62,12 +62,13 @@ class FileRoutes {
     Result<void> load() {
         const auto table = load_routes_file(file_);
         if (!table) return std::unexpected(table.error());
-        if (auto applied = edge_.apply(*table); !applied) {
-            auto error = applied.error();
+        if (const auto good = Edge::check(*table); !good) {
+            auto error = good.error();
             // The error of a zone file names that file already.
             if (error.message.find(file_) == std::string::npos) error.message = file_ + ": " + error.message;
             return std::unexpected(std::move(error));
         }
+        edge_.apply(*table);
         return {};
     }
 

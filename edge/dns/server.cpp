@@ -74,19 +74,24 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
         return all;
     }
 
-    Result<void> publish(const RouteTable& table) {
-        if (auto good = check_zones(table, checked_); !good) return good;
-        checked_ = table.zones;
+    std::vector<Rejection> publish(const RouteTable& table) {
+        admitted_ = admit_zones(table, admitted_);
         auto edition = std::make_shared<Edition>();
-        edition->table = table;
-        if (!std::exchange(published_, true)) {
-            make(*edition);
-            finish(*edition);
-            return {};
+        edition->table.revision = table.revision;
+        edition->table.routes = table.routes;
+        std::vector<Rejection> rejected;
+        for (const AdmittedZone& zone : admitted_) {
+            if (zone.served) edition->table.zones.push_back(*zone.served);
+            rejected.insert(rejected.end(), zone.rejected.begin(), zone.rejected.end());
         }
         waiting_ = std::move(edition);
+        if (!std::exchange(published_, true)) {
+            const auto first = std::exchange(waiting_, nullptr);
+            make(*first);
+            finish(*first);
+        }
         schedule();
-        return {};
+        return rejected;
     }
 
     std::vector<net::Endpoint> endpoints() const {
@@ -186,7 +191,7 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<Service> service_;
     std::shared_ptr<TcpConnections> connections_;
     std::vector<Listener> listeners_;
-    std::vector<Zone> checked_; // of the last table that was not refused
+    std::vector<AdmittedZone> admitted_; // of the last table
     std::shared_ptr<Edition> waiting_;
     std::string told_; // what failed with the last edition; empty: nothing did
     bool busy_ = false;
@@ -208,7 +213,7 @@ Result<void> Server::listen(std::span<const net::Endpoint> endpoints) {
 Result<void> Server::rebind(std::span<const net::Endpoint> endpoints) {
     return impl_->rebind(endpoints);
 }
-Result<void> Server::publish(const RouteTable& table) {
+std::vector<Rejection> Server::publish(const RouteTable& table) {
     return impl_->publish(table);
 }
 const Counters& Server::counters() const {

@@ -46,11 +46,11 @@ class Server {
     // bound; the error is the first of those that could not, which the next call tries again.
     Result<void> rebind(std::span<const net::Endpoint> endpoints);
 
-    // Serves the zones of `table`. Refused whole, with file and line, and the old zones stay, where one
-    // cannot be served. The first are served when this returns; later ones within Options::coalesce and the
-    // time that packing takes. Serials that cannot be read or kept are Options::on_error's, for routes do not
-    // depend on them.
-    Result<void> publish(const RouteTable& table);
+    // Serves the zones of `table`; the domains of its routes are in their normal form. What cannot be served
+    // is left out, alone, and returned; of a zone that cannot be served at all the old version stays. The
+    // first are served when this returns; later ones within Options::coalesce and the time that packing
+    // takes. Serials that cannot be read or kept are Options::on_error's.
+    std::vector<Rejection> publish(const RouteTable& table);
 
     const Counters& counters() const;
     std::vector<net::Endpoint> endpoints() const;

@@ -2,6 +2,7 @@
 
 #include "core/encoding.h"
 #include "core/names.h"
+#include "core/text.h"
 #include "edge/dns/constants.h"
 #include "edge/dns/rdata.h"
 #include "edge/dns/record.h"
@@ -11,7 +12,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <ranges>
 #include <set>
+#include <utility>
 
 namespace p2prc::edge::dns {
 namespace {
@@ -32,29 +35,39 @@ std::unexpected<Error> refuse(const std::string& where, std::string message, std
     return fail(ErrorCode::InvalidSpec, where + ": " + std::move(message), std::move(hint));
 }
 
+// Records of a zone that were left out: which, and why.
+using BadRecords = std::vector<std::pair<std::size_t, Error>>;
+
 class Compiler {
   public:
-    Compiler(const Zone& zone, Name apex) : zone_(zone) { data_.apex = std::move(apex); }
+    // Without `bad` the first bad record is the zone's error.
+    Compiler(const Zone& zone, Name apex, BadRecords* bad = nullptr) : zone_(zone), bad_(bad) {
+        data_.apex = std::move(apex);
+    }
 
     Result<ZoneData> run(std::span<const std::string> mapped) {
         const std::string file = zone_.file_name.empty() ? "zone " + zone_.name : zone_.file_name;
         auto records = parse_master_file(zone_.file_text, file, data_.apex);
         if (!records) return std::unexpected(std::move(records.error()));
-        for (const ZoneRecord& added : zone_.records) {
-            auto record = parse_record(added);
-            if (!record) return std::unexpected(std::move(record.error()));
-            records->push_back(std::move(*record));
+        Result<void> good;
+        for (auto record = records->begin(); good && record != records->end(); ++record)
+            good = add(*record);
+        for (std::size_t i = 0; good && i < zone_.records.size(); ++i) {
+            const auto record = parse_record(zone_.records[i]);
+            good = record ? add(*record) : std::unexpected(record.error());
+            if (good || !bad_) continue;
+            bad_->emplace_back(i, std::move(good.error()));
+            good = {};
         }
-        for (const Record& record : *records)
-            if (auto good = add(record); !good) return std::unexpected(std::move(good.error()));
-        Result<void> good = make_authority();
-        if (good) good = make_addresses(mapped);
+        if (good) good = make_authority();
+        if (good) make_addresses(mapped);
         if (good) good = check_delegations();
         if (!good) return std::unexpected(std::move(good.error()));
         return std::move(data_);
     }
 
   private:
+    // Nothing is added where it fails.
     Result<void> add(const Record& record) {
         const bool at_apex = record.owner == data_.apex;
         const std::string owner = name_to_text(record.owner);
@@ -69,7 +82,9 @@ class Compiler {
         if ((record.type == type::NS || record.type == type::DS) && is_wildcard(record.owner))
             return refuse(record.where, fmt::format("{} at the wildcard '{}'", type_name(record.type), owner),
                           "delegate names one by one"); // RFC 4592 sections 4.2 and 4.6
-        RRsets& sets = data_.names[record.owner];
+        static const RRsets none;
+        const auto there = data_.names.find(record.owner);
+        const RRsets& sets = there == data_.names.end() ? none : there->second;
         const auto clash = std::ranges::find_if(sets, [&](const auto& set) {
             return record.type == type::CNAME ? set.first != type::CNAME : set.first == type::CNAME;
         });
@@ -78,19 +93,25 @@ class Compiler {
                           fmt::format("'{}' has both {} and {}", owner, type_name(record.type),
                                       type_name(clash->first)),
                           "a CNAME stands alone at its name (RFC 1034 section 3.6.2)");
-        RRset& set = sets[record.type];
-        if (std::ranges::find(set.rdata, record.rdata) != set.rdata.end()) return {};
-        if (!set.rdata.empty() && (record.type == type::CNAME || record.type == type::SOA))
+        const auto same = sets.find(record.type);
+        if (same != sets.end() &&
+            std::ranges::find(same->second.rdata, record.rdata) != same->second.rdata.end())
+            return {};
+        if (same != sets.end() && (record.type == type::CNAME || record.type == type::SOA))
             return refuse(record.where, fmt::format("a second {} at '{}'", type_name(record.type), owner),
                           "keep one");
-        // RFC 2181 section 5.2: one TTL a set; where they differ the shortest is safe.
-        set.ttl = set.rdata.empty() ? record.ttl : std::min(set.ttl, record.ttl);
-        set.rdata.push_back(record.rdata);
-        if (std::size_t& size = sizes_[&set]; (size += record.rdata.size() + record_overhead) > max_rrset)
+        const std::size_t before = same == sets.end() ? 0 : sizes_[&same->second];
+        const std::size_t size = before + record.rdata.size() + record_overhead;
+        if (size > max_rrset)
             return refuse(record.where,
                           fmt::format("the {} records of '{}' are more than an answer can carry",
                                       type_name(record.type), owner),
                           "use fewer");
+        RRset& set = data_.names[record.owner][record.type];
+        sizes_[&set] = size;
+        // RFC 2181 section 5.2: one TTL a set; where they differ the shortest is safe.
+        set.ttl = set.rdata.empty() ? record.ttl : std::min(set.ttl, record.ttl);
+        set.rdata.push_back(record.rdata);
         return {};
     }
 
@@ -138,14 +159,11 @@ class Compiler {
         return {};
     }
 
-    Result<void> make_addresses(std::span<const std::string> mapped) {
+    void make_addresses(std::span<const std::string> mapped) {
         set_addresses(data_.apex, ipv4_, ipv6_);
-        for (const std::string& domain : mapped) {
-            const auto name = name_from_text(domain);
-            if (!name) return std::unexpected(name.error());
-            set_addresses(lower(*name), ipv4_, ipv6_);
-        }
-        return {};
+        // What is no name has no route either: there it is said.
+        for (const std::string& domain : mapped)
+            if (const auto name = name_from_text(domain)) set_addresses(lower(*name), ipv4_, ipv6_);
     }
 
     // A DS belongs to the parent's side of a zone cut (RFC 4035 section 2.4).
@@ -178,6 +196,7 @@ class Compiler {
     }
 
     const Zone& zone_;
+    BadRecords* bad_;
     ZoneData data_;
     std::vector<std::string> ipv4_, ipv6_;
     std::map<const RRset*, std::size_t> sizes_;
@@ -218,28 +237,92 @@ std::array<std::uint8_t, 32> ZoneData::digest() const {
     return sha256(as_bytes(canonical));
 }
 
-Result<ZoneData> compile_zone(const Zone& zone, std::span<const std::string> mapped) {
+namespace {
+
+Result<ZoneData> compile(const Zone& zone, std::span<const std::string> mapped, BadRecords* bad) {
     auto apex = name_from_text(zone.name);
     if (!apex) return std::unexpected(std::move(apex.error()));
     // The longest label that is made below an apex.
     if (constexpr std::string_view label = "hostmaster"; apex->size() + 1 + label.size() > max_name)
         return refuse("zone " + zone.name, fmt::format("its name leaves no room for '{}' before it", label),
                       "choose a shorter name");
-    return Compiler(zone, lower(*apex)).run(mapped);
+    return Compiler(zone, lower(*apex), bad).run(mapped);
 }
 
-Result<void> check_zones(const RouteTable& table, std::span<const Zone> known_good) {
+bool is_address(const std::string& text) {
+    in6_addr any;
+    return inet_pton(AF_INET, text.c_str(), &any) == 1 || inet_pton(AF_INET6, text.c_str(), &any) == 1;
+}
+
+// Two spellings of one apex are one zone.
+bool same_zone(const Zone& a, const Zone& b) {
+    const auto name = name_from_text(a.name), other = name_from_text(b.name);
+    return name && other && lower(*name) == lower(*other);
+}
+
+} // namespace
+
+Result<ZoneData> compile_zone(const Zone& zone, std::span<const std::string> mapped) {
+    return compile(zone, mapped, nullptr);
+}
+
+Result<void> check_zones(const RouteTable& table) {
     std::set<Name> apexes;
     for (const Zone& zone : table.zones) {
         const auto apex = name_from_text(zone.name);
         if (!apex) return std::unexpected(apex.error());
         if (!apexes.insert(lower(*apex)).second)
             return refuse("zone " + zone.name, "it is there twice", "keep one");
-        if (std::ranges::find(known_good, zone) != known_good.end()) continue;
         if (auto compiled = compile_zone(zone, {}); !compiled)
             return std::unexpected(std::move(compiled.error()));
     }
     return {};
+}
+
+AdmittedZone admit_zone(const Zone& zone) {
+    AdmittedZone result{zone, zone, {}};
+    std::erase_if(result.served->addresses, [&](const std::string& address) {
+        if (is_address(address)) return false;
+        result.rejected.push_back(
+            {text::excerpt(zone.name), "'" + text::excerpt(address) + "' is not an address"});
+        return true;
+    });
+    BadRecords bad;
+    if (const auto compiled = compile(*result.served, {}, &bad); !compiled) {
+        result.rejected.push_back({text::excerpt(zone.name), compiled.error().message});
+        result.served.reset();
+        return result;
+    }
+    auto& records = result.served->records;
+    for (const auto& [index, error] : bad)
+        result.rejected.push_back({text::excerpt(records[index].name), error.message});
+    for (const auto& each : bad | std::views::reverse)
+        records.erase(records.begin() + static_cast<std::ptrdiff_t>(each.first));
+    return result;
+}
+
+std::vector<AdmittedZone> admit_zones(const RouteTable& table, std::span<const AdmittedZone> before) {
+    std::vector<AdmittedZone> all;
+    for (const Zone& zone : table.zones) {
+        const bool twice =
+            std::ranges::any_of(all, [&](const AdmittedZone& other) { return same_zone(other.asked, zone); });
+        if (twice) {
+            all.push_back({zone, std::nullopt, {{text::excerpt(zone.name), "it is there twice"}}});
+            continue;
+        }
+        const auto known = std::ranges::find(before, zone, &AdmittedZone::asked);
+        if (known != before.end()) {
+            all.push_back(*known);
+            continue;
+        }
+        all.push_back(admit_zone(zone));
+        if (all.back().served) continue;
+        const auto last = std::ranges::find_if(before, [&](const AdmittedZone& other) {
+            return other.served && same_zone(*other.served, zone);
+        });
+        if (last != before.end()) all.back().served = last->served;
+    }
+    return all;
 }
 
 Result<std::vector<ZoneData>> compile_zones(const RouteTable& table) {

@@ -47,11 +47,23 @@ struct ZoneData {
 // at the apex, more than one SOA.
 Result<ZoneData> compile_zone(const Zone& zone, std::span<const std::string> mapped);
 
-// Whether compile_zones(table) will succeed, without compiling zones that are equal to one of `known_good`:
-// the routes of a table, which change most, cannot make a zone bad.
-Result<void> check_zones(const RouteTable& table, std::span<const Zone> known_good);
+// Whether all zones of a table can be served as they are.
+Result<void> check_zones(const RouteTable& table);
 
-// All zones of a table, each route's domain given to the deepest zone that holds it.
+// What can be served of a zone: one bad record or address does not take the others along.
+struct AdmittedZone {
+    Zone asked;                 // as it came
+    std::optional<Zone> served; // without what was left out; nothing: there is no serving it
+    std::vector<Rejection> rejected;
+};
+AdmittedZone admit_zone(const Zone& zone);
+
+// The zones of a table, each on its own. One that cannot be served, as with a file that has an error, stays
+// as it is in `before`; one that is equal to what was asked for then is not looked at again.
+std::vector<AdmittedZone> admit_zones(const RouteTable& table, std::span<const AdmittedZone> before);
+
+// All zones of a table that check_zones has found good, each route's domain given to the deepest zone that
+// holds it.
 Result<std::vector<ZoneData>> compile_zones(const RouteTable& table);
 
 } // namespace p2prc::edge::dns

@@ -36,13 +36,14 @@ struct FleetRoutes::State {
         net::log_warning(text, {{"FLEET_HINT", error.hint}});
     }
 
-    bool apply(const RouteTable& table) {
-        if (auto applied = options.apply(table); !applied) {
-            failed("routes of p2prcd are not served, the old ones stay", applied.error());
-            return false;
-        }
+    // What is left out is said once, for as long as it stays the same.
+    void apply(const RouteTable& table) {
+        auto rejected = options.apply(table);
         last_failure.clear();
-        return true;
+        if (rejected == left_out) return;
+        left_out = std::move(rejected);
+        for (const Rejection& each : left_out)
+            net::log_warning(fmt::format("'{}' is not served: {}", each.name, each.reason));
     }
 
     // Writing syncs the disk, which must not hold up connections.
@@ -64,7 +65,8 @@ struct FleetRoutes::State {
             failed("cannot read the routes of p2prcd", table.error());
             co_return false;
         }
-        if (apply(*table)) save(to_json(*table).dump());
+        apply(*table);
+        save(to_json(*table).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
         co_return true;
     }
 
@@ -94,7 +96,10 @@ struct FleetRoutes::State {
             }
             if (newer && registered) {
                 newer = false;
-                if (!co_await fetch(client)) newer = true;
+                if (co_await fetch(client))
+                    next_report = {}; // what is served now, and what of it is not
+                else
+                    newer = true;
             }
             const auto now = std::chrono::steady_clock::now();
             if (registered && now >= next_report) {
@@ -114,6 +119,7 @@ struct FleetRoutes::State {
     FleetRoutesOptions options;
     boost::asio::steady_timer wake;
     std::string last_failure;
+    std::vector<Rejection> left_out;
     boost::asio::thread_pool writer{1}; // last: it is joined before the rest goes
 };
 
@@ -131,8 +137,8 @@ void FleetRoutes::load_cache() {
         state_->failed(state_->options.cache_file + " cannot be read", table.error());
         return;
     }
-    if (state_->apply(*table))
-        net::log_info(fmt::format("serving {} routes from the last run", table->routes.size()));
+    state_->apply(*table);
+    net::log_info(fmt::format("serving {} routes from the last run", table->routes.size()));
 }
 
 boost::asio::awaitable<void> FleetRoutes::run() {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace p2prc::edge {
 
@@ -18,7 +19,7 @@ struct FleetRoutesOptions {
     std::string fingerprint; // of this edge's key, registered with p2prcd
     std::string cache_file;  // the table last served
     std::string bus_address; // empty: the system bus
-    std::function<Result<void>(const RouteTable&)> apply;
+    std::function<std::vector<Rejection>(const RouteTable&)> apply;
     std::function<nlohmann::json()> status; // reported to p2prcd now and then
 };
 

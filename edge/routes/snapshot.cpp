@@ -1,29 +1,45 @@
 #include "edge/routes/snapshot.h"
 
+#include "core/names.h"
+#include "core/text.h"
+
 #include <fmt/format.h>
 
 namespace p2prc::edge {
+namespace {
 
-Result<std::shared_ptr<const RouteSnapshot>> RouteSnapshot::compile(RouteTable table) {
+// Why a route cannot be served, or nothing; its target where it has one.
+std::optional<std::string> refusal(const Route& route, std::optional<Target>& target) {
+    const auto domain = normalize_domain(route.domain);
+    if (!domain) return domain.error().message;
+    if (*domain != route.domain) return "it is not in its normal form, '" + *domain + "'";
+    if (route.to.empty()) return std::nullopt;
+    const auto endpoint = net::Endpoint::parse(route.to);
+    if (!endpoint || endpoint->port == 0)
+        return fmt::format("'{}' is not ADDRESS:PORT, such as 127.0.0.1:9443 or [::1]:9443",
+                           text::excerpt(route.to));
+    target = Target::of(*endpoint);
+    return std::nullopt;
+}
+
+} // namespace
+
+std::shared_ptr<const RouteSnapshot> RouteSnapshot::compile(const RouteTable& table,
+                                                            std::vector<Rejection>& rejected) {
     auto snapshot = std::make_shared<RouteSnapshot>();
-    for (auto& route : table.routes) {
-        CompiledRoute compiled{std::move(route), std::nullopt};
-        const auto& domain = compiled.route.domain;
-        if (!compiled.route.to.empty()) {
-            const auto endpoint = net::Endpoint::parse(compiled.route.to);
-            if (!endpoint || endpoint->port == 0)
-                return fail(ErrorCode::InvalidSpec,
-                            fmt::format("route '{}': '{}' is not ADDRESS:PORT", domain, compiled.route.to),
-                            "write an IP address and a port, such as 127.0.0.1:9443 or [::1]:9443");
-            compiled.target = Target::of(*endpoint);
+    snapshot->revision_ = table.revision;
+    for (const auto& route : table.routes) {
+        CompiledRoute compiled{route, std::nullopt};
+        if (auto why = refusal(route, compiled.target)) {
+            rejected.push_back({text::excerpt(route.domain), std::move(*why)});
+            continue;
         }
-        const bool wildcard = domain.starts_with("*.");
-        auto key = wildcard ? domain.substr(2) : domain;
-        (wildcard ? snapshot->wildcard_ : snapshot->exact_)
-            .insert_or_assign(std::move(key), std::move(compiled));
+        const bool wildcard = route.domain.starts_with("*.");
+        auto key = wildcard ? route.domain.substr(2) : route.domain;
+        auto& map = wildcard ? snapshot->wildcard_ : snapshot->exact_;
+        if (!map.try_emplace(std::move(key), std::move(compiled)).second)
+            rejected.push_back({route.domain, "it is routed twice; the first route counts"});
     }
-    table.routes.clear();
-    snapshot->table_ = std::move(table);
     return snapshot;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace p2prc::edge {
 
@@ -19,14 +20,15 @@ struct CompiledRoute {
 
 class RouteSnapshot {
   public:
-    // InvalidSpec when a route's `to` is not ADDRESS:PORT.
-    static Result<std::shared_ptr<const RouteSnapshot>> compile(RouteTable table);
+    // Leaves out, and adds to `rejected`, routes whose domain is none or is there already, or whose `to` is
+    // not ADDRESS:PORT.
+    static std::shared_ptr<const RouteSnapshot> compile(const RouteTable& table,
+                                                        std::vector<Rejection>& rejected);
 
     // The exact name before a wildcard; a wildcard stands for exactly one left label. `name` is normalised.
     const CompiledRoute* find(std::string_view name) const;
 
-    // Without its routes, which have been compiled.
-    const RouteTable& table() const noexcept { return table_; }
+    std::uint64_t revision() const noexcept { return revision_; }
     std::size_t size() const noexcept { return exact_.size() + wildcard_.size(); }
 
   private:
@@ -35,7 +37,7 @@ class RouteSnapshot {
     };
     using Map = std::unordered_map<std::string, CompiledRoute, Hash, std::equal_to<>>;
 
-    RouteTable table_;
+    std::uint64_t revision_ = 0;
     Map exact_;
     Map wildcard_; // "home.example" for "*.home.example"
 };

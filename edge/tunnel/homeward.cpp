@@ -79,12 +79,16 @@ void TunnelHomeward::carry(Arrival arrival, const Route& route, const std::strin
                    });
 }
 
+std::size_t TunnelHomeward::homes() const {
+    return tunnels_->counts().homes;
+}
+
 nlohmann::json TunnelHomeward::status() const {
     const TunnelCounts counts = tunnels_->counts();
-    return {{"sessions", counts.sessions}, {"ready", counts.idle},
-            {"waiting", counts.waiting},   {"opened", counts.opened},
-            {"refused", counts.refused},   {"failed", counts.failed},
-            {"replays", counts.replays},   {"bad_prefaces", counts.bad_prefaces}};
+    return {
+        {"homes", counts.homes},     {"sessions", counts.sessions}, {"ready", counts.idle},
+        {"waiting", counts.waiting}, {"opened", counts.opened},     {"refused", counts.refused},
+        {"failed", counts.failed},   {"replays", counts.replays},   {"bad_prefaces", counts.bad_prefaces}};
 }
 
 } // namespace p2prc::edge

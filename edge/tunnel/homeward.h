@@ -30,6 +30,8 @@ class TunnelHomeward final : public Homeward {
     void on_flow(Arrival arrival) override;
     void carry(Arrival arrival, const Route& route, const std::string& name, std::string_view sorry) override;
 
+    // Connectors that have a session.
+    std::size_t homes() const;
     nlohmann::json status() const;
 
   private:

@@ -68,6 +68,7 @@ asio::awaitable<Result<ReadyFlow>> Tunnels::open(FlowRequest request) {
 
 TunnelCounts Tunnels::counts() const {
     TunnelCounts counts = state_->counts;
+    counts.homes = state_->by_key.size();
     counts.sessions = state_->sessions.size();
     counts.handshakes = state_->handshakes.total();
     for (const auto& [id, session] : state_->sessions)

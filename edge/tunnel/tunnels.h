@@ -55,6 +55,7 @@ struct ReadyFlow {
 };
 
 struct TunnelCounts {
+    std::size_t homes = 0; // connectors that have a session
     std::size_t sessions = 0;
     std::size_t handshakes = 0;     // sessions under way
     std::size_t idle = 0;           // flow connections that lie ready

@@ -23,10 +23,11 @@ TEST(RouteSnapshot, ExactBeforeWildcardAndOneLabelOnly) {
     RouteTable table;
     table.routes = {route("*.home.example", "127.0.0.1:1"), route("app.home.example", "127.0.0.1:2"),
                     route("*.deep.home.example", "[::1]:3"), route("tunnel.home.example", "")};
-    const auto snapshot = RouteSnapshot::compile(table);
-    ASSERT_TRUE(snapshot);
+    std::vector<Rejection> rejected;
+    const auto snapshot = RouteSnapshot::compile(table, rejected);
+    EXPECT_TRUE(rejected.empty());
     const auto to = [&](std::string_view name) {
-        const auto* found = (*snapshot)->find(name);
+        const auto* found = snapshot->find(name);
         return found ? found->route.to : "nothing";
     };
     EXPECT_EQ(to("app.home.example"), "127.0.0.1:2");
@@ -37,17 +38,27 @@ TEST(RouteSnapshot, ExactBeforeWildcardAndOneLabelOnly) {
     EXPECT_EQ(to("home.example"), "nothing");
     EXPECT_EQ(to("example"), "nothing");
     EXPECT_EQ(to(""), "nothing");
-    EXPECT_FALSE((*snapshot)->find("tunnel.home.example")->target);
-    EXPECT_EQ((*snapshot)->find("x.deep.home.example")->target->family(), AF_INET6);
-    EXPECT_EQ((*snapshot)->size(), 4u);
+    EXPECT_FALSE(snapshot->find("tunnel.home.example")->target);
+    EXPECT_EQ(snapshot->find("x.deep.home.example")->target->family(), AF_INET6);
+    EXPECT_EQ(snapshot->size(), 4u);
 }
 
-TEST(RouteSnapshot, ATargetThatIsNoneIsRefused) {
+TEST(RouteSnapshot, ABadRouteIsLeftOutAlone) {
     RouteTable table;
-    table.routes = {route("app.home.example", "localhost:1")};
-    const auto snapshot = RouteSnapshot::compile(table);
-    ASSERT_FALSE(snapshot);
-    EXPECT_NE(snapshot.error().message.find("app.home.example"), std::string::npos);
+    table.revision = 7;
+    table.routes = {route("app.home.example", "localhost:1"),      route("good.home.example", "127.0.0.1:1"),
+                    route("good.home.example", "127.0.0.1:2"),     route("Upper.home.example", "127.0.0.1:3"),
+                    route(std::string(300, 'a') + ".example", ""), route("", "127.0.0.1:4"),
+                    route(std::string("nul\0.example", 12), ""),   route("last.home.example", "127.0.0.1:5")};
+    std::vector<Rejection> rejected;
+    const auto snapshot = RouteSnapshot::compile(table, rejected);
+    EXPECT_EQ(snapshot->size(), 2u);
+    EXPECT_EQ(snapshot->revision(), 7u);
+    EXPECT_EQ(snapshot->find("good.home.example")->route.to, "127.0.0.1:1");
+    EXPECT_TRUE(snapshot->find("last.home.example"));
+    ASSERT_EQ(rejected.size(), 6u);
+    EXPECT_EQ(rejected[0].name, "app.home.example");
+    EXPECT_NE(rejected[0].reason.find("localhost:1"), std::string::npos);
 }
 
 net::Address address(std::string_view text) {

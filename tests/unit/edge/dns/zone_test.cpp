@@ -160,10 +160,62 @@ TEST(Zones, NeedAServerAndComeOnce) {
     RouteTable table;
     table.zones.push_back({"home.example", {"192.0.2.1"}, "", "", {}});
     table.zones.push_back({"home.example", {"192.0.2.1"}, "", "", {}});
-    EXPECT_FALSE(check_zones(table, {}));
-    EXPECT_FALSE(check_zones(table, table.zones));
+    EXPECT_FALSE(check_zones(table));
     table.zones[1].name = "Home.example.";
-    EXPECT_FALSE(check_zones(table, table.zones));
+    EXPECT_FALSE(check_zones(table));
+    const auto admitted = admit_zones(table, {});
+    ASSERT_EQ(admitted.size(), 2u);
+    EXPECT_TRUE(admitted[0].served);
+    EXPECT_FALSE(admitted[1].served);
+    EXPECT_THAT(admitted[1].rejected.at(0).reason, HasSubstr("twice"));
+}
+
+// The name of a challenge is longer than that of its domain.
+TEST(Zones, ABadRecordIsLeftOutAlone) {
+    const std::string label(63, 'a');
+    const std::string long_name =
+        "_acme-challenge." + label + "." + label + "." + label + "." + std::string(40, 'b') + ".home.example";
+    Zone zone{"home.example", {"192.0.2.1", "nonsense"}, "", "", {}};
+    zone.records = {{long_name, "TXT", 30, "\"x\""},
+                    {"_acme-challenge.app.home.example", "TXT", 30, "\"good\""},
+                    {"other.example", "TXT", 30, "\"x\""},
+                    {"a.home.example", "TXT", 30, "\"" + std::string(300, 'x') + "\""}};
+    const auto admitted = admit_zone(zone);
+    ASSERT_TRUE(admitted.served);
+    ASSERT_EQ(admitted.served->records.size(), 1u);
+    EXPECT_EQ(admitted.served->records[0].data, "\"good\"");
+    EXPECT_EQ(admitted.served->addresses, std::vector<std::string>{"192.0.2.1"});
+    EXPECT_EQ(admitted.rejected.size(), 4u);
+    EXPECT_TRUE(compile_zone(*admitted.served, {}));
+    for (const auto& each : admitted.rejected)
+        EXPECT_FALSE(each.reason.empty()) << each.name;
+}
+
+TEST(Zones, MoreThanAnAnswerCarriesIsLeftOut) {
+    Zone zone{"home.example", {"192.0.2.1"}, "", "", {}};
+    for (int i = 0; i < 400; ++i)
+        zone.records.push_back(
+            {"t.home.example", "TXT", 30, "\"" + std::to_string(i) + std::string(200, 'x') + "\""});
+    const auto admitted = admit_zone(zone);
+    ASSERT_TRUE(admitted.served);
+    EXPECT_GT(admitted.served->records.size(), 200u);
+    EXPECT_EQ(admitted.served->records.size() + admitted.rejected.size(), 400u);
+    EXPECT_TRUE(compile_zone(*admitted.served, {}));
+}
+
+TEST(Zones, AZoneThatCannotBeServedStaysAsItWas) {
+    RouteTable table;
+    table.zones = {{"home.example", {"192.0.2.1"}, "a A 192.0.2.9\n", "z", {}},
+                   {"other.example", {"192.0.2.1"}, "", "", {}}};
+    const auto first = admit_zones(table, {});
+    table.zones[0].file_text = "a A nonsense\n";
+    table.zones[1].addresses = {"192.0.2.2"};
+    const auto second = admit_zones(table, first);
+    ASSERT_EQ(second.size(), 2u);
+    EXPECT_EQ(second[0].served, first[0].served);
+    EXPECT_EQ(second[0].rejected.size(), 1u);
+    EXPECT_EQ(second[1].served->addresses, std::vector<std::string>{"192.0.2.2"});
+    EXPECT_EQ(admit_zones(table, second)[0].served, first[0].served) << "nor is it forgotten later";
 }
 
 TEST(Zones, TtlsOfASetAreOne) {
