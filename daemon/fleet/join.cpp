@@ -5,7 +5,7 @@
 #include "net/clock.h"
 #include "net/dial.h"
 #include "net/key_proof.h"
-#include "net/log.h"
+#include "net/log_tally.h"
 #include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -119,7 +119,9 @@ asio::awaitable<void> serve_join(asio::any_io_executor executor, std::weak_ptr<L
     Json mine{{"version", P2PRC_VERSION}};
     const auto theirs = co_await session->exchange_hello(std::move(mine), handshake_time);
     if (!theirs) co_return;
-    net::log_info("an invitation is redeemed from " + source.text());
+    // Who holds an invitation may try it as often as it likes.
+    static net::LogTally redeemed("invitations that are redeemed");
+    redeemed.note("from " + source.text(), net::boottime());
     SessionHandlers handlers;
     handlers.request = [registry, invitation, exported = *exported](std::string method, Json params) {
         return admit(registry, invitation, exported, std::move(method), std::move(params));

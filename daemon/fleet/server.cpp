@@ -1,19 +1,23 @@
 #include "daemon/fleet/server.h"
 
 #include "net/asio.h"
+#include "net/clock.h"
 #include "net/log.h"
+#include "net/log_tally.h"
 #include "net/proxy_protocol.h"
 #include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <map>
+#include <optional>
 
 namespace p2prc::daemon {
 
@@ -26,7 +30,12 @@ struct ControlServer::State {
         , listener(e)
         , context(std::move(c))
         , handlers(std::move(h))
-        , limits(l) {}
+        , limits(l)
+        , half_open(l.half_open) {}
+
+    std::chrono::milliseconds patience() const {
+        return half_open.crowded() ? limits.crowded : limits.handshake;
+    }
 
     asio::any_io_executor executor;
     asio::posix::stream_descriptor listener;
@@ -34,37 +43,50 @@ struct ControlServer::State {
     ServerHandlers handlers;
     ServerLimits limits;
     Counters counters;
-    std::size_t half_open = 0;
-    std::map<net::Address, std::size_t> half_open_of;
+    HalfOpen half_open;
+    net::LogTally failed{"control links whose handshake failed"};
     bool stopped = false;
 };
 
 namespace {
 
-// Counts one connection as half open, for as long as it lives.
-template <class State>
-class HalfOpen {
+// A connection until its handshake is done.
+class Greeting {
   public:
-    explicit HalfOpen(std::shared_ptr<State> state) : state_(std::move(state)) { ++state_->half_open; }
-    HalfOpen(const HalfOpen&) = delete;
-    HalfOpen& operator=(const HalfOpen&) = delete;
-    ~HalfOpen() {
-        --state_->half_open;
-        if (key_ && --state_->half_open_of[*key_] == 0) state_->half_open_of.erase(*key_);
+    explicit Greeting(net::UniqueFd socket) : fd(std::move(socket)) {}
+
+    // Ends what is under way.
+    void drop() {
+        dropped = true;
+        if (stream)
+            stream->close();
+        else
+            ::shutdown(fd.get(), SHUT_RDWR);
     }
-    // False when this address has enough of them.
-    bool of(const net::Address& address) {
-        const auto key = address.limit_key();
-        auto& count = state_->half_open_of[key];
-        if (count >= state_->limits.half_open_per_address) return false;
-        ++count;
-        key_ = key;
-        return true;
-    }
+
+    net::UniqueFd fd; // until it is the stream's
+    std::optional<net::TlsStream> stream;
+    bool dropped = false;
+};
+
+// A place among the half open, for as long as it lives.
+template <class State>
+class Place {
+  public:
+    Place(std::shared_ptr<State> state, const std::shared_ptr<Greeting>& greeting)
+        : state_(std::move(state))
+        , id_(state_->half_open.arrive([state = state_.get(), weak = std::weak_ptr(greeting)] {
+            ++state->counters.displaced;
+            if (const auto displaced = weak.lock()) displaced->drop();
+        })) {}
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place() { state_->half_open.leave(id_); }
+    void name(const net::Address& address) { state_->half_open.name(id_, address); }
 
   private:
     std::shared_ptr<State> state_;
-    std::optional<net::Address> key_;
+    HalfOpen::Id id_;
 };
 
 // Reads exactly the header, so that the descriptor is left at the first byte of TLS.
@@ -86,13 +108,15 @@ asio::awaitable<Result<net::ProxyHeader>> read_proxy_header(int fd, std::chrono:
     Bytes header;
     std::size_t wanted = net::proxy_fixed_size;
     while (header.size() < wanted) {
-        const auto [waited] =
-            co_await socket->async_wait(asio::posix::stream_descriptor::wait_read, as_result);
-        if (waited) co_return fail(ErrorCode::Unreachable, "no PROXY header in time");
         const auto have = header.size();
         header.resize(wanted);
         const auto count = ::recv(fd, header.data() + have, wanted - have, MSG_DONTWAIT);
         header.resize(have + (count > 0 ? static_cast<std::size_t>(count) : 0));
+        if (count < 0 && errno == EAGAIN) {
+            const auto [waited] =
+                co_await socket->async_wait(asio::posix::stream_descriptor::wait_read, as_result);
+            if (waited) co_return fail(ErrorCode::Unreachable, "no PROXY header in time");
+        }
         if (count == 0) co_return fail(ErrorCode::Unreachable, "closed before the PROXY header");
         if (count < 0 && errno != EAGAIN && errno != EINTR)
             co_return std::unexpected(system_error("cannot read a connection", errno));
@@ -105,27 +129,29 @@ asio::awaitable<Result<net::ProxyHeader>> read_proxy_header(int fd, std::chrono:
 
 template <class State>
 asio::awaitable<void> greet(std::shared_ptr<State> state, net::UniqueFd fd) {
-    auto half_open = std::make_unique<HalfOpen<State>>(state);
-    const auto header = co_await read_proxy_header(fd.get(), state->limits.handshake);
+    const auto greeting = std::make_shared<Greeting>(std::move(fd));
+    auto place = std::make_unique<Place<State>>(state, greeting);
+    const auto header = co_await read_proxy_header(greeting->fd.get(), state->patience());
+    if (greeting->dropped) co_return;
     if (!header) {
         ++state->counters.bad_header;
         net::log_debug("control: " + header.error().message);
         co_return;
     }
     const auto source = header->source.value_or(net::Endpoint{});
-    if (!half_open->of(source.address)) {
-        ++state->counters.refused_full;
-        co_return;
-    }
-    net::TlsStream stream(state->executor, std::move(fd), state->context);
-    const auto done = co_await stream.handshake(net::TlsStream::Side::Server, state->limits.handshake);
-    half_open.reset();
+    place->name(source.address);
+    if (greeting->dropped) co_return;
+    greeting->stream.emplace(state->executor, std::move(greeting->fd), state->context);
+    const auto done = co_await greeting->stream->handshake(net::TlsStream::Side::Server, state->patience());
+    place.reset();
+    if (greeting->dropped) co_return;
     if (!done) {
         ++state->counters.bad_handshake;
-        net::log_info("control: a handshake from " + source.text() + " failed: " + done.error().message);
+        state->failed.note("from " + source.text() + ": " + done.error().message, net::boottime());
         co_return;
     }
-    if (!state->stopped) state->handlers.connected(std::move(stream), source);
+    if (greeting->stream->alpn() == control_alpn && header->source) state->half_open.remember(source.address);
+    if (!state->stopped) state->handlers.connected(std::move(*greeting->stream), source);
 }
 
 template <class State>
@@ -147,12 +173,10 @@ asio::awaitable<void> accept_all(std::shared_ptr<State> state) {
                 break;
             }
             ++state->counters.accepted;
-            if (state->half_open >= state->limits.half_open) {
-                ++state->counters.refused_full;
-                continue;
-            }
             asio::co_spawn(state->executor, greet(state, std::move(fd)),
                            net::ReportFailure("the handshake of a control link"));
+            // The edge sends its header at once: whom it names is known before the next one is taken in.
+            co_await asio::post(state->executor, asio::use_awaitable);
         }
     }
 }

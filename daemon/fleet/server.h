@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/error.h"
+#include "daemon/fleet/half_open.h"
 #include "net/address.h"
 #include "net/fd.h"
 #include "net/tls.h"
@@ -19,9 +20,9 @@ inline constexpr std::string_view control_alpn = "p2prc-control/1";
 inline constexpr std::string_view join_alpn = "p2prc-join/1";
 
 struct ServerLimits {
-    std::size_t half_open = 64;
-    std::size_t half_open_per_address = 4; // of an IPv4 /24 or IPv6 /64, as the edge names it
+    HalfOpenLimits half_open;
     std::chrono::milliseconds handshake{5000};
+    std::chrono::milliseconds crowded{1500}; // the same while more than half of the places are taken
 };
 
 struct ServerHandlers {
@@ -42,7 +43,7 @@ class ControlServer {
     ~ControlServer();
 
     struct Counters {
-        std::uint64_t accepted = 0, refused_full = 0, bad_header = 0, bad_handshake = 0;
+        std::uint64_t accepted = 0, displaced = 0, bad_header = 0, bad_handshake = 0;
     };
     Counters counters() const;
 
