@@ -83,7 +83,7 @@ Result<Json> remove_challenge(Request& request) {
 Result<Json> sign_certificate(Request& request) {
     auto mapping = held_domain(request);
     if (!mapping) return std::unexpected(mapping.error());
-    auto csr = text_param(request, "csr");
+    auto csr = pem_param(request, "csr");
     if (!csr) return std::unexpected(csr.error());
     if (!request.sign)
         return fail(ErrorCode::Failed, "this fleet has no web CA of its own", "see p2prc init --acme");

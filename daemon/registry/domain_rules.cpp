@@ -1,6 +1,7 @@
 // Who holds which domain.
 #include "core/json_members.h"
 #include "core/names.h"
+#include "core/text.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -52,7 +53,7 @@ Result<TlsMode> tls_param(const Request& request) {
     if (*text == "none")
         return fail(ErrorCode::NotSupported, "tls = \"none\" is not in this version",
                     "use node or passthrough");
-    return fail(ErrorCode::InvalidSpec, fmt::format("tls is '{}'", text->substr(0, 40)),
+    return fail(ErrorCode::InvalidSpec, fmt::format("tls is '{}'", text::excerpt(*text, 40)),
                 "it is node or passthrough");
 }
 

@@ -1,6 +1,7 @@
 // Making the fleet, and giving it a zone and a root.
 #include "core/json_members.h"
 #include "core/names.h"
+#include "core/text.h"
 #include "daemon/registry/rules.h"
 
 #include <arpa/inet.h>
@@ -24,7 +25,7 @@ Result<void> check_address(const std::string& address) {
     if (inet_pton(AF_INET, address.c_str(), bytes) == 1 || inet_pton(AF_INET6, address.c_str(), bytes) == 1)
         return {};
     return fail(ErrorCode::InvalidSpec,
-                fmt::format("public address '{}' is no IP address", address.substr(0, 60)),
+                fmt::format("public address '{}' is no IP address", text::excerpt(address, 60)),
                 "give an IPv4 or IPv6 address, such as 203.0.113.1");
 }
 
@@ -36,7 +37,7 @@ Result<void> check_acme(const std::string& acme) {
     if (url || acme == "none") return {};
     return fail(
         ErrorCode::InvalidSpec,
-        fmt::format("'{}' is no ACME directory, where certificates could come from", acme.substr(0, 100)),
+        fmt::format("'{}' is no ACME directory, where certificates could come from", text::excerpt(acme)),
         "give the https URL of one, letsencrypt, or none for the fleet's own authority");
 }
 

@@ -1,5 +1,6 @@
 // Inviting, and forgetting what has run out.
 #include "core/json_members.h"
+#include "core/text.h"
 #include "daemon/registry/invitations.h"
 #include "daemon/registry/rules.h"
 
@@ -71,7 +72,7 @@ Result<Json> invite(Request& request) {
         return fail(ErrorCode::NotSupported, "the role guest is not in this version", "invite a member");
     const auto role = role_text->empty() ? Role::Member : role_from_name(*role_text);
     if (!role)
-        return fail(ErrorCode::InvalidSpec, fmt::format("no role '{}'", role_text->substr(0, 40)),
+        return fail(ErrorCode::InvalidSpec, fmt::format("no role '{}'", text::excerpt(*role_text, 40)),
                     "it is member or owner");
     const auto seconds = json::member<std::int64_t>(request.params, "expires_seconds", default_expiry);
     if (seconds < 1 || seconds > longest_expiry)

@@ -1,6 +1,7 @@
 // Members: leaving, removal, their keys and their liveness.
 #include "core/json_members.h"
 #include "core/names.h"
+#include "core/text.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -56,7 +57,7 @@ Result<Json> remove_node(Request& request) {
     if (!name) return std::unexpected(name.error());
     const auto node = request.draft.node(*name);
     if (!node)
-        return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", name->substr(0, 100)),
+        return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", text::excerpt(*name)),
                     "p2prc nodes lists them");
     if (auto allowed = check_not_root(request, *name); !allowed) return std::unexpected(allowed.error());
     drop_node(request.draft, *node);
@@ -69,7 +70,7 @@ Result<Json> register_key(Request& request) {
     auto key = text_param(request, "key");
     if (!key) return std::unexpected(key.error());
     if (*kind != "edge" && *kind != "connector")
-        return fail(ErrorCode::InvalidSpec, fmt::format("no kind of key '{}'", kind->substr(0, 40)),
+        return fail(ErrorCode::InvalidSpec, fmt::format("no kind of key '{}'", text::excerpt(*kind, 40)),
                     "it is edge or connector");
     if (!is_fingerprint(*key)) return fail(ErrorCode::InvalidSpec, "'key' is no fingerprint of a key");
     auto self = *request.draft.node(request.actor.node);

@@ -1,6 +1,7 @@
 // What a node says of itself: taken as it is under its own keys, and local actions folded into agreed state.
 #include "core/json_members.h"
 #include "core/process_status.h"
+#include "core/text.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -48,17 +49,19 @@ Result<void> check_item(const Owner& owner, const std::string& node, const std::
                         const Json* value) {
     if (!owner.stored(key) && !owner.folded(key))
         return fail(ErrorCode::NotPermitted,
-                    fmt::format("key '{}' is not owned by node '{}'", key.substr(0, 100), node));
+                    fmt::format("key '{}' is not owned by node '{}'", text::excerpt(key), node));
     const bool of_process =
         key.starts_with(owner.status) || key.starts_with(owner.offers) || owner.folded(key);
     if (of_process && !id_at_end(key))
         return fail(ErrorCode::InvalidSpec,
-                    fmt::format("key '{}' does not end with the id of a process", key.substr(0, 100)));
+                    fmt::format("key '{}' does not end with the id of a process", text::excerpt(key)));
     if (value && !value->is_object())
-        return fail(ErrorCode::InvalidSpec, fmt::format("the value of '{}' is not an object", key));
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("the value of '{}' is not an object", text::excerpt(key)));
     // Replacing bytes that are not UTF-8 keeps dump() from throwing.
     if (value && value->dump(-1, ' ', false, Json::error_handler_t::replace).size() > longest_value)
-        return fail(ErrorCode::InvalidSpec, fmt::format("the value of '{}' is longer than 64 KiB", key));
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("the value of '{}' is longer than 64 KiB", text::excerpt(key)));
     return {};
 }
 
@@ -196,7 +199,8 @@ Result<Json> update_status(Request& request) {
     upload.remove = json::member<std::vector<std::string>>(request.params, "delete");
     for (const auto& key : upload.remove)
         if (upload.set.contains(key))
-            return fail(ErrorCode::InvalidSpec, fmt::format("key '{}' is both set and deleted", key));
+            return fail(ErrorCode::InvalidSpec,
+                        fmt::format("key '{}' is both set and deleted", text::excerpt(key)));
     return take(request, upload);
 }
 

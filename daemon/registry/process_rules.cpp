@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
+#include "core/text.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -123,7 +124,7 @@ Result<ProcessRecord> resolve(const Draft& draft, std::string_view text) {
         names.push_back(process.name);
     const std::vector<std::string_view> candidates(names.begin(), names.end());
     const auto near = nearest(text, candidates);
-    return fail(ErrorCode::NotFound, fmt::format("no process '{}'", text.substr(0, 100)),
+    return fail(ErrorCode::NotFound, fmt::format("no process '{}'", text::excerpt(text)),
                 near.empty() ? "p2prc ps lists them"
                              : fmt::format("did you mean '{}'? p2prc ps lists all", near));
 }

@@ -2,6 +2,7 @@
 
 #include "core/encoding.h"
 #include "core/json_members.h"
+#include "core/text.h"
 #include "net/clock.h"
 
 #include <fmt/format.h>
@@ -39,17 +40,46 @@ bool Request::may_change(std::string_view node, std::string_view created_by) con
     return is_owner() || node == actor.node || created_by.ends_with("@" + actor.node);
 }
 
-Result<std::string> optional_text(const Request& request, const char* key) {
+namespace {
+
+constexpr std::size_t longest_text = 512;
+constexpr std::size_t longest_pem = 16 * 1024;
+
+Result<std::string> limited_text(const Request& request, const char* key, std::size_t longest) {
     const auto it = request.params.find(key);
     if (it == request.params.end() || it->is_null()) return std::string();
     if (!it->is_string()) return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not a text", key));
-    return it->get<std::string>();
+    const auto& value = it->get_ref<const std::string&>();
+    if (value.size() > longest)
+        return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is too long: it has {} bytes, and may have {}",
+                                                        key, value.size(), longest));
+    return value;
+}
+
+std::unexpected<Error> missing(const char* key) {
+    return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is missing", key));
+}
+
+} // namespace
+
+Result<std::string> optional_text(const Request& request, const char* key) {
+    auto value = limited_text(request, key, longest_text);
+    if (value && (!text::fits_bus(*value) || text::has_controls(*value)))
+        return fail(ErrorCode::InvalidSpec, fmt::format("'{}' has characters that do not belong there: '{}'",
+                                                        key, text::excerpt(*value)));
+    return value;
 }
 
 Result<std::string> text_param(const Request& request, const char* key) {
-    auto text = optional_text(request, key);
-    if (text && text->empty()) return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is missing", key));
-    return text;
+    auto value = optional_text(request, key);
+    if (value && value->empty()) return missing(key);
+    return value;
+}
+
+Result<std::string> pem_param(const Request& request, const char* key) {
+    auto value = limited_text(request, key, longest_pem);
+    if (value && value->empty()) return missing(key);
+    return value;
 }
 
 Result<std::string> random_hex(std::size_t bytes) {

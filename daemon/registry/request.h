@@ -23,10 +23,13 @@ struct Request {
     bool may_change(std::string_view node, std::string_view created_by) const;
 };
 
-// A member of params that must be there and be text; InvalidSpec names it.
+// A member of params that must be there and be one line of text, at most 512 bytes long and without control
+// characters, so that it may be looked up, compared and quoted; InvalidSpec names it.
 Result<std::string> text_param(const Request& request, const char* key);
-// Empty when it is missing or null.
+// The same, empty when it is missing or null.
 Result<std::string> optional_text(const Request& request, const char* key);
+// A member that must be there and be PEM, at most 16 KiB.
+Result<std::string> pem_param(const Request& request, const char* key);
 
 // "user" of "user@node", reduced to what a user name may have.
 std::string user_of(std::string_view by);

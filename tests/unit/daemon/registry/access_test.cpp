@@ -1,4 +1,5 @@
 // Who may call what over which link.
+#include "core/text.h"
 #include "daemon/registry/methods.h"
 #include "tests/unit/daemon/registry/fleet.h"
 
@@ -62,6 +63,32 @@ TEST_F(AccessTest, AMemberCannotJoinInAnothersPlace) {
         EXPECT_EQ(refused(actor, "node.join", request).code, ErrorCode::NotPermitted) << actor.node;
     EXPECT_EQ(at("/nodes/home2")["key"], fingerprint('d'));
     EXPECT_EQ(at("/processes/web")["node"], "home2");
+}
+
+// Whatever is looked up, compared or quoted is short and one line; the refusal names what is not.
+TEST_F(AccessTest, TextsOfRequestsAreShortLines) {
+    const std::vector<std::pair<std::string_view, const char*>> texts{
+        {"process.spin", "node"},       {"process.stop", "process"},     {"process.start", "process"},
+        {"process.kill", "process"},    {"process.restart", "process"},  {"domain.map", "domain"},
+        {"domain.unmap", "domain"},     {"challenge.publish", "domain"}, {"challenge.remove", "domain"},
+        {"certificate.sign", "domain"}, {"node.register_key", "kind"},   {"fleet.invite", "role"},
+        {"node.remove", "name"}};
+    for (const auto& [method, key] : texts) {
+        SCOPED_TRACE(method);
+        Json request{{"spec", spec("web")}};
+        for (const auto& bad : {std::string(1'000'000, 'a'), std::string("a\nb"),
+                                std::string("a\xEF\xBF\xBF"), std::string("a\0b", 3)}) {
+            request[key] = bad;
+            const auto error = refused(owner_, method, request);
+            EXPECT_EQ(error.code, ErrorCode::InvalidSpec);
+            EXPECT_THAT(error.message, HasSubstr(std::string("'") + key + "'"));
+            EXPECT_LT(error.message.size(), 300U);
+            EXPECT_TRUE(text::fits_bus(error.message));
+        }
+    }
+    const auto error = refused(owner_, "node.remove", {{"name", std::string(99, 'a') + "\xC3\xA9"}});
+    EXPECT_EQ(error.code, ErrorCode::NotFound);
+    EXPECT_TRUE(text::fits_bus(error.message)) << "cut between characters";
 }
 
 } // namespace
