@@ -1,5 +1,6 @@
 // What nodes have and a registry that was restored from an older copy does not know.
 #include "core/names.h"
+#include "core/text.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -17,15 +18,21 @@ bool is_known(const Draft& draft, const ProcessRecord& offered, const std::strin
 }
 
 // It was killed after it was offered: the tombstone ends it.
-bool is_buried(const Draft& draft, const ProcessRecord& offered) {
+bool is_buried(const Draft& draft, const ProcessRecord& offered, std::string_view node) {
     const auto* document = draft.get(keys::tombstone(offered.id));
     if (!document) return false;
     const auto tombstone = tombstone_from_json(*document);
-    return tombstone && tombstone->name == offered.name;
+    return tombstone && tombstone->node == node && tombstone->name == offered.name;
 }
 
 Result<void> adopt(Request& request, ProcessRecord process, const Json& domains) {
     if (auto named = check_process_name(process.spec.name); !named) return named;
+    if (const auto other = killed_elsewhere(request.draft, process.id, request.actor.node); !other.empty())
+        return fail(
+            ErrorCode::Conflict,
+            fmt::format("the id {} is that of a process which was killed on node '{}' and has still to "
+                        "end there",
+                        process.id, other));
     process.name = process.spec.name;
     process.digest = spec_digest(process.spec);
     const auto& node = request.actor.node;
@@ -50,16 +57,31 @@ Result<void> adopt(Request& request, ProcessRecord process, const Json& domains)
 
 } // namespace
 
-std::optional<ProcessRecord> offered(const Draft& draft, std::string_view id) {
-    for (const auto& [key, document] : draft.range("/offers/")) {
+std::string killed_elsewhere(const Draft& draft, std::uint32_t id, std::string_view node) {
+    const auto* document = draft.get(keys::tombstone(id));
+    if (!document) return {};
+    const auto tombstone = tombstone_from_json(*document);
+    return tombstone && tombstone->node != node ? tombstone->node : std::string();
+}
+
+Result<std::optional<ProcessRecord>> offered(const Request& request, std::string_view id) {
+    std::vector<ProcessRecord> found;
+    for (const auto& [key, document] : request.draft.range("/offers/")) {
         if (std::string_view(key).substr(key.rfind('/') + 1) != id) continue;
         auto process = process_from_json(document->value("process", Json()));
         if (!process || std::to_string(process->id) != id ||
             !key.starts_with(keys::offer_prefix(process->node)))
             continue;
-        return std::move(*process);
+        if (process->node == request.actor.node) return std::optional(std::move(*process));
+        found.push_back(std::move(*process));
     }
-    return std::nullopt;
+    if (found.empty()) return std::optional<ProcessRecord>();
+    if (found.size() > 1)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("nodes '{}' and '{}' both say that they run a process with the id {}",
+                                found[0].node, found[1].node, text::excerpt(id)),
+                    "run the command on the node that is meant");
+    return std::optional(std::move(found.front()));
 }
 
 void settle_offers(Request& request) {
@@ -69,7 +91,8 @@ void settle_offers(Request& request) {
         offers.emplace_back(key, *document);
     for (auto& [key, document] : offers) {
         const auto process = process_from_json(document.value("process", Json()));
-        if (!process || is_known(draft, *process, request.actor.node) || is_buried(draft, *process)) {
+        if (!process || is_known(draft, *process, request.actor.node) ||
+            is_buried(draft, *process, request.actor.node)) {
             draft.erase(key);
             continue;
         }

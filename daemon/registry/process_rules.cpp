@@ -197,8 +197,9 @@ Result<Json> restart(Request& request) {
 namespace {
 
 void entomb(Draft& draft, const ProcessRecord& process, const std::string& by, const std::string& at) {
-    // A node that is not in the fleet has nothing that could still run.
-    if (draft.node(process.node))
+    // A node that is not in the fleet has nothing that could still run. What is to end on one node is not
+    // given up for what another one calls by the same id.
+    if (draft.node(process.node) && killed_elsewhere(draft, process.id, process.node).empty())
         draft.put(keys::tombstone(process.id),
                   to_json(Tombstone{process.id, process.name, process.node, by, at, process.former_ids}));
 }
@@ -222,8 +223,11 @@ Result<Json> kill(Request& request) {
     auto text = text_param(request, "process");
     if (!text) return std::unexpected(text.error());
     auto process = resolve(request.draft, *text);
-    if (!process)
-        if (auto waiting = offered(request.draft, *text)) process = std::move(*waiting);
+    if (!process) {
+        auto waiting = offered(request, *text);
+        if (!waiting) return std::unexpected(waiting.error());
+        if (*waiting) process = std::move(**waiting);
+    }
     if (!process) return std::unexpected(process.error());
     if (!request.may_change(process->node, process->created_by))
         return fail(ErrorCode::NotPermitted,

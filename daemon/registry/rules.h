@@ -84,8 +84,13 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
                            BroughtId keep = BroughtId::Never);
 Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::string& node, bool owner);
 
-// The process that is on offer under this id: it has no record, and its name may be another's.
-std::optional<ProcessRecord> offered(const Draft& draft, std::string_view id);
+// The process that is on offer under this id: it has no record, and its name may be another's. Where several
+// nodes offer one under it, which none but a faulty one does, the caller's own; Conflict for any other
+// caller.
+Result<std::optional<ProcessRecord>> offered(const Request& request, std::string_view id);
+
+// The node, another than `node`, on which the process with this id was killed and is still to end; or empty.
+std::string killed_elsewhere(const Draft& draft, std::uint32_t id, std::string_view node);
 
 // Takes in what the calling node has and has offered. What is refused stays on offer, with the reason.
 void settle_offers(Request& request);

@@ -125,6 +125,55 @@ TEST_F(OwnedRulesTest, AnOfferThatCannotBeTakenInIsKilledByItsId) {
     EXPECT_EQ(refused(root(), "process.kill", {{"process", "40"}}).code, ErrorCode::NotFound);
 }
 
+// A pending kill is not given up for what another node calls by the same id.
+TEST_F(OwnedRulesTest, AMemberCannotTakeAwayAnothersTombstone) {
+    const auto victim = add("home2", 'e');
+    const int id = spin(home_, spec("mal", {{"port", 9000}}), "home2")["id"];
+    ok(root(), "process.kill", {{"process", "mal"}});
+    const auto tombstone = at(fmt::format("/tombstones/{}", id));
+    ASSERT_EQ(tombstone["node"], "home2");
+    auto record = at("/processes/web");
+    record["id"] = id;
+    const auto key = fmt::format("/offers/home1/{}", id);
+    // Under a name that is taken, so that it stays on offer, under that of what was killed, and another.
+    for (const auto* name : {"web", "mal", "fresh"}) {
+        spin(root(), spec("web2"));
+        record["name"] = record["spec"]["name"] = name;
+        record["port"] = record["spec"]["port"] = 8090;
+        ok(home_, "status.update", {{"set", {{key, {{"process", record}, {"domains", Json::array()}}}}}});
+        EXPECT_THAT(at(key)["refused"].get<std::string>(), HasSubstr("killed on node 'home2'")) << name;
+        registry_->execute(home_, "process.kill", {{"process", std::to_string(id)}});
+        EXPECT_EQ(at(fmt::format("/tombstones/{}", id)), tombstone) << name;
+    }
+    EXPECT_EQ(at("/processes/fresh"), Json());
+    // Once it has ended there, the id is free for what is offered.
+    ok(home_, "status.update", {{"set", {{key, {{"process", record}}}}}});
+    ok(victim, "status.update",
+       {{"set",
+         {{fmt::format("/status/home2/{}", id),
+           {{"id", id}, {"state", "stopped"}, {"applied", 1}, {"reason", {{"kind", "killed"}}}}}}}});
+    EXPECT_EQ(at(fmt::format("/tombstones/{}", id)), Json());
+    ok(home_, "status.update", {{"set", {{"/info/home1", {{"nat", true}}}}}});
+    EXPECT_EQ(at("/processes/fresh")["node"], "home1");
+}
+
+TEST_F(OwnedRulesTest, TwoOffersUnderOneIdAreKilledWhereTheyAre) {
+    const auto other = add("home2", 'e');
+    spin(root(), spec("taken"));
+    auto record = at("/processes/web");
+    record["id"] = 60;
+    record["name"] = record["spec"]["name"] = "taken";
+    record["port"] = record["spec"]["port"] = 8090;
+    ok(home_, "status.update", {{"set", {{"/offers/home1/60", {{"process", record}}}}}});
+    record["node"] = "home2";
+    ok(other, "status.update", {{"set", {{"/offers/home2/60", {{"process", record}}}}}});
+    const auto error = refused(root(), "process.kill", {{"process", "60"}});
+    EXPECT_EQ(error.code, ErrorCode::Conflict);
+    EXPECT_THAT(error.message, HasSubstr("'home1' and 'home2'"));
+    EXPECT_EQ(ok(other, "process.kill", {{"process", "60"}})["node"], "home2");
+    EXPECT_NE(at("/offers/home1/60"), Json());
+}
+
 TEST_F(OwnedRulesTest, UpdateIsIncremental) {
     ok(home_, "status.update", {{"set", {{"/status/home1/1", status()}, {"/info/home1", {{"nat", true}}}}}});
     ok(home_, "status.update", {{"delete", {"/status/home1/1", "/status/home1/7"}}});
