@@ -13,6 +13,7 @@ namespace {
 // Longer than any authority takes to look.
 constexpr std::int64_t challenge_seconds = 3600;
 constexpr std::size_t most_challenges = 16;
+constexpr std::size_t most_challenges_of_node = 256;
 
 // The mapping of params.domain, which the caller must serve.
 Result<DomainRecord> held_domain(const Request& request) {
@@ -34,16 +35,24 @@ Result<DomainRecord> held_domain(const Request& request) {
     return *mapping;
 }
 
-// RFC 8555 section 8.4: the base64url digest of a key authorisation. No more than that goes into the zone.
+// No more than that goes into the zone.
 Result<std::string> challenge_value(const Request& request) {
     auto value = text_param(request, "value");
-    if (!value) return value;
-    const bool good = value->size() <= 255 && std::ranges::all_of(*value, [](char c) {
-                          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                 c == '-' || c == '_' || c == '=';
-                      });
-    if (!good) return fail(ErrorCode::InvalidSpec, "the challenge's value is not base64url text");
+    if (value && !is_challenge_value(*value))
+        return fail(
+            ErrorCode::InvalidSpec,
+            "the challenge's value is not the digest of a key authorisation: 43 characters of base64url");
     return value;
+}
+
+// Of all domains of a node: what it is to prove at once.
+std::size_t challenges_of(const Draft& draft, const std::string& node, std::int64_t now) {
+    std::size_t count = 0;
+    for (const auto& [key, document] : draft.range("/challenges/"))
+        if (json::member<std::string>(*document, "node") == node &&
+            json::member<std::int64_t>(*document, "expires") > now)
+            ++count;
+    return count;
 }
 
 } // namespace
@@ -53,6 +62,8 @@ Result<Json> publish_challenge(Request& request) {
     if (!mapping) return std::unexpected(mapping.error());
     auto value = challenge_value(request);
     if (!value) return std::unexpected(value.error());
+    // One name that does not fit would keep the whole zone from being served.
+    if (auto name = challenge_name(mapping->domain); !name) return std::unexpected(name.error());
     const auto present = request.draft.range(fmt::format("/challenges/{}/", mapping->domain));
     std::size_t good = 0;
     for (const auto& [key, document] : present) {
@@ -65,6 +76,11 @@ Result<Json> publish_challenge(Request& request) {
         return fail(ErrorCode::Conflict,
                     fmt::format("domain '{}' has {} challenges already", mapping->domain, good),
                     "remove those that are answered");
+    if (challenges_of(request.draft, request.actor.node, request.now) >= most_challenges_of_node)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("node '{}' has {} challenges already, the most for a node",
+                                request.actor.node, most_challenges_of_node),
+                    "remove those that are answered, or wait: they run out after an hour");
     const ChallengeRecord challenge{mapping->domain, *value, request.actor.node,
                                     request.now + challenge_seconds};
     request.draft.put(keys::challenge(challenge.domain, challenge.value), to_json(challenge));

@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 namespace p2prc::daemon::rules {
 namespace {
 
@@ -90,6 +93,35 @@ bool may_serve(const DomainRecord& mapping, std::string_view node, std::string_v
     return maker(mapping.created_by) == maker(made_by);
 }
 
+// Names directly below the zone that programs look for by themselves, or that stand for the whole zone:
+// proxies (WPAD), tunnels (RFC 5214), settings of mail programs, and mail.
+constexpr std::array<std::string_view, 14> looked_for{
+    "admin", "autoconfig", "autodiscover", "hostmaster", "imap", "isatap",    "localhost",
+    "mail",  "mta-sts",    "pop",          "postmaster", "smtp", "webmaster", "wpad"};
+
+bool is_owners(std::string_view domain, std::string_view zone) {
+    const auto label = domain.substr(0, domain.find('.'));
+    bool underscore = false;
+    for (std::size_t at = 0; at < domain.size();
+         at = domain.find('.', at) == std::string_view::npos ? domain.size() : domain.find('.', at) + 1)
+        underscore = underscore || domain[at] == '_';
+    const bool below_zone = domain.size() == label.size() + 1 + zone.size();
+    return domain == zone || underscore || label == "*" || label.starts_with("ns") ||
+           (below_zone && std::ranges::find(looked_for, label) != looked_for.end());
+}
+
+// A mapping between `domain` and the zone that is neither the node's nor made there.
+std::optional<DomainRecord> name_above(const Draft& draft, std::string_view domain, std::string_view zone,
+                                       std::string_view node) {
+    for (auto dot = domain.find('.'); domain.size() - dot - 1 > zone.size();
+         dot = domain.find('.', dot + 1)) {
+        auto above = draft.domain(domain.substr(dot + 1));
+        if (above && above->node != node && !above->created_by.ends_with(fmt::format("@{}", node)))
+            return above;
+    }
+    return std::nullopt;
+}
+
 std::string holder_text(const std::optional<DomainRecord>& holder) {
     if (!holder) return "a record that this version cannot read";
     if (holder->node.empty()) return fmt::format("process '{}', which does not run now", holder->process);
@@ -98,7 +130,8 @@ std::string holder_text(const std::optional<DomainRecord>& holder) {
 
 } // namespace
 
-Result<void> check_domain_rights(const Draft& draft, std::string_view domain, bool owner) {
+Result<void> check_domain_rights(const Draft& draft, std::string_view domain, std::string_view node,
+                                 bool owner) {
     if (owner) return {};
     const auto fleet = draft.fleet();
     const std::string zone = fleet ? fleet->zone : "";
@@ -106,15 +139,31 @@ Result<void> check_domain_rights(const Draft& draft, std::string_view domain, bo
         return fail(ErrorCode::NotPermitted,
                     fmt::format("domain '{}' does not lie in the fleet's zone '{}'", domain, zone),
                     "only the fleet's owner maps other domains; choose a name below the zone");
-    const auto label = domain.substr(0, domain.find('.'));
-    bool underscore = false;
-    for (std::size_t at = 0; at < domain.size();
-         at = domain.find('.', at) == std::string_view::npos ? domain.size() : domain.find('.', at) + 1)
-        underscore = underscore || domain[at] == '_';
-    if (domain == zone || underscore || label == "*" || label.starts_with("ns"))
-        return fail(ErrorCode::NotPermitted, fmt::format("domain '{}' belongs to the fleet's owner", domain),
-                    "the zone itself, ns*, _* and wildcard names are the owner's; choose another name");
+    if (is_owners(domain, zone))
+        return fail(
+            ErrorCode::NotPermitted, fmt::format("domain '{}' belongs to the fleet's owner", domain),
+            "the zone itself, ns*, _*, wildcards and names that other programs look for by themselves "
+            "(mail, wpad) are the owner's; choose another name");
+    if (const auto above = name_above(draft, domain, zone, node))
+        return fail(
+            ErrorCode::NotPermitted,
+            fmt::format("domain '{}' lies below '{}', which is held by {}", domain, above->domain,
+                        holder_text(above)),
+            "browsers send the cookies of the upper name to the lower one: ask an owner to map it, or "
+            "choose another name");
     return {};
+}
+
+Result<void> check_certifiable(const Draft& draft, std::string_view domain, const std::string& otherwise) {
+    if (auto name = challenge_name(domain); !name) return std::unexpected(name.error());
+    const auto fleet = draft.fleet();
+    if (!fleet || fleet->zone.empty() || in_zone(domain, fleet->zone)) return {};
+    return fail(
+        ErrorCode::InvalidSpec,
+        fmt::format("domain '{}' lies outside the fleet's zone '{}', so this fleet cannot prove it to a "
+                    "certificate authority, and TLS would never work",
+                    domain, fleet->zone),
+        otherwise);
 }
 
 Result<void> check_domain_free(const Draft& draft, std::string_view domain, std::string_view process) {
@@ -193,8 +242,16 @@ Result<Json> map_domain(Request& request) {
     if (!tls) return std::unexpected(tls.error());
     auto port = port_param(request);
     if (!port) return std::unexpected(port.error());
-    if (auto allowed = check_domain_rights(request.draft, *domain, request.is_owner()); !allowed)
+    if (auto allowed = check_domain_rights(request.draft, *domain, request.actor.node, request.is_owner());
+        !allowed)
         return std::unexpected(allowed.error());
+    if (*tls == TlsMode::Node)
+        if (auto good = check_certifiable(
+                request.draft, *domain,
+                "map it with --tls passthrough to a process that has a certificate for it, or choose a name "
+                "below the zone");
+            !good)
+            return std::unexpected(good.error());
     auto name = process_name(request.draft, *named, *domain);
     if (!name) return std::unexpected(name.error());
     if (auto free = check_domain_free(request.draft, *domain, *name); !free)

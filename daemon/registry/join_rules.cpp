@@ -94,7 +94,7 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
 }
 
 Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::string& node, bool owner) {
-    if (auto allowed = check_domain_rights(draft, brought.domain, owner); !allowed) return allowed;
+    if (auto allowed = check_domain_rights(draft, brought.domain, node, owner); !allowed) return allowed;
     if (auto named = check_process_name(brought.process); !named) return named;
     ProcessRecord server;
     server.name = brought.process;

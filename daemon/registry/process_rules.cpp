@@ -46,7 +46,16 @@ Result<void> check_file_domain(const Request& request, const ProcessRecord& proc
         return fail(ErrorCode::InvalidSpec,
                     fmt::format("process '{}' has a domain but no port", process.name),
                     "add port = 0 to have one chosen and passed as $PORT");
-    if (auto allowed = check_domain_rights(request.draft, domain, owner); !allowed) return allowed;
+    if (auto allowed = check_domain_rights(request.draft, domain, request.actor.node, owner); !allowed)
+        return allowed;
+    if (auto good = check_certifiable(
+            request.draft, domain,
+            fmt::format(
+                "choose a name below the zone, or leave domain out and map it to a process that has a "
+                "certificate of its own: p2prc map-domain {} {} --tls passthrough",
+                domain, process.name));
+        !good)
+        return good;
     return check_domain_serving(request.draft, domain, process, owner);
 }
 

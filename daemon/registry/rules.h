@@ -57,8 +57,12 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
                                                std::string_view name, std::optional<std::uint16_t> wanted,
                                                bool owner);
 
-// Whether the caller may have a name of this form at all.
-Result<void> check_domain_rights(const Draft& draft, std::string_view domain, bool owner);
+// Whether `node` may have a name of this form at all.
+Result<void> check_domain_rights(const Draft& draft, std::string_view domain, std::string_view node,
+                                 bool owner);
+// Whether a certificate for the domain can be had here, where the node is to end TLS. `otherwise` is what to
+// do when it cannot.
+Result<void> check_certifiable(const Draft& draft, std::string_view domain, const std::string& otherwise);
 // DomainTaken when the domain is held for another process.
 Result<void> check_domain_free(const Draft& draft, std::string_view domain, std::string_view process);
 // The same for a process that is to serve it at once: a domain that led to another node before waits for that

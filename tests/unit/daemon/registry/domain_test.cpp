@@ -18,6 +18,8 @@ class DomainRulesTest : public FleetTest {
         params.update(more);
         return ok(actor, "domain.map", params);
     }
+    // What a challenge may hold: as long as a digest.
+    static std::string value(char first) { return first + std::string(42, 'A'); }
     Error map_refused(const Actor& actor, const std::string& domain, const std::string& process,
                       Json more = Json::object()) {
         Json params{{"domain", domain}, {"process", process}};
@@ -131,17 +133,94 @@ TEST_F(DomainRulesTest, AnOwnersMappingComesBackWithTheMembersProcess) {
 }
 
 TEST_F(DomainRulesTest, NamesOfTheOwner) {
-    for (const auto* domain : {"home.example", "ns1.home.example", "_acme-challenge.web.home.example",
-                               "a._tcp.home.example", "*.home.example", "elsewhere.org"}) {
+    for (const auto* domain :
+         {"home.example", "ns1.home.example", "_acme-challenge.web.home.example", "a._tcp.home.example",
+          "*.home.example", "wpad.home.example", "mail.home.example", "hostmaster.home.example"}) {
         const auto error = map_refused(one_, domain, "web");
         EXPECT_EQ(error.code, ErrorCode::NotPermitted) << domain;
         EXPECT_FALSE(error.hint.empty());
         EXPECT_EQ(map(root(), domain, "web")["node"], "home1") << domain;
     }
+    EXPECT_EQ(map(one_, "mail.web.home.example", "web")["node"], "home1");
     EXPECT_EQ(
         refused(one_, "process.spin", {{"spec", spec("x", {{"port", 0}, {"domain", "ns2.home.example"}})}})
             .code,
         ErrorCode::NotPermitted);
+}
+
+TEST_F(DomainRulesTest, AMemberHasNoNameBelowAnothers) {
+    map(one_, "web.home.example", "web");
+    spin(two_, spec("www", {{"port", 8080}}));
+    for (const auto* domain : {"www.web.home.example", "a.b.web.home.example"}) {
+        const auto error = map_refused(two_, domain, "www");
+        EXPECT_EQ(error.code, ErrorCode::NotPermitted);
+        EXPECT_THAT(error.message,
+                    HasSubstr("'web.home.example', which is held by process 'web' on node 'home1'"));
+    }
+    EXPECT_EQ(
+        refused(two_, "process.spin", {{"spec", spec("x", {{"port", 0}, {"domain", "x.web.home.example"}})}})
+            .code,
+        ErrorCode::NotPermitted);
+    map(one_, "www.web.home.example", "web");
+    map(two_, "myweb.home.example", "www");
+    map(root(), "shared.web.home.example", "www");
+    map(root(), "home.example", "web");
+    map(two_, "other.home.example", "www");
+}
+
+// TLS of a domain outside the zone would never work: its challenge cannot be published.
+TEST_F(DomainRulesTest, ADomainOutsideTheZoneBringsItsOwnCertificate) {
+    EXPECT_EQ(map_refused(one_, "elsewhere.org", "web", {{"tls", "passthrough"}}).code,
+              ErrorCode::NotPermitted);
+    const auto error = map_refused(root(), "blog.elsewhere.org", "web");
+    EXPECT_EQ(error.code, ErrorCode::InvalidSpec);
+    EXPECT_THAT(error.message, HasSubstr("outside the fleet's zone 'home.example'"));
+    EXPECT_THAT(error.hint, HasSubstr("--tls passthrough"));
+    EXPECT_EQ(map(root(), "blog.elsewhere.org", "web", {{"tls", "passthrough"}})["tls"], "passthrough");
+    const auto in_file =
+        refused(root(), "process.spin", {{"spec", spec("x", {{"port", 0}, {"domain", "x.elsewhere.org"}})}});
+    EXPECT_EQ(in_file.code, ErrorCode::InvalidSpec);
+    EXPECT_THAT(in_file.hint, HasSubstr("p2prc map-domain x.elsewhere.org x --tls passthrough"));
+}
+
+// One name beyond what DNS takes would keep the edge from its whole table.
+TEST_F(DomainRulesTest, ADomainLeavesRoomForItsChallenge) {
+    const std::string label(63, 'a');
+    const auto below = [&](std::size_t size) {
+        const auto tail = "." + label + "." + label + ".home.example";
+        const auto rest = size - tail.size();
+        return rest <= 63 ? std::string(rest, 'b') + tail
+                          : std::string(rest - 64, 'b') + "." + std::string(63, 'c') + tail;
+    };
+    ASSERT_EQ(below(237).size(), 237U);
+    map(one_, below(237), "web");
+    ok(one_, "challenge.publish", {{"domain", below(237)}, {"value", value('a')}});
+    const auto error = map_refused(one_, below(238), "web");
+    EXPECT_EQ(error.code, ErrorCode::InvalidSpec);
+    EXPECT_THAT(error.message, HasSubstr("too long for a certificate"));
+    EXPECT_EQ(
+        refused(one_, "process.spin", {{"spec", spec("x", {{"port", 0}, {"domain", below(238)}})}}).code,
+        ErrorCode::InvalidSpec);
+    // With a certificate of its own it may have more, but nothing to prove here.
+    map(one_, below(253), "web", {{"tls", "passthrough"}});
+    EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", below(253)}, {"value", value('a')}}).code,
+              ErrorCode::InvalidSpec);
+}
+
+TEST_F(DomainRulesTest, ChallengesOfANodeAreLimited) {
+    for (int name = 0; name < 16; ++name) {
+        const auto domain = "w" + std::to_string(name) + ".home.example";
+        map(one_, domain, "web");
+        for (int i = 0; i < 16; ++i)
+            ok(one_, "challenge.publish", {{"domain", domain}, {"value", value(static_cast<char>('a' + i))}});
+    }
+    map(one_, "more.home.example", "web");
+    const auto error =
+        refused(one_, "challenge.publish", {{"domain", "more.home.example"}, {"value", value('a')}});
+    EXPECT_EQ(error.code, ErrorCode::Conflict);
+    EXPECT_THAT(error.message, HasSubstr("256"));
+    now_ += 3601;
+    ok(one_, "challenge.publish", {{"domain", "more.home.example"}, {"value", value('a')}});
 }
 
 TEST_F(DomainRulesTest, AMemberMapsOnlyToItsOwnProcesses) {
@@ -178,33 +257,35 @@ TEST_F(DomainRulesTest, WhatIsNotBuiltIsRefused) {
 
 TEST_F(DomainRulesTest, OnlyTheHolderPublishesChallenges) {
     map(one_, "www.home.example", "web");
-    const Json challenge{{"domain", "www.home.example"}, {"value", "abc_DEF-123"}};
+    const Json challenge{{"domain", "www.home.example"}, {"value", value('a')}};
     const auto error = refused(two_, "challenge.publish", challenge);
     EXPECT_EQ(error.code, ErrorCode::NotPermitted);
     EXPECT_THAT(error.message, HasSubstr("'home1'"));
     EXPECT_EQ(refused(root(), "challenge.publish", challenge).code, ErrorCode::NotPermitted);
     ok(one_, "challenge.publish", challenge);
     ASSERT_EQ(keys_below("/challenges/www.home.example/").size(), 1u);
-    EXPECT_EQ(at(keys_below("/challenges/")[0])["value"], "abc_DEF-123");
+    EXPECT_EQ(at(keys_below("/challenges/")[0])["value"], value('a'));
     EXPECT_EQ(refused(two_, "challenge.remove", challenge).code, ErrorCode::NotPermitted);
     ok(one_, "challenge.remove", challenge);
     EXPECT_TRUE(keys_below("/challenges/").empty());
     EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", "a\" TXT"}}).code,
               ErrorCode::InvalidSpec);
-    EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", "no.home.example"}, {"value", "a"}}).code,
+    EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", "no.home.example"}, {"value", value('a')}}).code,
               ErrorCode::NotFound);
 }
 
 TEST_F(DomainRulesTest, ChallengesExpireAndGoWithTheirDomain) {
     map(one_, "www.home.example", "web");
-    ok(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", "one"}});
+    ok(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", value('a')}});
     now_ += 3601;
     EXPECT_EQ(ok(root(), "registry.sweep")["removed"], 1 + 2) << "with the invitations of the two nodes";
     EXPECT_TRUE(keys_below("/challenges/").empty());
     for (int i = 0; i < 16; ++i)
-        ok(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", std::to_string(i)}});
-    EXPECT_EQ(refused(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", "more"}}).code,
-              ErrorCode::Conflict);
+        ok(one_, "challenge.publish",
+           {{"domain", "www.home.example"}, {"value", value(static_cast<char>('a' + i))}});
+    EXPECT_EQ(
+        refused(one_, "challenge.publish", {{"domain", "www.home.example"}, {"value", value('z')}}).code,
+        ErrorCode::Conflict);
     ok(one_, "domain.unmap", {{"domain", "www.home.example"}});
     EXPECT_TRUE(keys_below("/challenges/").empty());
 }
