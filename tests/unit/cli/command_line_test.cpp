@@ -1,4 +1,5 @@
 // The real program, for what it answers before it asks the daemon: usage, input, and what is not built yet.
+#include "tests/unit/net/temporary_directory.h"
 #include "tests/unit/support/source_dir.h"
 
 #include <gtest/gtest.h>
@@ -19,8 +20,9 @@ struct Run {
 };
 
 Run run(const std::string& arguments) {
-    const auto errors = testing::TempDir() + "p2prc-command-line-errors";
-    const auto command = std::string(P2PRC_COMMAND) + " " + arguments + " 2>" + errors;
+    const p2prc::net::TemporaryDirectory directory;
+    const auto errors = directory.path() / "errors";
+    const auto command = std::string(P2PRC_COMMAND) + " " + arguments + " 2>" + errors.string();
     Run result;
     std::FILE* pipe = popen(command.c_str(), "r");
     std::array<char, 4096> buffer{};
@@ -58,7 +60,8 @@ TEST(CommandLine, HelpAndVersionAreExitStatus0) {
 }
 
 TEST(CommandLine, InvalidInputIsExitStatus7AndNamesThePlace) {
-    const auto file = testing::TempDir() + "p2prc-bad.toml";
+    const p2prc::net::TemporaryDirectory directory;
+    const std::string file = directory.path() / "bad.toml";
     std::ofstream(file) << "name = \"a\"\n\n[run]\ncomand = [\"x\"]\n";
     const auto bad = run("spin " + file);
     EXPECT_EQ(bad.status, 7);
