@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
 
 using namespace p2prc;
 using namespace p2prc::test;
@@ -76,6 +80,14 @@ class TlsClient {
     ContextPtr context;
     SslPtr ssl;
 };
+
+// Bytes of this process that are in memory (proc(5), statm).
+std::size_t resident() {
+    std::ifstream file("/proc/self/statm");
+    std::size_t size = 0, pages = 0;
+    file >> size >> pages;
+    return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
 
 class TlsHomeTest : public testing::Test {
   protected:
@@ -206,14 +218,25 @@ TEST_F(TlsHomeTest, HoldsAFloodThatNobodyReads) {
     TlsClient client(harness.public_port(), pem, "app.home.example");
     ASSERT_TRUE(client.shake());
     Peer home = app.accept();
-    // Both ends send first and read afterwards: buffers fill on the way, and everything still arrives.
-    const std::string much(30'000'000, 'd');
+    // Both ends send first and read afterwards: the kernel's buffers fill on the way, and everything still
+    // arrives. What is held meanwhile is the kernel's: this process, which is connector and edge, holds no
+    // more.
+    const std::string much(60'000'000, 'd');
+    std::string got;
+    got.reserve(much.size());
+    const auto before = resident();
+    std::atomic<std::size_t> said = 0;
     std::thread writer([&] {
-        home.send(much);
+        for (constexpr std::size_t piece = 100'000; said < much.size(); said += piece)
+            home.send(std::string_view(much).substr(said, piece));
         home.finish();
     });
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    std::string got;
+    for (std::size_t last = 1; last != said;) {
+        last = said;
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+    EXPECT_LT(said, much.size()) << "nothing held it back";
+    EXPECT_LT(resident(), before + 8'000'000);
     EXPECT_TRUE(client.receive_all(got));
     writer.join();
     EXPECT_TRUE(got == much);

@@ -5,9 +5,13 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
 #include <vector>
 
 using namespace p2prc;
@@ -23,6 +27,19 @@ std::string pattern(std::size_t size) {
         c = static_cast<char>(state >> 24);
     }
     return out;
+}
+
+// The ports at the far ends of the established connections to a port here (proc(5), /proc/net/tcp).
+std::set<std::string> peers_of(std::uint16_t port) {
+    std::ifstream table("/proc/self/net/tcp");
+    std::set<std::string> peers;
+    std::string line, number, local, remote, state;
+    while (std::getline(table, line)) {
+        std::istringstream words(line);
+        if (!(words >> number >> local >> remote >> state) || state != "01") continue;
+        if (local.ends_with(fmt::format(":{:04X}", port))) peers.insert(remote);
+    }
+    return peers;
 }
 
 class TunnelTest : public testing::Test {
@@ -336,7 +353,15 @@ TEST_F(TunnelTest, RenewsFlowConnectionsThatLieLong) {
     harness.edge_options.idle_life = std::chrono::milliseconds(500);
     harness.run();
     ASSERT_TRUE(up());
-    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    const auto first = peers_of(harness.edge_port());
+    EXPECT_GT(first.size(), tunnel_least); // the session is one as well
+    // All but the session's connection are others than before, and as many lie ready.
+    EXPECT_TRUE(harness.eventually([&] {
+        const auto now = peers_of(harness.edge_port());
+        const auto kept = std::ranges::count_if(now, [&](auto port) { return first.contains(port); });
+        return kept == 1 && harness.edge().counts().idle >= tunnel_least;
+    }));
+    EXPECT_EQ(harness.edge().counts().sessions, 1u);
     Peer client = Peer::connect(harness.public_port());
     client.send("still");
     Peer home = app.accept();

@@ -5,8 +5,22 @@
 
 #include <systemd/sd-bus.h>
 
+#include <filesystem>
+#include <fstream>
+
 namespace p2prc::daemon {
 namespace {
+
+// How many children of this process have that name; one that ended counts until it was waited for.
+std::size_t children(std::string_view name) {
+    std::size_t count = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::ifstream list(task.path() / "children");
+        for (std::string pid, command; list >> pid;)
+            if (std::getline(std::ifstream("/proc/" + pid + "/comm"), command) && command == name) ++count;
+    }
+    return count;
+}
 
 class UnitsTest : public ApiTest {};
 
@@ -45,10 +59,12 @@ TEST_F(UnitsTest, TheJournalsWordsComeAndEnd) {
         ASSERT_TRUE(piece);
         ended = !*piece;
     }
+    stream->reset();
     auto following = bus.run(open({{"process", "wiki"}, {"lines", 5}, {"follow", true}}));
     ASSERT_TRUE(following);
-    following->reset(); // ends journalctl
-    EXPECT_TRUE(wait([&] { return true; }));
+    EXPECT_TRUE(wait([&] { return children("journalctl") == 1; })); // and not 2
+    following->reset();
+    EXPECT_TRUE(wait([&] { return children("journalctl") == 0; }));
 }
 
 } // namespace

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""script/test and script/check-tests, tested: what ran nothing, or less than there is, must not be green."""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+
+def load():
+    loader = importlib.machinery.SourceFileLoader("runner", f"{ROOT}/script/test")
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+    loader.exec_module(module)
+    return module
+
+
+class Runner(unittest.TestCase):
+    def setUp(self):
+        os.chdir(ROOT)
+        self.runner = load()
+        self.tally = self.runner.Tally()
+        self.runner.build = lambda *_: True
+        self.runner.program = lambda preset, name: name
+
+    def answer(self, ok, output):
+        """What every command that the runner runs does from here on."""
+        self.runner.run = lambda *_, **__: (ok, output, 0.0)
+
+    def stage(self, name, pattern=None):
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.runner.run_stage(self.tally, name, name if pattern is None else pattern)
+        return self.tally
+
+    def test_every_stage_that_runs_nothing_is_red(self):
+        for stage in self.runner.STAGES:
+            self.tally = self.runner.Tally()
+            self.answer(False, "")
+            self.assertTrue(self.stage(stage).failed, stage)
+            # Lint and packaging say nothing when all is well.
+            if stage not in ("lint", "package"):
+                self.tally = self.runner.Tally()
+                self.answer(True, "")
+                self.assertTrue(self.stage(stage).failed, stage)
+
+    def test_no_tests_were_found_is_red_without_a_filter_alone(self):
+        self.answer(True, "No tests were found!!!\n")
+        self.assertTrue(self.stage("unit").failed)
+        self.tally = self.runner.Tally()
+        self.assertFalse(self.stage("unit", "NoSuch").failed)
+
+    def test_fewer_tests_than_are_written_are_red(self):
+        self.answer(True, "100% tests passed, 0 tests failed out of 700\n")
+        self.runner.STAGES["unit"] = (600, lambda: range(701))
+        self.assertEqual(len(self.stage("unit").failed), 1)
+        self.tally = self.runner.Tally()
+        self.runner.STAGES["unit"] = (600, lambda: range(700))
+        self.assertEqual((self.stage("unit").passed, self.tally.failed), (700, []))
+
+    def test_skipped_and_disabled_tests_are_red(self):
+        self.answer(True, "  1/3 Test #1: A.B ...   Passed    0.01 sec\n 2/3 Test #2: dns_differential ......***Skipped   0.01 sec\n"
+                          " 3/3 Test #33: A.C .....***Not Run (Disabled)   0.00 sec\n100% tests passed, 0 tests failed out of 3\n")
+        self.assertEqual(len(self.stage("unit", "A").failed), 2)
+        self.assertEqual(self.runner.verdict(True, "[  SKIPPED ] A.B (0 ms)\n[  PASSED  ] 3 tests.\n[  SKIPPED ] 1 test, listed below:\n[  SKIPPED ] A.B\n"), (3, 1))
+
+    def test_a_program_that_ends_early_has_failed(self):
+        self.assertEqual(self.runner.verdict(True, ""), (0, 1))
+        self.assertEqual(self.runner.verdict(True, "[  PASSED  ] 0 tests.\n"), (0, 1))
+        self.assertEqual(self.runner.verdict(False, "[  PASSED  ] 5 tests.\n"), (5, 1))
+        self.assertEqual(self.runner.verdict(False, "[  FAILED  ] A.B (2 ms)\n[  PASSED  ] 5 tests.\n[  FAILED  ] A.B\n"), (5, 1))
+        self.assertEqual(self.runner.verdict(True, "[  PASSED  ] 5 tests.\n"), (5, 0))
+
+    def test_counts_of_another_runner(self):
+        for ok, output, wanted in ((True, "2 passed, 0 failed\n", (2, 0)), (False, "2 passed, 0 failed\n", (2, 1)), (True, "", (0, 1)),
+                                   (False, "FAIL test_a::test_b (1.0 s)\n1 passed, 2 failed\n", (1, 2))):
+            tally = self.runner.Tally()
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.runner.count(tally, "lab", ok, output)
+            self.assertEqual((tally.passed, len(tally.failed)), wanted, output)
+
+    def test_the_source_is_counted(self):
+        self.assertGreater(len(self.runner.unit_tests()), 600)
+        self.assertGreater(len(self.runner.test_programs()), 12)
+        self.assertLessEqual(set(self.runner.THREADED), set(self.runner.test_programs()))
+        for least, counted in self.runner.STAGES.values():
+            self.assertGreaterEqual(len(counted()), least)
+
+
+class CheckTests(unittest.TestCase):
+    def check(self, files):
+        with tempfile.TemporaryDirectory() as directory:
+            for path, text in files.items():
+                os.makedirs(os.path.dirname(f"{directory}/{path}"), exist_ok=True)
+                with open(f"{directory}/{path}", "w", encoding="utf-8") as file:
+                    file.write(text)
+            return subprocess.run([f"{ROOT}/script/check-tests", directory], capture_output=True, text=True).stdout
+
+    def test_documents_name_tests_that_exist(self):
+        files = {"tests/lab/test_a.py": "def test_b(lab):\n", "tests/unit/x.cpp": "TEST_F(Suite, Name) {\n", "tests/fuzz/CMakeLists.txt": "p2prc_fuzz(x x.cpp y)\n"}
+        self.assertEqual(self.check({**files, "docs/d.md": "`test_a::test_b` `Suite.Name` `fuzz_x`\n"}), "")
+        for wrong in ("`test_a::test_c`", "`Suite.Other`", "`fuzz_y`"):
+            self.assertIn("docs/d.md:2: there is no test", self.check({**files, "docs/d.md": f"\n{wrong}\n"}))
+
+    def test_files_that_tests_share(self):
+        self.assertIn("x.cpp:1:", self.check({"tests/unit/x.cpp": 'const auto file = testing::TempDir() + "x";\n'}))
+
+
+if __name__ == "__main__":
+    unittest.main()
