@@ -1,4 +1,5 @@
-// Functions that C libraries call back, with the exceptions kept on this side.
+// Functions that are called back, with their exceptions kept from the caller: a C library, or a loop over
+// several.
 #pragma once
 
 #include <cstdio>
@@ -6,8 +7,8 @@
 
 namespace p2prc {
 
-// Runs the body of a function that C code called. An exception must not pass through C's frames, and at a
-// noexcept function it ends the program: it is said on standard error, and `failure` is what C hears.
+// Runs the body of a callback. An exception must not pass through C's frames, and at a noexcept function it
+// ends the program: it is said on standard error, and `failure` is what the caller hears.
 template <class T, class Body>
 T guard_callback(const char* what, T failure, Body&& body) noexcept {
     try {

@@ -206,7 +206,8 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         // From here on we are a member, whatever else goes wrong: the registry there has our processes.
         FleetSettings joined{text_of(*admitted, "name"),
                              RootReference{token->root_key, token->zone, token->addresses}};
-        if (joined.name.empty()) joined.name = name;
+        // The root may not choose what could not be read again.
+        if (!check_node_name(joined.name)) joined.name = name;
         if (const auto saved = save_settings(settings_file(), joined); !saved)
             co_return std::unexpected(saved.error());
         co_await stop_registry();

@@ -64,7 +64,8 @@ Result<void> save_settings(const std::filesystem::path& file, const FleetSetting
         document["root"] = {
             {"key", settings.root->key}, {"zone", settings.root->zone}, {"addresses", std::move(addresses)}};
     }
-    return net::write_file_atomically(file, document.dump(2) + "\n");
+    return net::write_file_atomically(file,
+                                      document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 } // namespace p2prc::daemon

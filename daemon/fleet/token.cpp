@@ -1,5 +1,7 @@
 #include "daemon/fleet/token.h"
 
+#include "core/names.h"
+
 #include <algorithm>
 
 namespace p2prc::daemon {
@@ -125,6 +127,9 @@ Result<JoinToken> decode_token(std::string_view text) {
     std::ranges::copy(secret, token.secret.begin());
     token.expires = static_cast<std::int64_t>(taker.number(8));
     if (!taker.done() || token.addresses.empty() || token.id.empty()) return damaged();
+    // It is kept and shown: what no root writes there is not taken.
+    const auto zone = token.zone.empty() ? Result<std::string>(std::string()) : normalize_domain(token.zone);
+    if (!zone || *zone != token.zone) return damaged();
     return token;
 }
 

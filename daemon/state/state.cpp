@@ -1,5 +1,7 @@
 #include "daemon/state/state.h"
 
+#include "core/callback.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -89,7 +91,12 @@ void State::deliver() {
             std::vector<Change> wanted;
             for (const auto& change : changes)
                 if (change.key.starts_with(subscriber->prefix)) wanted.push_back(change);
-            if (!wanted.empty()) subscriber->callback(wanted);
+            // What fails in one of them is not the others', and the next changes are told all the same.
+            if (!wanted.empty())
+                guard_callback("a reader of changes of the state", false, [&] {
+                    subscriber->callback(wanted);
+                    return true;
+                });
         }
     }
     delivering_ = false;

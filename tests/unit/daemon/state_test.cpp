@@ -185,6 +185,22 @@ TEST_F(StateTest, ASubscriberThatWritesIsHeardAfterwards) {
     EXPECT_EQ(*o->get("/a"), 2) << "the disk has the later write";
 }
 
+TEST_F(StateTest, ASubscriberThatThrowsKeepsNobodyFromHearing) {
+    Disk disk;
+    const auto r = replica(disk);
+    r->reset("s", 1, {});
+    int broken = 0, heard = 0;
+    const auto first = r->subscribe("/a", [&](std::span<const Change>) {
+        ++broken;
+        throw std::runtime_error("broken");
+    });
+    const auto second = r->subscribe("/a", [&](std::span<const Change>) { ++heard; });
+    EXPECT_TRUE(r->apply("s", 2, {{"/a", 1, 2}}));
+    EXPECT_TRUE(r->apply("s", 3, {{"/a", 2, 3}}));
+    EXPECT_EQ(broken, 2);
+    EXPECT_EQ(heard, 2);
+}
+
 TEST_F(StateTest, ASubscriptionEndsEvenWhileItIsTold) {
     Disk disk;
     const auto o = own(disk);

@@ -42,6 +42,16 @@ TEST(JoinToken, SaysWhatIsWrong) {
     EXPECT_FALSE(decode_token(""));
 }
 
+TEST(JoinToken, AZoneIsAName) {
+    for (const auto* zone : {"home.example\xff", "HOME.example", "home.example\x1b[2J", "a b"}) {
+        auto token = example();
+        token.zone = zone;
+        const auto text = encode_token(token);
+        ASSERT_TRUE(text);
+        EXPECT_FALSE(decode_token(*text)) << zone;
+    }
+}
+
 TEST(JoinToken, NeedsAddressAndKey) {
     auto token = example();
     token.addresses.clear();
