@@ -7,8 +7,8 @@
 namespace p2prc::daemon {
 namespace {
 
-// Leaves room in a frame for what surrounds the items.
-constexpr std::size_t part_size = max_frame / 2;
+// A ping behind a part waits no longer than the part takes on a slow line.
+constexpr std::size_t part_size = 64 << 10;
 
 Json item_document(const Change& change) {
     return {{"key", change.key}, {"value", change.value.value_or(nullptr)}, {"revision", change.revision}};
@@ -23,25 +23,26 @@ Json event_document(const FeedEvent& event) {
 
 } // namespace
 
-std::vector<Json> feed_documents(const FeedEvent& event, std::vector<std::string>& too_large) {
-    std::vector<Json> documents{event_document(event)};
+Json FeedWriter::next() {
+    auto document = event_document(event_);
     std::size_t size = 0;
-    for (const auto& change : event.items) {
-        auto item = item_document(change);
+    for (; at_ < event_.items.size(); ++at_) {
+        auto item = item_document(event_.items[at_]);
         const auto item_size = item.dump(-1, ' ', false, Json::error_handler_t::replace).size();
         if (item_size > max_frame - 1024) {
-            too_large.push_back(change.key);
+            too_large_.push_back(event_.items[at_].key);
             continue;
         }
         if (size > 0 && size + item_size > part_size) {
-            documents.back()["more"] = true;
-            documents.push_back(event_document(event));
-            size = 0;
+            document["more"] = true;
+            return document;
         }
-        documents.back()["items"].push_back(std::move(item));
+        document["items"].push_back(std::move(item));
         size += item_size;
+        event_.items[at_].value.reset(); // it is not needed any more
     }
-    return documents;
+    done_ = true;
+    return document;
 }
 
 Result<std::optional<FeedEvent>> FeedReader::take(const Json& document) {

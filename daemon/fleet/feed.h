@@ -15,9 +15,23 @@
 
 namespace p2prc::daemon {
 
-// The documents that carry `event`, each well below the size of a frame. A single value too large for a frame
-// is left out and its key returned in `too_large`.
-std::vector<Json> feed_documents(const FeedEvent& event, std::vector<std::string>& too_large);
+// The documents that carry an event, made one after the other; each is well below the size of a frame, so
+// that others come in between.
+class FeedWriter {
+  public:
+    explicit FeedWriter(FeedEvent event) : event_(std::move(event)) {}
+    // The next document; there is at least one. Not to be called once it is done().
+    Json next();
+    bool done() const { return done_; }
+    // Keys whose single value does not fit into a frame: they are left out.
+    const std::vector<std::string>& too_large() const { return too_large_; }
+
+  private:
+    FeedEvent event_;
+    std::size_t at_ = 0;
+    bool done_ = false;
+    std::vector<std::string> too_large_;
+};
 
 // Puts the parts together.
 class FeedReader {

@@ -3,6 +3,7 @@
 #include "core/json_members.h"
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/join.h"
+#include "daemon/fleet/log_limit.h"
 #include "net/file.h"
 #include "net/log.h"
 #include "net/spawn.h"
@@ -34,6 +35,7 @@ Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, Fle
     , own(o)
     , options(std::move(op))
     , gateway(*this)
+    , logs_for_others(options.open_logs ? limit_logs(options.open_logs, logs_for_other_nodes) : OpenLogs())
     , offers(replica, own, [this] { return settings.name; }, [this] { return moving; }) {}
 
 asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {
@@ -199,7 +201,7 @@ asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
         const auto impl = weak.lock();
         return impl ? impl->settings.name : std::string();
     };
-    hub_options.open_logs = options.open_logs;
+    hub_options.open_logs = logs_for_others;
     hub_options.timing = options.hub_timing;
     hub = std::make_unique<Hub>(executor, *registry, replica, std::move(hub_options));
     co_return listen();
@@ -269,7 +271,7 @@ void Fleet::Impl::start_link() {
         const auto self = weak.lock();
         return self ? self->root_addresses() : std::vector<net::Endpoint>();
     };
-    link_options.open_logs = options.open_logs;
+    link_options.open_logs = logs_for_others;
     link_options.changed = [weak](bool up, const std::string& reason) {
         const auto self = weak.lock();
         if (self && self->options.link_changed) self->options.link_changed(up, reason);

@@ -123,6 +123,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     // Alone or root.
     std::shared_ptr<LocalRegistry> registry;
     std::shared_ptr<LocalRegistry> opening; // not usable yet
+    OpenLogs logs_for_others;               // the logs of this node, for other nodes
     Offers offers;
     Subscription feed;
     std::unique_ptr<Upload> upload;

@@ -1,7 +1,8 @@
 #include "daemon/fleet/hub.h"
 
+#include "core/text.h"
 #include "daemon/fleet/bell.h"
-#include "daemon/fleet/feed.h"
+#include "daemon/fleet/feed_sender.h"
 #include "daemon/fleet/session.h"
 #include "daemon/registry/methods.h"
 #include "net/clock.h"
@@ -42,12 +43,14 @@ struct Hub::State : std::enable_shared_from_this<State> {
     struct Member {
         std::string key;
         std::shared_ptr<Session> session;
+        std::shared_ptr<FeedSender> sender;
         Subscription feed;
     };
 
     asio::awaitable<void> run(std::shared_ptr<State> self, std::shared_ptr<Session> session,
                               net::Endpoint source);
-    asio::awaitable<void> tell_synced(std::shared_ptr<State> self, std::shared_ptr<Session> session);
+    asio::awaitable<void> tell_synced(std::shared_ptr<State> self, std::shared_ptr<FeedSender> sender);
+    Result<void> check_method(const std::string& method) const;
     asio::awaitable<Result<Json>> serve_request(std::shared_ptr<State> self, std::string node,
                                                 std::string method, Json params);
     asio::awaitable<Result<std::unique_ptr<TextStream>>>
@@ -57,7 +60,6 @@ struct Hub::State : std::enable_shared_from_this<State> {
     asio::awaitable<void> judge_one(std::string node);
     asio::awaitable<void> sweep();
     void drop_removed();
-    void send_feed(Session& session, const FeedEvent& event);
     SessionHandlers handlers(const std::string& node);
 
     asio::any_io_executor executor;
@@ -123,14 +125,6 @@ void Hub::State::drop_removed() {
     }
 }
 
-void Hub::State::send_feed(Session& session, const FeedEvent& event) {
-    std::vector<std::string> too_large;
-    for (const auto& document : feed_documents(event, too_large))
-        session.send(document);
-    for (const auto& key : too_large)
-        net::log_error("the value of " + key + " is too large for the control link and was not sent");
-}
-
 SessionHandlers Hub::State::handlers(const std::string& node) {
     SessionHandlers handlers;
     const std::weak_ptr<State> weak = weak_from_this();
@@ -178,11 +172,10 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
         position.store_id = *id;
     if (const auto at = hello->find("revision"); at != hello->end() && at->is_number_unsigned())
         position.revision = *at;
-    Member member{key, session, {}};
-    auto sink = [weak = std::weak_ptr(self), weak_session = std::weak_ptr(session)](const FeedEvent& event) {
-        const auto state = weak.lock();
-        const auto to = weak_session.lock();
-        if (state && to) state->send_feed(*to, event);
+    const auto sender = std::make_shared<FeedSender>(executor, session);
+    Member member{key, session, sender, {}};
+    auto sink = [weak = std::weak_ptr(sender)](const FeedEvent& event) {
+        if (const auto to = weak.lock()) to->push(event);
     };
     // It dials again, and asks again.
     auto lost = [weak_session = std::weak_ptr(session)](const Error& error) {
@@ -190,7 +183,7 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
     };
     member.feed = registry.follow(position, std::move(sink), std::move(lost));
     members[node] = std::move(member);
-    asio::co_spawn(executor, tell_synced(self, session),
+    asio::co_spawn(executor, tell_synced(self, sender),
                    net::ReportFailure("telling a member that it has all"));
     asio::co_spawn(executor, judge_one(node), net::ReportFailure("judging a node"));
 
@@ -213,11 +206,19 @@ asio::awaitable<void> Hub::State::sweep() {
 // The registry works through requests in order: what follows the past changes is answered after they were
 // fed.
 asio::awaitable<void> Hub::State::tell_synced(std::shared_ptr<State> /* keeps it alive */,
-                                              std::shared_ptr<Session> session) {
+                                              std::shared_ptr<FeedSender> sender) {
     if (stopped) co_return;
     co_await sweep();
-    Json synced{{"event", "synced"}};
-    session->send(synced);
+    sender->push(Json{{"event", "synced"}});
+}
+
+// What a member may ask for on its link. The registry judges by itself; this is the second line.
+Result<void> Hub::State::check_method(const std::string& method) const {
+    const auto* row = find_method(method);
+    if (!row) return fail(ErrorCode::NotSupported, "'" + text::excerpt(method) + "' is not in this version");
+    if (row->access == Access::Local || row->access == Access::Guest)
+        return fail(ErrorCode::NotPermitted, "'" + method + "' is not for members of the fleet");
+    return {};
 }
 
 asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /* keeps it alive */,
@@ -226,13 +227,17 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
     if (member == members.end()) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
     const auto record = find_node_by_key(replica, member->second.key);
     if (!record) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
-    if (!find_method(method))
-        co_return fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
+    if (const auto may = check_method(method); !may) co_return std::unexpected(may.error());
+    const auto sender = member->second.sender;
     Actor actor;
     actor.node = record->name;
     actor.role = record->role;
-    if (method != "node.leave")
-        co_return co_await registry.request_as(std::move(actor), std::move(method), std::move(params));
+    if (method != "node.leave") {
+        auto answer = co_await registry.request_as(std::move(actor), std::move(method), std::move(params));
+        // Whoever hears the answer has seen the change: the feed goes first.
+        co_await sender->caught_up();
+        co_return answer;
+    }
     // It gets its answer before its session ends.
     leaving.insert(node);
     auto left = co_await registry.request_as(std::move(actor), std::move(method), std::move(params));

@@ -2,6 +2,7 @@
 
 #include "daemon/fleet/bell.h"
 #include "daemon/fleet/feed.h"
+#include "daemon/fleet/log_limit.h"
 #include "daemon/fleet/server.h"
 #include "daemon/fleet/session.h"
 #include "daemon/fleet/upload.h"
@@ -95,6 +96,7 @@ SessionHandlers MemberLink::State::handlers(const std::shared_ptr<Session>& of) 
         const auto from = weak_session.lock();
         if (self && from) self->take(from, event);
     };
+    handlers.streams = logs_for_other_nodes; // the root's is the one link for all of them
     handlers.stream =
         [open = options.open_logs](std::string method,
                                    Json params) -> asio::awaitable<Result<std::unique_ptr<TextStream>>> {

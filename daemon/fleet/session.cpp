@@ -73,6 +73,7 @@ void Session::fail_all(const Error& error) {
         outgoing->bell.ring();
     }
     state_->drained.ring();
+    state_->sent.ring();
     state_->room.ring();
 }
 
@@ -103,6 +104,7 @@ void Session::enqueue(Bytes frame) {
         return;
     }
     if (std::exchange(state_->writing, true)) return;
+    state_->progress = net::boottime();
     asio::co_spawn(state_->executor, write_queue(shared_from_this()),
                    net::ReportFailure("writing to a control link"));
 }
@@ -118,6 +120,8 @@ asio::awaitable<void> Session::write_queue(std::shared_ptr<Session> /* keeps it 
         }
         const auto written = co_await state_->stream.write(batch);
         state_->unsent_bytes -= batch.size();
+        state_->progress = net::boottime();
+        state_->sent.ring();
         if (!written) {
             const auto error = written.error();
             close(error);
@@ -125,6 +129,20 @@ asio::awaitable<void> Session::write_queue(std::shared_ptr<Session> /* keeps it 
     }
     state_->writing = false;
     state_->drained.ring();
+}
+
+std::size_t Session::unsent() const {
+    return state_->unsent_bytes;
+}
+
+std::chrono::nanoseconds Session::stuck() const {
+    return state_->writing ? net::boottime() - state_->progress : std::chrono::nanoseconds{};
+}
+
+asio::awaitable<void> Session::room(std::size_t bytes) {
+    const auto self = shared_from_this();
+    while (state_->unsent_bytes >= bytes && !state_->closed)
+        co_await state_->sent.wait();
 }
 
 asio::awaitable<void> Session::drain() {
@@ -225,6 +243,12 @@ void Session::dispatch(const Json& document) {
             send({{"id", *id}, {"error", error_to_json(error)}});
         } else if (document.contains("stream") && state_->outgoing.contains(*id)) {
             close(Error{ErrorCode::InvalidSpec, "the peer gives two streams the same number"});
+        } else if (document.contains("stream") && state_->outgoing.size() >= state_->handlers.streams) {
+            const Error error{ErrorCode::Failed,
+                              std::to_string(state_->handlers.streams) +
+                                  " logs are read through this link already, which is the most",
+                              "end one of them: p2prc logs --follow on another terminal or machine"};
+            send({{"id", *id}, {"error", error_to_json(error)}});
         } else if (document.contains("stream")) {
             state_->outgoing[*id] = std::make_shared<State::Outgoing>(state_->executor);
             hold(state_->reader.last_size());

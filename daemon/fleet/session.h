@@ -26,9 +26,12 @@
 namespace p2prc::daemon {
 
 inline constexpr std::size_t stream_window = 16;
-// A peer that does not read is dropped when this much waits for it. A whole replica fits.
-inline constexpr std::size_t max_unsent = 64 << 20;
+// A peer that does not read is dropped when this much waits for it. Whoever has more to send waits for
+// room().
+inline constexpr std::size_t max_unsent = 16 << 20;
 inline constexpr std::size_t max_requests_at_once = 256;
+// Streams that a peer may read at once, where its handlers do not say otherwise.
+inline constexpr std::size_t max_streams_at_once = 8;
 // Beyond so much of the peer's requests, as they came over the wire, nothing more is read until some are
 // answered.
 inline constexpr std::size_t max_request_bytes = 4 << 20;
@@ -44,6 +47,7 @@ struct SessionHandlers {
         stream;
     std::function<void(const Json& event)> event;
     std::function<void()> heard; // after each document from the peer
+    std::size_t streams = max_streams_at_once;
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -62,6 +66,11 @@ class Session : public std::enable_shared_from_this<Session> {
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
     // Queues a document. False when it is too large to be one frame.
     bool send(const Json& document);
+    // Bytes that are queued, and how long the peer has taken none of them.
+    std::size_t unsent() const;
+    std::chrono::nanoseconds stuck() const;
+    // Waits until fewer than `bytes` are queued, or the connection ends. One caller at a time.
+    boost::asio::awaitable<void> room(std::size_t bytes);
 
     // Sends a ping; the answer sets round_trip().
     void ping();

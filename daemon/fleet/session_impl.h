@@ -41,6 +41,7 @@ struct Session::State {
         : executor(e)
         , stream(std::move(s))
         , drained(e)
+        , sent(e)
         , room(e) {}
 
     boost::asio::any_io_executor executor;
@@ -53,6 +54,8 @@ struct Session::State {
     bool closed = false;
     std::optional<Error> reason;
     Bell drained;
+    Bell sent;                           // some of what was queued
+    std::chrono::nanoseconds progress{}; // when it was, or began to wait
     std::uint64_t next_id = 1;
     std::size_t serving = 0;
     std::size_t held = 0; // bytes of the requests that are being served

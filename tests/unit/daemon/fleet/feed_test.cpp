@@ -28,6 +28,15 @@ std::optional<FeedEvent> put_together(const std::vector<Json>& documents) {
     return whole;
 }
 
+std::vector<Json> feed_documents(FeedEvent event, std::vector<std::string>& too_large) {
+    FeedWriter writer(std::move(event));
+    std::vector<Json> documents;
+    while (!writer.done())
+        documents.push_back(writer.next());
+    too_large = writer.too_large();
+    return documents;
+}
+
 TEST(Feed, SmallOneIsOneFrame) {
     std::vector<std::string> too_large;
     const auto event = event_of(3, 10);

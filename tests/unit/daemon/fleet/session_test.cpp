@@ -181,6 +181,35 @@ TEST_F(SessionTest, ReaderThatIsSlowIsNotFlooded) {
     play(body);
 }
 
+TEST_F(SessionTest, APeerReadsFewStreamsAtOnce) {
+    auto body = [this]() -> asio::awaitable<void> {
+        std::vector<std::unique_ptr<TextStream>> open;
+        for (std::size_t i = 0; i < max_streams_at_once; ++i) {
+            Json params{{"count", 1}, {"follow", true}};
+            auto stream = co_await pair.right->open_stream("logs", std::move(params));
+            const auto first = co_await (*stream)->next();
+            EXPECT_TRUE(first);
+            open.push_back(std::move(*stream));
+        }
+        Json params{{"count", 1}};
+        auto more = co_await pair.right->open_stream("logs", params);
+        const auto refused = co_await (*more)->next();
+        EXPECT_FALSE(refused);
+        EXPECT_EQ(alive, static_cast<int>(max_streams_at_once));
+        // One that ends makes room for another.
+        open.pop_back();
+        asio::steady_timer pause(loop);
+        for (int i = 0; i < 1000 && alive == static_cast<int>(max_streams_at_once); ++i) {
+            pause.expires_after(5ms);
+            co_await pause.async_wait(asio::use_awaitable);
+        }
+        auto again = co_await pair.right->open_stream("logs", params);
+        const auto piece = co_await (*again)->next();
+        EXPECT_TRUE(piece);
+    };
+    play(body);
+}
+
 TEST_F(SessionTest, WhatIsUnderWayFailsWithTheLink) {
     auto body = [this]() -> asio::awaitable<void> {
         Json params{{"count", 0}, {"follow", true}};
@@ -260,7 +289,7 @@ TEST_F(FloodTest, LargeRequestsWaitUntilThereIsRoomForThem) {
     SessionHandlers none;
     asio::co_spawn(loop, pair.right->run(std::move(none)), asio::detached);
     constexpr std::size_t size = 1000 << 10;
-    constexpr int count = 50;
+    constexpr int count = 14;
     int answered = 0;
     const auto ask = [&](int n) -> asio::awaitable<void> {
         Json params{{"n", n}, {"text", std::string(size, 'x')}};
