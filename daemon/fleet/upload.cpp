@@ -1,10 +1,14 @@
 #include "daemon/fleet/upload.h"
 
+#include "core/json_members.h"
+#include "core/text.h"
 #include "daemon/fleet/bell.h"
 #include "daemon/fleet/frame.h"
 #include "daemon/state/origins.h"
 #include "net/log.h"
 #include "net/spawn.h"
+
+#include <fmt/format.h>
 
 #include <map>
 #include <set>
@@ -70,11 +74,24 @@ struct Upload::State {
     bool whole = true; // everything must be put again
     bool stopped = false;
     bool disk_fails = false;
+    bool no_room = false;
     Bell bell;
     Bell pause;
 };
 
 namespace {
+
+// The registry takes what it has room for (daemon/registry/quota.h), and names the rest.
+template <class State>
+void note_room(State& state, const Json& answer) {
+    const auto left_out = json::member<std::vector<std::string>>(answer, "without_room");
+    if (!left_out.empty() && !state.no_room)
+        net::log_warning(
+            fmt::format("the registry has no room for {} of this node's keys, {} among them: others "
+                        "do not see them",
+                        left_out.size(), text::excerpt(left_out.front())));
+    state.no_room = !left_out.empty();
+}
 
 template <class State>
 asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
@@ -111,6 +128,7 @@ asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
         const auto done = co_await state->gateway.request(method, std::move(params));
         if (state->stopped) co_return Result<void>();
         if (!done) co_return std::unexpected(done.error());
+        note_room(*state, *done);
         for (const auto& [key, value] : part)
             if (value) sent.insert(key);
     } while (!state->pending.empty());

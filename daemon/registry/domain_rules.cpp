@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
+#include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -199,9 +200,8 @@ DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::st
 }
 
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner) {
-    for (auto& mapping : draft.domains()) {
-        if (mapping.process != process.name || !may_serve(mapping, process.node, process.created_by, owner))
-            continue;
+    for (auto& mapping : draft.domains_of(process.name)) {
+        if (!may_serve(mapping, process.node, process.created_by, owner)) continue;
         attach(mapping, process);
         draft.put(mapping);
     }
@@ -214,8 +214,7 @@ void erase_challenges(Draft& draft, std::string_view domain) {
 
 std::vector<std::string> release_domains(Draft& draft, std::string_view process) {
     std::vector<std::string> kept;
-    for (auto& mapping : draft.domains()) {
-        if (mapping.process != process) continue;
+    for (auto& mapping : draft.domains_of(process)) {
         erase_challenges(draft, mapping.domain);
         if (mapping.from_file) {
             draft.erase(keys::domain(mapping.domain));
@@ -271,6 +270,9 @@ Result<Json> map_domain(Request& request) {
                     fmt::format("domain '{}' was mapped by {}", *domain, before->created_by),
                     "ask there, or run the command on a node with the role owner");
 
+    if (!before)
+        if (auto room = check_room_for_domain(request.draft, request.actor.node, request.is_owner()); !room)
+            return std::unexpected(room.error());
     auto mapping = claim_domain(request.draft, *domain, *name, false, request.by());
     mapping.tls = *tls;
     mapping.unknown.erase(requested_port);

@@ -26,6 +26,15 @@ std::vector<Record> read_all(const Draft& draft, std::string_view prefix,
 
 } // namespace
 
+std::size_t document_size(const Json& value) {
+    return document_text(value).size();
+}
+
+std::size_t Draft::committed_size(std::string_view key) const {
+    const auto it = mirror_.agreed.find(key);
+    return it == mirror_.agreed.end() ? 0 : it->first.size() + it->second.size;
+}
+
 const Json* Draft::look(const Table& table, const Writes& writes, std::string_view key) {
     if (const auto written = writes.find(key); written != writes.end())
         return written->second ? &*written->second : nullptr;
@@ -35,16 +44,23 @@ const Json* Draft::look(const Table& table, const Writes& writes, std::string_vi
 
 std::vector<std::pair<std::string, const Json*>> Draft::list(const Table& table, const Writes& writes,
                                                              std::string_view prefix) {
-    std::map<std::string, const Json*> found;
-    for (auto it = table.lower_bound(prefix); it != table.end() && it->first.starts_with(prefix); ++it)
-        found[it->first] = &it->second.value;
-    for (auto it = writes.lower_bound(prefix); it != writes.end() && it->first.starts_with(prefix); ++it) {
-        if (it->second)
-            found[it->first] = &*it->second;
-        else
-            found.erase(it->first);
+    std::vector<std::pair<std::string, const Json*>> found;
+    const auto below = [&](const auto& it, const auto& map) {
+        return it != map.end() && it->first.starts_with(prefix);
+    };
+    auto committed = table.lower_bound(prefix);
+    auto written = writes.lower_bound(prefix);
+    while (below(committed, table) || below(written, writes)) {
+        if (!below(written, writes) || (below(committed, table) && committed->first < written->first)) {
+            found.emplace_back(committed->first, &committed->second.value);
+            ++committed;
+            continue;
+        }
+        if (below(committed, table) && committed->first == written->first) ++committed;
+        if (written->second) found.emplace_back(written->first, &*written->second);
+        ++written;
     }
-    return {found.begin(), found.end()};
+    return found;
 }
 
 std::optional<FleetRecord> Draft::fleet() const {
@@ -72,6 +88,14 @@ std::optional<DomainRecord> Draft::domain(std::string_view fqdn) const {
 }
 std::vector<DomainRecord> Draft::domains() const {
     return read_all(*this, "/domains/", domain_from_json);
+}
+std::vector<DomainRecord> Draft::domains_of(std::string_view process) const {
+    std::vector<DomainRecord> found;
+    for (const auto& [key, document] : range("/domains/")) {
+        if (json::member<std::string>(*document, "process") != process) continue;
+        if (auto mapping = domain_from_json(*document)) found.push_back(std::move(*mapping));
+    }
+    return found;
 }
 std::vector<Tombstone> Draft::tombstones() const {
     return read_all(*this, "/tombstones/", tombstone_from_json);
@@ -122,7 +146,7 @@ void Draft::apply_to(Mirror& mirror, std::uint64_t revision) const {
             }
             auto& document = table[key];
             if (document.revision && document.value == *value) continue;
-            document = {*value, revision};
+            document = {*value, revision, document_size(*value)};
         }
     };
     apply(mirror.agreed, agreed_);

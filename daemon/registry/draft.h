@@ -24,7 +24,11 @@ inline constexpr std::string_view private_table = "private";
 struct Document {
     Json value;
     std::uint64_t revision = 0; // in which it was written last
+    std::size_t size = 0;       // in bytes, as text
 };
+
+// As it is stored and sent.
+std::size_t document_size(const Json& value);
 
 // Every document of a table.
 using Table = std::map<std::string, Document, std::less<>>;
@@ -43,6 +47,8 @@ class Draft {
     std::vector<std::pair<std::string, const Json*>> range(std::string_view prefix) const {
         return list(mirror_.agreed, agreed_, prefix);
     }
+    // Bytes of the committed document and its key; 0 when there is none.
+    std::size_t committed_size(std::string_view key) const;
     void put(const std::string& key, Json value) { agreed_[key] = std::move(value); }
     void erase(const std::string& key) { agreed_[key] = std::nullopt; }
 
@@ -62,6 +68,7 @@ class Draft {
     std::vector<ProcessRecord> processes() const;
     std::optional<DomainRecord> domain(std::string_view fqdn) const;
     std::vector<DomainRecord> domains() const;
+    std::vector<DomainRecord> domains_of(std::string_view process) const;
     std::vector<Tombstone> tombstones() const;
     void put(const FleetRecord& fleet) { put(std::string(keys::fleet), to_json(fleet)); }
     void put(const NodeRecord& node) { put(keys::node(node.name), to_json(node)); }

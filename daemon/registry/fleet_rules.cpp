@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
+#include "daemon/registry/owned_keys.h"
 #include "daemon/registry/rules.h"
 
 #include <arpa/inet.h>
@@ -91,13 +92,7 @@ void rename_node(Draft& draft, NodeRecord& node, const std::string& name) {
         moved.node = name;
         draft.put(keys::tombstone(moved.id), to_json(moved));
     }
-    for (const auto& prefix :
-         {keys::status_prefix(before), fmt::format("/certificates/{}/", before), keys::offer_prefix(before)})
-        for (const auto& [key, document] : draft.range(prefix))
-            draft.erase(key);
-    draft.erase(keys::node_info(before));
-    draft.erase(keys::tunnel(before));
-    draft.erase(keys::live(before));
+    erase_owned(draft, before);
     draft.erase(keys::node(before));
     node.name = name;
 }

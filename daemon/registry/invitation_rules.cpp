@@ -2,9 +2,12 @@
 #include "core/json_members.h"
 #include "core/text.h"
 #include "daemon/registry/invitations.h"
+#include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace p2prc::daemon {
 namespace {
@@ -13,6 +16,7 @@ constexpr std::string_view prefix = "invitations/";
 constexpr std::int64_t default_expiry = 3600;
 constexpr std::int64_t longest_expiry = 30 * 24 * 3600;
 constexpr std::size_t most_open = 1000;
+constexpr std::size_t most_open_of_node = 200;
 
 Invitation from_json(std::string_view id, const Json& document) {
     return {.id = std::string(id),
@@ -85,8 +89,14 @@ Result<Json> invite(Request& request) {
             ErrorCode::Conflict, "this fleet has no root node that others could reach",
             "make one first: p2prc init --domain ZONE --public-ip IP, on a machine with a public address");
     drop_expired_invitations(request);
-    if (all_invitations(request.draft).size() >= most_open)
-        return fail(ErrorCode::Conflict, fmt::format("{} invitations are open", most_open),
+    const auto open = all_invitations(request.draft);
+    const auto made_here = std::ranges::count_if(open, [&](const Invitation& invitation) {
+        return rules::node_of(invitation.created_by) == request.actor.node;
+    });
+    if (open.size() >= most_open || static_cast<std::size_t>(made_here) >= most_open_of_node)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("{} invitations of node '{}' are open, and {} in all; there may be {} and {}",
+                                made_here, request.actor.node, open.size(), most_open_of_node, most_open),
                     "wait until some expire");
     auto id = random_hex(16);
     if (!id) return std::unexpected(id.error());

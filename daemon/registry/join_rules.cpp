@@ -3,6 +3,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "daemon/registry/invitations.h"
+#include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -83,11 +84,15 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
     else
         give_new_id(draft, process);
     process.node = node;
+    if (auto room = check_room_for_process(draft, process, node, owner); !room) return room;
     process.changed_by = made_by(process.changed_by, node);
     auto claimant = process;
     claimant.created_by = made_by(process.created_by, node);
     // In the same fleet another node's user may have asked for it, and it stays as confined as it was.
     if (keep == BroughtId::Never) process.created_by = claimant.created_by;
+    // What homes would refuse is not taken in.
+    if (auto good = accept_process(keys::process(process.name), to_json(process)); !good)
+        return std::unexpected(good.error());
     draft.put(process);
     attach_domains(draft, claimant, owner);
     return {};
@@ -101,6 +106,8 @@ Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::
     server.node = node;
     server.created_by = made_by(brought.created_by, node);
     if (auto free = check_domain_serving(draft, brought.domain, server, owner); !free) return free;
+    if (!draft.get(keys::domain(brought.domain)))
+        if (auto room = check_room_for_domain(draft, node, owner); !room) return room;
     auto mapping = claim_domain(draft, brought.domain, brought.process, brought.from_file, server.created_by);
     mapping.tls = brought.tls;
     mapping.unknown = brought.unknown;

@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
+#include "daemon/registry/owned_keys.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -32,15 +33,9 @@ void drop_node(Draft& draft, const NodeRecord& node) {
     }
     for (const auto& tombstone : draft.tombstones())
         if (tombstone.node == node.name) draft.erase(keys::tombstone(tombstone.id));
-    for (const auto& prefix : {keys::status_prefix(node.name), fmt::format("/certificates/{}/", node.name),
-                               keys::offer_prefix(node.name)})
-        for (const auto& [key, document] : draft.range(prefix))
-            draft.erase(key);
+    erase_owned(draft, node.name);
     for (const auto& [key, document] : draft.range("/challenges/"))
         if (json::member<std::string>(*document, "node") == node.name) draft.erase(key);
-    draft.erase(keys::node_info(node.name));
-    draft.erase(keys::tunnel(node.name));
-    draft.erase(keys::live(node.name));
     draft.erase(keys::node(node.name));
 }
 

@@ -42,10 +42,11 @@ constexpr std::array table{
     Method{"challenge.remove", Access::Member, "domain value", "domain", "Takes it away again."},
     Method{"certificate.sign", Access::Member, "domain csr", "chain",
            "A certificate of the fleet's web CA, for the node that serves the domain."},
-    Method{"status.put", Access::Member, "items keep?", "folded",
+    Method{"status.put", Access::Member, "items keep?", "folded without_room?",
            "All of the calling node's owned keys, but for those in `keep`, which it has updated before."},
-    Method{"status.update", Access::Member, "set? delete?", "folded",
-           "Some of the calling node's owned keys."},
+    Method{
+        "status.update", Access::Member, "set? delete?", "folded without_room?",
+        "Some of the calling node's owned keys. Those for which its share has no room are named, and gone."},
     Method{"registry.sweep", Access::Local, "", "removed",
            "Drops invitations and challenges that have run out."},
 };

@@ -10,6 +10,8 @@
 namespace p2prc::daemon::rules {
 namespace {
 
+constexpr std::size_t tried_again = 32;
+
 // It has come back already, under its id or a new one.
 bool is_known(const Draft& draft, const ProcessRecord& offered, const std::string& node) {
     const auto held = draft.process(offered.name);
@@ -55,6 +57,23 @@ Result<void> adopt(Request& request, ProcessRecord process, const Json& domains)
     return {};
 }
 
+void settle(Request& request, const std::string& key, Json& document) {
+    auto& draft = request.draft;
+    const auto& node = request.actor.node;
+    const auto process = process_from_json(document.value("process", Json()));
+    if (!process || is_known(draft, *process, node) || is_buried(draft, *process, node)) {
+        draft.erase(key);
+        return;
+    }
+    const auto adopted = adopt(request, *process, document.value("domains", Json::array()));
+    if (adopted) {
+        draft.erase(key);
+        return;
+    }
+    document["refused"] = adopted.error().message;
+    draft.put(key, document);
+}
+
 } // namespace
 
 std::string killed_elsewhere(const Draft& draft, std::uint32_t id, std::string_view node) {
@@ -86,24 +105,18 @@ Result<std::optional<ProcessRecord>> offered(const Request& request, std::string
 
 void settle_offers(Request& request) {
     auto& draft = request.draft;
-    std::vector<std::pair<std::string, Json>> offers;
+    std::vector<std::pair<std::string, Json>> fresh, refused;
     for (const auto& [key, document] : draft.range(keys::offer_prefix(request.actor.node)))
-        offers.emplace_back(key, *document);
-    for (auto& [key, document] : offers) {
-        const auto process = process_from_json(document.value("process", Json()));
-        if (!process || is_known(draft, *process, request.actor.node) ||
-            is_buried(draft, *process, request.actor.node)) {
-            draft.erase(key);
-            continue;
-        }
-        const auto adopted = adopt(request, *process, document.value("domains", Json::array()));
-        if (adopted) {
-            draft.erase(key);
-            continue;
-        }
-        document["refused"] = adopted.error().message;
-        draft.put(key, document);
+        (document->contains("refused") ? refused : fresh).emplace_back(key, *document);
+    // What was refused is tried again with each upload, a few at a time, beginning elsewhere each second.
+    if (refused.size() > tried_again) {
+        const auto begin = static_cast<std::size_t>(request.now) % refused.size();
+        std::ranges::rotate(refused, refused.begin() + static_cast<std::ptrdiff_t>(begin));
+        refused.resize(tried_again);
     }
+    for (auto* offers : {&fresh, &refused})
+        for (auto& [key, document] : *offers)
+            settle(request, key, document);
 }
 
 } // namespace p2prc::daemon::rules

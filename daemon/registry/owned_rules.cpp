@@ -2,68 +2,110 @@
 #include "core/json_members.h"
 #include "core/process_status.h"
 #include "core/text.h"
+#include "daemon/registry/owned_keys.h"
+#include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <set>
 
 namespace p2prc::daemon::rules {
 namespace {
 
 constexpr std::size_t longest_value = 64 * 1024;
-// More than a node has of statuses, or of certificates: beyond is a node that fills the root's disk.
-constexpr std::size_t most_keys = 4096;
+// A process with its domains; see longest_spec.
+constexpr std::size_t longest_offer = 256 * 1024;
 
 // Number of the last local action that a process's record takes into account; the node drops its copy by it.
 constexpr const char* local_sequence = "local_sequence";
 
-struct Owner {
-    std::string status, info, certificates, tunnel, local, offers;
-    explicit Owner(const std::string& node)
-        : status(keys::status_prefix(node))
-        , info(keys::node_info(node))
-        , certificates(fmt::format("/certificates/{}/", node))
-        , tunnel(keys::tunnel(node))
-        , local(fmt::format("/local/{}/", node))
-        , offers(keys::offer_prefix(node)) {}
-    bool stored(std::string_view key) const {
-        return key == info || key == tunnel || key.starts_with(status) || key.starts_with(certificates) ||
-               key.starts_with(offers);
-    }
-    bool folded(std::string_view key) const { return key.starts_with(local); }
-};
-
-std::optional<std::uint32_t> id_at_end(std::string_view key) {
-    const auto text = key.substr(key.rfind('/') + 1);
-    std::uint32_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return id;
-}
-
-Result<void> check_item(const Owner& owner, const std::string& node, const std::string& key,
+Result<void> check_item(const OwnedKeys& owned, const std::string& node, const std::string& key,
                         const Json* value) {
-    if (!owner.stored(key) && !owner.folded(key))
+    if (!owned.stored(key) && !owned.folded(key))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("key '{}' is not owned by node '{}'", text::excerpt(key), node));
-    const bool of_process =
-        key.starts_with(owner.status) || key.starts_with(owner.offers) || owner.folded(key);
-    if (of_process && !id_at_end(key))
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("key '{}' does not end with the id of a process", text::excerpt(key)));
+    if (auto good = owned.check_form(key); !good) return good;
     if (value && !value->is_object())
         return fail(ErrorCode::InvalidSpec,
                     fmt::format("the value of '{}' is not an object", text::excerpt(key)));
-    // Replacing bytes that are not UTF-8 keeps dump() from throwing.
-    if (value && value->dump(-1, ' ', false, Json::error_handler_t::replace).size() > longest_value)
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("the value of '{}' is longer than 64 KiB", text::excerpt(key)));
     return {};
 }
+
+// Lines of logs and the like may hold anything, and come from programs that know nothing of this: they are
+// made fit for those who read them rather than refused, as a node whose upload is refused is silent for ever.
+Json fit(const Json& value) {
+    if (value.is_string()) return text::for_bus(value.get_ref<const std::string&>());
+    if (value.is_array()) {
+        auto list = Json::array();
+        for (const auto& item : value)
+            list.push_back(fit(item));
+        return list;
+    }
+    if (!value.is_object()) return value;
+    auto object = Json::object();
+    for (const auto& [key, item] : value.items())
+        object[text::for_bus(key)] = fit(item);
+    return object;
+}
+
+// What a node writes, and what there is room for.
+class Shelf {
+  public:
+    explicit Shelf(Request& request)
+        : request_(request)
+        , owned_(request.actor.node)
+        , quota_(quota_of(request.actor.role)) {
+        for (const auto& key : owned_.present(request.draft)) {
+            ++keys_;
+            if (owned_.is_offer(key)) ++offers_;
+            bytes_ += request.draft.committed_size(key);
+        }
+    }
+
+    void erase(const std::string& key) {
+        if (!request_.draft.get(key)) return;
+        --keys_;
+        if (owned_.is_offer(key)) --offers_;
+        bytes_ -= request_.draft.committed_size(key);
+        request_.draft.erase(key);
+    }
+
+    // False: there is no room for it, and what was there before would be wrong now, so that it goes as well.
+    bool put(const std::string& key, Json value) {
+        erase(key);
+        auto size = key.size() + document_size(value);
+        if (!fits(key, size) && owned_.is_status(key) && drop_log(value))
+            size = key.size() + document_size(value);
+        if (!fits(key, size)) return false;
+        ++keys_;
+        if (owned_.is_offer(key)) ++offers_;
+        bytes_ += size;
+        request_.draft.put(key, std::move(value));
+        return true;
+    }
+
+  private:
+    bool fits(const std::string& key, std::size_t size) const {
+        const bool offer = owned_.is_offer(key);
+        return size <= (offer ? longest_offer : longest_value) && bytes_ + size <= quota_.owned_bytes &&
+               keys_ < quota_.owned_keys && (!offer || offers_ < quota_.processes);
+    }
+
+    // Last lines of a journal are nearly all of a status, and the least that it says.
+    static bool drop_log(Json& value) {
+        const auto reason = value.find("reason");
+        return reason != value.end() && reason->is_object() && reason->erase("log") > 0;
+    }
+
+    Request& request_;
+    OwnedKeys owned_;
+    const Quota& quota_;
+    std::size_t keys_ = 0;
+    std::size_t offers_ = 0;
+    std::size_t bytes_ = 0;
+};
 
 struct LocalAction {
     std::uint32_t id = 0;
@@ -108,9 +150,9 @@ LocalAction read_local(std::string_view key, const Json& value) {
 
 // A node that has acted upon later changes than the record counts knows better: the registry was restored
 // from a copy of before them.
-void catch_up(Request& request, const Owner& owner, const Json& set) {
+void catch_up(Request& request, const OwnedKeys& owned, const Json& set) {
     for (const auto& [key, value] : set.items()) {
-        if (!key.starts_with(owner.status)) continue;
+        if (!owned.is_status(key)) continue;
         auto process = request.draft.process(*id_at_end(key));
         if (!process || process->node != request.actor.node) continue;
         const auto status = status_from_json(value);
@@ -142,35 +184,38 @@ struct Upload {
 };
 
 Result<Json> take(Request& request, const Upload& upload) {
-    const Owner owner(request.actor.node);
+    const OwnedKeys owned(request.actor.node);
     for (const auto& [key, value] : upload.set.items())
-        if (auto good = check_item(owner, request.actor.node, key, &value); !good)
+        if (auto good = check_item(owned, request.actor.node, key, &value); !good)
             return std::unexpected(good.error());
     for (const auto& key : upload.remove)
-        if (auto good = check_item(owner, request.actor.node, key, nullptr); !good)
+        if (auto good = check_item(owned, request.actor.node, key, nullptr); !good)
             return std::unexpected(good.error());
+    Shelf shelf(request);
+    for (const auto& key : upload.remove)
+        if (!owned.folded(key)) shelf.erase(key);
     std::vector<LocalAction> actions;
+    std::vector<std::string> without_room;
     for (const auto& [key, value] : upload.set.items()) {
-        if (owner.folded(key)) {
+        if (owned.folded(key)) {
             actions.push_back(read_local(key, value));
             continue;
         }
+        if (!shelf.put(key, fit(value))) {
+            without_room.push_back(key);
+            continue;
+        }
         // An id that a node knows is never given out again, even by a registry that was restored from before.
-        if (key.starts_with(owner.status) && *id_at_end(key) <= largest_believed_id)
+        if (owned.is_status(key) && *id_at_end(key) <= largest_believed_id)
             request.draft.seen_process_id(*id_at_end(key));
-        request.draft.put(key, value);
     }
-    for (const auto& key : upload.remove)
-        if (!owner.folded(key)) request.draft.erase(key);
-    for (const auto& prefix : {owner.status, owner.certificates})
-        if (!upload.set.empty() && request.draft.range(prefix).size() > most_keys)
-            return fail(ErrorCode::Failed, fmt::format("node '{}' keeps more than {} keys below {}",
-                                                       request.actor.node, most_keys, prefix));
     auto folded = fold_all(request, std::move(actions));
-    catch_up(request, owner, upload.set);
+    catch_up(request, owned, upload.set);
     bury(request);
     settle_offers(request);
-    return Json{{"folded", std::move(folded)}};
+    Json result{{"folded", std::move(folded)}};
+    if (!without_room.empty()) result["without_room"] = without_room;
+    return result;
 }
 
 } // namespace
@@ -180,13 +225,10 @@ Result<Json> put_status(Request& request) {
     if (items == request.params.end() || !items->is_object())
         return fail(ErrorCode::InvalidSpec, "'items' is missing");
     Upload upload{*items, {}};
-    const Owner owner(request.actor.node);
     const auto list = json::member<std::vector<std::string>>(request.params, "keep");
     const std::set<std::string_view> keep(list.begin(), list.end());
-    for (const auto& prefix : {owner.status, owner.certificates, owner.info, owner.tunnel, owner.offers})
-        for (const auto& [key, document] : request.draft.range(prefix))
-            if (owner.stored(key) && !items->contains(key) && !keep.contains(key))
-                upload.remove.push_back(key);
+    for (auto& key : OwnedKeys(request.actor.node).present(request.draft))
+        if (!items->contains(key) && !keep.contains(key)) upload.remove.push_back(std::move(key));
     return take(request, upload);
 }
 

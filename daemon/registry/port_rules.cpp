@@ -1,4 +1,6 @@
 // Which port a process gets on its node.
+#include "core/gate.h"
+#include "core/json_members.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -36,8 +38,12 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
                                                bool owner) {
     if (!wanted) return std::optional<std::uint16_t>();
     std::map<std::uint16_t, std::string> taken;
-    for (const auto& process : draft.processes())
-        if (process.node == node && process.name != name && process.port) taken[*process.port] = process.name;
+    for (const auto& [key, document] : draft.range("/processes/")) {
+        const auto port = json::member<std::uint16_t>(*document, "port");
+        const auto holder = last_part(key);
+        if (port != 0 && holder != name && json::member<std::string>(*document, "node") == node)
+            taken[port] = holder;
+    }
     if (*wanted == 0) {
         const auto begin = spread(name) % chosen_count;
         for (std::uint32_t i = 0; i < chosen_count; ++i) {

@@ -3,6 +3,7 @@
 #include "core/names.h"
 #include "core/process_status.h"
 #include "core/text.h"
+#include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -56,7 +57,9 @@ Result<void> check_file_domain(const Request& request, const ProcessRecord& proc
                 domain, process.name));
         !good)
         return good;
-    return check_domain_serving(request.draft, domain, process, owner);
+    if (auto free = check_domain_serving(request.draft, domain, process, owner); !free) return free;
+    if (request.draft.get(keys::domain(domain))) return {};
+    return check_room_for_domain(request.draft, request.actor.node, owner);
 }
 
 Json result_of(const ProcessRecord& process) {
@@ -176,6 +179,8 @@ Result<Json> spin(Request& request) {
     process.spec = std::move(*spec);
     if (auto allowed = check_file_domain(request, process, owner); !allowed)
         return std::unexpected(allowed.error());
+    if (auto room = check_room_for_process(request.draft, process, request.actor.node, owner); !room)
+        return std::unexpected(room.error());
     process.id = request.draft.next_process_id();
     request.draft.put(process);
     if (!process.spec.domain.empty())
@@ -244,10 +249,14 @@ Result<Json> kill(Request& request) {
                                 process->name, process->node),
                     "run the command there, or on a node with the role owner");
     std::vector<std::string> kept;
-    if (request.draft.process(process->id))
+    if (request.draft.process(process->id)) {
         kept = forget(request.draft, *process, request.by(), request.at());
-    else
+    } else {
+        if (auto room = check_room_for_tombstone(request.draft, request.actor.node, request.is_owner());
+            !room)
+            return std::unexpected(room.error());
         refuse_offer(request.draft, *process, request.by(), request.at());
+    }
     ++process->change;
     auto result = result_of(*process);
     result["kept_domains"] = kept;

@@ -90,7 +90,8 @@ Result<Mirror> load(store::Store& store) {
                 return fail(ErrorCode::Failed,
                             fmt::format("the registry is damaged: the document of {} is not JSON", item.key),
                             "restore a backup: p2prc restore FILE");
-            table->emplace(std::move(item.key), Document{std::move(value), item.revision});
+            const auto size = item.value.size();
+            table->emplace(std::move(item.key), Document{std::move(value), item.revision, size});
         }
     }
     return mirror;

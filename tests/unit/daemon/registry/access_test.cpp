@@ -91,5 +91,64 @@ TEST_F(AccessTest, TextsOfRequestsAreShortLines) {
     EXPECT_TRUE(text::fits_bus(error.message)) << "cut between characters";
 }
 
+// Each limit is a member's own: others go on, and removing it frees all.
+TEST_F(AccessTest, AMemberHasItsShareAndNoMore) {
+    auto processes = Json::array();
+    auto domains = Json::array();
+    for (int i = 0; i < 1001; ++i)
+        processes.push_back({{"id", i + 1}, {"spec", spec("p" + std::to_string(i), {{"port", 0}})}});
+    for (int i = 0; i < 2001; ++i)
+        domains.push_back({{"domain", "d" + std::to_string(i) + ".home.example"}, {"process", "p0"}});
+    const auto join = [&] {
+        return Json{{"invitation", ok(root(), "fleet.invite")["id"]},
+                    {"name", "home2"},
+                    {"key", fingerprint('d')},
+                    {"processes", processes},
+                    {"domains", domains}};
+    };
+    EXPECT_THAT(refused(stranger(), "node.join", join()).message, HasSubstr("may map 2000"));
+    domains.erase(0);
+    domains.erase(0);
+    EXPECT_THAT(refused(stranger(), "node.join", join()).message, HasSubstr("may have 1000"));
+    processes.erase(1000);
+    ok(stranger(), "node.join", join());
+    const auto full = member("home2");
+    EXPECT_EQ(refused(full, "process.spin", {{"spec", spec("more")}}).code, ErrorCode::Conflict);
+    // What has still to end counts, so that killing on a node that is away makes no room.
+    ok(full, "process.kill", {{"process", "p1"}});
+    EXPECT_EQ(refused(full, "process.spin", {{"spec", spec("more")}}).code, ErrorCode::Conflict);
+    ok(full, "domain.map", {{"domain", "last.home.example"}, {"process", "p0"}});
+    EXPECT_EQ(refused(full, "domain.map", {{"domain", "more.home.example"}, {"process", "p0"}}).code,
+              ErrorCode::Conflict);
+    ok(full, "domain.map", {{"domain", "last.home.example"}, {"process", "p0"}, {"tls", "passthrough"}});
+    spin(member_, spec("theirs", {{"port", 0}, {"domain", "theirs.home.example"}}));
+    ok(root(), "node.remove", {{"name", "home2"}});
+    EXPECT_EQ(keys_below("/processes/").size(), 1U);
+}
+
+TEST_F(AccessTest, SpecificationsAreSmallAlsoInAll) {
+    const auto large = [&](const std::string& name, std::size_t size) {
+        return spec(name, {{"run", {{"command", {"/bin/sh", "-c", std::string(size, 'x')}}}}});
+    };
+    const auto one = refused(member_, "process.spin", {{"spec", large("a", 64 * 1024)}});
+    EXPECT_EQ(one.code, ErrorCode::InvalidSpec);
+    EXPECT_THAT(one.message, HasSubstr("65536"));
+    for (int i = 0; i < 69; ++i)
+        spin(member_, large("p" + std::to_string(i), 60'000));
+    const auto all = refused(member_, "process.spin", {{"spec", large("more", 60'000)}});
+    EXPECT_EQ(all.code, ErrorCode::Conflict);
+    EXPECT_THAT(all.message, HasSubstr("4194304"));
+    spin(owner_, large("theirs", 60'000));
+}
+
+TEST_F(AccessTest, InvitationsOfANodeAreLimited) {
+    for (int i = 0; i < 200; ++i)
+        ok(owner_, "fleet.invite");
+    EXPECT_EQ(refused(owner_, "fleet.invite").code, ErrorCode::Conflict);
+    ok(root(), "fleet.invite");
+    now_ += 3601;
+    ok(owner_, "fleet.invite");
+}
+
 } // namespace
 } // namespace p2prc::daemon::test
