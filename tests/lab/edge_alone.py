@@ -123,6 +123,14 @@ def tls_hello_back(certificate):
     return handler
 
 
+def eventually(condition, what, seconds=20):
+    """Waits until condition() is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
 class Edge:
     def __init__(self, directory, routes, extra=""):
         self.directory = directory
@@ -395,18 +403,18 @@ def test_limit_on_silent_connections(lab):
     try:
         for _ in range(200):
             silent.append(lab.edge.connect())
-        time.sleep(0.3)
-        closed = 0
-        for connection in silent:
-            connection.setblocking(False)
+            silent[-1].setblocking(False)
+
+        def closed(connection):
             with contextlib.suppress(BlockingIOError, ConnectionResetError):
-                closed += connection.recv(1) == b""
-        assert lab.edge.status()["over_limit"] >= 100, lab.edge.status()
-        assert closed >= 100, closed
+                return connection.recv(1) == b""
+            return False
+        eventually(lambda: lab.edge.status()["over_limit"] >= 100, "connections over the limit")
+        eventually(lambda: sum(map(closed, silent)) >= 100, "closed connections")
     finally:
         for connection in silent:
             connection.close()
-    time.sleep(0.3)
+    eventually(lambda: lab.edge.status()["waiting"] == 0, "no connection that says nothing")
     routed(lab.edge, real_hello(NAME))
 
 
@@ -577,12 +585,15 @@ def test_drain(lab):
         client.sendall(hello)
         assert client.recv(len(hello), socket.MSG_WAITALL) == hello
         lab.edge.process.terminate()
-        time.sleep(0.3)
-        try:
-            lab.edge.connect(timeout=1).close()
-            raise AssertionError("a new connection was taken")
-        except ConnectionRefusedError:
-            pass
+
+        def refused():
+            with contextlib.suppress(ConnectionResetError):
+                try:
+                    lab.edge.connect(timeout=1).close()
+                except ConnectionRefusedError:
+                    return True
+            return False
+        eventually(refused, "new connections to be refused")
         client.sendall(b"more")
         assert client.recv(4, socket.MSG_WAITALL) == b"more"
     assert lab.edge.process.wait(20) == 0, lab.edge.text()
