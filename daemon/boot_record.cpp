@@ -1,10 +1,7 @@
 #include "daemon/boot_record.h"
 
-#include "net/fd.h"
+#include "net/file.h"
 
-#include <fcntl.h>
-
-#include <cerrno>
 #include <fstream>
 
 namespace p2prc::daemon {
@@ -17,14 +14,7 @@ std::string read_ended_boot(const std::filesystem::path& file) {
 }
 
 Result<void> write_ended_boot(const std::filesystem::path& file, const std::string& boot) {
-    const auto draft = file.string() + ".new";
-    const net::UniqueFd fd(open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    const auto line = boot + "\n";
-    const bool written = fd &&
-                         write(fd.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
-                         fdatasync(fd.get()) == 0 && rename(draft.c_str(), file.c_str()) == 0;
-    if (!written) return std::unexpected(system_error("cannot write " + file.string(), errno));
-    return {};
+    return net::write_file_atomically(file, boot + "\n");
 }
 
 } // namespace p2prc::daemon
