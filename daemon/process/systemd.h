@@ -73,6 +73,8 @@ class Systemd {
     // "running", "degraded", "starting", "stopping", ... Everything that systemd did before it answered has
     // been told through the events when this returns.
     virtual boost::asio::awaitable<Result<std::string>> system_state() = 0;
+    // What it was built with: "+PAM -BPF_FRAMEWORK ...".
+    virtual boost::asio::awaitable<Result<std::string>> features() = 0;
 };
 
 } // namespace p2prc::daemon

@@ -2,11 +2,14 @@
 
 #include "daemon/process/systemd_bus_impl.h"
 #include "net/clock.h"
+#include "net/log.h"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 #include <systemd/sd-bus.h>
+
+#include <algorithm>
 
 namespace p2prc::daemon {
 
@@ -17,8 +20,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int resync_attempts = 10;
-constexpr auto resync_pause = 500ms;
+constexpr auto first_resync_pause = 500ms;
+constexpr auto longest_resync_pause = 10s;
 
 } // namespace
 
@@ -75,34 +78,46 @@ awaitable<dbus::Message> SystemdBus::Impl::call(const char* member, std::vector<
     co_return co_await bus_.exchange(*message);
 }
 
+// What systemd runs must be known: without it processes would be judged by what it ran once. One that was
+// asked for later takes over.
 awaitable<void> SystemdBus::Impl::resync() {
     const auto self = shared_from_this();
-    // While it executes itself anew the manager answers badly, or not at all.
-    for (int attempt = 0; attempt < resync_attempts; ++attempt) {
-        if (attempt > 0) {
-            asio::steady_timer timer(bus_.executor(), resync_pause);
-            boost::system::error_code ignored;
-            co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    const auto asked = ++resyncs_;
+    std::chrono::milliseconds pause = first_resync_pause;
+    while (true) {
+        auto done = co_await subscribe();
+        if (asked != resyncs_ || closed) co_return;
+        if (done) {
+            const auto all = co_await units();
+            if (asked != resyncs_ || closed) co_return;
+            if (all && events.resynced) events.resynced(*all);
+            if (all) co_return;
+            done = std::unexpected(all.error());
         }
-        const auto subscribed = co_await subscribe();
-        if (!subscribed) continue;
-        const auto all = co_await units();
-        if (!all) continue;
-        if (events.resynced) events.resynced(*all);
-        co_return;
+        // While it executes itself anew the manager answers badly, or not at all.
+        if (pause > first_resync_pause)
+            net::log_warning(fmt::format("systemd does not say what it runs, and is asked again in {} s: {}",
+                                         std::chrono::duration_cast<std::chrono::seconds>(pause).count(),
+                                         done.error().message));
+        asio::steady_timer timer(bus_.executor(), pause);
+        boost::system::error_code ignored;
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        if (asked != resyncs_ || closed) co_return;
+        pause = std::min<std::chrono::milliseconds>(2 * pause, longest_resync_pause);
     }
 }
 
-awaitable<Result<std::string>> SystemdBus::Impl::state() {
+awaitable<Result<std::string>> SystemdBus::Impl::text_property(const char* name) {
     const auto self = shared_from_this();
     auto message = bus_.new_call(manager_name, manager_path, properties_interface, "Get");
     if (!message) co_return std::unexpected(message.error());
-    sd_bus_message_append(message->get(), "ss", manager_interface.c_str(), "SystemState");
+    sd_bus_message_append(message->get(), "ss", manager_interface.c_str(), name);
     const auto reply = co_await bus_.exchange(*message);
     if (reply.is_error()) co_return std::unexpected(reply.to_error());
     const char* text = nullptr;
     const int read = sd_bus_message_read(reply.get(), "v", "s", &text);
-    if (read <= 0) co_return std::unexpected(dbus::bus_error("cannot read systemd's state", read));
+    if (read <= 0)
+        co_return std::unexpected(dbus::bus_error(fmt::format("cannot read systemd's {}", name), read));
     co_return std::string(text);
 }
 
@@ -123,6 +138,7 @@ SystemdBus::SystemdBus(dbus::Bus& bus, fs::path drop_ins)
     : impl_(std::make_shared<Impl>(bus, std::move(drop_ins))) {}
 SystemdBus::~SystemdBus() {
     impl_->events = {};
+    impl_->closed = true;
 }
 
 awaitable<Result<void>> SystemdBus::connect() {
@@ -147,7 +163,10 @@ awaitable<Result<void>> SystemdBus::reset_failed(std::string unit) {
     return impl_->reset_failed(std::move(unit));
 }
 awaitable<Result<std::string>> SystemdBus::system_state() {
-    return impl_->state();
+    return impl_->text_property("SystemState");
+}
+awaitable<Result<std::string>> SystemdBus::features() {
+    return impl_->text_property("Features");
 }
 
 } // namespace p2prc::daemon

@@ -32,6 +32,7 @@ class SystemdBus : public Systemd {
     boost::asio::awaitable<Result<std::string>> stop(std::string unit) override;
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override;
     boost::asio::awaitable<Result<std::string>> system_state() override;
+    boost::asio::awaitable<Result<std::string>> features() override;
 
   private:
     class Impl;

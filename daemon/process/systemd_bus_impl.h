@@ -30,8 +30,9 @@ inline const std::string properties_interface = "org.freedesktop.DBus.Properties
 inline const std::string unit_path = "/org/freedesktop/systemd1/unit";
 
 inline constexpr std::size_t jobs_at_once = 16;
-// Longer than a stop command and a stop may take by the limits of the unit.
-inline constexpr std::chrono::seconds job_timeout{150};
+// Longer than a stop may take by the limits of the unit, 30 s each: two stop commands, the main process, what
+// is left of it, and the same once more if a child outlives SIGTERM.
+inline constexpr std::chrono::seconds job_timeout{240};
 
 // A unit as it is asked for by its name, which need not be one of ours, or be loaded at all.
 struct FoundUnit {
@@ -59,10 +60,11 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<std::string>> start(std::string unit, TransientUnit content);
     boost::asio::awaitable<Result<std::string>> stop(std::string unit);
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit);
-    boost::asio::awaitable<Result<std::string>> state();
+    boost::asio::awaitable<Result<std::string>> text_property(const char* name);
     boost::asio::awaitable<Result<std::string>> boot();
 
     SystemdEvents events;
+    bool closed = false;
 
   private:
     // What changes while a unit is busy with a job of ours is ours.
@@ -149,6 +151,7 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     dbus::Bus& bus_;
     DropIns drop_ins_;
     JobSlots slots_;
+    std::uint64_t resyncs_ = 0;
     std::vector<dbus::Registration> matches_;
     std::map<std::string, UnitView> views_;
     std::multiset<std::string> own_;

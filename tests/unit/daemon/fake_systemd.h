@@ -73,6 +73,7 @@ class FakeSystemd : public Systemd {
     }
 
     Word system_state() override { co_return state; }
+    Word features() override { co_return built_with; }
 
     // What happens by itself.
     void end(const std::string& unit, const UnitResult& result) {
@@ -122,6 +123,7 @@ class FakeSystemd : public Systemd {
     std::uint32_t main_pid = 100;
     bool throw_once = false;
     std::string state = "running";
+    std::string built_with = "+PAM +BPF_FRAMEWORK +SECCOMP";
     SystemdEvents events;
 
   private:
