@@ -1,5 +1,7 @@
 #include "daemon/process/journal_tail.h"
 
+#include "core/text.h"
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -42,9 +44,11 @@ std::string field(const Journal& journal, const char* name) {
     const void* data = nullptr;
     std::size_t size = 0;
     if (sd_journal_get_data(journal.get(), name, &data, &size) < 0) return {};
-    std::string_view text(static_cast<const char*>(data), size);
-    text.remove_prefix(std::min(text.size(), text.find('=') + 1));
-    return std::string(text.substr(0, line_limit));
+    std::string_view value(static_cast<const char*>(data), size);
+    value.remove_prefix(std::min(value.size(), value.find('=') + 1));
+    // An application writes what it likes.
+    const auto line = text::for_bus(value);
+    return std::string(text::cut(line, line_limit));
 }
 
 std::uint64_t time_of(const Journal& journal) {
