@@ -1,0 +1,19 @@
+// What this machine's control groups can enforce of what is asked of them: systemd takes settings that have
+// no effect without a word.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace p2prc::net {
+
+// Whether memory is limited at all: some boards are booted with cgroup_disable=memory, and some containers
+// are given no controller.
+bool limits_memory(const std::filesystem::path& cgroup_root = "/sys/fs/cgroup");
+
+// Whether systemd can keep a process to the ports that it may bind (SocketBindAllow=), by the Features that
+// its manager names. Debian 12 builds it without the BPF framework that this takes. A container may be denied
+// BPF even so.
+bool confines_ports(std::string_view systemd_features) noexcept;
+
+} // namespace p2prc::net
