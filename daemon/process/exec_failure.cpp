@@ -1,0 +1,139 @@
+#include "daemon/process/exec_failure.h"
+
+#include "core/text.h"
+#include "net/fd.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+namespace p2prc::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<struct stat> status_of(const fs::path& path) {
+    struct stat found{};
+    if (stat(path.c_str(), &found) != 0) return {};
+    return found;
+}
+
+bool is_below(std::string_view path, std::string_view directory) {
+    return path.starts_with(directory) && path.substr(directory.size()).starts_with('/');
+}
+
+bool is_in_a_home(std::string_view path) {
+    return is_below(path, "/home") || is_below(path, "/root") || is_below(path, "/run/user");
+}
+
+// The first line of a regular file; PID 1's own child has tried to execute it just before.
+std::string first_line(const fs::path& path) {
+    const net::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    struct stat found{};
+    if (!file || fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode)) return {};
+    std::array<char, 256> start{}; // the kernel reads no more of it (BINPRM_BUF_SIZE)
+    const auto size = pread(file.get(), start.data(), start.size(), 0);
+    const std::string_view text(start.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    return std::string(text.substr(0, text.find('\n')));
+}
+
+// ENOENT is also said of a script whose interpreter is not there.
+std::string not_there(const std::string& program, Origin origin) {
+    const auto shown = text::excerpt(program);
+    if (program.find('/') == std::string::npos) return fmt::format("there is no command {}", shown);
+    if (origin == Origin::Remote && is_in_a_home(program))
+        return fmt::format("{} is in a home, and what another node spins sees none", shown);
+    if (!status_of(program)) {
+        if (is_below(program, "/tmp") || is_below(program, "/var/tmp"))
+            return fmt::format("{} is not there: a process has a /tmp of its own", shown);
+        if (is_in_a_home(program))
+            return fmt::format("{} is not there, or the interpreter of its first line is not", shown);
+        return fmt::format("{} is not there", shown);
+    }
+    const auto line = first_line(program);
+    if (line.ends_with('\r'))
+        return fmt::format(
+            "{} has the line ends of Windows, so the interpreter of its first line is not found", shown);
+    if (line.starts_with("#!"))
+        return fmt::format("the interpreter that {} names is not there: {}", shown,
+                           text::excerpt(line.substr(2)));
+    return fmt::format("the loader that {} needs is not there: it is for another system", shown);
+}
+
+// The first directory on the way that others may not enter, or the file that others may not execute.
+std::string closed_part(const std::string& program) {
+    fs::path so_far;
+    for (const auto& part : fs::path(program)) {
+        so_far /= part;
+        const auto found = status_of(so_far);
+        if (!found) return {};
+        const auto mode = static_cast<unsigned>(found->st_mode & 07777U);
+        if ((mode & S_IXOTH) != 0) continue;
+        if (S_ISDIR(found->st_mode))
+            return fmt::format("the directory {} is closed to its user (mode {:04o})",
+                               text::excerpt(so_far.native()), mode);
+        if ((mode & (S_IXUSR | S_IXGRP)) == 0)
+            return fmt::format("{0} is not executable: chmod +x {0}", text::excerpt(program));
+        return fmt::format("{} may not be executed by its user (mode {:04o})", text::excerpt(program), mode);
+    }
+    return {};
+}
+
+std::string not_permitted(const ProcessSpec& spec, const std::string& program) {
+    const auto shown = text::excerpt(program);
+    const auto& user = spec.run.user;
+    if (program.find('/') == std::string::npos) return fmt::format("its user may not execute {}", shown);
+    if (is_in_a_home(program))
+        return fmt::format(
+            "its user may not reach or execute {}; homes are closed to others as a rule: set run.user, or "
+            "put it elsewhere, such as /usr/local/bin",
+            shown);
+    if (user.empty())
+        if (auto part = closed_part(program); !part.empty()) return part;
+    if (const auto found = status_of(program); found && S_ISDIR(found->st_mode))
+        return fmt::format("{} is a directory", shown);
+    return fmt::format("{} may not execute {}, or not enter a directory on the way to it",
+                       user.empty() ? "its user" : "user " + text::excerpt(user), shown);
+}
+
+// The error that systemd gave, by the end of its line: PID 1 speaks no other language than this.
+int error_of(std::span<const std::string> log) {
+    for (const int error : {ENOENT, EACCES, ENOEXEC, EPERM, ETXTBSY})
+        for (const auto& line : log)
+            if (line.ends_with(fmt::format(": {}", strerrordesc_np(error)))) return error;
+    return 0;
+}
+
+} // namespace
+
+std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const std::string> log) {
+    const std::string program = spec.run.shell             ? "/bin/sh"
+                                : spec.run.command.empty() ? ""
+                                                           : spec.run.command.front();
+    switch (error_of(log)) {
+    case ENOENT:
+        return not_there(program, origin);
+    case EACCES:
+    case EPERM:
+        return not_permitted(spec, program);
+    case ENOEXEC:
+        return fmt::format(
+            "{} is neither a program of this machine nor a script that begins with #!, such as #!/bin/sh",
+            text::excerpt(program));
+    case ETXTBSY:
+        return fmt::format("{} is just being written", text::excerpt(program));
+    default:
+        return {};
+    }
+}
+
+} // namespace p2prc::daemon
