@@ -65,6 +65,10 @@ std::string_view step_words(std::string_view step) {
     if (step == "CHDIR") return "its directory is not there, or not its own";
     if (step == "EXEC") return "the command is not there, or cannot be executed";
     if (step == "USER" || step == "GROUP") return "there is no such user";
+    if (step == "NAMESPACE")
+        return "its sandbox could not be made; if this machine is a container, its host must allow nesting "
+               "(Proxmox: "
+               "Options, Features, nesting)";
     if (step == "CREDENTIALS") return "a file of run.credentials is not there, or cannot be read";
     if (step == "STATE_DIRECTORY") return "its data directory could not be made";
     return {};
@@ -114,6 +118,25 @@ std::string how_it_ended(const UnitResult& result) {
     return fmt::format("systemd says '{}'", result.result);
 }
 
+// What systemd takes for an end in order (exit-status.c, exit_status_set_test).
+bool ended_in_order(const UnitResult& result) {
+    if (result.code == CLD_EXITED) return result.status == 0;
+    return result.code == CLD_KILLED && (result.status == SIGTERM || result.status == SIGINT ||
+                                         result.status == SIGHUP || result.status == SIGPIPE);
+}
+
+// How it took a stop that was asked for.
+std::string how_it_stopped(const UnitResult& result) {
+    if (result.result == "timeout") return "it did not stop in time and was killed";
+    if (result.result == "success") return {};
+    // systemd's verdict is of the stop command then.
+    if (result.result == "exit-code" && ended_in_order(result)) return "its stop command failed";
+    return how_it_ended(result);
+}
+
+constexpr std::string_view left_behind_words =
+    "its command ended and left processes behind, which were ended, too; tell it to stay in the foreground";
+
 StopReason own_reason(const UnitResult& result, bool executed) {
     const auto& word = result.result;
     if (word == "oom-kill") return of_kind(StopKind::OomKill);
@@ -147,19 +170,18 @@ StopReason exit_reason(const UnitResult& result, const StopContext& context) {
                               : context.asked == Asked::Kill ? StopKind::Killed
                                                              : StopKind::StoppedOutside);
         if (context.asked != Asked::Outside) reason.by = context.by;
-        if (result.result == "timeout")
-            reason.detail = "it did not stop in time and was killed";
-        else if (result.result != "success")
-            reason.detail = how_it_ended(result);
+        reason.detail = how_it_stopped(result);
         return reason;
     }
     auto reason = own_reason(result, context.executed);
+    if (context.left_behind && reason.detail.empty()) reason.detail = left_behind_words;
     if (context.gave_up && reason.kind != StopKind::StartFailed) {
         auto limit = of_kind(StopKind::StartLimit);
         limit.code = reason.code;
         limit.signal = reason.signal;
         limit.detail =
             fmt::format("it failed too often in a minute; the last time: {}", how_it_ended(result));
+        if (context.left_behind) limit.detail += fmt::format("; {}", left_behind_words);
         return limit;
     }
     return reason;

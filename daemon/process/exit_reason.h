@@ -23,9 +23,10 @@ struct UnitResult {
 struct StopContext {
     enum class Asked { Nobody, Stop, Kill, Outside }; // Outside: a job that was not ours, such as systemctl's
     Asked asked = Asked::Nobody;
-    std::string by;       // who, for Stop and Kill
-    bool executed = true; // the command was executed in this run (Type=exec reached `active`)
-    bool gave_up = false; // systemd would restart it by its policy, and did not
+    std::string by;           // who, for Stop and Kill
+    bool executed = true;     // the command was executed in this run (Type=exec reached `active`)
+    bool gave_up = false;     // systemd would restart it by its policy, and did not
+    bool left_behind = false; // other processes of it ran on when its main process had ended
 };
 
 // The reason, without node, time, epoch and log, which are the caller's to add. What was asked for wins over

@@ -203,7 +203,27 @@ TEST(ExitReasonWords, SayWhatCouldNotBeExecuted) {
     EXPECT_NE(words(203).find("command"), std::string::npos);
     EXPECT_NE(words(217).find("user"), std::string::npos);
     EXPECT_NE(words(243).find("run.credentials"), std::string::npos);
-    EXPECT_EQ(words(226), "");
+    EXPECT_NE(words(226).find("nesting"), std::string::npos);
+    EXPECT_EQ(words(231), "");
+}
+
+TEST(ExitReason, AStopCommandThatFailedIsNotTheProcesssFault) {
+    const StopContext stop{.asked = StopContext::Asked::Stop, .by = "alice"};
+    EXPECT_EQ(exit_reason({"exit-code", CLD_KILLED, SIGTERM, ""}, stop).detail, "its stop command failed");
+    EXPECT_EQ(exit_reason({"exit-code", CLD_EXITED, 0, ""}, stop).detail, "its stop command failed");
+    EXPECT_EQ(exit_reason({"exit-code", CLD_EXITED, 3, ""}, stop).detail, "exit status 3");
+    EXPECT_EQ(exit_reason({"success", CLD_EXITED, 0, ""}, stop).detail, "");
+}
+
+TEST(ExitReason, WhatItLeftBehindIsSaid) {
+    StopContext context{.left_behind = true};
+    auto reason = exit_reason({"success", CLD_EXITED, 0, ""}, context);
+    EXPECT_EQ(reason.kind, StopKind::Finished);
+    EXPECT_NE(reason.detail.find("foreground"), std::string::npos) << reason.detail;
+    context.gave_up = true;
+    reason = exit_reason({"success", CLD_EXITED, 0, ""}, context);
+    EXPECT_EQ(reason.kind, StopKind::StartLimit);
+    EXPECT_NE(reason.detail.find("foreground"), std::string::npos) << reason.detail;
 }
 
 } // namespace
