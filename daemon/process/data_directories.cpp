@@ -63,12 +63,13 @@ bool DataDirectories::is_there(std::string_view name) const {
     return is_entry(root_ / name) || is_entry(private_root_ / name);
 }
 
-bool DataDirectories::has_owner(std::string_view name) const {
-    if (!check_process_name(name)) return false;
+std::string DataDirectories::owned_directory(std::string_view name) const {
+    if (!check_process_name(name)) return {};
     struct stat found{};
-    const auto hidden = private_root_ / name, here = root_ / name;
-    return (lstat(hidden.c_str(), &found) == 0 || lstat(here.c_str(), &found) == 0) &&
-           S_ISDIR(found.st_mode) && found.st_uid != 0;
+    for (const auto& path : {private_root_ / name, root_ / name})
+        if (lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode))
+            return found.st_uid == 0 ? std::string() : path.string();
+    return {};
 }
 
 Result<std::optional<DataNote>> DataDirectories::note(std::string_view name) const {

@@ -42,8 +42,8 @@ class DataDirectories {
     // Nothing: there is none. An error for one that is not readable: nobody's is not what it means.
     Result<std::optional<DataNote>> note(std::string_view name) const;
 
-    // Whether there is data at the name that is not the superuser's.
-    bool has_owner(std::string_view name) const;
+    // The directory with the name's data, where that is there and not the superuser's; otherwise empty.
+    std::string owned_directory(std::string_view name) const;
 
   private:
     bool is_there(std::string_view name) const;

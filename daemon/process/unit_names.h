@@ -12,6 +12,8 @@ namespace p2prc::daemon {
 inline constexpr std::string_view process_slice = "p2prc.slice";
 inline constexpr std::string_view unit_prefix = "p2prc-";
 inline constexpr std::string_view data_root = "/var/lib/p2prc-data";
+// Where systemd has the data of dynamic users; in the former are links to it.
+inline constexpr std::string_view private_data_root = "/var/lib/private/p2prc-data";
 
 // "p2prc-calendar.service"
 std::string unit_name(std::string_view process_name);
