@@ -77,6 +77,11 @@ Result<void> append_basic(sd_bus_message* message, char type, const json& value)
         const int flag = value.get<bool>();
         return written(sd_bus_message_append_basic(message, type, &flag));
     }
+    case 'q': {
+        if (!value.is_number_integer()) break;
+        const auto number = value.get<std::uint16_t>();
+        return written(sd_bus_message_append_basic(message, type, &number));
+    }
     case 'u': {
         if (!value.is_number_integer()) break;
         const auto number = value.get<std::uint32_t>();

@@ -11,8 +11,8 @@ struct sd_bus_message;
 
 namespace p2prc::daemon {
 
-// Appends `value` as one complete type. Knows s, o, b, u, i, t, arrays (`ay` from a string) and structures; a
-// value that does not fit the signature is InvalidSpec.
+// Appends `value` as one complete type. Knows s, o, b, q, u, i, t, arrays (`ay` from a string) and
+// structures; a value that does not fit the signature is InvalidSpec.
 Result<void> append_json(sd_bus_message* message, std::string_view signature, const nlohmann::json& value);
 
 } // namespace p2prc::daemon

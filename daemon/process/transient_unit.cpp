@@ -18,6 +18,8 @@ using nlohmann::json;
 
 constexpr std::uint64_t second = 1'000'000;           // systemd counts in microseconds
 constexpr std::uint64_t clone_newcgroup = 0x02000000; // clone(2)
+constexpr std::uint32_t first_free_port = 1024;       // those below need a capability
+constexpr std::uint32_t last_port = 65535;
 constexpr std::uint64_t cap_net_bind_service = std::uint64_t{1} << 10;
 
 class Properties {
@@ -47,16 +49,18 @@ void add_identity(Properties& out, const ProcessRecord& record, std::string_view
                      fmt::format("{}={}", field_digest, record.digest)}));
 }
 
-void add_lifetime(Properties& out, const ProcessRecord& record) {
+void add_lifetime(Properties& out, const ProcessRecord& record, Attempt attempt) {
     const auto& run = record.spec.run;
     // Not `simple`: that reports success before the command has been executed.
     out.text("Type", "exec");
-    out.text("KillMode", "mixed");
+    // Not `mixed`: that sends SIGTERM to the main process alone, and SIGKILL to all others as soon as it is
+    // gone. The children of a start script would never be asked.
+    out.text("KillMode", "control-group");
     out.number("TimeoutStopUSec", 30 * second);
     out.text("Restart", restart_name(run.restart));
     out.number("RestartUSec", 1 * second);
     out.number("StartLimitIntervalUSec", 60 * second);
-    out.add("StartLimitBurst", "u", 5);
+    out.add("StartLimitBurst", "u", attempt == Attempt::First ? 5 : 1);
     // The command could not be executed at all; trying again after a second helps none of these.
     json statuses = json::array();
     for (int status = first_exec_status; status <= last_exec_status; ++status)
@@ -93,7 +97,11 @@ void add_files(Properties& out, const ProcessRecord& record) {
 void add_limits(Properties& out, const LimitsSpec& limits) {
     for (const auto* kind : {"CPUAccounting", "MemoryAccounting", "TasksAccounting"})
         out.flag(kind, true);
-    if (limits.memory_bytes) out.number("MemoryMax", *limits.memory_bytes);
+    if (limits.memory_bytes) {
+        out.number("MemoryMax", *limits.memory_bytes);
+        // Beyond its limit it ends; it does not go on in swap, where it takes the machine along.
+        out.number("MemorySwapMax", 0);
+    }
     if (limits.cpu_percent) out.number("CPUQuotaPerSecUSec", *limits.cpu_percent * second / 100);
     if (limits.tasks) out.number("TasksMax", *limits.tasks);
 }
@@ -106,12 +114,35 @@ void add_common_sandbox(Properties& out) {
         out.flag(name, true);
 }
 
+bool has_low_port(const ProcessRecord& record) {
+    return record.port && *record.port < first_free_port;
+}
+
+// What it may bind, by systemd.resource-control(5), SocketBindAllow=. Rules are of a family, a protocol (0:
+// any), a number of ports and the first of them. Port 0, for which the kernel chooses one, stays allowed:
+// clients of UDP bind it, and connect(2) and listen(2) choose a port without being asked.
+void add_ports(Properties& out, const ProcessRecord& record, std::uint32_t first_denied,
+               std::uint32_t last_denied) {
+    if (record.port)
+        out.add("SocketBindAllow", "a(iiqq)", json::array({json::array({0, 0, 1, *record.port})}));
+    out.add("SocketBindDeny", "a(iiqq)",
+            json::array({json::array({0, 0, last_denied - first_denied + 1, first_denied})}));
+}
+
+// A user of the machine listens at its process's port as a dynamic user does. What it may bind otherwise is
+// not ours to say, but for the ports that the capability opens, too.
+void add_low_port(Properties& out, const ProcessRecord& record) {
+    if (!has_low_port(record) || record.spec.run.user == "root") return;
+    out.number("AmbientCapabilities", cap_net_bind_service);
+    add_ports(out, record, 1, first_free_port - 1);
+}
+
 // A dynamic user's sandbox: writes to its data directory and nowhere else.
 void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin origin) {
-    const bool low_port = record.port && *record.port < 1024;
-    const std::uint64_t capabilities = low_port ? cap_net_bind_service : 0;
+    const std::uint64_t capabilities = has_low_port(record) ? cap_net_bind_service : 0;
     out.number("CapabilityBoundingSet", capabilities);
-    if (low_port) out.number("AmbientCapabilities", capabilities);
+    if (has_low_port(record)) out.number("AmbientCapabilities", capabilities);
+    add_ports(out, record, 1, last_port);
     out.text("ProtectSystem", "strict");
     // A local user may run a script that lies in a home; what comes from another node sees no home.
     out.text("ProtectHome", origin == Origin::Local ? "read-only" : "yes");
@@ -177,13 +208,25 @@ Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec) {
                     refused));
 }
 
-Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin) {
+Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports) {
+    if (policy == RemoteSpin::Any || confines_ports || !has_low_port(record)) return {};
+    return fail(
+        ErrorCode::NotPermitted,
+        fmt::format(
+            "the systemd of this node cannot keep '{}' to port {}: it could listen at every port below "
+            "{}",
+            record.spec.name, *record.port, first_free_port),
+        fmt::format("give it a port from {}: domains lead to any", first_free_port));
+}
+
+Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
+                                     Attempt attempt) {
     if (const auto named = check_names(record); !named) return std::unexpected(named.error());
     auto drop_in = command_drop_in(record.spec.run);
     if (!drop_in) return std::unexpected(drop_in.error());
     Properties out;
     add_identity(out, record, node);
-    add_lifetime(out, record);
+    add_lifetime(out, record, attempt);
     const auto& user = record.spec.run.user;
     if (user.empty()) {
         out.flag("DynamicUser", true);
@@ -194,7 +237,10 @@ Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_vi
     add_files(out, record);
     add_limits(out, record.spec.limits);
     add_common_sandbox(out);
-    if (user.empty()) add_strict_sandbox(out, record, origin);
+    if (user.empty())
+        add_strict_sandbox(out, record, origin);
+    else
+        add_low_port(out, record);
     TransientUnit unit{out.take(), std::move(*drop_in)};
     if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
     return unit;

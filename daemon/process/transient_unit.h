@@ -31,6 +31,10 @@ enum class Origin { Local, Remote };
 // files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec);
 
+// The capability to listen at one port below 1024 is one for all of them, unless systemd keeps the process to
+// its port: `confines_ports`, see net/cgroups.h. Where it does not, another node's process may have none.
+Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports);
+
 // A unit as systemd is asked for it.
 struct TransientUnit {
     std::vector<UnitProperty> properties;
@@ -38,9 +42,14 @@ struct TransientUnit {
     friend bool operator==(const TransientUnit&, const TransientUnit&) = default;
 };
 
+// A first try may fail a few times in a row, as systemd sees to it; one that p2prcd makes later, because all
+// of those failed, is a single one.
+enum class Attempt { First, Again };
+
 // `record`'s unit on `node`, its properties in a fixed order. Names and signatures are those of systemd 252;
 // nothing newer is used. InvalidSpec for a name that is none, and for a command that cannot be written down.
-Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin);
+Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
+                                     Attempt attempt = Attempt::First);
 
 // InvalidSpec when a text among `properties` has a control character, which systemd 252 would write into the
 // unit's file as it is: what follows a newline would be a line of its own there.

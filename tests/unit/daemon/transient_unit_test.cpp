@@ -137,6 +137,56 @@ TEST(TransientUnit, UserIsNeverLeftToSystemd) {
     EXPECT_EQ(find(properties, "User")->value, "p2p-7");
 }
 
+TEST(TransientUnit, AUserListensAtALowPortAndAtNoOther) {
+    auto record = calendar();
+    record.port = 443;
+    record.spec.run.user = "caddy";
+    auto properties = transient_unit(record, "home1", Origin::Local)->properties;
+    ASSERT_TRUE(find(properties, "AmbientCapabilities"));
+    EXPECT_EQ(find(properties, "AmbientCapabilities")->value, 1024);
+    EXPECT_EQ(find(properties, "CapabilityBoundingSet"), nullptr); // its other rights stay
+    EXPECT_EQ(find(properties, "SocketBindAllow")->value.dump(), "[[0,0,1,443]]");
+    EXPECT_EQ(find(properties, "SocketBindDeny")->value.dump(), "[[0,0,1023,1]]");
+    record.port = 8443;
+    properties = transient_unit(record, "home1", Origin::Local)->properties;
+    EXPECT_EQ(find(properties, "AmbientCapabilities"), nullptr);
+    EXPECT_EQ(find(properties, "SocketBindDeny"), nullptr);
+}
+
+// Port 0, for which the kernel chooses one, is in none of the rules.
+TEST(TransientUnit, TheSandboxListensAtItsPortOnly) {
+    auto record = calendar();
+    auto properties = transient_unit(record, "home1", Origin::Remote)->properties;
+    EXPECT_EQ(find(properties, "SocketBindAllow")->value.dump(), "[[0,0,1,5232]]");
+    EXPECT_EQ(find(properties, "SocketBindDeny")->value.dump(), "[[0,0,65535,1]]");
+    record.port.reset();
+    properties = transient_unit(record, "home1", Origin::Remote)->properties;
+    EXPECT_EQ(find(properties, "SocketBindAllow"), nullptr);
+    EXPECT_EQ(find(properties, "SocketBindDeny")->value.dump(), "[[0,0,65535,1]]");
+}
+
+TEST(TransientUnit, AnotherTryIsASingleOne) {
+    const auto burst = [](Attempt attempt) {
+        return find(transient_unit(calendar(), "home1", Origin::Local, attempt)->properties,
+                    "StartLimitBurst")
+            ->value;
+    };
+    EXPECT_EQ(burst(Attempt::First), 5);
+    EXPECT_EQ(burst(Attempt::Again), 1);
+}
+
+TEST(RemoteSpinPolicy, ALowPortTakesASystemdThatConfinesPorts) {
+    auto record = calendar();
+    EXPECT_TRUE(check_remote_port(RemoteSpin::Sandboxed, record, false));
+    record.port = 81;
+    EXPECT_TRUE(check_remote_port(RemoteSpin::Sandboxed, record, true));
+    EXPECT_TRUE(check_remote_port(RemoteSpin::Any, record, false));
+    const auto refused = check_remote_port(RemoteSpin::Sandboxed, record, false);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::NotPermitted);
+    EXPECT_NE(refused.error().message.find("81"), std::string::npos);
+}
+
 TEST(RemoteSpinPolicy, SandboxedRefusesUserAndCredentials) {
     auto spec = calendar().spec;
     EXPECT_TRUE(check_remote_spin(RemoteSpin::Sandboxed, spec));
@@ -169,6 +219,17 @@ TEST(CommandDropIn, ProgramsThatWouldBePrefixesAreRefused) {
         run.kill = {program};
         EXPECT_EQ(command_drop_in(run).has_value(), false) << program;
     }
+}
+
+TEST(CommandDropIn, AStopCommandIsFollowedByAWait) {
+    RunSpec run;
+    run.command = {"/bin/sleep", "1"};
+    run.kill = {"/bin/stop", "$MAINPID"};
+    EXPECT_EQ(*command_drop_in(run), R"([Service]
+ExecStart=:"/bin/sleep" "1"
+ExecStop=:"/bin/sh" "-c" "[ -z \"$MAINPID\" ] || exec \"$@\"" "run.kill" "/bin/stop" "$MAINPID"
+ExecStop=:"/bin/sh" "-c" "[ -z \"$MAINPID\" ] || timeout 29 tail --pid=\"$MAINPID\" -s 0.1 -f /dev/null; exit 0"
+)");
 }
 
 TEST(UnitNames, ThereAndBack) {
