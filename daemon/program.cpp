@@ -13,6 +13,7 @@
 #include "dbus/bus.h"
 #include "net/listen_fds.h"
 #include "net/log.h"
+#include "net/network_changes.h"
 #include "net/notify.h"
 #include "net/spawn.h"
 
@@ -70,6 +71,7 @@ class Program::Impl {
     awaitable<void> stop();
     awaitable<void> serve_signals();
     awaitable<void> measure_now_and_then();
+    awaitable<void> watch_network();
     Result<void> make_reconciler(std::string boot);
     void reload();
     void fail_with(Error error);
@@ -162,7 +164,7 @@ Result<void> Program::Impl::make_reconciler(std::string boot) {
         .boot_id = boot_,
         .ended_boot = read_ended_boot(options_.state / "ended-boot"),
         .remote_spin = config_.remote_spin,
-        .data = {data_root, "/var/lib/private/p2prc-data", options_.state / "data-owners"},
+        .data = {data_root, private_data_root, options_.state / "data-owners"},
         .unit_directories = system_unit_directories(),
         .warn = [](std::string_view message, std::string_view process) {
             net::log_warning(message, {{"MESSAGE_ID", message_process_attention}, {"FLEET_NAME", process}});
@@ -248,6 +250,14 @@ awaitable<void> Program::Impl::measure_now_and_then() {
     }
 }
 
+// Where they cannot be heard of, what waits for the network is tried again by the clock.
+awaitable<void> Program::Impl::watch_network() {
+    auto changes = net::NetworkChanges::open(loop_.get_executor());
+    if (!changes) co_return;
+    while (co_await changes->next())
+        if (reconciler_) reconciler_->network_changed();
+}
+
 Result<void> Program::Impl::run() {
     net::spawn_loop(loop_.get_executor(), "serving signals", [this] { return serve_signals(); });
     asio::co_spawn(loop_, start(), [this](const std::exception_ptr& thrown, const Result<void>& started) {
@@ -258,6 +268,8 @@ Result<void> Program::Impl::run() {
     });
     net::spawn_loop(loop_.get_executor(), "the watchdog", net::keep_watchdog);
     net::spawn_loop(loop_.get_executor(), "measuring processes", [this] { return measure_now_and_then(); });
+    net::spawn_loop(loop_.get_executor(), "watching the network for processes",
+                    [this] { return watch_network(); });
     loop_.run();
     if (failure_) return std::unexpected(*failure_);
     return {};

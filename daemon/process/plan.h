@@ -39,6 +39,7 @@ enum class Act {
     Recall,  // the same, after finding out how the run before it ended unseen
     Confirm, // the same of a new run, after hearing whether it is not over already
     Start,
+    Retry,    // start what failed too often: once, and without being asked
     Restart,  // stop, then start
     Stop,     // the record stays
     Kill,     // stop for good

@@ -5,6 +5,7 @@
 #include "daemon/process/reconciler_keys.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/process/usage.h"
+#include "net/cgroups.h"
 
 #include <fmt/format.h>
 
@@ -54,8 +55,11 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     systemd_.on_events(std::move(events));
     for (const auto& view : *all)
         adopt(view);
+    const auto features = co_await systemd_.features();
+    if (features) confines_ports_ = net::confines_ports(*features);
     follow();
     forget_actions();
+    judge_all_records();
     evaluate_all();
     co_return Result<void>{};
 }
@@ -67,8 +71,11 @@ void Reconciler::Impl::follow() {
         replica_.subscribe(std::string(processes_prefix), [weak](std::span<const Change> changes) {
             const auto impl = weak.lock();
             if (!impl) return;
-            for (const auto& change : changes)
+            for (const auto& change : changes) {
+                if (change.value) impl->judge_record(change.key, *change.value);
                 impl->evaluate(std::string(last_part(change.key)));
+            }
+            impl->forget_refused();
             impl->forget_actions();
         }));
     subscriptions_.push_back(
@@ -86,7 +93,7 @@ void Reconciler::Impl::follow() {
 // A tombstone names its process; one that goes is found again by the status that reported the end.
 std::string Reconciler::Impl::name_of_dead(const Change& tombstone) const {
     if (tombstone.value) {
-        const auto dead = tombstone_from_json(*tombstone.value);
+        const auto dead = accept_tombstone(tombstone.key, *tombstone.value);
         return dead && dead->node == options.node ? dead->name : "";
     }
     const auto* status = own_.get(keys::status_prefix(options.node) + std::string(last_part(tombstone.key)));
@@ -142,6 +149,7 @@ void Reconciler::Impl::set_node(std::string node) {
     options.node = std::move(node);
     own_.update(std::move(changes));
     follow();
+    judge_all_records();
     evaluate_all();
 }
 
@@ -172,6 +180,9 @@ void Reconciler::set_node(std::string node) {
 }
 void Reconciler::set_remote_spin(RemoteSpin policy) {
     impl_->options.remote_spin = policy;
+}
+void Reconciler::network_changed() {
+    impl_->network_changed();
 }
 void Reconciler::system_is_stopping() {
     impl_->stopping = true;

@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,6 +29,9 @@ struct ReconcilerOptions {
     std::vector<std::filesystem::path> unit_directories;
     std::function<void(std::string_view message, std::string_view process)>
         warn; // what its operator should know
+    // What failed too often is tried again after the first pause, then after ever longer ones.
+    std::chrono::milliseconds first_retry_pause{8'000};
+    std::chrono::milliseconds longest_retry_pause{60'000};
 };
 
 // The directories that systemd 252 loads units from, but for its own transient ones.
@@ -57,6 +61,9 @@ class Reconciler {
     // Another name of this node, from now on (it joined a fleet). Statuses of the old name are taken over.
     void set_node(std::string node);
     void set_remote_spin(RemoteSpin policy);
+
+    // What fails without a network is tried again at once.
+    void network_changed();
 
     // The machine goes down: nothing is concluded from here on.
     void system_is_stopping();

@@ -16,7 +16,7 @@ void Reconciler::Impl::evaluate_all() {
     for (const auto& [key, value] : replica_.range(processes_prefix))
         names.insert(std::string(last_part(key)));
     for (const auto& [key, value] : replica_.range(tombstones_prefix))
-        if (const auto tombstone = read(value, &tombstone_from_json);
+        if (const auto tombstone = accepted(key, value, &accept_tombstone);
             tombstone && tombstone->node == options.node)
             names.insert(tombstone->name);
     for (const auto& [key, value] : own_.range(keys::status_prefix(options.node)))
@@ -43,6 +43,13 @@ void Reconciler::Impl::evaluate(const std::string& name) {
     situation.boot_id = options.boot_id;
     auto what = plan(situation);
     const bool adopted = std::exchange(slot.adopted, false);
+    const bool due = std::exchange(slot.retry.due, false);
+    if (what != Act::Nothing) {
+        slot.retry.timer.reset();
+    } else if (is_to_be_retried(now)) {
+        if (!due) return await_retry(name);
+        what = Act::Retry;
+    }
     if (what == Act::Observe) what = observation(slot, now, adopted);
     // The kernel knows that it is over; systemd says so presently.
     if (what == Act::Observe && slot.unit->up() && main_process_ended(slot.unit->main_pid)) return;
@@ -79,6 +86,7 @@ void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) 
             {ErrorCode::Conflict, fmt::format("process {} still runs under the name '{}'",
                                               slots_[name].unit ? slots_[name].unit->process : 0, name)});
     case Act::Start:
+    case Act::Retry:
     case Act::Restart:
     case Act::Stop:
     case Act::Kill:

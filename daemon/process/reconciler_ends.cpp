@@ -1,9 +1,12 @@
+#include "daemon/process/exec_failure.h"
 #include "daemon/process/reconciler_impl.h"
 #include "daemon/process/unit_names.h"
+#include "daemon/state/origins.h"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -61,6 +64,7 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
     const bool watched = slot.watched;
     const bool outside = slot.outside;
     const auto executed = slot.executed;
+    const auto left_behind = slot.left_behind;
     const auto unit = slot.unit;
     slot.outside = false;
     if (!end && goes_on) co_return true;
@@ -96,6 +100,7 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         const bool step_of_systemd = !exec_step_name(result.status).empty();
         context.executed = watched && end ? executed == end->invocation : !step_of_systemd;
         context.gave_up = !goes_on && now.record && would_restart(now.record->spec.run.restart, result);
+        context.left_behind = end && !end->invocation.empty() && left_behind == end->invocation;
         reason = exit_reason(result, context);
     } else {
         reason.detail = "it ended while p2prcd did not run, and the journal does not say how";
@@ -105,6 +110,7 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         const std::string invocation = end ? end->invocation : logged ? logged->invocation : "";
         reason.log = co_await journal_.last_lines(unit_of_name, now.id, invocation, log_lines);
     }
+    explain(name, reason, now);
     if (stopping) co_return false;
     if (!goes_on && !record_of(name)) co_return true; // there is nobody to tell; what is left over goes next
     auto status = draft(name, now);
@@ -117,6 +123,19 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
     else
         write_state(std::move(status), kept_stopped ? ProcessState::Stopped : state_after(reason.kind));
     co_return true;
+}
+
+// What the table of reasons cannot know.
+void Reconciler::Impl::explain(const std::string& name, StopReason& reason, const Facts& now) {
+    if (!now.record) return;
+    if (reason.kind == StopKind::StartFailed && reason.step == "EXEC") {
+        const auto origin = Origins(own_).here(*now.record) ? Origin::Local : Origin::Remote;
+        if (auto words = exec_failure(now.record->spec, origin, reason.log); !words.empty())
+            reason.detail = std::move(words);
+    }
+    if (reason.kind != StopKind::StartLimit) return;
+    const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(slots_[name]));
+    reason.detail += fmt::format("; it is tried again after {} s", pause.count());
 }
 
 // A command may end as soon as it is executed, and whoever waits for it to run goes by what is written. What

@@ -2,6 +2,7 @@
 #include "daemon/process/unit_names.h"
 
 #include <algorithm>
+#include <csignal>
 
 namespace p2prc::daemon {
 
@@ -34,6 +35,10 @@ void Reconciler::Impl::on_changed(const UnitView& view) {
         slot.executed = view.invocation;
         slot.watched = true;
     }
+    // systemd ends what a main process left behind that ended by itself; it is dead at once where there was
+    // nothing.
+    const bool finished = view.main_pid == 0 && view.result.code == CLD_EXITED && view.result.status == 0;
+    if (finished && view.sub_state == "stop-sigterm") slot.left_behind = view.invocation;
     slot.unit = view;
     if (has_ended(view)) slot.end = view;
     evaluate(name);

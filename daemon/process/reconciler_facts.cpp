@@ -6,7 +6,8 @@
 namespace p2prc::daemon {
 
 std::optional<ProcessRecord> Reconciler::Impl::record_of(const std::string& name) const {
-    auto record = read(replica_.get(keys::process(name)), &process_from_json);
+    const auto key = keys::process(name);
+    auto record = accepted(key, replica_.get(key), &accept_process);
     if (record && record->node != options.node) return {};
     return record;
 }
@@ -22,7 +23,7 @@ std::uint32_t Reconciler::Impl::id_of(const std::string& name, const UnitView& u
     const auto record = record_of(name);
     if (unit.process == 0 || (record && record->id == unit.process)) return unit.process;
     for (const auto& [key, value] : replica_.range(tombstones_prefix)) {
-        const auto tombstone = read(value, &tombstone_from_json);
+        const auto tombstone = accepted(key, value, &accept_tombstone);
         if (tombstone && tombstone->name == name && tombstone->node == options.node &&
             std::ranges::count(tombstone->former_ids, unit.process) > 0)
             return tombstone->id;
@@ -47,9 +48,11 @@ Reconciler::Impl::Facts Reconciler::Impl::facts(const std::string& name, const S
     };
     now.local = local_of(now.id);
     if (now.record && unit_id != 0 && unit_id != now.id)
-        now.same_process = slot.unit->digest == now.record->digest && !id_is_taken(unit_id);
+        now.same_process = slot.unit->digest == now.record->digest &&
+                           slot.unit->digest == spec_digest(now.record->spec) && !id_is_taken(unit_id);
     if (unit_id != 0) {
-        now.tombstone = read(replica_.get(keys::tombstone(unit_id)), &tombstone_from_json);
+        const auto key = keys::tombstone(unit_id);
+        now.tombstone = accepted(key, replica_.get(key), &accept_tombstone);
         // A number of another registry may be another process's here.
         if (now.tombstone && (now.tombstone->name != name || now.tombstone->node != options.node))
             now.tombstone.reset();

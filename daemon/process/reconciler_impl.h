@@ -2,11 +2,15 @@
 // reconciler_events.cpp: what systemd tells; reconciler_facts.cpp: what is known of a name;
 // reconciler_decide.cpp: what to do about it; reconciler_steps.cpp: starting and stopping;
 // reconciler_ends.cpp: how runs ended; reconciler_status.cpp: what is written down; reconciler_tidy.cpp: what
-// has been written down and is over.
+// has been written down and is over; reconciler_retries.cpp: what failed too often; reconciler_refused.cpp:
+// what the gate does not let in.
 #pragma once
 
 #include "daemon/process/reconciler.h"
 
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
 #include <map>
 
 namespace p2prc::daemon {
@@ -26,12 +30,21 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     std::string name_of_dead(const Change& tombstone) const;
     void measure();
     void set_node(std::string node);
+    void network_changed();
     void detach();
 
     ReconcilerOptions options;
     bool stopping = false;
 
   private:
+    // Attempts at what failed too often.
+    struct Retry {
+        std::shared_ptr<boost::asio::steady_timer> timer; // none: there is nothing to wait for
+        std::chrono::milliseconds pause{0};               // before the next attempt, or the one just made
+        std::chrono::steady_clock::time_point attempted;
+        bool due = false;
+    };
+
     // What is known of one name beside what is written down.
     struct Slot {
         bool busy = false;            // an operation runs; what happens meanwhile is looked at after it
@@ -42,6 +55,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         std::optional<UnitView> end;  // as it was when it last ended, exit data included
         std::string executed;         // invocation in which the command was executed
         std::string confirmed;        // invocation of which all is known up to now
+        std::string left_behind;      // invocation whose main process ended before others of it
+        Retry retry;
     };
 
     // An operation's hold on its name: the slot is busy for as long as it lives, however the operation ends.
@@ -90,18 +105,31 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void begin(const std::string& name, Act what, const Facts& now);
     boost::asio::awaitable<bool> run(std::string name, Act what, Facts now);
     void failed(const std::string& name, const std::exception_ptr& error);
-    boost::asio::awaitable<bool> do_start(std::string name, Facts now);
+    boost::asio::awaitable<bool> do_start(std::string name, Facts now, Act what);
+    Result<TransientUnit> permitted_unit(const std::string& name, const Facts& now, Act what);
+    boost::asio::awaitable<Result<void>> prepare_data(std::string name, Facts now, Act what);
+    boost::asio::awaitable<bool> started(std::string name, Facts now, Result<std::string> result);
     boost::asio::awaitable<bool> do_stop(std::string name, Facts now, Act what);
     boost::asio::awaitable<bool> do_conclude(std::string name, Facts now);
     boost::asio::awaitable<bool> do_recall(std::string name, Facts now);
     boost::asio::awaitable<bool> do_confirm(std::string name);
     boost::asio::awaitable<bool> do_forget(std::string name);
     boost::asio::awaitable<Result<bool>> still_missing(std::string name);
+    void explain(const std::string& name, StopReason& reason, const Facts& now);
     boost::asio::awaitable<void> write_end(std::string name, Facts now, StopReason reason,
                                            ProcessState state);
     void observe(const std::string& name, const Facts& now);
     void refuse(const Facts& now, std::string step, const Error& error);
     void retry_later(std::string name);
+    bool is_to_be_retried(const Facts& now) const;
+    std::chrono::milliseconds next_pause(Slot& slot) const;
+    void await_retry(const std::string& name);
+    void arm_retry(const std::string& name, std::chrono::milliseconds pause);
+    void judge_record(std::string_view key, const Json& document);
+    void judge_all_records();
+    void forget_refused();
+    bool owner_of_id(std::uint32_t id) const;
+    bool runs(std::uint32_t id) const;
 
     ProcessStatus draft(const std::string& name, const Facts& now) const;
     void write(const ProcessStatus& status);
@@ -114,6 +142,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     OwnState& own_;
     JournalTail& journal_;
     std::map<std::string, Slot> slots_;
+    bool confines_ports_ = false; // systemd can keep a process to its port
     std::vector<Subscription> subscriptions_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/error.h"
+#include "core/gate.h"
 #include "daemon/state/state.h"
 
 #include <fmt/format.h>
@@ -19,14 +20,15 @@ inline std::string local_prefix(std::string_view node) {
     return fmt::format("/local/{}/", node);
 }
 
-inline std::string_view last_part(std::string_view key) {
-    return key.substr(key.rfind('/') + 1);
-}
+// The step at which a start fails that this node does not allow.
+inline constexpr const char* refused_step = "policy";
 
+// What came from the root enters by the gate alone; nothing for what that refuses.
 template <class T>
-std::optional<T> read(const Json* document, Result<T> (*reader)(const Json&)) {
+std::optional<T> accepted(std::string_view key, const Json* document,
+                          Result<T> (*accept)(std::string_view key, const Json&)) {
     if (!document) return {};
-    auto value = reader(*document);
+    auto value = accept(key, *document);
     if (!value) return {};
     return std::move(*value);
 }

@@ -1,6 +1,9 @@
+#include "daemon/process/data_ownership.h"
 #include "daemon/process/reconciler_impl.h"
+#include "daemon/process/reconciler_keys.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/state/origins.h"
+#include "net/cgroups.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -71,16 +74,59 @@ asio::awaitable<bool> Reconciler::Impl::run(std::string name, Act what, Facts no
     if (what == Act::Forget) look_again = co_await do_forget(name);
     if (what == Act::Stop || what == Act::Kill || what == Act::Restart)
         look_again = co_await do_stop(name, now, what);
-    if (look_again && (what == Act::Start || what == Act::Restart) && !stopping) {
+    if (look_again && (what == Act::Start || what == Act::Retry || what == Act::Restart) && !stopping) {
         const auto fresh = facts(name, slots_[name]);
-        look_again = co_await do_start(name, fresh);
+        look_again = co_await do_start(name, fresh, what);
     }
     co_return look_again;
 }
 
-asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
+// What is not allowed here, or cannot be written down, is refused at its step.
+Result<TransientUnit> Reconciler::Impl::permitted_unit(const std::string& name, const Facts& now, Act what) {
+    const auto& record = *now.record;
+    const auto origin = Origins(own_).here(record) ? Origin::Local : Origin::Remote;
+    const auto refused = [&](const char* step, const Error& error) -> Result<TransientUnit> {
+        refuse(now, step, error);
+        return std::unexpected(error);
+    };
+    if (origin == Origin::Remote) {
+        if (const auto allowed = check_remote_spin(options.remote_spin, record.spec); !allowed)
+            return refused(refused_step, allowed.error());
+        if (const auto allowed = check_remote_port(options.remote_spin, record, confines_ports_); !allowed)
+            return refused(refused_step, allowed.error());
+    }
+    if (const auto free = check_name(name); !free) return refused("name", free.error());
+    const auto attempt = what == Act::Retry ? Attempt::Again : Attempt::First;
+    auto content = transient_unit(record, options.node, origin, attempt);
+    if (!content) return refused("command", content.error());
+    return content;
+}
+
+asio::awaitable<Result<void>> Reconciler::Impl::prepare_data(std::string name, Facts now, Act what) {
+    const auto& record = *now.record;
+    const auto warn = [&](const std::string& message) {
+        if (options.warn) options.warn(message, name);
+    };
+    const auto origin = Origins(own_).here(record) ? Origin::Local : Origin::Remote;
+    const auto moved = options.data.prepare(record, origin);
+    if (!moved) co_return std::unexpected(moved.error());
+    if (!moved->empty()) warn(fmt::format("the data of an earlier process '{}' is now in {}", name, *moved));
+    // Somebody may have copied files into it while it was down. What only restarts, or was lost with the
+    // machine, is not gone through each time.
+    const bool was_down =
+        what == Act::Start && !(now.status && lost_with_its_boot(*now.status, options.boot_id));
+    const auto directory = was_down ? options.data.owned_directory(name) : std::string();
+    if (directory.empty()) co_return Result<void>{};
+    if (const auto disowned = co_await disown_data(systemd_, name, directory); !disowned)
+        warn(fmt::format("files that were copied into {} may stay out of reach of '{}': {}", directory, name,
+                         disowned.error().message));
+    co_return Result<void>{};
+}
+
+asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now, Act what) {
     if (!now.record) co_return true;
     const auto& record = *now.record;
+    const auto before = now;
     auto status = draft(name, now);
     if (now.status && lost_with_its_boot(*now.status, options.boot_id))
         status.reason = stamped(boot_reason(options.ended_boot == now.status->boot_id), now);
@@ -91,38 +137,34 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now) {
     write_state(status, ProcessState::Starting);
     now.status = status;
 
-    const auto origin = Origins(own_).here(record) ? Origin::Local : Origin::Remote;
-    if (const auto allowed =
-            origin == Origin::Remote ? check_remote_spin(options.remote_spin, record.spec) : Result<void>();
-        !allowed) {
-        refuse(now, "policy", allowed.error());
-        co_return true;
-    }
-    if (const auto free = check_name(name); !free) {
-        refuse(now, "name", free.error());
-        co_return true;
-    }
-    const auto content = transient_unit(record, options.node, origin);
-    if (!content) {
-        refuse(now, "command", content.error());
-        co_return true;
-    }
+    const auto content = permitted_unit(name, now, what);
+    if (!content) co_return true;
+    if (record.spec.limits.memory_bytes && !net::limits_memory() && options.warn)
+        options.warn(
+            fmt::format("limits.memory of '{}' has no effect: this machine's kernel does not limit memory "
+                        "(no memory controller; Raspberry Pi: cgroup_enable=memory in cmdline.txt)",
+                        name),
+            name);
     if (record.spec.run.data) {
-        const auto moved = options.data.prepare(record, origin);
-        if (!moved) {
-            refuse(now, "data", moved.error());
+        const auto prepared = co_await prepare_data(name, before, what);
+        if (stopping) co_return false;
+        if (!prepared) {
+            refuse(now, "data", prepared.error());
             co_return true;
         }
-        if (!moved->empty() && options.warn)
-            options.warn(fmt::format("the data of an earlier process '{}' is now in {}", name, *moved), name);
     }
     {
         auto& slot = slots_[name];
         slot.end.reset();
         slot.outside = false;
+        slot.retry.attempted = std::chrono::steady_clock::now();
+        if (what != Act::Retry) slot.retry = {};
     }
-    const auto unit = unit_name(name);
-    const auto result = co_await systemd_.start_transient(unit, *content);
+    auto result = co_await systemd_.start_transient(unit_name(name), *content);
+    co_return co_await started(name, now, std::move(result));
+}
+
+asio::awaitable<bool> Reconciler::Impl::started(std::string name, Facts now, Result<std::string> result) {
     if (stopping) co_return false;
     if (!result && result.error().code == ErrorCode::Unreachable) {
         retry_later(name);

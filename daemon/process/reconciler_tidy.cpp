@@ -30,7 +30,7 @@ void Reconciler::Impl::bury(const std::string& name) {
                                       : 0;
     for (const auto& [key, value] : replica_.range(tombstones_prefix)) {
         if (!is_named(*value, name)) continue;
-        const auto tombstone = read(value, &tombstone_from_json);
+        const auto tombstone = accepted(key, value, &accept_tombstone);
         if (!tombstone || tombstone->node != options.node || tombstone->id == running) continue;
         const auto* written = own_.get(keys::status(options.node, tombstone->id));
         ProcessStatus status = written ? status_from_json(*written) : ProcessStatus{};
@@ -68,8 +68,8 @@ void Reconciler::Impl::forget_actions() {
         const auto action = local_action_from_json(*value);
         std::optional<ProcessRecord> record;
         if (key.starts_with(local_prefix(options.node)))
-            for (const auto& [name, document] : replica_.range(processes_prefix))
-                if (const auto found = read(document, &process_from_json);
+            for (const auto& [process_key, document] : replica_.range(processes_prefix))
+                if (const auto found = accepted(process_key, document, &accept_process);
                     found && found->node == options.node && std::to_string(found->id) == last_part(key))
                     record = *found;
         if (!record || taken_in(*record, action)) over.push_back({std::string(key), std::nullopt, 0});

@@ -51,7 +51,9 @@ class ReconcilerTest : public testing::Test {
             .remote_spin = RemoteSpin::Sandboxed,
             .data = {directory / "data", directory / "private", directory / "owners"},
             .unit_directories = {directory / "units"},
-            .warn = [this](std::string_view message, std::string_view) { warnings.emplace_back(message); }};
+            .warn = [this](std::string_view message, std::string_view) { warnings.emplace_back(message); },
+            .first_retry_pause = first_retry_pause,
+            .longest_retry_pause = std::chrono::hours(2)};
         reconciler =
             std::make_unique<Reconciler>(loop.get_executor(), systemd, *replica, *own, journal, options);
         boost::asio::co_spawn(loop, reconciler->start(), boost::asio::detached);
@@ -72,7 +74,7 @@ class ReconcilerTest : public testing::Test {
     // Until nothing is left to do; the reconciler tries again after seconds, not minutes.
     void run() {
         loop.restart();
-        loop.run_for(std::chrono::seconds(10));
+        loop.run_for(patience);
     }
 
     ProcessRecord record(std::uint32_t id = 7, std::string name = "web") {
@@ -126,6 +128,19 @@ class ReconcilerTest : public testing::Test {
     std::unique_ptr<Reconciler> reconciler;
     std::string boot = "boot1", last_boot;
     std::vector<std::string> warnings;
+    std::chrono::milliseconds patience = std::chrono::seconds(10);
+    std::chrono::milliseconds first_retry_pause = std::chrono::hours(1);
+};
+
+// Where an attempt is waited for, the loop is never out of work.
+class RetryTest : public ReconcilerTest {
+  protected:
+    RetryTest() { patience = std::chrono::seconds(1); }
+
+    void give_up() {
+        systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""}); // and systemd does not start it again
+        run();
+    }
 };
 
 TEST_F(ReconcilerTest, StartsWhatIsWanted) {
@@ -378,13 +393,170 @@ TEST_F(ReconcilerTest, NeverReportsThePassingFailureBeforeARestart) {
     EXPECT_FALSE(failed);
 }
 
-TEST_F(ReconcilerTest, TellsTheStartLimit) {
+TEST_F(RetryTest, TellsTheStartLimit) {
     start();
     want(record());
-    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""}); // and systemd does not start it again
-    run();
+    give_up();
     expect(ProcessState::Failed, StopKind::StartLimit);
     EXPECT_EQ(status()->reason->code, 1);
+    EXPECT_NE(status()->reason->detail.find("tried again after 3600 s"), std::string::npos)
+        << status()->reason->detail;
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(RetryTest, WhatFailedTooOftenIsTriedAgain) {
+    first_retry_pause = std::chrono::milliseconds(300);
+    start();
+    want(record());
+    give_up();
+    EXPECT_EQ(count("start " + unit), 2);
+    expect(ProcessState::Running, StopKind::StartLimit);
+    EXPECT_EQ(status()->applied, 1u);
+}
+
+TEST_F(RetryTest, TheNetworkBringsTheNextAttempt) {
+    start();
+    want(record());
+    give_up();
+    EXPECT_EQ(count("start " + unit), 1);
+    reconciler->network_changed();
+    run();
+    EXPECT_EQ(count("start " + unit), 2);
+    expect(ProcessState::Running);
+}
+
+TEST_F(RetryTest, GoesOnAfterARestartOfTheDaemon) {
+    start();
+    want(record());
+    give_up();
+    first_retry_pause = std::chrono::milliseconds(100);
+    daemon_restart();
+    EXPECT_EQ(count("start " + unit), 1);
+    expect(ProcessState::Running);
+}
+
+TEST_F(RetryTest, WhatWasStoppedMeanwhileStaysDown) {
+    start();
+    auto web = record();
+    want(web);
+    give_up();
+    web.desired = Desired::Stopped;
+    ++web.change;
+    want(web);
+    reconciler->network_changed();
+    run();
+    EXPECT_EQ(count("start " + unit), 1);
+    expect(ProcessState::Stopped);
+}
+
+TEST_F(RetryTest, WhatIsNotToBeRestartedStaysDown) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    web.digest = spec_digest(web.spec);
+    want(web);
+    give_up();
+    reconciler->network_changed();
+    run();
+    EXPECT_EQ(count("start " + unit), 1);
+    expect(ProcessState::Failed, StopKind::ExitCode);
+}
+
+TEST_F(RetryTest, EachPauseIsLonger) {
+    start();
+    want(record());
+    give_up();
+    reconciler->network_changed();
+    run();
+    give_up();
+    EXPECT_NE(status()->reason->detail.find("tried again after 7200 s"), std::string::npos)
+        << status()->reason->detail;
+}
+
+// --- what a root says that is not to be trusted
+
+TEST_F(ReconcilerTest, ARecordThatIsNotAcceptedIsSaidAndNotRun) {
+    start();
+    auto evil = record(8, "x\nExecStartPre=+/bin/touch /root/pwned");
+    evil.spec.name = "evil";
+    commit("/processes/evil", to_json(evil));
+    EXPECT_TRUE(systemd.calls.empty());
+    expect(ProcessState::Failed, StopKind::StartFailed, 8);
+    EXPECT_EQ(status(8)->name, "evil");
+    EXPECT_EQ(status(8)->reason->step, "policy");
+    EXPECT_NE(status(8)->reason->detail.find("/processes/evil is not accepted"), std::string::npos)
+        << status(8)->reason->detail;
+    daemon_restart();
+    EXPECT_TRUE(systemd.calls.empty());
+    expect(ProcessState::Failed, StopKind::StartFailed, 8);
+    commit("/processes/evil", std::nullopt);
+    EXPECT_FALSE(status(8));
+}
+
+TEST_F(ReconcilerTest, ARefusedRecordDoesNotTouchTheStatusOfAnother) {
+    start();
+    want(record());
+    auto evil = record(7, "other");
+    commit("/processes/x/../web", to_json(evil));
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->name, "web");
+    ASSERT_FALSE(warnings.empty());
+    EXPECT_NE(warnings.back().find("is not accepted"), std::string::npos);
+}
+
+TEST_F(ReconcilerTest, ATombstoneIsNoPath) {
+    start();
+    const std::string name = "x/../../system/victim";
+    auto evil = record(6000, name);
+    commit("/processes/" + name, to_json(evil));
+    commit(keys::tombstone(6000), to_json(Tombstone{6000, name, "home1", "root", "now"}));
+    daemon_restart();
+    EXPECT_TRUE(systemd.calls.empty());
+    EXPECT_FALSE(fs::exists(directory / "owners"));
+    expect(ProcessState::Failed, StopKind::StartFailed, 6000);
+}
+
+TEST_F(ReconcilerTest, ALowPortOfAnotherNodesProcessTakesBpf) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    start();
+    auto web = record();
+    web.port = web.spec.port = 81;
+    want(web);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "policy");
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, WhatItsCommandLeftBehindIsSaid) {
+    start();
+    want(record());
+    auto view = systemd.loaded.at(unit);
+    view.active_state = "deactivating";
+    view.sub_state = "stop-sigterm";
+    view.main_pid = 0;
+    view.result = {"success", CLD_EXITED, 0, ""};
+    systemd.tell(view);
+    systemd.end(unit, {"success", CLD_EXITED, 0, ""});
+    run();
+    expect(ProcessState::Stopped, StopKind::Finished);
+    EXPECT_NE(status()->reason->detail.find("foreground"), std::string::npos) << status()->reason->detail;
+}
+
+// The superuser's own is left alone: only what has another owner is given back first.
+TEST_F(ReconcilerTest, DataThatWasCopiedByHandIsGivenToItsProcess) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root to give a directory away";
+    const auto data = directory / "private/web";
+    fs::create_directories(data);
+    start();
+    Origins(*own).note(record().spec);
+    ASSERT_EQ(chown(data.c_str(), 61184, 61184), 0);
+    auto web = record();
+    want(web);
+    EXPECT_EQ(systemd.calls, (std::vector<std::string>{"start p2prcd-data-web.service", "start " + unit}));
+    systemd.calls.clear();
+    ++web.change; // restarted
+    want(web);
+    EXPECT_EQ(systemd.calls, (std::vector<std::string>{"stop " + unit, "start " + unit}));
 }
 
 TEST_F(ReconcilerTest, StopFromOutsideStaysStoppedUntilAsked) {
