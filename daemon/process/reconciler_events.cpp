@@ -40,7 +40,9 @@ void Reconciler::Impl::on_changed(const UnitView& view) {
     const bool finished = view.main_pid == 0 && view.result.code == CLD_EXITED && view.result.status == 0;
     if (finished && view.sub_state == "stop-sigterm") slot.left_behind = view.invocation;
     slot.unit = view;
-    if (has_ended(view)) slot.end = view;
+    // A start first has systemd forget that the unit failed, and shows that end once more.
+    const bool told_before = !slot.former.empty() && view.invocation == slot.former;
+    if (has_ended(view) && !told_before) slot.end = view;
     evaluate(name);
 }
 

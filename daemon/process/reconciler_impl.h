@@ -55,6 +55,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         std::optional<UnitView> end;  // as it was when it last ended, exit data included
         std::string executed;         // invocation in which the command was executed
         std::string confirmed;        // invocation of which all is known up to now
+        std::string former;           // invocation that had ended before the start that is under way
         std::string left_behind;      // invocation whose main process ended before others of it
         Retry retry;
     };

@@ -157,10 +157,12 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now, Ac
         auto& slot = slots_[name];
         slot.end.reset();
         slot.outside = false;
+        slot.former = slot.unit ? slot.unit->invocation : "";
         slot.retry.attempted = std::chrono::steady_clock::now();
         if (what != Act::Retry) slot.retry = {};
     }
     auto result = co_await systemd_.start_transient(unit_name(name), *content);
+    slots_[name].former.clear();
     co_return co_await started(name, now, std::move(result));
 }
 

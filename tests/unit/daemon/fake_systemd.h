@@ -37,6 +37,12 @@ class FakeSystemd : public Systemd {
             if (holder->second.process != 0) tell(UnitView(holder->second));
             co_return fail(ErrorCode::Conflict, "systemd has a unit " + unit + " already");
         }
+        if (const auto failed = loaded.find(unit); failed != loaded.end()) {
+            auto forgotten = failed->second; // ResetFailedUnit: inactive, with the data of its last run
+            forgotten.active_state = "inactive";
+            tell(forgotten);
+            remove(unit);
+        }
         UnitView view;
         view.unit = unit;
         for (const auto& property : content.properties)
