@@ -1,5 +1,6 @@
 // Making a fleet, inviting and joining.
 #include "core/json_members.h"
+#include "core/name_servers.h"
 #include "core/names.h"
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/join.h"
@@ -44,12 +45,14 @@ Result<std::vector<std::string>> public_addresses(const Json& options) {
 // What the owner of the zone sets at the registrar: delegation and glue.
 Json registrar_records(const FleetRecord& fleet) {
     auto records = Json::array();
-    const auto server = "ns1." + fleet.zone;
-    records.push_back({{"name", fleet.zone}, {"type", "NS"}, {"data", server}});
-    for (const auto& text : fleet.public_ips) {
-        const auto address = net::Address::parse(text);
-        records.push_back(
-            {{"name", server}, {"type", address && address->is_v6() ? "AAAA" : "A"}, {"data", text}});
+    const auto servers = name_servers(fleet.zone, fleet.public_ips);
+    for (const auto& server : servers)
+        records.push_back({{"name", fleet.zone}, {"type", "NS"}, {"data", server.name}});
+    for (const auto& server : servers) {
+        if (!server.ipv4.empty())
+            records.push_back({{"name", server.name}, {"type", "A"}, {"data", server.ipv4}});
+        if (!server.ipv6.empty())
+            records.push_back({{"name", server.name}, {"type", "AAAA"}, {"data", server.ipv6}});
     }
     return records;
 }

@@ -15,10 +15,10 @@ constexpr std::size_t longest_chain = 16;
 
 const RRsets no_sets;
 
-// RFC 2308 section 3: the SOA of a negative answer lives no longer than its MINIMUM.
-std::uint32_t soa_minimum(const RRset& soa) {
+// RFC 2308 section 3: the SOA of a negative answer lives no longer than its MINIMUM, nor than the SOA itself.
+std::uint32_t negative_ttl(const RRset& soa) {
     const std::string& rdata = soa.rdata.front();
-    return get32(reinterpret_cast<const std::uint8_t*>(rdata.data()) + rdata.size() - 4);
+    return std::min(soa.ttl, get32(reinterpret_cast<const std::uint8_t*>(rdata.data()) + rdata.size() - 4));
 }
 
 } // namespace
@@ -142,7 +142,7 @@ class SnapshotBuilder {
 
     void add_soa(Packer& packer, const ZoneData& zone) const {
         const RRset& soa = zone.names.at(zone.apex).at(type::SOA);
-        packer.add(Section::Authority, zone.apex, type::SOA, soa, true, soa_minimum(soa));
+        packer.add(Section::Authority, zone.apex, type::SOA, soa, true, negative_ttl(soa));
     }
 
     // RFC 9471: glue inside the delegated domain is required, other addresses are a help.

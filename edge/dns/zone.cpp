@@ -1,6 +1,7 @@
 #include "edge/dns/zone.h"
 
 #include "core/encoding.h"
+#include "core/name_servers.h"
 #include "core/names.h"
 #include "core/text.h"
 #include "edge/dns/constants.h"
@@ -19,14 +20,14 @@
 namespace p2prc::edge::dns {
 namespace {
 
-// Short, so that no negative cache hides a process that moved or a challenge just published (RFC 2308 section
-// 5).
-constexpr std::uint32_t negative_ttl = 60;
 constexpr std::uint32_t address_ttl = 60;
-constexpr std::uint32_t soa_ttl = 3600;
 constexpr std::uint32_t ns_ttl = 3600;
-// SOA timers for secondaries: RFC 1912 section 2.2.
-constexpr std::uint32_t refresh = 3600, retry = 900, expire = 1209600;
+// Within what registries check before they delegate (DENIC: refresh 3600-86400, retry 900-28800 and an eighth
+// to a third of refresh, expire 604800-3600000, minimum 180-86400).
+constexpr std::uint32_t refresh = 3600, retry = 900, expire = 1209600, minimum = 180;
+// A negative answer lives as long as the shorter of MINIMUM and the SOA's own TTL (RFC 2308 section 5):
+// short, so that no cache hides a process that moved or a challenge just published.
+constexpr std::uint32_t soa_ttl = 60;
 // Leaves room in a TCP message for the question, the authority section and OPT.
 constexpr std::size_t max_rrset = 48 * 1024;
 constexpr std::size_t record_overhead = 12;
@@ -132,12 +133,12 @@ class Compiler {
         ipv6_ = ipv6;
         RRsets& apex = data_.names[data_.apex];
         const bool make_ns = !apex.contains(type::NS);
-        const std::size_t servers = std::max(ipv4.size(), ipv6.size());
-        if (make_ns && servers == 0)
+        const auto servers = name_servers(zone_.name, zone_.addresses);
+        if (make_ns && servers.empty())
             return refuse("zone " + zone_.name, "there is neither an address nor an NS record",
                           "give `addresses`, or NS records in the zone's file");
-        for (std::size_t i = 0; i < servers; ++i) {
-            const Name name = below(fmt::format("ns{}", i + 1));
+        for (std::size_t i = 0; i < servers.size(); ++i) {
+            const Name name = lower(*name_from_text(servers[i].name));
             if (make_ns) {
                 apex[type::NS].ttl = ns_ttl;
                 apex[type::NS].rdata.push_back(name);
@@ -151,7 +152,7 @@ class Compiler {
             data_.file_serial = data_.serial();
         } else {
             std::string rdata = apex[type::NS].rdata.front() + below("hostmaster");
-            for (const std::uint32_t value : {std::uint32_t{0}, refresh, retry, expire, negative_ttl})
+            for (const std::uint32_t value : {std::uint32_t{0}, refresh, retry, expire, minimum})
                 append32(rdata, value);
             apex[type::SOA] = {soa_ttl, {std::move(rdata)}};
         }

@@ -1,3 +1,4 @@
+#include "edge/dns/wire.h"
 #include "edge/dns/zone.h"
 #include "message.h"
 
@@ -168,6 +169,32 @@ TEST(Zones, NeedAServerAndComeOnce) {
     EXPECT_TRUE(admitted[0].served);
     EXPECT_FALSE(admitted[1].served);
     EXPECT_THAT(admitted[1].rejected.at(0).reason, HasSubstr("twice"));
+}
+
+// DENIC and others look at these before they delegate.
+TEST(Zones, WhatIsMadePassesRegistriesChecks) {
+    const auto zone =
+        compile_zone({"home.example", {"192.0.2.1", "2001:db8::1", "192.0.2.2"}, "", "", {}}, {});
+    ASSERT_TRUE(zone);
+    const auto& apex = zone->names.at(zone->apex);
+    EXPECT_EQ(apex.at(type::NS).rdata.size(), 2u);
+    const auto at = [&](const char* name, std::uint16_t type) {
+        return zone->names.at(*name_from_text(name)).at(type).rdata.size();
+    };
+    EXPECT_EQ(at("ns1.home.example", type::A), 1u);
+    EXPECT_EQ(at("ns1.home.example", type::AAAA), 1u);
+    EXPECT_EQ(at("ns2.home.example", type::A), 1u);
+    const auto& soa = apex.at(type::SOA);
+    const auto& rdata = soa.rdata.at(0);
+    const auto number = [&](std::size_t from_end) {
+        return get32(reinterpret_cast<const std::uint8_t*>(rdata.data()) + rdata.size() - from_end);
+    };
+    const auto refresh = number(16), retry = number(12), expire = number(8), minimum = number(4);
+    EXPECT_TRUE(refresh >= 3600 && refresh <= 86400);
+    EXPECT_TRUE(retry >= 900 && retry <= 28800 && retry * 8 >= refresh && retry * 3 <= refresh);
+    EXPECT_TRUE(expire >= 604800 && expire <= 3600000);
+    EXPECT_TRUE(minimum >= 180 && minimum <= 86400);
+    EXPECT_LE(soa.ttl, 60u) << "a negative answer lives no longer";
 }
 
 // The name of a challenge is longer than that of its domain.
