@@ -21,7 +21,7 @@ struct Counters {
     std::uint64_t rate_dropped = 0; // and none
     std::uint64_t send_failed = 0;  // answers over UDP that the kernel did not take
     std::uint64_t tcp_accepted = 0;
-    std::uint64_t tcp_refused = 0;          // closed at once: the cap of an address
+    std::uint64_t tcp_refused = 0;          // that made room for another: too many, in all or of an address
     std::uint64_t tcp_open = 0;             // now
     std::array<std::uint64_t, 17> rcodes{}; // answers by RCODE; BADVERS is the last
 };

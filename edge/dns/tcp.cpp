@@ -63,11 +63,12 @@ class TcpConnections : public std::enable_shared_from_this<TcpConnections> {
         auto connection = std::make_shared<Connection>(std::move(socket));
         connection->key = limit_key(net::peer_endpoint(connection->socket.native_handle()).address);
         ++counters.tcp_accepted;
-        if (by_address_[connection->key] >= limits_.per_address) {
+        // Refusing the newcomer would let one stranger keep out all that share an address with him.
+        const bool crowded = by_address_[connection->key] >= limits_.per_address;
+        if (crowded || open_.size() >= limits_.connections) {
             ++counters.tcp_refused;
-            return;
+            evict(crowded ? &connection->key : nullptr);
         }
-        if (open_.size() >= limits_.connections) evict();
         ++by_address_[connection->key];
         ++counters.tcp_open;
         open_.push_back(connection);
@@ -147,10 +148,12 @@ class TcpConnections : public std::enable_shared_from_this<TcpConnections> {
         open_.erase(found);
     }
 
-    void evict() {
-        const auto oldest =
-            std::ranges::min_element(open_, {}, [](const auto& each) { return each->active; });
-        remove(**oldest);
+    // The longest idle one, of all or of one address.
+    void evict(const net::Address* only) {
+        std::shared_ptr<Connection> oldest;
+        for (const auto& each : open_)
+            if ((!only || each->key == *only) && (!oldest || each->active < oldest->active)) oldest = each;
+        if (oldest) remove(*oldest);
     }
 
     // Looks for idle connections a few times in the time they may be idle, while there are any.

@@ -16,7 +16,8 @@ struct Service;
 
 struct TcpLimits {
     std::size_t connections = 256; // over it, the connection that has been idle longest makes room
-    std::size_t per_address = 16;  // of one IPv4 address or IPv6 /64; over it, new ones are closed
+    std::size_t per_address =
+        16; // of one IPv4 address or IPv6 /64; over it, the longest idle one of them makes room
     std::chrono::milliseconds idle{
         10000}; // since the last whole query was answered: a trickle of bytes is idle too
 };
