@@ -6,6 +6,7 @@
 #include "edge/listen/farewell.h"
 #include "edge/listen/front.h"
 #include "edge/relay/dialer.h"
+#include "edge/relay/joiner.h"
 #include "edge/router.h"
 #include "edge/routes/snapshot.h"
 #include "edge/tunnel/homeward.h"
@@ -61,7 +62,8 @@ struct Edge::Parts {
         , poller(executor)
         , pumps(poller, config.pump)
         , farewells(poller)
-        , dialer(poller, pumps, farewells, counters, config.dial_timeout)
+        , joiner(pumps, farewells, counters)
+        , dialer(poller, joiner, config.dial_timeout)
         , router(router_options(config), dialer, farewells, counters)
         , front(poller, config.front, router, counters)
         , dns(executor, dns_options(config))
@@ -72,6 +74,7 @@ struct Edge::Parts {
     tunnel::Poller poller;
     tunnel::Pumps pumps;
     Farewells farewells;
+    Joiner joiner;
     Dialer dialer;
     Router router;
     std::unique_ptr<TunnelHomeward> homeward; // none: there are no tunnels
@@ -80,10 +83,12 @@ struct Edge::Parts {
     boost::asio::steady_timer drain_timer;
     std::chrono::steady_clock::time_point drain_end;
     std::function<void()> drained;
-    std::vector<Rejection> rejected; // of the table that is served
+    std::vector<Rejection> rejected;     // of the table that is served
+    std::vector<net::Address> published; // by its zones
 
     void wait_for_drain() {
-        const auto left = pumps.busy(quiet_time) + farewells.size() + dialer.dialling() + front.waiting();
+        const auto left = pumps.busy(quiet_time) + farewells.size() + dialer.dialling() + front.waiting() +
+                          (homeward ? homeward->opening() : 0);
         if (left == 0 || std::chrono::steady_clock::now() >= drain_end) {
             drained();
             return;
@@ -142,12 +147,19 @@ std::vector<Rejection> Edge::apply(const RouteTable& table) {
     const auto left_out = parts_->dns.publish(table);
     rejected.insert(rejected.end(), left_out.begin(), left_out.end());
     parts_->rejected = rejected;
+    parts_->published.clear();
+    for (const auto& zone : table.zones)
+        for (const auto& text : zone.addresses)
+            if (const auto address = net::Address::parse(text)) parts_->published.push_back(*address);
     return rejected;
 }
 
+const std::vector<net::Address>& Edge::published() const noexcept {
+    return parts_->published;
+}
+
 Result<void> Edge::open_tunnels(const net::Identity& identity) {
-    auto homeward =
-        TunnelHomeward::create(parts_->poller, parts_->pumps, parts_->farewells, parts_->counters, identity);
+    auto homeward = TunnelHomeward::create(parts_->poller, parts_->pumps, parts_->joiner, identity);
     if (!homeward) return std::unexpected(homeward.error());
     parts_->homeward = std::move(*homeward);
     parts_->router.set_homeward(parts_->homeward.get());
@@ -165,6 +177,10 @@ std::size_t Edge::routes() const noexcept {
     return parts_->router.routes().size();
 }
 
+bool Edge::has_tunnels() const noexcept {
+    return parts_->homeward != nullptr;
+}
+
 std::size_t Edge::homes() const {
     return parts_->homeward ? parts_->homeward->homes() : 0;
 }
@@ -180,7 +196,7 @@ nlohmann::json Edge::status() const {
     document["routes"] = routes();
     document["connections"] = connections();
     document["waiting"] = parts_->front.waiting();
-    document["dialling"] = parts_->dialer.dialling();
+    document["dialling"] = parts_->dialer.dialling() + (parts_->homeward ? parts_->homeward->opening() : 0);
     document["bytes"] = parts_->pumps.bytes();
     const auto& dns = parts_->dns.counters();
     document["dns"] = {{"udp_queries", dns.udp_queries},   {"tcp_queries", dns.tcp_queries},

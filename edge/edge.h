@@ -38,6 +38,9 @@ class Edge {
     // of the others.
     Result<void> listen_dns(const std::vector<net::Endpoint>& endpoints);
 
+    // What the zones that are served say their addresses are.
+    const std::vector<net::Address>& published() const noexcept;
+
     // Opens the way home through tunnels, with `identity` as the edge's own key. Before the first apply().
     Result<void> open_tunnels(const net::Identity& identity);
 
@@ -46,7 +49,8 @@ class Edge {
     void drain(std::function<void()> drained);
 
     std::size_t routes() const noexcept;
-    // Of connectors.
+    bool has_tunnels() const noexcept;
+    // Connectors that have a session.
     std::size_t homes() const;
     std::size_t connections() const noexcept;
     // Counters and gauges of all parts.

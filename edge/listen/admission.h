@@ -1,22 +1,44 @@
-// How many connections wait to say what they want: in all, and at most so many from one address.
+// Who has come from which address and is still here: where an address has its share, its oldest makes room.
+//
+// Refusing the newcomer instead would let one stranger keep out all that share an address with him.
 #pragma once
 
 #include "net/address.h"
 
 #include <cstddef>
+#include <list>
+#include <optional>
 #include <unordered_map>
+#include <utility>
 
 namespace p2prc::edge {
 
 // An IPv4 address counts by itself, an IPv6 address as its /64: that is what one subscriber gets.
+template <class T>
 class Admission {
   public:
+    using Place = typename std::list<T>::iterator;
+
     explicit Admission(std::size_t address_limit) noexcept : address_limit_(address_limit) {}
 
-    // False, and nothing is counted, when the address has its share.
-    bool enter(const net::Address& address);
-    // For each enter that was true.
-    void leave(const net::Address& address) noexcept;
+    // Who has to leave before another of `address` enters; nothing: there is room.
+    std::optional<T> who_pays(const net::Address& address) const {
+        const auto found = addresses_.find(key(address));
+        if (found == addresses_.end() || found->second.size() < address_limit_) return std::nullopt;
+        return found->second.front();
+    }
+    Place enter(const net::Address& address, T who) {
+        auto& all = addresses_[key(address)];
+        ++total_;
+        return all.insert(all.end(), std::move(who));
+    }
+    // Once for each enter, with the same address.
+    void leave(const net::Address& address, Place place) {
+        const auto found = addresses_.find(key(address));
+        --total_;
+        found->second.erase(place);
+        if (found->second.empty()) addresses_.erase(found);
+    }
 
     std::size_t total() const noexcept { return total_; }
 
@@ -27,7 +49,7 @@ class Admission {
 
     std::size_t address_limit_;
     std::size_t total_ = 0;
-    std::unordered_map<net::Address, std::size_t> addresses_;
+    std::unordered_map<net::Address, std::list<T>> addresses_;
 };
 
 } // namespace p2prc::edge

@@ -3,7 +3,9 @@
 
 #include "net/address.h"
 #include "net/fd.h"
+#include "tunnel/poller.h"
 
+#include <cstdint>
 #include <string>
 
 namespace p2prc::edge {
@@ -14,6 +16,16 @@ struct Arrival {
     net::Endpoint peer;
     std::string received; // from its first byte, unchanged
 };
+
+// Tells `handler`, and nobody else, of `events` of the client from now on; false where the kernel refuses.
+inline bool watch(tunnel::Poller& poller, Arrival& arrival, std::uint32_t events,
+                  tunnel::PollHandler& handler, unsigned which) {
+    const int fd = arrival.socket.get();
+    const auto watched =
+        arrival.polled ? poller.change(fd, events, handler, which) : poller.add(fd, events, handler, which);
+    if (watched) arrival.polled = true;
+    return watched.has_value();
+}
 
 // Where it came in: port 443, or port 80.
 enum class Door { Tls, Http };

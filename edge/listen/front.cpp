@@ -43,7 +43,7 @@ struct Front::State {
     FrontOptions options;
     Reception& reception;
     Counters& counters;
-    Admission admission;
+    Admission<Waiting*> admission;
     std::size_t bytes = 0; // that all waiting connections hold
     std::array<char, read_size> scratch{};
     std::vector<std::unique_ptr<Acceptor>> acceptors;
@@ -64,6 +64,7 @@ class Waiting final : public TimedHandler {
         arrival_.socket = std::move(socket);
         arrival_.peer = peer;
         if (door == Door::Http) reader_.emplace<HttpHeadReader>();
+        place_ = front_.admission.enter(peer.address, this);
         older_ = front_.newest;
         (older_ ? older_->newer_ : front_.oldest) = this;
         front_.newest = this;
@@ -177,7 +178,7 @@ class Waiting final : public TimedHandler {
     Arrival take() {
         auto arrival = std::move(arrival_);
         front_.bytes -= arrival.received.size();
-        front_.admission.leave(arrival.peer.address);
+        front_.admission.leave(arrival.peer.address, place_);
         (older_ ? older_->newer_ : front_.oldest) = newer_;
         (newer_ ? newer_->older_ : front_.newest) = older_;
         front_.set->remove(*this);
@@ -187,6 +188,7 @@ class Waiting final : public TimedHandler {
     Front::State& front_;
     Waiting* older_ = nullptr;
     Waiting* newer_ = nullptr;
+    Admission<Waiting*>::Place place_;
     Arrival arrival_;
     Door door_;
     bool first_ = true; // too few bytes yet to tell the protocols apart
@@ -228,15 +230,12 @@ class Acceptor final : public tunnel::PollHandler {
             }
             ++front_.counters.accepted;
             const auto peer = net::Endpoint::from_sockaddr(address, size);
-            if (!front_.admission.enter(peer.address)) {
+            // Strangers could keep everybody out if the last to come were refused. Who means it speaks within
+            // a round trip, and is gone from here long before it is the oldest.
+            const auto crowded = front_.admission.who_pays(peer.address);
+            if (crowded || front_.admission.total() >= front_.options.waiting) {
                 ++front_.counters.over_limit;
-                continue;
-            }
-            // Strangers of many addresses could keep everybody out if the last to come were refused. Who
-            // means it speaks within a round trip, and is gone from here long before it is the oldest.
-            if (front_.admission.total() > front_.options.waiting) {
-                ++front_.counters.over_limit;
-                front_.oldest->leave();
+                (crowded ? *crowded : front_.oldest)->leave();
             }
             auto waiting = std::make_unique<Waiting>(front_, std::move(socket), peer, door_);
             front_.set->add(std::move(waiting), front_.options.first_timeout).start();

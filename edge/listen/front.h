@@ -18,7 +18,8 @@ struct FrontOptions {
     std::chrono::milliseconds first_timeout{5000}; // from accept to the whole hello or request head
     // Connections that have not said what they want: over it, the one that has waited longest makes room.
     std::size_t waiting = 8192;
-    // Of those, from one IPv4 address or IPv6 /64: over it, new ones are closed.
+    // Of those, from one IPv4 address or IPv6 /64: over it, the one of them that has waited longest makes
+    // room.
     std::size_t waiting_per_address = 256;
     // That those have sent, together: over it, the one that holds most makes room.
     std::size_t waiting_bytes = 32 << 20;

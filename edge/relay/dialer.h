@@ -2,10 +2,9 @@
 #pragma once
 
 #include "edge/listen/arrival.h"
-#include "edge/listen/counters.h"
-#include "edge/listen/farewell.h"
+#include "edge/relay/joiner.h"
 #include "edge/relay/target.h"
-#include "tunnel/pumps.h"
+#include "tunnel/poller.h"
 
 #include <chrono>
 #include <memory>
@@ -17,8 +16,7 @@ namespace p2prc::edge {
 class Dialer {
   public:
     // All must outlive it.
-    Dialer(tunnel::Poller& poller, tunnel::Pumps& pumps, Farewells& farewells, Counters& counters,
-           std::chrono::milliseconds timeout);
+    Dialer(tunnel::Poller& poller, Joiner& joiner, std::chrono::milliseconds timeout);
     ~Dialer();
     Dialer(const Dialer&) = delete;
     Dialer& operator=(const Dialer&) = delete;
@@ -26,8 +24,6 @@ class Dialer {
     // Sends `prefix` and then what `arrival` has said, and relays from there on. When the far end does not
     // answer, `arrival` is told `sorry` and closed.
     void relay(const Target& target, Arrival arrival, std::string_view prefix, std::string_view sorry);
-    // The same with a connection that is there already; `unsent` goes to it first.
-    void join(Arrival arrival, net::UniqueFd far, bool far_polled, std::string unsent);
 
     std::size_t dialling() const noexcept;
 

@@ -49,6 +49,7 @@ class EdgeFlow final : public tunnel::PollHandler {
 
     // Sends the sealed header and then `first_bytes` (kept by `opening`), and waits for the answer.
     void ask(std::shared_ptr<Opening> opening, Bytes header);
+    bool ready() const noexcept { return state_ == State::Ready; }
     // No more events matter; the socket closes with the object.
     void drop() noexcept { state_ = State::Done; }
 

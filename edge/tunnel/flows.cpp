@@ -40,14 +40,16 @@ void Tunnels::State::accept_flow(net::UniqueFd socket, ByteView received, bool p
     }
     const int fd = socket.get();
     tunnel::set_accepted_flow_options(fd);
-    Flows& idle = session->idle;
-    idle.push_back(std::make_unique<EdgeFlow>(*this, std::move(socket), session, *id, Clock::now()));
-    EdgeFlow& flow = *idle.back();
+    Flows& ready = session->idle;
+    ready.push_back(std::make_unique<EdgeFlow>(*this, std::move(socket), session, *id, Clock::now()));
+    ++idle;
+    EdgeFlow& flow = *ready.back();
     const Result<void> watched =
         polled ? poller.change(fd, flow_events, flow, 0) : poller.add(fd, flow_events, flow, 0);
-    if (!watched) return retire(idle, flow);
-    session->target.arrived(static_cast<std::uint32_t>(idle.size()));
+    if (!watched) return retire(ready, flow);
+    session->target.arrived(static_cast<std::uint32_t>(ready.size()));
     serve_waiting(session->key);
+    trim(*session);
     schedule_tick();
 }
 
@@ -73,9 +75,23 @@ void Tunnels::State::flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer>
     advance(opening);
 }
 
+// A connector that was told of a lower target may have some on their way: those few are left to tick().
+void Tunnels::State::trim(EdgeSession& session) {
+    while (session.idle.size() > session.target.target() + options.spare) {
+        ++counts.surplus;
+        retire(session.idle, *session.idle.front());
+    }
+    if (idle <= options.idle) return;
+    const auto most =
+        std::ranges::max_element(sessions, {}, [](const auto& entry) { return entry.second->idle.size(); });
+    ++counts.surplus;
+    retire(most->second->idle, *most->second->idle.front());
+}
+
 void Tunnels::State::retire(Flows& from, EdgeFlow& flow) {
     const auto at = std::ranges::find(from, &flow, &std::unique_ptr<EdgeFlow>::get);
     if (at == from.end()) return;
+    if (flow.ready()) --idle;
     flow.drop();
     std::unique_ptr<EdgeFlow> last = std::move(*at);
     from.erase(at);

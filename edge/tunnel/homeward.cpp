@@ -1,27 +1,61 @@
 #include "edge/tunnel/homeward.h"
 
 #include <nlohmann/json.hpp>
+#include <sys/epoll.h>
 
 #include <algorithm>
 
 namespace p2prc::edge {
 
+// One whose way home is being opened. It is watched meanwhile: for one that has left, no home need answer.
+class TunnelHomeward::Client final : public tunnel::PollHandler {
+  public:
+    Client(TunnelHomeward& home, std::uint64_t number, Arrival arrival_, std::string_view sorry_,
+           std::uint32_t group_)
+        : arrival(std::move(arrival_))
+        , sorry(sorry_)
+        , group(group_)
+        , home_(home)
+        , number_(number) {}
+
+    void on_ready(unsigned, std::uint32_t) override {
+        if (!arrival.socket) return;
+        home_.tunnels_->cancel(opening);
+        home_.joiner_.left();
+        arrival.socket.reset();
+        home_.poller_.retire(home_.release(number_));
+    }
+
+    Arrival arrival;
+    std::string sorry;
+    std::uint32_t group;
+    Tunnels::Ticket opening;
+
+  private:
+    TunnelHomeward& home_;
+    std::uint64_t number_;
+};
+
 Result<std::unique_ptr<TunnelHomeward>> TunnelHomeward::create(tunnel::Poller& poller, tunnel::Pumps& pumps,
-                                                               Farewells& farewells, Counters& counters,
+                                                               Joiner& joiner,
                                                                const net::Identity& identity) {
     auto tunnels = Tunnels::create(poller, identity);
     if (!tunnels) return std::unexpected(tunnels.error());
-    return std::unique_ptr<TunnelHomeward>(
-        new TunnelHomeward(poller, pumps, farewells, counters, std::move(*tunnels)));
+    return std::unique_ptr<TunnelHomeward>(new TunnelHomeward(poller, pumps, joiner, std::move(*tunnels)));
 }
 
-TunnelHomeward::TunnelHomeward(tunnel::Poller& poller, tunnel::Pumps& pumps, Farewells& farewells,
-                               Counters& counters, std::unique_ptr<Tunnels> tunnels)
+TunnelHomeward::TunnelHomeward(tunnel::Poller& poller, tunnel::Pumps& pumps, Joiner& joiner,
+                               std::unique_ptr<Tunnels> tunnels)
     : poller_(poller)
     , pumps_(pumps)
-    , farewells_(farewells)
-    , counters_(counters)
+    , joiner_(joiner)
     , tunnels_(std::move(tunnels)) {}
+
+TunnelHomeward::~TunnelHomeward() {
+    tunnels_.reset();
+    for (auto& [number, client] : clients_)
+        poller_.retire(std::move(client));
+}
 
 void TunnelHomeward::allow(const std::vector<std::string>& connector_keys) {
     tunnels_->allow(connector_keys);
@@ -45,8 +79,6 @@ void TunnelHomeward::on_flow(Arrival arrival) {
 
 void TunnelHomeward::carry(Arrival arrival, const Route& route, const std::string& name,
                            std::string_view sorry) {
-    // Nothing is wanted of the client until its way is open, and whoever watched it goes away.
-    if (std::exchange(arrival.polled, false)) poller_.remove(arrival.socket.get());
     FlowRequest request;
     request.connector_key = route.node_key;
     request.mapping_id = route.mapping_id;
@@ -57,26 +89,37 @@ void TunnelHomeward::carry(Arrival arrival, const Route& route, const std::strin
     request.first_bytes = std::move(arrival.received);
     auto& group = groups_[route.node_key];
     if (group == 0) group = ++last_group_;
-    auto waiting = std::make_shared<Arrival>(std::move(arrival));
-    tunnels_->open(std::move(request),
-                   [this, waiting, group, words = std::string(sorry)](Result<ReadyFlow> flow) {
-                       if (!flow) {
-                           ++counters_.dial_failed;
-                           return farewells_.say(std::move(*waiting), words);
-                       }
-                       tunnel::PumpSockets sockets;
-                       sockets.a = std::move(waiting->socket);
-                       sockets.b = std::move(flow->socket);
-                       sockets.b_polled = true;
-                       sockets.group = group;
-                       sockets.to_b = std::move(flow->unsent);
-                       pumps_.start(std::move(sockets), [this](const tunnel::PumpResult& result) {
-                           if (result.end == tunnel::PumpEnd::Reset) ++counters_.resets;
-                           if (result.end == tunnel::PumpEnd::IdleTimeout ||
-                               result.end == tunnel::PumpEnd::HalfClosedTimeout)
-                               ++counters_.idle_closed;
-                       });
-                   });
+    const std::uint64_t number = ++last_client_;
+    auto owned = std::make_unique<Client>(*this, number, std::move(arrival), sorry, group);
+    Client& client = *owned;
+    // As in Dialling: one that ends its half before it has heard anything has left.
+    if (!watch(poller_, client.arrival, EPOLLRDHUP, client, 0)) {
+        joiner_.refuse(std::move(client.arrival), sorry);
+        return poller_.retire(std::move(owned));
+    }
+    clients_.emplace(number, std::move(owned));
+    client.opening = tunnels_->open(
+        std::move(request), [this, number](Result<ReadyFlow> flow) { opened(number, std::move(flow)); });
+}
+
+// Of a client that left between the answer and now, the flow closes here.
+void TunnelHomeward::opened(std::uint64_t number, Result<ReadyFlow> flow) {
+    auto client = release(number);
+    if (!client) return;
+    if (flow)
+        joiner_.join(std::move(client->arrival), std::move(flow->socket), true, std::move(flow->unsent),
+                     client->group);
+    else
+        joiner_.refuse(std::move(client->arrival), client->sorry);
+    poller_.retire(std::move(client));
+}
+
+std::unique_ptr<TunnelHomeward::Client> TunnelHomeward::release(std::uint64_t number) {
+    const auto found = clients_.find(number);
+    if (found == clients_.end()) return nullptr;
+    auto client = std::move(found->second);
+    clients_.erase(found);
+    return client;
 }
 
 std::size_t TunnelHomeward::homes() const {
@@ -85,10 +128,17 @@ std::size_t TunnelHomeward::homes() const {
 
 nlohmann::json TunnelHomeward::status() const {
     const TunnelCounts counts = tunnels_->counts();
-    return {
-        {"homes", counts.homes},     {"sessions", counts.sessions}, {"ready", counts.idle},
-        {"waiting", counts.waiting}, {"opened", counts.opened},     {"refused", counts.refused},
-        {"failed", counts.failed},   {"replays", counts.replays},   {"bad_prefaces", counts.bad_prefaces}};
+    return {{"homes", counts.homes},
+            {"sessions", counts.sessions},
+            {"ready", counts.idle},
+            {"waiting", counts.waiting},
+            {"opened", counts.opened},
+            {"refused", counts.refused},
+            {"failed", counts.failed},
+            {"crowded_out", counts.crowded_out},
+            {"surplus", counts.surplus},
+            {"replays", counts.replays},
+            {"bad_prefaces", counts.bad_prefaces}};
 }
 
 } // namespace p2prc::edge

@@ -1,9 +1,9 @@
 // The edge's way home: sessions and flow connections to the tunnels, clients through them.
 #pragma once
 
+#include "edge/relay/joiner.h"
 #include "edge/router.h"
 #include "edge/tunnel/tunnels.h"
-#include "tunnel/pumps.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace p2prc::edge {
@@ -19,8 +20,8 @@ class TunnelHomeward final : public Homeward {
   public:
     // All but `identity` must outlive it.
     static Result<std::unique_ptr<TunnelHomeward>> create(tunnel::Poller& poller, tunnel::Pumps& pumps,
-                                                          Farewells& farewells, Counters& counters,
-                                                          const net::Identity& identity);
+                                                          Joiner& joiner, const net::Identity& identity);
+    ~TunnelHomeward() override;
 
     // Fingerprints of the connectors that may serve. With a key that is gone everything of it ends at once,
     // clients that are being carried too.
@@ -30,19 +31,27 @@ class TunnelHomeward final : public Homeward {
     void on_flow(Arrival arrival) override;
     void carry(Arrival arrival, const Route& route, const std::string& name, std::string_view sorry) override;
 
+    // Clients whose way home is being opened.
+    std::size_t opening() const noexcept { return clients_.size(); }
     // Connectors that have a session.
     std::size_t homes() const;
     nlohmann::json status() const;
 
   private:
-    TunnelHomeward(tunnel::Poller& poller, tunnel::Pumps& pumps, Farewells& farewells, Counters& counters,
+    class Client;
+
+    TunnelHomeward(tunnel::Poller& poller, tunnel::Pumps& pumps, Joiner& joiner,
                    std::unique_ptr<Tunnels> tunnels);
+    void opened(std::uint64_t number, Result<ReadyFlow> flow);
+    // The client of that number is in nobody's care any more.
+    std::unique_ptr<Client> release(std::uint64_t number);
 
     tunnel::Poller& poller_;
     tunnel::Pumps& pumps_;
-    Farewells& farewells_;
-    Counters& counters_;
+    Joiner& joiner_;
     std::unique_ptr<Tunnels> tunnels_;
+    std::unordered_map<std::uint64_t, std::unique_ptr<Client>> clients_;
+    std::uint64_t last_client_ = 0;
     std::map<std::string, std::uint32_t> groups_; // in Pumps, of those who were carried to each key
     std::uint32_t last_group_ = 0;                // 0: connections that are carried to no connector
 };

@@ -21,21 +21,29 @@ Tunnels::State::State(tunnel::Poller& poller_, TunnelOptions options_)
     : poller(poller_)
     , options(options_)
     , executor(poller_.executor())
+    , waiting_from(options.waiting_per_address)
     , handshakes(options.handshakes_per_address)
     , timer(executor) {}
 
-void Tunnels::State::open(FlowRequest request, Opened done) {
+Tunnels::Ticket Tunnels::State::open(FlowRequest request, Opened done) {
     auto opening = std::make_shared<Opening>();
     opening->request = std::move(request);
     opening->done = std::move(done);
     opening->deadline = Clock::now() + options.wait;
     opening->place = openings.insert(openings.end(), opening);
-    if (!tunnel::may_travel_unsealed(opening->request.tls))
-        return finish(opening, fail(ErrorCode::NotSupported, "sealed flows are not in this version"));
-    if (!allowed(opening->request.connector_key))
-        return finish(opening, fail(ErrorCode::Unreachable, "the node has no connector in this fleet"));
-    advance(opening);
-    schedule_tick();
+    if (!tunnel::may_travel_unsealed(opening->request.tls)) {
+        finish(opening, fail(ErrorCode::NotSupported, "sealed flows are not in this version"));
+    } else if (!allowed(opening->request.connector_key)) {
+        finish(opening, fail(ErrorCode::Unreachable, "the node has no connector in this fleet"));
+    } else {
+        advance(opening);
+        schedule_tick();
+    }
+    return opening;
+}
+
+void Tunnels::State::cancel(const Ticket& ticket) {
+    if (const auto opening = ticket.lock()) end(*opening);
 }
 
 // One more flow connection for `opening`, at once or as soon as there is one.
@@ -47,82 +55,110 @@ void Tunnels::State::advance(const std::shared_ptr<Opening>& opening) {
         if (opening->asked.empty()) finish(opening, std::unexpected(opening->last));
         return;
     }
-    if (ask_one(opening)) return;
-    const std::size_t size = opening->request.first_bytes.size();
-    const auto refuse = [&](const char* why) {
-        // What is out may yet be answered.
-        opening->another_at = Clock::now() + options.another;
-        if (opening->asked.empty()) finish(opening, fail(ErrorCode::Unreachable, why));
-    };
-    if (waiting_bytes + size > options.waiting_bytes) return refuse("clients that wait hold too much");
-    const auto same = waiting.find(opening->request.connector_key);
-    if (same != waiting.end() && same->second.size() >= options.waiting)
-        return refuse("too many clients wait for the node");
-    auto& queue = waiting[opening->request.connector_key];
+    if (!ask_one(opening)) start_waiting(opening);
+}
+
+void Tunnels::State::start_waiting(const std::shared_ptr<Opening>& opening) {
+    const net::Address& from = opening->request.client.address;
+    if (const auto oldest = waiting_from.who_pays(from)) crowd_out_one(**oldest);
     opening->waiting = true;
-    waiting_bytes += size;
+    opening->share = waiting_from.enter(from, opening.get());
+    opening->waits_at = waiting_in_order.insert(waiting_in_order.end(), opening.get());
+    waiting_bytes += opening->request.first_bytes.size();
+    auto& queue = waiting[opening->request.connector_key];
     queue.push_back(opening);
     const auto found = by_key.find(opening->request.connector_key);
-    if (found == by_key.end()) return;
-    EdgeSession& newest = *found->second.back();
-    if (newest.target.taken(0, static_cast<std::uint32_t>(queue.size()))) told_target(newest);
+    if (found != by_key.end()) {
+        EdgeSession& newest = *found->second.back();
+        if (newest.target.taken(0, static_cast<std::uint32_t>(queue.size()))) told_target(newest);
+    }
+    crowd_out(opening);
+}
+
+void Tunnels::State::stop_waiting(Opening& opening) {
+    opening.waiting = false;
+    waiting_from.leave(opening.request.client.address, opening.share);
+    waiting_in_order.erase(opening.waits_at);
+    waiting_bytes -= opening.request.first_bytes.size();
+    const auto queue = waiting.find(opening.request.connector_key);
+    std::erase_if(queue->second, [&](const auto& each) { return each.get() == &opening; });
+    if (queue->second.empty()) waiting.erase(queue);
+}
+
+// The oldest, or who holds most: never whoever comes last, or a few could keep all others out.
+void Tunnels::State::crowd_out(const std::shared_ptr<Opening>& newcomer) {
+    const auto& same = waiting.at(newcomer->request.connector_key);
+    if (same.size() > options.waiting)
+        crowd_out_one(*same.front());
+    else if (waiting_in_order.size() > options.waiting_in_all)
+        crowd_out_one(*waiting_in_order.front());
+    if (waiting_bytes <= options.waiting_bytes) return;
+    crowd_out_one(**std::ranges::max_element(
+        waiting_in_order, {}, [](const Opening* each) { return each->request.first_bytes.size(); }));
+}
+
+void Tunnels::State::crowd_out_one(Opening& opening) {
+    ++counts.crowded_out;
+    const std::shared_ptr<Opening> kept = *opening.place;
+    if (opening.asked.empty())
+        return finish(kept, fail(ErrorCode::Unreachable, "too many clients wait for nodes"));
+    // What is out may yet be answered.
+    stop_waiting(opening);
+    opening.another_at = Clock::now() + options.another;
+}
+
+EdgeSession* Tunnels::State::ready_session(const std::string& key) const {
+    const auto found = by_key.find(key);
+    if (found == by_key.end()) return nullptr;
+    for (const auto& session : found->second | std::views::reverse)
+        if (!session->idle.empty()) return session.get();
+    return nullptr;
 }
 
 bool Tunnels::State::ask_one(const std::shared_ptr<Opening>& opening) {
-    const auto found = by_key.find(opening->request.connector_key);
-    if (found == by_key.end()) return false;
-    for (const auto& session : found->second | std::views::reverse) {
-        if (session->idle.empty()) continue;
-        const FlowRequest& request = opening->request;
-        tunnel::FlowHeader header{request.mapping_id, false, request.client, request.server,
-                                  request.server_name};
-        Result<Bytes> bytes = tunnel::encode_flow_header(header);
-        if (!bytes) {
-            finish(opening, std::unexpected(bytes.error()));
-            return true;
-        }
-        opening->asked.splice(opening->asked.end(), session->idle, std::prev(session->idle.end()));
-        opening->asked.back()->ask(opening, std::move(*bytes));
-        ++opening->tries;
-        opening->another_at = Clock::now() + options.another;
-        const auto idle = static_cast<std::uint32_t>(session->idle.size());
-        if (session->target.taken(idle, 0)) told_target(*session);
+    const FlowRequest& request = opening->request;
+    EdgeSession* session = ready_session(request.connector_key);
+    if (!session) return false;
+    const tunnel::FlowHeader header{request.mapping_id, false, request.client, request.server,
+                                    request.server_name};
+    Result<Bytes> bytes = tunnel::encode_flow_header(header);
+    if (!bytes) {
+        finish(opening, std::unexpected(bytes.error()));
         return true;
     }
-    return false;
+    opening->asked.splice(opening->asked.end(), session->idle, std::prev(session->idle.end()));
+    --idle;
+    opening->asked.back()->ask(opening, std::move(*bytes));
+    ++opening->tries;
+    opening->another_at = Clock::now() + options.another;
+    const auto left = static_cast<std::uint32_t>(session->idle.size());
+    if (session->target.taken(left, 0)) told_target(*session);
+    return true;
 }
 
 void Tunnels::State::serve_waiting(const std::string& key) {
-    const auto found = waiting.find(key);
-    if (found == waiting.end()) return;
-    auto& queue = found->second;
-    while (!queue.empty()) {
-        const std::shared_ptr<Opening> opening = std::move(queue.front());
-        queue.pop_front();
-        opening->waiting = false;
-        waiting_bytes -= opening->request.first_bytes.size();
-        if (ask_one(opening)) continue;
-        opening->waiting = true;
-        waiting_bytes += opening->request.first_bytes.size();
-        queue.push_front(opening);
-        return;
+    for (;;) {
+        const auto queue = waiting.find(key);
+        if (queue == waiting.end() || !ready_session(key)) return;
+        const std::shared_ptr<Opening> opening = queue->second.front();
+        stop_waiting(*opening);
+        ask_one(opening);
     }
-    waiting.erase(found);
+}
+
+bool Tunnels::State::end(Opening& opening) {
+    if (std::exchange(opening.over, true)) return false;
+    while (!opening.asked.empty())
+        retire(opening.asked, *opening.asked.front());
+    // Those that gave up must not fill the queue of a node that is away, nor keep what they brought.
+    if (opening.waiting) stop_waiting(opening);
+    openings.erase(opening.place);
+    return true;
 }
 
 void Tunnels::State::finish(std::shared_ptr<Opening> opening, Result<ReadyFlow> result) {
-    if (std::exchange(opening->over, true)) return;
+    if (!end(*opening)) return;
     if (!result) ++counts.failed;
-    while (!opening->asked.empty())
-        retire(opening->asked, *opening->asked.front());
-    openings.erase(opening->place);
-    // Those that gave up must not fill the queue of a node that is away, nor keep what they brought.
-    if (std::exchange(opening->waiting, false)) {
-        waiting_bytes -= opening->request.first_bytes.size();
-        const auto queue = waiting.find(opening->request.connector_key);
-        std::erase(queue->second, opening);
-        if (queue->second.empty()) waiting.erase(queue);
-    }
     // The socket's registration still names the flow that is being retired: it must be taken over within this
     // turn.
     if (result) return opening->done(std::move(result));
@@ -164,15 +200,15 @@ void Tunnels::State::tick() {
     const bool settle = now >= settle_at;
     if (settle) settle_at = now + options.settle;
     for (const auto& [id, session] : sessions) {
-        auto& idle = session->idle;
-        if (settle && session->target.settle(static_cast<std::uint32_t>(idle.size()))) told_target(*session);
+        auto& ready = session->idle;
+        if (settle && session->target.settle(static_cast<std::uint32_t>(ready.size()))) told_target(*session);
         // The surplus goes at once, the aged a few at a time, so that the pool is never empty for their
         // renewal.
-        while (idle.size() > session->target.target())
-            retire(idle, *idle.front());
+        while (ready.size() > session->target.target())
+            retire(ready, *ready.front());
         std::size_t aged = 1 + session->target.target() / 8;
-        while (aged-- > 0 && !idle.empty() && now - idle.front()->since() >= options.idle_life)
-            retire(idle, *idle.front());
+        while (aged-- > 0 && !ready.empty() && now - ready.front()->since() >= options.idle_life)
+            retire(ready, *ready.front());
     }
     schedule_tick();
 }
@@ -186,6 +222,7 @@ void Tunnels::State::close() {
         opening->asked.clear();
     openings.clear();
     waiting.clear();
+    waiting_in_order.clear();
 }
 
 } // namespace p2prc::edge

@@ -1,6 +1,7 @@
 // A connector's session at the edge, and a client that waits to be carried.
 #pragma once
 
+#include "edge/listen/admission.h"
 #include "edge/tunnel/flow.h"
 #include "edge/tunnel/tunnels.h"
 #include "tunnel/pool_target.h"
@@ -39,6 +40,9 @@ struct Opening {
     bool waiting = false; // for a flow connection
     bool over = false;
     std::list<std::shared_ptr<Opening>>::iterator place; // in the list of those under way
+    // While it waits: in the list of all that do, and among those of its address.
+    std::list<Opening*>::iterator waits_at;
+    Admission<Opening*>::Place share;
     Error last{ErrorCode::Unreachable, {}, {}};
 };
 

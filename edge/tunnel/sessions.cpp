@@ -28,21 +28,36 @@ void Tunnels::State::allow(const std::vector<std::string>& connector_keys) {
         finish(opening, fail(ErrorCode::Unreachable, "the node was removed from the fleet"));
 }
 
+// Where there are too many, in all or from one address, the oldest makes room: refusing the last to come
+// would let strangers keep connectors out.
+std::uint64_t Tunnels::State::begin_handshake(net::TlsStream& stream, const net::Address& from) {
+    auto crowded = handshakes.who_pays(from);
+    if (!crowded && shaking.size() >= options.handshakes) crowded = shaking.begin()->first;
+    if (crowded) {
+        shaking.at(*crowded).stream->close();
+        end_handshake(*crowded);
+    }
+    const std::uint64_t number = ++last_shaking;
+    shaking.emplace(number, Handshake{&stream, from, handshakes.enter(from, number)});
+    return number;
+}
+
+// It may have had to make room before.
+void Tunnels::State::end_handshake(std::uint64_t number) {
+    const auto found = shaking.find(number);
+    if (found == shaking.end()) return;
+    handshakes.leave(found->second.from, found->second.share);
+    shaking.erase(found);
+}
+
 asio::awaitable<void> Tunnels::State::serve_session(std::shared_ptr<State> state, net::UniqueFd socket,
                                                     net::Address from, Bytes received) {
     tunnel::set_flow_options(socket.get());
     net::TlsStream stream(state->executor, std::move(socket), *state->tls);
-    const std::uint64_t number = ++state->last_shaking;
-    state->shaking.emplace(number, &stream);
-    // Refusing the last to come would let strangers of many addresses keep connectors out.
-    if (state->shaking.size() > state->options.handshakes) {
-        state->shaking.begin()->second->close();
-        state->shaking.erase(state->shaking.begin());
-    }
+    const std::uint64_t number = state->begin_handshake(stream, from);
     const Result<void> shaken = co_await stream.handshake(net::TlsStream::Side::Server,
                                                           state->options.handshake, std::move(received));
-    state->shaking.erase(number);
-    state->handshakes.leave(from);
+    state->end_handshake(number);
     if (!shaken || state->closed) co_return;
     const std::string key = stream.peer_fingerprint();
     const Result<Bytes> exported = stream.export_key(tunnel::exporter_label, tunnel::exporter_size);

@@ -25,7 +25,8 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     // sessions.cpp
     bool allowed(std::string_view key) const { return keys.contains(key); }
     void allow(const std::vector<std::string>& connector_keys);
-    // `from` has entered `handshakes`, and leaves it here.
+    std::uint64_t begin_handshake(net::TlsStream& stream, const net::Address& from);
+    void end_handshake(std::uint64_t number);
     static boost::asio::awaitable<void> serve_session(std::shared_ptr<State> state, net::UniqueFd socket,
                                                       net::Address from, Bytes received);
     static boost::asio::awaitable<void> run_session(std::shared_ptr<State> state,
@@ -38,12 +39,24 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     void flow_lost(EdgeFlow& flow) override;
     void flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer> answer) override;
     void retire(Flows& from, EdgeFlow& flow);
+    // Closes what lies ready beyond what was asked for, and beyond the limit of all.
+    void trim(EdgeSession& session);
 
     // openings.cpp
-    void open(FlowRequest request, Opened done);
+    Ticket open(FlowRequest request, Opened done);
+    void cancel(const Ticket& ticket);
     void advance(const std::shared_ptr<Opening>& opening);
     bool ask_one(const std::shared_ptr<Opening>& opening);
+    // The newest session of a connector that has a flow connection ready; null: there is none.
+    EdgeSession* ready_session(const std::string& key) const;
+    void start_waiting(const std::shared_ptr<Opening>& opening);
+    void stop_waiting(Opening& opening);
+    // Where too many wait, or what they have said is too much, one of them makes room.
+    void crowd_out(const std::shared_ptr<Opening>& newcomer);
+    void crowd_out_one(Opening& opening);
     void serve_waiting(const std::string& key);
+    // False: it was over already.
+    bool end(Opening& opening);
     void finish(std::shared_ptr<Opening> opening, Result<ReadyFlow> result);
     void told_target(EdgeSession& session);
 
@@ -62,10 +75,18 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     std::map<std::string, std::vector<std::shared_ptr<EdgeSession>>> by_key; // oldest first
     std::list<std::shared_ptr<Opening>> openings;
     std::map<std::string, std::deque<std::shared_ptr<Opening>>> waiting;
-    std::size_t waiting_bytes = 0;                    // that those have said
-    Admission handshakes;                             // sessions under way
-    std::map<std::uint64_t, net::TlsStream*> shaking; // the same, in the order in which they came
+    std::list<Opening*> waiting_in_order;
+    Admission<Opening*> waiting_from;
+    std::size_t waiting_bytes = 0; // that those have said
+    struct Handshake {
+        net::TlsStream* stream;
+        net::Address from;
+        Admission<std::uint64_t>::Place share;
+    };
+    Admission<std::uint64_t> handshakes;        // sessions under way, by their numbers
+    std::map<std::uint64_t, Handshake> shaking; // the same, in the order in which they came
     std::uint64_t last_shaking = 0;
+    std::size_t idle = 0; // flow connections that lie ready, of all sessions
     TunnelCounts counts;
     boost::asio::steady_timer timer;
     Clock::time_point timer_at = Clock::time_point::max();

@@ -37,7 +37,6 @@ void Tunnels::allow(const std::vector<std::string>& connector_keys) {
 
 void Tunnels::accept_session(net::UniqueFd socket, Bytes received) {
     const net::Address from = net::peer_endpoint(socket.get()).address;
-    if (!state_->handshakes.enter(from)) return;
     asio::co_spawn(state_->executor,
                    State::serve_session(state_, std::move(socket), from, std::move(received)),
                    net::ReportFailure("the session of a tunnel"));
@@ -47,8 +46,12 @@ void Tunnels::accept_flow(net::UniqueFd socket, ByteView received, bool polled) 
     state_->accept_flow(std::move(socket), received, polled);
 }
 
-void Tunnels::open(FlowRequest request, Opened done) {
-    state_->open(std::move(request), std::move(done));
+Tunnels::Ticket Tunnels::open(FlowRequest request, Opened done) {
+    return state_->open(std::move(request), std::move(done));
+}
+
+void Tunnels::cancel(const Ticket& ticket) {
+    state_->cancel(ticket);
 }
 
 asio::awaitable<Result<ReadyFlow>> Tunnels::open(FlowRequest request) {
@@ -71,10 +74,8 @@ TunnelCounts Tunnels::counts() const {
     counts.homes = state_->by_key.size();
     counts.sessions = state_->sessions.size();
     counts.handshakes = state_->handshakes.total();
-    for (const auto& [id, session] : state_->sessions)
-        counts.idle += session->idle.size();
-    for (const auto& [key, openings] : state_->waiting)
-        counts.waiting += openings.size();
+    counts.idle = state_->idle;
+    counts.waiting = state_->waiting_in_order.size();
     return counts;
 }
 

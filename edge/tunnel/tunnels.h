@@ -28,10 +28,14 @@ struct TunnelOptions {
     std::chrono::milliseconds idle_life{60000}; // a flow connection that nobody took is renewed
     std::chrono::milliseconds settle{10000};    // how often surplus flow connections are looked for
     std::size_t handshakes = 256;               // sessions under way at most: over it, the oldest goes
-    std::size_t handshakes_per_address = 8;     // of those, from one IPv4 address or IPv6 /64
-    std::size_t waiting = 1024;                 // clients that wait for one connector, at most
-    std::size_t waiting_bytes = 32 << 20;       // that those who wait for any have said, together
-    std::size_t sessions_per_key = 4;           // the oldest goes
+    std::size_t handshakes_per_address = 8; // of those, from one IPv4 address or IPv6 /64: its oldest goes
+    std::size_t waiting = 1024;             // clients that wait for one connector: the oldest goes
+    std::size_t waiting_in_all = 8192;      // for any: the oldest goes
+    std::size_t waiting_per_address = 64;   // of those, from one address: its oldest goes
+    std::size_t waiting_bytes = 32 << 20;   // that they have said, together: who has said most goes
+    std::size_t sessions_per_key = 4;       // the oldest goes
+    std::size_t spare = 16;                 // flow connections beyond what was asked for: the oldest goes
+    std::size_t idle = 65536;               // of all sessions: whose session has most loses its oldest
     tunnel::PingTimes ping = {};
 };
 
@@ -63,9 +67,13 @@ struct TunnelCounts {
     std::uint64_t opened = 0;       // flows accepted by connectors
     std::uint64_t refused = 0;      // by connectors
     std::uint64_t failed = 0;       // no connection or no answer in time
+    std::uint64_t crowded_out = 0;  // of those, by a limit
+    std::uint64_t surplus = 0;      // flow connections that nobody had asked for
     std::uint64_t bad_prefaces = 0; // malformed, unknown session, wrong MAC
     std::uint64_t replays = 0;      // a counter shown twice
 };
+
+struct Opening;
 
 // On one thread, that of the Poller's executor. The Poller must outlive it.
 class Tunnels {
@@ -90,7 +98,10 @@ class Tunnels {
 
     // Unreachable: the home is not connected, or did not answer in time; NotFound, NotSupported, Failed as
     // the connector says. `done` is never called from inside.
-    void open(FlowRequest request, Opened done);
+    using Ticket = std::weak_ptr<Opening>;
+    Ticket open(FlowRequest request, Opened done);
+    // The client has left: `done` is not called, unless the call is on its way already.
+    void cancel(const Ticket& ticket);
     boost::asio::awaitable<Result<ReadyFlow>> open(FlowRequest request);
 
     TunnelCounts counts() const;

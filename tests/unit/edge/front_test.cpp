@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -102,16 +103,18 @@ TEST_F(FrontTest, WhoHasWaitedLongestMakesRoomForANewcomer) {
     EXPECT_EQ(counters.over_limit, 1u);
 }
 
-TEST_F(FrontTest, AnAddressThatHasItsShareGetsNoMore) {
+TEST_F(FrontTest, OfAnAddressThatHasItsShareTheOldestMakesRoom) {
     FrontOptions options;
-    options.waiting = 3;
+    options.waiting = 4;
     options.waiting_per_address = 2;
     open(options);
-    const Stranger first = stranger(1), second = stranger(1);
-    const Stranger third = stranger(1);
-    EXPECT_TRUE(eventually([&] { return third.closed(); }));
-    EXPECT_FALSE(first.closed());
+    const Stranger other = stranger(2), first = stranger(1), second = stranger(1);
+    Stranger newcomer = stranger(1);
+    newcomer.say(build::hello("app.home.example"));
+    EXPECT_TRUE(eventually([&] { return reception.hellos.size() == 1; }));
+    EXPECT_TRUE(first.closed());
     EXPECT_FALSE(second.closed());
+    EXPECT_FALSE(other.closed());
 }
 
 TEST_F(FrontTest, WhoHoldsMostBytesMakesRoomForOthers) {
@@ -151,8 +154,11 @@ TEST_F(FrontTest, DoorsMayCloseWhileAcceptingPauses) {
     // All in one turn of the loop, in this order: the doors close, the poller turns, the pause is over.
     ASSERT_EQ(write(keep.get(), "x", 1), 1);
     const Stranger last(port, 3);
-    std::this_thread::sleep_for(150ms);
-    io.run_for(50ms);
+    bool pause_over = false;
+    boost::asio::steady_timer longer_pause(io, 150ms);
+    longer_pause.async_wait([&](const auto&) { pause_over = true; });
+    std::this_thread::sleep_until(longer_pause.expiry());
+    EXPECT_TRUE(eventually([&] { return pause_over; }));
     EXPECT_FALSE(front);
     EXPECT_EQ(counters.accepted, 0u);
 }

@@ -66,18 +66,21 @@ net::Address address(std::string_view text) {
 }
 
 TEST(Admission, CountsByAddressAndByNetwork) {
-    Admission admission(2);
-    EXPECT_TRUE(admission.enter(address("192.0.2.1")));
-    EXPECT_TRUE(admission.enter(address("::ffff:192.0.2.1")));
-    EXPECT_FALSE(admission.enter(address("192.0.2.1")));
-    EXPECT_TRUE(admission.enter(address("192.0.2.2")));
-    EXPECT_TRUE(admission.enter(address("2001:db8::1")));
-    EXPECT_TRUE(admission.enter(address("2001:db8::2")));
-    EXPECT_FALSE(admission.enter(address("2001:db8::ffff:3")));
-    EXPECT_TRUE(admission.enter(address("2001:db8:0:1::1")));
-    admission.leave(address("192.0.2.1"));
-    EXPECT_TRUE(admission.enter(address("192.0.2.1")));
-    EXPECT_EQ(admission.total(), 6u);
+    Admission<int> admission(2);
+    const auto first = admission.enter(address("192.0.2.1"), 1);
+    EXPECT_FALSE(admission.who_pays(address("192.0.2.1")));
+    admission.enter(address("::ffff:192.0.2.1"), 2);
+    EXPECT_EQ(admission.who_pays(address("192.0.2.1")), 1);
+    admission.leave(address("192.0.2.1"), first);
+    EXPECT_FALSE(admission.who_pays(address("192.0.2.1")));
+    admission.enter(address("192.0.2.1"), 3);
+    EXPECT_EQ(admission.who_pays(address("192.0.2.1")), 2) << "the oldest that is left";
+    EXPECT_FALSE(admission.who_pays(address("192.0.2.2")));
+    admission.enter(address("2001:db8::1"), 4);
+    admission.enter(address("2001:db8::2"), 5);
+    EXPECT_EQ(admission.who_pays(address("2001:db8::ffff:3")), 4);
+    EXPECT_FALSE(admission.who_pays(address("2001:db8:0:1::1")));
+    EXPECT_EQ(admission.total(), 4u);
 }
 
 TEST(Config, EveryKeyIsRead) {

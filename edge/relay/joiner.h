@@ -1,0 +1,38 @@
+// Joins a client with the far end that was opened for it: the one place that starts pumps and counts their
+// ends.
+#pragma once
+
+#include "edge/listen/arrival.h"
+#include "edge/listen/counters.h"
+#include "edge/listen/farewell.h"
+#include "tunnel/pumps.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace p2prc::edge {
+
+class Joiner {
+  public:
+    // All must outlive it.
+    Joiner(tunnel::Pumps& pumps, Farewells& farewells, Counters& counters)
+        : pumps_(pumps)
+        , farewells_(farewells)
+        , counters_(counters) {}
+
+    // `unsent` goes to the far end first; `group` is that of Pumps.
+    void join(Arrival client, net::UniqueFd far, bool far_polled, std::string unsent,
+              std::uint32_t group = 0);
+    // There is no far end: the client is told `words` and closed.
+    void refuse(Arrival client, std::string_view words);
+    // The client left while its far end was being opened.
+    void left() noexcept { ++counters_.first_closed; }
+
+  private:
+    tunnel::Pumps& pumps_;
+    Farewells& farewells_;
+    Counters& counters_;
+};
+
+} // namespace p2prc::edge
