@@ -35,6 +35,8 @@ Result<int> map_domain(const MapOptions& options, Context& context) {
     Daemon daemon;
     if (auto mapped = daemon.call(&dbus::Client::map_domain, options.domain, process, settings); !mapped)
         return std::unexpected(mapped.error());
+    if (options.tls == "passthrough" && !context.json)
+        note("the process gets its certificate itself: by TLS-ALPN-01, for HTTP-01 is not carried to it");
     auto domains = daemon.call(&dbus::Client::domains);
     if (!domains) return std::unexpected(domains.error());
     for (const auto& domain : *domains) {

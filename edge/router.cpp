@@ -45,8 +45,10 @@ void Router::on_hello(Arrival arrival, ClientHello hello) {
         ++counters_.routed;
         return dialer_.relay(*found->target, std::move(arrival), {}, sorry);
     }
-    // A certificate authority's probe may travel home in sealed flows only, which there are not yet.
-    if (!homeward_ || hello.sole_alpn(alpn_acme)) return refuse(counters_.unserved);
+    // The certificate of a name that ends at the node is its connector's, and proven by DNS. Where the
+    // application ends TLS itself, a certificate authority's probe is its own affair (RFC 8737).
+    const bool probe = hello.sole_alpn(alpn_acme) && found->route.tls != TlsMode::Passthrough;
+    if (!homeward_ || probe) return refuse(counters_.unserved);
     ++counters_.routed;
     homeward_->carry(std::move(arrival), found->route, hello.name, sorry);
 }
@@ -89,13 +91,11 @@ void Router::on_request(Arrival arrival, Door door, const HttpRequest& request) 
         ++counters_.http_refused;
         farewells_.say(
             std::move(arrival),
-            plain_response(404, "HTTP-01 challenges are not carried to homes in this version; use DNS-01.\n",
+            plain_response(404, "HTTP-01 challenges are not carried to homes; use TLS-ALPN-01 or DNS-01.\n",
                            head));
         return;
     }
-    // On the TLS port somebody typed http:// for a host that is here: that it is routed shows in the next
-    // step.
-    if (door == Door::Http && !routes_->find(request.host)) {
+    if (!routes_->find(request.host)) {
         ++counters_.http_refused;
         farewells_.say(std::move(arrival), plain_response(421, "This host is not served here.\n", head));
         return;
