@@ -21,33 +21,48 @@ bool is_link_local(const net::Address& address) noexcept {
 
 } // namespace
 
-std::vector<net::Endpoint> own_dns_endpoints() {
-    ifaddrs* list = nullptr;
-    if (getifaddrs(&list) != 0) return {};
-    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
-    std::vector<net::Endpoint> all, chosen;
-    for (const auto* entry = list; entry; entry = entry->ifa_next) {
-        if (!entry->ifa_addr || !(entry->ifa_flags & IFF_UP)) continue;
-        const int family = entry->ifa_addr->sa_family;
-        if (family != AF_INET && family != AF_INET6) continue;
-        const auto size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-        auto endpoint = net::Endpoint::from_sockaddr(entry->ifa_addr, size);
-        endpoint.port = dns_port;
-        if (!endpoint.address.is_loopback() && !is_link_local(endpoint.address)) all.push_back(endpoint);
-    }
+std::vector<net::Address> choose_dns_addresses(std::span<const net::Address> own,
+                                               std::span<const net::Address> published) {
+    std::vector<net::Address> chosen;
     for (const bool v4 : {true, false}) {
-        const auto wanted = [&](const net::Endpoint& endpoint, bool global) {
-            return endpoint.address.is_v4() == v4 && (!global || endpoint.address.is_global());
+        const auto of_family = [&](const net::Address& address) {
+            return address.is_v4() == v4 && !address.is_loopback() && !is_link_local(address);
         };
-        const bool global =
-            std::ranges::any_of(all, [&](const auto& endpoint) { return wanted(endpoint, true); });
-        for (const auto& endpoint : all)
-            if (wanted(endpoint, global)) chosen.push_back(endpoint);
+        const auto global = [&](const net::Address& address) {
+            return of_family(address) && address.is_global();
+        };
+        const auto here = [&](const net::Address& address) {
+            return global(address) && std::ranges::find(published, address) != published.end();
+        };
+        const bool only_global =
+            std::ranges::any_of(own, global) &&
+            (std::ranges::any_of(own, here) ||
+             std::ranges::none_of(published, [&](const auto& address) { return address.is_v4() == v4; }));
+        for (const auto& address : own)
+            if (only_global ? global(address) : of_family(address)) chosen.push_back(address);
     }
     std::ranges::sort(chosen);
     const auto [first, last] = std::ranges::unique(chosen);
     chosen.erase(first, last);
     return chosen;
+}
+
+std::vector<net::Endpoint> own_dns_endpoints(std::span<const net::Address> published) {
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) return {};
+    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
+    std::vector<net::Address> own;
+    for (const auto* entry = list; entry; entry = entry->ifa_next) {
+        if (!entry->ifa_addr || !(entry->ifa_flags & IFF_UP)) continue;
+        const int family = entry->ifa_addr->sa_family;
+        if (family != AF_INET && family != AF_INET6) continue;
+        const auto size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+        own.push_back(net::Endpoint::from_sockaddr(entry->ifa_addr, size).address);
+    }
+    std::vector<net::Endpoint> endpoints;
+    for (const auto& address : choose_dns_addresses(own, published))
+        endpoints.push_back({address, dns_port});
+    return endpoints;
 }
 
 } // namespace p2prc::edge

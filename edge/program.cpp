@@ -91,18 +91,14 @@ class OwnDns {
   public:
     OwnDns(boost::asio::any_io_executor executor, Edge& edge) : edge_(edge), retry_(executor) {}
 
-    void bind() {
-        const auto bound = edge_.listen_dns(own_dns_endpoints());
-        const std::string failure = bound ? std::string() : bound.error().message;
-        // Each failure once, however often it is tried again.
-        if (std::exchange(failure_, failure) != failure && !failure.empty())
-            net::log_warning("DNS: " + failure, {{"FLEET_HINT", bound.error().hint}});
-        retry_.cancel();
-        if (!bound) retry_.arm(retry_after, [this] { bind(); });
+    // The zones have other addresses, perhaps.
+    void published() {
+        if (following_) bind();
     }
 
     boost::asio::awaitable<void> follow() {
         auto changes = net::NetworkChanges::open(co_await boost::asio::this_coro::executor);
+        following_ = true;
         bind();
         while (changes && co_await changes->next())
             bind();
@@ -111,7 +107,18 @@ class OwnDns {
   private:
     static constexpr std::chrono::seconds retry_after{5};
 
+    void bind() {
+        const auto bound = edge_.listen_dns(own_dns_endpoints(edge_.published()));
+        const std::string failure = bound ? std::string() : bound.error().message;
+        // Each failure once, however often it is tried again.
+        if (std::exchange(failure_, failure) != failure && !failure.empty())
+            net::log_warning("DNS: " + failure, {{"FLEET_HINT", bound.error().hint}});
+        retry_.cancel();
+        if (!bound) retry_.arm(retry_after, [this] { bind(); });
+    }
+
     Edge& edge_;
+    bool following_ = false;
     net::OneShotTimer retry_;
     std::string failure_;
 };
@@ -156,12 +163,42 @@ class Signals {
     bool stopping_ = false;
 };
 
+// The line of `systemctl status`, as it changes.
+class StatusLine {
+  public:
+    StatusLine(boost::asio::any_io_executor executor, const Edge& edge) : edge_(edge), timer_(executor) {}
+
+    std::string text() const {
+        const auto count = [](std::size_t number, std::string_view what) {
+            return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
+        };
+        auto line = count(edge_.routes(), "route");
+        if (edge_.has_tunnels()) line += ", " + count(edge_.homes(), "home") + " connected";
+        return line + ", " + count(edge_.connections(), "client");
+    }
+
+    void follow() {
+        auto line = text();
+        if (line != last_) net::notify_status(line);
+        last_ = std::move(line);
+        timer_.arm(interval, [this] { follow(); });
+    }
+
+  private:
+    static constexpr std::chrono::seconds interval{5};
+
+    const Edge& edge_;
+    net::OneShotTimer timer_;
+    std::string last_;
+};
+
 void run_until_stopped(boost::asio::io_context& context, Edge& edge, std::function<void()> reload) {
     const Signals signals(context, edge, std::move(reload));
     net::spawn_loop(context.get_executor(), "the watchdog", net::keep_watchdog);
-    const auto status = fmt::format("serving {} routes", edge.routes());
-    net::notify_ready(status);
-    net::log_notice(status);
+    StatusLine status(context.get_executor(), edge);
+    net::notify_ready(status.text());
+    net::log_notice(fmt::format("serving {} routes", edge.routes()));
+    status.follow();
     context.run();
 }
 
@@ -180,16 +217,20 @@ Result<void> run_in_fleet(const Config& config, std::vector<net::PassedSocket> p
     if (!identity) return std::unexpected(identity.error());
     boost::asio::io_context context(1);
     Edge edge(context.get_executor(), config);
+    OwnDns own_dns(context.get_executor(), edge);
     if (auto opened = edge.open_tunnels(*identity); !opened) return opened;
     FleetRoutesOptions options;
     options.fingerprint = identity->fingerprint();
     options.cache_file = config.state_directory + "/routes.json";
-    options.apply = [&edge](const RouteTable& table) { return edge.apply(table); };
+    options.apply = [&](const RouteTable& table) {
+        auto rejected = edge.apply(table);
+        own_dns.published();
+        return rejected;
+    };
     options.status = [&edge] { return edge.status(); };
     FleetRoutes routes(context.get_executor(), std::move(options));
     routes.load_cache();
     if (auto listening = edge.listen(std::move(passed)); !listening) return listening;
-    OwnDns own_dns(context.get_executor(), edge);
     if (config.listen_dns.empty())
         net::spawn_loop(context.get_executor(), "following this machine's addresses",
                         [&] { return own_dns.follow(); });
