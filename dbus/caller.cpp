@@ -37,7 +37,8 @@ asio::awaitable<Result<Message>> Caller::send(Message call) const {
 }
 
 asio::awaitable<Result<Json>> Caller::invoke(const char* path, const char* interface, const char* member,
-                                             std::string signature, Json arguments) const {
+                                             std::string signature, Json arguments,
+                                             CodecLimits answer) const {
     auto call = make(path, interface, member);
     if (!call) co_return std::unexpected(call.error());
     std::string_view rest = signature;
@@ -49,7 +50,7 @@ asio::awaitable<Result<Json>> Caller::invoke(const char* path, const char* inter
     }
     auto reply = co_await send(*call);
     if (!reply) co_return std::unexpected(reply.error());
-    co_return read_body(*reply);
+    co_return read_body(*reply, answer);
 }
 
 } // namespace p2prc::dbus

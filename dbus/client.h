@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "dbus/bus.h"
+#include "dbus/codec.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
@@ -34,7 +35,8 @@ class Caller {
     Result<Message> make(const char* path, const char* interface, const char* member) const;
     boost::asio::awaitable<Result<Message>> send(Message call) const;
     boost::asio::awaitable<Result<Json>> invoke(const char* path, const char* interface, const char* member,
-                                                std::string signature, Json arguments) const;
+                                                std::string signature, Json arguments,
+                                                CodecLimits answer = {}) const;
 
   private:
     Bus* bus_;

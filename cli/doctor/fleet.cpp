@@ -70,6 +70,28 @@ void check_tunnels(const Facts& facts, Findings& findings) {
     }
 }
 
+// What the edge serves of the table that it is to serve.
+void check_edge(const Facts& facts, Findings& findings) {
+    const auto edge = facts.value("edge", Json::object());
+    const auto routes = facts.value("routes", Json::object());
+    if (!edge.is_object() || !edge.contains("revision")) return;
+    const auto served = edge["revision"], wanted = routes.value("revision", served);
+    if (served.is_number() && wanted.is_number() && served < wanted)
+        findings.push_back({CheckState::Warn, "edge",
+                            fmt::format("serves the names as of revision {}, and the fleet is at {}",
+                                        cell(edge, "revision"), cell(routes, "revision")),
+                            "journalctl -u p2prc-edge; systemctl restart p2prc-edge"});
+    for (const auto& each : edge.value("rejected", Json::array()))
+        findings.push_back(
+            {CheckState::Warn, "edge",
+             fmt::format("'{}' is not served: {}", cell(each, "name"), cell(each, "reason")),
+             "unmap the domain: p2prc unmap-domain DOMAIN; journalctl -u p2prc-edge lists all"});
+    if (const auto left_out = routes.value("left_out", std::uint64_t{0}); left_out != 0)
+        findings.push_back({CheckState::Warn, "edge",
+                            fmt::format("{} names and records are more than it can be told", left_out),
+                            "unmap domains that are not in use: p2prc domains lists them"});
+}
+
 } // namespace
 
 bool in_fleet(const Facts& facts) {
@@ -94,6 +116,7 @@ Findings check_link(const Facts& facts) {
                 {CheckState::Fail, "link", cell(facts, "link_error"), cell(facts, "link_hint")});
     }
     check_tunnels(facts, findings);
+    check_edge(facts, findings);
     return findings;
 }
 

@@ -5,9 +5,12 @@
 #include "core/names.h"
 #include "daemon/api/routes.h"
 #include "dbus/codec.h"
+#include "dbus/limits.h"
 #include "dbus/names.h"
+#include "net/log.h"
 
 #include <boost/asio/post.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -89,7 +92,9 @@ dbus::Interface Helpers::connector_interface() {
 }
 
 Result<void> Helpers::publish() {
-    routes_ = route_table(*view_);
+    RouteTable routes = route_table(*view_);
+    const std::uint64_t left_out = cut_to_fit(routes);
+    take_routes(std::move(routes), left_out);
     mappings_ = connector_mappings(*view_);
     auto edge = bus_->add_object(dbus::names::edge_path, edge_interface());
     if (!edge) return std::unexpected(edge.error());
@@ -114,8 +119,9 @@ void Helpers::changed() {
 
 void Helpers::refresh() {
     RouteTable routes = route_table(*view_);
-    if (!same_routes(routes, routes_)) {
-        routes_ = std::move(routes);
+    const std::uint64_t left_out = cut_to_fit(routes);
+    if (!same_routes(routes, routes_) || left_out != reports_.routes_left_out) {
+        take_routes(std::move(routes), left_out);
         tell(edge_, dbus::names::edge_path, dbus::names::edge_interface, "RoutesChanged");
     }
     Json mappings = connector_mappings(*view_);
@@ -124,6 +130,15 @@ void Helpers::refresh() {
         tell(connector_, dbus::names::connector_path, dbus::names::connector_interface, "MappingsChanged");
     }
     forget_certificates();
+}
+
+void Helpers::take_routes(RouteTable routes, std::uint64_t left_out) {
+    routes_ = std::move(routes);
+    reports_.routes_revision = routes_.revision;
+    if (std::exchange(reports_.routes_left_out, left_out) != left_out && left_out != 0)
+        net::log_warning(
+            fmt::format("the edge cannot be told of {} names and records: there are too many", left_out),
+            {{"FLEET_HINT", "unmap domains that are not in use: p2prc domains lists them"}});
 }
 
 // Statuses of certificates of domains that are not served here any more.
@@ -175,7 +190,9 @@ Helpers::Reply Helpers::routes(Request request) {
     refresh();
     Json document = to_json(routes_);
     document.erase("revision");
-    co_return two(routes_.revision, std::move(document));
+    Answer result = two(routes_.revision, std::move(document));
+    result.limits = dbus::route_table_limits;
+    co_return result;
 }
 
 // Also for the hook of the ACME client: news goes to whoever has registered.

@@ -50,6 +50,7 @@ class Helpers {
     Result<DomainRecord> own_mapping(const std::string& domain) const;
     void changed();
     void refresh();
+    void take_routes(RouteTable routes, std::uint64_t left_out);
     void forget_certificates();
     void tell(const std::string& to, const char* path, const char* interface, const char* member);
 

@@ -20,10 +20,11 @@ struct Binding {
 };
 
 Result<void> write(const dbus::Message& reply, const std::string& type, const Json& value,
-                   std::span<const Field> fields) {
+                   const Answer& answer) {
+    const auto fields = answer.fields;
     if (!fields.empty() && type == "a{sv}") return dbus::write_fields(reply, fields, value);
     if (!fields.empty() && type == "aa{sv}") return dbus::write_field_list(reply, fields, value);
-    return dbus::write_value(reply, type, value);
+    return dbus::write_value(reply, type, value, answer.limits);
 }
 
 Result<dbus::Message> reply_with(const dbus::Message& call, const Binding& binding, const Answer& answer) {
@@ -36,8 +37,7 @@ Result<dbus::Message> reply_with(const dbus::Message& call, const Binding& bindi
             if (r < 0) return std::unexpected(dbus::bus_error("answering with a descriptor", r));
             continue;
         }
-        if (const auto written = write(*reply, argument.type, answer.values.at(next++), answer.fields);
-            !written)
+        if (const auto written = write(*reply, argument.type, answer.values.at(next++), answer); !written)
             return std::unexpected(written.error());
     }
     return reply;

@@ -4,6 +4,7 @@
 #include "core/fields.h"
 #include "daemon/api/authorisation.h"
 #include "daemon/gateway.h"
+#include "dbus/codec.h"
 #include "dbus/object.h"
 #include "net/fd.h"
 
@@ -30,6 +31,7 @@ struct Answer {
     // For results a{sv} and aa{sv}: the table that gives their types; empty: by nature.
     std::span<const Field> fields = {};
     std::shared_ptr<net::UniqueFd> descriptor = {};
+    dbus::CodecLimits limits = {}; // where there is no table of fields
 };
 
 // Answer with one value.

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::uint32_t challenge_ttl = 30;
 constexpr std::uint32_t mapped_ttl = 60;
+// With names of any length these stay below dbus::route_table_limits.
+constexpr std::size_t most_routes = 50'000, most_records = 10'000;
 
 std::string socket_address(const std::string& ip, unsigned port) {
     const bool v6 = ip.find(':') != std::string::npos;
@@ -77,6 +79,19 @@ RouteTable route_table(const View& view) {
         table.zones.push_back(std::move(zone));
     }
     return table;
+}
+
+std::size_t cut_to_fit(RouteTable& table) {
+    std::size_t left_out = 0;
+    const auto cut = [&](auto& list, std::size_t most) {
+        if (list.size() <= most) return;
+        left_out += list.size() - most;
+        list.resize(most);
+    };
+    cut(table.routes, most_routes);
+    for (Zone& zone : table.zones)
+        cut(zone.records, most_records);
+    return left_out;
 }
 
 Json connector_mappings(const View& view) {

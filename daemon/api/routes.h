@@ -10,6 +10,9 @@ namespace p2prc::daemon {
 // resolver remembers that a name did not exist. Their route has no node_key.
 RouteTable route_table(const View& view);
 
+// Leaves out what one answer to the edge cannot carry, the last names first; how many parts that were.
+std::size_t cut_to_fit(RouteTable& table);
+
 // What this node's connector may dial, and where it finds edges:
 // {edges: [{address, key}], acme, mappings: [{id, domain, port, tls}]}.
 Json connector_mappings(const View& view);

@@ -103,6 +103,7 @@ Json facts_document(const View& view, bool is_root, const Gateway& gateway, cons
     }
     facts["edge"] = reports.edge;
     facts["connector"] = reports.connector;
+    facts["routes"] = {{"revision", reports.routes_revision}, {"left_out", reports.routes_left_out}};
     const auto self = view.node_record(view.node());
     facts["edge_registered"] = self && !self->edge_key.empty();
     facts["connector_registered"] = self && !self->connector_key.empty();

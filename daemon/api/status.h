@@ -4,7 +4,7 @@
 #include "daemon/api/view.h"
 #include "daemon/gateway.h"
 
-#include <string>
+#include <cstdint>
 
 namespace p2prc::daemon {
 
@@ -12,14 +12,17 @@ namespace p2prc::daemon {
 struct HelperReports {
     Json edge = Json::object();
     Json connector = Json::object();
+    // The table that the edge is to serve.
+    std::uint64_t routes_revision = 0;
+    std::uint64_t routes_left_out = 0; // parts that are more than it can be told
 };
 
 // {version, node, root (b), reachable (b), fleet: {zone, root, public_ips, acme}, nodes, processes, domains:
 // counts by state, problems: [{what, hint}]}
 Json status_document(const View& view, bool is_root, const Gateway& gateway);
 
-// Status, and {link_error, link_hint: while not reachable, edge, connector: reports, certificates: [..],
-// revision, store}.
+// Status, and {link_error, link_hint: while not reachable, edge, connector: reports, routes: {revision,
+// left_out}, certificates: [..], revision, store}.
 Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports);
 
 } // namespace p2prc::daemon

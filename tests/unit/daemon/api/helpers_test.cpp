@@ -1,4 +1,5 @@
 #include "daemon/api/routes.h"
+#include "dbus/limits.h"
 #include "tests/unit/daemon/api/fixture.h"
 
 namespace p2prc::daemon {
@@ -40,6 +41,39 @@ TEST_F(HelpersTest, TheRouteTableComesFromTheAgreedState) {
     ASSERT_EQ(table->zones[0].records.size(), 1U);
     EXPECT_EQ(table->zones[0].records[0].name, "_acme-challenge.wiki.home.example");
     EXPECT_EQ(table->zones[0].records[0].data, "\"a\\\"b\"");
+}
+
+TEST_F(HelpersTest, TwelveThousandRoutesArrive) {
+    std::map<std::string, std::optional<Json>> changes;
+    const auto before = route_table(api->view()).routes.size();
+    for (std::uint32_t i = 0; i < 12'000; ++i) {
+        DomainRecord domain;
+        domain.mapping_id = 100 + i;
+        domain.domain = "n" + std::to_string(i) + ".home.example";
+        domain.process = "wiki";
+        domain.node = "home1";
+        domain.port = 80;
+        changes[keys::domain(domain.domain)] = to_json(domain);
+    }
+    commit(std::move(changes));
+    dbus::EdgeClient edge(*user);
+    const auto feed = bus.run(edge.routes());
+    ASSERT_TRUE(feed) << feed.error().message;
+    EXPECT_EQ(route_table_from_json(feed->document)->routes.size(), before + 12'000);
+}
+
+TEST(RouteTableSize, MoreThanAnAnswerCarriesIsCutAndTheRestFits) {
+    RouteTable table;
+    Route route;
+    route.domain = std::string(253, 'a');
+    route.node_key = std::string(64, 'b');
+    table.routes.assign(70'000, route);
+    table.zones.push_back({"home.example", {"203.0.113.1"}, "", "", {}});
+    table.zones[0].records.assign(12'000, {std::string(253, 'c'), "TXT", 30, std::string(200, 'd')});
+    EXPECT_EQ(cut_to_fit(table), 20'000U + 2'000U);
+    EXPECT_EQ(table.routes.size(), 50'000U);
+    EXPECT_TRUE(dbus::fits("a{sv}", to_json(table), dbus::route_table_limits));
+    EXPECT_EQ(cut_to_fit(table), 0U);
 }
 
 TEST_F(HelpersTest, ChangedRoutesAreToldToTheEdgeAlone) {
