@@ -31,6 +31,8 @@ constexpr std::uint32_t soa_ttl = 60;
 // Leaves room in a TCP message for the question, the authority section and OPT.
 constexpr std::size_t max_rrset = 48 * 1024;
 constexpr std::size_t record_overhead = 12;
+// Of a zone: they stand at every mapped name.
+constexpr std::size_t most_addresses = 32;
 
 std::unexpected<Error> refuse(const std::string& where, std::string message, std::string hint = {}) {
     return fail(ErrorCode::InvalidSpec, where + ": " + std::move(message), std::move(hint));
@@ -288,6 +290,11 @@ AdmittedZone admit_zone(const Zone& zone) {
             {text::excerpt(zone.name), "'" + text::excerpt(address) + "' is not an address"});
         return true;
     });
+    if (result.served->addresses.size() > most_addresses) {
+        result.served->addresses.resize(most_addresses);
+        result.rejected.push_back(
+            {text::excerpt(zone.name), fmt::format("it has more than {} addresses", most_addresses)});
+    }
     BadRecords bad;
     if (const auto compiled = compile(*result.served, {}, &bad); !compiled) {
         result.rejected.push_back({text::excerpt(zone.name), compiled.error().message});
