@@ -1,5 +1,6 @@
 #include "edge/routes/fleet.h"
 
+#include "core/text.h"
 #include "dbus/bus.h"
 #include "dbus/client.h"
 #include "net/file.h"
@@ -13,12 +14,16 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <ranges>
+
 namespace p2prc::edge {
 namespace {
 
 constexpr auto token = boost::asio::as_tuple(boost::asio::use_awaitable);
 constexpr std::chrono::seconds retry_after{2};
 constexpr std::chrono::seconds report_every{30};
+// The journal is not to be filled by whoever can fill the table.
+constexpr std::size_t most_lines = 10;
 
 } // namespace
 
@@ -42,8 +47,11 @@ struct FleetRoutes::State {
         last_failure.clear();
         if (rejected == left_out) return;
         left_out = std::move(rejected);
-        for (const Rejection& each : left_out)
-            net::log_warning(fmt::format("'{}' is not served: {}", each.name, each.reason));
+        for (const Rejection& each : left_out | std::views::take(most_lines))
+            net::log_warning(
+                fmt::format("'{}' is not served: {}", each.name, text::excerpt(each.reason, 300)));
+        if (left_out.size() > most_lines)
+            net::log_warning(fmt::format("{} more are not served", left_out.size() - most_lines));
     }
 
     // Writing syncs the disk, which must not hold up connections.
