@@ -42,7 +42,7 @@ TEST(DnsAddresses, PrivateOnesTooWhereThePublishedOneIsOnNoInterface) {
 
 TEST(DnsAddresses, EachFamilyByItself) {
     EXPECT_EQ(chosen({"8.8.8.8", "10.16.0.5", "2606:4700::1", "fd00::1", "fe80::1", "::1"}, {"9.9.9.9"}),
-              "8.8.8.8 10.16.0.5 2606:4700::1");
+              "2606:4700::1 8.8.8.8 10.16.0.5");
 }
 
 } // namespace
