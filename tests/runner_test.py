@@ -109,7 +109,9 @@ class CheckTests(unittest.TestCase):
             self.assertIn("docs/d.md:2: there is no test", self.check({**files, "docs/d.md": f"\n{wrong}\n"}))
 
     def test_files_that_tests_share(self):
-        self.assertIn("x.cpp:1:", self.check({"tests/unit/x.cpp": 'const auto file = testing::TempDir() + "x";\n'}))
+        for shared in ('const auto file = testing::TempDir() + "x";', 'std::ofstream file("/tmp/x");', 'fs::create_directories("/tmp/x");'):
+            self.assertIn("x.cpp:1:", self.check({"tests/unit/x.cpp": shared + "\n"}))
+        self.assertEqual(self.check({"tests/unit/x.cpp": 'EXPECT_EQ(explain("/tmp/x"), "");\n'}), "")
 
 
 if __name__ == "__main__":
