@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
+#include <vector>
 
 namespace p2prc::daemon {
 
@@ -18,6 +19,8 @@ class Gateway {
     // One request of the registry's vocabulary (daemon/registry/methods.h). `params` is an object and carries
     // "by": "user@node". The answer comes when the change is on disk. Unreachable when the registry is away.
     virtual boost::asio::awaitable<Result<Json>> request(std::string method, Json params) = 0;
+    // What people should know of this node's databases, and do.
+    virtual std::vector<Error> notices() const { return {}; }
     virtual bool reachable() const = 0;
     // Why it is not, and what to do about that.
     virtual Error away() const {

@@ -32,4 +32,13 @@ struct SqliteOptions {
 // or was written by a newer version.
 Result<std::unique_ptr<Store>> open_sqlite(SqliteOptions options);
 
+// Whether the content of a file that could not be opened is at fault: it is no database, or its pages do not
+// fit together. Reads all of it. False for one of a newer version, and for a disk that cannot be read.
+bool is_damaged(const std::string& file);
+
+// Of the name of a file that was set aside: FILE.damaged-2026-01-02T030405Z.
+inline constexpr std::string_view damaged_mark = ".damaged-";
+// Renames the file, and what belongs to it; says the name that it has now.
+Result<std::string> set_aside(const std::string& file);
+
 } // namespace p2prc::store

@@ -70,6 +70,8 @@ Json status_document(const View& view, bool is_root, const Gateway& gateway) {
         const auto away = gateway.away();
         problems.push_back(problem(away.message, away.hint));
     }
+    for (const auto& notice : gateway.notices())
+        problems.push_back(problem(notice.message, notice.hint));
     for (const Json& node : nodes)
         if (json::member<std::string>(node, "state") == "lost")
             problems.push_back(problem("node '" + json::member<std::string>(node, "name") + "' is lost",

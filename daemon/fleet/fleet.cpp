@@ -1,32 +1,20 @@
 #include "daemon/fleet/fleet.h"
 
 #include "core/json_members.h"
+#include "daemon/fleet/damage.h"
 #include "daemon/fleet/fleet_impl.h"
-#include "daemon/fleet/join.h"
 #include "daemon/fleet/log_limit.h"
 #include "net/file.h"
 #include "net/log.h"
 #include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <chrono>
 
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
-
-namespace {
-
-Error stopping() {
-    return {ErrorCode::Unreachable, "p2prcd is being stopped"};
-}
-
-} // namespace
 
 Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, FleetOptions op)
     : executor(e)
@@ -58,6 +46,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::pass(std::string metho
             net::log_error("what was agreed is not on this node's disk: " + kept.error().message);
         co_return answer;
     }
+    if (impl_.no_registry) co_return std::unexpected(*impl_.no_registry);
     co_return fail(ErrorCode::Unreachable, "this node is just changing its fleet", "try again in a moment");
 }
 
@@ -94,7 +83,12 @@ bool Fleet::Impl::SwitchGateway::reachable() const {
 }
 
 Error Fleet::Impl::SwitchGateway::away() const {
+    if (impl_.no_registry) return *impl_.no_registry;
     return impl_.link ? impl_.link->away() : Gateway::away();
+}
+
+std::vector<Error> Fleet::Impl::SwitchGateway::notices() const {
+    return damage_notices(impl_.options.directory);
 }
 
 void Fleet::Impl::CaHolder::set(WebCa ca) {
@@ -160,106 +154,9 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
         start_link();
         co_return Result<void>();
     }
+    for (const auto& notice : damage_notices(options.directory))
+        net::log_warning(notice.message + "; " + notice.hint);
     co_return co_await start_registry();
-}
-
-asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
-    const auto self = shared_from_this();
-    RegistryOptions registry_options;
-    registry_options.file = registry_file().string();
-    registry_options.sign = [holder = ca](const std::string& domain, const std::string& request) {
-        return holder->sign(domain, request);
-    };
-    const auto fresh = std::make_shared<LocalRegistry>(nullptr, disk, executor);
-    opening = fresh;
-    const auto opened = co_await fresh->open(std::move(registry_options));
-    opening.reset();
-    if (!opened) co_return opened;
-    if (stopped) co_return std::unexpected(stopping());
-    registry = fresh;
-    registry->act_as(settings.name, Role::Owner);
-    Json init{{"name", settings.name}, {"key", identity->fingerprint()}, {"by", "p2prcd@" + settings.name}};
-    const auto made = co_await registry->request("fleet.init", std::move(init));
-    if (!made) co_return std::unexpected(made.error());
-    if (stopped) co_return std::unexpected(stopping());
-    // Before anybody sees the registry without it.
-    if (!brought.empty()) co_await take_home(std::move(brought));
-    if (stopped) co_return std::unexpected(stopping());
-    feed = feed_replica(*registry, replica, [](const Error& error) {
-        net::log_error("this node does not hear of changes of its registry any more: " + error.message +
-                       "; restart p2prcd");
-    });
-    upload = std::make_unique<Upload>(executor, *registry, own, replica);
-    Json live{{"node", settings.name}, {"state", "up"}};
-    const auto up = co_await registry->request("node.live", std::move(live));
-    if (!up) net::log_warning("this node cannot be noted as up: " + up.error().message);
-    if (stopped) co_return std::unexpected(stopping());
-    // The replica is whole by now, and this node's own registry is its own word.
-    if (!origins.kept()) origins.keep(replica, settings.name);
-    HubOptions hub_options;
-    hub_options.node_name = [weak = weak_from_this()] {
-        const auto impl = weak.lock();
-        return impl ? impl->settings.name : std::string();
-    };
-    hub_options.open_logs = logs_for_others;
-    hub_options.timing = options.hub_timing;
-    hub = std::make_unique<Hub>(executor, *registry, replica, std::move(hub_options));
-    co_return listen();
-}
-
-Result<void> Fleet::Impl::listen() {
-    if (!options.control_socket) return {};
-    // The server closes its copy; the socket of the unit stays for the next one.
-    net::UniqueFd copy(::fcntl(options.control_socket.get(), F_DUPFD_CLOEXEC, 3));
-    if (!copy) return std::unexpected(system_error("cannot use the control socket", errno));
-    ServerHandlers handlers;
-    handlers.is_member = [weak = weak_from_this()](std::string_view key) {
-        const auto self = weak.lock();
-        return self && self->hub && key != self->identity->fingerprint() && self->hub->is_member(key);
-    };
-    handlers.invitation = [weak = weak_from_this()](std::string_view id) -> std::optional<Bytes> {
-        const auto self = weak.lock();
-        if (!self || !self->registry) return {};
-        const auto invitation = self->registry->find_invitation(id);
-        return invitation ? from_hex(invitation->secret) : std::nullopt;
-    };
-    handlers.connected = [weak = weak_from_this()](net::TlsStream stream, net::Endpoint source) {
-        const auto self = weak.lock();
-        if (!self || !self->hub) return;
-        if (stream.alpn() == join_alpn)
-            asio::co_spawn(self->executor,
-                           serve_join(self->executor, self->registry, std::move(stream), source),
-                           net::ReportFailure("serving a join"));
-        else
-            self->hub->serve(std::move(stream), source);
-    };
-    auto started = ControlServer::start(executor, std::move(copy), *identity, std::move(handlers),
-                                        options.server_limits);
-    if (!started) return std::unexpected(started.error());
-    server = std::move(*started);
-    return {};
-}
-
-// Afterwards nothing refers to the registry, and its file can be moved.
-asio::awaitable<void> Fleet::Impl::stop_registry() {
-    const auto self = shared_from_this();
-    server.reset();
-    hub.reset();
-    upload.reset();
-    feed.reset();
-    if (!registry) co_return;
-    registry->close();
-    registry.reset();
-    const auto thread = disk.executor();
-    co_await asio::post(thread, asio::use_awaitable);
-}
-
-Result<void> Fleet::Impl::remove_registry() const {
-    // SQLite's file, those beside it, and the store's note that it was closed.
-    for (const char* suffix : {"", "-wal", "-shm", ".closed"})
-        if (const auto removed = net::remove_file(registry_file().string() + suffix); !removed)
-            return removed;
-    return {};
 }
 
 void Fleet::Impl::start_link() {

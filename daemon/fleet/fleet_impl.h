@@ -46,6 +46,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
         boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
         bool reachable() const override;
         Error away() const override;
+        std::vector<Error> notices() const override;
         boost::asio::awaitable<Result<Json>> pass(std::string method, Json params);
 
       private:
@@ -67,12 +68,16 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<void>> start();
     boost::asio::awaitable<Result<Json>> spin(Json params);
     void forget_killed(std::span<const Change> tombstones);
+    // fleet_registry.cpp
     // `brought` is what the node takes home from a fleet that it has left.
     boost::asio::awaitable<Result<void>> start_registry(Json brought = Json::object());
+    boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> open_registry();
+    boost::asio::awaitable<Result<void>> mend_registry();
     boost::asio::awaitable<void> stop_registry();
     Result<void> remove_registry() const;
-    void start_link();
     Result<void> listen();
+    // fleet.cpp
+    void start_link();
     void rename(const std::string& name);
     void claim_own_state();
     void stop();
@@ -123,6 +128,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     // Alone or root.
     std::shared_ptr<LocalRegistry> registry;
     std::shared_ptr<LocalRegistry> opening; // not usable yet
+    std::optional<Error> no_registry;       // why this node goes on without its own
     OpenLogs logs_for_others;               // the logs of this node, for other nodes
     Offers offers;
     Subscription feed;

@@ -71,6 +71,7 @@ std::string text_of(const Json& document, const char* key) {
 asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     const auto self = shared_from_this();
     if (changing) co_return std::unexpected(busy());
+    if (no_registry) co_return std::unexpected(*no_registry);
     if (!registry)
         co_return fail(ErrorCode::Conflict, "this node is a member of the fleet of " + settings.root->zone,
                        "leave it first: p2prc leave");
@@ -181,6 +182,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
     const auto token = decode_token(text);
     if (!token) co_return std::unexpected(token.error());
     if (changing) co_return std::unexpected(busy());
+    if (no_registry) co_return std::unexpected(*no_registry);
     if (token->root_key == identity->fingerprint())
         co_return fail(ErrorCode::Conflict, "this is the root of that fleet",
                        "use the token on another machine");

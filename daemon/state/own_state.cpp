@@ -100,25 +100,53 @@ struct OwnState::Shelf {
 OwnState::OwnState(std::unique_ptr<Shelf> shelf) : shelf_(std::move(shelf)) {}
 OwnState::~OwnState() = default;
 
-Result<std::unique_ptr<OwnState>> OwnState::open(std::string file, Disk& disk) {
+namespace {
+
+Result<std::unique_ptr<store::Store>> open_file(const std::string& file) {
     store::SqliteOptions options;
     options.file = file;
     options.tables = {{table, false}};
-    auto opened = store::open_sqlite(options);
-    if (!opened) return std::unexpected(opened.error());
-    auto items = (*opened)->range(table, "");
-    if (!items) return std::unexpected(items.error());
+    return store::open_sqlite(options);
+}
+
+struct Loaded {
     std::map<std::string, Entry, std::less<>> entries;
+    std::uint64_t revision = 0;
+};
+
+Result<Loaded> load_from(store::Store& store, const std::string& file) {
+    auto items = store.range(table, "");
+    if (!items) return std::unexpected(items.error());
+    Loaded loaded{{}, items->revision};
     for (const auto& item : items->items) {
         auto value = Json::parse(item.value, nullptr, false);
         if (value.is_discarded())
-            return fail(ErrorCode::Failed, file + " is damaged: the document of " + item.key + " is not JSON",
-                        "move the file away: the daemon finds the state of its processes again");
-        entries[item.key] = {std::move(value), item.revision};
+            return fail(ErrorCode::InvalidSpec, file + ": the document of " + item.key + " is not JSON");
+        loaded.entries[item.key] = {std::move(value), item.revision};
+    }
+    return loaded;
+}
+
+} // namespace
+
+Result<std::unique_ptr<OwnState>> OwnState::open(std::string file, Disk& disk) {
+    auto opened = open_file(file);
+    auto loaded = opened ? load_from(**opened, file) : std::unexpected(opened.error());
+    if (!loaded) {
+        // A document that cannot be read is damage too. What is in use, of a newer version, or not permitted
+        // is for a person to solve.
+        const bool unreadable = loaded.error().code == ErrorCode::InvalidSpec;
+        if (opened) opened->reset();
+        if (!unreadable && !store::is_damaged(file)) return std::unexpected(loaded.error());
+        if (const auto aside = store::set_aside(file); !aside) return std::unexpected(aside.error());
+        opened = open_file(file);
+        if (!opened) return std::unexpected(opened.error());
+        loaded = load_from(**opened, file);
+        if (!loaded) return std::unexpected(loaded.error());
     }
     auto outbox = std::make_shared<Outbox>(std::move(*opened));
     std::unique_ptr<OwnState> own(new OwnState(std::make_unique<Shelf>(Shelf{disk, std::move(outbox)})));
-    own->load(std::move(entries), items->revision);
+    own->load(std::move(loaded->entries), loaded->revision);
     return own;
 }
 

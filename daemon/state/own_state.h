@@ -15,6 +15,8 @@ class Disk;
 
 class OwnState : public State {
   public:
+    // A file that is damaged is set aside (store::set_aside) and begun anew: what runs is found again, and
+    // p2prcd is needed for that.
     static Result<std::unique_ptr<OwnState>> open(std::string file, Disk& disk);
     ~OwnState();
 

@@ -105,8 +105,7 @@ Error Connection::error(int code) const {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return {ErrorCode::Failed, file_ + " is damaged: " + detail,
-                "stop the daemon and keep a copy of the file; then put a backup in its place (p2prc restore "
-                "FILE), or move it away to begin anew"};
+                "stop p2prcd, keep a copy of the file, and put a backup in its place or move it away"};
     case SQLITE_FULL:
         return {ErrorCode::Failed, "no space left to write " + file_, "free some space on that file system"};
     case SQLITE_CANTOPEN:

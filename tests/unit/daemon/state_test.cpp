@@ -114,6 +114,34 @@ TEST_F(StateTest, ADamagedReplicaIsBegunAnew) {
     EXPECT_TRUE(fs::exists(file("replica.db.damaged")));
 }
 
+TEST_F(StateTest, ADamagedOwnStateIsSetAsideAndBegunAnew) {
+    const auto damage = [this](std::string_view bytes) {
+        std::fstream out(file("own.db"), std::ios::in | std::ios::out | std::ios::binary);
+        out << bytes;
+    };
+    {
+        Disk disk;
+        own(disk)->set("/status/a/1", Json{{"state", "running"}});
+    }
+    damage("no database at all");
+    {
+        Disk disk;
+        const auto o = own(disk);
+        EXPECT_TRUE(o->entries().empty());
+        o->set("/status/a/1", Json{{"state", "stopped"}});
+    }
+    const auto aside = [this] {
+        int found = 0;
+        for (const auto& entry : fs::directory_iterator(directory_))
+            found += entry.path().filename().string().starts_with("own.db.damaged-2");
+        return found;
+    };
+    EXPECT_EQ(aside(), 1);
+    Disk disk;
+    EXPECT_EQ(own(disk)->entries().size(), 1U);
+    EXPECT_EQ(aside(), 1);
+}
+
 TEST_F(StateTest, RangeIsByPrefixInOrder) {
     Disk disk;
     const auto r = replica(disk);

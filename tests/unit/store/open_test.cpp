@@ -105,6 +105,20 @@ TEST_F(OpenTest, ADamagedPageIsNoticed) {
     const auto refused = error();
     EXPECT_EQ(refused.code, ErrorCode::Failed);
     EXPECT_THAT(refused.message, HasSubstr("is damaged"));
+    EXPECT_TRUE(is_damaged(directory_.file()));
+    const auto aside = set_aside(directory_.file());
+    ASSERT_TRUE(aside);
+    EXPECT_THAT(*aside, HasSubstr(directory_.file() + ".damaged-2"));
+    EXPECT_TRUE(fs::exists(*aside));
+    EXPECT_EQ(open_store(directory_.file())->origin(), Origin::Created);
+}
+
+TEST_F(OpenTest, WhatIsNotDamagedIsNotTakenForIt) {
+    write(*open_store(directory_.file()), {put("main", "/a", "1")});
+    EXPECT_FALSE(is_damaged(directory_.file()));
+    EXPECT_FALSE(is_damaged(directory_.file("none.db")));
+    std::ofstream(directory_.file("text.db")) << std::string(4096, 'x');
+    EXPECT_TRUE(is_damaged(directory_.file("text.db")));
 }
 
 TEST_F(OpenTest, AMissingDirectoryIsNamed) {

@@ -581,6 +581,56 @@ TEST_F(FleetTest, AnEarlierVersionsProcessesAreTakenForWhatTheirRecordsSayOnce) 
     });
 }
 
+void overwrite(const std::filesystem::path& file) {
+    const auto size = std::filesystem::file_size(file);
+    std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(512);
+    out << std::string(size - 512, 'x');
+}
+
+TEST_F(FleetTest, ADamagedRegistryIsMadeAnewOfTheRootsCopy) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
+        EXPECT_TRUE(spun);
+        EXPECT_TRUE(co_await until([&] { return root.replica->get("/processes/calendar") != nullptr; }));
+        const auto before = root.replica->store_id();
+        root.fleet.reset();
+        root.replica.reset();
+        overwrite(root.directory.path() / "registry.db");
+        root.reopen();
+        EXPECT_TRUE(co_await root.fleet->start());
+        EXPECT_TRUE(root.fleet->gateway().reachable());
+        EXPECT_EQ(root.fleet->gateway().notices().size(), 1U);
+        EXPECT_TRUE(co_await until([&] { return root.replica->store_id() != before; }));
+        EXPECT_TRUE(root.replica->get("/processes/calendar"));
+        EXPECT_TRUE(co_await until([&] { return home.fleet->gateway().reachable(); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->store_id() == root.replica->store_id(); }));
+        const auto again = co_await home.fleet->gateway().request("process.spin", spin_params("wiki"));
+        EXPECT_TRUE(again) << again.error().message;
+    });
+}
+
+TEST_F(FleetTest, WithoutARegistryAndItsCopyTheNodeGoesOnAndSaysSo) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        root.fleet.reset();
+        root.replica.reset();
+        for (const auto* name : {"registry.db", "replica.db"})
+            overwrite(root.directory.path() / name);
+        root.reopen();
+        EXPECT_TRUE(co_await root.fleet->start());
+        EXPECT_FALSE(root.fleet->gateway().reachable());
+        EXPECT_THAT(root.fleet->gateway().away().message, testing::HasSubstr("registry.db is damaged"));
+        EXPECT_THAT(root.fleet->gateway().away().hint, testing::HasSubstr("backup"));
+        EXPECT_TRUE(std::filesystem::exists(root.directory.path() / "registry.db"));
+        Json options{{"domain", "home.example"}, {"public_ips", {"127.0.0.1"}}};
+        EXPECT_FALSE(co_await root.fleet->init(options, "admin@attic"));
+        EXPECT_FALSE(co_await root.fleet->invite("member", 60, "admin@attic"));
+        EXPECT_FALSE(co_await root.fleet->leave(false, "admin@attic"));
+    });
+}
+
 TEST_F(FleetTest, CertificatesAreSignedForWhoHoldsTheMapping) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();

@@ -1,0 +1,22 @@
+// Databases of p2prcd that were damaged: what is done about them, and what people are told.
+#pragma once
+
+#include "core/error.h"
+#include "daemon/state/state.h"
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+// Sets a damaged registry aside and makes it anew of what this node's replica holds, as if it were restored
+// from an older copy: the store takes another identity, and nodes offer what it does not know. The
+// invitations are lost. Waits for the disk.
+Result<void> rebuild_registry(const std::string& file, const std::map<std::string, std::string>& documents);
+
+// For each file that was set aside in the directory and is still there: what was lost, and what to do.
+std::vector<Error> damage_notices(const std::filesystem::path& directory);
+
+} // namespace p2prc::daemon

@@ -1,0 +1,170 @@
+// The registry of this node's own, while it is alone or the root: opened, mended when damaged, listened for.
+#include "daemon/fleet/damage.h"
+#include "daemon/fleet/fleet_impl.h"
+#include "daemon/fleet/join.h"
+#include "net/file.h"
+#include "net/log.h"
+#include "net/spawn.h"
+#include "store/sqlite.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fcntl.h>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Error stopping() {
+    return {ErrorCode::Unreachable, "p2prcd is being stopped"};
+}
+
+} // namespace
+
+asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> Fleet::Impl::open_registry() {
+    RegistryOptions registry_options;
+    registry_options.file = registry_file().string();
+    registry_options.sign = [holder = ca](const std::string& domain, const std::string& request) {
+        return holder->sign(domain, request);
+    };
+    const auto fresh = std::make_shared<LocalRegistry>(nullptr, disk, executor);
+    opening = fresh;
+    const auto opened = co_await fresh->open(std::move(registry_options));
+    opening.reset();
+    if (!opened) co_return std::unexpected(opened.error());
+    co_return fresh;
+}
+
+// The registry cannot be read. Its state is in this node's replica too, at most a moment older.
+asio::awaitable<Result<void>> Fleet::Impl::mend_registry() {
+    const auto self = shared_from_this();
+    std::map<std::string, std::string> documents;
+    const auto* me = replica.get(keys::node(settings.name));
+    if (me && text_of(*me, "key") == identity->fingerprint() && replica.get(keys::fleet))
+        for (const auto& [key, entry] : replica.entries())
+            documents.emplace(key, document_text(entry.value));
+    const auto outcome = std::make_shared<Result<void>>(
+        fail(ErrorCode::Failed, "the registry cannot be read, and this node has no copy of it"));
+    disk.post([outcome, file = registry_file().string(), documents = std::move(documents)] {
+        if (!store::is_damaged(file))
+            *outcome = fail(ErrorCode::NotSupported, "the registry is not damaged");
+        else if (!documents.empty())
+            *outcome = rebuild_registry(file, documents);
+    });
+    const auto thread = disk.executor();
+    co_await asio::post(thread, asio::use_awaitable);
+    co_return std::move(*outcome);
+}
+
+asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
+    const auto self = shared_from_this();
+    auto fresh = co_await open_registry();
+    if (!fresh && fresh.error().code == ErrorCode::Failed) {
+        const auto damage = fresh.error();
+        const auto mended = co_await mend_registry();
+        if (mended) {
+            net::log_error(damage.message + "; the registry was made anew of this node's copy of it");
+            fresh = co_await open_registry();
+        } else if (mended.error().code != ErrorCode::NotSupported) {
+            // What runs here is looked after all the same: that does not need a registry.
+            no_registry =
+                Error{ErrorCode::Unreachable, damage.message + "; " + mended.error().message,
+                      "put a backup of " + registry_file().string() +
+                          " in its place while p2prcd is stopped; or move the file away and say p2prc "
+                          "init again, after which the other nodes have to join again"};
+            net::log_error(no_registry->message + "; " + no_registry->hint);
+            co_return Result<void>();
+        }
+    }
+    if (!fresh) co_return std::unexpected(fresh.error());
+    if (stopped) co_return std::unexpected(stopping());
+    registry = *fresh;
+    registry->act_as(settings.name, Role::Owner);
+    Json init{{"name", settings.name}, {"key", identity->fingerprint()}, {"by", "p2prcd@" + settings.name}};
+    const auto made = co_await registry->request("fleet.init", std::move(init));
+    if (!made) co_return std::unexpected(made.error());
+    if (stopped) co_return std::unexpected(stopping());
+    // Before anybody sees the registry without it.
+    if (!brought.empty()) co_await take_home(std::move(brought));
+    if (stopped) co_return std::unexpected(stopping());
+    feed = feed_replica(*registry, replica, [](const Error& error) {
+        net::log_error("this node does not hear of changes of its registry any more: " + error.message +
+                       "; restart p2prcd");
+    });
+    upload = std::make_unique<Upload>(executor, *registry, own, replica);
+    Json live{{"node", settings.name}, {"state", "up"}};
+    const auto up = co_await registry->request("node.live", std::move(live));
+    if (!up) net::log_warning("this node cannot be noted as up: " + up.error().message);
+    if (stopped) co_return std::unexpected(stopping());
+    // The replica is whole by now, and this node's own registry is its own word.
+    if (!origins.kept()) origins.keep(replica, settings.name);
+    HubOptions hub_options;
+    hub_options.node_name = [weak = weak_from_this()] {
+        const auto impl = weak.lock();
+        return impl ? impl->settings.name : std::string();
+    };
+    hub_options.open_logs = logs_for_others;
+    hub_options.timing = options.hub_timing;
+    hub = std::make_unique<Hub>(executor, *registry, replica, std::move(hub_options));
+    co_return listen();
+}
+
+Result<void> Fleet::Impl::listen() {
+    if (!options.control_socket) return {};
+    // The server closes its copy; the socket of the unit stays for the next one.
+    net::UniqueFd copy(::fcntl(options.control_socket.get(), F_DUPFD_CLOEXEC, 3));
+    if (!copy) return std::unexpected(system_error("cannot use the control socket", errno));
+    ServerHandlers handlers;
+    handlers.is_member = [weak = weak_from_this()](std::string_view key) {
+        const auto self = weak.lock();
+        return self && self->hub && key != self->identity->fingerprint() && self->hub->is_member(key);
+    };
+    handlers.invitation = [weak = weak_from_this()](std::string_view id) -> std::optional<Bytes> {
+        const auto self = weak.lock();
+        if (!self || !self->registry) return {};
+        const auto invitation = self->registry->find_invitation(id);
+        return invitation ? from_hex(invitation->secret) : std::nullopt;
+    };
+    handlers.connected = [weak = weak_from_this()](net::TlsStream stream, net::Endpoint source) {
+        const auto self = weak.lock();
+        if (!self || !self->hub) return;
+        if (stream.alpn() == join_alpn)
+            asio::co_spawn(self->executor,
+                           serve_join(self->executor, self->registry, std::move(stream), source),
+                           net::ReportFailure("serving a join"));
+        else
+            self->hub->serve(std::move(stream), source);
+    };
+    auto started = ControlServer::start(executor, std::move(copy), *identity, std::move(handlers),
+                                        options.server_limits);
+    if (!started) return std::unexpected(started.error());
+    server = std::move(*started);
+    return {};
+}
+
+// Afterwards nothing refers to the registry, and its file can be moved.
+asio::awaitable<void> Fleet::Impl::stop_registry() {
+    const auto self = shared_from_this();
+    server.reset();
+    hub.reset();
+    upload.reset();
+    feed.reset();
+    if (!registry) co_return;
+    registry->close();
+    registry.reset();
+    const auto thread = disk.executor();
+    co_await asio::post(thread, asio::use_awaitable);
+}
+
+Result<void> Fleet::Impl::remove_registry() const {
+    // SQLite's file, those beside it, and the store's note that it was closed.
+    for (const char* suffix : {"", "-wal", "-shm", ".closed"})
+        if (const auto removed = net::remove_file(registry_file().string() + suffix); !removed)
+            return removed;
+    return {};
+}
+
+} // namespace p2prc::daemon
