@@ -108,14 +108,18 @@ asio::awaitable<Result<void>> Reconciler::Impl::prepare_data(std::string name, F
         if (options.warn) options.warn(message, name);
     };
     const auto origin = Origins(own_).here(record) ? Origin::Local : Origin::Remote;
+    const auto noted = options.data.note(name);
+    const bool copied = noted && !*noted;
     const auto moved = options.data.prepare(record, origin);
     if (!moved) co_return std::unexpected(moved.error());
     if (!moved->empty()) warn(fmt::format("the data of an earlier process '{}' is now in {}", name, *moved));
     // Somebody may have copied files into it while it was down. What only restarts, or was lost with the
-    // machine, is not gone through each time.
+    // machine, is not gone through each time. A user of the machine may share files with groups of theirs:
+    // those are left alone once they have been used here.
     const bool was_down =
         what == Act::Start && !(now.status && lost_with_its_boot(*now.status, options.boot_id));
-    const auto directory = was_down ? options.data.owned_directory(name) : std::string();
+    const bool all_its_own = record.spec.run.user.empty() || copied;
+    const auto directory = was_down && all_its_own ? options.data.owned_directory(name) : std::string();
     if (directory.empty()) co_return Result<void>{};
     if (const auto disowned = co_await disown_data(systemd_, name, directory); !disowned)
         warn(fmt::format("files that were copied into {} may stay out of reach of '{}': {}", directory, name,

@@ -559,6 +559,28 @@ TEST_F(ReconcilerTest, DataThatWasCopiedByHandIsGivenToItsProcess) {
     EXPECT_EQ(systemd.calls, (std::vector<std::string>{"stop " + unit, "start " + unit}));
 }
 
+TEST_F(ReconcilerTest, DataOfAUserIsGivenBackOnlyWhenItIsTakenOver) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root to give a directory away";
+    const auto data = directory / "data/web";
+    fs::create_directories(data);
+    start();
+    auto web = record();
+    web.spec.run.user = "anna";
+    web.digest = spec_digest(web.spec);
+    Origins(*own).note(web.spec);
+    ASSERT_EQ(chown(data.c_str(), 1000, 1000), 0);
+    want(web);
+    EXPECT_EQ(count("start p2prcd-data-web.service"), 1);
+    web.desired = Desired::Stopped;
+    ++web.change;
+    want(web);
+    web.desired = Desired::Running;
+    ++web.change;
+    want(web);
+    EXPECT_EQ(count("start " + unit), 2);
+    EXPECT_EQ(count("start p2prcd-data-web.service"), 1);
+}
+
 TEST_F(ReconcilerTest, StopFromOutsideStaysStoppedUntilAsked) {
     start();
     auto web = record();
