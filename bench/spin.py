@@ -24,11 +24,11 @@ IDLE_SECONDS = 20
 SETTLE_SECONDS = 10
 COMMAND = ["/usr/bin/sleep", "infinity"]
 # What daemon/process/transient_unit.cpp sets for a process without limits, as systemd-run takes it.
-PROPERTIES = """Type=exec KillMode=mixed TimeoutStopSec=30 Restart=on-failure RestartSec=1 StartLimitIntervalSec=60 StartLimitBurst=5 NotifyAccess=all
+PROPERTIES = """Type=exec KillMode=control-group TimeoutStopSec=30 Restart=on-failure RestartSec=1 StartLimitIntervalSec=60 StartLimitBurst=5 NotifyAccess=all
 OOMPolicy=stop CollectMode=inactive Slice=p2prc.slice CPUAccounting=yes MemoryAccounting=yes TasksAccounting=yes DynamicUser=yes NoNewPrivileges=yes
 PrivateTmp=yes ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectClock=yes
 ProtectHostname=yes LockPersonality=yes RestrictRealtime=yes RestrictSUIDSGID=yes CapabilityBoundingSet= ProtectSystem=strict
-ProtectHome=read-only ProtectProc=invisible PrivateDevices=yes RestrictNamespaces=cgroup SystemCallArchitectures=native
+ProtectHome=read-only SocketBindDeny=1-65535 ProtectProc=invisible PrivateDevices=yes RestrictNamespaces=cgroup SystemCallArchitectures=native
 SystemCallFilter=@system-service SystemCallErrorNumber=EPERM""".split()
 FAMILIES = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"
 
