@@ -1,7 +1,7 @@
 """The edge in the field: clients that pause, applications with certificates of their own, addresses behind a 1:1 NAT."""
 
 from lab import wait_until
-from lab.household import domain, make_fleet, trust_fleet
+from lab.household import domain, make_fleet, spin, trust_fleet
 
 MACHINES = ["root", "acme", "client", "home1"]
 
@@ -74,6 +74,24 @@ def test_a_fleet_whose_clients_pause(lab):
     wait_until(lambda: lab.client.ok("curl -sS --max-time 20 -r 0-99 -o /dev/null https://bulk.home.example/"), 60, "bulk to answer")
     for what in ("download", "upload"):
         TRANSFERS[what] = lab.client.popen(["python3", "/root/transfer.py", what, "bulk.home.example", str(SIZE), str(PAUSE)], stdout=-1, stderr=-1, text=True)
+
+
+def test_an_application_that_ends_tls_itself_gets_its_certificate_probe(lab):
+    """A certificate authority's hello, acme-tls/1 alone (RFC 8737), goes to the application; that of a name of the node's does not."""
+    lab.home1.run(["sh", "-ec", """
+        mkdir -p /srv/own && cd /srv/own
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=the-applications-own 2>&1
+        chmod 644 key.pem"""])
+    spin(lab.home1, "own", "exec openssl s_server -accept 127.0.0.1:$PORT -cert /srv/own/cert.pem -key /srv/own/key.pem -alpn acme-tls/1 -quiet", port=0)
+    said = lab.home1.p2prc("map-domain", "own.home.example", "--tls", "passthrough")
+    assert "TLS-ALPN-01" in said.err + said.out
+    def probe(name):
+        return lab.client.run(f"openssl s_client -connect 203.0.113.10:443 -servername {name} -alpn acme-tls/1 </dev/null 2>&1", check=False, timeout=30).out
+    wait_until(lambda: "the-applications-own" in probe("own.home.example") and "ALPN protocol: acme-tls/1" in probe("own.home.example"), 60,
+               "the application to answer the probe")
+    assert "unrecognized name" in probe("bulk.home.example")
+    lab.home1.p2prc("kill", "own")
+    lab.home1.p2prc("unmap-domain", "own.home.example")
 
 
 def test_the_status_line_follows(lab):
