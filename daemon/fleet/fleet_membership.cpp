@@ -112,11 +112,17 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     if (!acme.empty()) params["acme"] = acme;
     if (acme.empty()) acme = before ? before->acme : "none";
     const auto ca_zone = with_zone ? zone : before ? before->zone : std::string();
+    if (before && !before->zone.empty() && before->zone != ca_zone) {
+        // The registry says whether the zone can still be another one. If so, the authority of the former one
+        // has nothing that it could sign.
+        Json first = params;
+        if (acme == "none") first["web_ca"] = "";
+        const auto agreed = co_await registry->request("fleet.init", std::move(first));
+        if (!agreed) co_return std::unexpected(agreed.error());
+        if (const auto moved = WebCa::set_aside(ca_directory()); !moved)
+            co_return std::unexpected(moved.error());
+    }
     if (acme == "none" && !ca_zone.empty()) {
-        // A refused zone leaves no CA behind: the registry would refuse it too.
-        if (before && !before->zone.empty() && before->zone != ca_zone)
-            co_return fail(ErrorCode::Conflict, "this fleet's zone is '" + before->zone + "' already",
-                           "a fleet keeps its zone; map single domains of another one with p2prc map-domain");
         const auto made = WebCa::load_or_create(ca_directory(), ca_zone);
         if (!made) co_return std::unexpected(made.error());
         params["web_ca"] = made->certificate_pem();

@@ -174,6 +174,18 @@ Result<WebCa> WebCa::load_or_create(const std::filesystem::path& directory, cons
     return std::move(**made);
 }
 
+Result<void> WebCa::set_aside(const std::filesystem::path& directory) {
+    std::error_code error;
+    if (!std::filesystem::exists(directory, error)) return {};
+    auto former = directory;
+    former += ".former";
+    std::filesystem::remove_all(former, error);
+    std::filesystem::rename(directory, former, error);
+    if (error)
+        return std::unexpected(system_error("cannot move " + directory.string() + " aside", error.value()));
+    return {};
+}
+
 Result<std::string> WebCa::sign(const std::string& domain, const std::string& request_pem,
                                 std::int64_t now) const {
     const auto normal = normalize_domain(domain);

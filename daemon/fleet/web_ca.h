@@ -22,6 +22,8 @@ class WebCa {
     // carries name constraints (RFC 5280 section 4.2.1.10): names of the zone, no addresses. Conflict when it
     // exists for another zone.
     static Result<WebCa> load_or_create(const std::filesystem::path& directory, const std::string& zone);
+    // Keeps what is in `directory` beside it, as DIRECTORY.former, so that another one can be made.
+    static Result<void> set_aside(const std::filesystem::path& directory);
     // Nothing when it was never made.
     static Result<std::optional<WebCa>> load(const std::filesystem::path& directory);
 

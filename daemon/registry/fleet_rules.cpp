@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
+#include "daemon/registry/invitations.h"
 #include "daemon/registry/owned_keys.h"
 #include "daemon/registry/rules.h"
 
@@ -125,6 +126,32 @@ Result<void> change_self(Request& request, FleetRecord& fleet, NodeRecord& self,
     return {};
 }
 
+// A zone may have been mistyped: it can be another one while nobody else has been told of it.
+Result<void> leave_zone(Request& request, const std::string& zone, const std::vector<NodeRecord>& nodes) {
+    const auto refuse = [&](const std::string& why, const std::string& way_out) {
+        return fail(ErrorCode::Conflict, fmt::format("this fleet's zone is '{}' already, and {}", zone, why),
+                    way_out);
+    };
+    if (nodes.size() > 1) {
+        std::vector<std::string> others;
+        for (const auto& node : nodes)
+            if (node.name != request.actor.node) others.push_back(node.name);
+        return refuse(fmt::format("has other members: {}", fmt::join(others, ", ")),
+                      "let them leave (p2prc leave), or remove them (p2prc nodes rm NAME), then give another "
+                      "zone; names of other zones are mapped with p2prc map-domain --tls passthrough");
+    }
+    for (const auto& mapping : request.draft.domains())
+        if (in_zone(mapping.domain, zone))
+            return refuse(fmt::format("domain '{}' is mapped in it", mapping.domain),
+                          fmt::format("give that up first: p2prc unmap-domain {}, and the others that p2prc "
+                                      "domains lists",
+                                      mapping.domain));
+    // Their tokens name the former zone.
+    for (const auto& invitation : all_invitations(request.draft))
+        erase_invitation(request.draft, invitation.id);
+    return {};
+}
+
 } // namespace
 
 Result<Json> init(Request& request) {
@@ -154,8 +181,7 @@ Result<Json> init(Request& request) {
             return std::unexpected(done.error());
     }
     if (!wanted->zone.empty() && !fleet->zone.empty() && wanted->zone != fleet->zone)
-        return fail(ErrorCode::Conflict, fmt::format("this fleet's zone is '{}' already", fleet->zone),
-                    "a fleet keeps its zone; map single domains of another one with p2prc map-domain");
+        if (auto done = leave_zone(request, fleet->zone, nodes); !done) return std::unexpected(done.error());
     if (!wanted->zone.empty()) fleet->zone = wanted->zone;
     if (wanted->public_ips) fleet->public_ips = *wanted->public_ips;
     if (wanted->acme) fleet->acme = *wanted->acme;

@@ -95,6 +95,29 @@ class FleetTest : public testing::Test {
     Relay relay;
 };
 
+TEST_F(FleetTest, AMistypedZoneGivesWay) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_root();
+        const auto before = root.fleet->web_ca();
+        Json right{{"domain", "right.example"}, {"public_ips", {"127.0.0.1"}}};
+        const auto made = co_await root.fleet->init(right, "admin@attic");
+        EXPECT_TRUE(made) << made.error().message;
+        if (!made) co_return;
+        EXPECT_EQ((*made)["domain"], "right.example");
+        const auto after = root.fleet->web_ca();
+        EXPECT_TRUE(before && after && *before != *after) << "an authority of its own";
+        EXPECT_TRUE(co_await until([&] { return text(*root.replica, "/fleet", "zone") == "right.example"; }));
+        EXPECT_EQ(text(*root.replica, "/fleet", "web_ca"), after.value_or(""));
+        // With another member it stays, and so does its authority.
+        EXPECT_TRUE(co_await home.fleet->start());
+        const auto token = co_await new_token();
+        EXPECT_TRUE(co_await home.fleet->join(token, "", "admin@cellar"));
+        Json again{{"domain", "again.example"}, {"public_ips", {"127.0.0.1"}}};
+        EXPECT_FALSE(co_await root.fleet->init(again, "admin@attic"));
+        EXPECT_EQ(root.fleet->web_ca().value_or(""), after.value_or(""));
+    });
+}
+
 TEST_F(FleetTest, AnInvitationDoesNotGiveAnothersKey) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
