@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
+#include "daemon/registry/maker.h"
 #include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
 
@@ -15,8 +16,6 @@ namespace {
 
 // The port that was asked for when the domain was mapped; a process with another one is not attached.
 constexpr const char* requested_port = "requested_port";
-// Where a mapping that waits led before.
-constexpr const char* last_node = "last_node";
 
 std::string first_label(std::string_view domain) {
     return std::string(domain.substr(0, domain.find('.')));
@@ -82,16 +81,16 @@ void attach(DomainRecord& mapping, const ProcessRecord& process) {
     mapping.process_id = fits ? process.id : 0;
     mapping.node = fits ? process.node : "";
     mapping.port = fits ? *process.port : 0;
-    if (fits) mapping.unknown.erase(last_node);
+    if (fits) clear_last_node(mapping);
 }
 
 // A name that comes free on one node may be taken by another one; the domains of the former do not go with it
 // unasked.
-bool may_serve(const DomainRecord& mapping, std::string_view node, std::string_view made_by, bool owner) {
-    const auto before = json::member<std::string>(mapping.unknown, last_node);
-    if (owner || before.empty() || before == node) return true;
-    const auto maker = [](std::string_view by) { return by.substr(by.find('@') + 1); };
-    return maker(mapping.created_by) == maker(made_by);
+bool may_serve(const Draft& draft, const DomainRecord& mapping, const ProcessRecord& process, bool owner) {
+    if (owner || last_node(mapping).empty() || led_to(draft, mapping, process.node)) return true;
+    const auto maker = node_of(process.created_by);
+    return is_maker(draft, maker, process.created_by, process.unknown) &&
+           is_maker(draft, maker, mapping.created_by, mapping.unknown);
 }
 
 // Names directly below the zone that programs look for by themselves, or that stand for the whole zone:
@@ -117,7 +116,7 @@ std::optional<DomainRecord> name_above(const Draft& draft, std::string_view doma
     for (auto dot = domain.find('.'); domain.size() - dot - 1 > zone.size();
          dot = domain.find('.', dot + 1)) {
         auto above = draft.domain(domain.substr(dot + 1));
-        if (above && above->node != node && !above->created_by.ends_with(fmt::format("@{}", node)))
+        if (above && above->node != node && !is_maker(draft, node, above->created_by, above->unknown))
             return above;
     }
     return std::nullopt;
@@ -179,10 +178,10 @@ Result<void> check_domain_serving(const Draft& draft, const std::string& domain,
                                   bool owner) {
     if (auto free = check_domain_free(draft, domain, process.name); !free) return free;
     const auto waiting = draft.domain(domain);
-    if (!waiting || may_serve(*waiting, process.node, process.created_by, owner)) return {};
+    if (!waiting || may_serve(draft, *waiting, process, owner)) return {};
     return fail(ErrorCode::DomainTaken,
                 fmt::format("domain '{}' was mapped by {} and led to node '{}' before", domain,
-                            waiting->created_by, json::member<std::string>(waiting->unknown, last_node)),
+                            waiting->created_by, last_node(*waiting)),
                 fmt::format("ask there to give it up: p2prc unmap-domain {}", domain));
 }
 
@@ -201,7 +200,7 @@ DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::st
 
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner) {
     for (auto& mapping : draft.domains_of(process.name)) {
-        if (!may_serve(mapping, process.node, process.created_by, owner)) continue;
+        if (!may_serve(draft, mapping, process, owner)) continue;
         attach(mapping, process);
         draft.put(mapping);
     }
@@ -220,7 +219,7 @@ std::vector<std::string> release_domains(Draft& draft, std::string_view process)
             draft.erase(keys::domain(mapping.domain));
             continue;
         }
-        if (!mapping.node.empty()) mapping.unknown[last_node] = mapping.node;
+        if (!mapping.node.empty()) set_last_node(mapping, mapping.node);
         mapping.process_id = 0;
         mapping.node.clear();
         mapping.port = 0;
@@ -257,7 +256,7 @@ Result<Json> map_domain(Request& request) {
         return std::unexpected(free.error());
     const auto process = request.draft.process(*name);
     if (process) {
-        if (!request.may_change(process->node, process->created_by))
+        if (!request.may_change(*process))
             return fail(ErrorCode::NotPermitted,
                         fmt::format("process '{}' runs on node '{}'; a member maps domains only to its own",
                                     *name, process->node),
@@ -265,7 +264,7 @@ Result<Json> map_domain(Request& request) {
         if (auto fits = check_port(*process, *port, *domain); !fits) return std::unexpected(fits.error());
     }
     const auto before = request.draft.domain(*domain);
-    if (before && !request.may_change(before->node, before->created_by))
+    if (before && !request.may_change(*before))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("domain '{}' was mapped by {}", *domain, before->created_by),
                     "ask there, or run the command on a node with the role owner");
@@ -291,7 +290,7 @@ Result<Json> unmap_domain(Request& request) {
     if (!mapping)
         return fail(ErrorCode::NotFound, fmt::format("domain '{}' is not mapped", *domain),
                     "p2prc domains lists them");
-    if (!request.may_change(mapping->node, mapping->created_by))
+    if (!request.may_change(*mapping))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("domain '{}' leads to process '{}' on node '{}', and was mapped by {}",
                                 *domain, mapping->process, mapping->node, mapping->created_by),

@@ -2,7 +2,7 @@
 #include "core/json_members.h"
 #include "core/text.h"
 #include "daemon/registry/invitations.h"
-#include "daemon/registry/quota.h"
+#include "daemon/registry/maker.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>

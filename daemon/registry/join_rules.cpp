@@ -3,6 +3,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "daemon/registry/invitations.h"
+#include "daemon/registry/maker.h"
 #include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
 
@@ -31,6 +32,7 @@ Result<Luggage> read_luggage(const Json& params) {
             return std::unexpected(named.error());
         process->name = process->spec.name;
         process->digest = spec_digest(process->spec);
+        unseal(process->unknown);
         luggage.processes.push_back(std::move(*process));
     }
     for (const auto& document : list("domains")) {
@@ -39,6 +41,7 @@ Result<Luggage> read_luggage(const Json& params) {
         auto normal = normalize_domain(domain->domain);
         if (!normal) return std::unexpected(normal.error());
         domain->domain = *normal;
+        unseal(domain->unknown);
         luggage.domains.push_back(std::move(*domain));
     }
     return luggage;

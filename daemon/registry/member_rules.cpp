@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
+#include "daemon/registry/maker.h"
 #include "daemon/registry/owned_keys.h"
 #include "daemon/registry/rules.h"
 
@@ -36,6 +37,7 @@ void drop_node(Draft& draft, const NodeRecord& node) {
     erase_owned(draft, node.name);
     for (const auto& [key, document] : draft.range("/challenges/"))
         if (json::member<std::string>(*document, "node") == node.name) draft.erase(key);
+    seal_makers(draft, node);
     draft.erase(keys::node(node.name));
 }
 

@@ -1,6 +1,7 @@
 // What nodes have and a registry that was restored from an older copy does not know.
 #include "core/names.h"
 #include "core/text.h"
+#include "daemon/registry/maker.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -37,6 +38,7 @@ Result<void> adopt(Request& request, ProcessRecord process, const Json& domains)
                         process.id, other));
     process.name = process.spec.name;
     process.digest = spec_digest(process.spec);
+    unseal(process.unknown);
     const auto& node = request.actor.node;
     const bool owner = request.is_owner();
     const auto done = bring_process(request.draft, process, node, owner, BroughtId::IfFree);
@@ -48,6 +50,7 @@ Result<void> adopt(Request& request, ProcessRecord process, const Json& domains)
         const auto normal = normalize_domain(mapping->domain);
         if (!normal) continue;
         mapping->domain = *normal;
+        unseal(mapping->unknown);
         (void)bring_domain(request.draft, *mapping, node, owner);
     }
     if (auto adopted = request.draft.process(process.name)) {

@@ -88,7 +88,7 @@ Result<Json> change_rule(Request& request, Action action) {
     if (!text) return std::unexpected(text.error());
     auto process = resolve(request.draft, *text);
     if (!process) return std::unexpected(process.error());
-    if (!request.may_change(process->node, process->created_by))
+    if (!request.may_change(*process))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("process '{}' runs on node '{}'; a member changes only what is its own",
                                 process->name, process->node),
@@ -243,7 +243,7 @@ Result<Json> kill(Request& request) {
         if (*waiting) process = std::move(**waiting);
     }
     if (!process) return std::unexpected(process.error());
-    if (!request.may_change(process->node, process->created_by))
+    if (!request.may_change(*process))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("process '{}' runs on node '{}'; a member kills only what is its own",
                                 process->name, process->node),

@@ -1,6 +1,7 @@
 #include "daemon/registry/quota.h"
 
 #include "core/json_members.h"
+#include "daemon/registry/maker.h"
 
 #include <fmt/format.h>
 
@@ -28,10 +29,6 @@ const Quota& quota_of(Role role) noexcept {
     return role == Role::Owner ? owner_quota : member_quota;
 }
 
-std::string_view node_of(std::string_view by) noexcept {
-    return by.substr(by.rfind('@') + 1);
-}
-
 Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& process, std::string_view node,
                                     bool owner) {
     const auto size = document_size(spec_to_document(process.spec));
@@ -45,7 +42,7 @@ Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& pro
     // The documents as they are: to read each whole, for each process of many that a node brings, takes long.
     for (const auto& [key, other] : draft.range("/processes/")) {
         if (json::member<std::string>(*other, "node") == process.node) ++there;
-        if (node_of(json::member<std::string>(*other, "created_by")) != node) continue;
+        if (!is_maker(draft, node, json::member<std::string>(*other, "created_by"), *other)) continue;
         ++made;
         const auto committed = draft.committed_size(key);
         bytes += committed != 0 ? committed : document_size(*other);
@@ -77,7 +74,7 @@ Result<void> check_room_for_domain(const Draft& draft, std::string_view node, bo
     const auto& quota = limits(owner);
     const auto all = draft.range("/domains/");
     const auto mapped = static_cast<std::size_t>(std::ranges::count_if(all, [&](const auto& item) {
-        return node_of(json::member<std::string>(*item.second, "created_by")) == node;
+        return is_maker(draft, node, json::member<std::string>(*item.second, "created_by"), *item.second);
     }));
     if (mapped < quota.domains) return {};
     return fail(

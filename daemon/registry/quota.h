@@ -34,7 +34,4 @@ Result<void> check_room_for_domain(const Draft& draft, std::string_view node, bo
 // The same for one more tombstone that the node leaves.
 Result<void> check_room_for_tombstone(const Draft& draft, std::string_view node, bool owner);
 
-// Node of "user@node".
-std::string_view node_of(std::string_view by) noexcept;
-
 } // namespace p2prc::daemon::rules

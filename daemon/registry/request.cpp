@@ -3,6 +3,7 @@
 #include "core/encoding.h"
 #include "core/json_members.h"
 #include "core/text.h"
+#include "daemon/registry/maker.h"
 #include "net/clock.h"
 
 #include <fmt/format.h>
@@ -36,8 +37,14 @@ bool Request::is_owner() const {
     return actor.role == Role::Owner && self && self->role == Role::Owner;
 }
 
-bool Request::may_change(std::string_view node, std::string_view created_by) const {
-    return is_owner() || node == actor.node || created_by.ends_with("@" + actor.node);
+bool Request::may_change(const ProcessRecord& process) const {
+    return is_owner() || process.node == actor.node ||
+           rules::is_maker(draft, actor.node, process.created_by, process.unknown);
+}
+
+bool Request::may_change(const DomainRecord& mapping) const {
+    return is_owner() || mapping.node == actor.node ||
+           rules::is_maker(draft, actor.node, mapping.created_by, mapping.unknown);
 }
 
 namespace {

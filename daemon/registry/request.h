@@ -18,9 +18,9 @@ struct Request {
     // RFC 3339.
     std::string at() const;
     bool is_owner() const;
-    // Whether the caller may change what runs on `node` and was made by `created_by`: owners may, a member
-    // for its own node and for what it made itself.
-    bool may_change(std::string_view node, std::string_view created_by) const;
+    // Whether the caller may change it: owners may, a member what is on its own node and what it made itself.
+    bool may_change(const ProcessRecord& process) const;
+    bool may_change(const DomainRecord& mapping) const;
 };
 
 // A member of params that must be there and be one line of text, at most 512 bytes long and without control

@@ -39,12 +39,61 @@ TEST_F(MemberRulesTest, AFleetOfOneThenARoot) {
     const auto before = registry_->store().revision();
     ok(root(), "fleet.init", grown);
     EXPECT_EQ(registry_->store().revision(), before);
-    EXPECT_EQ(refused(root(), "fleet.init", {{"zone", "other.example"}}).code, ErrorCode::Conflict);
     EXPECT_EQ(refused(root(), "fleet.init", {{"public_ips", {"home"}}}).code, ErrorCode::InvalidSpec);
     for (const auto* acme : {"letsencrypte", "", "http://ca.example/dir", "https://"})
         EXPECT_EQ(refused(root(), "fleet.init", {{"acme", acme}}).code, ErrorCode::InvalidSpec) << acme;
     EXPECT_EQ(refused(member("root", Role::Owner), "fleet.init").code, ErrorCode::NotPermitted)
         << "local only";
+}
+
+// A typing error can be taken back while nobody has been told of the zone.
+TEST_F(MemberRulesTest, AZoneCanBeAnotherOneWhileNothingIsInIt) {
+    make_fleet();
+    const auto token = ok(root(), "fleet.invite")["id"].get<std::string>();
+    spin(root(), spec("web", {{"port", 0}}));
+    ok(root(), "domain.map", {{"domain", "web.home.example"}, {"process", "web"}});
+    const auto mapped = refused(root(), "fleet.init", {{"zone", "right.example"}});
+    EXPECT_EQ(mapped.code, ErrorCode::Conflict);
+    EXPECT_THAT(mapped.message, HasSubstr("'web.home.example' is mapped in it"));
+    EXPECT_THAT(mapped.hint, HasSubstr("p2prc unmap-domain web.home.example"));
+    ok(root(), "domain.unmap", {{"domain", "web.home.example"}});
+    EXPECT_TRUE(registry_->find_invitation(token));
+    EXPECT_EQ(ok(root(), "fleet.init", {{"zone", "Right.Example"}})["zone"], "right.example");
+    EXPECT_FALSE(registry_->find_invitation(token)) << "its token names the former zone";
+    EXPECT_EQ(at("/fleet")["root"], "root");
+    ok(root(), "domain.map", {{"domain", "web.right.example"}, {"process", "web"}});
+    ok(root(), "domain.unmap", {{"domain", "web.right.example"}});
+    add("home1", 'b');
+    const auto others = refused(root(), "fleet.init", {{"zone", "home.example"}});
+    EXPECT_EQ(others.code, ErrorCode::Conflict);
+    EXPECT_THAT(others.message, HasSubstr("other members: home1"));
+    EXPECT_THAT(others.hint, HasSubstr("p2prc nodes rm"));
+}
+
+// A name that comes free carries no rights.
+TEST_F(MemberRulesTest, ANewNodeOfAnOldNameIsAnother) {
+    make_fleet();
+    add("home2", 'd');
+    auto old = add("home1", 'b');
+    spin(old, spec("made", {{"port", 0}}), "home2");
+    spin(old, spec("web", {{"port", 0}}));
+    ok(old, "domain.map", {{"domain", "made.home.example"}, {"process", "made"}});
+    ok(old, "domain.map", {{"domain", "web.home.example"}, {"process", "web"}});
+    ok(root(), "node.remove", {{"name", "home1"}});
+    const auto fresh = add("home1", 'e');
+    EXPECT_EQ(refused(fresh, "process.kill", {{"process", "made"}}).code, ErrorCode::NotPermitted);
+    EXPECT_EQ(refused(fresh, "domain.unmap", {{"domain", "made.home.example"}}).code,
+              ErrorCode::NotPermitted);
+    EXPECT_EQ(refused(fresh, "domain.unmap", {{"domain", "web.home.example"}}).code, ErrorCode::NotPermitted);
+    spin(fresh, spec("web", {{"port", 0}}));
+    EXPECT_EQ(at("/domains/web.home.example")["node"], "") << "it led to another machine";
+    // The machine itself has them again when it comes back, under that name or not at all.
+    ok(fresh, "process.kill", {{"process", "web"}});
+    ok(root(), "node.remove", {{"name", "home1"}});
+    old = add("home1", 'b');
+    ok(old, "process.stop", {{"process", "made"}});
+    spin(old, spec("web", {{"port", 0}}));
+    EXPECT_EQ(at("/domains/web.home.example")["node"], "home1");
 }
 
 TEST_F(MemberRulesTest, NothingBeforeTheFleetIsMade) {

@@ -1,0 +1,31 @@
+// Who made a record, and where a mapping led: a machine, which is its key. When it has left the fleet,
+// another machine may go by its name, and has none of its rights.
+#pragma once
+
+#include "daemon/registry/draft.h"
+
+#include <string_view>
+
+namespace p2prc::daemon::rules {
+
+// Node of "user@node".
+std::string_view node_of(std::string_view by) noexcept;
+
+// Whether the node that goes by this name now made what says `created_by`. `more` are the record's members
+// that its type does not have, or all of its document.
+bool is_maker(const Draft& draft, std::string_view node, std::string_view created_by,
+              const nlohmann::json& more);
+
+// Where a mapping that waits led before: that node, or "".
+std::string last_node(const DomainRecord& mapping);
+// Whether it is the node that goes by this name now.
+bool led_to(const Draft& draft, const DomainRecord& mapping, std::string_view node);
+void set_last_node(DomainRecord& mapping, const std::string& node);
+void clear_last_node(DomainRecord& mapping);
+
+// Notes in all that is left of a node, which goes, whose it is.
+void seal_makers(Draft& draft, const NodeRecord& gone);
+// What a node brings says nothing of that.
+void unseal(nlohmann::json& more);
+
+} // namespace p2prc::daemon::rules
