@@ -185,7 +185,7 @@ class StatusLine {
     }
 
   private:
-    static constexpr std::chrono::seconds interval{5};
+    static constexpr std::chrono::seconds interval{15}; // an idle edge sleeps
 
     const Edge& edge_;
     net::OneShotTimer timer_;
