@@ -56,8 +56,8 @@ class LocalRegistryTest : public FleetTest {
         return std::move(*opened);
     }
 
-    Disk disk_;
     boost::asio::io_context loop_;
+    Disk disk_; // its thread posts to the loop until it is joined
     store::Store* store_ = nullptr;
     std::unique_ptr<LocalRegistry> local_;
     std::vector<FeedEvent> seen_;
