@@ -1,5 +1,6 @@
 #include "daemon/api/view.h"
 
+#include "core/gate.h"
 #include "core/json_members.h"
 #include "core/names.h"
 #include "daemon/api/local_action.h"
@@ -17,7 +18,7 @@ template <class Record, class Read>
 std::vector<Record> read_all(const State& state, std::string_view prefix, Read read) {
     std::vector<Record> records;
     for (const auto& [key, document] : state.range(prefix))
-        if (auto record = read(*document)) records.push_back(std::move(*record));
+        if (auto record = read(key, *document)) records.push_back(std::move(*record));
     return records;
 }
 
@@ -25,9 +26,14 @@ template <class Record, class Read>
 std::optional<Record> read_one(const State& state, const std::string& key, Read read) {
     const Json* document = state.get(key);
     if (!document) return std::nullopt;
-    auto record = read(*document);
+    auto record = read(key, *document);
     if (!record) return std::nullopt;
     return std::move(*record);
+}
+
+// One that this node does not accept is listed all the same: its status says why it does not run.
+Result<ProcessRecord> as_it_is(std::string_view, const Json& document) {
+    return process_from_json(document);
 }
 
 std::optional<std::uint32_t> read_number(std::string_view text) {
@@ -58,29 +64,31 @@ const Json* View::get(const std::string& key) const {
 }
 
 std::optional<FleetRecord> View::fleet() const {
-    return read_one<FleetRecord>(*replica_, std::string(keys::fleet), fleet_from_json);
+    return read_one<FleetRecord>(
+        *replica_, std::string(keys::fleet),
+        [](std::string_view, const Json& document) { return fleet_from_json(document); });
 }
 
 std::vector<NodeRecord> View::nodes() const {
-    return read_all<NodeRecord>(*replica_, "/nodes/", node_from_json);
+    return read_all<NodeRecord>(*replica_, "/nodes/", accept_node);
 }
 
 std::optional<NodeRecord> View::node_record(const std::string& name) const {
-    return read_one<NodeRecord>(*replica_, keys::node(name), node_from_json);
+    return read_one<NodeRecord>(*replica_, keys::node(name), accept_node);
 }
 
 std::vector<ProcessRecord> View::processes() const {
-    auto records = read_all<ProcessRecord>(*replica_, "/processes/", process_from_json);
+    auto records = read_all<ProcessRecord>(*replica_, "/processes/", as_it_is);
     std::erase_if(records, [this](const ProcessRecord& record) { return killed_here(record); });
     return records;
 }
 
 std::vector<DomainRecord> View::domains() const {
-    return read_all<DomainRecord>(*replica_, "/domains/", domain_from_json);
+    return read_all<DomainRecord>(*replica_, "/domains/", accept_domain);
 }
 
 std::optional<ProcessRecord> View::process(const std::string& name) const {
-    auto record = read_one<ProcessRecord>(*replica_, keys::process(name), process_from_json);
+    auto record = read_one<ProcessRecord>(*replica_, keys::process(name), as_it_is);
     if (record && killed_here(*record)) return std::nullopt;
     return record;
 }
@@ -95,7 +103,7 @@ std::optional<ProcessRecord> View::process_with_id(std::string_view text) const 
 }
 
 std::optional<DomainRecord> View::domain(const std::string& fqdn) const {
-    return read_one<DomainRecord>(*replica_, keys::domain(fqdn), domain_from_json);
+    return read_one<DomainRecord>(*replica_, keys::domain(fqdn), accept_domain);
 }
 
 std::optional<ProcessRecord> View::offered(const std::string& id) const {

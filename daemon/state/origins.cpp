@@ -1,5 +1,6 @@
 #include "daemon/state/origins.h"
 
+#include "core/gate.h"
 #include "core/json_members.h"
 
 #include <algorithm>
@@ -68,7 +69,7 @@ void Origins::keep(const State& replica, std::string_view node) {
     std::vector<Change> notes;
     notes.push_back({marker, Json{{"schema", 1}}, 0});
     for (const auto& [key, document] : replica.range("/processes/")) {
-        const auto record = process_from_json(*document);
+        const auto record = accept_process(key, *document);
         if (record && record->node == node && record->created_by.ends_with("@" + std::string(node)))
             notes.push_back({key_of(record->spec), note_of(record->spec, record->id), 0});
     }

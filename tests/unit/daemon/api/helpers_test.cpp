@@ -51,6 +51,7 @@ TEST_F(HelpersTest, TwelveThousandRoutesArrive) {
         domain.mapping_id = 100 + i;
         domain.domain = "n" + std::to_string(i) + ".home.example";
         domain.process = "wiki";
+        domain.process_id = 7;
         domain.node = "home1";
         domain.port = 80;
         changes[keys::domain(domain.domain)] = to_json(domain);
