@@ -168,6 +168,12 @@ void Fleet::Impl::start_link() {
         const auto self = weak.lock();
         return self ? self->root_addresses() : std::vector<net::Endpoint>();
     };
+    link_options.look_up = [weak]() -> asio::awaitable<std::vector<net::Endpoint>> {
+        const auto self = weak.lock();
+        const bool member = self && self->settings.root;
+        return look_up_root(member ? self->settings.root->zone : std::string(),
+                            self ? self->options.root_port : std::uint16_t{});
+    };
     link_options.open_logs = logs_for_others;
     link_options.changed = [weak](bool up, const std::string& reason) {
         const auto self = weak.lock();

@@ -34,6 +34,9 @@ Error busy();
 // Empty where there is no such text.
 std::string text_of(const Json& document, const char* key);
 
+// What DNS says about the addresses of a zone's root.
+boost::asio::awaitable<std::vector<net::Endpoint>> look_up_root(std::string zone, std::uint16_t port);
+
 class Fleet::Impl : public std::enable_shared_from_this<Impl> {
   public:
     Impl(boost::asio::any_io_executor executor, Disk& disk, Replica& replica, OwnState& own,
@@ -91,6 +94,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     // fleet_membership.cpp
     boost::asio::awaitable<Result<Json>> init(Json options, std::string by);
     boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t seconds, std::string by);
+    boost::asio::awaitable<Result<void>> check_ports() const;
     boost::asio::awaitable<Result<Json>> join(std::string token, std::string name);
 
     // fleet_leave.cpp

@@ -1,6 +1,7 @@
 // What this node measures of itself, and where it finds its root.
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/node_info.h"
+#include "net/resolve.h"
 
 #include <algorithm>
 #include <cmath>
@@ -70,6 +71,22 @@ std::vector<net::Endpoint> Fleet::Impl::root_addresses() const {
     for (const auto& endpoint : settings.root->addresses)
         add(endpoint);
     return addresses;
+}
+
+// The name server's name is in the parent zone too, as glue, and so is right before the zone itself is.
+asio::awaitable<std::vector<net::Endpoint>> look_up_root(std::string zone, std::uint16_t port) {
+    std::vector<net::Endpoint> endpoints;
+    if (zone.empty()) co_return endpoints;
+    const std::vector<std::string> names{"ns1." + zone, zone};
+    for (const auto& name : names) {
+        const auto addresses = co_await net::resolve(name, std::chrono::seconds(10));
+        if (!addresses) continue;
+        for (const auto& address : *addresses)
+            if (const net::Endpoint endpoint{address, port};
+                std::ranges::find(endpoints, endpoint) == endpoints.end() && endpoints.size() < 8)
+                endpoints.push_back(endpoint);
+    }
+    co_return endpoints;
 }
 
 } // namespace p2prc::daemon

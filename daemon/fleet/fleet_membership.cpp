@@ -5,6 +5,7 @@
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/join.h"
 #include "daemon/fleet/node_info.h"
+#include "daemon/fleet/ports.h"
 #include "daemon/fleet/token.h"
 #include "net/clock.h"
 #include "net/log.h"
@@ -19,6 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto link_wait = 20s;
+constexpr std::size_t most_addresses = 16; // of the root, as many as a token holds
 constexpr const char* edge_service = "p2prc-edge.service";
 constexpr const char* edge_socket = "p2prc-edge.socket";
 
@@ -34,8 +36,10 @@ Result<std::vector<std::string>> public_addresses(const Json& options) {
         }
     }
     if (!addresses.empty()) return addresses;
+    const auto temporary = temporary_addresses();
     for (const auto& address : own_addresses())
-        if (address.is_global()) addresses.push_back(address.text());
+        if (address.is_global() && std::ranges::find(temporary, address) == temporary.end())
+            addresses.push_back(address.text());
     if (addresses.empty())
         return fail(ErrorCode::InvalidSpec, "this machine has no public address that p2prc can see",
                     "give the address under which it is reached: --public-ip IP");
@@ -106,6 +110,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
                 co_return fail(ErrorCode::NotFound,
                                "a root node needs the edge, and it is not installed here",
                                "apt install p2prc-edge, then say p2prc init again");
+            if (const auto free = co_await check_ports(); !free) co_return std::unexpected(free.error());
         }
     }
     auto acme = text_of(wanted, "acme");
@@ -146,7 +151,16 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     if (with_zone && options.units) {
         std::vector<std::string> units{edge_socket, edge_service, connector_service};
         const auto enabled = co_await options.units->enable(std::move(units));
-        if (!enabled) co_return std::unexpected(enabled.error());
+        if (!enabled) {
+            // At the next boot it would take the ports from whoever has them now.
+            std::vector<std::string> edge{edge_socket, edge_service};
+            const auto disabled = co_await options.units->disable(std::move(edge));
+            if (!disabled) net::log_warning("the edge cannot be turned off: " + disabled.error().message);
+            auto error = enabled.error();
+            error.message = "the edge is not up: " + error.message;
+            error.hint += "; then say p2prc init again";
+            co_return std::unexpected(error);
+        }
         result["edge"] = true;
     }
     if (fleet->acme == "none" && !fleet->zone.empty())
@@ -155,6 +169,17 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
             "public ones on";
     refresh_info();
     co_return result;
+}
+
+// The edge's own sockets are no obstacle to it.
+asio::awaitable<Result<void>> Fleet::Impl::check_ports() const {
+    if (co_await options.units->active(edge_socket)) co_return Result<void>();
+    const auto listeners = net::tcp_listeners();
+    if (!listeners) {
+        net::log_warning("it is not known who holds the edge's ports: " + listeners.error().message);
+        co_return Result<void>();
+    }
+    co_return check_edge_ports(*listeners, listener_name);
 }
 
 asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_t seconds, std::string by) {
@@ -170,6 +195,12 @@ asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_
             if (const auto address = net::Address::parse(text))
                 token.addresses.push_back({*address, options.root_port});
     }
+    // Machines in the root's own network may not reach its public address from inside (a router without NAT
+    // loopback): the key says who it is, wherever it is found.
+    if (!settings.root)
+        for (const auto& address : own_addresses())
+            if (!address.is_global() && address.is_v4() && token.addresses.size() < most_addresses)
+                token.addresses.push_back({address, options.root_port});
     token.root_key = settings.root ? settings.root->key : identity->fingerprint();
     token.id = text_of(*made, "id");
     const auto secret = from_hex(text_of(*made, "secret"));
@@ -228,8 +259,26 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         net::log_notice("joined the fleet of " + token->zone + " as " + settings.name);
         start_link();
         result["name"] = settings.name;
+    } else {
+        // The root may have moved: the token says where it is now.
+        auto& known = settings.root->addresses;
+        auto addresses = token->addresses;
+        for (const auto& endpoint : known)
+            if (std::ranges::find(addresses, endpoint) == addresses.end()) addresses.push_back(endpoint);
+        if (addresses.size() > most_addresses) addresses.resize(most_addresses);
+        known = std::move(addresses);
+        if (const auto saved = save_settings(settings_file(), settings); !saved)
+            co_return std::unexpected(saved.error());
+        link->network_changed();
     }
     const auto up = co_await link->wait_up(link_wait);
+    if (!up && up.error().code == ErrorCode::NotPermitted)
+        co_return fail(
+            up.error().code,
+            "the root refuses this node's key: it was removed from the fleet, or is not let in yet (" +
+                up.error().message + ")",
+            "p2prc leave --force makes this node its own again, with all that runs here; then say p2prc "
+            "join with a token");
     if (!up)
         co_return fail(up.error().code,
                        "this node is a member now, but its link is not up: " + up.error().message,
@@ -238,7 +287,10 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
     if (options.units) {
         std::vector<std::string> units{connector_service};
         const auto enabled = co_await options.units->enable(std::move(units));
-        if (!enabled) net::log_warning("the connector cannot be turned on: " + enabled.error().message);
+        if (!enabled)
+            co_return fail(enabled.error().code,
+                           "this node is a member now, but no domain reaches it: " + enabled.error().message,
+                           enabled.error().hint + "; then say p2prc join again");
     }
     if (const auto fleet = fleet_record()) result["root"] = fleet->root;
     co_return result;

@@ -13,6 +13,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include <algorithm>
+
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
@@ -36,6 +38,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     asio::awaitable<void> keep(std::shared_ptr<State> self);
     asio::awaitable<Error> attempt();
     asio::awaitable<Result<net::TlsStream>> connect();
+    asio::awaitable<void> look_up();
     asio::awaitable<void> watch(std::shared_ptr<State> self, std::shared_ptr<Session> watched);
     void take(const std::shared_ptr<Session>& from, const Json& event);
     void set_up();
@@ -60,10 +63,24 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     bool stopped = false;
     int refusals = 0;
     std::size_t next_address = 0;
+    std::vector<net::Endpoint> found;                     // by DNS
+    std::chrono::nanoseconds asked_dns = net::boottime(); // or when the link was up last
 };
 
+// The root may have moved, and said so in DNS only. Whose address it is, the key decides.
+asio::awaitable<void> MemberLink::State::look_up() {
+    const auto now = net::boottime();
+    if (!options.look_up || now - asked_dns < options.timing.look_up) co_return;
+    asked_dns = now;
+    const auto self = shared_from_this();
+    auto addresses = co_await options.look_up();
+    if (!addresses.empty()) found = std::move(addresses);
+}
+
 asio::awaitable<Result<net::TlsStream>> MemberLink::State::connect() {
-    const auto addresses = options.addresses();
+    auto addresses = options.addresses();
+    for (const auto& endpoint : found)
+        if (std::ranges::find(addresses, endpoint) == addresses.end()) addresses.push_back(endpoint);
     if (addresses.empty()) co_return fail(ErrorCode::Unreachable, "no address of the root is known");
     const auto& timing = options.timing;
     Error error;
@@ -125,6 +142,7 @@ asio::awaitable<Error> MemberLink::State::attempt() {
     if (!theirs) co_return theirs.error();
     if (stopped) co_return last;
     refusals = 0;
+    found.clear();
     if (const auto source = theirs->find("source"); source != theirs->end() && source->is_string())
         if (options.seen_from) options.seen_from(source->get<std::string>());
     session = current;
@@ -200,6 +218,7 @@ void MemberLink::State::set_up() {
 void MemberLink::State::set_down(const Error& reason) {
     last = reason;
     if (!std::exchange(up, false)) return;
+    asked_dns = net::boottime();
     upload.reset();
     if (options.changed) options.changed(false, reason.message);
 }
@@ -207,6 +226,8 @@ void MemberLink::State::set_down(const Error& reason) {
 asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it alive */) {
     while (!stopped) {
         const auto began = net::boottime();
+        co_await look_up();
+        if (stopped) co_return;
         auto reason = co_await attempt();
         if (stopped) co_return;
         if (reason.code == ErrorCode::NotPermitted) {

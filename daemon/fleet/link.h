@@ -28,6 +28,8 @@ struct LinkTiming {
     std::chrono::milliseconds ping{3000};
     std::chrono::milliseconds dead{6500};  // silence after which the root is gone
     std::chrono::milliseconds probe{1500}; // the same after a change of this machine's network
+    // So long without a link, and DNS is asked too, as often as that.
+    std::chrono::milliseconds look_up{30000};
 };
 
 struct LinkOptions {
@@ -35,6 +37,8 @@ struct LinkOptions {
     std::string root_key; // fingerprint
     // Of the root's edge; asked before each attempt.
     std::function<std::vector<net::Endpoint>()> addresses;
+    // Other addresses of it, as DNS has them; asked when none of those leads to it. May be empty.
+    std::function<boost::asio::awaitable<std::vector<net::Endpoint>>()> look_up;
     OpenLogs open_logs; // for other nodes that ask
     // Each transition, with the reason when it went down.
     std::function<void(bool up, const std::string& reason)> changed;

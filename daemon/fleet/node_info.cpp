@@ -1,5 +1,7 @@
 #include "daemon/fleet/node_info.h"
 
+#include "core/encoding.h"
+
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -9,6 +11,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -78,6 +83,25 @@ std::vector<net::Address> own_addresses() {
         const bool link_local = address.is_v6() ? address.network(10).text() == "fe80::"
                                                 : address.network(16).text() == "169.254.0.0";
         if (!link_local) addresses.push_back(address);
+    }
+    return addresses;
+}
+
+// Lines of: address, index, prefix length, scope, flags (all hexadecimal), name; net/ipv6/addrconf.c,
+// if6_seq_show.
+std::vector<net::Address> temporary_addresses() {
+    constexpr unsigned temporary = 0x01; // IFA_F_TEMPORARY, the IPv6 meaning of IFA_F_SECONDARY
+    std::ifstream file("/proc/net/if_inet6");
+    std::vector<net::Address> addresses;
+    std::string address, index, length, scope, flags, name;
+    while (file >> address >> index >> length >> scope >> flags >> name) {
+        const auto bytes = from_hex(address);
+        unsigned value = 0;
+        const auto [end, error] = std::from_chars(flags.data(), flags.data() + flags.size(), value, 16);
+        if (!bytes || bytes->size() != 16 || error != std::errc() || !(value & temporary)) continue;
+        std::array<std::uint8_t, 16> raw{};
+        std::ranges::copy(*bytes, raw.begin());
+        addresses.push_back(net::Address::v6(raw));
     }
     return addresses;
 }

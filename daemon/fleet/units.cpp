@@ -1,9 +1,13 @@
 #include "daemon/fleet/units.h"
 
+#include "daemon/fleet/bell.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
 
 #include <nlohmann/json.hpp>
+#include <systemd/sd-bus.h>
+
+#include <map>
 
 namespace p2prc::daemon {
 
@@ -21,6 +25,13 @@ constexpr auto timeout = std::chrono::seconds(90);
 struct Argument {
     std::string type;
     Json value;
+};
+
+// What became of jobs, by their paths.
+struct Jobs {
+    explicit Jobs(const asio::any_io_executor& executor) : bell(executor) {}
+    std::map<std::string, std::string> results;
+    Bell bell;
 };
 
 asio::awaitable<dbus::Message> ask(dbus::Bus& bus, std::string member, std::vector<Argument> arguments) {
@@ -69,13 +80,62 @@ asio::awaitable<Result<void>> SystemdUnits::enable(std::vector<std::string> unit
     std::vector<Argument> none;
     done = co_await tell(bus_, "Reload", std::move(none));
     if (!done) co_return done;
-    for (const auto& unit : units) {
-        std::vector<Argument> start;
-        start.push_back({"s", unit});
-        start.push_back({"s", "replace"});
-        done = co_await tell(bus_, "StartUnit", std::move(start));
-        if (!done) co_return done;
+    for (const auto& unit : units)
+        if (done = co_await start(unit); !done) co_return done;
+    co_return Result<void>();
+}
+
+asio::awaitable<bool> SystemdUnits::active(std::string unit) {
+    std::vector<Argument> arguments;
+    arguments.push_back({"s", unit});
+    const auto reply = co_await ask(bus_, "GetUnit", std::move(arguments));
+    const char* path = nullptr;
+    if (!reply || reply.is_error() || sd_bus_message_read(reply.get(), "o", &path) <= 0) co_return false;
+    auto question = bus_.new_call(manager_name, path, "org.freedesktop.DBus.Properties", "Get");
+    if (!question) co_return false;
+    sd_bus_message_append(question->get(), "ss", "org.freedesktop.systemd1.Unit", "ActiveState");
+    const auto answer = co_await bus_.exchange(*question, timeout);
+    const char* state = nullptr;
+    if (!answer || answer.is_error() || sd_bus_message_read(answer.get(), "v", "s", &state) <= 0)
+        co_return false;
+    const std::string_view now = state;
+    co_return now == "active" || now == "activating" || now == "reloading";
+}
+
+// StartUnit answers when the job is queued; what becomes of it is told by JobRemoved.
+asio::awaitable<Result<void>> SystemdUnits::start(std::string unit) {
+    const auto jobs = std::make_shared<Jobs>(bus_.executor());
+    const auto rule = "type='signal',sender='" + std::string(manager_name) + "',interface='" +
+                      manager_interface + "',member='JobRemoved'";
+    const auto watched = bus_.match(rule, [jobs](const dbus::Message& signal) {
+        const char *path = nullptr, *result = nullptr;
+        if (sd_bus_message_read(signal.get(), "uoss", nullptr, &path, nullptr, &result) <= 0) return;
+        jobs->results[path] = result;
+        jobs->bell.ring();
+    });
+    if (!watched) co_return std::unexpected(watched.error());
+    std::vector<Argument> arguments;
+    arguments.push_back({"s", unit});
+    arguments.push_back({"s", "replace"});
+    const auto reply = co_await ask(bus_, "StartUnit", std::move(arguments));
+    const auto hint = "see systemctl status " + unit + "; journalctl -u " + unit;
+    if (!reply) co_return fail(ErrorCode::Failed, "cannot ask systemd to start " + unit);
+    if (reply.is_error())
+        co_return fail(ErrorCode::Failed, unit + " does not start: " + reply.to_error().message, hint);
+    const char* job = nullptr;
+    if (sd_bus_message_read(reply.get(), "o", &job) <= 0)
+        co_return fail(ErrorCode::Failed, "systemd's answer to StartUnit cannot be read");
+    const std::string wanted = job;
+    const auto end = std::chrono::steady_clock::now() + timeout;
+    while (!jobs->results.contains(wanted)) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        if (left.count() <= 0) co_return fail(ErrorCode::Failed, unit + " is not up yet", hint);
+        co_await jobs->bell.wait(left);
     }
+    const auto result = jobs->results[wanted];
+    if (result != "done")
+        co_return fail(ErrorCode::Failed, unit + " does not start (systemd says: " + result + ")", hint);
     co_return Result<void>();
 }
 

@@ -19,7 +19,10 @@ class UnitControl {
     virtual ~UnitControl() = default;
     // Whether a unit file of that name is installed.
     virtual boost::asio::awaitable<Result<bool>> installed(std::string unit) = 0;
-    // Enables them for every boot and starts them now; does not wait until they run.
+    // Whether it runs, or is being started.
+    virtual boost::asio::awaitable<bool> active(std::string unit) = 0;
+    // Enables them for every boot and starts them now, one after the other; waits until they run. An error
+    // names the one that does not, and leaves the others as they are.
     virtual boost::asio::awaitable<Result<void>> enable(std::vector<std::string> units) = 0;
     virtual boost::asio::awaitable<Result<void>> disable(std::vector<std::string> units) = 0;
 };
@@ -29,10 +32,13 @@ class SystemdUnits : public UnitControl {
     // The system bus; outlives this.
     explicit SystemdUnits(dbus::Bus& bus) : bus_(bus) {}
     boost::asio::awaitable<Result<bool>> installed(std::string unit) override;
+    boost::asio::awaitable<bool> active(std::string unit) override;
     boost::asio::awaitable<Result<void>> enable(std::vector<std::string> units) override;
     boost::asio::awaitable<Result<void>> disable(std::vector<std::string> units) override;
 
   private:
+    boost::asio::awaitable<Result<void>> start(std::string unit);
+
     dbus::Bus& bus_;
 };
 

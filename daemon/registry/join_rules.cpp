@@ -185,8 +185,12 @@ Result<Json> join(Request& request) {
     for (const auto& node : draft.nodes())
         if (node.key == *key && (!fleet || node.name != fleet->root)) drop_node(draft, node);
     if (draft.get(keys::node(*name)))
-        return fail(ErrorCode::Conflict, fmt::format("the fleet has a node '{}' already", *name),
-                    "join under another name: p2prc join TOKEN --name NAME");
+        return fail(
+            ErrorCode::Conflict, fmt::format("the fleet has a node '{}' already", *name),
+            fmt::format("join under another name: p2prc join TOKEN --name NAME; or, when this machine was "
+                        "installed anew and is that node, remove it first, on a node with the role owner: "
+                        "p2prc nodes rm {}",
+                        *name));
     if (auto good = check_keys(draft, *key, *connector_key); !good) return std::unexpected(good.error());
 
     NodeRecord node;

@@ -1,0 +1,99 @@
+"""Fleets in the field: ports that others hold, a root that moves, damaged databases, a node that was removed."""
+
+from lab import wait_until
+from lab.household import invite, join, make_fleet, make_root, node_state, spin, state, wait_state
+
+MACHINES = ["root", "acme", "home1"]
+
+OLD_WEB = """[Service]
+ExecStart=/usr/bin/python3 -m http.server 443
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def setup(lab):
+    lab.root.write("/etc/systemd/system/oldweb.service", OLD_WEB)
+    lab.root.run("systemctl daemon-reload && systemctl enable --now oldweb")
+    wait_until(lambda: lab.root.ok("ss -Hltn 'sport = :443' | grep -q ."), 20, "the old web server to listen")
+
+
+def test_init_names_who_holds_the_port_and_changes_nothing(lab):
+    refused = lab.root.p2prc("init", "--name", "root", "--domain", "home.example", "--public-ip", lab.root.address, "--acme", "none",
+                             check=False, timeout=120)
+    assert refused.code != 0
+    assert "port 443" in refused.err and "oldweb.service" in refused.err and "python3" in refused.err, refused.err
+    assert not lab.root.ok("systemctl is-enabled p2prc-edge.socket")
+    assert not lab.root.json("status")["fleet"].get("zone")
+    lab.root.reboot()
+    wait_until(lambda: lab.root.active("oldweb"), 30, "the old web server to be up after the boot")
+    assert not lab.root.active("p2prc-edge.socket")
+    lab.root.run("systemctl disable --now oldweb")
+    wait_until(lambda: lab.root.ok("p2prc status"), 30, "p2prcd to be up")
+    make_root(lab)
+    assert lab.root.active("p2prc-edge.socket") and lab.root.active("p2prc-edge")
+    # Said again, its own sockets are no obstacle.
+    make_root(lab)
+    join(lab, lab.home1)
+    spin(lab.home1, "steady", ["/bin/sleep", "infinity"])
+    wait_state(lab.home1, "steady", "running")
+
+
+def overwrite(machine, name):
+    """Garbage over all pages but the first of a database of a stopped p2prcd."""
+    machine.run("systemctl stop p2prcd")
+    machine.run(f"""python3 - <<'P'
+import os
+file = "/var/lib/p2prc/{name}"
+size = os.path.getsize(file)
+with open(file, "r+b") as f:
+    f.seek(512)
+    f.write(b"x" * (size - 512))
+P""")
+    machine.run("systemctl start p2prcd", timeout=60)
+
+
+def test_a_home_with_a_damaged_own_database_goes_on(lab):
+    before = lab.home1.unit("p2prc-steady.service")["MainPID"]
+    overwrite(lab.home1, "own.db")
+    wait_state(lab.home1, "steady", "running")
+    assert lab.home1.unit("p2prc-steady.service")["MainPID"] == before
+    wait_until(lambda: lab.home1.json("status")["reachable"], 30, "home1's link to be back")
+    assert any("own.db" in problem["what"] for problem in lab.home1.json("status")["problems"])
+    assert lab.home1.ok("ls /var/lib/p2prc/own.db.damaged-*")
+    lab.home1.run("rm /var/lib/p2prc/own.db.damaged-*")
+    assert not any("own.db" in problem["what"] for problem in lab.home1.json("status")["problems"])
+
+
+def test_a_root_with_a_damaged_registry_keeps_its_members(lab):
+    before = lab.home1.unit("p2prc-steady.service")["MainPID"]
+    overwrite(lab.root, "registry.db")
+    wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be connected")
+    wait_until(lambda: lab.home1.json("status")["reachable"], 60, "home1's link to be back")
+    assert state(lab.root, "steady") == "running"
+    assert lab.home1.unit("p2prc-steady.service")["MainPID"] == before
+    assert any("registry.db" in problem["what"] for problem in lab.root.json("status")["problems"])
+    spin(lab.home1, "later", ["/bin/sleep", "infinity"])
+    wait_state(lab.root, "later", "running")
+
+
+def test_a_root_that_moved_is_found(lab):
+    lab.root.change_address(11)
+    moved = lab.root.run("ip -4 -o address show scope global").out
+    assert "203.0.113.11" in moved, moved
+    lab.root.p2prc("init", "--public-ip", "203.0.113.11", timeout=120)
+    lab.home1.p2prc("join", "-", input=invite(lab) + "\n", timeout=60)
+    assert lab.home1.json("status")["reachable"]
+    assert node_state(lab.root, "home1") == "up"
+
+
+def test_a_removed_node_hears_what_to_do(lab):
+    lab.root.p2prc("nodes", "rm", "home1")
+    wait_until(lambda: node_state(lab.root, "home1") is None, 20, "home1 to be removed")
+    wait_until(lambda: not lab.home1.json("status")["reachable"], 30, "home1 to have lost its link")
+    refused = lab.home1.p2prc("join", "-", input=invite(lab) + "\n", check=False, timeout=90)
+    assert refused.code != 0 and "leave --force" in refused.err, refused.err
+    lab.home1.p2prc("leave", "--force", timeout=60)
+    join(lab, lab.home1)
+    assert node_state(lab.root, "home1") == "up"
+    wait_state(lab.root, "steady", "running")
