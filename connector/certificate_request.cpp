@@ -31,12 +31,20 @@ bool add_name(X509_REQ* request, const std::string& domain) {
     return added;
 }
 
-// RFC 5280 section 4.1.2.5 gives the year 9999 to what has no end; the clock's nanoseconds reach to 2262.
+// In 64 bits whatever this machine's time_t has: on 32-bit Debian 12 that ends in 2038. RFC 5280 section
+// 4.1.2.5 gives the year 9999 to what has no end; the clock's nanoseconds reach to 2262.
 std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
-    constexpr std::time_t latest = 9'000'000'000;
+    constexpr std::chrono::sys_seconds latest = std::chrono::sys_days(std::chrono::year(2255) / 1 / 1);
+    static_assert(sizeof(std::chrono::sys_seconds::rep) == 8);
     std::tm parts{};
     ASN1_TIME_to_tm(time, &parts);
-    return std::chrono::system_clock::from_time_t(std::min(timegm(&parts), latest));
+    const std::chrono::sys_seconds seconds =
+        std::chrono::sys_days(std::chrono::year(parts.tm_year + 1900) /
+                              (static_cast<unsigned>(parts.tm_mon) + 1U) /
+                              static_cast<unsigned>(parts.tm_mday)) +
+        std::chrono::hours(parts.tm_hour) + std::chrono::minutes(parts.tm_min) +
+        std::chrono::seconds(parts.tm_sec);
+    return std::min(seconds, latest);
 }
 
 } // namespace

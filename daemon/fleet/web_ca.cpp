@@ -18,8 +18,7 @@ using net::OpenSslFree;
 
 namespace {
 
-constexpr std::int64_t leaf_days = 90;
-constexpr std::int64_t day = 24 * 60 * 60;
+constexpr int leaf_days = 90;
 constexpr std::size_t max_request = 16384;
 constexpr std::string_view common_name_prefix = "p2prc web CA of ";
 
@@ -70,6 +69,8 @@ Result<CertificatePtr> make_ca(const net::Identity& key, const std::string& zone
         X509_set_pubkey(ca.get(), key.key()) != 1 ||
         !add_extension(ca.get(), ca.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
         !add_extension(ca.get(), ca.get(), NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        // Not of RFC 5280, but what verifiers make of it: nothing below it signs code or mail.
+        !add_extension(ca.get(), ca.get(), NID_ext_key_usage, "serverAuth") ||
         !add_extension(ca.get(), ca.get(), NID_subject_key_identifier, "hash") ||
         !add_extension(ca.get(), ca.get(), NID_name_constraints, constraints) ||
         X509_sign(ca.get(), key.key(), EVP_sha256()) == 0)
@@ -199,14 +200,15 @@ Result<std::string> WebCa::sign(const std::string& domain, const std::string& re
 
     const CertificatePtr leaf(X509_new());
     X509* issuer = certificate_.get();
-    // Clients whose clock is a little behind accept it at once.
-    const auto begins = static_cast<time_t>(now - day), ends = static_cast<time_t>(now + leaf_days * day);
+    // Clients whose clock is a little behind accept it at once. X509_time_adj_ex(3) counts in days from a
+    // base, so that a time_t of 32 bits does not overflow.
+    auto base = static_cast<time_t>(now);
     // A name that is too long for a common name stands in the alternative name alone, which is then critical
     // (RFC 5280 section 4.2.1.6).
     const bool named = normal->size() <= 64;
     if (!leaf || X509_set_version(leaf.get(), X509_VERSION_3) != 1 || !set_serial(leaf.get()) ||
-        !ASN1_TIME_set(X509_getm_notBefore(leaf.get()), begins) ||
-        !ASN1_TIME_set(X509_getm_notAfter(leaf.get()), ends) ||
+        !X509_time_adj_ex(X509_getm_notBefore(leaf.get()), -1, 0, &base) ||
+        !X509_time_adj_ex(X509_getm_notAfter(leaf.get()), leaf_days, 0, &base) ||
         (named && !set_common_name(leaf.get(), *normal)) ||
         X509_set_issuer_name(leaf.get(), X509_get_subject_name(issuer)) != 1 ||
         X509_set_pubkey(leaf.get(), key) != 1 ||
