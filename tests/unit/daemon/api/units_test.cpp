@@ -35,9 +35,14 @@ TEST_F(UnitsTest, TheAcmeUnitCanBeWrittenAndHandsOverDataOnly) {
         if (property.name != "ExecStartEx") continue;
         for (const Json& command : property.value)
             EXPECT_EQ(command[2][0], "no-env-expand");
-        EXPECT_EQ(property.value[1][1].back(), "a.home.example");
+        // Nothing that comes from the root is read as an option.
+        const Json& issue = property.value[1][1];
+        EXPECT_EQ(Json(issue.end()[-3]), "--");
+        EXPECT_EQ(issue.back(), "a.home.example");
     }
     EXPECT_TRUE(as_user);
+    for (const char* name : {"SystemCallFilter", "RestrictNamespaces", "ProtectProc"})
+        EXPECT_EQ(std::ranges::count(unit, name, &UnitProperty::name), 1) << name;
 }
 
 TEST_F(UnitsTest, LogsOfAProcessElsewhereAreNotHere) {
