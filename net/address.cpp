@@ -1,5 +1,7 @@
 #include "net/address.h"
 
+#include "net/sockaddr.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -132,6 +134,22 @@ Endpoint Endpoint::from_sockaddr(const sockaddr* name, std::size_t size) noexcep
 std::string Endpoint::text() const {
     const auto host = address.text();
     return (address.is_v4() ? host : "[" + host + "]") + ":" + std::to_string(port);
+}
+
+socklen_t to_sockaddr(const Endpoint& endpoint, sockaddr_storage& out) noexcept {
+    out = {};
+    if (endpoint.address.is_v4()) {
+        auto& name = reinterpret_cast<sockaddr_in&>(out);
+        name.sin_family = AF_INET;
+        name.sin_port = htons(endpoint.port);
+        std::memcpy(&name.sin_addr, endpoint.address.bytes().data(), 4);
+        return sizeof name;
+    }
+    auto& name = reinterpret_cast<sockaddr_in6&>(out);
+    name.sin6_family = AF_INET6;
+    name.sin6_port = htons(endpoint.port);
+    std::memcpy(&name.sin6_addr, endpoint.address.bytes().data(), 16);
+    return sizeof name;
 }
 
 Endpoint local_endpoint(int socket) noexcept {

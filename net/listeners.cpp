@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 namespace p2prc::net {
 
@@ -62,10 +63,9 @@ bool read_attributes(Bytes bytes, Listener& listener) noexcept {
     return true;
 }
 
-bool read_socket(Bytes bytes, std::vector<Listener>& out) {
+bool read_socket(Bytes bytes, Listener& listener, std::uint8_t& state) {
     inet_diag_msg message{};
     if (!take(bytes, message)) return false;
-    Listener listener;
     std::array<std::uint8_t, 16> address{};
     std::memcpy(address.data(), message.id.idiag_src, address.size());
     if (message.idiag_family == AF_INET6)
@@ -74,24 +74,30 @@ bool read_socket(Bytes bytes, std::vector<Listener>& out) {
         listener.address = Address::v4({address[0], address[1], address[2], address[3]});
     else
         return true;
+    state = message.idiag_state;
     listener.port = ntohs(message.id.idiag_sport);
     listener.uid = message.idiag_uid;
-    if (!read_attributes(after(bytes, sizeof message), listener)) return false;
-    if (message.idiag_state == TCP_LISTEN) out.push_back(listener);
-    return true;
+    return read_attributes(after(bytes, sizeof message), listener);
+}
+
+struct Question {
+    nlmsghdr head;
+    inet_diag_req_v2 what;
+};
+
+Question question(int family, unsigned flags, std::uint32_t states) {
+    Question request{};
+    request.head.nlmsg_len = sizeof request;
+    request.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.head.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    request.what.sdiag_family = static_cast<std::uint8_t>(family);
+    request.what.sdiag_protocol = IPPROTO_TCP;
+    request.what.idiag_states = states;
+    return request;
 }
 
 Result<void> ask(int socket, std::uint8_t family) {
-    struct {
-        nlmsghdr head;
-        inet_diag_req_v2 what;
-    } request{};
-    request.head.nlmsg_len = sizeof request;
-    request.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-    request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    request.what.sdiag_family = family;
-    request.what.sdiag_protocol = IPPROTO_TCP;
-    request.what.idiag_states = 1U << TCP_LISTEN;
+    const Question request = question(family, NLM_F_DUMP, 1U << TCP_LISTEN);
     if (::send(socket, &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request))
         return std::unexpected(system_error("cannot ask which ports are listened at", errno));
     return {};
@@ -133,7 +139,12 @@ Result<bool> read_listeners(Bytes datagram, std::vector<Listener>& out) {
             if (!take(body, error)) return malformed();
             return std::unexpected(system_error("cannot list which ports are listened at", -error));
         }
-        if (head.nlmsg_type == SOCK_DIAG_BY_FAMILY && !read_socket(body, out)) return malformed();
+        if (head.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
+            Listener listener;
+            std::uint8_t state = 0;
+            if (!read_socket(body, listener, state)) return malformed();
+            if (state == TCP_LISTEN) out.push_back(listener);
+        }
         datagram = after(datagram, head.nlmsg_len);
     }
     return false;
@@ -146,6 +157,51 @@ Result<std::vector<Listener>> tcp_listeners() {
     for (const std::uint8_t family : {AF_INET, AF_INET6})
         if (auto dumped = dump(socket.get(), family, found); !dumped) return std::unexpected(dumped.error());
     return found;
+}
+
+namespace {
+
+// The one socket that is bound to `own` and has `other` as its peer, or else the listener that a connection
+// between the two would reach.
+Result<std::pair<Listener, std::uint8_t>> find_socket(int socket, const Endpoint& own,
+                                                      const Endpoint& other) {
+    Question request = question(own.address.is_v4() ? AF_INET : AF_INET6, 0, ~0U);
+    request.what.id.idiag_sport = htons(own.port);
+    request.what.id.idiag_dport = htons(other.port);
+    std::memcpy(request.what.id.idiag_src, own.address.bytes().data(), own.address.bytes().size());
+    std::memcpy(request.what.id.idiag_dst, other.address.bytes().data(), other.address.bytes().size());
+    request.what.id.idiag_cookie[0] = request.what.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    if (::send(socket, &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request))
+        return std::unexpected(system_error("cannot ask for the other end of a connection", errno));
+    std::array<std::byte, 4096> buffer;
+    const auto size = ::recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0)
+        return std::unexpected(system_error("cannot read about the other end of a connection", errno));
+    const Bytes datagram = Bytes(buffer).first(static_cast<std::size_t>(size));
+    nlmsghdr head{};
+    if (!take(datagram, head) || head.nlmsg_len < sizeof head || head.nlmsg_len > datagram.size())
+        return malformed();
+    const Bytes body = datagram.subspan(sizeof head, head.nlmsg_len - sizeof head);
+    std::pair<Listener, std::uint8_t> found;
+    if (head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+        return fail(ErrorCode::NotFound, "nothing is at the other end of the connection");
+    if (!read_socket(body, found.first, found.second)) return malformed();
+    return found;
+}
+
+} // namespace
+
+Result<Listener> peer_socket(int connection) {
+    const UniqueFd socket(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (!socket) return std::unexpected(system_error("cannot open a socket of sock_diag", errno));
+    const Endpoint own = peer_endpoint(connection);
+    const Endpoint other = local_endpoint(connection);
+    auto found = find_socket(socket.get(), own, other);
+    // A handshake under way (also with TCP_DEFER_ACCEPT) has a request, which tells no group: port 0, at
+    // which nobody is, finds its listener.
+    if (found && found->second == TCP_SYN_RECV) found = find_socket(socket.get(), own, {other.address, 0});
+    if (!found) return std::unexpected(found.error());
+    return found->first;
 }
 
 Result<std::uint64_t> cgroup_id(const std::filesystem::path& path) {

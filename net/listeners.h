@@ -34,6 +34,11 @@ struct Listener {
 // while it is asked for.
 Result<std::vector<Listener>> tcp_listeners();
 
+// The socket at the other end of `socket`, a TCP connection within this machine: of its listener's group,
+// also before it is accepted (cgroup_sk_clone() in the kernel). While the handshake is under way it is the
+// listener that is told of. NotFound when there is none.
+Result<Listener> peer_socket(int socket);
+
 // The id by which the kernel names the control group at `path` (below /sys/fs/cgroup): the inode of its
 // directory. NotFound when there is none.
 Result<std::uint64_t> cgroup_id(const std::filesystem::path& path);
