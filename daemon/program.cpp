@@ -9,6 +9,7 @@
 #include "daemon/process/reconciler.h"
 #include "daemon/process/systemd_bus.h"
 #include "daemon/process/unit_names.h"
+#include "daemon/state/origins.h"
 #include "daemon/status_log.h"
 #include "dbus/bus.h"
 #include "net/listen_fds.h"
@@ -151,6 +152,10 @@ Result<void> Program::Impl::open() {
             [this](std::string domain, std::string acme) {
                 return run_acme(*systemd_, std::move(domain), std::move(acme));
             },
+        .accepts = [this](const ProcessRecord& record) -> Result<void> {
+            if (Origins(*own_).here(record)) return {};
+            return check_remote_spin(config_.remote_spin, record.spec);
+        },
     };
     api_ = std::make_unique<Api>(parts);
     open_logs_ = journal_logs(loop_.get_executor(), api_->view());

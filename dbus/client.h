@@ -119,7 +119,7 @@ class ConnectorClient {
   public:
     explicit ConnectorClient(Bus& bus);
     boost::asio::awaitable<Result<void>> register_key(std::string fingerprint);
-    // {edges: [{address, key}], acme, mappings: [{id, domain, port, tls}]}
+    // {edges: [{address, key}], acme, zone, mappings: [{id, domain, port, tls, address, groups}]}
     boost::asio::awaitable<Result<Feed>> mappings();
     boost::asio::awaitable<Result<void>> publish_challenge(std::string domain, std::string value);
     boost::asio::awaitable<Result<void>> remove_challenge(std::string domain, std::string value);
@@ -128,6 +128,8 @@ class ConnectorClient {
     boost::asio::awaitable<Result<std::string>> sign_certificate(std::string domain, std::string csr);
     boost::asio::awaitable<Result<void>> report_certificate(std::string domain, std::string state,
                                                             std::string detail, std::string not_after);
+    boost::asio::awaitable<Result<void>> report_serving(std::string domain, std::string state,
+                                                        std::string reason);
     boost::asio::awaitable<Result<void>> report_status(Json status);
     Result<Registration> watch(std::function<void(std::uint64_t revision)> changed);
 

@@ -124,6 +124,11 @@ asio::awaitable<Result<void>> ConnectorClient::report_certificate(std::string do
     return nothing("ReportCertificate", "ssss", Json::array({domain, state, detail, not_after}));
 }
 
+asio::awaitable<Result<void>> ConnectorClient::report_serving(std::string domain, std::string state,
+                                                              std::string reason) {
+    return nothing("ReportServing", "sss", Json::array({domain, state, reason}));
+}
+
 asio::awaitable<Result<void>> ConnectorClient::report_status(Json status) {
     return nothing("ReportStatus", "a{sv}", Json::array({status}));
 }

@@ -33,8 +33,9 @@ struct Api::Impl {
             dbus::names::process_prefix, dbus::names::process_interface, process_fields(), "id", {}, {}};
         processes.polled = {"memory_bytes", "cpu_seconds"};
         processes.documents = [this] { return process_documents(view); };
-        processes.unrelated = {"/certificates/", "/tunnels/", "/challenges/", "/tombstones/", "/offers/"};
-        processes.about_one = "/status/";
+        processes.unrelated = {"/certificates/", "/serving/",    "/tunnels/",
+                               "/challenges/",   "/tombstones/", "/offers/"};
+        processes.about_one = {"/status/"};
         processes.document = [this](const std::string& id) {
             const auto record = view.process_with_id(id);
             return record ? process_document(view, *record) : Json(nullptr);
@@ -44,14 +45,14 @@ struct Api::Impl {
         ObjectKind nodes{
             dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {}};
         nodes.documents = [this] { return node_documents(view); };
-        nodes.unrelated = {"/processes/",  "/status/",     "/domains/", "/certificates/", "/tunnels/",
-                           "/challenges/", "/tombstones/", "/local/",   "/offers/"};
+        nodes.unrelated = {"/processes/", "/status/",     "/domains/",    "/certificates/", "/serving/",
+                           "/tunnels/",   "/challenges/", "/tombstones/", "/local/",        "/offers/"};
         nodes.methods = manager.node_methods();
         ObjectKind domains{
             dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {}};
         domains.documents = [this] { return domain_documents(view); };
         domains.unrelated = {"/fleet", "/info/", "/challenges/", "/tombstones/", "/offers/"};
-        domains.about_one = "/certificates/";
+        domains.about_one = {"/certificates/", "/serving/"};
         domains.document = [this](const std::string& fqdn) {
             const auto record = view.domain(fqdn);
             return record ? domain_document(view, *record) : Json(nullptr);
@@ -80,7 +81,8 @@ Api::Impl::Impl(ApiParts p)
     , waits(parts.bus.executor(), view)
     , actions(parts.fleet, view, parts.own, waits, parts.check_spec)
     , rights(parts.bus, parts.users)
-    , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate)
+    , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
+              parts.ports)
     , manager(Manager::Parts{parts.bus, parts.fleet, view, actions, rights,
                              [this] { return helpers.reports(); },
                              [this](Json& document) { measure(document); }})

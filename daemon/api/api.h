@@ -28,6 +28,9 @@ struct ApiParts {
     std::function<Result<void>(const ProcessSpec&)> check_spec = {};
     IssueCertificate issue_certificate = {};
     HelperUsers users = {};
+    // Whether this node lets a process of the agreed state run here; empty: any.
+    Accepts accepts = {};
+    Ports ports = {};
 };
 
 class Api {

@@ -57,6 +57,7 @@ constexpr std::array rights{
     MethodRight{"Connector", "IssueCertificate", Right::Connector},
     MethodRight{"Connector", "SignCertificate", Right::Connector},
     MethodRight{"Connector", "ReportCertificate", Right::Connector},
+    MethodRight{"Connector", "ReportServing", Right::Connector},
     MethodRight{"Connector", "ReportStatus", Right::Connector},
 };
 

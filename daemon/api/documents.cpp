@@ -3,6 +3,7 @@
 #include "core/fields.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
+#include "core/serving_keys.h"
 
 #include <algorithm>
 #include <utility>
@@ -79,42 +80,65 @@ Json process_document(const View& view, const ProcessRecord& record,
             {"digest", record.digest}};
 }
 
-// Why a mapping does not serve, or empty.
-struct Trouble {
+// Whether visitors of a domain are served, and why not.
+struct DomainState {
     const char* state = "live";
     std::string reason = {};
 };
 
-Trouble trouble_of(const View& view, const DomainRecord& domain) {
-    const auto process = view.process(domain.process);
-    if (!process) return {"waiting", "there is no process '" + domain.process + "'"};
-    const auto status = status_of(view, *process);
-    const ProcessState state = state_of(view, *process, status);
-    if (state == ProcessState::Lost) return {"waiting", "node '" + process->node + "' is lost"};
-    if (state != ProcessState::Running)
-        return {state == ProcessState::Failed ? "failed" : "waiting",
-                "process '" + process->name + "' is " + std::string(process_state_name(state))};
+std::optional<DomainState> trouble_of_process(const View& view, const ProcessRecord& process) {
+    const ProcessState state = state_of(view, process, status_of(view, process));
+    if (state == ProcessState::Lost) return DomainState{"waiting", "node '" + process.node + "' is lost"};
+    if (view.live(process.node) == "suspect")
+        return DomainState{"waiting",
+                           "node '" + process.node + "' is suspect: it has not been heard of lately"};
+    if (state == ProcessState::Running) return std::nullopt;
+    return DomainState{state == ProcessState::Failed ? "failed" : "waiting",
+                       "process '" + process.name + "' is " + std::string(process_state_name(state))};
+}
+
+std::optional<DomainState> trouble_of_tunnel(const View& view, const std::string& name) {
     if (const auto fleet = view.fleet(); fleet && fleet->root.empty())
-        return {"waiting",
-                "this node is alone: a root with a public address serves names (p2prc init, p2prc join)"};
-    const auto node = view.node_record(process->node);
+        return DomainState{
+            "waiting",
+            "this node is alone: a root with a public address serves names (p2prc init, p2prc join)"};
+    const auto node = view.node_record(name);
     if (!node || node->connector_key.empty())
-        return {"waiting", "the connector of node '" + process->node + "' has not come yet"};
-    const Json* tunnel = view.get(keys::tunnel(process->node));
-    if (!tunnel || !json::member<bool>(*tunnel, "up")) {
-        const auto detail = tunnel ? json::member<std::string>(*tunnel, "detail") : "";
-        return {"waiting", "node '" + process->node + "' has no tunnel to the edge" +
-                               (detail.empty() ? "" : ": " + detail)};
-    }
-    if (domain.tls == TlsMode::Passthrough) return {};
-    const Json* document = view.get(keys::certificate(process->node, domain.domain));
+        return DomainState{"waiting", "the connector of node '" + name + "' has not come yet"};
+    const Json* tunnel = view.get(keys::tunnel(name));
+    if (tunnel && json::member<bool>(*tunnel, "up")) return std::nullopt;
+    const auto detail = tunnel ? json::member<std::string>(*tunnel, "detail") : "";
+    return DomainState{"waiting", "node '" + name + "' has no tunnel to the edge" +
+                                      (detail.empty() ? "" : ": " + detail)};
+}
+
+std::optional<DomainState> trouble_of_certificate(const View& view, const std::string& node,
+                                                  const DomainRecord& domain) {
+    if (domain.tls == TlsMode::Passthrough) return std::nullopt;
+    const Json* document = view.get(keys::certificate(node, domain.domain));
     const auto certificate = document ? certificate_from_json(*document) : CertificateStatus{};
     if (!certificate || certificate->state.empty() || certificate->state == "none")
-        return {"waiting", "it has no certificate yet"};
-    if (certificate->state == "ready") return {};
-    return {certificate->state == "failed" ? "failed" : "waiting",
-            certificate->detail.empty() ? "its certificate is " + certificate->state
-                                        : "certificate: " + certificate->detail};
+        return DomainState{"waiting", "no certificate yet"};
+    if (certificate->state == "ready") return std::nullopt;
+    const bool failed = certificate->state == "failed";
+    return DomainState{failed ? "failed" : "waiting",
+                       (failed ? "no certificate: " : "no certificate yet: ") +
+                           (certificate->detail.empty() ? "it is being asked for" : certificate->detail)};
+}
+
+// What the node that serves it sees: who listens, what visitors got, and what a probe through the edge did.
+DomainState state_of_domain(const View& view, const DomainRecord& domain) {
+    const auto process = view.process(domain.process);
+    if (!process) return {"waiting", "there is no process '" + domain.process + "'"};
+    if (auto trouble = trouble_of_process(view, *process)) return std::move(*trouble);
+    const Json* serving = view.get(keys::serving(process->node, domain.domain));
+    const auto seen = serving ? json::member<std::string>(*serving, "state") : "";
+    auto reason = serving ? json::member<std::string>(*serving, "reason") : "";
+    if (auto trouble = trouble_of_tunnel(view, process->node)) return std::move(*trouble);
+    if (seen == "failing") return {"failed", reason.empty() ? "visitors are not served" : std::move(reason)};
+    if (auto trouble = trouble_of_certificate(view, process->node, domain)) return std::move(*trouble);
+    if (seen == "ok") return {};
+    return {"waiting", reason.empty() ? "it has not been asked for through the edge yet" : std::move(reason)};
 }
 
 } // namespace
@@ -144,14 +168,14 @@ Json node_document(const View& view, const NodeRecord& record) {
 }
 
 Json domain_document(const View& view, const DomainRecord& record) {
-    const Trouble trouble = trouble_of(view, record);
+    const DomainState now = state_of_domain(view, record);
     return {{"domain", record.domain},
             {"process", or_null(record.process)},
             {"node", or_null(record.node)},
             {"tls", tls_mode_name(record.tls)},
             {"port", record.port ? Json(record.port) : Json(nullptr)},
-            {"state", trouble.state},
-            {"reason", or_null(trouble.reason)}};
+            {"state", now.state},
+            {"reason", or_null(now.reason)}};
 }
 
 Json process_documents(const View& view) {

@@ -3,13 +3,13 @@
 #include "core/encoding.h"
 #include "core/json_members.h"
 #include "core/names.h"
+#include "core/text.h"
 #include "daemon/api/routes.h"
 #include "dbus/codec.h"
 #include "dbus/limits.h"
 #include "dbus/names.h"
 #include "net/log.h"
 
-#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,6 +23,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t most_report_text = std::size_t{64} << 10U;
+constexpr std::chrono::milliseconds between_refreshes{50};
 
 Answer two(Json first, Json second) {
     Answer result;
@@ -38,18 +39,18 @@ bool same_routes(RouteTable a, const RouteTable& b) {
 } // namespace
 
 Helpers::Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, OwnState& own, Authorisation& rights,
-                 IssueCertificate issue)
+                 IssueCertificate issue, Accepts accepts, Ports ports)
     : bus_(&bus)
     , fleet_(&fleet)
     , view_(&view)
     , own_(&own)
     , rights_(&rights)
     , issue_(std::move(issue))
-    , self_(std::make_shared<Helpers*>(this)) {}
+    , serving_(bus.executor(), view, own, std::move(accepts), std::move(ports),
+               [this] { mappings_changed(); })
+    , refresh_(bus.executor()) {}
 
-Helpers::~Helpers() {
-    *self_ = nullptr;
-}
+Helpers::~Helpers() = default;
 
 dbus::Interface Helpers::edge_interface() {
     dbus::Interface result{dbus::names::edge_interface};
@@ -84,6 +85,8 @@ dbus::Interface Helpers::connector_interface() {
         method(*rights_, "ReportCertificate",
                {{"s", "domain"}, {"s", "state"}, {"s", "detail"}, {"s", "not_after"}}, {},
                [this](Request request) { return report_certificate(std::move(request)); }),
+        method(*rights_, "ReportServing", {{"s", "domain"}, {"s", "state"}, {"s", "reason"}}, {},
+               [this](Request request) { return report_serving(std::move(request)); }),
         method(*rights_, "ReportStatus", {{"a{sv}", "status"}}, {},
                [this](Request request) { return report_status(reports_.connector, std::move(request)); }),
     };
@@ -95,7 +98,8 @@ Result<void> Helpers::publish() {
     RouteTable routes = route_table(*view_);
     const std::uint64_t left_out = cut_to_fit(routes);
     take_routes(std::move(routes), left_out);
-    mappings_ = connector_mappings(*view_);
+    serving_.read();
+    mappings_changed();
     auto edge = bus_->add_object(dbus::names::edge_path, edge_interface());
     if (!edge) return std::unexpected(edge.error());
     auto connector = bus_->add_object(dbus::names::connector_path, connector_interface());
@@ -103,33 +107,47 @@ Result<void> Helpers::publish() {
     registrations_ = {*edge, *connector};
     // What was kept is of a connector that this daemon has not seen; one that runs reports anew.
     if (own_->get(keys::tunnel(view_->node()))) set_tunnel(false, "the connector has not reported yet");
-    subscription_ = view_->replica().subscribe("/", [this](std::span<const Change>) { changed(); });
-    local_actions_ = own_->subscribe("/local/", [this](std::span<const Change>) { changed(); });
+    subscription_ =
+        view_->replica().subscribe("/", [this](std::span<const Change> changes) { changed(changes); });
+    local_actions_ =
+        own_->subscribe("/local/", [this](std::span<const Change> changes) { changed(changes); });
+    statuses_ = own_->subscribe("/status/", [this](std::span<const Change>) { serving_.look_soon(); });
     return {};
 }
 
-void Helpers::changed() {
-    if (std::exchange(posted_, true)) return;
-    asio::post(bus_->executor(), [self = self_] {
-        if (!*self) return;
-        (*self)->posted_ = false;
-        (*self)->refresh();
-    });
+// Most changes are of keys of which neither table is made.
+void Helpers::changed(std::span<const Change> changes) {
+    constexpr std::array<std::string_view, 3> of_both{"/fleet", "/nodes/", "/domains/"};
+    for (const Change& change : changes) {
+        const auto below = [&](std::string_view prefix) { return change.key.starts_with(prefix); };
+        const bool both = std::ranges::any_of(of_both, below);
+        routes_stale_ = routes_stale_ || both || below("/challenges/");
+        mappings_stale_ = mappings_stale_ || both || below("/processes/") || below("/local/");
+    }
+    if (routes_stale_ || mappings_stale_) refresh_soon();
+}
+
+// The first change at once, those that follow together: a refresh costs in proportion to all names.
+void Helpers::refresh_soon() {
+    const auto wait = not_before_ - std::chrono::steady_clock::now();
+    refresh_.arm(std::max(wait, std::chrono::steady_clock::duration::zero()), [this] { refresh(); });
 }
 
 void Helpers::refresh() {
+    not_before_ = std::chrono::steady_clock::now() + between_refreshes;
+    if (std::exchange(routes_stale_, false)) refresh_routes();
+    if (!std::exchange(mappings_stale_, false)) return;
+    serving_.read();
+    mappings_changed();
+    forget_certificates();
+}
+
+void Helpers::refresh_routes() {
     RouteTable routes = route_table(*view_);
     const std::uint64_t left_out = cut_to_fit(routes);
-    if (!same_routes(routes, routes_) || left_out != reports_.routes_left_out) {
-        take_routes(std::move(routes), left_out);
-        tell(edge_, dbus::names::edge_path, dbus::names::edge_interface, "RoutesChanged");
-    }
-    Json mappings = connector_mappings(*view_);
-    if (mappings != mappings_) {
-        mappings_ = std::move(mappings);
-        tell(connector_, dbus::names::connector_path, dbus::names::connector_interface, "MappingsChanged");
-    }
-    forget_certificates();
+    if (same_routes(routes, routes_) && left_out == reports_.routes_left_out) return;
+    take_routes(std::move(routes), left_out);
+    tell(edge_, dbus::names::edge_path, dbus::names::edge_interface, "RoutesChanged");
 }
 
 void Helpers::take_routes(RouteTable routes, std::uint64_t left_out) {
@@ -139,6 +157,13 @@ void Helpers::take_routes(RouteTable routes, std::uint64_t left_out) {
         net::log_warning(
             fmt::format("the edge cannot be told of {} names and records: there are too many", left_out),
             {{"FLEET_HINT", "unmap domains that are not in use: p2prc domains lists them"}});
+}
+
+void Helpers::mappings_changed() {
+    Json document = connector_document(*view_, serving_.mappings());
+    if (document == document_) return;
+    document_ = std::move(document);
+    tell(connector_, dbus::names::connector_path, dbus::names::connector_interface, "MappingsChanged");
 }
 
 // Statuses of certificates of domains that are not served here any more.
@@ -165,6 +190,8 @@ Result<DomainRecord> Helpers::own_mapping(const std::string& domain) const {
     auto record = view_->domain(*name);
     if (!record || record->node != view_->node())
         return fail(ErrorCode::NotPermitted, "this node does not serve '" + *name + "'");
+    // The name that was checked, whatever the record says that it is.
+    record->domain = *name;
     return std::move(*record);
 }
 
@@ -198,7 +225,7 @@ Helpers::Reply Helpers::routes(Request request) {
 // Also for the hook of the ACME client: news goes to whoever has registered.
 Helpers::Reply Helpers::mappings(Request) {
     refresh();
-    co_return two(view_->replica().revision(), mappings_);
+    co_return two(view_->replica().revision(), document_);
 }
 
 Helpers::Reply Helpers::challenge(std::string method, Request request) {
@@ -243,11 +270,23 @@ Helpers::Reply Helpers::report_certificate(Request request) {
     CertificateStatus status;
     status.domain = mapping->domain;
     status.state = request.text(1);
-    status.detail = request.text(2).substr(0, 1024);
-    status.not_after = request.text(3).substr(0, 64);
+    status.detail = text::excerpt(request.text(2), 1024);
+    status.not_after = text::excerpt(request.text(3), 64);
     if (std::ranges::count(states, status.state) == 0)
-        co_return fail(ErrorCode::InvalidSpec, "there is no certificate state '" + status.state + "'");
+        co_return fail(ErrorCode::InvalidSpec,
+                       "there is no certificate state '" + text::excerpt(status.state) + "'");
     own_->set(keys::certificate(view_->node(), status.domain), to_json(status));
+    co_return Answer{};
+}
+
+Helpers::Reply Helpers::report_serving(Request request) {
+    constexpr std::array<std::string_view, 3> states{"ok", "failing", "unknown"};
+    const auto mapping = own_mapping(request.text(0));
+    if (!mapping) co_return std::unexpected(mapping.error());
+    const std::string state = request.text(1);
+    if (std::ranges::count(states, state) == 0)
+        co_return fail(ErrorCode::InvalidSpec, "there is no state '" + text::excerpt(state) + "' of serving");
+    serving_.report(mapping->domain, state, text::excerpt(request.text(2), 256));
     co_return Answer{};
 }
 
@@ -267,6 +306,7 @@ void Helpers::connector_came(const std::string& connection) {
         if (!owner.empty() || connection != connector_) return;
         reports_.connector = Json::object();
         set_tunnel(false, "p2prc-connector does not run");
+        serving_.forget_reports();
     });
     if (watch) connector_watch_ = std::move(*watch);
 }
@@ -287,7 +327,7 @@ void Helpers::read_tunnel() {
     if (edges != reports_.connector.end() && edges->is_array())
         for (const Json& edge : *edges) {
             up = up || json::member<bool>(edge, "up");
-            if (detail.empty()) detail = json::member<std::string>(edge, "error").substr(0, 256);
+            if (detail.empty()) detail = text::excerpt(json::member<std::string>(edge, "error"), 256);
         }
     set_tunnel(up, up ? "" : detail);
 }

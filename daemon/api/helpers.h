@@ -4,6 +4,7 @@
 
 #include "core/route_table.h"
 #include "daemon/api/method.h"
+#include "daemon/api/serving.h"
 #include "daemon/api/status.h"
 #include "daemon/api/view.h"
 #include "daemon/fleet/control.h"
@@ -11,7 +12,9 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,7 +28,7 @@ class Helpers {
   public:
     // All must outlive it.
     Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, OwnState& own, Authorisation& rights,
-            IssueCertificate issue);
+            IssueCertificate issue, Accepts accepts, Ports ports);
     ~Helpers();
 
     Result<void> publish();
@@ -40,6 +43,7 @@ class Helpers {
     Reply issue(Request request);
     Reply sign(Request request);
     Reply report_certificate(Request request);
+    Reply report_serving(Request request);
     Reply report_status(Json& report, Request request);
     void connector_came(const std::string& connection);
     void set_tunnel(bool up, const std::string& detail);
@@ -48,9 +52,12 @@ class Helpers {
     dbus::Interface edge_interface();
     dbus::Interface connector_interface();
     Result<DomainRecord> own_mapping(const std::string& domain) const;
-    void changed();
+    void changed(std::span<const Change> changes);
+    void refresh_soon();
     void refresh();
     void take_routes(RouteTable routes, std::uint64_t left_out);
+    void refresh_routes();
+    void mappings_changed();
     void forget_certificates();
     void tell(const std::string& to, const char* path, const char* interface, const char* member);
 
@@ -65,13 +72,17 @@ class Helpers {
     std::string edge_;
     std::string connector_;
     RouteTable routes_;
-    Json mappings_ = Json::object();
+    Json document_ = Json::object(); // the connector's
+    Serving serving_;
     dbus::Registration connector_watch_;
     std::vector<dbus::Registration> registrations_;
     Subscription subscription_;
     Subscription local_actions_;
-    std::shared_ptr<Helpers*> self_;
-    bool posted_ = false;
+    Subscription statuses_;
+    net::OneShotTimer refresh_;
+    std::chrono::steady_clock::time_point not_before_{}; // the next refresh
+    bool routes_stale_ = false;
+    bool mappings_stale_ = false;
 };
 
 } // namespace p2prc::daemon

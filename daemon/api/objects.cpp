@@ -70,10 +70,9 @@ class Objects::Tree {
     }
 
     void note(const std::string& key) {
-        if (all_ ||
-            std::ranges::any_of(kind_.unrelated, [&](auto prefix) { return key.starts_with(prefix); }))
-            return;
-        if (!kind_.about_one.empty() && key.starts_with(kind_.about_one))
+        const auto below = [&](auto prefix) { return key.starts_with(prefix); };
+        if (all_ || std::ranges::any_of(kind_.unrelated, below)) return;
+        if (std::ranges::any_of(kind_.about_one, below))
             touched_.insert(key.substr(key.rfind('/') + 1));
         else
             all_ = true;

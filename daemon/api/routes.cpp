@@ -94,7 +94,7 @@ std::size_t cut_to_fit(RouteTable& table) {
     return left_out;
 }
 
-Json connector_mappings(const View& view) {
+Json connector_document(const View& view, const Json& mappings) {
     const std::string self = view.node();
     Json edges = Json::array();
     const auto fleet = view.fleet();
@@ -108,21 +108,10 @@ Json connector_mappings(const View& view) {
             for (const std::string& ip : addresses)
                 edges.push_back({{"address", socket_address(ip, 443)}, {"key", key}});
     }
-    Json mappings = Json::array();
-    for (const DomainRecord& domain : view.domains()) {
-        // What the connector may dial is what a process of this machine declares, whatever the mapping says;
-        // one that was killed here declares nothing any more, also while the root is away and does not know
-        // yet.
-        const auto process = domain.node == self ? view.process(domain.process) : std::nullopt;
-        if (!process || process->id != domain.process_id || process->node != self ||
-            process->port != domain.port)
-            continue;
-        mappings.push_back({{"id", domain.mapping_id},
-                            {"domain", domain.domain},
-                            {"port", domain.port},
-                            {"tls", tls_mode_name(domain.tls)}});
-    }
-    return {{"edges", edges}, {"acme", fleet ? fleet->acme : "none"}, {"mappings", mappings}};
+    return {{"edges", edges},
+            {"acme", fleet ? fleet->acme : "none"},
+            {"zone", fleet ? fleet->zone : ""},
+            {"mappings", mappings}};
 }
 
 Json zone_documents(const View& view) {

@@ -13,9 +13,9 @@ RouteTable route_table(const View& view);
 // Leaves out what one answer to the edge cannot carry, the last names first; how many parts that were.
 std::size_t cut_to_fit(RouteTable& table);
 
-// What this node's connector may dial, and where it finds edges:
-// {edges: [{address, key}], acme, mappings: [{id, domain, port, tls}]}.
-Json connector_mappings(const View& view);
+// What this node's connector works from: {edges: [{address, key}], acme, zone, mappings}, with the mappings
+// that Serving has found.
+Json connector_document(const View& view, const Json& mappings);
 
 // The zones of the fleet: [{name, addresses, names}], and the names of one: [{name, type, ttl, data}].
 Json zone_documents(const View& view);

@@ -52,8 +52,8 @@ View::View(State& replica, State& own, std::function<std::string()> node)
     , node_(std::move(node)) {}
 
 const Json* View::get(const std::string& key) const {
-    constexpr std::array<std::string_view, 5> owned{"/status/", "/info/", "/certificates/", "/tunnels/",
-                                                    "/local/"};
+    constexpr std::array<std::string_view, 6> owned{"/status/",  "/info/",    "/certificates/",
+                                                    "/serving/", "/tunnels/", "/local/"};
     const std::string name = node();
     for (const std::string_view prefix : owned)
         if (key.starts_with(prefix)) {

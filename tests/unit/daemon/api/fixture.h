@@ -106,7 +106,20 @@ class ApiTest : public ::testing::Test {
         own = OwnState::open(directory.path() / "own.db", disk).value();
         server = bus.connect();
         user = bus.connect();
-        api = std::make_unique<Api>(ApiParts{*server, fleet, *replica, *own, {}, {}, helpers});
+        api = std::make_unique<Api>(ApiParts{
+            .bus = *server,
+            .fleet = fleet,
+            .replica = *replica,
+            .own = *own,
+            .users = helpers,
+            .accepts = [this](const ProcessRecord& record) -> Result<void> {
+                if (record.name != refused) return {};
+                return fail(ErrorCode::NotPermitted, "this node runs no processes for other nodes");
+            },
+            .ports = {.listeners = [this]() -> Result<std::vector<net::Listener>> { return listeners; },
+                      .unit = [](const std::string& process) -> UnitSockets {
+                          return {{std::hash<std::string>()(process) | 1U}, std::nullopt};
+                      }}});
         client = std::make_unique<dbus::Client>(*user);
     }
 
@@ -158,7 +171,8 @@ class ApiTest : public ::testing::Test {
 
     // A small fleet: root, home1 (this one), a process here with a domain, one on the root.
     void populate() {
-        wiki.port = 8080;
+        wiki.port = wiki.spec.port = 8080;
+        wiki.digest = spec_digest(wiki.spec);
         FleetRecord about;
         about.zone = "home.example";
         about.root = "root1";
@@ -189,6 +203,11 @@ class ApiTest : public ::testing::Test {
         report(wiki, ProcessState::Running);
     }
 
+    // Of the process `name`, as if its unit listened on 127.0.0.1.
+    static net::Listener listener_of(const std::string& name, std::uint16_t port) {
+        return {net::Address::v4({127, 0, 0, 1}), port, 1000, std::hash<std::string>()(name) | 1U, false};
+    }
+
     // Runs the loop until `done`.
     template <class Done>
     bool wait(Done done) {
@@ -212,6 +231,8 @@ class ApiTest : public ::testing::Test {
     std::unique_ptr<dbus::Client> client;
     std::uint64_t revision = 0;
     ProcessRecord wiki = process(7, "wiki");
+    std::vector<net::Listener> listeners = {listener_of("wiki", 8080)};
+    std::string refused; // the process that this node does not accept
 };
 
 } // namespace p2prc::daemon

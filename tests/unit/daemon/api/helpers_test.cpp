@@ -1,6 +1,9 @@
+#include "core/serving_keys.h"
 #include "daemon/api/routes.h"
 #include "dbus/limits.h"
 #include "tests/unit/daemon/api/fixture.h"
+
+#include <gmock/gmock.h>
 
 namespace p2prc::daemon {
 namespace {
@@ -121,16 +124,20 @@ TEST_F(HelpersTest, MappingsAreThisNodesAlone) {
                                           std::string(64, 'e') + R"("},
                  {"address":"[2001:db8::1]:443","key":")" +
                                           std::string(64, 'e') + R"("}],
-        "mappings":[{"id":5,"domain":"wiki.home.example","port":8080,"tls":"passthrough"}]})"));
+        "zone":"home.example",
+        "mappings":[{"id":5,"domain":"wiki.home.example","port":8080,"tls":"passthrough",
+                     "address":"127.0.0.1","groups":[)" +
+                                          std::to_string(listeners[0].cgroup) + "]}]}"));
     fleet.node = "root1"; // the root's own connector takes the loopback
-    EXPECT_EQ(connector_mappings(api->view())["edges"],
+    EXPECT_EQ(connector_document(api->view(), Json::array())["edges"],
               Json::array({{{"address", "127.0.0.1:443"}, {"key", std::string(64, 'e')}}}));
 }
 
 TEST_F(HelpersTest, OnlyWhatAProcessHereDeclaresIsMapped) {
+    dbus::ConnectorClient connector(*user);
     const auto ports = [&] {
         std::vector<int> found;
-        const Json mappings = connector_mappings(api->view())["mappings"];
+        const Json mappings = bus.run(connector.mappings()).value().document["mappings"];
         for (const Json& mapping : mappings)
             found.push_back(mapping["port"]);
         return found;
@@ -154,6 +161,65 @@ TEST_F(HelpersTest, OnlyWhatAProcessHereDeclaresIsMapped) {
     // Killed while the root is away: the port may be another program's from now on.
     own->set("/local/home1/7", Json{{"id", 7}, {"action", "kill"}, {"sequence", 1}, {"by", "ann@home1"}});
     EXPECT_EQ(ports(), std::vector<int>());
+}
+
+TEST_F(HelpersTest, WhatThisNodeDoesNotAcceptIsNotMapped) {
+    refused = "wiki";
+    dbus::ConnectorClient connector(*user);
+    commit({{keys::live("root1"), Json{{"state", "up"}}}, {keys::process("wiki"), to_json(wiki)}});
+    wiki.change = 2;
+    commit({{keys::process("wiki"), to_json(wiki)}});
+    EXPECT_EQ(bus.run(connector.mappings()).value().document["mappings"], Json::array());
+    EXPECT_EQ((*own->get(keys::serving("home1", "wiki.home.example")))["reason"],
+              "this node runs no processes for other nodes");
+}
+
+TEST_F(HelpersTest, AProcessThatDoesNotRunIsNotDialled) {
+    dbus::ConnectorClient connector(*user);
+    const auto mapping = [&] { return bus.run(connector.mappings()).value().document["mappings"][0]; };
+    EXPECT_EQ(mapping()["address"], "127.0.0.1");
+    report(wiki, ProcessState::Stopped);
+    EXPECT_TRUE(wait([&] { return !mapping().contains("address"); }));
+    report(wiki, ProcessState::Running);
+    EXPECT_TRUE(wait([&] { return mapping().contains("address"); }));
+}
+
+TEST_F(HelpersTest, APortOfAnotherProgramIsNotDialled) {
+    dbus::ConnectorClient connector(*user);
+    int told = 0;
+    const auto watch = connector.watch([&](std::uint64_t) { ++told; });
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
+    const auto mapping = [&] { return bus.run(connector.mappings()).value().document["mappings"][0]; };
+    const auto serving = [&] { return *own->get(keys::serving("home1", "wiki.home.example")); };
+    listeners = {listener_of("squatter", 8080)};
+    // A visitor was refused: it is looked again who is there.
+    ASSERT_TRUE(bus.run(connector.report_serving("wiki.home.example", "failing", "refused")));
+    EXPECT_TRUE(wait([&] { return !mapping().contains("address"); }));
+    EXPECT_EQ(serving()["state"], "failing");
+    EXPECT_THAT(serving()["reason"], testing::HasSubstr("port 8080 is held by another program (uid 1000)"));
+    listeners = {listener_of("wiki", 8080)};
+    EXPECT_TRUE(wait([&] { return mapping().contains("address"); })); // by itself
+    EXPECT_GE(told, 2);
+    EXPECT_EQ(bus.run(connector.report_serving("wiki.home.example", "splendid", "")).error().code,
+              ErrorCode::InvalidSpec);
+    EXPECT_EQ(bus.run(connector.report_serving("other.home.example", "ok", "")).error().code,
+              ErrorCode::NotPermitted);
+}
+
+TEST_F(HelpersTest, ManyChangesMakeOneTable) {
+    dbus::EdgeClient edge(*user);
+    int told = 0;
+    const auto watch = edge.watch([&](std::uint64_t) { ++told; });
+    ASSERT_TRUE(bus.run(edge.routes()));
+    for (std::uint32_t i = 100; i < 200; ++i) {
+        DomainRecord domain;
+        domain.mapping_id = i;
+        domain.domain = "d" + std::to_string(i) + ".home.example";
+        domain.process = "later";
+        commit({{keys::domain(domain.domain), to_json(domain)}});
+    }
+    ASSERT_TRUE(wait([&] { return bus.run(edge.routes()).value().document["routes"].size() == 101U; }));
+    EXPECT_LE(told, 3);
 }
 
 TEST_F(HelpersTest, KeysAreRegisteredOnce) {
@@ -183,7 +249,13 @@ TEST_F(HelpersTest, ADomainIsLiveWhileTheConnectorHasATunnel) {
         ASSERT_TRUE(bus.run(connector.report_status(std::move(status))));
     };
     report(true);
+    EXPECT_EQ(state(), "waiting"); // nobody has tried it
+    ASSERT_TRUE(bus.run(connector.report_serving("wiki.home.example", "ok", "")));
     EXPECT_EQ(state(), "live");
+    ASSERT_TRUE(
+        bus.run(connector.report_serving("wiki.home.example", "failing", "the edge does not answer")));
+    EXPECT_EQ(state(), "failed");
+    ASSERT_TRUE(bus.run(connector.report_serving("wiki.home.example", "ok", "")));
     report(false);
     EXPECT_EQ(state(), "waiting");
     EXPECT_EQ((*own->get(keys::tunnel("home1")))["detail"], "connection refused");

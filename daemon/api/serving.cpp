@@ -1,0 +1,190 @@
+#include "daemon/api/serving.h"
+
+#include "core/gate.h"
+#include "core/json_members.h"
+#include "core/process_status.h"
+#include "core/serving_keys.h"
+#include "net/clock.h"
+#include "net/log.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace p2prc::daemon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// While a process runs and does not listen yet, its port is looked at after this long, then twice as long.
+constexpr std::chrono::milliseconds first_pause{20};
+constexpr std::chrono::milliseconds longest_pause{3000};
+// While all listen: one that went away with no visitor to notice it. The connector looks at each connection.
+constexpr std::chrono::seconds calm_pause{30};
+// A process that has begun to run may take this long to listen, before its domain counts as failed.
+constexpr std::chrono::seconds patience{10};
+
+// Its name becomes that of a control group: from the root it comes through the gate.
+std::optional<ProcessRecord> accepted_process(const View& view, const std::string& name) {
+    const std::string key = keys::process(name);
+    const Json* document = view.replica().get(key);
+    if (!document || !accept_process(key, *document)) return std::nullopt;
+    return view.process(name);
+}
+
+} // namespace
+
+Serving::Serving(boost::asio::any_io_executor executor, const View& view, OwnState& own, Accepts accepts,
+                 Ports ports, std::function<void()> changed)
+    : view_(&view)
+    , own_(&own)
+    , accepts_(std::move(accepts))
+    , ports_(std::move(ports))
+    , changed_(std::move(changed))
+    , soon_(executor)
+    , again_(executor)
+    , pause_(first_pause) {}
+
+Serving::~Serving() = default;
+
+void Serving::read() {
+    const std::string self = view_->node();
+    std::map<std::string, Served> before;
+    for (Served& served : std::exchange(served_, {}))
+        before.emplace(served.domain.domain, std::move(served));
+    for (DomainRecord& domain : view_->domains()) {
+        // What the connector may dial is what a process of this machine declares, whatever the mapping says;
+        // one that was killed here declares nothing any more, also while the root is away and does not know
+        // yet.
+        if (domain.node != self) continue;
+        const auto process = accepted_process(*view_, domain.process);
+        if (!process || process->id != domain.process_id || process->node != self ||
+            process->port != domain.port)
+            continue;
+        Served served;
+        if (const auto old = before.find(domain.domain); old != before.end())
+            served.missed = old->second.missed;
+        served.process = process->id;
+        const Result<void> accepted = accepts_ ? accepts_(*process) : Result<void>();
+        if (!accepted) served.refused = accepted.error().message;
+        served.domain = std::move(domain);
+        served_.push_back(std::move(served));
+    }
+    std::erase_if(reports_, [&](const auto& report) {
+        return std::ranges::none_of(
+            served_, [&](const Served& served) { return served.domain.domain == report.first; });
+    });
+    // Of names that are not served here any more, or under a name that this node had before.
+    std::vector<std::string> old;
+    for (const auto& [key, document] : own_->range("/serving/"))
+        if (std::ranges::none_of(served_, [&](const Served& served) {
+                return keys::serving(self, served.domain.domain) == key;
+            }))
+            old.emplace_back(key);
+    for (std::string& key : old)
+        own_->erase(std::move(key));
+    look();
+}
+
+bool Serving::runs(const Served& served) const {
+    const Json* document = own_->get(keys::status(served.domain.node, served.process));
+    return served.refused.empty() && document && status_from_json(*document).state == ProcessState::Running;
+}
+
+void Serving::look_at(Served& served, std::span<const net::Listener> listeners) {
+    const std::string& name = served.domain.process;
+    served.target = port_target(listeners, served.domain.port, ports_.unit(name), name,
+                                [](const net::Listener& listener) { return holder_text(listener); });
+    if (!served.target.address.empty())
+        served.missed.reset();
+    else if (!served.missed)
+        served.missed = Clock::now();
+}
+
+void Serving::look() {
+    std::vector<net::Listener> listeners;
+    if (std::ranges::any_of(served_, [this](const Served& served) { return runs(served); })) {
+        auto found = ports_.listeners();
+        // Without knowing who listens nobody is dialled.
+        if (found)
+            listeners = std::move(*found);
+        else
+            net::log_error(found.error().message);
+    }
+    Json mappings = Json::array();
+    for (Served& served : served_) {
+        if (runs(served)) {
+            look_at(served, listeners);
+        } else {
+            served.target = {};
+            served.missed.reset();
+        }
+        write(served);
+        if (!served.refused.empty()) continue;
+        Json mapping = {{"id", served.domain.mapping_id},
+                        {"domain", served.domain.domain},
+                        {"port", served.domain.port},
+                        {"tls", tls_mode_name(served.domain.tls)}};
+        if (!served.target.address.empty()) {
+            mapping["address"] = served.target.address;
+            mapping["groups"] = served.target.groups;
+        }
+        mappings.push_back(std::move(mapping));
+    }
+    schedule();
+    if (mappings == mappings_) return;
+    mappings_ = std::move(mappings);
+    changed_();
+}
+
+void Serving::look_soon(std::chrono::milliseconds wait) {
+    pause_ = first_pause;
+    soon_.arm(wait, [this] { look(); });
+}
+
+void Serving::schedule() {
+    again_.cancel();
+    if (served_.empty()) return;
+    const bool waits =
+        std::ranges::any_of(served_, [](const Served& served) { return served.missed.has_value(); });
+    const std::chrono::milliseconds wait = waits ? pause_ : std::chrono::milliseconds(calm_pause);
+    pause_ = waits ? std::min(pause_ * 2, longest_pause) : first_pause;
+    again_.arm(wait, [this] { look(); });
+}
+
+// Only changes are written: they are uploaded, and on disk.
+void Serving::write(const Served& served) {
+    Report now;
+    if (!served.refused.empty()) {
+        now = {"failing", served.refused};
+    } else if (served.missed) {
+        const bool long_ago = Clock::now() - *served.missed >= patience;
+        now = {long_ago || served.target.held ? "failing" : "unknown", served.target.reason};
+    } else if (!served.target.address.empty()) {
+        if (const auto report = reports_.find(served.domain.domain); report != reports_.end())
+            now = report->second;
+    }
+    const std::string key = keys::serving(served.domain.node, served.domain.domain);
+    const Json* before = own_->get(key);
+    if (before && json::member<std::string>(*before, "state") == now.state &&
+        json::member<std::string>(*before, "reason") == now.reason)
+        return;
+    own_->set(key, Json{{"state", now.state}, {"reason", now.reason}, {"at", net::now_rfc3339()}});
+}
+
+void Serving::report(const std::string& domain, const std::string& state, const std::string& reason) {
+    const auto served =
+        std::ranges::find_if(served_, [&](const Served& entry) { return entry.domain.domain == domain; });
+    if (served == served_.end()) return;
+    reports_[domain] = {state, reason};
+    write(*served);
+    // It may be somebody else's port by now.
+    if (state == "failing") look_soon(first_pause);
+}
+
+void Serving::forget_reports() {
+    reports_.clear();
+    for (const Served& served : served_)
+        write(served);
+}
+
+} // namespace p2prc::daemon

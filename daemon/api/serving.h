@@ -1,0 +1,87 @@
+// What this node's connector may dial, looked up and kept up to date: mappings of processes that this node
+// accepted and runs, and whose own listener has the port; and whether visitors of each domain are served.
+#pragma once
+
+#include "core/records.h"
+#include "daemon/api/port_target.h"
+#include "daemon/api/view.h"
+#include "daemon/state/own_state.h"
+#include "net/one_shot_timer.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+// Whether this node lets a process of the agreed state run here at all: `[remote] spin`.
+using Accepts = std::function<Result<void>(const ProcessRecord&)>;
+
+// Where it is looked who listens at what.
+struct Ports {
+    std::function<Result<std::vector<net::Listener>>()> listeners = net::tcp_listeners;
+    std::function<UnitSockets(const std::string& process)> unit = [](const std::string& process) {
+        return unit_sockets(process);
+    };
+};
+
+class Serving {
+  public:
+    // View and own state must outlive it. `changed` is called when mappings() says something else.
+    Serving(boost::asio::any_io_executor executor, const View& view, OwnState& own, Accepts accepts,
+            Ports ports, std::function<void()> changed);
+    ~Serving();
+
+    // Agreed state has changed: which mappings are this node's.
+    void read();
+    // Looks at the ports now.
+    void look();
+    // The same within `wait`, together with whatever else asks for it.
+    void look_soon(std::chrono::milliseconds wait = {});
+
+    // [{id, domain, port, tls, address, groups}] of this node's mappings; without `address` nobody is there
+    // to be dialled now.
+    const Json& mappings() const { return mappings_; }
+
+    // What the connector saw of a domain's visitors: "ok", "failing" or "unknown".
+    void report(const std::string& domain, const std::string& state, const std::string& reason);
+    // What it said does not count any more.
+    void forget_reports();
+
+  private:
+    struct Report {
+        std::string state = "unknown";
+        std::string reason;
+    };
+    struct Served {
+        DomainRecord domain;
+        std::uint32_t process = 0; // its id
+        std::string refused;       // why this node does not run it
+        PortTarget target;
+        // When its process began to run without being found at its port; nothing while it is found.
+        std::optional<std::chrono::steady_clock::time_point> missed;
+    };
+
+    void look_at(Served& served, std::span<const net::Listener> listeners);
+    bool runs(const Served& served) const;
+    void write(const Served& served);
+    void schedule();
+
+    const View* view_;
+    OwnState* own_;
+    Accepts accepts_;
+    Ports ports_;
+    std::function<void()> changed_;
+    net::OneShotTimer soon_;  // somebody has asked for a look
+    net::OneShotTimer again_; // the next look by itself
+    std::chrono::milliseconds pause_;
+    std::vector<Served> served_;
+    std::map<std::string, Report> reports_;
+    Json mappings_ = Json::array();
+};
+
+} // namespace p2prc::daemon
