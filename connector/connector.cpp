@@ -1,34 +1,63 @@
 #include "connector/connector.h"
 
+#include "connector/error_page.h"
 #include "connector/tls_pumps.h"
+#include "net/spawn.h"
 #include "tunnel/pumps.h"
 
+#include <boost/asio/co_spawn.hpp>
+
 namespace p2prc::connector {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::size_t most_pages = 256; // being served at once
+
+} // namespace
 
 using tunnel::Answer;
 
 struct Connector::State : std::enable_shared_from_this<Connector::State> {
-    State(tunnel::Poller& poller_, net::Identity identity_, LinkChanged changed_, EdgeLinkOptions options_)
+    State(tunnel::Poller& poller_, net::Identity identity_, LinkChanged changed_, EdgeLinkOptions options_,
+          Answered answered_)
         : poller(poller_)
         , identity(std::move(identity_))
         , changed(std::move(changed_))
         , options(options_)
+        , answered(std::move(answered_))
         , pumps(poller, {.half_closed = TlsPumpOptions().half_closed})
         , tls_pumps(poller) {}
 
     // The table of this machine's own p2prcd decides; what the edge says is only which entry.
     Resolved resolve(const tunnel::FlowHeader& header) const {
+        Resolved resolved;
         const auto found = mappings.find(header.mapping_id);
-        if (found == mappings.end()) return {Answer::UnknownMapping, 0, nullptr};
+        if (found == mappings.end()) return resolved;
         const Mapping& mapping = found->second;
-        if (!tunnel::may_travel_unsealed(mapping.tls)) return {Answer::NeedsSealing, 0, nullptr};
-        if (mapping.tls == TlsMode::Passthrough) return {Answer::Accepted, mapping.port, nullptr};
-        const auto certificate = certificates.find(mapping.domain);
-        if (certificate == certificates.end()) return {Answer::NoCertificate, 0, nullptr};
-        return {Answer::Accepted, mapping.port, certificate->second};
+        resolved.answer = Answer::NeedsSealing;
+        if (!tunnel::may_travel_unsealed(mapping.tls)) return resolved;
+        resolved.answer = Answer::NoCertificate;
+        if (mapping.tls == TlsMode::Node) {
+            const auto certificate = certificates.find(mapping.domain);
+            if (certificate == certificates.end()) return resolved;
+            resolved.tls = certificate->second;
+        }
+        resolved.answer = Answer::Accepted;
+        resolved.mapping = mapping.id;
+        if (mapping.address) resolved.target = net::Endpoint{*mapping.address, mapping.port};
+        resolved.groups = mapping.groups;
+        return resolved;
     }
 
     void accept(AcceptedFlow flow) {
+        if (flow.page) {
+            // Without one, the client's TLS ends with the close of the other end.
+            if (pages < most_pages)
+                asio::co_spawn(poller.executor(),
+                               serve_page(weak_from_this(), std::move(flow.page), flow.page_status),
+                               net::ReportFailure("a page for a visitor"));
+            flow.page.reset();
+        }
         if (flow.tls) return tls_pumps.start(std::move(flow));
         tunnel::PumpSockets sockets;
         sockets.a = std::move(flow.tunnel);
@@ -37,6 +66,20 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         sockets.a_polled = true;
         sockets.b_polled = flow.application_polled;
         pumps.start(std::move(sockets));
+    }
+
+    static asio::awaitable<void> serve_page(std::weak_ptr<State> weak, net::UniqueFd socket, int status) {
+        if (const auto self = weak.lock()) ++self->pages;
+        co_await serve_error_page(std::move(socket), status);
+        if (const auto self = weak.lock()) --self->pages;
+    }
+
+    FlowHandlers handlers() {
+        return {[this](const tunnel::FlowHeader& header) { return resolve(header); },
+                [this](AcceptedFlow flow) { accept(std::move(flow)); },
+                [this](std::uint32_t mapping, Answer answer) {
+                    if (answered) answered(mapping, answer);
+                }};
     }
 
     void set_edges(const std::vector<EdgeAddress>& edges) {
@@ -50,9 +93,7 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
             }
             const auto weak = weak_from_this();
             kept[address] = {edge, std::make_unique<EdgeLink>(
-                                       poller, identity, edge,
-                                       [this](const tunnel::FlowHeader& header) { return resolve(header); },
-                                       [this](AcceptedFlow flow) { accept(std::move(flow)); },
+                                       poller, identity, edge, handlers(),
                                        [weak, edge](const EdgeLinkStatus& status) {
                                            const auto self = weak.lock();
                                            if (self && self->changed) self->changed(edge, status);
@@ -66,6 +107,8 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
     net::Identity identity;
     LinkChanged changed;
     EdgeLinkOptions options;
+    Answered answered;
+    std::size_t pages = 0;
     tunnel::Pumps pumps;
     TlsPumps tls_pumps;
     std::map<std::uint32_t, Mapping> mappings;
@@ -74,8 +117,9 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
 };
 
 Connector::Connector(tunnel::Poller& poller, net::Identity identity, LinkChanged changed,
-                     EdgeLinkOptions options)
-    : state_(std::make_shared<State>(poller, std::move(identity), std::move(changed), options)) {}
+                     EdgeLinkOptions options, Answered answered)
+    : state_(std::make_shared<State>(poller, std::move(identity), std::move(changed), options,
+                                     std::move(answered))) {}
 
 Connector::~Connector() {
     state_->links.clear();
@@ -96,6 +140,10 @@ void Connector::set_certificate(const std::string& domain, std::shared_ptr<ssl_c
 void Connector::network_changed() {
     for (const auto& [address, link] : state_->links)
         link.second->network_changed();
+}
+
+void Connector::leave() {
+    state_->links.clear();
 }
 
 ConnectorStatus Connector::status() const {

@@ -25,10 +25,12 @@ struct ConnectorStatus {
 class Connector {
   public:
     using LinkChanged = std::function<void(const EdgeAddress&, const EdgeLinkStatus&)>;
+    // What became of a client's call at the application of the mapping.
+    using Answered = std::function<void(std::uint32_t mapping, tunnel::Answer)>;
 
-    // The poller must outlive it. `changed` may be empty.
+    // The poller must outlive it. `changed` and `answered` may be empty.
     Connector(tunnel::Poller& poller, net::Identity identity, LinkChanged changed = {},
-              EdgeLinkOptions options = {});
+              EdgeLinkOptions options = {}, Answered answered = {});
     ~Connector();
     Connector(const Connector&) = delete;
     Connector& operator=(const Connector&) = delete;
@@ -39,6 +41,8 @@ class Connector {
     // TLS for `domain` ends here with `context` from now on; null: no more.
     void set_certificate(const std::string& domain, std::shared_ptr<ssl_ctx_st> context);
     void network_changed();
+    // Ends the sessions with the edges: nobody new comes, and those under way stay.
+    void leave();
     ConnectorStatus status() const;
 
   private:

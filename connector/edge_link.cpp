@@ -14,14 +14,13 @@ namespace p2prc::connector {
 namespace asio = boost::asio;
 
 struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
-    State(tunnel::Poller& poller_, net::Identity identity_, EdgeAddress edge_, FlowPool::Resolve resolve_,
-          FlowPool::Accept accept_, Changed changed_, EdgeLinkOptions options_)
+    State(tunnel::Poller& poller_, net::Identity identity_, EdgeAddress edge_, FlowHandlers handlers_,
+          Changed changed_, EdgeLinkOptions options_)
         : poller(poller_)
         , executor(poller_.executor())
         , identity(std::move(identity_))
         , edge(std::move(edge_))
-        , resolve(std::move(resolve_))
-        , accept(std::move(accept_))
+        , handlers(std::move(handlers_))
         , changed(std::move(changed_))
         , options(options_)
         , retry(executor) {}
@@ -79,8 +78,8 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
                     co_return fail(ErrorCode::NotSupported, "the edge speaks an older tunnel protocol",
                                    "upgrade p2prc-edge on the root node");
                 self->pool = std::make_unique<FlowPool>(self->poller, self->edge.address, hello->session,
-                                                        tunnel::FlowSeals(exported), self->resolve,
-                                                        self->accept, self->options.pool);
+                                                        tunnel::FlowSeals(exported), self->handlers,
+                                                        self->options.pool);
                 self->status.up = true;
                 self->tell({});
                 break;
@@ -125,8 +124,7 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
     asio::any_io_executor executor;
     net::Identity identity;
     EdgeAddress edge;
-    FlowPool::Resolve resolve;
-    FlowPool::Accept accept;
+    FlowHandlers handlers;
     Changed changed;
     EdgeLinkOptions options;
     asio::steady_timer retry;
@@ -139,9 +137,8 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
 };
 
 EdgeLink::EdgeLink(tunnel::Poller& poller, const net::Identity& identity, EdgeAddress edge,
-                   FlowPool::Resolve resolve, FlowPool::Accept accept, Changed changed,
-                   EdgeLinkOptions options)
-    : state_(std::make_shared<State>(poller, identity, std::move(edge), std::move(resolve), std::move(accept),
+                   FlowHandlers handlers, Changed changed, EdgeLinkOptions options)
+    : state_(std::make_shared<State>(poller, identity, std::move(edge), std::move(handlers),
                                      std::move(changed), options)) {
     net::spawn_loop(state_->executor, "keeping a tunnel", [state = state_] { return State::run(state); });
 }

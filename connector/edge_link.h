@@ -37,9 +37,8 @@ class EdgeLink {
     using Changed = std::function<void(const EdgeLinkStatus&)>;
 
     // The poller must outlive it. `changed` is told of each change of `up` and of each new error.
-    EdgeLink(tunnel::Poller& poller, const net::Identity& identity, EdgeAddress edge,
-             FlowPool::Resolve resolve, FlowPool::Accept accept, Changed changed,
-             EdgeLinkOptions options = {});
+    EdgeLink(tunnel::Poller& poller, const net::Identity& identity, EdgeAddress edge, FlowHandlers handlers,
+             Changed changed, EdgeLinkOptions options = {});
     ~EdgeLink();
     EdgeLink(const EdgeLink&) = delete;
     EdgeLink& operator=(const EdgeLink&) = delete;

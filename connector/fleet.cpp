@@ -4,10 +4,14 @@
 #include "dbus/client.h"
 #include "net/asio.h"
 #include "net/log.h"
+#include "net/spawn.h"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <utility>
 
 namespace p2prc::connector {
 namespace asio = boost::asio;
@@ -96,6 +100,13 @@ struct Fleet::State {
         }
     }
 
+    // The bus keeps the order in which these are begun. One of a domain that has just gone is refused,
+    // rightly.
+    static asio::awaitable<void> tell_serving(std::shared_ptr<Line> held, std::string domain,
+                                              std::string state, std::string reason) {
+        (void)co_await held->client->report_serving(domain, state, reason);
+    }
+
     asio::any_io_executor executor;
     FleetOptions options;
     asio::steady_timer wake;
@@ -104,6 +115,7 @@ struct Fleet::State {
     std::chrono::steady_clock::time_point next_report; // the beginning of time: now
     // Something came while a call was under way, when there was no wait to end.
     bool again = false;
+    bool left = false;
 };
 
 Fleet::Fleet(asio::any_io_executor executor, FleetOptions options)
@@ -112,7 +124,7 @@ Fleet::Fleet(asio::any_io_executor executor, FleetOptions options)
 Fleet::~Fleet() = default;
 
 asio::awaitable<void> Fleet::run() {
-    while (true) {
+    while (!state_->left) {
         Result<std::unique_ptr<dbus::Bus>> bus =
             state_->options.bus_address.empty()
                 ? dbus::Bus::open_system(state_->executor)
@@ -127,15 +139,32 @@ asio::awaitable<void> Fleet::run() {
         } else {
             state_->failed("cannot reach the system bus", bus.error());
         }
+        if (state_->left) co_return;
         state_->wake.expires_after(retry_after);
         co_await state_->wake.async_wait(net::as_result);
     }
+}
+
+void Fleet::leave() {
+    state_->left = true;
+    const std::shared_ptr<Line> line = std::exchange(state_->line, nullptr);
+    if (line) {
+        line->gone = true;
+        line->bus.reset(); // calls under way end without an answer
+    }
+    state_->wake.cancel();
 }
 
 void Fleet::status_changed() {
     state_->next_report = {};
     state_->again = true;
     state_->wake.cancel();
+}
+
+void Fleet::report_serving(const std::string& domain, const std::string& state, const std::string& reason) {
+    if (!state_->line) return;
+    asio::co_spawn(state_->executor, State::tell_serving(state_->line, domain, state, reason),
+                   net::ReportFailure("a report on a domain"));
 }
 
 asio::awaitable<Result<std::string>> Fleet::sign(std::string domain, std::string csr) {

@@ -30,8 +30,12 @@ class Fleet final : public CertificateSource {
 
     // Goes on for ever; what fails is logged once and tried again. Must not outlive this object.
     boost::asio::awaitable<void> run();
+    // Closes the connection to the bus, and opens no other.
+    void leave();
     // FleetOptions::status has something that p2prcd should know at once.
     void status_changed();
+    // Whether visitors of a domain are served. Lost while p2prcd is away.
+    void report_serving(const std::string& domain, const std::string& state, const std::string& reason);
 
     boost::asio::awaitable<Result<std::string>> sign(std::string domain, std::string csr) override;
     boost::asio::awaitable<Result<void>> issue(std::string domain) override;

@@ -1,5 +1,7 @@
 #include "connector/flow.h"
 
+#include "net/listeners.h"
+#include "net/sockaddr.h"
 #include "tunnel/socket_options.h"
 #include "tunnel/wire.h"
 
@@ -9,10 +11,20 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 namespace p2prc::connector {
 
 using tunnel::Answer;
+
+namespace {
+
+constexpr int most_drained = 64; // reads of 4 KiB
+// RFC 9110 sections 15.6.3 and 15.6.4: it does not answer, it does not run.
+constexpr int bad_gateway = 502;
+constexpr int unavailable = 503;
+
+} // namespace
 
 void HomeFlow::on_ready(unsigned which, std::uint32_t events) {
     const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
@@ -77,53 +89,74 @@ void HomeFlow::read_header() {
     const Result<tunnel::FlowHeader> header = tunnel::parse_flow_header(*opened);
     if (!header) return refuse(Answer::BadHeader);
     if (header->sealed) return refuse(Answer::NotSupported);
-    Resolved resolved = keeper_.resolve(*header);
-    if (resolved.answer != Answer::Accepted) return refuse(resolved.answer);
-    tls_ = std::move(resolved.tls);
-    dial(resolved.port);
+    resolved_ = keeper_.resolve(*header);
+    if (resolved_.answer != Answer::Accepted) return refuse(resolved_.answer);
+    dial();
 }
 
 void HomeFlow::refuse(Answer answer) {
     const auto sealed = keeper_.seals().seal_answer(id_, answer);
     ::send(tunnel_.get(), sealed.data(), sealed.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    // With the client's bytes unread a close would be a reset, which can overtake the answer.
+    // With the client's bytes unread a close would be a reset, which can overtake the answer. What the edge
+    // still sends is bounded here: an edge that goes on sending gets the reset.
     ::shutdown(tunnel_.get(), SHUT_WR);
     std::array<char, 4096> rest;
-    while (::recv(tunnel_.get(), rest.data(), rest.size(), MSG_DONTWAIT) > 0) {
-    }
+    for (int rounds = 0; rounds < most_drained; ++rounds)
+        if (::recv(tunnel_.get(), rest.data(), rest.size(), MSG_DONTWAIT) <= 0) break;
     keeper_.flow_over(*this);
 }
 
-void HomeFlow::dial(std::uint16_t port) {
+void HomeFlow::turn_away(Answer answer) {
+    if (resolved_.target) keeper_.flow_answered(resolved_.mapping, answer);
+    application_.reset();
+    application_polled_ = false;
+    std::array<int, 2> ends{};
+    if (!resolved_.tls ||
+        ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        return refuse(answer);
+    application_.reset(ends[0]);
+    page_.reset(ends[1]);
+    page_status_ = resolved_.target ? bad_gateway : unavailable;
+    accept();
+}
+
+void HomeFlow::dial() {
     state_ = State::Dialing;
     since_ = std::chrono::steady_clock::now();
-    application_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!application_) return refuse(Answer::Overloaded);
+    if (!resolved_.target) return turn_away(Answer::DialRefused);
+    sockaddr_storage address{};
+    const socklen_t size = net::to_sockaddr(*resolved_.target, address);
+    application_.reset(::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!application_) return turn_away(Answer::Overloaded);
     tunnel::set_local_options(application_.get());
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const auto* name = reinterpret_cast<const sockaddr*>(&address);
-    // What the client has said goes along at once, unless it is for the TLS that ends here.
-    const bool speaks = !tls_ && !received_.empty();
-    if (speaks) tunnel::set_acknowledge_with_data(application_.get());
-    int done = ::connect(application_.get(), name, sizeof address);
+    // What the client has said goes along at once, unless it is for the TLS that ends here. Who answers is
+    // looked at before: that wants the handshake's last packet on its way.
+    const bool speaks = !resolved_.tls && !received_.empty();
+    if (speaks && resolved_.groups.empty()) tunnel::set_acknowledge_with_data(application_.get());
+    int done = ::connect(application_.get(), name, size);
     // Over loopback the handshake is through by the time the call returns: sending, or asking again, says so.
     if (done != 0 && errno == EINPROGRESS) {
-        if (speaks) return speak();
-        done = ::connect(application_.get(), name, sizeof address);
+        if (speaks && resolved_.groups.empty()) return speak();
+        done = ::connect(application_.get(), name, size);
     }
     if (done == 0) return dialled();
-    if (errno == ECONNREFUSED) return refuse(Answer::DialRefused);
-    if (errno != EALREADY && errno != EINPROGRESS) return refuse(Answer::Overloaded);
+    if (errno == ECONNREFUSED) return turn_away(Answer::DialRefused);
+    if (errno != EALREADY && errno != EINPROGRESS) return turn_away(Answer::Overloaded);
     watch_application();
 }
 
+// p2prcd has looked who listens, but between its look and this call the port may have changed hands.
+bool HomeFlow::is_its_own() const {
+    if (resolved_.groups.empty()) return true;
+    const auto peer = net::peer_socket(application_.get());
+    return peer && resolved_.groups.contains(peer->cgroup);
+}
+
 bool HomeFlow::watch_application() {
-    application_polled_ = true;
+    if (std::exchange(application_polled_, true)) return true;
     if (poller_.add(application_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, *this, 1)) return true;
-    refuse(Answer::Overloaded);
+    turn_away(Answer::Overloaded);
     return false;
 }
 
@@ -136,8 +169,8 @@ void HomeFlow::speak() {
             watch_application();
             return;
         }
-        return refuse(errno == ECONNREFUSED || errno == ECONNRESET ? Answer::DialRefused
-                                                                   : Answer::Overloaded);
+        return turn_away(errno == ECONNREFUSED || errno == ECONNRESET ? Answer::DialRefused
+                                                                      : Answer::Overloaded);
     }
     received_.erase(0, static_cast<std::size_t>(sent));
     if (!received_.empty()) return accept();
@@ -150,7 +183,13 @@ void HomeFlow::dialled() {
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(application_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return refuse(error == ECONNREFUSED ? Answer::DialRefused : Answer::DialTimeout);
+    if (error != 0) return turn_away(error == ECONNREFUSED ? Answer::DialRefused : Answer::DialTimeout);
+    if (!is_its_own()) {
+        // It has heard nothing yet, and hears nothing.
+        tunnel::set_reset_on_close(application_.get());
+        return turn_away(Answer::DialRefused);
+    }
+    if (!resolved_.tls && !received_.empty()) return speak();
     accept();
 }
 
@@ -160,6 +199,7 @@ void HomeFlow::accept(int send_flags) {
         static_cast<ssize_t>(answer.size()))
         return keeper_.flow_over(*this);
     state_ = State::Accepted;
+    if (!page_) keeper_.flow_answered(resolved_.mapping, Answer::Accepted);
     keeper_.flow_accepted(*this);
 }
 

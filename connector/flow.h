@@ -12,6 +12,8 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 struct ssl_ctx_st;
@@ -23,8 +25,10 @@ class HomeFlow;
 // What to do with a client: refuse it, or dial a port and perhaps end its TLS.
 struct Resolved {
     tunnel::Answer answer = tunnel::Answer::UnknownMapping;
-    std::uint16_t port = 0;
-    std::shared_ptr<ssl_ctx_st> tls; // null: the application's own
+    std::uint32_t mapping = 0;
+    std::optional<net::Endpoint> target; // nothing: nobody is there now
+    std::set<std::uint64_t> groups;      // whose sockets may answer there; empty: any
+    std::shared_ptr<ssl_ctx_st> tls;     // null: the application's own
 };
 
 // Whoever keeps flow connections.
@@ -32,6 +36,8 @@ class HomeFlowKeeper {
   public:
     virtual tunnel::FlowSeals& seals() = 0;
     virtual Resolved resolve(const tunnel::FlowHeader& header) = 0;
+    // What became of a client's call at the application of a mapping.
+    virtual void flow_answered(std::uint32_t mapping, tunnel::Answer answer) = 0;
     virtual void flow_connected(HomeFlow& flow) = 0;
     // A header has come: it is not ready any more, whatever becomes of it.
     virtual void flow_taken(HomeFlow& flow) = 0;
@@ -64,8 +70,9 @@ class HomeFlow final : public tunnel::PollHandler {
     State state() const noexcept { return state_; }
     Time since() const noexcept { return since_; }
     void drop() noexcept { state_ = State::Done; }
-    // The application has not answered the dial in time.
-    void refuse(tunnel::Answer answer);
+    // The application is not there, or has not answered the dial in time. A client whose TLS ends here is
+    // told in its own words, by a page; any other gets an alert from the edge.
+    void turn_away(tunnel::Answer answer);
     // Tells the edge that the application is there.
     void accept() { accept(0); }
 
@@ -73,16 +80,22 @@ class HomeFlow final : public tunnel::PollHandler {
     net::UniqueFd take_tunnel() noexcept { return std::move(tunnel_); }
     net::UniqueFd take_application() noexcept { return std::move(application_); }
     bool application_polled() const noexcept { return application_polled_; }
-    const std::shared_ptr<ssl_ctx_st>& tls() const noexcept { return tls_; }
+    const std::shared_ptr<ssl_ctx_st>& tls() const noexcept { return resolved_.tls; }
     std::string take_received() noexcept { return std::move(received_); } // the client's first bytes
+    // The other end of `application`, when it is no application but a page is to be served: which one says
+    // page_status().
+    net::UniqueFd take_page() noexcept { return std::move(page_); }
+    int page_status() const noexcept { return page_status_; }
 
     void on_ready(unsigned which, std::uint32_t events) override;
 
   private:
     void connected();
     void read_header();
-    void dial(std::uint16_t port);
+    void refuse(tunnel::Answer answer);
+    void dial();
     void dialled();
+    bool is_its_own() const;
     bool watch_application();
     void speak();
     void accept(int send_flags);
@@ -96,7 +109,9 @@ class HomeFlow final : public tunnel::PollHandler {
     State state_ = State::Connecting;
     bool application_polled_ = false;
     std::string received_; // empty while it lies ready
-    std::shared_ptr<ssl_ctx_st> tls_;
+    Resolved resolved_;
+    net::UniqueFd page_;
+    int page_status_ = 0;
 };
 
 } // namespace p2prc::connector

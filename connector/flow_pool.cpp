@@ -1,6 +1,7 @@
 #include "connector/flow_pool.h"
 
 #include "net/one_shot_timer.h"
+#include "net/sockaddr.h"
 #include "tunnel/socket_options.h"
 
 #include <netinet/in.h>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -27,21 +27,6 @@ constexpr std::chrono::milliseconds reply_wait{20};
 constexpr std::chrono::milliseconds first_pause{100};
 constexpr std::chrono::milliseconds longest_pause{5000};
 constexpr std::chrono::milliseconds refused_within{500};
-
-socklen_t to_sockaddr(const net::Endpoint& endpoint, sockaddr_storage& out) {
-    if (endpoint.address.is_v4()) {
-        auto& name = reinterpret_cast<sockaddr_in&>(out);
-        name.sin_family = AF_INET;
-        name.sin_port = htons(endpoint.port);
-        std::memcpy(&name.sin_addr, endpoint.address.bytes().data(), 4);
-        return sizeof name;
-    }
-    auto& name = reinterpret_cast<sockaddr_in6&>(out);
-    name.sin6_family = AF_INET6;
-    name.sin6_port = htons(endpoint.port);
-    std::memcpy(&name.sin6_addr, endpoint.address.bytes().data(), 16);
-    return sizeof name;
-}
 
 // The address that the kernel would give a connection to the edge now; empty without a route. Connecting a
 // datagram socket sends nothing (connect(2)).
@@ -63,20 +48,22 @@ std::string source_towards(const sockaddr_storage& edge, socklen_t size) {
 } // namespace
 
 struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<FlowPool::State> {
-    State(tunnel::Poller& poller_, std::uint64_t session_, tunnel::FlowSeals seals_, Resolve resolve_,
-          Accept accept_, FlowPoolOptions options_)
+    State(tunnel::Poller& poller_, std::uint64_t session_, tunnel::FlowSeals seals_, FlowHandlers handlers_,
+          FlowPoolOptions options_)
         : poller(poller_)
         , session(session_)
         , seals_of_session(std::move(seals_))
-        , resolver(std::move(resolve_))
-        , accept(std::move(accept_))
+        , handlers(std::move(handlers_))
         , options(options_)
         , timer(poller_.executor())
         , again(poller_.executor())
         , reply_timer(poller_.executor()) {}
 
     tunnel::FlowSeals& seals() override { return seals_of_session; }
-    Resolved resolve(const tunnel::FlowHeader& header) override { return resolver(header); }
+    Resolved resolve(const tunnel::FlowHeader& header) override { return handlers.resolve(header); }
+    void flow_answered(std::uint32_t mapping, tunnel::Answer answer) override {
+        if (handlers.answered) handlers.answered(mapping, answer);
+    }
 
     void flow_connected(HomeFlow&) override {
         --connecting;
@@ -114,8 +101,10 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
         accepted.tls = flow.tls();
         accepted.tunnel = flow.take_tunnel();
         accepted.application = flow.take_application();
+        accepted.page = flow.take_page();
+        accepted.page_status = flow.page_status();
         retire(flow);
-        accept(std::move(accepted));
+        handlers.accept(std::move(accepted));
     }
 
     void forget(HomeFlow& flow) {
@@ -209,7 +198,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
             if (now - flow->since() >= limit(flow->state())) late.push_back(flow);
         for (HomeFlow* flow : late) {
             if (flow->state() == HomeFlow::State::Dialing)
-                flow->refuse(tunnel::Answer::DialTimeout);
+                flow->turn_away(tunnel::Answer::DialTimeout);
             else
                 flow_over(*flow);
         }
@@ -243,8 +232,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     std::string source; // as source_towards() gave it when the connections were begun
     std::uint64_t session;
     tunnel::FlowSeals seals_of_session;
-    Resolve resolver;
-    Accept accept;
+    FlowHandlers handlers;
     FlowPoolOptions options;
     std::unordered_map<HomeFlow*, std::unique_ptr<HomeFlow>> flows;
     std::set<HomeFlow*> taken; // with a header, on their way to an answer
@@ -261,10 +249,9 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
 };
 
 FlowPool::FlowPool(tunnel::Poller& poller, net::Endpoint edge, std::uint64_t session, tunnel::FlowSeals seals,
-                   Resolve resolve, Accept accept, FlowPoolOptions options)
-    : state_(std::make_shared<State>(poller, session, std::move(seals), std::move(resolve), std::move(accept),
-                                     options)) {
-    state_->edge_size = to_sockaddr(edge, state_->edge);
+                   FlowHandlers handlers, FlowPoolOptions options)
+    : state_(std::make_shared<State>(poller, session, std::move(seals), std::move(handlers), options)) {
+    state_->edge_size = net::to_sockaddr(edge, state_->edge);
     state_->source = source_towards(state_->edge, state_->edge_size);
 }
 

@@ -19,6 +19,16 @@ struct AcceptedFlow {
     std::string received; // from the client, not yet given to the application
     bool application_polled = false;
     std::shared_ptr<ssl_ctx_st> tls; // null: bytes go as they are
+    // The other end of `application`, when the application is not there: for a page with that status.
+    net::UniqueFd page;
+    int page_status = 0;
+};
+
+// Who decides about clients, takes them, and hears what became of them.
+struct FlowHandlers {
+    std::function<Resolved(const tunnel::FlowHeader&)> resolve;
+    std::function<void(AcceptedFlow)> accept;
+    std::function<void(std::uint32_t mapping, tunnel::Answer)> answered = {};
 };
 
 struct FlowPoolOptions {
@@ -31,12 +41,9 @@ struct FlowPoolOptions {
 
 class FlowPool {
   public:
-    using Resolve = std::function<Resolved(const tunnel::FlowHeader&)>;
-    using Accept = std::function<void(AcceptedFlow)>;
-
     // The poller must outlive it. `edge` is where the session is, `session` its id.
     FlowPool(tunnel::Poller& poller, net::Endpoint edge, std::uint64_t session, tunnel::FlowSeals seals,
-             Resolve resolve, Accept accept, FlowPoolOptions options = {});
+             FlowHandlers handlers, FlowPoolOptions options = {});
     ~FlowPool(); // drops all that were not accepted
     FlowPool(const FlowPool&) = delete;
     FlowPool& operator=(const FlowPool&) = delete;

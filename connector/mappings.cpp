@@ -44,12 +44,26 @@ std::optional<Mapping> mapping_of(const json& entry) {
     const auto mode = tls_mode(text(entry, "tls"));
     const std::uint64_t id = number(entry, "id");
     const std::uint64_t port = number(entry, "port");
-    Mapping mapping{static_cast<std::uint32_t>(id),   text(entry, "domain"),
-                    static_cast<std::uint16_t>(port), mode.value_or(TlsMode::Node),
-                    text(entry, "certificate"),       text(entry, "private_key")};
+    Mapping mapping;
+    mapping.id = static_cast<std::uint32_t>(id);
+    mapping.domain = text(entry, "domain");
+    mapping.port = static_cast<std::uint16_t>(port);
+    mapping.tls = mode.value_or(TlsMode::Node);
+    mapping.certificate = text(entry, "certificate");
+    mapping.private_key = text(entry, "private_key");
     if (!mode || id == 0 || id > UINT32_MAX || port == 0 || port > UINT16_MAX || mapping.domain.empty())
         return std::nullopt;
     return mapping;
+}
+
+// Where p2prcd says that a mapping's process listens: on this machine, or nowhere.
+void read_target(const json& entry, Mapping& mapping) {
+    const auto address = net::Address::parse(text(entry, "address"));
+    mapping.address = address && address->is_loopback() ? std::optional(*address) : std::nullopt;
+    const auto groups = entry.find("groups");
+    if (groups == entry.end() || !groups->is_array()) return;
+    for (const json& group : *groups)
+        if (group.is_number_unsigned()) mapping.groups.insert(group.get<std::uint64_t>());
 }
 
 // The parts of a list under `key`; an empty list when it is something else.
@@ -57,6 +71,19 @@ const json& list(const json& document, const char* key) {
     static const json none = json::array();
     const auto found = document.find(key);
     return found != document.end() && found->is_array() ? *found : none;
+}
+
+MappingTable read_table(const json& document) {
+    MappingTable table;
+    for (const json& entry : list(document, "edges"))
+        if (entry.is_object())
+            if (auto edge = edge_of(entry)) table.edges.push_back(std::move(*edge));
+    for (const json& entry : list(document, "mappings"))
+        if (entry.is_object())
+            if (auto mapping = mapping_of(entry)) table.mappings.emplace(mapping->id, std::move(*mapping));
+    if (std::string acme = text(document, "acme"); !acme.empty()) table.acme = std::move(acme);
+    table.zone = text(document, "zone");
+    return table;
 }
 
 constexpr std::array<std::string_view, 2> edge_keys{"address", "key"};
@@ -87,14 +114,13 @@ Result<void> check_tables(const json& document, const char* key, std::span<const
 
 Result<MappingTable> mapping_table_from_json(const json& document) {
     if (!document.is_object()) return fail(ErrorCode::InvalidSpec, "the mappings are not an object");
-    MappingTable table;
-    for (const json& entry : list(document, "edges"))
-        if (entry.is_object())
-            if (auto edge = edge_of(entry)) table.edges.push_back(std::move(*edge));
-    for (const json& entry : list(document, "mappings"))
-        if (entry.is_object())
-            if (auto mapping = mapping_of(entry)) table.mappings.emplace(mapping->id, std::move(*mapping));
-    if (std::string acme = text(document, "acme"); !acme.empty()) table.acme = std::move(acme);
+    MappingTable table = read_table(document);
+    for (const json& entry : list(document, "mappings")) {
+        const auto mapping = entry.is_object()
+                                 ? table.mappings.find(static_cast<std::uint32_t>(number(entry, "id")))
+                                 : table.mappings.end();
+        if (mapping != table.mappings.end()) read_target(entry, mapping->second);
+    }
     return table;
 }
 
@@ -115,7 +141,7 @@ Result<MappingTable> mapping_table_from_toml(std::string_view source, const std:
         !checked)
         return std::unexpected(checked.error());
     json renamed = {{"edges", list(document, "edge")}, {"mappings", list(document, "mapping")}};
-    return mapping_table_from_json(renamed);
+    return read_table(renamed);
 }
 
 } // namespace p2prc::connector

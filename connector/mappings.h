@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,16 +25,21 @@ struct EdgeAddress {
 struct Mapping {
     std::uint32_t id = 0;
     std::string domain;
-    std::uint16_t port = 0; // on 127.0.0.1
+    std::uint16_t port = 0;
     TlsMode tls = TlsMode::Node;
     // In a file of mappings only: PEM files to end TLS with. Empty: p2prcd is asked for a certificate.
     std::string certificate = {};
     std::string private_key = {};
+    // The loopback address to dial; nothing: nobody is there to be dialled now.
+    std::optional<net::Address> address = net::Address::v4({127, 0, 0, 1});
+    // The control groups whose sockets may answer there; empty: any.
+    std::set<std::uint64_t> groups = {};
     friend bool operator==(const Mapping&, const Mapping&) = default;
 };
 
 struct MappingTable {
     std::vector<EdgeAddress> edges;
+    std::string zone;          // of the fleet
     std::string acme = "none"; // the directory's URL, or "none": the fleet's own web CA
     std::map<std::uint32_t, Mapping> mappings;
     friend bool operator==(const MappingTable&, const MappingTable&) = default;

@@ -4,6 +4,7 @@
 #include "connector/certificates.h"
 #include "connector/connector.h"
 #include "connector/fleet.h"
+#include "connector/serving.h"
 #include "net/file.h"
 #include "net/log.h"
 #include "net/network_changes.h"
@@ -102,11 +103,13 @@ class Program {
         : line_(std::move(line))
         , context_(1)
         , poller_(context_.get_executor())
-        , connector_(poller_, identity,
-                     [this](const EdgeAddress& edge, const EdgeLinkStatus& status) {
-                         log_link(edge, status);
-                         if (fleet_) fleet_->status_changed();
-                     })
+        , connector_(
+              poller_, identity,
+              [this](const EdgeAddress& edge, const EdgeLinkStatus& status) { link_changed(edge, status); },
+              {},
+              [this](std::uint32_t mapping, tunnel::Answer answer) {
+                  if (serving_) serving_->answered(mapping, answer);
+              })
         , fingerprint_(identity.fingerprint())
         , signals_(context_, SIGTERM, SIGINT, SIGHUP) {}
 
@@ -114,11 +117,19 @@ class Program {
         CertificateOptions options;
         options.directory = line_.state;
         NoSource nobody;
-        if (line_.mappings.empty()) fleet_.emplace(context_.get_executor(), fleet_options());
+        if (line_.mappings.empty()) {
+            fleet_.emplace(context_.get_executor(), fleet_options());
+            serving_.emplace(
+                context_.get_executor(),
+                [this](const std::string& domain, const std::string& state, const std::string& reason) {
+                    fleet_->report_serving(domain, state, reason);
+                });
+        }
         CertificateSource& source = fleet_ ? static_cast<CertificateSource&>(*fleet_) : nobody;
         Certificates certificates(
             context_.get_executor(), source,
             [this](const std::string& domain, std::shared_ptr<ssl_ctx_st> tls) {
+                if (serving_) serving_->set_certificate(domain, tls);
                 connector_.set_certificate(domain, std::move(tls));
             },
             options);
@@ -142,7 +153,10 @@ class Program {
         options.fingerprint = fingerprint_;
         options.apply = [this](const MappingTable& table) { apply(table); };
         options.status = [this] { return to_json(connector_.status()); };
-        options.connected = [this] { certificates_->retry(); };
+        options.connected = [this] {
+            certificates_->retry();
+            if (serving_) serving_->report_again();
+        };
         return options;
     }
 
@@ -150,6 +164,14 @@ class Program {
     void apply(const MappingTable& table) {
         certificates_->set_mappings(table);
         connector_.set_mappings(table);
+        if (serving_) serving_->set_mappings(table);
+    }
+
+    void link_changed(const EdgeAddress& edge, const EdgeLinkStatus& status) {
+        log_link(edge, status);
+        if (!fleet_) return;
+        fleet_->status_changed();
+        if (serving_) serving_->set_link(edge.address, status.up);
     }
 
     Result<void> load() {
@@ -187,6 +209,7 @@ class Program {
     std::string fingerprint_;
     asio::signal_set signals_;
     std::optional<Fleet> fleet_;           // none with a file of mappings
+    std::optional<Serving> serving_;       // the same
     Certificates* certificates_ = nullptr; // of run()
 };
 

@@ -1,4 +1,6 @@
+#include "connector/edge_probe.h"
 #include "connector/tls_contexts.h"
+#include "net/listeners.h"
 #include "net/openssl.h"
 #include "tunnel_harness.h"
 
@@ -270,6 +272,88 @@ TEST_F(TlsHomeTest, WithoutACertificateTheClientIsRefused) {
     EXPECT_FALSE(client.shake());
     ASSERT_TRUE(harness.last_error());
     EXPECT_NE(harness.last_error()->message.find("certificate"), std::string::npos);
+}
+
+std::uint64_t own_group(std::uint16_t port) {
+    const auto listeners = net::tcp_listeners();
+    if (listeners)
+        for (const net::Listener& listener : *listeners)
+            if (listener.port == port) return listener.cgroup;
+    return 0;
+}
+
+// What the page says to a visitor.
+std::string page_of(TunnelHarness& harness, const Pem& pem, std::string_view request) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    if (!client.shake()) return net::openssl_errors();
+    client.send(request);
+    std::string page;
+    EXPECT_TRUE(client.receive_all(page));
+    return page;
+}
+
+constexpr std::string_view get = "GET / HTTP/1.1\r\nHost: app.home.example\r\n\r\n";
+
+TEST_F(TlsHomeTest, AVisitorOfAnApplicationThatIsNotThereGetsAPage) {
+    std::uint16_t closed_port = 0;
+    {
+        closed_port = Listener().port();
+    }
+    harness.on_loop([&] {
+        harness.table.mappings[1].port = closed_port;
+        harness.connector().set_mappings(harness.table);
+        return 0;
+    });
+    EXPECT_TRUE(page_of(harness, pem, get).starts_with("HTTP/1.1 502 "));
+    harness.on_loop([&] {
+        harness.table.mappings[1].address.reset();
+        harness.connector().set_mappings(harness.table);
+        return 0;
+    });
+    EXPECT_TRUE(page_of(harness, pem, get).starts_with("HTTP/1.1 503 "));
+    EXPECT_EQ(page_of(harness, pem, "SSH-2.0-client\r\n"), "");
+}
+
+TEST_F(TlsHomeTest, AnotherProgramsListenerHearsNothing) {
+    const std::uint64_t group = own_group(app.port());
+    if (group == 0) GTEST_SKIP() << "this kernel does not tell sockets' control groups";
+    harness.on_loop([&] {
+        harness.table.mappings[1].groups = {group + 1};
+        harness.connector().set_mappings(harness.table);
+        return 0;
+    });
+    EXPECT_TRUE(page_of(harness, pem, get).starts_with("HTTP/1.1 502 "));
+    EXPECT_TRUE(app.accept().ended_by_reset());
+    harness.on_loop([&] {
+        harness.table.mappings[1].groups = {group};
+        harness.connector().set_mappings(harness.table);
+        return 0;
+    });
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    client.send("question");
+    EXPECT_EQ(app.accept().receive(8), "question");
+}
+
+TEST_F(TlsHomeTest, AProbeWantsItsOwnCertificate) {
+    const auto probe = [&](std::shared_ptr<SSL_CTX> own, const std::string& name) {
+        connector::EdgeProbe what{.edge = {net::Address::v4({127, 0, 0, 1}), harness.public_port()},
+                                  .name = name,
+                                  .own = std::move(own)};
+        return harness.await(connector::probe_edge(what));
+    };
+    const auto own = harness.certificates[0].second;
+    const auto passed = probe(own, "app.home.example");
+    EXPECT_TRUE(passed) << passed.error().message;
+    const Pem other = self_signed("app.home.example");
+    const auto shown = probe(*connector::make_tls_context("app.home.example", other.certificate, other.key),
+                             "app.home.example");
+    ASSERT_FALSE(shown);
+    EXPECT_NE(shown.error().message.find("another certificate"), std::string::npos);
+    const auto refused = probe(own, "other.home.example");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("alert"), std::string::npos) << refused.error().message;
+    EXPECT_TRUE(probe(nullptr, "app.home.example")); // any answer will do
 }
 
 TEST(TlsContexts, MatchTheirOwnName) {

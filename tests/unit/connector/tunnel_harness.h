@@ -6,8 +6,11 @@
 #include "net/identity.h"
 #include "tunnel/pumps.h"
 
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include <future>
 #include <memory>
@@ -66,6 +69,11 @@ class TunnelHarness {
         auto result = task.get_future();
         boost::asio::post(io_, [&task] { task(); });
         return result.get();
+    }
+    // Runs a coroutine on the loop and waits for its result.
+    template <class Value>
+    Value await(boost::asio::awaitable<Value> work) {
+        return boost::asio::co_spawn(io_, std::move(work), boost::asio::use_future).get();
     }
     // Waits until `condition`, asked on the loop, is true; false after ten seconds.
     bool eventually(std::function<bool()> condition);

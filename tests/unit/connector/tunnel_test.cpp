@@ -1,3 +1,4 @@
+#include "net/listeners.h"
 #include "tunnel/seal.h"
 #include "tunnel/session_frame.h"
 #include "tunnel_harness.h"
@@ -141,6 +142,43 @@ TEST_F(TunnelTest, RefusesWhereNothingListens) {
     EXPECT_EQ(client.receive_all(), "");
     ASSERT_TRUE(harness.last_error());
     EXPECT_NE(harness.last_error()->message.find("nothing listens"), std::string::npos);
+}
+
+TEST_F(TunnelTest, BytesGoToItsOwnProgramAlone) {
+    Listener own;
+    std::uint64_t group = 0;
+    for (const net::Listener& listener : net::tcp_listeners().value())
+        if (listener.port == own.port()) group = listener.cgroup;
+    if (group == 0) GTEST_SKIP() << "this kernel does not tell sockets' control groups";
+    harness.table.mappings[2] = {2, "b.home.example", own.port(), TlsMode::Passthrough};
+    harness.table.mappings[2].groups = {group + 1};
+    harness.table.mappings[3] = {3, "c.home.example", own.port(), TlsMode::Passthrough};
+    harness.table.mappings[3].groups = {group};
+    harness.run();
+    ASSERT_TRUE(up());
+    harness.carry(2);
+    Peer stranger = Peer::connect(harness.public_port());
+    stranger.send("secret");
+    EXPECT_EQ(stranger.receive_all(), "");
+    EXPECT_TRUE(own.accept().ended_by_reset());
+    harness.carry(3);
+    Peer client = Peer::connect(harness.public_port());
+    client.send("question");
+    Peer home = own.accept();
+    EXPECT_EQ(home.receive(8), "question");
+    home.send("answer");
+    EXPECT_EQ(client.receive(6), "answer");
+}
+
+TEST_F(TunnelTest, WhoeverIsNotThereIsNotDialled) {
+    harness.table.mappings[2] = {2, "b.home.example", 22, TlsMode::Passthrough};
+    harness.table.mappings[2].address.reset();
+    harness.run();
+    ASSERT_TRUE(up());
+    harness.carry(2);
+    Peer client = Peer::connect(harness.public_port());
+    client.send("x");
+    EXPECT_EQ(client.receive_all(), "");
 }
 
 TEST_F(TunnelTest, RefusesToCarryPlainBytesAtBothEnds) {

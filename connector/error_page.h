@@ -1,0 +1,23 @@
+// Serves the page for visitors of an application that is not there, over the TLS that ends here.
+#pragma once
+
+#include "net/fd.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+
+namespace p2prc::connector {
+
+struct ErrorPageOptions {
+    std::chrono::milliseconds patience{10000}; // for the request, and for its rest to be sent
+    std::size_t longest_head = std::size_t{16} << 10;
+    std::size_t most_drained = std::size_t{256} << 10;
+};
+
+// Answers the one client at the other end of `socket`, a Unix stream socket, and closes.
+boost::asio::awaitable<void> serve_error_page(net::UniqueFd socket, int status,
+                                              ErrorPageOptions options = {});
+
+} // namespace p2prc::connector
