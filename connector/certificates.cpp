@@ -2,15 +2,19 @@
 
 #include "connector/certificate_request.h"
 #include "connector/tls_contexts.h"
+#include "core/names.h"
 #include "net/asio.h"
 #include "net/clock.h"
 #include "net/file.h"
+#include "net/log.h"
 #include "net/spawn.h"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <utility>
 #include <vector>
@@ -22,6 +26,14 @@ namespace {
 using SystemTime = std::chrono::system_clock::time_point;
 
 constexpr std::chrono::hours longest_sleep{1}; // the wall clock may be set meanwhile
+
+std::vector<std::int64_t> read_orders(const std::filesystem::path& file) {
+    std::vector<std::int64_t> orders;
+    std::ifstream stream(file);
+    for (std::int64_t at = 0; stream >> at;)
+        orders.push_back(at);
+    return orders;
+}
 
 } // namespace
 
@@ -36,6 +48,7 @@ AcmeFiles acme_files(const std::filesystem::path& directory, const std::string& 
 struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
     struct Domain {
         bool acme = false;
+        std::string zone;                 // the fleet's
         std::string chain_file, key_file; // named by a file of mappings; empty: ours to get
         bool ready = false;
         bool unreported = false;
@@ -43,6 +56,8 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         SystemTime renew{};                    // when to ask for the next one, by the wall clock
         std::chrono::nanoseconds not_before{}; // nor before this boot time: the wall clock may be set back
         std::chrono::milliseconds pause{0};
+        bool under_way = false;
+        std::vector<std::int64_t> orders = {}; // Unix times of those within the window, the oldest first
 
         bool own_files() const { return !chain_file.empty(); }
         bool alive(SystemTime now) const { return ready && until > now; }
@@ -63,6 +78,39 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         , options(std::move(options_))
         , wake(std::move(executor_)) {}
 
+    // Something is due that was not. Also while run() is not waiting: what it begins may end before it is.
+    void stir() {
+        stirred = true;
+        wake.cancel();
+    }
+
+    // Kept on disk: a restart must not begin to count anew.
+    std::filesystem::path order_file(const std::string& domain) const {
+        return options.directory / "orders" / domain;
+    }
+
+    std::int64_t seconds_now() const {
+        return std::chrono::floor<std::chrono::seconds>(options.now()).time_since_epoch().count();
+    }
+
+    void forget_old_orders(Domain& domain) const {
+        const std::int64_t now = seconds_now();
+        std::erase_if(domain.orders,
+                      [&](std::int64_t at) { return at > now || now - at >= options.order_window.count(); });
+    }
+
+    void note_order(const std::string& name, Domain& domain) const {
+        domain.orders.push_back(seconds_now());
+        std::string text;
+        for (const std::int64_t at : domain.orders)
+            text += fmt::format("{}\n", at);
+        const std::filesystem::path file = order_file(name);
+        std::error_code error;
+        std::filesystem::create_directories(file.parent_path(), error);
+        if (const auto written = net::write_file_atomically(file, text); !written)
+            net::log_warning(written.error().message);
+    }
+
     std::filesystem::path bundle(const std::string& domain) const {
         return options.directory / "certs" / domain / "bundle.pem";
     }
@@ -73,13 +121,15 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             if (mapping.tls != TlsMode::Node || mapping.domain.find('/') != std::string::npos) continue;
             const bool acme = table.acme != "none";
             const auto old = domains.find(mapping.domain);
-            if (old != domains.end() && old->second.acme == acme && !old->second.own_files() &&
-                mapping.certificate.empty()) {
+            if (old != domains.end() && old->second.acme == acme && old->second.zone == table.zone &&
+                !old->second.own_files() && mapping.certificate.empty()) {
                 next[mapping.domain] = old->second;
                 continue;
             }
             Domain domain;
             domain.acme = acme;
+            domain.zone = table.zone;
+            if (acme) domain.orders = read_orders(order_file(mapping.domain));
             domain.chain_file = mapping.certificate;
             domain.key_file = mapping.private_key;
             // What cannot be read is tried again, and reported, as what cannot be got.
@@ -89,7 +139,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         for (const auto& [name, domain] : domains)
             if (!next.contains(name)) install(name, nullptr);
         domains = std::move(next);
-        wake.cancel();
+        stir();
     }
 
     Result<void> load_kept(const std::string& name, Domain& domain) {
@@ -134,14 +184,86 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         co_return net::write_file_atomically(file, *chain + request->key_pem);
     }
 
+    // Why no order is to be made for `name` now: an order that cannot go well counts against the name at the
+    // CA, and holds back the one that could.
+    static asio::awaitable<Result<void>> may_order(std::shared_ptr<State> self, std::string name,
+                                                   std::string zone) {
+        if (!in_zone(name, zone))
+            co_return fail(
+                ErrorCode::NotSupported,
+                fmt::format("{} is no name of the fleet's zone {}, so this root cannot prove it to a "
+                            "certificate authority",
+                            name, zone),
+                "map it with --tls passthrough, with the application's own certificate");
+        if (self->options.check_delegation) co_return co_await self->options.check_delegation(zone);
+        co_return Result<void>{};
+    }
+
+    // What there is to be said before anything is asked for.
+    static asio::awaitable<void> report_kept(std::shared_ptr<State> self, std::string name, Domain at_start) {
+        if (at_start.alive(self->options.now())) {
+            const std::string not_after = at_start.not_after();
+            co_await self->source.report(name, "ready", "", not_after);
+        }
+        if (const auto found = self->domains.find(name); found != self->domains.end())
+            found->second.unreported = false;
+    }
+
+    // Waits without an order: `error` says why, and `pause` how long.
+    static asio::awaitable<void> put_off(std::shared_ptr<State> self, std::string name, Error error,
+                                         std::chrono::nanoseconds pause, const char* state) {
+        const auto found = self->domains.find(name);
+        if (found == self->domains.end()) co_return;
+        Domain& domain = found->second;
+        domain.not_before = net::boottime() + pause;
+        const std::string detail =
+            error.hint.empty() ? error.message : fmt::format("{}; {}", error.message, error.hint);
+        const std::string not_after = domain.not_after();
+        co_await self->source.report(name, domain.alive(self->options.now()) ? "ready" : state, detail,
+                                     not_after);
+    }
+
+    // False: it has been put off.
+    static asio::awaitable<bool> begin_order(std::shared_ptr<State> self, std::string name,
+                                             std::string zone) {
+        const Result<void> allowed = co_await may_order(self, name, zone);
+        const auto found = self->domains.find(name);
+        if (self->closed || found == self->domains.end()) co_return false;
+        Domain& domain = found->second;
+        if (!allowed) {
+            const bool hopeless = allowed.error().code == ErrorCode::NotSupported;
+            const Error error = allowed.error();
+            const auto longest = hopeless ? self->options.longest_retry : self->options.delegation_retry;
+            domain.pause = std::min(std::max(domain.pause * 2, self->options.first_retry), longest);
+            co_await put_off(self, name, error, hopeless ? longest : domain.pause,
+                             hopeless ? "failed" : "pending");
+            co_return false;
+        }
+        domain.pause = {};
+        self->forget_old_orders(domain);
+        if (domain.orders.size() < self->options.most_orders) {
+            self->note_order(name, domain);
+            co_return true;
+        }
+        const auto wait = std::chrono::seconds(domain.orders.front() + self->options.order_window.count() -
+                                               self->seconds_now());
+        const Error error{ErrorCode::Failed,
+                          fmt::format("{} orders have failed within the hour, which is what certificate "
+                                      "authorities bear; the next is in {} minutes",
+                                      domain.orders.size(), wait.count() / 60 + 1),
+                          "journalctl -t p2prc-acme says why they failed"};
+        co_await put_off(self, name, error, wait, "failed");
+        co_return false;
+    }
+
     static asio::awaitable<void> serve(std::shared_ptr<State> self, std::string name, Domain at_start) {
         const bool alive = at_start.alive(self->options.now());
-        if (at_start.unreported) {
-            if (alive) co_await self->source.report(name, "ready", "", at_start.not_after());
-            if (const auto found = self->domains.find(name); found != self->domains.end())
-                found->second.unreported = false;
-        }
+        if (at_start.unreported) co_await report_kept(self, name, at_start);
         if (at_start.idle(self->options.now()).count() > 0) co_return;
+        if (at_start.acme && !at_start.own_files()) {
+            const bool begun = co_await begin_order(self, name, at_start.zone);
+            if (!begun) co_return;
+        }
         if (!alive) co_await self->source.report(name, "pending", "", "");
         Result<void> done;
         if (!at_start.own_files()) done = co_await obtain(self, name, at_start.acme);
@@ -156,38 +278,52 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             domain.pause = {};
             domain.not_before = {};
             domain.unreported = false;
+            domain.orders.clear();
+            std::error_code ignored;
+            std::filesystem::remove(self->order_file(name), ignored);
             const std::string not_after = domain.not_after();
             co_await self->source.report(name, "ready", "", not_after);
             co_return;
         }
         domain.pause = domain.pause.count() == 0 ? self->options.first_retry
                                                  : std::min(domain.pause * 2, self->options.longest_retry);
-        domain.not_before = net::boottime() + domain.pause;
         // One that still lives goes on being used: its renewal has failed, not the mapping.
-        const std::string state = domain.alive(self->options.now()) ? "ready" : "failed";
-        const std::string not_after = domain.not_after();
-        const Error& error = done.error();
-        const std::string detail =
-            error.hint.empty() ? error.message : fmt::format("{}; {}", error.message, error.hint);
-        co_await self->source.report(name, state, detail, not_after);
+        const Error error = done.error();
+        co_await put_off(self, name, error, domain.pause, "failed");
     }
 
+    void start(const std::string& name, Domain& domain) {
+        domain.under_way = true;
+        ++under_way;
+        asio::co_spawn(wake.get_executor(), serve(shared_from_this(), name, domain),
+                       [self = shared_from_this(), name](std::exception_ptr failure) {
+                           net::ReportFailure("getting a certificate")(failure);
+                           --self->under_way;
+                           const auto found = self->domains.find(name);
+                           if (found != self->domains.end()) {
+                               found->second.under_way = false;
+                               // Not again at once, and again.
+                               if (failure)
+                                   found->second.not_before = net::boottime() + self->options.first_retry;
+                           }
+                           self->stir();
+                       });
+    }
+
+    // A few at once: one whose CA does not answer must not hold up the others.
     static asio::awaitable<void> run(std::shared_ptr<State> self) {
         while (!self->closed) {
-            std::vector<std::pair<std::string, Domain>> due;
+            self->stirred = false;
             std::chrono::nanoseconds next = longest_sleep;
-            for (const auto& [name, domain] : self->domains) {
+            for (auto& [name, domain] : self->domains) {
+                if (domain.under_way) continue;
                 const auto idle = domain.idle(self->options.now());
-                if (domain.unreported || idle.count() == 0)
-                    due.emplace_back(name, domain);
-                else
+                if (!domain.unreported && idle.count() > 0)
                     next = std::min(next, idle);
+                else if (self->under_way < self->options.at_once)
+                    self->start(name, domain);
             }
-            for (const auto& [name, domain] : due) {
-                if (self->closed) co_return;
-                co_await serve(self, name, domain);
-            }
-            if (!due.empty()) continue;
+            if (self->stirred) continue;
             self->wake.expires_after(next);
             co_await self->wake.async_wait(net::as_result);
         }
@@ -198,6 +334,8 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
     CertificateOptions options;
     asio::steady_timer wake;
     std::map<std::string, Domain> domains;
+    std::size_t under_way = 0;
+    bool stirred = false;
     bool closed = false;
 };
 
@@ -209,7 +347,7 @@ Certificates::Certificates(asio::any_io_executor executor, CertificateSource& so
 
 Certificates::~Certificates() {
     state_->closed = true;
-    state_->wake.cancel();
+    state_->stir();
 }
 
 void Certificates::set_mappings(const MappingTable& table) {
@@ -224,7 +362,7 @@ void Certificates::retry() {
         else
             domain.not_before = {}, domain.pause = {};
     }
-    state_->wake.cancel();
+    state_->stir();
 }
 
 } // namespace p2prc::connector

@@ -34,6 +34,14 @@ struct CertificateOptions {
     std::filesystem::path directory = "/var/lib/p2prc-connector";
     std::chrono::milliseconds first_retry{5000}; // doubled up to the longest
     std::chrono::milliseconds longest_retry = std::chrono::hours(1);
+    std::chrono::milliseconds delegation_retry{60000}; // while the world does not ask the root yet
+    // Orders of one name that may fail at the CA within `order_window`: Let's Encrypt takes five failed
+    // validations an hour, and then refuses the name for an hour.
+    std::size_t most_orders = 5;
+    std::chrono::seconds order_window = std::chrono::hours(1);
+    std::size_t at_once = 4;
+    // Asked before each order, of the fleet's zone.
+    std::function<boost::asio::awaitable<Result<void>>(std::string zone)> check_delegation;
     std::function<std::chrono::system_clock::time_point()> now = std::chrono::system_clock::now;
 };
 

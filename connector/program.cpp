@@ -3,6 +3,7 @@
 #include "connector/acme_hook.h"
 #include "connector/certificates.h"
 #include "connector/connector.h"
+#include "connector/dns_client.h"
 #include "connector/fleet.h"
 #include "connector/serving.h"
 #include "net/file.h"
@@ -116,6 +117,7 @@ class Program {
     Result<void> run() {
         CertificateOptions options;
         options.directory = line_.state;
+        options.check_delegation = [](std::string zone) { return check_delegation(std::move(zone)); };
         NoSource nobody;
         if (line_.mappings.empty()) {
             fleet_.emplace(context_.get_executor(), fleet_options());

@@ -1,10 +1,13 @@
 #include "connector/certificate_request.h"
 #include "connector/certificates.h"
+#include "net/asio.h"
+#include "net/clock.h"
 #include "net/file.h"
 #include "net/openssl.h"
 #include "tests/unit/net/temporary_directory.h"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -50,8 +53,13 @@ class Refusing final : public CertificateSource {
         ++asked;
         co_return fail(ErrorCode::Unreachable, "the authority is away");
     }
-    boost::asio::awaitable<Result<void>> issue(std::string) override {
+    boost::asio::awaitable<Result<void>> issue(std::string domain) override {
         ++asked;
+        names.push_back(domain);
+        if (domain == stuck) {
+            boost::asio::steady_timer never(co_await boost::asio::this_coro::executor, 1h);
+            co_await never.async_wait(net::as_result);
+        }
         co_return fail(ErrorCode::Unreachable, "the authority is away");
     }
     boost::asio::awaitable<void> report(std::string, std::string state, std::string detail,
@@ -62,6 +70,8 @@ class Refusing final : public CertificateSource {
     }
 
     int asked = 0;
+    std::vector<std::string> names;
+    std::string stuck; // never answered
     std::string last_state;
     std::string last_detail;
 };
@@ -74,23 +84,51 @@ TEST(CertificateValidity, ReadsOneWithoutAnEnd) {
     EXPECT_GT(validity->renew_at(), today + std::chrono::years(100));
 }
 
+TEST(CertificateValidity, IsExactBeyond2038) {
+    using std::chrono::sys_days;
+    using std::chrono::year;
+    const SystemTime from = sys_days(year(2038) / 1 / 19) + 3h + 14min + 9s; // one second and one more
+    const SystemTime until = sys_days(year(2044) / 2 / 29) + 23h + 59min + 58s;
+    const auto validity = certificate_validity(self_signed(from, until).certificate);
+    ASSERT_TRUE(validity) << validity.error().message;
+    EXPECT_EQ(validity->from, from);
+    EXPECT_EQ(validity->until, until);
+    EXPECT_EQ(net::to_rfc3339(validity->until), "2044-02-29T23:59:58Z");
+}
+
 class CertificatesTest : public testing::Test {
   protected:
-    void start(const Mapping& mapping) {
-        CertificateOptions options;
+    CertificatesTest() {
         options.directory = directory.path();
         options.first_retry = options.longest_retry = 20ms;
         options.now = [this] { return now; };
+    }
+    void start(const Mapping& mapping) {
+        MappingTable table;
+        table.mappings[mapping.id] = mapping;
+        start(table);
+    }
+    // Of a fleet with an ACME server.
+    void order(std::vector<std::string> domains) {
+        MappingTable table;
+        table.zone = "home.example";
+        table.acme = "https://acme.example/dir";
+        for (const std::string& domain : domains) {
+            const auto id = static_cast<std::uint32_t>(table.mappings.size() + 1);
+            table.mappings[id] = {id, domain, 80};
+        }
+        start(table);
+    }
+    void start(const MappingTable& table) {
         certificates.emplace(
             io.get_executor(), source,
             [this](const std::string&, std::shared_ptr<ssl_ctx_st> context) {
                 installed = context != nullptr;
             },
             options);
-        MappingTable table;
-        table.mappings[mapping.id] = mapping;
         certificates->set_mappings(table);
     }
+    void settle() { io.run_for(200ms); }
     template <class Condition>
     bool eventually(Condition condition) {
         const auto end = std::chrono::steady_clock::now() + 10s;
@@ -100,6 +138,7 @@ class CertificatesTest : public testing::Test {
     }
 
     net::TemporaryDirectory directory;
+    CertificateOptions options;
     SystemTime now = today;
     boost::asio::io_context io;
     Refusing source;
@@ -146,6 +185,51 @@ TEST_F(CertificatesTest, OwnFilesThatCannotBeReadAreNamedAndReadLater) {
     ASSERT_TRUE(net::write_file_atomically(key, pem.key));
     ASSERT_TRUE(net::write_file_atomically(chain, pem.certificate));
     EXPECT_TRUE(eventually([&] { return installed; }));
+}
+
+TEST_F(CertificatesTest, NoOrderBeforeTheWorldAsksTheRoot) {
+    bool delegated = false;
+    options.delegation_retry = 20ms;
+    options.check_delegation = [&](std::string zone) -> boost::asio::awaitable<Result<void>> {
+        if (delegated) co_return Result<void>{};
+        co_return fail(ErrorCode::Unreachable, "the world does not ask this root about " + zone + " yet");
+    };
+    order({"app.home.example"});
+    ASSERT_TRUE(eventually([&] { return source.last_state == "pending" && !source.last_detail.empty(); }));
+    EXPECT_THAT(source.last_detail, HasSubstr("does not ask this root about home.example yet"));
+    settle();
+    EXPECT_EQ(source.asked, 0);
+    delegated = true;
+    EXPECT_TRUE(eventually([&] { return source.asked > 0; }));
+}
+
+TEST_F(CertificatesTest, OrdersThatFailAreFewAnHourAlsoOverARestart) {
+    order({"app.home.example"});
+    ASSERT_TRUE(eventually([&] { return source.asked == 5; }));
+    settle();
+    certificates->retry();
+    settle();
+    EXPECT_EQ(source.asked, 5);
+    EXPECT_THAT(source.last_detail, HasSubstr("5 orders have failed"));
+    order({"app.home.example"});
+    settle();
+    EXPECT_EQ(source.asked, 5);
+    now += 61min;
+    order({"app.home.example"});
+    EXPECT_TRUE(eventually([&] { return source.asked > 5; }));
+}
+
+TEST_F(CertificatesTest, OneThatHangsHoldsUpNoOther) {
+    source.stuck = "a.home.example";
+    order({"a.home.example", "b.home.example"});
+    EXPECT_TRUE(eventually([&] { return std::ranges::count(source.names, "b.home.example") > 1; }));
+}
+
+TEST_F(CertificatesTest, ANameOutsideTheZoneIsHopelessAndSaysSo) {
+    order({"blog.other.example"});
+    ASSERT_TRUE(eventually([&] { return source.last_state == "failed"; }));
+    EXPECT_THAT(source.last_detail, HasSubstr("passthrough"));
+    EXPECT_EQ(source.asked, 0);
 }
 
 } // namespace

@@ -1,0 +1,205 @@
+#include "connector/dns_client.h"
+
+#include "net/asio.h"
+#include "net/one_shot_timer.h"
+
+#include <ares.h>
+#include <arpa/nameser.h>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace p2prc::connector {
+namespace asio = boost::asio;
+namespace {
+
+using Packet = std::vector<unsigned char>;
+
+struct AresFree {
+    void operator()(void* data) const noexcept { ares_free_data(data); }
+};
+
+Error error_of(int status, const std::string& name) {
+    const bool absent = status == ARES_ENOTFOUND || status == ARES_ENODATA;
+    return {absent ? ErrorCode::NotFound : ErrorCode::Unreachable,
+            fmt::format("DNS has no answer for {}: {}", name, ares_strerror(status)), ""};
+}
+
+// One question under way: c-ares holds a reference until it has answered.
+struct Question {
+    explicit Question(asio::any_io_executor executor) : answered(std::move(executor)) {
+        answered.expires_at(std::chrono::steady_clock::time_point::max());
+    }
+    asio::steady_timer answered; // cancelled then
+    std::optional<int> status;
+    Packet packet;
+};
+
+void on_answer(void* argument, int status, int, unsigned char* packet, int size) {
+    const std::unique_ptr<std::shared_ptr<Question>> held(static_cast<std::shared_ptr<Question>*>(argument));
+    Question& question = **held;
+    question.status = status;
+    if (status == ARES_SUCCESS && packet && size > 0) question.packet.assign(packet, packet + size);
+    question.answered.cancel();
+}
+
+} // namespace
+
+struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
+    using Descriptor = asio::posix::stream_descriptor;
+
+    State(asio::any_io_executor executor_, DnsClientOptions options_)
+        : executor(executor_)
+        , options(std::move(options_))
+        , timer(executor) {}
+
+    ~State() {
+        if (channel) ares_destroy(channel);
+    }
+
+    int open() {
+        ares_library_init(ARES_LIB_INIT_ALL);
+        ares_options settings{};
+        settings.timeout = static_cast<int>(options.timeout.count());
+        settings.tries = options.tries;
+        settings.flags = ARES_FLAG_NOALIASES | ARES_FLAG_NOSEARCH | ARES_FLAG_NOCHECKRESP;
+        settings.sock_state_cb = [](void* self, ares_socket_t socket, int readable, int writable) {
+            static_cast<State*>(self)->watch(socket, readable != 0, writable != 0);
+        };
+        settings.sock_state_cb_data = this;
+        const int status =
+            ares_init_options(&channel, &settings,
+                              ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS | ARES_OPT_SOCK_STATE_CB);
+        if (status != ARES_SUCCESS || options.servers.empty()) return status;
+        std::string servers;
+        for (const net::Address& server : options.servers)
+            servers += (servers.empty() ? "" : ",") + net::Endpoint{server, options.port}.text();
+        return ares_set_servers_ports_csv(channel, servers.c_str());
+    }
+
+    // c-ares closes its sockets itself, and says so before.
+    void watch(ares_socket_t socket, bool readable, bool writable) {
+        auto& descriptor = sockets[socket];
+        if (!readable && !writable) {
+            if (descriptor) descriptor->release();
+            sockets.erase(socket);
+            return;
+        }
+        if (!descriptor) descriptor = std::make_unique<Descriptor>(executor, socket);
+        if (readable) wait(socket, Descriptor::wait_read);
+        if (writable) wait(socket, Descriptor::wait_write);
+    }
+
+    void wait(ares_socket_t socket, Descriptor::wait_type what) {
+        const auto found = sockets.find(socket);
+        if (found == sockets.end()) return;
+        found->second->async_wait(what, [weak = weak_from_this(), socket, what](const auto& error) {
+            const auto self = weak.lock();
+            if (error || !self) return;
+            const bool reads = what == Descriptor::wait_read;
+            ares_process_fd(self->channel, reads ? socket : ARES_SOCKET_BAD,
+                            reads ? ARES_SOCKET_BAD : socket);
+            if (reads) self->wait(socket, what);
+            self->schedule();
+        });
+    }
+
+    // Timeouts of c-ares.
+    void schedule() {
+        timeval next{};
+        if (!ares_timeout(channel, nullptr, &next)) return;
+        const auto wait = std::chrono::seconds(next.tv_sec) + std::chrono::microseconds(next.tv_usec);
+        timer.arm(wait + std::chrono::milliseconds(1), [weak = weak_from_this()] {
+            const auto self = weak.lock();
+            if (!self) return;
+            ares_process_fd(self->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+            self->schedule();
+        });
+    }
+
+    static asio::awaitable<Result<Packet>> ask(std::shared_ptr<State> self, std::string name, int type) {
+        if (!self->channel)
+            if (const int status = self->open(); status != ARES_SUCCESS) {
+                const Error error = error_of(status, name);
+                co_return std::unexpected(error);
+            }
+        const auto question = std::make_shared<Question>(self->executor);
+        ares_query(self->channel, name.c_str(), ns_c_in, type, on_answer,
+                   new std::shared_ptr<Question>(question));
+        self->schedule();
+        while (!question->status)
+            co_await question->answered.async_wait(net::as_result);
+        if (*question->status != ARES_SUCCESS) {
+            const Error error = error_of(*question->status, name);
+            co_return std::unexpected(error);
+        }
+        co_return std::move(question->packet);
+    }
+
+    asio::any_io_executor executor;
+    DnsClientOptions options;
+    ares_channel channel = nullptr;
+    std::map<ares_socket_t, std::unique_ptr<Descriptor>> sockets;
+    net::OneShotTimer timer;
+};
+
+DnsClient::DnsClient(asio::any_io_executor executor, DnsClientOptions options)
+    : state_(std::make_shared<State>(std::move(executor), std::move(options))) {}
+
+DnsClient::~DnsClient() {
+    if (state_->channel) ares_cancel(state_->channel);
+}
+
+asio::awaitable<Result<std::vector<std::string>>> DnsClient::texts(std::string name) {
+    Result<Packet> packet = co_await State::ask(state_, name, ns_t_txt);
+    if (!packet) co_return std::unexpected(packet.error());
+    ares_txt_ext* first = nullptr;
+    const int status = ares_parse_txt_reply_ext(packet->data(), static_cast<int>(packet->size()), &first);
+    const std::unique_ptr<ares_txt_ext, AresFree> held(first);
+    if (status != ARES_SUCCESS) {
+        const Error error = error_of(status, name);
+        co_return std::unexpected(error);
+    }
+    std::vector<std::string> texts;
+    for (const ares_txt_ext* part = first; part; part = part->next) {
+        if (part->record_start || texts.empty()) texts.emplace_back();
+        texts.back().append(reinterpret_cast<const char*>(part->txt), part->length);
+    }
+    co_return texts;
+}
+
+asio::awaitable<Result<std::string>> DnsClient::primary(std::string zone) {
+    Result<Packet> packet = co_await State::ask(state_, zone, ns_t_soa);
+    if (!packet) co_return std::unexpected(packet.error());
+    ares_soa_reply* soa = nullptr;
+    const int status = ares_parse_soa_reply(packet->data(), static_cast<int>(packet->size()), &soa);
+    const std::unique_ptr<ares_soa_reply, AresFree> held(soa);
+    if (status != ARES_SUCCESS || !soa->nsname) {
+        const Error error = error_of(status == ARES_SUCCESS ? ARES_ENODATA : status, zone);
+        co_return std::unexpected(error);
+    }
+    co_return std::string(soa->nsname);
+}
+
+asio::awaitable<Result<void>> check_delegation(std::string zone, DnsClientOptions options) {
+    DnsClient client(co_await asio::this_coro::executor, std::move(options));
+    const Result<std::string> primary = co_await client.primary(zone);
+    // The root's own SOA names its first server so; a registrar's or a parking page's names another.
+    const std::string expected = "ns1." + zone;
+    const auto lower = [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; };
+    if (primary && std::ranges::equal(*primary, expected, {}, lower, lower)) co_return Result<void>{};
+    const std::string why =
+        primary ? fmt::format("{} answers for it", *primary) : std::string(primary.error().message);
+    co_return fail(ErrorCode::Unreachable,
+                   fmt::format("the world does not ask this root about {} yet ({})", zone, why),
+                   fmt::format("where {} is registered, set its NS record to {} with the root's address; "
+                               "this is looked at every minute",
+                               zone, expected));
+}
+
+} // namespace p2prc::connector

@@ -1,0 +1,47 @@
+// Questions to DNS servers on the event loop, by c-ares.
+#pragma once
+
+#include "core/error.h"
+#include "net/address.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace p2prc::connector {
+
+struct DnsClientOptions {
+    // Asked in turn; none: this machine's own resolvers, as /etc/resolv.conf names them.
+    std::vector<net::Address> servers = {};
+    std::uint16_t port = 53;
+    std::chrono::milliseconds timeout{2000}; // for each try
+    int tries = 2;
+};
+
+// NotFound: there is no such name or no such record. Unreachable: no server answered, or none could.
+class DnsClient {
+  public:
+    explicit DnsClient(boost::asio::any_io_executor executor, DnsClientOptions options = {});
+    ~DnsClient(); // what is under way fails
+    DnsClient(const DnsClient&) = delete;
+    DnsClient& operator=(const DnsClient&) = delete;
+
+    // The TXT records of `name`, the strings of each put together (RFC 1035 section 3.3.14).
+    boost::asio::awaitable<Result<std::vector<std::string>>> texts(std::string name);
+    // MNAME of the SOA record of `zone`: its primary server.
+    boost::asio::awaitable<Result<std::string>> primary(std::string zone);
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+// Whether the world asks this fleet's root about `zone`, as a resolver of this machine sees it. The error
+// says that it does not, or that no resolver answers.
+boost::asio::awaitable<Result<void>> check_delegation(std::string zone, DnsClientOptions options = {});
+
+} // namespace p2prc::connector
