@@ -10,6 +10,7 @@
 #include "net/log.h"
 #include "net/network_changes.h"
 #include "net/notify.h"
+#include "net/one_shot_timer.h"
 #include "net/spawn.h"
 
 #include <boost/asio/io_context.hpp>
@@ -17,10 +18,14 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace p2prc::connector {
 namespace asio = boost::asio;
@@ -44,6 +49,9 @@ struct CommandLine {
     std::string mappings;
     bool fingerprint = false;
 };
+
+// How long clients are carried on after this program was told to end.
+constexpr std::chrono::seconds drain_limit{60};
 
 // Two descriptors and more for each client.
 void raise_descriptor_limit() {
@@ -112,7 +120,8 @@ class Program {
                   if (serving_) serving_->answered(mapping, answer);
               })
         , fingerprint_(identity.fingerprint())
-        , signals_(context_, SIGTERM, SIGINT, SIGHUP) {}
+        , signals_(context_, SIGTERM, SIGINT, SIGHUP)
+        , drain_timer_(context_.get_executor()) {}
 
     Result<void> run() {
         CertificateOptions options;
@@ -190,10 +199,7 @@ class Program {
     void wait_for_signal() {
         signals_.async_wait([this](const boost::system::error_code& error, int signal) {
             if (error) return;
-            if (signal != SIGHUP) {
-                net::notify_stopping();
-                return context_.stop();
-            }
+            if (signal != SIGHUP) return leave();
             if (line_.mappings.empty()) {
                 net::log_notice("mappings come from p2prcd: there is no file to read");
             } else if (const auto loaded = load(); !loaded) {
@@ -204,12 +210,50 @@ class Program {
         });
     }
 
+    // A restart, as after an upgrade of a library, must not cut what is being carried, and the next connector
+    // must not wait for that: a copy of this process goes on with the clients that it has, beside the next
+    // one (KillMode=process). TLS lives in memory and cannot be handed to another program.
+    void leave() {
+        if (std::exchange(leaving_, true)) return context_.stop();
+        net::notify_stopping();
+        connector_.leave();
+        if (!fleet_ || connector_.status().clients == 0) return context_.stop();
+        serving_.reset();
+        fleet_->leave();
+        context_.notify_fork(asio::io_context::fork_prepare);
+        const pid_t child = fork();
+        if (child < 0) {
+            net::log_warning(system_error("clients are cut off: cannot fork", errno).message);
+            return context_.stop();
+        }
+        if (child > 0) {
+            net::log_notice(fmt::format("{} clients are carried on by process {}, for {} s at most",
+                                        connector_.status().clients, child, drain_limit.count()));
+            // No destructors: they would take the clients' sockets out of the epoll set that both share.
+            _exit(0);
+        }
+        context_.notify_fork(asio::io_context::fork_child);
+        unsetenv("NOTIFY_SOCKET");
+        drain_until_ = std::chrono::steady_clock::now() + drain_limit;
+        drain();
+        wait_for_signal();
+    }
+
+    void drain() {
+        if (connector_.status().clients == 0 || std::chrono::steady_clock::now() >= drain_until_)
+            return context_.stop();
+        drain_timer_.arm(std::chrono::milliseconds(500), [this] { drain(); });
+    }
+
     CommandLine line_;
     asio::io_context context_;
     tunnel::Poller poller_;
     Connector connector_;
     std::string fingerprint_;
     asio::signal_set signals_;
+    net::OneShotTimer drain_timer_;
+    std::chrono::steady_clock::time_point drain_until_;
+    bool leaving_ = false;
     std::optional<Fleet> fleet_;           // none with a file of mappings
     std::optional<Serving> serving_;       // the same
     Certificates* certificates_ = nullptr; // of run()
