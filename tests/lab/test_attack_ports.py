@@ -97,7 +97,7 @@ def test_whoever_takes_a_port_first_gets_no_visitor(lab):
     wait_until(lambda: lab.home1.ok("test -e /root/squatting"), 30, "the squatter to have the port")
     for _ in range(10):
         assert "ATTACKER" not in asked(lab, "web.home.example")
-    lab.home1.p2prc("start", "web", "--no-wait", check=False)
+    lab.home1.p2prc("start", "web", check=False)
     for _ in range(20):
         assert "ATTACKER" not in asked(lab, "web.home.example")
     assert domain(lab.home1, "web.home.example")["state"] != "live"
@@ -133,7 +133,6 @@ s.serve_forever()""", check=False)
         return  # spin itself has refused a port that is taken
     known = wait_reason(lab, "pub.home.example", "port 8110 is held by python3 (uid 0")
     assert known["state"] == "failed", known
-    assert "8111" in known["reason"], known
     assert "private admin page" not in asked(lab, "pub.home.example")
 
 

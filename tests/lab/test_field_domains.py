@@ -67,13 +67,13 @@ def test_a_name_outside_the_zone_holds_up_nobody(lab):
 
 
 def test_one_that_listens_on_the_loopback_of_ipv6_alone(lab):
-    lab.home1.p2prc("spin", "six", "--port", "8103", "--domain", "six.home.example", "--no-wait", "--", "/usr/bin/python3", "-m", "http.server", "8103", "--bind", "::1")
+    lab.home1.p2prc("spin", "six", "--port", "8103", "--domain", "six.home.example", "--", "/usr/bin/python3", "-m", "http.server", "8103", "--bind", "::1")
     wait_domain(lab.home1, "six.home.example", "live")
     assert "200" in answer(lab, "six.home.example").out.splitlines()[0]
 
 
 def test_one_that_does_not_listen_yet_has_a_page(lab):
-    lab.home1.p2prc("spin", "late", "--port", "8104", "--domain", "late.home.example", "--no-wait", "--", "/usr/bin/python3", "-c", LATE)
+    lab.home1.p2prc("spin", "late", "--port", "8104", "--domain", "late.home.example", "--", "/usr/bin/python3", "-c", LATE)
     wait_domain(lab.home1, "late.home.example", "failed", "nothing listens on 127.0.0.1:8104")
     wait_until(lambda: "503" in answer(lab, "late.home.example").out, 60, "visitors to get a page")
     page = answer(lab, "late.home.example")
