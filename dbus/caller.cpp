@@ -18,8 +18,9 @@ Result<Message> Caller::make(const char* path, const char* interface, const char
     return call;
 }
 
-asio::awaitable<Result<Message>> Caller::send(Message call) const {
-    Message reply = co_await bus_->exchange(std::move(call), no_timeout);
+asio::awaitable<Result<Message>> Caller::send(Message call, std::chrono::microseconds timeout) const {
+    const auto start = std::chrono::steady_clock::now();
+    Message reply = co_await bus_->exchange(std::move(call), timeout);
     if (!reply) co_return fail(ErrorCode::Unreachable, "p2prcd gave no answer");
     if (!reply.is_error()) co_return reply;
     const std::string name = reply.error_name();
@@ -30,27 +31,35 @@ asio::awaitable<Result<Message>> Caller::send(Message call) const {
         co_return fail(ErrorCode::Unreachable, "p2prcd is not running",
                        "start it: systemctl start p2prcd; journalctl -u p2prcd says why it stopped");
     Error error = reply.to_error();
-    if (name == "org.freedesktop.DBus.Error.NoReply" || name == "org.freedesktop.DBus.Error.Disconnected")
+    // The bus says the same of a p2prcd that went away as sd-bus of one that is silent.
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (name == "org.freedesktop.DBus.Error.NoReply" && waited >= timeout)
+        error = Error{ErrorCode::Unreachable,
+                      "p2prcd has not answered for " +
+                          std::to_string(std::chrono::duration_cast<std::chrono::seconds>(timeout).count()) +
+                          " seconds",
+                      "journalctl -u p2prcd may say what it does"};
+    else if (name == "org.freedesktop.DBus.Error.NoReply" ||
+             name == "org.freedesktop.DBus.Error.Disconnected")
         error = Error{ErrorCode::Unreachable, "p2prcd went away before it answered",
                       "journalctl -u p2prcd says why; then try again"};
     co_return std::unexpected(error);
 }
 
 asio::awaitable<Result<Json>> Caller::invoke(const char* path, const char* interface, const char* member,
-                                             std::string signature, Json arguments,
-                                             CodecLimits answer) const {
+                                             std::string signature, Json arguments, Options options) const {
     auto call = make(path, interface, member);
     if (!call) co_return std::unexpected(call.error());
     std::string_view rest = signature;
     for (const Json& argument : arguments) {
         const std::string_view type = first_type(rest);
-        const auto written = write_value(*call, type, argument);
+        const auto written = write_value(*call, type, argument, {.exact = options.exact});
         if (!written) co_return std::unexpected(written.error());
         rest.remove_prefix(type.size());
     }
-    auto reply = co_await send(*call);
+    auto reply = co_await send(*call, options.timeout);
     if (!reply) co_return std::unexpected(reply.error());
-    co_return read_body(*reply, answer);
+    co_return read_body(*reply, options.answer);
 }
 
 } // namespace p2prc::dbus

@@ -23,43 +23,66 @@ Error unexpected_answer(const char* member) {
 
 Client::Client(Bus& bus, bool interactive) : caller_(bus, interactive, true) {}
 
-asio::awaitable<Result<Json>> Client::manager(const char* member, std::string signature, Json arguments) {
+asio::awaitable<Result<Json>> Client::manager(const char* member, std::string signature, Json arguments,
+                                              std::chrono::microseconds timeout) {
     return caller_.invoke(names::root_path, names::manager_interface, member, std::move(signature),
-                          std::move(arguments));
+                          std::move(arguments), {.timeout = timeout, .exact = true});
 }
 
-asio::awaitable<Result<Json>> Client::first(const char* member, std::string signature, Json arguments) {
-    auto body = co_await manager(member, std::move(signature), std::move(arguments));
+asio::awaitable<Result<Json>> Client::first(const char* member, std::string signature, Json arguments,
+                                            std::chrono::microseconds timeout) {
+    auto body = co_await manager(member, std::move(signature), std::move(arguments), timeout);
     if (!body) co_return body;
     if (body->empty()) co_return std::unexpected(unexpected_answer(member));
     Json value = std::move((*body)[0]);
     co_return value;
 }
 
-asio::awaitable<Result<std::string>> Client::text(const char* member, std::string signature, Json arguments) {
-    auto value = co_await first(member, std::move(signature), std::move(arguments));
+asio::awaitable<Result<std::string>> Client::text(const char* member, std::string signature, Json arguments,
+                                                  std::chrono::microseconds timeout) {
+    auto value = co_await first(member, std::move(signature), std::move(arguments), timeout);
     if (!value) co_return std::unexpected(value.error());
     if (!value->is_string()) co_return std::unexpected(unexpected_answer(member));
     co_return value->get<std::string>();
 }
 
 asio::awaitable<Result<void>> Client::nothing(const char* member, std::string signature, Json arguments) {
-    auto body = co_await manager(member, std::move(signature), std::move(arguments));
+    auto body = co_await manager(member, std::move(signature), std::move(arguments), to_work);
     if (!body) co_return std::unexpected(body.error());
     co_return Result<void>{};
 }
 
-asio::awaitable<Result<std::string>> Client::spin(Json spec, std::string node) {
-    auto call = caller_.make(names::root_path, names::manager_interface, "SpinProcess");
+asio::awaitable<Result<std::string>> Client::send_spin(const char* member, Json spec, std::string node,
+                                                       std::optional<Json> options) {
+    auto call = caller_.make(names::root_path, names::manager_interface, member);
     if (!call) co_return std::unexpected(call.error());
     if (const auto written = write_spec(*call, spec); !written) co_return std::unexpected(written.error());
-    if (const auto written = write_value(*call, "s", node); !written)
+    if (const auto written = write_value(*call, "s", node, {.exact = true}); !written)
         co_return std::unexpected(written.error());
-    auto reply = co_await caller_.send(*call);
+    if (options)
+        if (const auto written = write_dictionary(*call, *options); !written)
+            co_return std::unexpected(written.error());
+    auto reply = co_await caller_.send(*call, to_work);
     if (!reply) co_return std::unexpected(reply.error());
     auto path = read_value(*reply);
-    if (!path || !path->is_string()) co_return std::unexpected(unexpected_answer("SpinProcess"));
+    if (!path || !path->is_string()) co_return std::unexpected(unexpected_answer(member));
     co_return path->get<std::string>();
+}
+
+asio::awaitable<Result<std::string>> Client::spin(Json spec, std::string node) {
+    return send_spin("SpinProcess", std::move(spec), std::move(node), std::nullopt);
+}
+
+asio::awaitable<Result<std::string>> Client::spin_with(Json spec, std::string node, Json options) {
+    return send_spin("SpinProcessWithOptions", std::move(spec), std::move(node), std::move(options));
+}
+
+asio::awaitable<Result<void>> Client::start_with(std::string process, Json options) {
+    return nothing("StartProcessWithOptions", "sa{sv}", Json::array({process, options}));
+}
+
+asio::awaitable<Result<void>> Client::restart_with(std::string process, Json options) {
+    return nothing("RestartProcessWithOptions", "sa{sv}", Json::array({process, options}));
 }
 
 asio::awaitable<Result<void>> Client::kill(std::string process) {
@@ -79,17 +102,17 @@ asio::awaitable<Result<void>> Client::restart(std::string process) {
 }
 
 asio::awaitable<Result<Json>> Client::information(std::string process) {
-    return first("ProcessInformation", "s", Json::array({process}));
+    return first("ProcessInformation", "s", Json::array({process}), to_read);
 }
 
 asio::awaitable<Result<Json>> Client::processes() {
-    return first("ListProcess", "", Json::array());
+    return first("ListProcess", "", Json::array(), to_read);
 }
 asio::awaitable<Result<Json>> Client::domains() {
-    return first("ListDomains", "", Json::array());
+    return first("ListDomains", "", Json::array(), to_read);
 }
 asio::awaitable<Result<Json>> Client::nodes() {
-    return first("ListNodes", "", Json::array());
+    return first("ListNodes", "", Json::array(), to_read);
 }
 
 asio::awaitable<Result<int>> Client::logs(std::string process, std::uint32_t lines, bool follow) {
@@ -97,7 +120,7 @@ asio::awaitable<Result<int>> Client::logs(std::string process, std::uint32_t lin
     if (!call) co_return std::unexpected(call.error());
     const int r = sd_bus_message_append(call->get(), "sub", process.c_str(), lines, follow ? 1 : 0);
     if (r < 0) co_return std::unexpected(bus_error("asking for logs", r));
-    auto reply = co_await caller_.send(*call);
+    auto reply = co_await caller_.send(*call, to_work);
     if (!reply) co_return std::unexpected(reply.error());
     int theirs = -1;
     if (sd_bus_message_read(reply->get(), "h", &theirs) <= 0)
@@ -109,7 +132,7 @@ asio::awaitable<Result<int>> Client::logs(std::string process, std::uint32_t lin
 
 asio::awaitable<Result<std::string>> Client::map_domain(std::string domain, std::string process,
                                                         Json options) {
-    return text("MapDomain", "ssa{sv}", Json::array({domain, process, options}));
+    return text("MapDomain", "ssa{sv}", Json::array({domain, process, options}), to_work);
 }
 
 asio::awaitable<Result<void>> Client::unmap_domain(std::string domain) {
@@ -117,15 +140,15 @@ asio::awaitable<Result<void>> Client::unmap_domain(std::string domain) {
 }
 
 asio::awaitable<Result<Json>> Client::init(Json options) {
-    return first("Init", "a{sv}", Json::array({options}));
+    return first("Init", "a{sv}", Json::array({options}), to_work);
 }
 
 asio::awaitable<Result<Json>> Client::invite(Json options) {
-    return first("Invite", "a{sv}", Json::array({options}));
+    return first("Invite", "a{sv}", Json::array({options}), to_work);
 }
 
 asio::awaitable<Result<Json>> Client::join(std::string token, std::string name) {
-    return first("Join", "ss", Json::array({token, name}));
+    return first("Join", "ss", Json::array({token, name}), to_work);
 }
 
 asio::awaitable<Result<void>> Client::leave(bool force) {
@@ -137,27 +160,27 @@ asio::awaitable<Result<void>> Client::remove_node(std::string name) {
 }
 
 asio::awaitable<Result<std::string>> Client::fleet_certificate() {
-    return text("FleetCertificate", "", Json::array());
+    return text("FleetCertificate", "", Json::array(), to_read);
 }
 
 asio::awaitable<Result<Json>> Client::status() {
-    return first("Status", "", Json::array());
+    return first("Status", "", Json::array(), to_read);
 }
 asio::awaitable<Result<Json>> Client::facts() {
-    return first("Facts", "", Json::array());
+    return first("Facts", "", Json::array(), to_read);
 }
 asio::awaitable<Result<Json>> Client::zones() {
-    return first("ListZones", "", Json::array());
+    return first("ListZones", "", Json::array(), to_read);
 }
 
 asio::awaitable<Result<Json>> Client::records(std::string zone) {
-    return first("ListRecords", "s", Json::array({zone}));
+    return first("ListRecords", "s", Json::array({zone}), to_read);
 }
 
 asio::awaitable<Result<std::string>> Client::version() {
     const Json arguments = Json::array({names::manager_interface, "Version"});
-    auto body =
-        co_await caller_.invoke(names::root_path, "org.freedesktop.DBus.Properties", "Get", "ss", arguments);
+    auto body = co_await caller_.invoke(names::root_path, "org.freedesktop.DBus.Properties", "Get", "ss",
+                                        arguments, {.timeout = to_read});
     if (!body) co_return std::unexpected(body.error());
     if (body->empty() || !(*body)[0].is_string()) co_return std::unexpected(unexpected_answer("Version"));
     co_return (*body)[0].get<std::string>();

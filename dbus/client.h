@@ -1,5 +1,4 @@
-// p2prcd as its clients see it: org.p2prc1.Manager with C++ types. Calls have no time limit but the
-// connection's.
+// p2prcd as its clients see it: org.p2prc1.Manager with C++ types.
 #pragma once
 
 #include "core/error.h"
@@ -9,9 +8,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,13 @@ using Json = nlohmann::json;
 // back. Unreachable, with what to do, when p2prcd does not run.
 class Caller {
   public:
+    struct Options {
+        // For the answer. Without a limit it ends with p2prcd or the connection.
+        std::chrono::microseconds timeout = no_timeout;
+        bool exact = false; // CodecLimits::exact
+        CodecLimits answer = {};
+    };
+
     // `bus` must outlive it. With `interactive`, polkit may ask the caller's user for a password; with
     // `activate`, a p2prcd that does not run is started.
     Caller(Bus& bus, bool interactive, bool activate)
@@ -33,10 +41,14 @@ class Caller {
 
     Bus& bus() const { return *bus_; }
     Result<Message> make(const char* path, const char* interface, const char* member) const;
-    boost::asio::awaitable<Result<Message>> send(Message call) const;
+    boost::asio::awaitable<Result<Message>> send(Message call,
+                                                 std::chrono::microseconds timeout = no_timeout) const;
     boost::asio::awaitable<Result<Json>> invoke(const char* path, const char* interface, const char* member,
-                                                std::string signature, Json arguments,
-                                                CodecLimits answer = {}) const;
+                                                std::string signature, Json arguments, Options options) const;
+    boost::asio::awaitable<Result<Json>> invoke(const char* path, const char* interface, const char* member,
+                                                std::string signature, Json arguments) const {
+        return invoke(path, interface, member, std::move(signature), std::move(arguments), Options());
+    }
 
   private:
     Bus* bus_;
@@ -44,12 +56,21 @@ class Caller {
     bool activate_;
 };
 
+// Every call ends: one that reads after a minute, one that changes something after the twenty that work and a
+// person's password may take.
 class Client {
   public:
+    static constexpr std::chrono::minutes to_read{1};
+    static constexpr std::chrono::minutes to_work{20};
+
     explicit Client(Bus& bus, bool interactive = true);
 
     // `spec`: a document with the keys of a process file. -> object path
     boost::asio::awaitable<Result<std::string>> spin(Json spec, std::string node);
+    // `options`, as for the next two: until, timeout_seconds.
+    boost::asio::awaitable<Result<std::string>> spin_with(Json spec, std::string node, Json options);
+    boost::asio::awaitable<Result<void>> start_with(std::string process, Json options);
+    boost::asio::awaitable<Result<void>> restart_with(std::string process, Json options);
     // `process`: id, name or domain.
     boost::asio::awaitable<Result<void>> kill(std::string process);
     boost::asio::awaitable<Result<void>> stop(std::string process);
@@ -83,10 +104,14 @@ class Client {
     boost::asio::awaitable<Result<std::string>> version();
 
   private:
-    boost::asio::awaitable<Result<Json>> manager(const char* member, std::string signature, Json arguments);
-    boost::asio::awaitable<Result<Json>> first(const char* member, std::string signature, Json arguments);
+    boost::asio::awaitable<Result<std::string>> send_spin(const char* member, Json spec, std::string node,
+                                                          std::optional<Json> options);
+    boost::asio::awaitable<Result<Json>> manager(const char* member, std::string signature, Json arguments,
+                                                 std::chrono::microseconds timeout);
+    boost::asio::awaitable<Result<Json>> first(const char* member, std::string signature, Json arguments,
+                                               std::chrono::microseconds timeout);
     boost::asio::awaitable<Result<std::string>> text(const char* member, std::string signature,
-                                                     Json arguments);
+                                                     Json arguments, std::chrono::microseconds timeout);
     boost::asio::awaitable<Result<void>> nothing(const char* member, std::string signature, Json arguments);
 
     Caller caller_;

@@ -20,13 +20,17 @@ struct CodecLimits {
     unsigned depth = 16;
     std::size_t values = 100000;
     std::size_t bytes = std::size_t{8} << 20U; // of text
+    // Writing: a text that D-Bus cannot carry is refused instead of made fit by text::for_bus. For names and
+    // settings in calls, which must not become others.
+    bool exact = false;
 };
 
 // ---- by signature ----
 
 // Appends `value` as the one complete D-Bus type `type`. Arrays and structs are JSON arrays, dictionaries
-// with text keys are objects; a dictionary of variants leaves nulls out. InvalidSpec when the value does not
-// fit, and then nothing has been appended. Not for types with `h`.
+// with text keys are objects; a dictionary of variants leaves nulls out. Texts are made fit by text::for_bus,
+// and entries whose key does not fit are left out. InvalidSpec when the value does not fit otherwise, and
+// then nothing has been appended. Not for types with `h`.
 Result<void> write_value(const Message& message, std::string_view type, const nlohmann::json& value,
                          const CodecLimits& limits = {});
 // Whether write_value would take it.
@@ -57,12 +61,16 @@ Result<nlohmann::json> read_spec(const Message& message, const CodecLimits& limi
 // key whose value has another type; a command may be one text, a size a number.
 Result<void> write_spec(const Message& message, const nlohmann::json& document);
 
-// Appends an object as a{sv} with the types of `fields` (process_fields(), ...). Nulls, and values that do
-// not have the table's type, are left out; keys that the table does not know go by nature.
+// Appends an object as a{sv} with the types of `fields` (process_fields(), ...). Keys that the table does not
+// know go by nature. Nulls and what does not fit are left out, at whatever depth, and never take what stands
+// beside them along.
 Result<void> write_fields(const Message& message, std::span<const Field> fields,
                           const nlohmann::json& object);
 // The same for a list of objects, aa{sv}.
 Result<void> write_field_list(const Message& message, std::span<const Field> fields,
                               const nlohmann::json& list);
+
+// Appends what stands for "not known" as `type`, as D-Bus has no null: an empty text or list, 0, false.
+Result<void> write_nothing(const Message& message, std::string_view type);
 
 } // namespace p2prc::dbus

@@ -63,7 +63,8 @@ class Reader {
             return Json(std::move(*text));
         }
         case 'v':
-            return inside('v', contents, [&] { return next(depth + 1); });
+            // As the writer counts: a variant is no level of its own, unless it holds another one.
+            return inside('v', contents, [&] { return next(depth + (contents[0] == 'v' ? 1 : 0)); });
         case 'r':
             return inside('r', contents, [&] { return list(depth); });
         case 'a':

@@ -1,9 +1,11 @@
+#include "core/text.h"
 #include "dbus/codec.h"
 #include "dbus/signature.h"
 
 #include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -78,7 +80,7 @@ class Checker {
         case 'b':
             return value.is_boolean();
         case 'd':
-            return value.is_number();
+            return value.is_number() && std::isfinite(value.get<double>()); // as the reader has it
         case 's':
             return value.is_string() && check_text(value.get_ref<const std::string&>());
         case 'o':
@@ -98,39 +100,17 @@ class Checker {
 
     bool check_text(const std::string& text) {
         bytes_ += text.size();
-        return bytes_ <= limits_.bytes && text.find('\0') == std::string::npos && is_utf8(text);
+        return bytes_ <= limits_.bytes && (!limits_.exact || text::fits_bus(text));
     }
 
   private:
-    // sd-bus refuses other text in the middle of a message, when it is too late to leave it out.
-    static bool is_utf8(const std::string& text) {
-        for (std::size_t i = 0; i < text.size();) {
-            const auto lead = static_cast<unsigned char>(text[i]);
-            const std::size_t length = lead < 0x80    ? 1
-                                       : lead >= 0xf0 ? 4
-                                       : lead >= 0xe0 ? 3
-                                       : lead >= 0xc2 ? 2
-                                                      : 0;
-            if (length == 0 || lead > 0xf4 || i + length > text.size()) return false;
-            std::uint32_t point = length == 1 ? lead : lead & (0x7fU >> length);
-            for (std::size_t k = 1; k < length; ++k) {
-                const auto next = static_cast<unsigned char>(text[i + k]);
-                if ((next & 0xc0U) != 0x80U) return false;
-                point = point << 6U | (next & 0x3fU);
-            }
-            if (length == 3 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) return false;
-            if (length == 4 && (point < 0x10000 || point > 0x10ffff)) return false;
-            i += length;
-        }
-        return true;
-    }
-
     // `rest` is what follows "a{": the key's type, the value's, "}".
     bool check_dictionary(std::string_view rest, const Json& value, unsigned depth) {
         if (!value.is_object() || rest.empty() || rest[0] != 's') return false;
         const std::string_view element = first_type(rest.substr(1));
         for (const auto& [key, inner] : value.items()) {
             if (inner.is_null() && element == "v") continue;
+            if (!limits_.exact && !text::fits_bus(key)) continue;
             if (!check_text(key) || !check(element, inner, depth + 1)) return false;
         }
         return true;
@@ -158,7 +138,8 @@ class Checker {
     std::size_t bytes_ = 0;
 };
 
-// Appends what a Checker has passed. The first failure sticks.
+// Appends what a Checker has passed, with texts made fit: sd-bus would refuse them in the middle of a
+// message, when it is too late to leave one out. The first failure sticks.
 class Writer {
   public:
     explicit Writer(sd_bus_message* message) : message_(message) {}
@@ -186,9 +167,10 @@ class Writer {
             return keep(sd_bus_message_append_basic(message_, 'b', &truth));
         }
         case 's':
+            return text(value.get_ref<const std::string&>());
         case 'o':
             return keep(
-                sd_bus_message_append_basic(message_, type[0], value.get_ref<const std::string&>().c_str()));
+                sd_bus_message_append_basic(message_, 'o', value.get_ref<const std::string&>().c_str()));
         case 'v': {
             const std::string inner = natural_type(value);
             open('v', inner);
@@ -206,8 +188,10 @@ class Writer {
         return keep(sd_bus_message_open_container(message_, kind, std::string(contents).c_str()));
     }
     int close() { return keep(sd_bus_message_close_container(message_)); }
-    int key(const std::string& text) {
-        return keep(sd_bus_message_append_basic(message_, 's', text.c_str()));
+    int text(const std::string& text) {
+        return text::fits_bus(text)
+                   ? keep(sd_bus_message_append_basic(message_, 's', text.c_str()))
+                   : keep(sd_bus_message_append_basic(message_, 's', text::for_bus(text).c_str()));
     }
     int status() const { return status_; }
 
@@ -229,8 +213,10 @@ class Writer {
         open('a', "{" + entry + "}");
         for (const auto& [name, inner] : value.items()) {
             if (inner.is_null() && element == "v") continue;
+            // Two keys must not become one.
+            if (!text::fits_bus(name)) continue;
             open('e', entry);
-            key(name);
+            text(name);
             write(element, inner);
             close();
         }
@@ -273,37 +259,59 @@ std::string misfit(std::span<const Field> fields, const std::string& prefix, con
         const Field* field = find_field(fields, path);
         if (!field && value.is_object()) {
             if (std::string inner = misfit(fields, path + ".", value); !inner.empty()) return inner;
-        } else if (!fits(table_type(field, value), value)) {
+        } else if (!fits(table_type(field, value), value, {.exact = true}) || !text::fits_bus(name)) {
             return path;
         }
     }
     return {};
 }
 
-void write_table(Writer& writer, std::span<const Field> fields, const std::string& prefix,
-                 const Json& object) {
-    writer.open('a', "{sv}");
-    for (const auto& [name, value] : object.items()) {
-        if (value.is_null()) continue;
-        const std::string path = prefix + name;
-        const Field* field = find_field(fields, path);
-        const std::string type = table_type(field, value);
-        if (!fits(type, value) || !Checker({}).check_text(name)) continue;
-        writer.open('e', "sv");
-        writer.key(name);
-        writer.open('v', type);
-        // The reason of a stop has a table of its own.
-        if (type == "a{sv}" && path == "reason")
-            write_table(writer, reason_fields(), "", value);
-        else if (type == "a{sv}")
-            write_table(writer, fields, path + ".", value);
-        else
-            writer.write(type, value);
-        writer.close();
-        writer.close();
+// The objects of an answer. One value that does not fit is left out: it must not take the others along.
+class TableWriter {
+  public:
+    explicit TableWriter(sd_bus_message* message) : writer_(message) {}
+
+    void list(std::span<const Field> fields, const Json& rows, unsigned depth = 0) {
+        writer_.open('a', "a{sv}");
+        for (const Json& row : rows)
+            if (row.is_object()) table(fields, "", row, depth + 1);
+        writer_.close();
     }
-    writer.close();
-}
+
+    void table(std::span<const Field> fields, const std::string& prefix, const Json& object,
+               unsigned depth = 0) {
+        writer_.open('a', "{sv}");
+        for (const auto& [name, value] : object.items()) {
+            if (value.is_null() || !text::fits_bus(name)) continue;
+            const std::string path = prefix + name;
+            const std::string type = table_type(find_field(fields, path), value);
+            const bool nested =
+                (type == "a{sv}" && value.is_object()) || (type == "aa{sv}" && value.is_array());
+            // A level deeper than the reader follows it would cost the whole message.
+            const CodecLimits limits;
+            if (nested ? depth + 1 >= limits.depth : !Checker(limits).check(type, value, depth + 1)) continue;
+            writer_.open('e', "sv");
+            writer_.text(name);
+            writer_.open('v', type);
+            if (type == "aa{sv}")
+                list({}, value, depth + 1);
+            else if (type == "a{sv}" && path == "reason") // of a stop: it has a table of its own
+                table(reason_fields(), "", value, depth + 1);
+            else if (type == "a{sv}")
+                table(fields, path + ".", value, depth + 1);
+            else
+                writer_.write(type, value);
+            writer_.close();
+            writer_.close();
+        }
+        writer_.close();
+    }
+
+    const Writer& writer() const { return writer_; }
+
+  private:
+    Writer writer_;
+};
 
 Result<void> done(const Writer& writer) {
     if (writer.status() < 0) return std::unexpected(bus_error("writing a D-Bus message", writer.status()));
@@ -338,18 +346,24 @@ Result<void> write_spec(const Message& message, const Json& document) {
 }
 
 Result<void> write_fields(const Message& message, std::span<const Field> fields, const Json& object) {
-    Writer writer(message.get());
-    write_table(writer, fields, "", object.is_object() ? object : Json::object());
-    return done(writer);
+    TableWriter tables(message.get());
+    tables.table(fields, "", object.is_object() ? object : Json::object());
+    return done(tables.writer());
 }
 
 Result<void> write_field_list(const Message& message, std::span<const Field> fields, const Json& list) {
-    Writer writer(message.get());
-    writer.open('a', "a{sv}");
-    for (const Json& object : list)
-        if (object.is_object()) write_table(writer, fields, "", object);
-    writer.close();
-    return done(writer);
+    TableWriter tables(message.get());
+    tables.list(fields, list.is_array() ? list : Json::array());
+    return done(tables.writer());
+}
+
+Result<void> write_nothing(const Message& message, std::string_view type) {
+    Json nothing = 0;
+    if (type == "s") nothing = "";
+    if (type == "b") nothing = false;
+    if (type == "d") nothing = 0.0;
+    if (type.starts_with("a")) nothing = type.starts_with("a{") ? Json::object() : Json::array();
+    return write_value(message, type, nothing);
 }
 
 } // namespace p2prc::dbus

@@ -59,7 +59,7 @@ asio::awaitable<Result<void>> EdgeClient::register_key(std::string fingerprint) 
 asio::awaitable<Result<Feed>> EdgeClient::routes() {
     const Json arguments = Json::array();
     auto body = co_await caller_.invoke(names::edge_path, names::edge_interface, "GetRoutes", "", arguments,
-                                        route_table_limits);
+                                        {.answer = route_table_limits});
     co_return to_feed(std::move(body));
 }
 

@@ -1,5 +1,7 @@
 #include "dbus/message.h"
 
+#include "core/text.h"
+
 #include <systemd/sd-bus.h>
 
 #include <array>
@@ -10,6 +12,8 @@ namespace p2prc::dbus {
 namespace {
 
 constexpr std::string_view before_hint = "\nhint: ";
+// Each of its two parts. The reason of a failed start comes with the last lines of a log.
+constexpr std::size_t longest_error = std::size_t{64} << 10U;
 
 std::string text(const char* value) {
     return value ? value : "";
@@ -131,8 +135,12 @@ Result<Message> Message::new_error(const Error& error) const {
 }
 
 std::string error_text(const Error& error) {
-    std::string result = error.message;
-    if (!error.hint.empty()) result.append(before_hint) += error.hint;
+    const auto fit = [](const std::string& text) {
+        const auto kept = text::cut(text, longest_error);
+        return text::for_bus(kept) + (kept.size() < text.size() ? "..." : "");
+    };
+    std::string result = fit(error.message);
+    if (!error.hint.empty()) result.append(before_hint) += fit(error.hint);
     return result;
 }
 

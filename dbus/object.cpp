@@ -2,10 +2,12 @@
 
 #include "core/callback.h"
 #include "dbus/bus.h"
+#include "dbus/codec.h"
 #include "dbus/connection.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
 
 #include <algorithm>
@@ -42,6 +44,25 @@ int set_error(sd_bus_error* target, const Error& error) {
     return sd_bus_error_set(target, name.c_str(), error_text(error).c_str());
 }
 
+// No call stays without an answer: callers wait long, or for ever. `reply` may be what cannot be sent, such
+// as one beyond the sizes of a message; then the caller hears that.
+void answer(const Exported& exported, const std::string& method, const Message& call, Result<Message> reply) {
+    if (!sd_bus_message_get_expect_reply(call.get())) return;
+    if (reply) {
+        const auto sent = exported.connection->send(*reply);
+        if (sent) return;
+        reply =
+            fail(ErrorCode::Failed, "the answer to " + method + " cannot be sent: " + sent.error().message);
+    }
+    const auto error = call.new_error(reply.error());
+    if (error && exported.connection->send(*error)) return;
+    // Nobody is left to tell when this fails too: the caller's connection or ours is gone.
+    constexpr sd_bus_error plain =
+        SD_BUS_ERROR_MAKE_CONST("org.p2prc1.Error.Failed", "p2prcd cannot say what the answer is");
+    sd_bus_reply_method_error(call.get(), &plain);
+    exported.connection->kick();
+}
+
 asio::awaitable<void> run_method(std::shared_ptr<Exported> exported, const Method* method, Message call) {
     Result<Message> reply = fail(ErrorCode::Failed, "no reply");
     try {
@@ -49,11 +70,10 @@ asio::awaitable<void> run_method(std::shared_ptr<Exported> exported, const Metho
     } catch (const std::exception& exception) {
         reply = fail(ErrorCode::Failed, method->name + " failed inside: " + exception.what(),
                      "this is a defect; the daemon's log may say more");
+    } catch (...) {
+        reply = fail(ErrorCode::Failed, method->name + " failed inside", "this is a defect");
     }
-    if (!sd_bus_message_get_expect_reply(call.get())) co_return;
-    if (!reply) reply = call.new_error(reply.error());
-    // Nobody is left to tell when this fails: the caller's connection or ours is gone.
-    if (reply) (void)exported->connection->send(*reply);
+    answer(*exported, method->name, call, std::move(reply));
 }
 
 int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
@@ -87,9 +107,14 @@ int on_get(sd_bus*, const char* path, const char*, const char* name, sd_bus_mess
     const auto exported = static_cast<Exported*>(userdata)->shared_from_this();
     const Property* property = find_property(*exported, name);
     if (!property) return -ENOENT;
+    // One property that cannot be told must not take the others along: sd-bus gives up GetAll, the list of
+    // all objects and PropertiesChanged for it. An object that is not there is another matter.
+    const Message message = Message::share(reply);
     const Result<void> result = guard_callback("reading a property", broken_property(*property),
-                                               [&] { return property->get(path, Message::share(reply)); });
-    return result ? 1 : set_error(error, result.error());
+                                               [&] { return property->get(path, message); });
+    if (result) return 1;
+    if (result.error().code != ErrorCode::NotFound && write_nothing(message, property->type)) return 1;
+    return set_error(error, result.error());
 }
 
 int on_set(sd_bus*, const char* path, const char*, const char* name, sd_bus_message* value, void* userdata,

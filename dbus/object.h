@@ -19,9 +19,11 @@ struct Argument {
 };
 
 // Gets the call and returns the reply made from it (Message::new_reply). An Error becomes an error reply; an
-// exception is answered as Failed. Authorisation is the handler's: sd-bus lets every caller in.
+// exception is answered as Failed, and so is a reply that cannot be sent. Authorisation is the handler's:
+// sd-bus lets every caller in.
 using MethodHandler = std::function<boost::asio::awaitable<Result<Message>>(Message call)>;
-// Appends the property's value, without its variant, to `reply`.
+// Appends the property's value, without its variant, to `reply`: all of it or nothing. A value that cannot be
+// told is shown as write_nothing has it; with NotFound the object is taken for gone.
 using PropertyGetter = std::function<Result<void>(const std::string& path, const Message& reply)>;
 // Reads the new value, without its variant, from `value`. sd-bus lets only root (or the own user) write.
 using PropertySetter = std::function<Result<void>(const std::string& path, const Message& value)>;

@@ -6,8 +6,11 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -26,9 +29,16 @@ class Session {
 
     Bus& bus() { return *bus_; }
 
-    // Runs the loop until `work` is done. Not from within the loop.
+    // Runs the loop until `work` is done. Not from within the loop. When it has not been for `patience`,
+    // `impatient` is called, once.
     template <class T>
-    Result<T> run(boost::asio::awaitable<Result<T>> work) {
+    Result<T> run(boost::asio::awaitable<Result<T>> work, const std::function<void()>& impatient = {},
+                  std::chrono::steady_clock::duration patience = std::chrono::seconds(2)) {
+        boost::asio::steady_timer timer(io_, patience);
+        if (impatient)
+            timer.async_wait([&impatient](boost::system::error_code error) {
+                if (!error) impatient();
+            });
         std::optional<Result<T>> result;
         std::exception_ptr failure;
         boost::asio::co_spawn(io_, std::move(work), [&](std::exception_ptr exception, Result<T> value) {
@@ -38,6 +48,8 @@ class Session {
         io_.restart();
         while (!result && io_.run_one() > 0) {
         }
+        timer.cancel();
+        io_.poll(); // what the timer called goes with it
         if (failure) std::rethrow_exception(failure);
         if (!result) return fail(ErrorCode::Unreachable, "the connection to the message bus ended");
         return std::move(*result);

@@ -13,24 +13,14 @@ namespace p2prc::daemon {
 
 namespace {
 
-// What a property says where the document has nothing: D-Bus knows no null.
-Json nothing_of(std::string_view type) {
-    if (type == "s") return "";
-    if (type == "b") return false;
-    if (type == "d") return 0.0;
-    if (type == "a{sv}") return Json::object();
-    if (type.starts_with("a")) return Json::array();
-    return 0;
-}
-
 Result<void> write_property(const dbus::Message& reply, const Field& field, const Json& document) {
     const auto found = document.find(field.key);
-    const Json value = found == document.end() ? Json(nullptr) : *found;
-    if (field.signature == "a{sv}" && value.is_object())
+    if (found == document.end() || found->is_null()) return dbus::write_nothing(reply, field.signature);
+    if (field.signature == "a{sv}")
         return dbus::write_fields(reply, field.key == "reason" ? reason_fields() : std::span<const Field>(),
-                                  value);
-    if (dbus::fits(field.signature, value)) return dbus::write_value(reply, field.signature, value);
-    return dbus::write_value(reply, field.signature, nothing_of(field.signature));
+                                  *found);
+    if (dbus::fits(field.signature, *found)) return dbus::write_value(reply, field.signature, *found);
+    return dbus::write_nothing(reply, field.signature);
 }
 
 } // namespace

@@ -38,7 +38,7 @@ asio::awaitable<dbus::Message> ask(dbus::Bus& bus, std::string member, std::vect
     auto message = bus.new_call(manager_name, manager_path, manager_interface, member);
     if (!message) co_return dbus::Message();
     for (const auto& [type, value] : arguments)
-        if (const auto written = dbus::write_value(*message, type, value); !written)
+        if (const auto written = dbus::write_value(*message, type, value, {.exact = true}); !written)
             co_return dbus::Message();
     co_return co_await bus.exchange(*message, timeout);
 }

@@ -1,8 +1,10 @@
 #include "dbus/bus.h"
+#include "dbus/codec.h"
 #include "tests/unit/support/private_bus.h"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
 
 #include <optional>
@@ -29,6 +31,15 @@ asio::awaitable<Result<Message>> echo(Message call) {
     if (text == "several lines")
         co_return fail(ErrorCode::Failed, "it failed:\n  hint: a log line", "look at it");
     if (text == "plain") co_return fail(ErrorCode::NotFound, "no such thing");
+    if (text == "unfit")
+        co_return fail(ErrorCode::NotFound, std::string("no '\xff\xef\xbf\xbf") + '\0' + "'", "half \xc3");
+    if (text == "long") co_return fail(ErrorCode::NotFound, std::string(70000, 'a') + "\xc3\xa9", "see");
+    if (text == "no string") throw 5;
+    if (text == "unsendable") {
+        auto reply = call.new_reply();
+        sd_bus_message_open_container(reply->get(), 'a', "s"); // sd-bus refuses to send it
+        co_return reply;
+    }
     if (text == "throw") throw std::runtime_error("thrown on purpose");
     auto reply = call.new_reply();
     if (reply) sd_bus_message_append(reply->get(), "s", text.c_str());
@@ -42,6 +53,14 @@ Interface example(std::string* value) {
         {"Value", "s", Emits::Change, [value](const std::string&, const Message& reply) -> Result<void> {
              sd_bus_message_append(reply.get(), "s", value->c_str());
              return {};
+         }});
+    interface.properties.push_back(
+        {"Unfit", "s", Emits::Change, [](const std::string&, const Message&) -> Result<void> {
+             return fail(ErrorCode::InvalidSpec, "does not fit");
+         }});
+    interface.properties.push_back(
+        {"Broken", "as", Emits::Change, [](const std::string&, const Message&) -> Result<void> {
+             throw std::runtime_error("thrown on purpose");
          }});
     interface.signals.push_back({"Happened", {{"s", "what"}}});
     return interface;
@@ -71,6 +90,30 @@ class BusTest : public ::testing::Test {
     std::unique_ptr<Bus> client;
     Registration object;
 };
+
+// An error text that sd-bus refuses, an exception of any kind, an answer that cannot be sent: never silence.
+TEST_F(BusTest, EveryCallIsAnswered) {
+    for (const auto* text : {"unfit", "long", "no string", "unsendable", "throw"}) {
+        const auto reply = echo_call(text);
+        ASSERT_FALSE(reply) << text;
+        EXPECT_NE(reply.error().code, ErrorCode::Unreachable) << text << ": " << reply.error().message;
+    }
+    const auto unfit = echo_call("unfit").error();
+    EXPECT_EQ(unfit, (Error{ErrorCode::NotFound, "no '\uFFFD\uFFFD\uFFFD'", "half \uFFFD"}));
+    const auto cut = echo_call("long").error();
+    EXPECT_TRUE(cut.message.ends_with("aaa...")) << cut.message.substr(cut.message.size() - 10);
+    EXPECT_EQ(cut.hint, "see");
+}
+
+TEST_F(BusTest, APropertyThatCannotBeToldTakesNoOtherAlong) {
+    Message call =
+        client->new_call("org.example1", path, "org.freedesktop.DBus.Properties", "GetAll").value();
+    sd_bus_message_append(call.get(), "s", interface_name);
+    auto all = bus.run(client->call(call));
+    ASSERT_TRUE(all) << all.error().message;
+    EXPECT_EQ(read_value(*all).value(),
+              nlohmann::json({{"Value", "first"}, {"Unfit", ""}, {"Broken", nlohmann::json::array()}}));
+}
 
 TEST_F(BusTest, CallsAreAnswered) {
     auto reply = echo_call("hello");

@@ -94,9 +94,6 @@ TEST_F(CodecTest, WhatDoesNotFitIsRefusedAndAppendsNothing) {
         {"a{ss}", "x"},
         {"(su)", {"a"}},
         {"(s)", Json::array({"a", "b"})},
-        {"s", std::string("nul\0", 4)},
-        {"s", "\xff"},
-        {"s", "\xed\xa0\x80"},
         {"v", nullptr},
         {"av", Json::array({nullptr})},
         {"ss", "a"},
@@ -109,6 +106,67 @@ TEST_F(CodecTest, WhatDoesNotFitIsRefusedAndAppendsNothing) {
         EXPECT_FALSE(write_value(message, type, value)) << type;
         seal(message);
         EXPECT_EQ(message.signature(), "") << type;
+    }
+}
+
+// Texts that sd-bus refuses: NUL, wrong bytes, surrogates, noncharacters.
+const std::vector<std::pair<std::string, std::string>> unfit{
+    {std::string("a\0b", 3), "a\uFFFDb"},   {"a\xffz", "a\uFFFDz"},
+    {"\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"}, {"GET /\xef\xbf\xbf", "GET /\uFFFD"},
+    {"\xef\xb7\x90!", "\uFFFD!"},           {"half \xc3", "half \uFFFD"},
+};
+
+TEST_F(CodecTest, TextIsMadeFit) {
+    for (const auto& [text, fit] : unfit) {
+        EXPECT_EQ(round_trip("s", text), fit);
+        EXPECT_EQ(round_trip("as", Json::array({"a", text})), Json::array({"a", fit}));
+        EXPECT_EQ(round_trip("a{sv}", {{"a", text}, {"b", 1}}), Json({{"a", fit}, {"b", 1}}));
+        EXPECT_EQ(round_trip("a{sv}", {{text, 1}, {"b", 1}}), Json({{"b", 1}})) << "a key is left out";
+    }
+}
+
+TEST_F(CodecTest, NamesAndSettingsInCallsAreRefusedInstead) {
+    for (const auto& [text, fit] : unfit) {
+        Message message = make();
+        EXPECT_FALSE(write_value(message, "s", text, {.exact = true}));
+        EXPECT_FALSE(write_value(message, "a{ss}", {{text, "a"}}, {.exact = true}));
+        const auto spec = write_spec(message, {{"run", {{"command", {"/bin/echo", text}}}}});
+        ASSERT_FALSE(spec);
+        EXPECT_NE(spec.error().message.find("'run.command'"), std::string::npos) << spec.error().message;
+        seal(message);
+        EXPECT_EQ(message.signature(), "");
+    }
+}
+
+TEST_F(CodecTest, WhatDoesNotFitIsLeftOutAlone) {
+    Json deep = 1;
+    for (int i = 0; i < 40; ++i)
+        deep = Json::object({{"a", deep}});
+    const Json odd = Json::parse(R"({"name":"odd","port":"x","later":[null],"far":{"list":[null],"kept":1},
+        "rows":[{"bad":[null],"good":1},{"b":2}],"reason":{"kind":"exit-code","code":"three","log":["a\u0000b"]}})");
+    Json list = Json::array({odd, {{"name", "fine"}}, 5});
+    list[0]["abyss"] = deep;
+    for (const auto fields : {process_fields(), std::span<const Field>()}) {
+        Message message = make();
+        ASSERT_TRUE(write_field_list(message, fields, list));
+        seal(message);
+        const Json read = read_value(message).value();
+        ASSERT_EQ(read.size(), 2U);
+        EXPECT_EQ(read[1]["name"], "fine");
+        EXPECT_EQ(read[0]["name"], "odd");
+        EXPECT_EQ(read[0].contains("later"), false);
+        EXPECT_EQ(read[0]["far"], Json({{"kept", 1}}));
+        EXPECT_EQ(read[0]["rows"], Json::parse(R"([{"good":1},{"b":2}])"));
+        EXPECT_EQ(read[0]["reason"]["log"], Json::array({"a\uFFFDb"}));
+    }
+}
+
+TEST_F(CodecTest, WritesWhatStandsForNothing) {
+    for (const std::string type : {"s", "b", "d", "u", "t", "x", "as", "a{sv}", "aa{sv}", "a{ss}"}) {
+        Message message = make();
+        ASSERT_TRUE(write_nothing(message, type)) << type;
+        seal(message);
+        EXPECT_EQ(message.signature(), type);
     }
 }
 
