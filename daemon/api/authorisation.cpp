@@ -1,12 +1,11 @@
 #include "daemon/api/authorisation.h"
 
 #include <pwd.h>
-#include <systemd/sd-bus.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <array>
-#include <chrono>
-#include <vector>
+#include <cstdio>
+#include <memory>
 
 namespace p2prc::daemon {
 
@@ -15,15 +14,16 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::string_view prefix = "org.p2prc1.";
-// A person may have to find a password.
-constexpr auto polkit_patience = std::chrono::minutes(5);
 
 constexpr std::array rights{
     MethodRight{"Manager", "SpinProcess", Right::Polkit, "spin"},
+    MethodRight{"Manager", "SpinProcessWithOptions", Right::Polkit, "spin"},
     MethodRight{"Manager", "StartProcess", Right::Polkit, "spin"},
+    MethodRight{"Manager", "StartProcessWithOptions", Right::Polkit, "spin"},
     MethodRight{"Manager", "KillProcess", Right::Polkit, "kill"},
     MethodRight{"Manager", "StopProcess", Right::Polkit, "kill"},
     MethodRight{"Manager", "RestartProcess", Right::Polkit, "kill"},
+    MethodRight{"Manager", "RestartProcessWithOptions", Right::Polkit, "kill"},
     MethodRight{"Manager", "ProcessInformation", Right::Open},
     MethodRight{"Manager", "ListProcess", Right::Open},
     MethodRight{"Manager", "Logs", Right::Polkit, "read-logs"},
@@ -61,14 +61,6 @@ constexpr std::array rights{
     MethodRight{"Connector", "ReportStatus", Right::Connector},
 };
 
-std::string user_name(uid_t uid) {
-    std::vector<char> buffer(4096);
-    passwd entry{};
-    passwd* found = nullptr;
-    if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found) return found->pw_name;
-    return std::to_string(uid);
-}
-
 Result<void> refuse_user(const std::string& user, const std::string& wanted) {
     if (user == wanted) return {};
     return fail(ErrorCode::NotPermitted, "only the user " + wanted + " may use this interface");
@@ -88,9 +80,29 @@ const MethodRight* find_right(std::string_view interface, std::string_view membe
     return nullptr;
 }
 
-Authorisation::Authorisation(dbus::Bus& bus, HelperUsers users) : bus_(&bus), users_(std::move(users)) {}
+std::string UserNames::of(uid_t uid) {
+    struct stat now{};
+    if (::stat(file_.c_str(), &now) != 0) return std::to_string(uid);
+    if (now.st_ino != inode_ || now.st_mtim.tv_sec != changed_.tv_sec ||
+        now.st_mtim.tv_nsec != changed_.tv_nsec) {
+        names_.clear();
+        const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(file_.c_str(), "re"), &std::fclose);
+        // The first line of a number counts, as for getpwuid(3).
+        while (const passwd* entry = file ? fgetpwent(file.get()) : nullptr)
+            names_.emplace(entry->pw_uid, entry->pw_name);
+        inode_ = now.st_ino;
+        changed_ = now.st_mtim;
+    }
+    const auto found = names_.find(uid);
+    return found == names_.end() ? std::to_string(uid) : found->second;
+}
 
-asio::awaitable<Result<Caller>> Authorisation::check(dbus::Message call) {
+Authorisation::Authorisation(dbus::Bus& bus, HelperUsers users)
+    : bus_(&bus)
+    , users_(std::move(users))
+    , polkit_(bus) {}
+
+asio::awaitable<Result<Caller>> Authorisation::identify(dbus::Message call) {
     const MethodRight* row = find_right(call.interface(), call.member());
     if (!row) co_return fail(ErrorCode::NotPermitted, call.member() + " is open to nobody");
     Caller caller;
@@ -98,48 +110,19 @@ asio::awaitable<Result<Caller>> Authorisation::check(dbus::Message call) {
     const auto uid = co_await bus_->sender_uid(caller.sender);
     if (!uid) co_return std::unexpected(uid.error());
     caller.uid = *uid;
-    caller.user = user_name(*uid);
+    caller.user = names_.of(*uid);
     Result<void> allowed;
-    switch (row->right) {
-    case Right::Open:
-        break;
-    case Right::Edge:
-        allowed = refuse_user(caller.user, users_.edge);
-        break;
-    case Right::Connector:
-        allowed = refuse_user(caller.user, users_.connector);
-        break;
-    case Right::Polkit:
-        if (caller.uid != 0) {
-            const std::string action(row->action);
-            allowed = co_await ask_polkit(call, action);
-        }
-        break;
-    }
+    if (row->right == Right::Edge) allowed = refuse_user(caller.user, users_.edge);
+    if (row->right == Right::Connector) allowed = refuse_user(caller.user, users_.connector);
     if (!allowed) co_return std::unexpected(allowed.error());
+    if (row->right == Right::Polkit && caller.uid != 0)
+        caller.must_ask = std::string(prefix) + std::string(row->action);
     co_return caller;
 }
 
-// The subject is the connection, never a process id, which another process may have by now.
-asio::awaitable<Result<void>> Authorisation::ask_polkit(dbus::Message call, std::string action) {
-    const std::string id = std::string(prefix) + action;
-    const Error refused{ErrorCode::NotPermitted, "you may not do this (" + id + ")", "use sudo"};
-    auto question = bus_->new_call("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
-                                   "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization");
-    if (!question) co_return std::unexpected(question.error());
-    const std::uint32_t interactive =
-        sd_bus_message_get_allow_interactive_authorization(call.get()) > 0 ? 1 : 0;
-    const std::string sender = call.sender();
-    const int r = sd_bus_message_append(question->get(), "(sa{sv})sa{ss}us", "system-bus-name", 1, "name",
-                                        "s", sender.c_str(), id.c_str(), 0, interactive, "");
-    if (r < 0) co_return std::unexpected(dbus::bus_error("asking polkit", r));
-    dbus::Message answer = co_await bus_->exchange(*question, polkit_patience);
-    if (!answer || answer.is_error()) co_return std::unexpected(refused); // no polkit: root alone
-    int authorised = 0;
-    if (sd_bus_message_enter_container(answer.get(), 'r', "bba{ss}") <= 0 ||
-        sd_bus_message_read(answer.get(), "b", &authorised) <= 0 || !authorised)
-        co_return std::unexpected(refused);
-    co_return Result<void>{};
+asio::awaitable<Result<void>> Authorisation::permit(dbus::Message call, Caller caller) {
+    if (caller.must_ask.empty()) co_return Result<void>{};
+    co_return co_await polkit_.ask(std::move(call), caller.uid, caller.must_ask);
 }
 
 } // namespace p2prc::daemon

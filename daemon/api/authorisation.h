@@ -2,14 +2,18 @@
 #pragma once
 
 #include "core/error.h"
+#include "daemon/api/polkit.h"
 #include "dbus/bus.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <sys/types.h>
 
+#include <ctime>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 
 namespace p2prc::daemon {
 
@@ -34,8 +38,9 @@ const MethodRight* find_right(std::string_view interface, std::string_view membe
 // Who calls, once it is known that they may.
 struct Caller {
     uid_t uid = 0;
-    std::string user;   // name, or the number where it has none
-    std::string sender; // its connection
+    std::string user;          // name, or the number where it has none
+    std::string sender;        // its connection
+    std::string must_ask = {}; // the action that polkit has yet to allow; empty: none
 };
 
 struct HelperUsers {
@@ -43,20 +48,36 @@ struct HelperUsers {
     std::string connector = "p2prc-connector";
 };
 
+// Names of users by their numbers, from the machine's own file: getpwuid(3) may ask a directory server, and
+// calls are many. A user of another source goes by the number.
+class UserNames {
+  public:
+    explicit UserNames(std::string file = "/etc/passwd") : file_(std::move(file)) {}
+    std::string of(uid_t uid);
+
+  private:
+    std::string file_;
+    ino_t inode_ = 0;
+    timespec changed_{};
+    std::unordered_map<uid_t, std::string> names_; // what the file said then
+};
+
 class Authorisation {
   public:
     // `bus` must outlive it.
     explicit Authorisation(dbus::Bus& bus, HelperUsers users = {});
 
-    // NotPermitted for a method that is not in the table, a wrong user, and what polkit refuses. Without
-    // polkit only root may do what asks it. Polkit may ask the caller's user when the call allows it.
-    boost::asio::awaitable<Result<Caller>> check(dbus::Message call);
+    // Who calls. NotPermitted for a method that is not in the table, and for a wrong user.
+    boost::asio::awaitable<Result<Caller>> identify(dbus::Message call);
+    // Asks polkit where the caller must be asked for; NotPermitted when it refuses. Without polkit only root
+    // may do what asks it. Polkit may ask the caller's user when the call allows it.
+    boost::asio::awaitable<Result<void>> permit(dbus::Message call, Caller caller);
 
   private:
-    boost::asio::awaitable<Result<void>> ask_polkit(dbus::Message call, std::string action);
-
     dbus::Bus* bus_;
     HelperUsers users_;
+    UserNames names_;
+    Polkit polkit_;
 };
 
 } // namespace p2prc::daemon

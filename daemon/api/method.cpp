@@ -22,8 +22,8 @@ struct Binding {
 Result<void> write(const dbus::Message& reply, const std::string& type, const Json& value,
                    const Answer& answer) {
     const auto fields = answer.fields;
-    if (!fields.empty() && type == "a{sv}") return dbus::write_fields(reply, fields, value);
-    if (!fields.empty() && type == "aa{sv}") return dbus::write_field_list(reply, fields, value);
+    if (type == "a{sv}") return dbus::write_fields(reply, fields, value);
+    if (type == "aa{sv}") return dbus::write_field_list(reply, fields, value);
     return dbus::write_value(reply, type, value, answer.limits);
 }
 
@@ -43,16 +43,31 @@ Result<dbus::Message> reply_with(const dbus::Message& call, const Binding& bindi
     return reply;
 }
 
+// What a caller may send. A process file may hold scripts; a helper reports lists; all else are names.
+dbus::CodecLimits limits_for(const dbus::Message& call) {
+    const MethodRight* row = find_right(call.interface(), call.member());
+    if (row && (row->right == Right::Edge || row->right == Right::Connector)) return {};
+    if (call.member().starts_with("SpinProcess")) return {.values = 20000, .bytes = std::size_t{1} << 20U};
+    return {.values = 1000, .bytes = std::size_t{64} << 10U};
+}
+
 asio::awaitable<Result<dbus::Message>> run(std::shared_ptr<const Binding> binding, dbus::Message call) {
-    // Arguments first: a call that cannot be read is not worth anybody's password.
+    const dbus::CodecLimits limits = limits_for(call);
+    // A call that cannot be read, or is too big to be kept while the bus is asked who calls and somebody
+    // looks for a password, is not worth either. What has been read is not kept.
+    if (limits.bytes < dbus::CodecLimits().bytes)
+        if (const auto readable = dbus::read_body(call, limits); !readable)
+            co_return std::unexpected(readable.error());
     Request request;
-    auto arguments = dbus::read_body(call);
+    auto caller = co_await binding->rights->identify(call);
+    if (!caller) co_return std::unexpected(caller.error());
+    request.caller = std::move(*caller);
+    const auto allowed = co_await binding->rights->permit(call, request.caller);
+    if (!allowed) co_return std::unexpected(allowed.error());
+    auto arguments = dbus::read_body(call, limits);
     if (!arguments) co_return std::unexpected(arguments.error());
     request.arguments = std::move(*arguments);
     request.message = call;
-    auto caller = co_await binding->rights->check(call);
-    if (!caller) co_return std::unexpected(caller.error());
-    request.caller = std::move(*caller);
     const auto result = co_await binding->handler(std::move(request));
     if (!result) co_return std::unexpected(result.error());
     co_return reply_with(call, *binding, *result);

@@ -1,8 +1,14 @@
 // Calls of a user who is not root, without polkit and with one that says yes or no.
+#include "daemon/api/polkit.h"
 #include "dbus/codec.h"
+#include "net/file.h"
 #include "tests/unit/daemon/api/fixture.h"
 
 #include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
 
 namespace p2prc::daemon {
 namespace {
@@ -75,6 +81,144 @@ TEST_F(PolkitTest, PolkitDecidesAboutTheConnection) {
     question.says = false;
     EXPECT_NE(as_nobody("RemoveNode s root1").find("org.p2prc1.manage-fleet"), std::string::npos);
     EXPECT_TRUE(fleet.removed.empty());
+}
+
+TEST_F(PolkitTest, WhatIsTooBigIsNotAskedAbout) {
+    start_polkit();
+    const std::string name(70000, 'a');
+    EXPECT_NE(as_nobody("UnmapDomain s " + name).find("too much text"), std::string::npos);
+    EXPECT_TRUE(question.asked.is_null());
+}
+
+// A polkit whose agent never answers. It forgets a question when that is cancelled, if it is `obliging`.
+class SilentPolkit : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        server = bus.connect();
+        service = bus.connect();
+        dbus::Interface authority{"org.freedesktop.PolicyKit1.Authority"};
+        authority.methods.push_back({"CheckAuthorization",
+                                     {{"(sa{sv})", "subject"},
+                                      {"s", "action"},
+                                      {"a{ss}", "details"},
+                                      {"u", "flags"},
+                                      {"s", "cancellation"}},
+                                     {{"(bba{ss})", "result"}},
+                                     [this](dbus::Message call) { return be_silent(call); }});
+        authority.methods.push_back(
+            {"CancelCheckAuthorization", {{"s", "cancellation"}}, {}, [this](dbus::Message call) {
+                 return forget(call);
+             }});
+        registration = service->add_object("/org/freedesktop/PolicyKit1/Authority", authority).value();
+        ASSERT_TRUE(bus.run(service->request_name("org.freedesktop.PolicyKit1")));
+        polkit = std::make_unique<Polkit>(*server);
+    }
+
+    asio::awaitable<Result<dbus::Message>> be_silent(dbus::Message call) {
+        const std::string id = dbus::read_body(call).value()[4];
+        asked.push_back(id);
+        while (!cancelled.contains(id) || !obliging)
+            co_await test::sleep_for(std::chrono::milliseconds(5));
+        co_return fail(ErrorCode::Failed, "cancelled");
+    }
+
+    asio::awaitable<Result<dbus::Message>> forget(dbus::Message call) {
+        cancelled.insert(dbus::read_body(call).value()[0].get<std::string>());
+        co_return call.new_reply();
+    }
+
+    void ask(uid_t uid) {
+        auto call =
+            server->new_call("org.p2prc1", "/org/p2prc1", "org.p2prc1.Manager", "KillProcess").value();
+        asio::co_spawn(bus.io, polkit->ask(call, uid, "org.p2prc1.kill"),
+                       [this, uid](std::exception_ptr, Result<void> answer) {
+                           answers.emplace_back(uid, answer ? "yes" : answer.error().message);
+                       });
+        ++begun;
+        settle([this] { return asked.size() + refused() >= begun; });
+    }
+    std::size_t refused() const { // at once, without having been asked
+        return static_cast<std::size_t>(std::ranges::count_if(answers, [](const auto& answer) {
+            return answer.second.find("answers no questions") != std::string::npos;
+        }));
+    }
+
+    template <class Done>
+    void settle(Done done) {
+        auto loop = [](Done condition) -> asio::awaitable<bool> {
+            for (int round = 0; round < 1000 && !condition(); ++round)
+                co_await test::sleep_for(std::chrono::milliseconds(2));
+            co_return condition();
+        };
+        EXPECT_TRUE(bus.run(loop(done)));
+    }
+
+    test::PrivateBus bus;
+    std::unique_ptr<dbus::Bus> server;
+    std::unique_ptr<dbus::Bus> service;
+    dbus::Registration registration;
+    std::unique_ptr<Polkit> polkit;
+    bool obliging = true;
+    std::size_t begun = 0;
+    std::vector<std::string> asked;
+    std::set<std::string> cancelled;
+    std::vector<std::pair<uid_t, std::string>> answers;
+};
+
+TEST_F(SilentPolkit, TheOldestOfAUserWithTooManyMakesRoom) {
+    for (std::size_t i = 0; i < Polkit::questions_of_a_user; ++i)
+        ask(1000);
+    ask(1001);
+    EXPECT_TRUE(answers.empty());
+    ask(1000);
+    settle([this] { return !answers.empty() && !cancelled.empty(); });
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_EQ(answers[0].first, 1000U);
+    EXPECT_NE(answers[0].second.find("too many"), std::string::npos) << answers[0].second;
+    EXPECT_EQ(cancelled, std::set<std::string>{asked[0]});
+}
+
+TEST_F(SilentPolkit, WhenAllAreTakenWhoeverHasTheMostPays) {
+    ask(7);
+    for (std::size_t i = 0; i < Polkit::questions_of_a_user; ++i)
+        ask(1000);
+    for (uid_t uid = 2000; begun < Polkit::questions; ++uid)
+        ask(uid);
+    EXPECT_TRUE(answers.empty());
+    ask(5);
+    settle([this] { return !answers.empty(); });
+    EXPECT_EQ(answers[0].first, 1000U);
+}
+
+TEST_F(SilentPolkit, AQuestionEndsWhenNobodyAnswers) {
+    polkit->patience = std::chrono::seconds(0);
+    ask(1000);
+    settle([this] { return !answers.empty() && !cancelled.empty(); });
+    EXPECT_NE(answers[0].second.find("nobody has answered"), std::string::npos) << answers[0].second;
+}
+
+// dbus-daemon refuses every call of a connection that waits for 128 answers.
+TEST_F(SilentPolkit, CallsOfOtherKindsGoThroughHoweverManyItLeavesUnanswered) {
+    obliging = false;
+    for (int i = 0; i < 140; ++i)
+        ask(1000 + static_cast<uid_t>(i % 3));
+    EXPECT_EQ(asked.size(), Polkit::unanswered);
+    EXPECT_EQ(refused(), 140 - Polkit::unanswered);
+    const auto owner = bus.run(server->name_owner("org.freedesktop.PolicyKit1"));
+    EXPECT_TRUE(owner) << owner.error().message;
+}
+
+TEST(UserNames, AreReadFromTheFileWhenItHasChanged) {
+    const net::TemporaryDirectory directory;
+    const auto path = directory.path() / "passwd";
+    std::ofstream(path) << "root:x:0:0::/:/bin/sh\nanna:x:1000:1000::/:/bin/sh\n";
+    UserNames names(path);
+    EXPECT_EQ(names.of(1000), "anna");
+    EXPECT_EQ(names.of(1001), "1001");
+    ASSERT_TRUE(net::write_file_atomically(path, "bea:x:1000:1000::/:/bin/sh\n"));
+    EXPECT_EQ(names.of(1000), "bea");
+    EXPECT_EQ(names.of(0), "0");
+    EXPECT_EQ(UserNames("/nonexistent").of(7), "7");
 }
 
 } // namespace
