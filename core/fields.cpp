@@ -45,6 +45,10 @@ constexpr std::array process{
     Field{"domains", StringList, "as", true, "All domains that are mapped to it."},
     Field{"status", Boolean, "b", true, "Whether it runs."},
     Field{"state", String, "s", true, "starting, running, stopping, stopped, failed, deploying or lost."},
+    Field{"ready", Boolean, "b", true,
+          "Whether it is ready: its port is listened at by itself; without a port, it has lived for two "
+          "seconds."},
+    Field{"waits_for", String, "s", true, "What it lacks to be ready."},
     Field{"deployment", Table, "a{sv}", true, "How it is deployed: strategy and script."},
     Field{"run_command", String, "s", true, "Its command, as one would type it."},
     Field{"kill_command", String, "s", true, "The command that stops it."},

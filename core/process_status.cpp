@@ -42,7 +42,13 @@ bool stopped_on_request(const ProcessStatus& status) noexcept {
     return status.state == ProcessState::Stopped && status.reason && status.reason->kind == StopKind::Stopped;
 }
 
+bool is_ready(const ProcessStatus& status) noexcept {
+    return status.state == ProcessState::Running && !status.invocation.empty() &&
+           status.ready_run == status.invocation;
+}
+
 Json status_to_json(const ProcessStatus& status) {
+    const bool waits = status.state == ProcessState::Running && !is_ready(status);
     return {{"schema", 1},
             {"id", status.id},
             {"name", status.name},
@@ -58,7 +64,10 @@ Json status_to_json(const ProcessStatus& status) {
             {"reason", status.reason ? reason_to_json(*status.reason) : Json(nullptr)},
             {"epoch", status.epoch},
             {"digest", status.digest},
-            {"applied", status.applied}};
+            {"applied", status.applied},
+            {"ready", is_ready(status)},
+            {"ready_run", status.ready_run},
+            {"waits_for", waits && !status.waits_for.empty() ? Json(status.waits_for) : Json(nullptr)}};
 }
 
 ProcessStatus status_from_json(const Json& document) {
@@ -80,6 +89,8 @@ ProcessStatus status_from_json(const Json& document) {
     status.epoch = member<std::uint64_t>(document, "epoch");
     status.digest = member<std::string>(document, "digest");
     status.applied = member<std::uint64_t>(document, "applied");
+    status.ready_run = member<std::string>(document, "ready_run");
+    status.waits_for = member<std::string>(document, "waits_for");
     return status;
 }
 

@@ -35,11 +35,16 @@ struct ProcessStatus {
     std::uint64_t epoch = 0;
     std::string digest;        // of the spec that runs
     std::uint64_t applied = 0; // change number of the desired state last acted upon
+    std::string ready_run;     // the invocation that has become ready: its port, or its first two seconds
+    std::string waits_for;     // what a run that is not ready lacks, in words
     friend bool operator==(const ProcessStatus&, const ProcessStatus&) = default;
 };
 
 // It is not running because somebody asked for that.
 bool stopped_on_request(const ProcessStatus& status) noexcept;
+
+// It runs, and this very run has become ready.
+bool is_ready(const ProcessStatus& status) noexcept;
 
 nlohmann::json status_to_json(const ProcessStatus& status);
 ProcessStatus status_from_json(const nlohmann::json& document); // tolerant

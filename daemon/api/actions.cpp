@@ -4,9 +4,11 @@
 #include "core/names.h"
 #include "core/process_status.h"
 #include "daemon/api/local_action.h"
+#include "daemon/process/port_use.h"
 #include "net/clock.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -29,8 +31,16 @@ constexpr const char* verb_name(Verb verb) {
     return "kill";
 }
 
-constexpr Goal goal_of(Verb verb) {
-    return verb == Verb::Stop ? Goal::Stopped : verb == Verb::Kill ? Goal::Gone : Goal::Running;
+constexpr Goal goal_of(Verb verb, const WaitFor& wait) {
+    return verb == Verb::Stop ? Goal::Stopped : verb == Verb::Kill ? Goal::Gone : wait.goal;
+}
+
+// Ports of this machine that a process whose port is chosen must not get: somebody listens there.
+Json ports_in_use() {
+    std::set<std::uint16_t> ports;
+    for (const auto& listener : net::tcp_listeners().value_or(std::vector<net::Listener>()))
+        ports.insert(listener.port);
+    return ports;
 }
 
 // The node that a spin is for must be able to take it now: nothing is recorded that then hangs.
@@ -71,6 +81,15 @@ Result<void> check_options(const Json& options) {
     return {};
 }
 
+// What its status says before it is acted upon.
+void remember(const View& view, Awaited& awaited) {
+    const Json* document = view.get(keys::status(awaited.node, awaited.id));
+    if (!document) return;
+    const auto status = status_from_json(*document);
+    awaited.restarts = status.restarts;
+    awaited.reason = status.reason;
+}
+
 } // namespace
 
 Actions::Actions(FleetControl& fleet, const View& view, OwnState& own, Waits& waits, CheckSpec check_spec)
@@ -84,21 +103,40 @@ std::string Actions::by(const std::string& user) const {
     return user + "@" + view_->node();
 }
 
-asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string node, std::string user) {
+// Other processes of the fleet are the registry's to name, which knows them also while they are stopped.
+Result<void> Actions::check_port(const ProcessSpec& spec) const {
+    const auto port = spec.port.value_or(0);
+    for (const ProcessRecord& process : view_->processes())
+        if (process.node == view_->node() && process.port == port) return {};
+    return check_port_is_free(port, spec.name);
+}
+
+asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string node, std::string user,
+                                                     WaitFor wait) {
     const auto spec = spec_from_document(document);
     if (!spec) co_return std::unexpected(spec.error());
     if (node.empty()) node = view_->node();
     if (const auto fits = check_node(*view_, node); !fits) co_return std::unexpected(fits.error());
-    if (node == view_->node() && check_spec_)
-        if (const auto checked = check_spec_(*spec); !checked) co_return std::unexpected(checked.error());
     Json params = {{"spec", spec_to_document(*spec)}, {"node", node}, {"by", by(user)}};
+    if (node == view_->node()) {
+        if (check_spec_)
+            if (const auto checked = check_spec_(*spec); !checked) co_return std::unexpected(checked.error());
+        if (const auto free = check_port(*spec); !free) co_return std::unexpected(free.error());
+        if (spec->port == 0) params["ports_in_use"] = ports_in_use();
+    }
     const auto result = co_await fleet_->gateway().request("process.spin", std::move(params));
     if (!result) co_return std::unexpected(result.error());
     Awaited awaited;
     awaited.id = json::member<std::uint32_t>(*result, "id");
     awaited.name = spec->name;
     awaited.node = json::member<std::string>(*result, "node", node);
-    if (!json::member<bool>(*result, "created")) co_return awaited.id; // said again: nothing to do
+    awaited.goal = wait.goal;
+    awaited.patience = wait.patience;
+    if (!json::member<bool>(*result, "created")) { // said again
+        const auto record = view_->process(spec->name);
+        if (!record || record->desired != Desired::Running) co_return awaited.id;
+        remember(*view_, awaited);
+    }
     // The commit may come back after its answer; until then there is no record to be missed.
     const auto placed = co_await waits_->until_recorded(awaited);
     if (!placed) co_return std::unexpected(placed.error());
@@ -124,20 +162,23 @@ asio::awaitable<Result<std::uint64_t>> Actions::act_here(Verb verb, ProcessRecor
     co_return local_change(record, last + 1);
 }
 
-asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::string user) {
+asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::string user, WaitFor wait) {
     auto record = view_->find_process(process);
     const auto offered = !record && verb == Verb::Kill ? view_->offered(process) : std::nullopt;
     if (offered) record = *offered;
     if (!record) co_return std::unexpected(record.error());
     // To start what runs already must not become a restart.
     const Json* status = view_->get(keys::status(record->node, record->id));
-    if (verb == Verb::Start && status && status_from_json(*status).state == ProcessState::Running)
-        co_return Result<void>{};
+    const bool runs = status && status_from_json(*status).state == ProcessState::Running;
     Awaited awaited;
     awaited.id = record->id;
     awaited.name = record->name;
     awaited.node = record->node;
-    awaited.goal = goal_of(verb);
+    awaited.goal = goal_of(verb, wait);
+    if (verb == Verb::Start || verb == Verb::Restart) awaited.patience = wait.patience;
+    remember(*view_, awaited);
+    if (verb == Verb::Start && runs) co_return co_await waits_->until(awaited);
+    awaited.restarts = 0; // counted anew
     Json params = {{"process", std::to_string(record->id)}, {"by", by(user)}};
     const std::string method = std::string("process.") + verb_name(verb);
     const auto result = co_await fleet_->gateway().request(method, std::move(params));

@@ -23,10 +23,12 @@ class Actions {
     // All must outlive it.
     Actions(FleetControl& fleet, const View& view, OwnState& own, Waits& waits, CheckSpec check_spec);
 
-    // -> process id, once it runs. `document`: keys of a process file; `node` "": here.
-    boost::asio::awaitable<Result<std::uint32_t>> spin(Json document, std::string node, std::string user);
-    // `process`: id, name or domain. Returns when it is done; for a node that is away, when it is recorded.
-    boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user);
+    // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": here.
+    boost::asio::awaitable<Result<std::uint32_t>> spin(Json document, std::string node, std::string user,
+                                                       WaitFor wait);
+    // `process`: id, name or domain. Returns when it is done, which for a start and a restart is when it is
+    // as `wait` says; for a node that is away, when it is recorded.
+    boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user, WaitFor wait);
     // -> the domain as it is stored. `options`: tls, port.
     boost::asio::awaitable<Result<std::string>> map_domain(std::string domain, std::string process,
                                                            Json options, std::string user);
@@ -36,6 +38,7 @@ class Actions {
     std::string by(const std::string& user) const;
 
   private:
+    Result<void> check_port(const ProcessSpec& spec) const;
     boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);
 
     FleetControl* fleet_;

@@ -5,6 +5,7 @@
 #include "daemon/api/log_control.h"
 #include "daemon/api/manager.h"
 #include "daemon/api/objects.h"
+#include "daemon/api/readiness.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/process/usage.h"
 #include "dbus/names.h"
@@ -66,6 +67,7 @@ struct Api::Impl {
     ApiParts parts;
     View view;
     Waits waits;
+    Readiness readiness;
     Actions actions;
     Authorisation rights;
     Helpers helpers;
@@ -79,6 +81,7 @@ Api::Impl::Impl(ApiParts p)
     : parts(std::move(p))
     , view(parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); })
     , waits(parts.bus.executor(), view)
+    , readiness(parts.bus.executor(), view, parts.own)
     , actions(parts.fleet, view, parts.own, waits, parts.check_spec)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
@@ -99,6 +102,7 @@ Result<void> Api::Impl::publish() {
     auto tree = parts.bus.add_object_manager(dbus::names::root_path);
     if (!tree) return std::unexpected(tree.error());
     registrations = {*root, *log, *tree};
+    readiness.start();
     subscription = parts.replica.subscribe("/", [this](std::span<const Change>) { manager.announce(); });
     return {};
 }

@@ -77,10 +77,23 @@ void Manager::add_process_verbs(std::vector<dbus::Method>& methods) {
     };
     methods.push_back(method(rights, "SpinProcess", {{"a{sv}", "spec"}, {"s", "node"}}, {{"o", "object"}},
                              [this](Request request) { return spin(std::move(request)); }));
+    methods.push_back(method(rights, "SpinProcessWithOptions",
+                             {{"a{sv}", "spec"}, {"s", "node"}, {"a{sv}", "options"}}, {{"o", "object"}},
+                             [this](Request request) { return spin(std::move(request)); }));
     methods.push_back(method(rights, "KillProcess", process, {}, verb(Verb::Kill)));
     methods.push_back(method(rights, "StopProcess", process, {}, verb(Verb::Stop)));
     methods.push_back(method(rights, "StartProcess", process, {}, verb(Verb::Start)));
     methods.push_back(method(rights, "RestartProcess", process, {}, verb(Verb::Restart)));
+    const Arguments with_options{{"s", "process"}, {"a{sv}", "options"}};
+    const auto verb_with_options = [this](Verb which) {
+        return [this, which](Request request) {
+            return act(which, request.text(0), request.caller, request.arguments.at(1));
+        };
+    };
+    methods.push_back(
+        method(rights, "StartProcessWithOptions", with_options, {}, verb_with_options(Verb::Start)));
+    methods.push_back(
+        method(rights, "RestartProcessWithOptions", with_options, {}, verb_with_options(Verb::Restart)));
     methods.push_back(method(rights, "ProcessInformation", process, {{"a{sv}", "information"}},
                              [this](Request request) { return information(std::move(request)); }));
     methods.push_back(method(rights, "ListProcess", {}, {{"aa{sv}", "processes"}},
@@ -186,14 +199,20 @@ Manager::Reply Manager::spin(Request request) {
     request.message.rewind();
     auto document = dbus::read_spec(request.message);
     if (!document) co_return std::unexpected(document.error());
-    const auto id = co_await parts_.actions.spin(std::move(*document), request.text(1), request.caller.user);
+    const Json options = request.arguments.size() > 2 ? request.arguments[2] : Json::object();
+    const auto wait = wait_options(options);
+    if (!wait) co_return std::unexpected(wait.error());
+    const auto id =
+        co_await parts_.actions.spin(std::move(*document), request.text(1), request.caller.user, *wait);
     if (!id) co_return std::unexpected(id.error());
     before_path();
     co_return answer(std::string(dbus::names::process_prefix) + "/" + std::to_string(*id));
 }
 
-Manager::Reply Manager::act(Verb verb, std::string process, Caller caller) {
-    const auto done = co_await parts_.actions.act(verb, process, caller.user);
+Manager::Reply Manager::act(Verb verb, std::string process, Caller caller, Json options) {
+    const auto wait = wait_options(options);
+    if (!wait) co_return std::unexpected(wait.error());
+    const auto done = co_await parts_.actions.act(verb, process, caller.user, *wait);
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
 }

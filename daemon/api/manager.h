@@ -44,7 +44,7 @@ class Manager {
   private:
     using Reply = boost::asio::awaitable<Result<Answer>>;
     Reply spin(Request request);
-    Reply act(Verb verb, std::string process, Caller caller);
+    Reply act(Verb verb, std::string process, Caller caller, Json options = Json::object());
     Reply information(Request request);
     Reply list(Json documents, std::span<const Field> fields);
     Reply logs(Request request);

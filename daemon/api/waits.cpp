@@ -1,7 +1,5 @@
 #include "daemon/api/waits.h"
 
-#include "core/process_status.h"
-
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -15,9 +13,12 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr std::uint64_t longest_patience = 900; // seconds
+
 constexpr const char* goal_name(Goal goal) {
     switch (goal) {
-    case Goal::Running:
+    case Goal::Started:
+    case Goal::Ready:
         return "start";
     case Goal::Stopped:
         return "stop";
@@ -27,9 +28,30 @@ constexpr const char* goal_name(Goal goal) {
     return "end";
 }
 
+bool is_over(const ProcessStatus& status) {
+    return status.state == ProcessState::Stopped || status.state == ProcessState::Failed;
+}
+
+// Its reason is not one that was there before, nor somebody's wish.
+bool has_new_reason(const Awaited& awaited, const ProcessStatus& status) {
+    return status.reason && status.reason != awaited.reason && status.reason->kind != StopKind::Stopped &&
+           status.reason->kind != StopKind::Killed;
+}
+
+// It ended by itself, and is perhaps started again by now.
+bool ended_meanwhile(const Awaited& awaited, const ProcessStatus& status) {
+    return status.restarts > awaited.restarts || has_new_reason(awaited, status);
+}
+
 Error not_started(const Awaited& awaited, const ProcessStatus& status) {
-    Error error{ErrorCode::Failed, "process '" + awaited.name + "' did not start"};
-    if (status.reason) {
+    const bool known = is_over(status) ? status.reason.has_value() : has_new_reason(awaited, status);
+    const bool never_ran = known && (status.reason->kind == StopKind::StartFailed ||
+                                     status.reason->kind == StopKind::StartLimit);
+    Error error{ErrorCode::Failed,
+                "process '" + awaited.name + (never_ran || !known ? "' did not start" : "' has ended")};
+    if (!known && !is_over(status))
+        error.message = "process '" + awaited.name + "' ended and was started again";
+    if (known) {
         error.message += ": " + reason_text(*status.reason);
         if (!status.reason->detail.empty() && error.message.find(status.reason->detail) == std::string::npos)
             error.message += ": " + status.reason->detail;
@@ -38,6 +60,26 @@ Error not_started(const Awaited& awaited, const ProcessStatus& status) {
     }
     error.hint = "p2prc logs " + awaited.name + " shows more; p2prc kill " + awaited.name + " forgets it";
     return error;
+}
+
+Error too_late(const View& view, const Awaited& awaited) {
+    const std::string name = "process '" + awaited.name + "'";
+    const std::string time = std::to_string(awaited.patience.count()) + " seconds";
+    const Json* document = view.get(keys::status(awaited.node, awaited.id));
+    const auto status = document ? status_from_json(*document) : ProcessStatus{};
+    if (awaited.goal == Goal::Ready && status.state == ProcessState::Running && !status.waits_for.empty())
+        return {ErrorCode::Failed, name + " runs, but is not ready after " + time + ": " + status.waits_for,
+                "it runs on: p2prc logs " + awaited.name + " shows what it says, p2prc kill " + awaited.name +
+                    " ends it; --timeout gives it longer"};
+    return {ErrorCode::Failed, name + " did not " + goal_name(awaited.goal) + " in " + time,
+            "p2prc info " + awaited.name + " shows its state"};
+}
+
+// A process that is asked for with a port serves; one that has ended serves nobody.
+bool ended_well(const View& view, const Awaited& awaited, const ProcessStatus& status) {
+    if (!status.reason || status.reason->kind != StopKind::Finished) return false;
+    const auto record = view.process(awaited.name);
+    return awaited.goal == Goal::Started || !record || !record->port;
 }
 
 // A tombstone means that it came and went meanwhile.
@@ -61,11 +103,10 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
         if (!document) return Result<void>{};
         // Its end is reported with its reason; the change number is that of a record which is gone.
         const ProcessStatus status = status_from_json(*document);
-        const bool over = status.state == ProcessState::Stopped || status.state == ProcessState::Failed;
         const bool killed = status.reason && status.reason->kind == StopKind::Killed;
         // What had ended before and is killed while the root is away is not killed a second time.
         const bool done_here = awaited.change != 0 && status.applied >= awaited.change;
-        return over && (killed || done_here) ? std::optional(Result<void>{}) : std::nullopt;
+        return is_over(status) && (killed || done_here) ? std::optional(Result<void>{}) : std::nullopt;
     }
     const auto record = view.process(awaited.name);
     if (!record || record->id != awaited.id)
@@ -73,12 +114,38 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     if (!document) return std::nullopt;
     const ProcessStatus status = status_from_json(*document);
     if (status.applied < awaited.change) return std::nullopt;
-    const bool over = status.state == ProcessState::Stopped || status.state == ProcessState::Failed;
-    if (awaited.goal == Goal::Stopped) return over ? std::optional(Result<void>{}) : std::nullopt;
-    if (status.state == ProcessState::Running) return Result<void>{};
-    if (!over) return std::nullopt;
-    if (status.reason && status.reason->kind == StopKind::Finished) return Result<void>{};
-    return std::unexpected(not_started(awaited, status));
+    if (awaited.goal == Goal::Stopped) return is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
+    if (is_over(status)) {
+        if (ended_well(view, awaited, status)) return Result<void>{};
+        return std::unexpected(not_started(awaited, status));
+    }
+    if (status.state == ProcessState::Running) {
+        // A node of an earlier version does not tell whether it is ready.
+        if (awaited.goal == Goal::Started || is_ready(status) || !document->contains("ready"))
+            return Result<void>{};
+    }
+    if (ended_meanwhile(awaited, status)) return std::unexpected(not_started(awaited, status));
+    return std::nullopt;
+}
+
+Result<WaitFor> wait_options(const Json& options) {
+    WaitFor wait;
+    for (const auto& [key, value] : options.items()) {
+        if (key == "until") {
+            if (value != "ready" && value != "started")
+                return fail(ErrorCode::InvalidSpec, "option 'until' is not 'ready' or 'started'");
+            wait.goal = value == "ready" ? Goal::Ready : Goal::Started;
+        } else if (key == "timeout_seconds") {
+            if (!value.is_number_integer() || value < 1 || value > longest_patience)
+                return fail(ErrorCode::InvalidSpec, "option 'timeout_seconds' is not a time",
+                            "1 to " + std::to_string(longest_patience));
+            wait.patience = std::chrono::seconds(value.get<std::int64_t>());
+        } else {
+            return fail(ErrorCode::InvalidSpec, "there is no option '" + key + "'",
+                        "the options are until, timeout_seconds");
+        }
+    }
+    return wait;
 }
 
 Waits::Waits(asio::any_io_executor executor, const View& view)
@@ -95,7 +162,7 @@ asio::awaitable<Result<void>> Waits::until_recorded(Awaited awaited) {
 
 asio::awaitable<Result<void>> Waits::watch(Awaited awaited, Verdict verdict_of) {
     const auto alarm = std::make_shared<asio::steady_timer>(executor_);
-    const auto deadline = std::chrono::steady_clock::now() + limit;
+    const auto deadline = std::chrono::steady_clock::now() + awaited.patience;
     const ChangeCallback wake = [alarm](std::span<const Change>) { alarm->cancel(); };
     // Both states may be subscribed to whole: judging is a few look-ups.
     const auto replica = view_->replica().subscribe("/", wake);
@@ -103,10 +170,7 @@ asio::awaitable<Result<void>> Waits::watch(Awaited awaited, Verdict verdict_of) 
     while (true) {
         if (auto verdict = verdict_of(*view_, awaited)) co_return *verdict;
         if (std::chrono::steady_clock::now() >= deadline)
-            co_return fail(ErrorCode::Failed,
-                           "process '" + awaited.name + "' did not " + goal_name(awaited.goal) + " in " +
-                               std::to_string(limit.count()) + " seconds",
-                           "p2prc info " + awaited.name + " shows its state");
+            co_return std::unexpected(too_late(*view_, awaited));
         alarm->expires_at(deadline);
         boost::system::error_code ignored;
         co_await alarm->async_wait(asio::redirect_error(asio::use_awaitable, ignored));

@@ -1,6 +1,7 @@
 // Waiting until a process has become what was asked of it, by the statuses that come in.
 #pragma once
 
+#include "core/process_status.h"
 #include "daemon/api/view.h"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,17 +16,32 @@
 namespace p2prc::daemon {
 
 enum class Goal {
-    Running, // or it has run to its end
+    Started, // it runs, or has run to its end
+    Ready,   // it runs and is ready (daemon/api/readiness.h), or has run to its end as it should
     Stopped,
     Gone, // killed
 };
+
+// How long a caller waits, and for what, who starts something.
+struct WaitFor {
+    Goal goal = Goal::Ready;
+    std::chrono::seconds patience{60};
+};
+
+// From options `until` s ("ready" or "started") and `timeout_seconds` t. InvalidSpec names what is wrong.
+Result<WaitFor> wait_options(const Json& options);
 
 struct Awaited {
     std::uint32_t id = 0;
     std::string name;
     std::string node;
     std::uint64_t change = 0; // statuses of earlier changes say nothing yet
-    Goal goal = Goal::Running;
+    Goal goal = Goal::Ready;
+    // Stopping ends by limits of its own.
+    std::chrono::seconds patience{300};
+    // Of a run that was there before: that it had stopped and was started again by itself is not news.
+    std::uint32_t restarts = 0;
+    std::optional<StopReason> reason = {};
 };
 
 class Waits {
@@ -33,16 +49,13 @@ class Waits {
     // `view` and its states must outlive it and all that waits.
     Waits(boost::asio::any_io_executor executor, const View& view);
 
-    // Returns when it is so. Otherwise Failed with the reason and its last log lines, Unreachable when the
-    // node is lost meanwhile, Conflict when somebody killed it meanwhile.
+    // Returns when it is so. Otherwise Failed with the reason and its last log lines, or with what it was
+    // waited for; Unreachable when the node is lost meanwhile, Conflict when somebody killed it meanwhile.
     boost::asio::awaitable<Result<void>> until(Awaited awaited);
 
     // Returns when the process's record is in the replica: a commit comes back by the watch, after its
     // answer.
     boost::asio::awaitable<Result<void>> until_recorded(Awaited awaited);
-
-    // What `until` waits for at most; units have their own, shorter limits.
-    std::chrono::seconds limit{300};
 
   private:
     using Verdict = std::function<std::optional<Result<void>>(const View&, const Awaited&)>;

@@ -96,6 +96,8 @@ Result<TransientUnit> Reconciler::Impl::permitted_unit(const std::string& name, 
             return refused(refused_step, allowed.error());
     }
     if (const auto free = check_name(name); !free) return refused("name", free.error());
+    if (const auto free = options.check_port(record.port.value_or(0), name); !free)
+        return refused("port", free.error());
     const auto attempt = what == Act::Retry ? Attempt::Again : Attempt::First;
     auto content = transient_unit(record, options.node, origin, attempt);
     if (!content) return refused("command", content.error());

@@ -35,7 +35,7 @@ std::uint32_t spread(std::string_view name) {
 
 Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_view node,
                                                std::string_view name, std::optional<std::uint16_t> wanted,
-                                               bool owner) {
+                                               bool owner, const std::set<std::uint16_t>& in_use) {
     if (!wanted) return std::optional<std::uint16_t>();
     std::map<std::uint16_t, std::string> taken;
     for (const auto& [key, document] : draft.range("/processes/")) {
@@ -48,7 +48,7 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
         const auto begin = spread(name) % chosen_count;
         for (std::uint32_t i = 0; i < chosen_count; ++i) {
             const auto port = static_cast<std::uint16_t>(first_chosen + (begin + i) % chosen_count);
-            if (!taken.contains(port)) return std::optional(port);
+            if (!taken.contains(port) && !in_use.contains(port)) return std::optional(port);
         }
         return fail(ErrorCode::PortTaken,
                     fmt::format("all ports from {} to {} on node '{}' are taken", first_chosen,

@@ -141,6 +141,16 @@ Result<ProcessRecord> resolve(const Draft& draft, std::string_view text) {
                              : fmt::format("did you mean '{}'? p2prc ps lists all", near));
 }
 
+// What the node that asks for itself knows of its own ports. It steers the choice of its own port alone.
+std::set<std::uint16_t> ports_in_use(const Request& request) {
+    std::set<std::uint16_t> ports;
+    const auto list = request.params.find("ports_in_use");
+    if (list == request.params.end() || !list->is_array()) return ports;
+    for (const Json& port : *list)
+        if (port.is_number_unsigned() && port <= 65535) ports.insert(port.get<std::uint16_t>());
+    return ports;
+}
+
 Result<Json> spin(Request& request) {
     const auto document = request.params.find("spec");
     if (document == request.params.end()) return fail(ErrorCode::InvalidSpec, "'spec' is missing");
@@ -165,7 +175,7 @@ Result<Json> spin(Request& request) {
     if (auto allowed = check_remote_policy(request, node, *spec); !allowed)
         return std::unexpected(allowed.error());
     const bool owner = request.is_owner();
-    auto port = bind_port(request.draft, node, spec->name, spec->port, owner);
+    auto port = bind_port(request.draft, node, spec->name, spec->port, owner, ports_in_use(request));
     if (!port) return std::unexpected(port.error());
 
     ProcessRecord process;

@@ -4,6 +4,7 @@
 
 #include "daemon/registry/request.h"
 
+#include <set>
 #include <span>
 #include <string_view>
 
@@ -52,10 +53,10 @@ std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, cons
                                 const std::string& at);
 
 // The port that process `name` gets on `node`: none, the fixed one, or one that is chosen. PortTaken names
-// the holder.
+// the holder. One that is chosen is none of `in_use`: what else is listened at there, as far as it is known.
 Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_view node,
                                                std::string_view name, std::optional<std::uint16_t> wanted,
-                                               bool owner);
+                                               bool owner, const std::set<std::uint16_t>& in_use = {});
 
 // Whether `node` may have a name of this form at all.
 Result<void> check_domain_rights(const Draft& draft, std::string_view domain, std::string_view node,

@@ -51,6 +51,10 @@ class ReconcilerTest : public testing::Test {
             .remote_spin = RemoteSpin::Sandboxed,
             .data = {directory / "data", directory / "private", directory / "owners"},
             .unit_directories = {directory / "units"},
+            .check_port = [this](std::uint16_t port, std::string_view) -> Result<void> {
+                if (port != held_port || port == 0) return {};
+                return fail(ErrorCode::PortTaken, "port 8000 is held by python3 (admin.service)");
+            },
             .warn = [this](std::string_view message, std::string_view) { warnings.emplace_back(message); },
             .first_retry_pause = first_retry_pause,
             .longest_retry_pause = std::chrono::hours(2)};
@@ -126,6 +130,7 @@ class ReconcilerTest : public testing::Test {
     FakeSystemd systemd;
     FakeJournal journal;
     std::unique_ptr<Reconciler> reconciler;
+    std::uint16_t held_port = 0;
     std::string boot = "boot1", last_boot;
     std::vector<std::string> warnings;
     std::chrono::milliseconds patience = std::chrono::seconds(10);
@@ -674,6 +679,19 @@ TEST_F(ReconcilerTest, AnotherProcessUnderItsNameIsNotStopped) {
     expect(ProcessState::Failed, StopKind::StartFailed);
     EXPECT_EQ(status()->reason->step, "name");
     EXPECT_EQ(count("stop " + unit), 0);
+}
+
+TEST_F(ReconcilerTest, APortOfAnotherProgramIsAReasonNotToStart) {
+    held_port = 8000;
+    start();
+    auto wanted = record();
+    wanted.port = wanted.spec.port = 8000;
+    wanted.digest = spec_digest(wanted.spec);
+    want(wanted);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "port");
+    EXPECT_EQ(status()->reason->detail, "port 8000 is held by python3 (admin.service)");
+    EXPECT_TRUE(systemd.calls.empty());
 }
 
 TEST_F(ReconcilerTest, NameOfAUnitFileIsRefused) {

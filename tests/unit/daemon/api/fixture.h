@@ -162,6 +162,8 @@ class ApiTest : public ::testing::Test {
         status.since = "2026-01-02T03:04:05Z";
         status.reason = std::move(reason);
         status.applied = record.change;
+        status.invocation = "1"; // and it is ready, where it runs
+        status.ready_run = "1";
         status.digest = record.digest;
         return status_to_json(status);
     }

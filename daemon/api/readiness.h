@@ -1,0 +1,61 @@
+// Which processes of this node are ready: found out here, where they run, and told in their statuses.
+#pragma once
+
+#include "daemon/api/view.h"
+#include "daemon/state/own_state.h"
+#include "net/listeners.h"
+#include "net/one_shot_timer.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+// A process with a port is ready when a socket of its own control group listens there, one without when it
+// has lived for two seconds. Each run becomes ready once; what it does later is not looked at here. While
+// none waits to become ready, nothing is done.
+class Readiness {
+  public:
+    // Where it looks; replaced in tests.
+    struct Sources {
+        std::function<Result<std::vector<net::Listener>>()> listeners;
+        std::function<std::set<std::uint64_t>(const std::string& process)> control_groups;
+    };
+    static Sources of_this_machine();
+
+    // `view` and `own` must outlive it.
+    Readiness(boost::asio::any_io_executor executor, const View& view, OwnState& own,
+              Sources sources = of_this_machine());
+
+    void start();
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    struct Run {
+        std::string invocation;
+        Clock::time_point since; // when it was seen to run
+    };
+    void note(const std::string& key);
+    void look();
+    void look_in(Clock::duration time);
+    // What the run lacks; nothing: it is ready. `listeners` is filled when it is needed.
+    std::optional<std::string> lack(const ProcessRecord& record, Clock::duration age,
+                                    std::optional<std::vector<net::Listener>>& listeners) const;
+
+    const View* view_;
+    OwnState* own_;
+    Sources sources_;
+    std::map<std::string, Run> waiting_; // by key of the status
+    Subscription subscription_;
+    net::OneShotTimer timer_;
+};
+
+} // namespace p2prc::daemon

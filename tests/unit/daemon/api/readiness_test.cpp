@@ -1,0 +1,170 @@
+// When a process is ready, with listeners from a script.
+#include "daemon/api/readiness.h"
+#include "daemon/api/waits.h"
+#include "tests/unit/daemon/api/fixture.h"
+
+namespace p2prc::daemon {
+namespace {
+
+class ReadinessTest : public ApiTest {
+  protected:
+    void SetUp() override {
+        populate();
+        readiness = std::make_unique<Readiness>(
+            bus.io.get_executor(), api->view(), *own,
+            Readiness::Sources{[this]() -> Result<std::vector<net::Listener>> {
+                                   ++looks;
+                                   return listeners;
+                               },
+                               [](const std::string& process) {
+                                   return std::set<std::uint64_t>{process == "wiki" ? 7U : 8U};
+                               }});
+        readiness->start();
+    }
+
+    void run_anew(const ProcessRecord& record, const std::string& invocation) {
+        auto status = status_from_json(ApiTest::status(record, ProcessState::Running));
+        status.invocation = invocation;
+        status.ready_run = "an earlier one";
+        own->set(keys::status(record.node, record.id), status_to_json(status));
+    }
+    ProcessStatus now(const ProcessRecord& record) {
+        return status_from_json(*own->get(keys::status(record.node, record.id)));
+    }
+
+    std::unique_ptr<Readiness> readiness;
+    std::vector<net::Listener> listeners;
+    int looks = 0;
+};
+
+TEST_F(ReadinessTest, APortMustBeItsOwn) {
+    listeners = {{net::Address::parse("127.0.0.1").value(), 8080, 0, 99}};
+    run_anew(wiki, "2");
+    EXPECT_TRUE(wait([&] { return !now(wiki).waits_for.empty(); }));
+    EXPECT_NE(now(wiki).waits_for.find("port 8080 is held by"), std::string::npos) << now(wiki).waits_for;
+    EXPECT_FALSE(is_ready(now(wiki)));
+    listeners[0].cgroup = 7;
+    EXPECT_TRUE(wait([&] { return is_ready(now(wiki)); }));
+    EXPECT_EQ(now(wiki).waits_for, "");
+}
+
+TEST_F(ReadinessTest, EachRunBecomesReadyAnew) {
+    listeners = {{net::Address::parse("::1").value(), 8080, 0, 7}};
+    run_anew(wiki, "2");
+    EXPECT_TRUE(wait([&] { return is_ready(now(wiki)); }));
+    listeners.clear();
+    auto again = now(wiki);
+    again.invocation = "3";
+    EXPECT_FALSE(is_ready(again));
+    own->set(keys::status("home1", wiki.id), status_to_json(again));
+    EXPECT_TRUE(wait([&] { return !now(wiki).waits_for.empty(); }));
+    EXPECT_EQ(now(wiki).waits_for, "it does not listen at its port 8080");
+}
+
+TEST_F(ReadinessTest, WithoutAPortItHasToLiveForTwoSeconds) {
+    const auto nap = process(9, "nap");
+    commit({{keys::process("nap"), to_json(nap)}});
+    const auto start = std::chrono::steady_clock::now();
+    run_anew(nap, "2");
+    EXPECT_TRUE(wait([&] { return is_ready(now(nap)); }));
+    EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1900));
+    EXPECT_EQ(looks, 0);
+}
+
+class JudgeTest : public ApiTest {
+  protected:
+    void SetUp() override { populate(); }
+
+    std::string verdict(const ProcessRecord& record, ProcessStatus status, Goal goal = Goal::Ready,
+                        std::optional<StopReason> before = {}) {
+        status.id = record.id;
+        status.name = record.name;
+        status.node = record.node;
+        own->set(keys::status(record.node, record.id), status_to_json(status));
+        Awaited awaited{record.id, record.name, record.node};
+        awaited.goal = goal;
+        awaited.reason = before;
+        const auto judged = judge(api->view(), awaited);
+        return !judged ? "waits" : *judged ? "done" : judged->error().message;
+    }
+    static ProcessStatus running(bool ready) {
+        ProcessStatus status;
+        status.state = ProcessState::Running;
+        status.invocation = "1";
+        status.ready_run = ready ? "1" : "0";
+        return status;
+    }
+    static StopReason reason(StopKind kind, int code = 0) {
+        StopReason reason;
+        reason.kind = kind;
+        if (kind == StopKind::ExitCode) reason.code = code;
+        return reason;
+    }
+};
+
+TEST_F(JudgeTest, RunningIsNotReady) {
+    EXPECT_EQ(verdict(wiki, running(false)), "waits");
+    EXPECT_EQ(verdict(wiki, running(false), Goal::Started), "done");
+    EXPECT_EQ(verdict(wiki, running(true)), "done");
+}
+
+TEST_F(JudgeTest, WhatEndsIsFinishedOrHasFailed) {
+    const auto nap = process(9, "nap");
+    commit({{keys::process("nap"), to_json(nap)}});
+    ProcessStatus over;
+    over.state = ProcessState::Stopped;
+    over.reason = reason(StopKind::Finished);
+    EXPECT_EQ(verdict(nap, over), "done");
+    EXPECT_NE(verdict(wiki, over).find("process 'wiki' has ended: finished"), std::string::npos)
+        << "it has a port";
+    EXPECT_EQ(verdict(wiki, over, Goal::Started), "done");
+    over.state = ProcessState::Failed;
+    over.reason = reason(StopKind::ExitCode, 3);
+    EXPECT_NE(verdict(nap, over).find("process 'nap' has ended: exit-code 3"), std::string::npos);
+}
+
+TEST_F(JudgeTest, AnEndThatIsFollowedByAnotherStartIsAFailure) {
+    auto again = running(false);
+    again.restarts = 1;
+    EXPECT_EQ(verdict(wiki, again), "process 'wiki' ended and was started again");
+    again.reason = reason(StopKind::ExitCode, 3);
+    EXPECT_NE(verdict(wiki, again).find("process 'wiki' has ended: exit-code 3"), std::string::npos);
+    again.restarts = 0;
+    EXPECT_EQ(verdict(wiki, again, Goal::Ready, again.reason), "waits") << "of an earlier run";
+    again.reason = reason(StopKind::Stopped);
+    EXPECT_EQ(verdict(wiki, again), "waits") << "a restart stops it first";
+}
+
+TEST_F(JudgeTest, ANodeOfAnEarlierVersionDoesNotTellReadiness) {
+    auto document = status_to_json(running(false));
+    document.erase("ready");
+    own->set(keys::status("home1", wiki.id), document);
+    const auto judged = judge(api->view(), Awaited{wiki.id, "wiki", "home1"});
+    EXPECT_TRUE(judged && *judged);
+}
+
+TEST_F(JudgeTest, AWaitThatEndsSaysWhatItWasFor) {
+    auto status = running(false);
+    status.waits_for = "it does not listen at its port 8080";
+    verdict(wiki, status);
+    Waits waits(bus.io.get_executor(), api->view());
+    Awaited awaited{wiki.id, "wiki", "home1"};
+    awaited.patience = std::chrono::seconds(1);
+    const auto waited = bus.run(waits.until(awaited));
+    ASSERT_FALSE(waited);
+    EXPECT_EQ(waited.error().message,
+              "process 'wiki' runs, but is not ready after 1 seconds: it does not listen at its port 8080");
+}
+
+TEST(WaitOptions, AreChecked) {
+    EXPECT_EQ(wait_options(Json::object()).value().goal, Goal::Ready);
+    EXPECT_EQ(wait_options({{"until", "started"}}).value().goal, Goal::Started);
+    EXPECT_EQ(wait_options({{"timeout_seconds", 7}}).value().patience, std::chrono::seconds(7));
+    for (const Json& wrong :
+         {Json{{"until", "later"}}, Json{{"timeout_seconds", 0}}, Json{{"timeout_seconds", 901}},
+          Json{{"timeout_seconds", "1"}}, Json{{"paitence", 1}}})
+        EXPECT_FALSE(wait_options(wrong)) << wrong;
+}
+
+} // namespace
+} // namespace p2prc::daemon
