@@ -1,135 +1,187 @@
 #include "daemon/api/journal_logs.h"
 
 #include "core/json_members.h"
+#include "daemon/api/journal_reader.h"
 #include "daemon/process/unit_names.h"
 #include "net/fd.h"
 #include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fcntl.h>
-#include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
 
 #include <algorithm>
-#include <csignal>
+#include <chrono>
+#include <list>
+#include <optional>
 #include <utility>
-
-extern char** environ;
 
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
-using Descriptor = asio::posix::stream_descriptor;
+using namespace std::chrono_literals;
+using Timer = asio::steady_timer;
 
 namespace {
 
-constexpr std::size_t piece_size = std::size_t{32} << 10U;
 constexpr std::uint32_t most_lines = 100000;
+// journald writes many entries between two looks at them.
+constexpr auto between_looks = 100ms;
+// Should a change not be told: inotify leaves out what its queue does not hold.
+constexpr auto look_anyway = 5s;
 
-// Waits for the end of a child without blocking the loop: its pidfd becomes readable.
-asio::awaitable<void> reap(Descriptor pidfd, pid_t pid) {
+struct Stream {
+    Stream(const asio::any_io_executor& executor, std::string unit, std::uint32_t lines)
+        : reader(std::move(unit), lines)
+        , alarm(executor) {}
+
+    JournalReader reader; // on the thread, one call at a time
+    Timer alarm;          // goes when there may be something to read
+    bool woken = false;   // since the last look
+    bool stale = false;   // the journal has other files
+    bool displaced = false;
+};
+
+// All streams of this node. Shared with them: they may outlive whoever opens them.
+struct Streams {
+    explicit Streams(asio::any_io_executor loop) : executor(std::move(loop)) {}
+
+    void wake(bool files_changed) {
+        for (const auto& weak : open)
+            if (const auto stream = weak.lock()) {
+                stream->woken = true;
+                stream->stale = stream->stale || files_changed;
+                stream->alarm.cancel();
+            }
+    }
+
+    asio::any_io_executor executor;
+    asio::thread_pool thread{1};
+    std::list<std::weak_ptr<Stream>> open; // oldest first
+    std::size_t followers = 0;
+    bool watching = false;
+};
+
+// Runs `work` on the thread and waits for what it returns.
+template <class Work>
+asio::awaitable<decltype(std::declval<Work>()())> on_thread(std::shared_ptr<Streams> streams, Work work) {
+    using Value = decltype(work());
+    struct Answer {
+        explicit Answer(const asio::any_io_executor& executor) : ready(executor, Timer::time_point::max()) {}
+        Timer ready;
+        std::optional<Value> value;
+    };
+    const auto answer = std::make_shared<Answer>(streams->executor);
+    asio::post(streams->thread, [answer, executor = streams->executor, work = std::move(work)]() mutable {
+        auto value = std::make_shared<Value>(work());
+        asio::post(executor, [answer, value] {
+            answer->value = std::move(*value);
+            answer->ready.cancel();
+        });
+    });
+    boost::system::error_code ignored;
+    co_await answer->ready.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    if (!answer->value) throw boost::system::system_error(asio::error::operation_aborted);
+    co_return std::move(*answer->value);
+}
+
+// Tells the streams of changes for as long as there is one that follows.
+asio::awaitable<void> watch(std::shared_ptr<Streams> streams) {
+    struct Watching {
+        explicit Watching(Streams& all) : flag(&all.watching) { *flag = true; }
+        Watching(const Watching&) = delete;
+        Watching& operator=(const Watching&) = delete;
+        ~Watching() { *flag = false; }
+        bool* flag;
+    };
+    const Watching watching(*streams);
+    const auto open = [] {
+        sd_journal* opened = nullptr;
+        sd_journal_open(&opened, SD_JOURNAL_LOCAL_ONLY);
+        auto journal = std::shared_ptr<sd_journal>(opened, JournalCloser());
+        net::UniqueFd fd(opened ? fcntl(sd_journal_get_fd(opened), F_DUPFD_CLOEXEC, 3) : -1);
+        return std::pair(journal, std::make_shared<net::UniqueFd>(std::move(fd)));
+    };
+    const auto [journal, fd] = co_await on_thread(streams, open);
+    if (!*fd) co_return; // the streams look now and then
+    asio::posix::stream_descriptor descriptor(streams->executor, fd->release());
+    Timer timer(streams->executor);
     boost::system::error_code error;
-    co_await pidfd.async_wait(Descriptor::wait_read, asio::redirect_error(asio::use_awaitable, error));
-    waitpid(pid, nullptr, WNOHANG);
+    // The last follower may have gone long before a change ends this; the next one finds it at work.
+    while (!error && streams->followers > 0) {
+        co_await descriptor.async_wait(descriptor.wait_read,
+                                       asio::redirect_error(asio::use_awaitable, error));
+        const auto process = [journal] { return sd_journal_process(journal.get()); };
+        const int what = co_await on_thread(streams, process);
+        if (what != SD_JOURNAL_NOP) streams->wake(what == SD_JOURNAL_INVALIDATE);
+        timer.expires_after(between_looks);
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    }
 }
 
 class JournalStream : public TextStream {
   public:
-    JournalStream(asio::any_io_executor executor, net::UniqueFd output, net::UniqueFd pidfd, pid_t pid)
-        : executor_(executor)
-        , output_(executor, output.release())
-        , pidfd_(std::move(pidfd))
-        , pid_(pid) {}
+    JournalStream(std::shared_ptr<Streams> streams, std::shared_ptr<Stream> stream, bool follow)
+        : streams_(std::move(streams))
+        , stream_(std::move(stream))
+        , follow_(follow) {
+        if (follow_) ++streams_->followers;
+    }
     JournalStream(const JournalStream&) = delete;
     JournalStream& operator=(const JournalStream&) = delete;
-
     ~JournalStream() override {
-        kill(pid_, SIGTERM); // not reaped yet, so the number is still its own
-        Descriptor pidfd(executor_, pidfd_.release());
-        asio::co_spawn(executor_, reap(std::move(pidfd), pid_),
-                       net::ReportFailure("waiting for the end of journalctl"));
+        if (follow_) --streams_->followers;
     }
 
     asio::awaitable<Result<std::optional<std::string>>> next() override {
-        while (true) {
-            // Whole lines; a line longer than a piece is cut.
-            const auto end = pending_.rfind('\n');
-            if (end != std::string::npos || pending_.size() >= piece_size || (ended_ && !pending_.empty())) {
-                const std::size_t size = ended_ || end == std::string::npos ? pending_.size() : end + 1;
-                std::string piece = pending_.substr(0, size);
-                pending_.erase(0, size);
-                co_return std::optional(std::move(piece));
-            }
-            if (ended_) co_return std::optional<std::string>();
-            char buffer[4096];
-            boost::system::error_code error;
-            const std::size_t got = co_await output_.async_read_some(
-                asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
-            pending_.append(buffer, got);
-            ended_ = static_cast<bool>(error);
+        const auto streams = streams_;
+        const auto stream = stream_;
+        while (!stream->displaced) {
+            if (follow_ && !streams->watching)
+                asio::co_spawn(streams->executor, watch(streams),
+                               net::ReportFailure("following the journal"));
+            const bool stale = std::exchange(stream->stale, false);
+            const auto read = [stream, stale] {
+                if (stale) stream->reader.reopen();
+                return stream->reader.read();
+            };
+            stream->woken = false;
+            auto piece = co_await on_thread(streams, read);
+            if (!piece) co_return std::unexpected(piece.error());
+            if (!piece->empty()) co_return std::optional(std::move(*piece));
+            if (!follow_) co_return std::optional<std::string>();
+            boost::system::error_code ignored;
+            stream->alarm.expires_after(look_anyway);
+            if (!stream->woken && !stream->displaced)
+                co_await stream->alarm.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         }
+        co_return fail(ErrorCode::Failed, "too many logs are read on this node",
+                       "end other 'p2prc logs -f' of processes there");
     }
 
   private:
-    asio::any_io_executor executor_;
-    Descriptor output_;
-    net::UniqueFd pidfd_;
-    pid_t pid_;
-    std::string pending_;
-    bool ended_ = false;
+    std::shared_ptr<Streams> streams_;
+    std::shared_ptr<Stream> stream_;
+    bool follow_;
 };
 
-Result<std::unique_ptr<TextStream>> run_journalctl(const asio::any_io_executor& executor,
-                                                   std::vector<std::string> arguments) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return std::unexpected(system_error("making a pipe for journalctl", errno));
-    net::UniqueFd reader(ends[0]);
-    const net::UniqueFd writer(ends[1]);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments)
-        argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, writer.get(), STDERR_FILENO);
-    // Libraries open descriptors of their own, not all of which close by themselves.
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    pid_t pid = 0;
-    const int error = posix_spawnp(&pid, "journalctl", &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (error != 0) return std::unexpected(system_error("starting journalctl", error));
-    net::UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    if (!pidfd) {
-        const int saved = errno;
-        kill(pid, SIGKILL);
-        waitpid(pid, nullptr, 0);
-        return std::unexpected(system_error("watching journalctl", saved));
-    }
-    return std::make_unique<JournalStream>(executor, std::move(reader), std::move(pidfd), pid);
+void make_room(Streams& streams) {
+    std::erase_if(streams.open, [](const auto& weak) { return weak.expired(); });
+    if (streams.open.size() < most_log_streams) return;
+    const auto oldest = streams.open.front().lock();
+    streams.open.pop_front();
+    if (!oldest) return;
+    oldest->displaced = true;
+    oldest->alarm.cancel();
 }
 
-// As --unit= would (systemd 252, add_matches_for_unit), and beyond that what systemd says between fork and
-// exec: why it could not be executed. That has UNIT=, and is not yet in the unit's cgroup.
-void add_matches(std::vector<std::string>& arguments, const std::string& unit, const std::string& also) {
-    const auto add = [&](std::initializer_list<std::string> matches) {
-        arguments.insert(arguments.end(), matches);
-        if (!also.empty()) arguments.push_back(also);
-    };
-    add({"_SYSTEMD_UNIT=" + unit});
-    // Root alone is believed to speak of it.
-    for (const auto* field : {"UNIT=", "COREDUMP_UNIT=", "OBJECT_SYSTEMD_UNIT="})
-        add({"+", field + unit, "_UID=0"});
-}
-
-asio::awaitable<Result<std::unique_ptr<TextStream>>> open(asio::any_io_executor executor, const View* view,
+asio::awaitable<Result<std::unique_ptr<TextStream>>> open(std::shared_ptr<Streams> streams, const View* view,
                                                           Json params) {
     const auto name = json::member<std::string>(params, "process");
     const auto record = view->find_process(name);
@@ -137,27 +189,17 @@ asio::awaitable<Result<std::unique_ptr<TextStream>>> open(asio::any_io_executor 
     if (record->node != view->node())
         co_return fail(ErrorCode::NotFound, "process '" + record->name + "' does not run on this node");
     const auto lines = std::min(json::member<std::uint32_t>(params, "lines", 100), most_lines);
-    std::vector<std::string> arguments{"journalctl", "--quiet", "--no-pager", "--output=short-iso",
-                                       "--lines=" + std::to_string(lines)};
-    std::string machine_match;
-    if (json::member<bool>(params, "follow")) {
-        // systemd 252 follows the present boot alone, unless told to merge, and takes the boot's id from
-        // /proc. Where a container has an id of its own, our sandbox uncovers the host's, and no entry has
-        // that.
-        arguments.insert(arguments.end(), {"--follow", "--merge"});
-        sd_id128_t machine;
-        char text[SD_ID128_STRING_MAX];
-        if (sd_id128_get_machine(&machine) >= 0)
-            machine_match = std::string("_MACHINE_ID=") + sd_id128_to_string(machine, text);
-    }
-    add_matches(arguments, unit_name(record->name), machine_match);
-    co_return run_journalctl(executor, std::move(arguments));
+    make_room(*streams);
+    auto stream = std::make_shared<Stream>(streams->executor, unit_name(record->name), lines);
+    streams->open.emplace_back(stream);
+    co_return std::make_unique<JournalStream>(streams, stream, json::member<bool>(params, "follow"));
 }
 
 } // namespace
 
 OpenLogs journal_logs(asio::any_io_executor executor, const View& view) {
-    return [executor, view = &view](Json params) { return open(executor, view, std::move(params)); };
+    const auto streams = std::make_shared<Streams>(executor);
+    return [streams, view = &view](Json params) { return open(streams, view, std::move(params)); };
 }
 
 } // namespace p2prc::daemon

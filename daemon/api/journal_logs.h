@@ -6,9 +6,16 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <cstddef>
+
 namespace p2prc::daemon {
 
-// Opens {process, lines, follow} with journalctl, which ends with its stream. `view` must outlive it.
+// Each holds the journal's files open. When another one is opened, the oldest ends.
+inline constexpr std::size_t most_log_streams = 32;
+
+// Opens {process, lines, follow}. The text is fit for terminals, each entry "TIME HOST PROGRAM[PID]: TEXT",
+// with the further lines of a text indented. The journal is read in this process, on a thread, and all that
+// follow share one inotify instance: uid 0 has 128 of them. `view` must outlive it.
 OpenLogs journal_logs(boost::asio::any_io_executor executor, const View& view);
 
 } // namespace p2prc::daemon

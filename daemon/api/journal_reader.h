@@ -1,0 +1,47 @@
+// Reads the entries of one unit from the system's journal, as text. Blocks: for a thread.
+#pragma once
+
+#include "core/error.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+struct sd_journal;
+
+namespace p2prc::daemon {
+
+struct JournalCloser {
+    void operator()(sd_journal* journal) const noexcept;
+};
+using Journal = std::unique_ptr<sd_journal, JournalCloser>;
+
+class JournalReader {
+  public:
+    // Begins with the last `lines` entries.
+    JournalReader(std::string unit, std::uint32_t lines) : unit_(std::move(unit)), lines_(lines) {}
+
+    // The next entries, at most about 32 KiB of whole lines; empty: there are no more at present.
+    Result<std::string> read();
+    // Goes on in the files that there are now, with the entry after the last one that was read: a journal
+    // that is open sees no files that come later.
+    void reopen() { journal_.reset(); }
+
+  private:
+    Result<void> open();
+
+    std::string unit_;
+    std::uint32_t lines_;
+    Journal journal_;
+    std::string cursor_;     // of the last entry that was read; empty: none yet
+    bool begun_ = false;     // the first place was found
+    bool at_unread_ = false; // the journal stands at an entry that was not read
+};
+
+// What journalctl --output=short-iso shows of an entry, in one or more lines, the further ones indented. A
+// carriage return ends a line, and nothing moves a cursor.
+std::string entry_text(std::string_view head, std::string_view message);
+
+} // namespace p2prc::daemon
