@@ -1,5 +1,6 @@
 // __complete: names for the shells' completion. Silent when the daemon does not answer.
 #include "cli/daemon.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 
 #include <CLI/CLI.hpp>
@@ -18,7 +19,7 @@ Result<int> complete(const std::string& kind) {
     const auto rows = daemon.call(method);
     if (!rows) return 0;
     for (const auto& row : *rows)
-        if (row.contains(key) && row[key].is_string()) fmt::print("{}\n", row[key].get<std::string>());
+        if (row.contains(key) && row[key].is_string()) fmt::print("{}\n", cell(row, key));
     return 0;
 }
 

@@ -1,5 +1,9 @@
 #include "cli/daemon.h"
 
+#include "cli/output.h"
+
+#include <unistd.h>
+
 namespace p2prc::cli {
 
 // What a person can do about an error that has no hint of its own.
@@ -8,6 +12,10 @@ Error Daemon::with_hint(Error error) {
     if (error.code == ErrorCode::Unreachable) error.hint = "is the daemon there? systemctl status p2prcd";
     if (error.code == ErrorCode::NotPermitted) error.hint = "run it with sudo";
     return error;
+}
+
+void Daemon::say_what_for() const {
+    if (!waits_for_.empty() && isatty(STDERR_FILENO) != 0) note("waiting " + waits_for_ + " ...");
 }
 
 Result<void> Daemon::connect() {

@@ -25,17 +25,22 @@ class Daemon {
                    Arguments&&... arguments) {
         if (auto connected = connect(); !connected) return std::unexpected(connected.error());
         dbus::Client client(session_->bus());
-        auto answer = session_->run((client.*method)(std::forward<Arguments>(arguments)...));
+        auto answer = session_->run((client.*method)(std::forward<Arguments>(arguments)...),
+                                    [this] { say_what_for(); });
         if (!answer) return std::unexpected(with_hint(answer.error()));
         return answer;
     }
+    // What the next calls wait for. A person at a terminal reads it when one has taken two seconds.
+    void waits_for(std::string what) { waits_for_ = std::move(what); }
     // A process's journal: the read end of a pipe, until the daemon closes it.
     Result<net::UniqueFd> logs(const std::string& process, std::uint32_t lines, bool follow);
 
   private:
     Result<void> connect();
+    void say_what_for() const;
     static Error with_hint(Error error);
 
+    std::string waits_for_;
     std::unique_ptr<dbus::Session> session_;
 };
 

@@ -1,5 +1,6 @@
 // init, invite, join, leave, nodes, fleet.
 #include "cli/daemon.h"
+#include "cli/duration.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -7,7 +8,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -67,25 +67,11 @@ Result<int> init(InitOptions options, Context& context) {
     return 0;
 }
 
-// "90s", "15m", "1h", "7d" as seconds.
-Result<std::uint64_t> parse_duration(const std::string& text) {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-    const std::uint64_t factor = unit == "s"   ? 1
-                                 : unit == "m" ? 60
-                                 : unit == "h" ? 3600
-                                 : unit == "d" ? 86400
-                                               : 0;
-    if (error != std::errc{} || factor == 0 || number == 0 || number > 366 * 86400UL)
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("--expires {}: not a time such as 15m, 1h or 7d", text));
-    return number * factor;
-}
-
 Result<int> invite(const std::string& role, const std::string& expires, Context& context) {
     const auto seconds = parse_duration(expires);
-    if (!seconds) return std::unexpected(seconds.error());
+    if (!seconds)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("--expires {}: not a time such as 15m, 1h or 7d", expires));
     if (role == "guest")
         return fail(ErrorCode::NotSupported, "the role guest is not in this version", "use --role member");
     Daemon daemon;

@@ -2,6 +2,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "core/text.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -22,14 +23,24 @@ struct LogOptions {
     bool follow = false;
 };
 
+// The node that sends it has made it fit for terminals, if it is an honest one. A pipe or a file gets what
+// came, but for NUL, which ends texts in many a program.
+std::string fit(std::string_view line, bool terminal) {
+    if (terminal) return text::for_terminal(line);
+    std::string text(line);
+    std::erase(text, '\0');
+    return text;
+}
+
 void print_lines(std::string& pending, bool json) {
+    const bool terminal = isatty(STDOUT_FILENO) != 0;
     std::size_t start = 0;
     for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n', start)) {
         const auto line = std::string_view(pending).substr(start, end - start);
         if (json)
-            fmt::print("{}\n", Json{{"line", line}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+            fmt::print("{}\n", json_text(Json{{"line", text::for_bus(line)}}, -1));
         else
-            fmt::print("{}\n", line);
+            fmt::print("{}\n", fit(line, terminal));
         start = end + 1;
     }
     pending.erase(0, start);

@@ -1,5 +1,7 @@
 #include "cli/output.h"
 
+#include "core/text.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -48,15 +50,19 @@ Json with_every_key(Json object, std::span<const Field> fields) {
 } // namespace
 
 std::string render(const Table& table) {
+    // Cells hold what applications and other nodes say: no cell may move a cursor or begin a row.
+    std::vector<std::vector<std::string>> rows{table.header};
+    rows.insert(rows.end(), table.rows.begin(), table.rows.end());
+    for (auto& row : rows)
+        for (std::size_t i = 0; i < row.size(); ++i)
+            row[i] =
+                text::for_terminal(row[i], i + 1 < row.size() ? text::Lines::Replace : text::Lines::Keep);
     std::vector<std::size_t> widths(table.header.size(), 0);
-    auto measure = [&](const std::vector<std::string>& row) {
+    for (const auto& row : rows)
         for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
             widths[i] = std::max(widths[i], width(row[i]));
-    };
-    measure(table.header);
-    std::ranges::for_each(table.rows, measure);
     std::string text;
-    auto append = [&](const std::vector<std::string>& row) {
+    for (const auto& row : rows) {
         std::size_t column = 0;
         for (std::size_t i = 0; i + 1 < row.size(); ++i) {
             text += row[i];
@@ -65,9 +71,7 @@ std::string render(const Table& table) {
         }
         text += below_each_other(row.back(), column);
         text.push_back('\n');
-    };
-    append(table.header);
-    std::ranges::for_each(table.rows, append);
+    }
     return text;
 }
 
@@ -80,8 +84,27 @@ void print(const Table& table) {
     std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
+std::string json_text(const Json& document, int indent) {
+    const auto plain = document.dump(indent, ' ', false, Json::error_handler_t::replace);
+    std::string text;
+    text.reserve(plain.size());
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(plain[i]);
+        const auto next = i + 1 < plain.size() ? static_cast<unsigned char>(plain[i + 1]) : 0U;
+        if (byte == 0x7f) {
+            text += "\\u007f";
+        } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
+            text += fmt::format("\\u{:04x}", next);
+            ++i;
+        } else {
+            text += plain[i];
+        }
+    }
+    return text;
+}
+
 void print(const Json& document) {
-    const auto text = document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    const auto text = json_text(document, 2) + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
@@ -99,7 +122,7 @@ void print(const Json& document, std::span<const Field> fields) {
 void note(std::string_view text) {
     // Data that was printed before comes first, also where both streams end in one file or pipe.
     std::fflush(stdout);
-    if (!text.empty()) fmt::print(stderr, "{}\n", text);
+    if (!text.empty()) fmt::print(stderr, "{}\n", text::for_terminal(text, text::Lines::Keep));
 }
 
 int report(const Error& error, bool json) {
@@ -117,7 +140,7 @@ std::string cell(const Json& document, std::string_view key) {
     const auto* value = find(document, key);
     if (!value) return "-";
     if (value->is_string()) {
-        auto text = value->get<std::string>();
+        auto text = text::for_terminal(value->get_ref<const std::string&>(), text::Lines::Keep);
         return text.empty() ? "-" : text;
     }
     if (value->is_boolean()) return value->get<bool>() ? "yes" : "no";
@@ -126,11 +149,11 @@ std::string cell(const Json& document, std::string_view key) {
         std::string text;
         for (const auto& item : *value) {
             if (!text.empty()) text += ",";
-            text += item.is_string() ? item.get<std::string>() : item.dump();
+            text += item.is_string() ? item.get<std::string>() : json_text(item, -1);
         }
-        return text.empty() ? "-" : text;
+        return text.empty() ? "-" : text::for_terminal(text);
     }
-    return value->dump();
+    return json_text(*value, -1);
 }
 
 std::string cell_bytes(const Json& document, std::string_view key) {

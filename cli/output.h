@@ -13,8 +13,9 @@
 
 namespace p2prc::cli {
 
-// Columns are padded to their widest cell; the last one is not. With no rows nothing but `when_empty` is
-// printed, on standard error: data goes to standard output alone.
+// Whatever stands in them, cells move no cursor and are not taken for rows. Columns are padded to their
+// widest cell; the last one is not. With no rows nothing but `when_empty` is printed, on standard error: data
+// goes to standard output alone.
 struct Table {
     std::vector<std::string> header;
     std::vector<std::vector<std::string>> rows;
@@ -23,18 +24,21 @@ struct Table {
 std::string render(const Table& table);
 void print(const Table& table);
 
+// JSON leaves DEL and the C1 controls as they are, and terminals obey them: here they are escaped too. An
+// `indent` of -1 makes one line.
+std::string json_text(const nlohmann::json& document, int indent);
 // One document, indented, and a newline.
 void print(const nlohmann::json& document);
 // One object, or a list of them, with every key of `fields`: D-Bus leaves out what is not known, JSON says
 // null.
 void print(const nlohmann::json& document, std::span<const Field> fields);
-// Progress and messages, on standard error.
+// Progress and messages, on standard error, without controls but for newline and tab.
 void note(std::string_view text);
 
 // "p2prc: MESSAGE" and its hint on standard error, or the object on standard output. Returns the exit status.
 int report(const Error& error, bool json);
 
-// A member for a table's cell: "-" for what is null or missing.
+// A member for a table's cell or a sentence, fit for a terminal: "-" for what is null or missing.
 std::string cell(const nlohmann::json& document, std::string_view key);
 // 1536 -> "1.5K"; "-" for null.
 std::string cell_bytes(const nlohmann::json& document, std::string_view key);

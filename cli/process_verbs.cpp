@@ -1,5 +1,6 @@
 // spin, ps, info, kill, stop, start, restart.
 #include "cli/daemon.h"
+#include "cli/duration.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/fields.h"
@@ -12,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <filesystem>
 #include <memory>
 
 namespace p2prc::cli {
@@ -23,6 +25,30 @@ struct SpinOptions {
     std::string domain;
     int port = -1;
 };
+
+// How long a start is waited for.
+struct WaitOptions {
+    bool no_wait = false;
+    std::string timeout = "60s";
+};
+
+Result<Json> wait_options(const WaitOptions& options) {
+    if (options.no_wait) return Json{{"until", "started"}};
+    const auto seconds = parse_duration(options.timeout);
+    if (!seconds || *seconds > 900)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("--timeout {}: not a time such as 30s or 10m", options.timeout),
+                    "at most 15m");
+    return Json{{"until", "ready"}, {"timeout_seconds", *seconds}};
+}
+
+void add_wait_options(CLI::App* verb, WaitOptions& options) {
+    auto* no_wait =
+        verb->add_flag("--no-wait", options.no_wait, "return when it is started, not when it is ready");
+    verb->add_option("--timeout", options.timeout,
+                     "how long to wait until it is ready: 30s, 10m (default 60s)")
+        ->excludes(no_wait);
+}
 
 Error usage(std::string message) {
     return {ErrorCode::InvalidSpec, std::move(message),
@@ -57,9 +83,9 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
         print(*info, process_fields());
         return 0;
     }
-    static constexpr std::array keys{"id",          "name",     "node",  "ip",          "port",
-                                     "domains",     "state",    "since", "run_command", "kill_command",
-                                     "cpu_seconds", "restarts", "epoch", "digest"};
+    static constexpr std::array keys{
+        "id",        "name",  "node",        "ip",           "port",        "domains",  "state", "ready",
+        "waits_for", "since", "run_command", "kill_command", "cpu_seconds", "restarts", "epoch", "digest"};
     Table table;
     table.header = {"KEY", "VALUE"};
     for (const auto* key : keys)
@@ -75,25 +101,72 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
     return 0;
 }
 
-Result<int> spin(const SpinOptions& options, Context& context) {
+// A process runs in its data directory: a file of the caller's directory is not found from there.
+void note_relative_files(const ProcessSpec& spec) {
+    for (const auto& word : spec.run.command) {
+        std::error_code error;
+        const std::filesystem::path path(word);
+        if (path.is_absolute() || word.starts_with('-') || !std::filesystem::is_regular_file(path, error))
+            continue;
+        note(fmt::format(
+            "note: it runs in its data directory, where there may be no '{}'; to name the file that is "
+            "here, write {}",
+            word, std::filesystem::absolute(path, error).lexically_normal().string()));
+    }
+}
+
+enum class Asked { Spin, Start };
+
+// Says how a process is doing after p2prcd has done what was asked, by what its node reports. Returns the
+// exit status.
+int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool no_wait) {
+    const auto name = cell(process, "name");
+    const auto node = cell(process, "node");
+    const auto state = cell(process, "state");
+    const auto place = fmt::format(
+        "on {}{}", node, process.value("port", 0) ? fmt::format(", port {}", cell(process, "port")) : "");
+    const auto reason = process.contains("reason") && process["reason"].is_object()
+                            ? reason_from_json(process["reason"])
+                            : StopReason();
+    int status = 0;
+    if (process.value("ready", false)) {
+        note(fmt::format("'{}' {} {}", name, verb, place));
+    } else if (no_wait && (state == "running" || state == "starting")) {
+        note(fmt::format("'{}' was started {}", name, place));
+    } else if (state == "running") {
+        note(fmt::format("'{}' was started {}, and is not ready: {}", name, place,
+                         cell(process, "waits_for")));
+        status = 1;
+    } else if (state == "stopped" && reason.kind == StopKind::Finished) {
+        note(fmt::format("'{}' has finished (exit status 0)", name));
+    } else if (asked == Asked::Start) {
+        note(fmt::format("'{}' is to run on {}, which does not answer; it is started when {} is back", name,
+                         node, node));
+    } else {
+        // Spun again while it is stopped, or it ended just now.
+        const bool known = reason.kind != StopKind::Unknown;
+        note(fmt::format("'{}' is {} on {}{}", name, state, node, known ? ": " + reason_text(reason) : ""));
+        note(fmt::format("  p2prc logs {} shows more; p2prc start {} starts it", name, name));
+        return 1;
+    }
+    if (const auto domain = cell(process, "domain"); domain != "-" && status == 0) note("https://" + domain);
+    return status;
+}
+
+Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context& context) {
     auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
     if (!spec) return std::unexpected(spec.error());
+    const auto wait = wait_options(waiting);
+    if (!wait) return std::unexpected(wait.error());
+    note_relative_files(*spec);
     Daemon daemon;
-    auto process = daemon.call(&dbus::Client::spin, spec_to_document(*spec), options.node);
+    daemon.waits_for(fmt::format("for '{}' to be {}", spec->name, waiting.no_wait ? "started" : "ready"));
+    auto process = daemon.call(&dbus::Client::spin_with, spec_to_document(*spec), options.node, *wait);
     if (!process) return std::unexpected(process.error());
     if (context.json) return show_process(daemon, spec->name, true);
     auto info = daemon.call(&dbus::Client::information, spec->name);
     if (!info) return std::unexpected(info.error());
-    // A command may be executed and end at once.
-    if (!info->value("status", false)) {
-        note(fmt::format("'{}' was started on {} and is {} by now; p2prc logs {} says more", spec->name,
-                         cell(*info, "node"), cell(*info, "state"), spec->name));
-        return 0;
-    }
-    note(fmt::format("'{}' runs on {}{}", spec->name, cell(*info, "node"),
-                     info->value("port", 0) ? fmt::format(", port {}", cell(*info, "port")) : ""));
-    if (const auto domain = cell(*info, "domain"); domain != "-") note("https://" + domain);
-    return 0;
+    return tell_how_it_is(*info, Asked::Spin, "runs", waiting.no_wait);
 }
 
 Result<int> list(Context& context) {
@@ -130,38 +203,59 @@ std::vector<std::string> domains_waiting_for(Daemon& daemon, const std::string& 
 
 Result<int> kill(const std::string& subject, Context& context) {
     Daemon daemon;
-    auto info = daemon.call(&dbus::Client::information, subject);
-    if (!info) return std::unexpected(info.error());
-    const auto name = cell(*info, "name");
+    // For the words afterwards; what cannot be shown can be killed all the same.
+    const auto info = daemon.call(&dbus::Client::information, subject).value_or(Json::object());
+    const auto name = info.contains("name") ? cell(info, "name") : subject;
+    daemon.waits_for(fmt::format("for '{}' to stop", name));
     if (auto killed = daemon.call(&dbus::Client::kill, subject); !killed)
         return std::unexpected(killed.error());
     const auto waiting = domains_waiting_for(daemon, name);
     if (context.json) {
-        print(Json{{"id", info->value("id", 0)}, {"name", name}, {"waiting_domains", waiting}});
+        print(Json{{"id", info.value("id", 0)}, {"name", name}, {"waiting_domains", waiting}});
         return 0;
     }
-    note(fmt::format("killed '{}' on {}; its data stays in /var/lib/p2prc-data/{}", name, cell(*info, "node"),
-                     name));
+    note(fmt::format("killed '{}'{}; its data stays in /var/lib/p2prc-data/{}", name,
+                     info.contains("node") ? " on " + cell(info, "node") : "", name));
     for (const auto& domain : waiting)
         note(fmt::format("{} still waits for a process '{}'; p2prc unmap-domain {} removes it", domain, name,
                          domain));
     return 0;
 }
 
-using Change = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::string process);
-
-Result<int> change(Change method, std::string_view done, const std::string& subject, Context& context) {
+Result<int> stop(const std::string& subject, Context& context) {
     Daemon daemon;
-    if (auto changed = daemon.call(method, subject); !changed) return std::unexpected(changed.error());
+    daemon.waits_for(fmt::format("for '{}' to stop", subject));
+    if (auto stopped = daemon.call(&dbus::Client::stop, subject); !stopped)
+        return std::unexpected(stopped.error());
     if (context.json) return show_process(daemon, subject, true);
-    note(fmt::format("'{}' {}", subject, done));
+    const auto info = daemon.call(&dbus::Client::information, subject);
+    if (info && cell(*info, "state") != "stopped" && cell(*info, "state") != "failed")
+        note(fmt::format("'{}' is to be stopped; it is {} on {} now", subject, cell(*info, "state"),
+                         cell(*info, "node")));
+    else
+        note(fmt::format("'{}' is stopped; p2prc start brings it back", subject));
     return 0;
+}
+
+using Change = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::string process, Json options);
+
+Result<int> start(Change method, std::string_view done, const std::string& subject,
+                  const WaitOptions& waiting, Context& context) {
+    const auto wait = wait_options(waiting);
+    if (!wait) return std::unexpected(wait.error());
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for '{}' to be {}", subject, waiting.no_wait ? "started" : "ready"));
+    if (auto changed = daemon.call(method, subject, *wait); !changed) return std::unexpected(changed.error());
+    if (context.json) return show_process(daemon, subject, true);
+    auto info = daemon.call(&dbus::Client::information, subject);
+    if (!info) return std::unexpected(info.error());
+    return tell_how_it_is(*info, Asked::Start, done, waiting.no_wait);
 }
 
 } // namespace
 
 void add_process_verbs(CLI::App& app, Action& action) {
-    auto* spin_verb = app.add_subcommand("spin", "spins a process and waits until it runs");
+    auto* spin_verb = app.add_subcommand("spin", "spins a process and waits until it is ready");
     auto options = std::make_shared<SpinOptions>();
     spin_verb
         ->add_option("FILE.toml|NAME", options->subject, "a process file, or a name with a command behind --")
@@ -171,7 +265,11 @@ void add_process_verbs(CLI::App& app, Action& action) {
         ->check(CLI::Range(0, 65535));
     spin_verb->add_option("--domain", options->domain, "a domain to map to it");
     spin_verb->footer("p2prc spin NAME [--port P] [--domain D] -- COMMAND... runs a command without a file.");
-    spin_verb->callback([&action, options] { action = [options](Context& c) { return spin(*options, c); }; });
+    const auto waiting = std::make_shared<WaitOptions>();
+    add_wait_options(spin_verb, *waiting);
+    spin_verb->callback([&action, options, waiting] {
+        action = [options, waiting](Context& c) { return spin(*options, *waiting, c); };
+    });
 
     app.add_subcommand("ps", "lists the processes of the whole fleet")->callback([&action] {
         action = list;
@@ -189,15 +287,22 @@ void add_process_verbs(CLI::App& app, Action& action) {
         return show_process(daemon, subject, context.json);
     });
     add("kill", "stops a process and forgets it; its data stays", kill);
-    add("stop", "stops a process and keeps its record", [](const std::string& subject, Context& context) {
-        return change(&dbus::Client::stop, "is stopped; p2prc start brings it back", subject, context);
-    });
-    add("start", "starts a stopped process", [](const std::string& subject, Context& context) {
-        return change(&dbus::Client::start, "runs", subject, context);
-    });
-    add("restart", "stops and starts a process", [](const std::string& subject, Context& context) {
-        return change(&dbus::Client::restart, "runs again", subject, context);
-    });
+    add("stop", "stops a process and keeps its record", stop);
+    auto add_start = [&](const char* verb, const char* words, Change method, const char* done) {
+        auto* command = app.add_subcommand(verb, words);
+        auto subject = std::make_shared<std::string>();
+        command->add_option("ID|NAME|DOMAIN", *subject, "the process")->required();
+        auto wait = std::make_shared<WaitOptions>();
+        add_wait_options(command, *wait);
+        command->callback([&action, subject, wait, method, done] {
+            action = [subject, wait, method, done](Context& c) {
+                return start(method, done, *subject, *wait, c);
+            };
+        });
+    };
+    add_start("start", "starts a stopped process and waits until it is ready", &dbus::Client::start_with,
+              "runs");
+    add_start("restart", "stops and starts a process", &dbus::Client::restart_with, "runs again");
 }
 
 } // namespace p2prc::cli

@@ -10,7 +10,7 @@ _p2prc() {
     local i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-            -o | --output | --node | --port | --domain | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines) ((i++)) ;;
+            -o | --output | --node | --port | --domain | --timeout | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines) ((i++)) ;;
             -*) ;;
             *) plain+=("${words[i]}") ;;
         esac
@@ -21,7 +21,7 @@ _p2prc() {
         --tls) _p2prc_words node passthrough && return ;;
         --role) _p2prc_words member owner && return ;;
         --acme) _p2prc_words letsencrypt none && return ;;
-        --port | --domain | --expires | --name | --public-ip | -n | --lines) return ;;
+        --port | --domain | --timeout | --expires | --name | --public-ip | -n | --lines) return ;;
     esac
     # What spin runs is a command of its own.
     if [[ ${plain[0]} == spin && " ${words[*]:0:cword} " == *" -- "* ]]; then
@@ -35,7 +35,7 @@ _p2prc() {
             invite) _p2prc_words --role --expires ;;
             join) _p2prc_words --name ;;
             leave) _p2prc_words --force ;;
-            spin) _p2prc_words --node --port --domain -- ;;
+            spin) _p2prc_words --node --port --domain --no-wait --timeout -- ;;
             logs) _p2prc_words --follow --lines ;;
             map-domain) _p2prc_words --tls --port ;;
             "") _p2prc_words --version ;;

@@ -1,7 +1,10 @@
+#include "cli/duration.h"
 #include "cli/output.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace p2prc::cli {
 namespace {
@@ -16,6 +19,35 @@ TEST(Table, PadsAllColumnsButTheLast) {
 TEST(Table, KeepsTheLinesOfTheLastColumnInIt) {
     EXPECT_EQ(render({.header = {"KEY", "VALUE"}, .rows = {{"command", "a \\\n  b\n"}, {"port", "1"}}}),
               "KEY      VALUE\ncommand  a \\\n           b\nport     1\n");
+}
+
+// What a node, an application or a log says must not reach the terminal as orders.
+TEST(Table, NoCellMovesACursorOrBeginsARow) {
+    const std::string hostile = "\x1b[2J\x1b]52;c;aGk=\x07\xc2\x9b"
+                                "1A\r\nroot  up";
+    const auto text = render({.header = {"A", "B"}, .rows = {{hostile, hostile}}});
+    for (const char* control : {"\x1b", "\x07", "\xc2\x9b", "\r"})
+        EXPECT_EQ(text.find(control), std::string::npos) << text;
+    EXPECT_EQ(std::ranges::count(text, '\n'), 3)
+        << "the last column alone may have lines, and they are indented";
+    EXPECT_EQ(text.find("\nroot"), std::string::npos);
+    const Json row = {{"text", hostile}, {"list", {hostile}}, {"table", {{"a", hostile}}}};
+    for (const char* key : {"text", "list", "table"})
+        EXPECT_EQ(cell(row, key).find_first_of("\x1b\x07\r\x9b"), std::string::npos) << key;
+}
+
+TEST(JsonText, EscapesWhatTerminalsObey) {
+    const Json document = {{"a", "\x1b\x7f\xc2\x9b\u00fc\u20ac"}};
+    EXPECT_EQ(json_text(document, -1), "{\"a\":\"\\u001b\\u007f\\u009b\u00fc\u20ac\"}");
+    EXPECT_EQ(Json::parse(json_text(document, 2)), document);
+}
+
+TEST(Duration, IsANumberWithAUnit) {
+    EXPECT_EQ(parse_duration("90s"), 90U);
+    EXPECT_EQ(parse_duration("10m"), 600U);
+    EXPECT_EQ(parse_duration("7d"), 604800U);
+    for (const char* wrong : {"", "5", "m", "0s", "-1s", "1.5h", "1h30m", "367d", "99999999999999999999s"})
+        EXPECT_EQ(parse_duration(wrong), std::nullopt) << wrong;
 }
 
 TEST(Cell, ShowsWhatIsMissingAsADash) {
