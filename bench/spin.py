@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Spinning a process here against systemd-run with the same properties: script/bench spin [ROUNDS].
 
-On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/package left them. `p2prc spin` returns when the
+On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/package left them. `p2prc spin --no-wait` returns when the
 process runs; systemd-run waits for the job of a unit with the sandbox, limits and data directory that p2prcd sets (listed below by
 hand). Rounds are interleaved and medians compared, less what it takes to get onto the machine. Then, with 200 processes: `p2prc ps`,
 spins and kills; and of each program that runs, its memory (PSS) and its wake-ups (voluntary context switches) when nothing happens.
@@ -46,7 +46,7 @@ def spin_times(machine, rounds):
         state = f"StateDirectory=p2prc-data/peer{number}"
         directory = f"WorkingDirectory=/var/lib/p2prc-data/peer{number}"
         peer = ["systemd-run", "--quiet", f"--unit=peer{number}", *(f"--property={text}" for text in (*PROPERTIES, FAMILIES, state, directory)), *COMMAND]
-        pair = [(ours, ["p2prc", "spin", name, "--", *COMMAND]), (peers, peer)]
+        pair = [(ours, ["p2prc", "spin", name, "--no-wait", "--", *COMMAND]), (peers, peer)]
         for into, command in pair if number % 2 else reversed(pair):
             into.append(timed(machine, command))
         # What it costs to get onto the machine at all; no part of either.
@@ -59,11 +59,11 @@ def spin_times(machine, rounds):
 
 
 def list_times(machine):
-    machine.run(f"for i in $(seq {PROCESSES}); do p2prc spin many$i -- /usr/bin/sleep infinity || exit; done", timeout=400)
+    machine.run(f"for i in $(seq {PROCESSES}); do p2prc spin many$i --no-wait -- /usr/bin/sleep infinity || exit; done", timeout=400)
     assert len(machine.json("ps")) == PROCESSES
     for what, command, aim in (("ps of", "p2prc ps", " (aim: under 20)"),
                                ("ps -o json of", "p2prc ps -o json", " (aim: under 20)"),
-                               ("a spin beside", "p2prc spin more$i -- /usr/bin/sleep infinity", ""),
+                               ("a spin beside", "p2prc spin more$i --no-wait -- /usr/bin/sleep infinity", ""),
                                ("a kill beside", "p2prc kill more$i", "")):
         # Timed on the machine, by one shell and its own clock (bash(1), EPOCHREALTIME), so that only the command counts.
         loop = f"for i in $(seq 21); do a=${{EPOCHREALTIME/./}}; {command} >/dev/null 2>&1 || exit; b=${{EPOCHREALTIME/./}}; echo $((b - a)); done"

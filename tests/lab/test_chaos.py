@@ -36,7 +36,7 @@ class Worker(threading.Thread):
         self.count += 1
         self.unsure.add(name)
         domain = f"{name}.home.example"
-        if self.p2prc("spin", name, "--port", "0", "--domain", domain, "--", "/usr/bin/sleep", "infinity"):
+        if self.p2prc("spin", name, "--port", "0", "--domain", domain, "--no-wait", "--", "/usr/bin/sleep", "infinity"):
             self.unsure.discard(name)
             self.present.add(name)
             self.domains.add(domain)

@@ -233,7 +233,7 @@ time.sleep(1e9)
 
 
 def test_a_process_binds_its_own_port(lab):
-    spin(lab.home1, "ports", ["/usr/bin/python3", "-c", PORTS], port=8198)
+    spin(lab.home1, "ports", ["/usr/bin/python3", "-c", PORTS], port=8198, wait=False)
     wait_until(lambda: "other" in lab.home1.p2prc("logs", "ports").out, 30, "ports to have tried")
     logs = lab.home1.p2prc("logs", "ports").out
     assert "own ok ok" in logs and "any ok ok" in logs, logs

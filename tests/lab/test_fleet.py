@@ -286,7 +286,7 @@ def test_an_older_copy_of_the_registry_kills_nothing(lab):
     lab.root.run(f"{stop} && cp -a /var/lib/p2prc /var/lib/older && systemctl start p2prcd.service")
     wait_linked(lab.root, "earlier", "harmless")
     # Since the copy: new processes, one that was started and one that was restarted.
-    spin(lab.root, "younger", SLEEP, node="home1", port=0)
+    spin(lab.root, "younger", SLEEP, node="home1", port=0, wait=False)
     spin(lab.home2, "clash", SLEEP)
     lab.home1.p2prc("start", "resting")
     lab.home1.p2prc("restart", "moved")

@@ -27,11 +27,12 @@ def process_file(name, command, port=None, domain=None, data=False, restart=None
     return "\n".join(lines) + "\n"
 
 
-def spin(machine, name, command, node=None, check=True, **options):
-    """Spins a process from a file on `machine`; returns the result of the command."""
+def spin(machine, name, command, node=None, check=True, wait=True, **options):
+    """Spins a process from a file on `machine`; returns the result of the command. Without `wait` it returns when the process is
+    started, which one that does not listen at its port takes for enough."""
     path = f"/root/{name}.toml"
     machine.write(path, process_file(name, command, **options))
-    return machine.p2prc("spin", path, *(["--node", node] if node else []), check=check)
+    return machine.p2prc("spin", path, *(["--node", node] if node else []), *([] if wait else ["--no-wait"]), check=check, timeout=120)
 
 
 def info(machine, name):
