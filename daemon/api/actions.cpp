@@ -4,7 +4,7 @@
 #include "core/names.h"
 #include "core/process_status.h"
 #include "daemon/api/local_action.h"
-#include "daemon/process/port_use.h"
+#include "daemon/process/port_target.h"
 #include "net/clock.h"
 
 #include <algorithm>

@@ -1,7 +1,6 @@
 #include "daemon/api/readiness.h"
 
 #include "core/process_status.h"
-#include "daemon/process/port_use.h"
 
 #include <algorithm>
 #include <utility>
@@ -22,7 +21,7 @@ constexpr auto first_word = 1s;
 
 Readiness::Sources Readiness::of_this_machine() {
     return {[] { return net::tcp_listeners(); },
-            [](const std::string& process) { return control_groups(process); }};
+            [](const std::string& process) { return unit_sockets(process); }};
 }
 
 Readiness::Readiness(boost::asio::any_io_executor executor, const View& view, OwnState& own, Sources sources)
@@ -70,7 +69,9 @@ std::optional<std::string> Readiness::lack(const ProcessRecord& record, Clock::d
         if (!found && age >= long_enough) return std::nullopt;
         listeners = std::move(found).value_or(std::vector<net::Listener>());
     }
-    return lacks_at_port(*listeners, *record.port, sources_.control_groups(record.name), record.name);
+    const auto target = port_target(*listeners, *record.port, sources_.unit(record.name), record.name,
+                                    [](const net::Listener& listener) { return holder_text(listener); });
+    return target.address.empty() ? std::optional(target.reason) : std::nullopt;
 }
 
 void Readiness::look() {

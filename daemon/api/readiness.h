@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/api/view.h"
+#include "daemon/process/port_target.h"
 #include "daemon/state/own_state.h"
 #include "net/listeners.h"
 #include "net/one_shot_timer.h"
@@ -13,7 +14,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +27,7 @@ class Readiness {
     // Where it looks; replaced in tests.
     struct Sources {
         std::function<Result<std::vector<net::Listener>>()> listeners;
-        std::function<std::set<std::uint64_t>(const std::string& process)> control_groups;
+        std::function<UnitSockets(const std::string& process)> unit;
     };
     static Sources of_this_machine();
 

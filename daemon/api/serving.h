@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/records.h"
-#include "daemon/api/port_target.h"
 #include "daemon/api/view.h"
+#include "daemon/process/port_target.h"
 #include "daemon/state/own_state.h"
 #include "net/one_shot_timer.h"
 

@@ -4,7 +4,7 @@
 #include "daemon/process/data_directories.h"
 #include "daemon/process/journal_tail.h"
 #include "daemon/process/plan.h"
-#include "daemon/process/port_use.h"
+#include "daemon/process/port_target.h"
 #include "daemon/process/systemd.h"
 #include "daemon/state/own_state.h"
 #include "daemon/state/replica.h"
@@ -30,7 +30,8 @@ struct ReconcilerOptions {
     // Where units of administrators and packages lie: a process may not take their names.
     std::vector<std::filesystem::path> unit_directories;
     // Refuses a start while another program holds the process's port (0: it has none).
-    std::function<Result<void>(std::uint16_t port, std::string_view process)> check_port = check_port_is_free;
+    std::function<Result<void>(std::uint16_t port, std::string_view process)> check_port =
+        [](std::uint16_t port, std::string_view process) { return check_port_is_free(port, process); };
     std::function<void(std::string_view message, std::string_view process)>
         warn; // what its operator should know
     // What failed too often is tried again after the first pause, then after ever longer ones.

@@ -17,7 +17,7 @@ class ReadinessTest : public ApiTest {
                                    return listeners;
                                },
                                [](const std::string& process) {
-                                   return std::set<std::uint64_t>{process == "wiki" ? 7U : 8U};
+                                   return UnitSockets{{process == "wiki" ? 7U : 8U}, std::nullopt};
                                }});
         readiness->start();
     }
@@ -58,7 +58,7 @@ TEST_F(ReadinessTest, EachRunBecomesReadyAnew) {
     EXPECT_FALSE(is_ready(again));
     own->set(keys::status("home1", wiki.id), status_to_json(again));
     EXPECT_TRUE(wait([&] { return !now(wiki).waits_for.empty(); }));
-    EXPECT_EQ(now(wiki).waits_for, "it does not listen at its port 8080");
+    EXPECT_EQ(now(wiki).waits_for, "nothing listens on 127.0.0.1:8080");
 }
 
 TEST_F(ReadinessTest, WithoutAPortItHasToLiveForTwoSeconds) {

@@ -1,4 +1,4 @@
-#include "daemon/api/port_target.h"
+#include "daemon/process/port_target.h"
 
 #include "core/text.h"
 #include "daemon/process/unit_names.h"
@@ -75,9 +75,11 @@ UnitSockets unit_sockets(std::string_view name, const fs::path& cgroup_root, con
         result.groups.insert(*id);
         std::error_code error;
         for (fs::recursive_directory_iterator entry(group, error), end; !error && entry != end;
-             entry.increment(error))
-            if (entry->is_directory(error) && !error)
-                if (const auto below = net::cgroup_id(entry->path())) result.groups.insert(*below);
+             entry.increment(error)) {
+            std::error_code gone; // between two looks at it: the others still count
+            if (!entry->is_directory(gone) || gone) continue;
+            if (const auto below = net::cgroup_id(entry->path())) result.groups.insert(*below);
+        }
         for (const std::string& pid : words_of(group / "cgroup.procs"))
             if (result.uid = owner_of(proc_root / pid); result.uid) break;
         return result;
@@ -108,6 +110,26 @@ PortTarget port_target(std::span<const net::Listener> listeners, std::uint16_t p
                                       instead),
                 .held = true};
     return {.reason = fmt::format("nothing listens on 127.0.0.1:{}{}", port, instead)};
+}
+
+Result<void> check_port_is_free(std::span<const net::Listener> listeners, std::uint16_t port,
+                                const UnitSockets& unit, const Holder& holder) {
+    for (const net::Listener& listener : listeners) {
+        const bool there = port != 0 && std::ranges::any_of(loopbacks, [&](const net::Address& loopback) {
+                               return listener.accepts(loopback, port);
+                           });
+        if (!there || listener.cgroup == 0 || made_by(listener, unit)) continue;
+        return fail(ErrorCode::PortTaken, fmt::format("port {} is held by {}", port, holder(listener)),
+                    "stop that, or choose another port; port = 0 has a free one chosen");
+    }
+    return {};
+}
+
+Result<void> check_port_is_free(std::uint16_t port, std::string_view process) {
+    const auto listeners = net::tcp_listeners();
+    if (!listeners) return {};
+    return check_port_is_free(*listeners, port, unit_sockets(process),
+                              [](const net::Listener& listener) { return holder_text(listener); });
 }
 
 std::string holder_text(const net::Listener& listener, const fs::path& cgroup_root,

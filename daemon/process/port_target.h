@@ -42,6 +42,13 @@ using Holder = std::function<std::string(const net::Listener&)>;
 PortTarget port_target(std::span<const net::Listener> listeners, std::uint16_t port, const UnitSockets& unit,
                        const std::string& name, const Holder& holder);
 
+// PortTaken with the name of who holds the port, where the process would listen, before it is started. What
+// the kernel does not tell is nobody's: it must not keep a process from starting. No port (0) is free.
+Result<void> check_port_is_free(std::span<const net::Listener> listeners, std::uint16_t port,
+                                const UnitSockets& unit, const Holder& holder);
+// The same of this machine as it is now.
+Result<void> check_port_is_free(std::uint16_t port, std::string_view process);
+
 // "python3 (uid 0, admin.service)"; a program's name only where its control group has no other.
 std::string holder_text(const net::Listener& listener,
                         const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",

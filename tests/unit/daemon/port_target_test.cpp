@@ -1,4 +1,4 @@
-#include "daemon/api/port_target.h"
+#include "daemon/process/port_target.h"
 #include "daemon/process/unit_names.h"
 #include "tests/unit/net/temporary_directory.h"
 
@@ -37,6 +37,24 @@ TEST(PortTarget, IsTheListenerOfItsUnit) {
     net::Listener only6 = at(any6, 8110, ours);
     only6.v6_only = true;
     EXPECT_EQ(look({only6}).address, "::1");
+}
+
+TEST(PortTarget, OnlyOthersStandInTheWayOfAStart) {
+    const auto check = [](const net::Listener& listener, std::uint16_t port) {
+        return check_port_is_free(std::vector{listener}, port, unit,
+                                  [](const net::Listener&) { return "python3"; });
+    };
+    for (const auto& address : {loopback4, any4, loopback6, any6}) {
+        const auto held = check(at(address, 8110, foreign), 8110);
+        ASSERT_FALSE(held);
+        EXPECT_EQ(held.error().code, ErrorCode::PortTaken);
+        EXPECT_EQ(held.error().message, "port 8110 is held by python3");
+        EXPECT_TRUE(check(at(address, 8110, below_ours), 8110));
+    }
+    EXPECT_TRUE(check(at(lan, 8110, foreign), 8110));
+    EXPECT_TRUE(check(at(any4, 8111, foreign), 8110));
+    EXPECT_TRUE(check(at(any4, 8110, 0), 8110)) << "a kernel that does not tell";
+    EXPECT_TRUE(check(at(any4, 0, foreign), 0)) << "it has no port";
 }
 
 TEST(PortTarget, IsNobodyElse) {
