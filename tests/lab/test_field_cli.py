@@ -5,7 +5,7 @@ import json
 from lab import wait_until
 from lab.household import info, spin
 
-MACHINES = ["root", "acme", "home1"]
+MACHINES = ["root", "home1"]
 
 LISTEN = r"""
 import socket, sys, time

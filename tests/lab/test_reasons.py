@@ -105,7 +105,7 @@ def test_oom_kill(lab):
 
 def test_watchdog(lab):
     # sd_notify(3): a service may set its own watchdog; this one then falls silent.
-    spin(lab.home1, "silent", "systemd-notify WATCHDOG_USEC=500000 WATCHDOG=1; exec sleep infinity", restart="no")
+    spin(lab.home1, "silent", "systemd-notify WATCHDOG_USEC=500000 WATCHDOG=1; exec sleep infinity", restart="no", wait=False)
     wait_reason(lab.home1, "silent", "watchdog", timeout=60)
     wait_state(lab.home1, "silent", "failed")
 
