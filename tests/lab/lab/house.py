@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from . import acme, image, record
+from . import acme, host, image, record
 from .errors import LabError
 from .machine import Machine, together
 from .network import MACHINES, Network
@@ -70,6 +70,7 @@ class Lab:
             directory = f"{CACHE}/runs/{self.record.run}"
             self.record.add("directories", directory)
             self.record.state["machines"] = list(self.machines)
+            host.allow_inotify()
             self.network.build(self.machines)
             for machine in self.machines.values():
                 machine.create()
