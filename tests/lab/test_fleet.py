@@ -35,6 +35,14 @@ def refusal(machine, *words, **options):
     return json.loads(result.out)["error"] | {"status": result.code}
 
 
+def test_a_zone_with_a_typing_error_gives_way(lab):
+    lab.root.p2prc("init", "--name", "root", "--domain", "hoem.example", "--public-ip", lab.root.address, "--acme", "none", timeout=120)
+    assert "ns1.home.example" in make_root(lab).out
+    assert lab.root.json("init", "--public-ip", lab.root.address)["domain"] == "home.example"
+    wait_until(lambda: lab.client.run(["dig", "+short", "+time=2", "+tries=1", f"@{lab.root.address}", "home.example", "NS"], check=False).out.strip(), 20,
+               "the right zone to be served")
+
+
 def test_init_makes_this_node_the_root(lab):
     out = make_root(lab).out
     assert "ns1.home.example" in out and lab.root.address in out and " NS " in out
@@ -47,8 +55,11 @@ def test_init_makes_this_node_the_root(lab):
 
 def test_init_again_changes_nothing(lab):
     make_root(lab)
+    # With a name in the zone, it stays.
+    lab.root.p2prc("map-domain", "waits.home.example", "nothing")
     other = refusal(lab.root, "init", "--domain", "other.example", "--public-ip", lab.root.address)
     assert other["status"] == 6 and "home.example" in other["message"], other
+    lab.root.p2prc("unmap-domain", "waits.home.example")
     assert refusal(lab.root, "init", "--acme", "letsencrypte")["status"] == 7
     assert refusal(lab.root, "init", "--public-ip", "1.2.3")["status"] == 7
     # An address by itself is another one of the same zone.
