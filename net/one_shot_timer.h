@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -18,12 +19,15 @@ class OneShotTimer {
   public:
     explicit OneShotTimer(const boost::asio::any_io_executor& executor) : timer_(executor) {}
 
-    // Runs `callback()` once, after `wait`; while one waits already, changes nothing. The callback may arm it
-    // again. One that may bring about its owner's end has to keep the owner itself.
+    // Runs `callback()` once, after `wait`, a millisecond at least; while one waits already, changes nothing.
+    // The callback may arm it again. One that may bring about its owner's end has to keep the owner itself.
     template <class Callback>
     void arm(std::chrono::steady_clock::duration wait, Callback callback) {
         if (std::exchange(*armed_, true)) return;
-        timer_.expires_after(wait);
+        // Asio arms a timerfd that is due already for an absolute time in the past. libfaketime 0.9 moves
+        // that by the wrong clock that it pretends, and no timer of the program fires any more.
+        timer_.expires_after(
+            std::max<std::chrono::steady_clock::duration>(wait, std::chrono::milliseconds(1)));
         timer_.async_wait([weak = std::weak_ptr(armed_), callback = std::move(callback)](const auto& error) {
             const auto armed = weak.lock();
             if (error || !armed) return;

@@ -130,7 +130,7 @@ void Helpers::changed(std::span<const Change> changes) {
 // The first change at once, those that follow together: a refresh costs in proportion to all names.
 void Helpers::refresh_soon() {
     const auto wait = not_before_ - std::chrono::steady_clock::now();
-    refresh_.arm(std::max(wait, std::chrono::steady_clock::duration::zero()), [this] { refresh(); });
+    refresh_.arm(wait, [this] { refresh(); });
 }
 
 void Helpers::refresh() {
