@@ -28,7 +28,7 @@ def peak_memory(machine, unit):
 def setup(lab):
     make_fleet(lab, "home1", "home2")
     spin(lab.home2, "victim", SLEEP)
-    spin(lab.home1, "web", SLEEP, port=0)
+    spin(lab.home1, "web", SLEEP, port=0, wait=False)
     wait_state(lab.root, "victim", "running")
     wait_state(lab.root, "web", "running")
     # Its p2prcd would take the link back.
