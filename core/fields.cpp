@@ -95,7 +95,7 @@ constexpr std::array node{
     Field{"labels", StringList, "as", true, "Labels."},
     Field{"custom", Table, "a{sv}", true, "Custom information."},
     Field{"last_seen", String, "s", true,
-          "When it was last heard of, RFC 3339; while it is up, since when it is."},
+          "When the root last heard of it, RFC 3339; nothing while that is not known."},
 };
 
 constexpr std::array domain{

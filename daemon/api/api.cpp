@@ -46,6 +46,11 @@ struct Api::Impl {
         ObjectKind nodes{
             dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {}};
         nodes.documents = [this] { return node_documents(view); };
+        nodes.polled = {"last_seen"};
+        nodes.measure = [this](Json& node) {
+            const auto heard = view.last_heard(json::member<std::string>(node, "name"));
+            node["last_seen"] = heard.empty() ? Json(nullptr) : Json(heard);
+        };
         nodes.unrelated = {"/processes/", "/status/",     "/domains/",    "/certificates/", "/serving/",
                            "/tunnels/",   "/challenges/", "/tombstones/", "/local/",        "/offers/"};
         nodes.methods = manager.node_methods();
@@ -79,7 +84,9 @@ struct Api::Impl {
 
 Api::Impl::Impl(ApiParts p)
     : parts(std::move(p))
-    , view(parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); })
+    , view(
+          parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); },
+          [fleet = &parts.fleet] { return fleet->gateway().reachable(); })
     , waits(parts.bus.executor(), view)
     , readiness(parts.bus.executor(), view, parts.own)
     , actions(parts.fleet, view, parts.own, waits, parts.check_spec)

@@ -52,6 +52,9 @@ Json process_document(const View& view, const ProcessRecord& record,
     const auto status = status_of(view, record);
     const ProcessState state = state_of(view, record, status);
     const bool runs = state == ProcessState::Running;
+    // What its node said last was of before that: since when it ran, and why it had stopped an earlier time.
+    const bool lost = state == ProcessState::Lost;
+    const std::string since = lost ? view.live_since(record.node) : status ? status->since : "";
     const auto domains = domains_of(mappings, record);
     const Json* info = view.get(keys::node_info(record.node));
     std::string ip = info ? json::member<std::string>(*info, "ipv4") : "";
@@ -76,8 +79,8 @@ Json process_document(const View& view, const ProcessRecord& record,
             {"memory_bytes", runs && status->memory_bytes ? Json(*status->memory_bytes) : Json(nullptr)},
             {"cpu_seconds", runs && status->cpu_seconds ? Json(*status->cpu_seconds) : Json(nullptr)},
             {"restarts", status ? status->restarts : 0},
-            {"since", status ? or_null(status->since) : Json(nullptr)},
-            {"reason", status && status->reason ? reason_to_json(*status->reason) : Json(nullptr)},
+            {"since", or_null(since)},
+            {"reason", !lost && status && status->reason ? reason_to_json(*status->reason) : Json(nullptr)},
             {"epoch", record.epoch},
             {"digest", record.digest}};
 }
@@ -163,9 +166,7 @@ Json node_document(const View& view, const NodeRecord& record) {
     const auto fleet = view.fleet();
     if (fleet && !fleet->root.empty() && fleet->root == record.name) roles.push_back("root");
     document["roles"] = roles;
-    const Json* live = view.replica().get(keys::live(record.name));
-    if (live && document["last_seen"].is_null())
-        document["last_seen"] = or_null(json::member<std::string>(*live, "since"));
+    document["last_seen"] = or_null(view.last_heard(record.name));
     return document;
 }
 

@@ -11,7 +11,7 @@ Json count_by_state(const Json& documents) {
     Json counts = Json::object();
     for (const Json& document : documents) {
         const auto state = json::member<std::string>(document, "state", "unknown");
-        counts[state] = counts.value(state, std::uint64_t{0}) + 1;
+        counts[state] = json::member<std::uint64_t>(counts, state) + 1;
     }
     return counts;
 }
@@ -44,7 +44,7 @@ void domain_problems(const Json& domains, Json& problems) {
 // What a node has without a record, as the registry could not take it in.
 void offer_problems(const View& view, Json& problems) {
     for (const auto& [key, offer] : view.replica().range("/offers/")) {
-        const auto process = process_from_json(offer->value("process", Json::object()));
+        const auto process = offered_process(*offer);
         const auto refused = json::member<std::string>(*offer, "refused");
         if (!process || refused.empty()) continue;
         const auto id = std::to_string(process->id);

@@ -4,6 +4,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "daemon/api/local_action.h"
+#include "net/clock.h"
 
 #include <algorithm>
 #include <array>
@@ -46,10 +47,20 @@ std::optional<std::uint32_t> read_number(std::string_view text) {
 
 } // namespace
 
-View::View(State& replica, State& own, std::function<std::string()> node)
+std::optional<ProcessRecord> offered_process(const Json& offer) {
+    if (!offer.is_object()) return std::nullopt;
+    const auto process = offer.find("process");
+    if (process == offer.end()) return std::nullopt;
+    auto record = process_from_json(*process);
+    if (!record) return std::nullopt;
+    return std::move(*record);
+}
+
+View::View(State& replica, State& own, std::function<std::string()> node, std::function<bool()> reachable)
     : replica_(&replica)
     , own_(&own)
-    , node_(std::move(node)) {}
+    , node_(std::move(node))
+    , reachable_(std::move(reachable)) {}
 
 const Json* View::get(const std::string& key) const {
     constexpr std::array<std::string_view, 6> owned{"/status/",  "/info/",    "/certificates/",
@@ -109,8 +120,7 @@ std::optional<DomainRecord> View::domain(const std::string& fqdn) const {
 std::optional<ProcessRecord> View::offered(const std::string& id) const {
     for (const auto& [key, document] : replica_->range("/offers/"))
         if (key.substr(key.rfind('/') + 1) == id)
-            if (auto record = process_from_json(document->value("process", Json::object())))
-                return std::move(*record);
+            if (auto record = offered_process(*document)) return record;
     return std::nullopt;
 }
 
@@ -136,6 +146,19 @@ std::string View::live(const std::string& name) const {
     if (name == node()) return "up";
     const Json* document = replica_->get(keys::live(name));
     return document ? json::member<std::string>(*document, "state", "lost") : "lost";
+}
+
+std::string View::live_since(const std::string& name) const {
+    const Json* document = replica_->get(keys::live(name));
+    return document ? json::member<std::string>(*document, "since") : "";
+}
+
+std::string View::last_heard(const std::string& name) const {
+    if (name == node()) return net::now_rfc3339();
+    // The root hears of a node that is up every few seconds, and writes down when it does not any more.
+    if (live(name) == "up") return !reachable_ || reachable_() ? net::now_rfc3339() : "";
+    const Json* document = replica_->get(keys::live(name));
+    return document ? json::member<std::string>(*document, "heard") : "";
 }
 
 bool View::killed_here(const ProcessRecord& record) const {

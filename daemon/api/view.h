@@ -16,7 +16,8 @@ namespace p2prc::daemon {
 class View {
   public:
     // Both must outlive it. `node` gives this node's present name.
-    View(State& replica, State& own, std::function<std::string()> node);
+    // `reachable`: whether the replica follows the registry now; without it, it always does.
+    View(State& replica, State& own, std::function<std::string()> node, std::function<bool()> reachable = {});
 
     std::string node() const { return node_(); }
     State& replica() const { return *replica_; }
@@ -41,12 +42,20 @@ class View {
 
     // "up", "suspect" or "lost"; this node is up, a node that was never heard of is lost.
     std::string live(const std::string& node) const;
+    // Since when that is so, RFC 3339; empty where nobody said.
+    std::string live_since(const std::string& node) const;
+    // When the root last heard of it; empty when that is not known.
+    std::string last_heard(const std::string& node) const;
     bool killed_here(const ProcessRecord& record) const;
 
   private:
     State* replica_;
     State* own_;
     std::function<std::string()> node_;
+    std::function<bool()> reachable_;
 };
+
+// The process that an offer of its node is about; nothing when it cannot be read.
+std::optional<ProcessRecord> offered_process(const Json& offer);
 
 } // namespace p2prc::daemon

@@ -1,6 +1,7 @@
 #include "daemon/fleet/hub.h"
 
 #include "core/text.h"
+#include "core/json_members.h"
 #include "daemon/fleet/bell.h"
 #include "daemon/fleet/feed_sender.h"
 #include "daemon/fleet/session.h"
@@ -67,9 +68,10 @@ struct Hub::State : std::enable_shared_from_this<State> {
     Replica& replica;
     HubOptions options;
     Bell tick;
-    std::map<std::string, Member> members;                 // by node name, connected
-    std::map<std::string, std::chrono::nanoseconds> heard; // boot time of the last sign of each node
-    std::set<std::string> leaving;                         // nodes whose node.leave is being answered
+    std::map<std::string, Member> members;                   // by node name, connected
+    std::map<std::string, std::chrono::nanoseconds> heard;   // boot time of the last sign of each node
+    std::map<std::string, std::chrono::nanoseconds> awaited; // since when one that was not heard of is
+    std::set<std::string> leaving;                           // nodes whose node.leave is being answered
     Subscription nodes;
     bool stopped = false;
 };
@@ -132,7 +134,7 @@ SessionHandlers Hub::State::handlers(const std::string& node) {
         return self->serve_request(self, node, std::move(method), std::move(params));
     };
     handlers.stream = [self = shared_from_this()](std::string method, Json params) {
-        const auto target = params.is_object() ? params.value("node", std::string()) : std::string();
+        const auto target = json::member<std::string>(params, "node");
         return self->open_stream(self, target, std::move(method), std::move(params));
     };
     handlers.heard = [weak, node] {
@@ -277,17 +279,27 @@ asio::awaitable<void> Hub::State::judge_one(std::string node) {
     const auto self = shared_from_this();
     if (stopped) co_return;
     const auto& timing = options.timing;
-    const auto silence = net::boottime() - heard.try_emplace(node, net::boottime()).first->second;
+    const auto* live = replica.get(keys::live(node));
+    const auto before = live ? json::member<std::string>(*live, "state") : std::string();
+    const auto sign = heard.find(node);
+    const bool ever = sign != heard.end();
+    const auto silence =
+        net::boottime() - (ever ? sign->second : awaited.try_emplace(node, net::boottime()).first->second);
     const auto member = members.find(node);
     const bool connected = member != members.end();
+    // It stays lost, since when it was, until it is heard of; a start of the root changes nothing about that.
+    if (!ever && before == "lost") co_return;
     // Nodes that are not there yet since the root started, or dial again, keep their state for a while.
     if (!connected && silence <= timing.suspect) co_return;
     const std::string state = silence > timing.lost ? "lost" : silence > timing.suspect ? "suspect" : "up";
     if (connected && state == "lost")
         member->second.session->close(Error{ErrorCode::Unreachable, "the node is silent"});
-    const auto* live = replica.get(keys::live(node));
-    if (live && live->is_object() && live->value("state", std::string()) == state) co_return;
+    if (before == state) co_return;
     Json params{{"node", node}, {"state", state}};
+    if (ever)
+        params["heard"] =
+            net::to_rfc3339(std::chrono::system_clock::now() -
+                            std::chrono::duration_cast<std::chrono::system_clock::duration>(silence));
     const auto written = co_await registry.request("node.live", std::move(params));
     if (!written)
         net::log_warning("node " + node + ": " + written.error().message);

@@ -98,7 +98,13 @@ Result<Json> live(Request& request) {
     if (!request.draft.node(*name)) return Json{{"changed", false}};
     const auto* before = request.draft.get(keys::live(*name));
     if (before && json::member<std::string>(*before, "state") == *state) return Json{{"changed", false}};
-    request.draft.put(keys::live(*name), {{"schema", 1}, {"state", *state}, {"since", request.at()}});
+    // Without a word of this root about it, the last one counts.
+    auto heard = json::member<std::string>(request.params, "heard");
+    if (heard.empty() && before) heard = json::member<std::string>(*before, "heard");
+    request.draft.put(keys::live(*name), {{"schema", 1},
+                                          {"state", *state},
+                                          {"since", request.at()},
+                                          {"heard", heard.empty() ? Json(nullptr) : Json(heard)}});
     return Json{{"changed", true}};
 }
 

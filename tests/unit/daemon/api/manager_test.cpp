@@ -262,6 +262,54 @@ TEST_F(ManagerTest, FleetVerbs) {
     EXPECT_EQ(bus.run(client->fleet_certificate()).error().code, ErrorCode::NotFound);
 }
 
+TEST_F(ManagerTest, WhatIsLostSaysSinceWhenAndNoOlderReason) {
+    const auto other = process(9, "blog", "root1");
+    StopReason old;
+    old.kind = StopKind::Stopped;
+    old.by = "ada@home1";
+    commit({{keys::process("blog"), to_json(other)},
+            {keys::status("root1", 9), status(other, ProcessState::Running, old)}});
+    EXPECT_EQ(bus.run(client->information("blog")).value()["reason"]["kind"], "stopped");
+    commit({{keys::live("root1"),
+             Json{{"state", "lost"}, {"since", "2026-02-01T10:00:30Z"}, {"heard", "2026-02-01T10:00:00Z"}}}});
+    const auto blog = bus.run(client->information("blog")).value();
+    EXPECT_EQ(blog["state"], "lost");
+    EXPECT_EQ(blog["since"], "2026-02-01T10:00:30Z");
+    EXPECT_FALSE(blog.contains("reason"));
+    const auto nodes = bus.run(client->nodes()).value();
+    EXPECT_EQ(nodes[1]["name"], "root1");
+    EXPECT_EQ(nodes[1]["last_seen"], "2026-02-01T10:00:00Z");
+}
+
+TEST_F(ManagerTest, ANodeThatIsUpWasSeenNow) {
+    fleet.requests.answers["x"] = [](const Json& params) { return ok(params); }; // the root is reachable
+    const auto seen = bus.run(client->nodes()).value()[1]["last_seen"].get<std::string>();
+    EXPECT_GT(seen, "2026-01-01T00:00:00Z") << "since when it is up is no sign of now";
+    // Of a fleet whose root does not answer nobody knows.
+    fleet.requests.answers.clear();
+    EXPECT_FALSE(bus.run(client->nodes()).value()[1].contains("last_seen"));
+}
+
+TEST_F(ManagerTest, NoDocumentOfTheRootFailsAList) {
+    std::map<std::string, std::optional<Json>> bad;
+    const Json odd[] = {Json("text"), Json(5), Json(nullptr), Json::array({1}),
+                        Json::object({{"process", 7}})};
+    const char* keys[] = {"/fleet",          "/nodes/x",       "/processes/x", "/domains/x",
+                          "/tombstones/1",   "/live/root1",    "/info/root1",  "/status/root1/9",
+                          "/offers/root1/3", "/tunnels/root1", "/challenges/x"};
+    for (const auto& value : odd) {
+        for (const auto* key : keys)
+            bad[key] = value;
+        commit(bad);
+        EXPECT_TRUE(bus.run(client->status()));
+        EXPECT_TRUE(bus.run(client->facts()));
+        EXPECT_TRUE(bus.run(client->processes()));
+        EXPECT_TRUE(bus.run(client->nodes()));
+        EXPECT_TRUE(bus.run(client->domains()));
+        EXPECT_EQ(bus.run(client->information("wiki")).value()["name"], "wiki");
+    }
+}
+
 TEST_F(ManagerTest, StatusNamesWhatIsWrong) {
     const auto status = bus.run(client->status());
     ASSERT_TRUE(status);

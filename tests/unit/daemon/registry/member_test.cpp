@@ -313,7 +313,10 @@ TEST_F(MemberRulesTest, OnlyTransitionsOfLivenessAreWritten) {
     EXPECT_EQ(ok(root(), "node.live", {{"node", "home1"}, {"state", "up"}})["changed"], false);
     EXPECT_EQ(ok(root(), "node.live", {{"node", "gone"}, {"state", "up"}})["changed"], false);
     EXPECT_EQ(registry_->store().revision(), before);
+    ok(root(), "node.live", {{"node", "home1"}, {"state", "suspect"}, {"heard", "2026-02-01T10:00:00Z"}});
+    // A root that has not heard of it itself leaves what was known.
     ok(root(), "node.live", {{"node", "home1"}, {"state", "lost"}});
+    EXPECT_EQ(at("/live/home1")["heard"], "2026-02-01T10:00:00Z");
     EXPECT_EQ(at("/live/home1")["state"], "lost");
     EXPECT_EQ(at("/live/home1")["since"], "2027-01-15T08:00:10Z");
     EXPECT_EQ(refused(home, "node.live", {{"node", "home1"}, {"state", "up"}}).code, ErrorCode::NotPermitted);
