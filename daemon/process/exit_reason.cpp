@@ -210,4 +210,11 @@ StopReason boot_reason(bool clean_shutdown) {
     return of_kind(clean_shutdown ? StopKind::Shutdown : StopKind::PowerLoss);
 }
 
+StopReason boot_reason(bool clean_shutdown, const std::string& from, const std::string& to) {
+    auto reason = boot_reason(clean_shutdown);
+    reason.detail = fmt::format("the machine was off from {} to {}", from, to);
+    reason.at = from;
+    return reason;
+}
+
 } // namespace p2prc::daemon

@@ -51,5 +51,7 @@ std::string signal_name(int signal);
 
 // The run of an earlier boot: Shutdown when that boot ended in order, PowerLoss otherwise.
 StopReason boot_reason(bool clean_shutdown);
+// The same, where it is known when the machine was not there (RFC 3339): it stopped at the beginning of that.
+StopReason boot_reason(bool clean_shutdown, const std::string& from, const std::string& to);
 
 } // namespace p2prc::daemon

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <string_view>
 
@@ -121,18 +122,46 @@ UnitEntry entry_of(const Journal& journal) {
     return entry;
 }
 
-std::optional<LoggedEnd> read_logged_end(const std::string& unit, const std::string& running) {
-    const auto journal = open_journal();
-    // This boot as the journal knows it: a service in a container may see its host's id.
+// "_BOOT_ID=..." of this boot as the journal knows it: a service in a container may see its host's id. Empty:
+// the journal is lost.
+std::string this_boot(const Journal& journal) {
     std::uint64_t ignored = 0;
     sd_id128_t boot{};
     std::array<char, SD_ID128_STRING_MAX> boot_text{};
     if (!journal || sd_journal_seek_tail(journal.get()) < 0 || sd_journal_previous(journal.get()) <= 0 ||
         sd_journal_get_monotonic_usec(journal.get(), &ignored, &boot) < 0)
         return {};
+    return std::string("_BOOT_ID=") + sd_id128_to_string(boot, boot_text.data());
+}
+
+std::optional<BootGap> read_boot_gap() {
+    const auto journal = open_journal();
+    const auto boot = this_boot(journal);
+    if (boot.empty()) return {};
+    match(journal, boot);
+    if (sd_journal_seek_head(journal.get()) < 0 || sd_journal_next(journal.get()) <= 0) return {};
+    BootGap gap;
+    gap.to = time_of(journal);
+    char* cursor = nullptr;
+    if (sd_journal_get_cursor(journal.get(), &cursor) < 0) return {};
+    const std::unique_ptr<char, decltype(&std::free)> owner(cursor, std::free);
+    sd_journal_flush_matches(journal.get());
+    // The entry before the first of this boot is the last of the one before it.
+    if (sd_journal_seek_cursor(journal.get(), cursor) < 0 || sd_journal_next(journal.get()) <= 0 ||
+        sd_journal_previous(journal.get()) <= 0)
+        return {};
+    gap.from = time_of(journal);
+    if (gap.from == 0 || gap.from >= gap.to) return {};
+    return gap;
+}
+
+std::optional<LoggedEnd> read_logged_end(const std::string& unit, const std::string& running) {
+    const auto journal = open_journal();
+    const auto boot = this_boot(journal);
+    if (boot.empty()) return {};
     match(journal, "UNIT=" + unit);
     match(journal, "_PID=1");
-    match(journal, std::string("_BOOT_ID=") + sd_id128_to_string(boot, boot_text.data()));
+    match(journal, boot);
     const auto deadline = std::chrono::steady_clock::now() + journal_delay;
     for (;;) {
         if (sd_journal_seek_tail(journal.get()) < 0) return {};
@@ -181,6 +210,10 @@ class SystemJournal : public JournalTail {
 
     asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string unit, std::string running) override {
         return on_thread<std::optional<LoggedEnd>>(thread_, [=] { return read_logged_end(unit, running); });
+    }
+
+    asio::awaitable<std::optional<BootGap>> boot_gap() override {
+        return on_thread<std::optional<BootGap>>(thread_, [] { return read_boot_gap(); });
     }
 
   private:

@@ -14,6 +14,14 @@
 
 namespace p2prc::daemon {
 
+// When the machine was not there, in microseconds since 1970: from the last that was logged before this boot
+// to the first in it.
+struct BootGap {
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    friend bool operator==(const BootGap&, const BootGap&) = default;
+};
+
 // A seam: reading the journal needs files, so it is done beside the loop, and not at all in unit tests.
 class JournalTail {
   public:
@@ -26,6 +34,8 @@ class JournalTail {
     // Nothing: it has none, or the journal is lost.
     virtual boost::asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string unit,
                                                                         std::string running) = 0;
+    // Before this boot. Nothing: the journal holds none, or the clock was set back between them.
+    virtual boost::asio::awaitable<std::optional<BootGap>> boot_gap() = 0;
 };
 
 // Over sd-journal, on one thread of its own.

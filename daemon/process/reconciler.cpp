@@ -49,6 +49,7 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     events.resynced = [weak](const std::vector<UnitView>& all) {
         if (const auto impl = weak.lock()) impl->on_resynced(all);
     };
+    if (any_lost_with_boot()) boot_gap_ = co_await journal_.boot_gap();
     // Signals of units that are not known yet would be taken for units of others; the list is true as of now.
     const auto all = co_await systemd_.units();
     if (!all) co_return std::unexpected(all.error());

@@ -136,12 +136,15 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void write(const ProcessStatus& status);
     void write_state(ProcessStatus status, ProcessState state);
     StopReason stamped(StopReason reason, const Facts& now) const;
+    StopReason lost_with_boot(bool clean_shutdown, const Facts& now) const;
+    bool any_lost_with_boot() const;
 
     boost::asio::any_io_executor loop_;
     Systemd& systemd_;
     Replica& replica_;
     OwnState& own_;
     JournalTail& journal_;
+    std::optional<BootGap> boot_gap_; // before this boot
     std::map<std::string, Slot> slots_;
     bool confines_ports_ = false; // systemd can keep a process to its port
     std::vector<Subscription> subscriptions_;

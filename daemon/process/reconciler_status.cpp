@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace p2prc::daemon {
@@ -84,6 +85,23 @@ void Reconciler::Impl::write_state(ProcessStatus status, ProcessState state) {
         status.memory_bytes.reset();
     }
     write(status);
+}
+
+bool Reconciler::Impl::any_lost_with_boot() const {
+    return std::ranges::any_of(own_.range(keys::status_prefix(options.node)), [this](const auto& item) {
+        return lost_with_its_boot(status_from_json(*item.second), options.boot_id);
+    });
+}
+
+// The end of a run that its machine did not survive. Without a journal of before, all that is known is when
+// it was found out.
+StopReason Reconciler::Impl::lost_with_boot(bool clean_shutdown, const Facts& now) const {
+    if (!boot_gap_) return stamped(boot_reason(clean_shutdown), now);
+    auto reason = boot_reason(clean_shutdown, rfc3339_of(boot_gap_->from), rfc3339_of(boot_gap_->to));
+    auto at = reason.at;
+    reason = stamped(std::move(reason), now);
+    reason.at = std::move(at);
+    return reason;
 }
 
 StopReason Reconciler::Impl::stamped(StopReason reason, const Facts& now) const {

@@ -135,7 +135,7 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now, Ac
     const auto before = now;
     auto status = draft(name, now);
     if (now.status && lost_with_its_boot(*now.status, options.boot_id))
-        status.reason = stamped(boot_reason(options.ended_boot == now.status->boot_id), now);
+        status.reason = lost_with_boot(options.ended_boot == now.status->boot_id, now);
     status.applied = wanted(record, now.local ? &*now.local : nullptr).change;
     status.digest = record.digest;
     status.invocation.clear();

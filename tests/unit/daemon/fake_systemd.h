@@ -148,6 +148,9 @@ class FakeJournal : public JournalTail {
         co_return logged;
     }
 
+    boost::asio::awaitable<std::optional<BootGap>> boot_gap() override { co_return gap; }
+
+    std::optional<BootGap> gap;
     std::vector<std::string> lines{"last words"};
     std::optional<LoggedEnd> logged;
 };

@@ -850,6 +850,18 @@ TEST_F(ReconcilerTest, RunsAgainAfterAPowerCut) {
     EXPECT_EQ(count("start " + unit), 1);
 }
 
+TEST_F(ReconcilerTest, APowerLossSaysFromWhenToWhen) {
+    start();
+    want(record());
+    journal.gap = BootGap{1'767'323'045'000'000, 1'767'323'105'000'000};
+    daemon_restart(true, false);
+    expect(ProcessState::Running, StopKind::PowerLoss);
+    EXPECT_EQ(status()->reason->at, "2026-01-02T03:04:05Z")
+        << "it stopped when the power went, not at the boot";
+    EXPECT_EQ(status()->reason->detail,
+              "the machine was off from 2026-01-02T03:04:05Z to 2026-01-02T03:05:05Z");
+}
+
 TEST_F(ReconcilerTest, RunsAgainAfterAShutdown) {
     start();
     want(record());
