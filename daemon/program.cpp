@@ -6,6 +6,7 @@
 #include "daemon/boot_record.h"
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/units.h"
+#include "daemon/measuring.h"
 #include "daemon/process/reconciler.h"
 #include "daemon/process/systemd_bus.h"
 #include "daemon/process/unit_names.h"
@@ -39,9 +40,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// What other nodes see of memory and processor time is this old at most; here it is measured when asked for.
-constexpr auto measure_interval = 60s;
-
 // The machine's name without its domain: it names the node until it is given another one.
 std::string host_label() {
     std::array<char, 256> name{};
@@ -71,7 +69,6 @@ class Program::Impl {
     awaitable<Result<void>> start();
     awaitable<void> stop();
     awaitable<void> serve_signals();
-    awaitable<void> measure_now_and_then();
     awaitable<void> watch_network();
     Result<void> make_reconciler(std::string boot);
     void reload();
@@ -94,6 +91,7 @@ class Program::Impl {
     OpenLogs open_logs_;
     std::unique_ptr<Fleet> fleet_;
     std::unique_ptr<Reconciler> reconciler_;
+    std::unique_ptr<Measuring> measuring_;
     std::unique_ptr<Api> api_;
     Subscription failures_;
 };
@@ -138,6 +136,10 @@ Result<void> Program::Impl::open() {
         if (api_) api_->link_changed();
     };
     fleet.remote_spin = [this] { return std::string(remote_spin_name(config_.remote_spin)); };
+    fleet.looked = [this] {
+        if (measuring_) measuring_->look();
+    };
+    fleet.acme_client = acme_client;
     fleet.units = units_.get();
     fleet_ = std::make_unique<Fleet>(loop_.get_executor(), disk_, *replica_, *own_, std::move(fleet));
 
@@ -177,6 +179,7 @@ Result<void> Program::Impl::make_reconciler(std::string boot) {
     reconciler_ = std::make_unique<Reconciler>(loop_.get_executor(), *systemd_, *replica_, *own_, *journal_,
                                                std::move(options));
     failures_ = log_failures(*own_);
+    measuring_ = std::make_unique<Measuring>(loop_.get_executor(), *own_, [this] { reconciler_->measure(); });
     return {};
 }
 
@@ -244,17 +247,6 @@ awaitable<void> Program::Impl::serve_signals() {
     }
 }
 
-awaitable<void> Program::Impl::measure_now_and_then() {
-    asio::steady_timer timer(loop_);
-    for (;;) {
-        timer.expires_after(measure_interval);
-        boost::system::error_code error;
-        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
-        if (reconciler_) reconciler_->measure();
-    }
-}
-
 // Where they cannot be heard of, what waits for the network is tried again by the clock.
 awaitable<void> Program::Impl::watch_network() {
     auto changes = net::NetworkChanges::open(loop_.get_executor());
@@ -272,7 +264,6 @@ Result<void> Program::Impl::run() {
             fail_with(started.error());
     });
     net::spawn_loop(loop_.get_executor(), "the watchdog", net::keep_watchdog);
-    net::spawn_loop(loop_.get_executor(), "measuring processes", [this] { return measure_now_and_then(); });
     net::spawn_loop(loop_.get_executor(), "watching the network for processes",
                     [this] { return watch_network(); });
     loop_.run();

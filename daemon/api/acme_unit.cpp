@@ -8,7 +8,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr const char* client = "/usr/bin/uacme";
 constexpr const char* hook = "/usr/libexec/p2prc/acme-hook";
 // uacme(1) drops the star from its files' names: a wildcard's would be those of the name below it.
 constexpr const char* directory_of_names = "/var/lib/p2prc-connector/acme";
@@ -16,6 +15,7 @@ constexpr const char* directory_of_wildcards = "/var/lib/p2prc-connector/acme-wi
 constexpr std::uint64_t second = 1000000;
 constexpr std::uint64_t clone_newcgroup = 0x02000000; // clone(2)
 // Shorter than the time for which jobs are waited for.
+constexpr const char* client = acme_client;
 constexpr std::uint64_t client_limit = 140 * second;
 
 // An ExecStartEx entry. No variable is expanded in it: domain and address are data.

@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,10 @@ class TextStream {
 // The logs of a process of this node: {process: name, id or domain; lines: uint; follow: bool} -> its
 // journal.
 using OpenLogs = std::function<boost::asio::awaitable<Result<std::unique_ptr<TextStream>>>(Json params)>;
+
+// How long the nodes go on measuring after the last look, and how often they are told of one at most.
+inline constexpr auto look_time = std::chrono::seconds(30);
+inline constexpr auto look_pause = std::chrono::seconds(10);
 
 // All `by` are "user@node", for the records; rights were checked on the bus.
 class FleetControl {
@@ -57,6 +62,10 @@ class FleetControl {
 
     // The web CA's certificate in PEM; NotFound in a fleet that has none.
     virtual Result<std::string> web_ca() const = 0;
+
+    // Somebody looks at what processes use: for look_time every node measures them often. Cheap, and said
+    // again while it is looked at.
+    virtual void look() {}
 
     // The logs of a process wherever it runs: {process, lines, follow} and the node that runs it.
     virtual boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string node,

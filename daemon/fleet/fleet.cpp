@@ -24,6 +24,7 @@ Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, Fle
     , options(std::move(op))
     , gateway(*this)
     , logs_for_others(options.open_logs ? limit_logs(options.open_logs, logs_for_other_nodes) : OpenLogs())
+    , look_at_machine(e)
     , offers(replica, own, [this] { return settings.name; }, [this] { return moving; }) {}
 
 asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {
@@ -139,6 +140,11 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
     tombstones = replica.subscribe("/tombstones/", [weak = weak_from_this()](std::span<const Change> killed) {
         if (const auto impl = weak.lock()) impl->forget_killed(killed);
     });
+    process_changes = replica.subscribe("/processes/", [weak = weak_from_this()](std::span<const Change>) {
+        if (const auto impl = weak.lock()) impl->look_at_machine.ring();
+    });
+    net::spawn_loop(executor, "looking after this machine",
+                    [self = shared_from_this()] { return self->watch_machine(self); });
     // The copy of the fleet's state as it was when nobody believed a root less than itself.
     if (settings.root && !origins.kept()) origins.keep(replica, settings.name);
     refresh_info();
@@ -192,6 +198,10 @@ void Fleet::Impl::start_link() {
     link_options.measured = [weak](std::chrono::microseconds time) {
         if (const auto self = weak.lock()) self->measured(time);
     };
+    link_options.clock = [weak](std::chrono::milliseconds ahead) {
+        if (const auto self = weak.lock()) self->clock_seen(ahead);
+    };
+    link_options.looked = options.looked;
     link_options.timing = options.link_timing;
     link = std::make_unique<MemberLink>(executor, *identity, replica, own, std::move(link_options));
 }
@@ -235,6 +245,7 @@ void Fleet::Impl::claim_own_state() {
 
 void Fleet::Impl::stop() {
     stopped = true;
+    look_at_machine.ring();
     if (network) network->close();
     server.reset();
     hub.reset();
@@ -309,6 +320,14 @@ Result<std::string> Fleet::web_ca() const {
         return fail(ErrorCode::NotFound, "this fleet has no web CA",
                     "p2prc init --acme none, on the root, makes one");
     return fleet->web_ca;
+}
+
+void Fleet::look() {
+    const auto now = std::chrono::steady_clock::now();
+    if (impl_->last_look && now - *impl_->last_look < look_pause) return;
+    impl_->last_look = now;
+    if (impl_->hub) impl_->hub->look();
+    if (impl_->link) impl_->link->look();
 }
 
 asio::awaitable<Result<std::unique_ptr<TextStream>>> Fleet::logs(std::string node, Json params) {

@@ -38,6 +38,10 @@ struct FleetOptions {
     std::function<void(bool up, const std::string& reason)> link_changed;
     // `[remote] spin` of p2prcd.toml, asked for whenever this node tells about itself.
     std::function<std::string()> remote_spin;
+    // Somebody on some node looks at what processes use.
+    std::function<void()> looked;
+    // The program that gets certificates from an ACME server; empty: it is not looked for.
+    std::filesystem::path acme_client;
     UnitControl* units = nullptr; // nullptr: no edge and connector are turned on
     // For tests.
     std::uint16_t root_port = edge_port;
@@ -72,6 +76,7 @@ class Fleet : public FleetControl {
     boost::asio::awaitable<Result<void>> leave(bool force, std::string by) override;
     boost::asio::awaitable<Result<void>> remove_node(std::string name, std::string by) override;
     Result<std::string> web_ca() const override;
+    void look() override;
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string node, Json params) override;
 
   private:

@@ -1,6 +1,7 @@
 // The inside of Fleet; only for daemon/fleet/fleet*.cpp.
 #pragma once
 
+#include "daemon/fleet/bell.h"
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/luggage.h"
 #include "daemon/fleet/offers.h"
@@ -87,7 +88,10 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
 
     // fleet_info.cpp
     void refresh_info();
+    Json look_at_this_machine(bool edge) const;
     void measured(std::chrono::microseconds round_trip);
+    void clock_seen(std::chrono::milliseconds ahead);
+    boost::asio::awaitable<void> watch_machine(std::shared_ptr<Impl> self);
     boost::asio::awaitable<void> watch_network(std::shared_ptr<Impl> self);
     std::vector<net::Endpoint> root_addresses() const;
 
@@ -128,6 +132,9 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     bool leaving = false;  // the luggage is packed
     bool stopped = false;
     Subscription tombstones;
+    Subscription process_changes;
+    Bell look_at_machine; // what runs here changed
+    std::optional<std::chrono::steady_clock::time_point> last_look;
 
     // Alone or root.
     std::shared_ptr<LocalRegistry> registry;
@@ -143,6 +150,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     std::unique_ptr<MemberLink> link;
     std::string seen_from; // the address that the root saw
     std::optional<double> latency_ms;
+    std::optional<std::chrono::milliseconds> clock_ahead; // of the root's
     std::shared_ptr<net::NetworkChanges> network;
 };
 

@@ -1,5 +1,6 @@
 // What this node measures of itself, and where it finds its root.
 #include "daemon/fleet/fleet_impl.h"
+#include "daemon/fleet/node_checks.h"
 #include "daemon/fleet/node_info.h"
 #include "net/resolve.h"
 
@@ -9,6 +10,36 @@
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto check_interval = std::chrono::seconds(30);
+// Many processes that come at once are one reason to look.
+constexpr auto check_pause = std::chrono::seconds(1);
+
+} // namespace
+
+// What is not as it should be, and only this machine can know.
+Json Fleet::Impl::look_at_this_machine(bool edge) const {
+    CheckSubjects subjects;
+    subjects.state_directory = options.directory;
+    if (settings.root) subjects.clock_ahead = clock_ahead;
+    for (const auto& [key, value] : replica.range("/processes/")) {
+        const auto process = process_from_json(*value);
+        if (process && process->node == settings.name && process->spec.limits.memory_bytes)
+            subjects.limited.push_back(process->name);
+    }
+    const auto fleet = fleet_record();
+    if (fleet && fleet->acme != "none" && !fleet->acme.empty())
+        for (const auto& [key, value] : replica.range("/domains/")) {
+            const auto domain = domain_from_json(*value);
+            if (domain && domain->node == settings.name && domain->tls == TlsMode::Node)
+                subjects.acme_client = options.acme_client;
+        }
+    subjects.public_side = edge;
+    if (edge) subjects.public_ips = fleet->public_ips;
+    return to_json(check_node(subjects));
+}
 
 void Fleet::Impl::refresh_info() {
     if (stopped) return;
@@ -32,6 +63,7 @@ void Fleet::Impl::refresh_info() {
     info["download_mbps"] = nullptr;
     info["upload_mbps"] = nullptr;
     if (options.remote_spin) info["remote_spin"] = options.remote_spin();
+    info["checks"] = look_at_this_machine(edge);
     own.set(keys::node_info(settings.name), std::move(info));
 }
 
@@ -42,6 +74,22 @@ void Fleet::Impl::measured(std::chrono::microseconds round_trip) {
     if (!other) return;
     latency_ms = now;
     refresh_info();
+}
+
+void Fleet::Impl::clock_seen(std::chrono::milliseconds ahead) {
+    const bool other = !clock_ahead || check_clock(ahead) != check_clock(*clock_ahead);
+    clock_ahead = ahead;
+    if (other) refresh_info();
+}
+
+asio::awaitable<void> Fleet::Impl::watch_machine(std::shared_ptr<Impl> /* keeps it alive */) {
+    Bell pause(executor);
+    while (!stopped) {
+        co_await look_at_machine.wait(check_interval);
+        if (stopped) co_return;
+        refresh_info();
+        co_await pause.wait(check_pause);
+    }
 }
 
 asio::awaitable<void> Fleet::Impl::watch_network(std::shared_ptr<Impl> /* keeps it alive */) {

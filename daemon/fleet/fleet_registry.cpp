@@ -107,6 +107,7 @@ asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
         return impl ? impl->settings.name : std::string();
     };
     hub_options.open_logs = logs_for_others;
+    hub_options.looked = options.looked;
     hub_options.timing = options.hub_timing;
     hub = std::make_unique<Hub>(executor, *registry, replica, std::move(hub_options));
     co_return listen();

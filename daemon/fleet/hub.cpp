@@ -61,6 +61,7 @@ struct Hub::State : std::enable_shared_from_this<State> {
     asio::awaitable<void> judge_one(std::string node);
     asio::awaitable<void> sweep();
     void drop_removed();
+    void look();
     SessionHandlers handlers(const std::string& node);
 
     asio::any_io_executor executor;
@@ -71,7 +72,8 @@ struct Hub::State : std::enable_shared_from_this<State> {
     std::map<std::string, Member> members;                   // by node name, connected
     std::map<std::string, std::chrono::nanoseconds> heard;   // boot time of the last sign of each node
     std::map<std::string, std::chrono::nanoseconds> awaited; // since when one that was not heard of is
-    std::set<std::string> leaving;                           // nodes whose node.leave is being answered
+    std::optional<std::chrono::nanoseconds> last_look;
+    std::set<std::string> leaving; // nodes whose node.leave is being answered
     Subscription nodes;
     bool stopped = false;
 };
@@ -95,6 +97,10 @@ Hub::~Hub() {
 
 std::size_t Hub::sessions() const {
     return state_->members.size();
+}
+
+void Hub::look() {
+    state_->look();
 }
 
 bool Hub::is_member(std::string_view fingerprint) const {
@@ -127,6 +133,15 @@ void Hub::State::drop_removed() {
     }
 }
 
+// However many look, and however often: once a while is enough for all of them.
+void Hub::State::look() {
+    const auto now = net::boottime();
+    if (last_look && now - *last_look < look_pause) return;
+    last_look = now;
+    for (const auto& [node, member] : members)
+        member.session->send({{"event", "look"}});
+}
+
 SessionHandlers Hub::State::handlers(const std::string& node) {
     SessionHandlers handlers;
     const std::weak_ptr<State> weak = weak_from_this();
@@ -136,6 +151,12 @@ SessionHandlers Hub::State::handlers(const std::string& node) {
     handlers.stream = [self = shared_from_this()](std::string method, Json params) {
         const auto target = json::member<std::string>(params, "node");
         return self->open_stream(self, target, std::move(method), std::move(params));
+    };
+    handlers.event = [weak](const Json& event) {
+        const auto self = weak.lock();
+        if (!self || json::member<std::string>(event, "event") != "look") return;
+        self->look();
+        if (self->options.looked) self->options.looked();
     };
     handlers.heard = [weak, node] {
         if (const auto self = weak.lock()) self->heard[node] = net::boottime();

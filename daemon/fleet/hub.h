@@ -30,6 +30,7 @@ struct HubTiming {
 struct HubOptions {
     std::function<std::string()> node_name; // the root's own
     OpenLogs open_logs;                     // of the root's own processes
+    std::function<void()> looked;           // a member looks at what processes use
     HubTiming timing;
 };
 
@@ -51,6 +52,8 @@ class Hub {
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string node,
                                                                             std::string method, Json params);
     std::size_t sessions() const;
+    // Somebody looks at what processes use: all members are told.
+    void look();
 
   private:
     struct State;

@@ -162,6 +162,7 @@ void MemberLink::State::take(const std::shared_ptr<Session>& from, const Json& e
         set_up();
         return;
     }
+    if (*kind == "look" && options.looked) options.looked();
     if (*kind != "changes" && *kind != "reset") return;
     auto whole = feed->take(event);
     if (!whole) {
@@ -201,6 +202,7 @@ asio::awaitable<void> MemberLink::State::watch(std::shared_ptr<State> /* keeps i
             break;
         }
         if (const auto time = watched->round_trip(); time && options.measured) options.measured(*time);
+        if (const auto ahead = watched->clock_ahead(); ahead && options.clock) options.clock(*ahead);
         // After a change of the network the connection may be bound to an address that is gone.
         limit = changed ? timing.probe : timing.dead;
     }
@@ -275,6 +277,10 @@ Error MemberLink::away() const {
 void MemberLink::network_changed() {
     if (state_->session) state_->probe->ring();
     state_->wake.ring();
+}
+
+void MemberLink::look() {
+    if (state_->session && state_->up) state_->session->send({{"event", "look"}});
 }
 
 asio::awaitable<Result<Json>> MemberLink::request(std::string method, Json params) {

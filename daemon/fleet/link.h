@@ -48,6 +48,10 @@ struct LinkOptions {
     std::function<void(const std::string& source)> seen_from;
     // A new measurement of the round trip.
     std::function<void(std::chrono::microseconds)> measured;
+    // By how much this machine's clock is ahead of the root's.
+    std::function<void(std::chrono::milliseconds ahead)> clock;
+    // Somebody on another node looks at what processes use.
+    std::function<void()> looked;
     LinkTiming timing;
 };
 
@@ -67,6 +71,8 @@ class MemberLink : public Gateway {
     boost::asio::awaitable<Result<void>> wait_up(std::chrono::milliseconds timeout);
     // This machine's network changed: probe the link, or dial now.
     void network_changed();
+    // Tells the root that somebody here looks at what processes use.
+    void look();
 
   private:
     struct State;

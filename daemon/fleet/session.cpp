@@ -9,6 +9,18 @@ namespace p2prc::daemon {
 
 namespace asio = boost::asio;
 
+namespace {
+
+// A wall clock further in the future than year 9999 is none.
+constexpr std::uint64_t latest_time = 253'402'300'799'000;
+
+std::chrono::milliseconds wall_clock() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+}
+
+} // namespace
+
 std::optional<std::uint64_t> number(const Json& document, const char* key) {
     const auto it = document.find(key);
     if (it == document.end() || !it->is_number_unsigned()) return {};
@@ -42,6 +54,10 @@ const net::TlsStream& Session::tls() const {
 
 bool Session::closed() const {
     return state_->closed;
+}
+
+std::optional<std::chrono::milliseconds> Session::clock_ahead() const {
+    return state_->clock_ahead;
 }
 
 std::optional<std::chrono::microseconds> Session::round_trip() const {
@@ -216,13 +232,18 @@ asio::awaitable<Error> Session::run(SessionHandlers handlers) {
 
 void Session::dispatch(const Json& document) {
     if (const auto n = number(document, "ping")) {
-        send({{"pong", *n}});
+        send({{"pong", *n}, {"time", wall_clock().count()}});
     } else if (const auto pong = number(document, "pong")) {
         const auto sent = state_->pings.find(*pong);
         if (sent == state_->pings.end()) return;
         state_->round_trip =
             std::chrono::duration_cast<std::chrono::microseconds>(net::boottime() - sent->second);
         state_->pings.erase(state_->pings.begin(), std::next(sent));
+        if (const auto time = number(document, "time"); time && *time <= latest_time)
+            state_->clock_ahead =
+                wall_clock() -
+                std::chrono::duration_cast<std::chrono::milliseconds>(*state_->round_trip / 2) -
+                std::chrono::milliseconds(*time);
     } else if (document.contains("event")) {
         if (state_->handlers.event) state_->handlers.event(document);
     } else if (const auto more = number(document, "more")) {

@@ -5,7 +5,9 @@
 //   {"id", "method", "params", "stream": true}  ->  {"id", "chunk": text}..., then {"id", "end": true} or an
 //   error;
 //     at most stream_window chunks without a {"more": id} for each; {"cancel": id} ends it early
-//   {"event": name, ...}, {"ping": n} -> {"pong": n}, {"hello": {...}} as the first of each side
+//   {"event": name, ...}, {"ping": n} -> {"pong": n, "time": wall clock, ms}, {"hello": {...}} as the first
+//   of
+//     each side
 // Unknown documents are ignored, unknown methods answered.
 #pragma once
 
@@ -75,6 +77,8 @@ class Session : public std::enable_shared_from_this<Session> {
     // Sends a ping; the answer sets round_trip().
     void ping();
     std::optional<std::chrono::microseconds> round_trip() const;
+    // By how much this machine's wall clock is ahead of the peer's, by its last answer.
+    std::optional<std::chrono::milliseconds> clock_ahead() const;
     // Since the last byte of the peer. Goes on while the machine is suspended.
     std::chrono::nanoseconds silence() const;
 

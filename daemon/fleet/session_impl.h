@@ -66,6 +66,7 @@ struct Session::State {
     std::chrono::nanoseconds heard = net::boottime();
     std::map<std::uint64_t, std::chrono::nanoseconds> pings;
     std::optional<std::chrono::microseconds> round_trip;
+    std::optional<std::chrono::milliseconds> clock_ahead;
 };
 
 // A member of a peer's document, where it is of that kind.

@@ -180,6 +180,54 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
     });
 }
 
+TEST_F(FleetTest, ALookReachesTheOtherNodes) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_EQ(root.looks + home.looks, 0) << "nothing is sent when nobody looks";
+        home.fleet->look();
+        EXPECT_TRUE(co_await until([&] { return root.looks > 0 && home.looks > 0; }));
+        // Said a thousand times, it is sent once.
+        for (int i = 0; i < 1000; ++i)
+            home.fleet->look();
+        const auto answered = co_await home.fleet->gateway().request("process.spin", spin_params("notes"));
+        EXPECT_TRUE(answered);
+        EXPECT_EQ(root.looks, 1);
+        EXPECT_EQ(home.looks, 1);
+    });
+}
+
+TEST_F(FleetTest, ANodesLastSignIsKept) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_TRUE(co_await until([&] { return text(*root.replica, "/live/cellar", "state") == "up"; }));
+        home.fleet.reset();
+        EXPECT_TRUE(co_await until([&] { return text(*root.replica, "/live/cellar", "state") == "lost"; }));
+        const auto live = *root.replica->get("/live/cellar");
+        const auto heard = live["heard"].get<std::string>();
+        EXPECT_FALSE(heard.empty());
+        EXPECT_LT(heard, live["since"].get<std::string>());
+        // The root starts again: it has heard nothing, so it stays as it is.
+        root.make();
+        EXPECT_TRUE(co_await root.fleet->start());
+        asio::steady_timer timer(loop, 1500ms); // beyond suspect and lost
+        co_await timer.async_wait(net::as_result);
+        EXPECT_EQ(*root.replica->get("/live/cellar"), live);
+    });
+}
+
+TEST_F(FleetTest, AMemberKnowsItsClockByTheRoots) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_TRUE(co_await until([&] {
+            const auto* info = root.replica->get("/info/cellar");
+            if (!info) return false;
+            for (const auto& check : (*info)["checks"])
+                if (check["subject"] == "clock") return check["state"] == "ok";
+            return false;
+        }));
+    });
+}
+
 TEST_F(FleetTest, LogsComeFromWhicheverNode) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();

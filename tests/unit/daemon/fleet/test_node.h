@@ -64,6 +64,7 @@ class TestNode {
         options.open_logs = [name = name_](Json params) {
             return one_line(name + ": " + params.value("process", std::string()));
         };
+        options.looked = [this] { ++looks; };
         options.node_renamed = [this](const std::string& to) { renamed = to; };
         options.link_timing = {std::chrono::milliseconds(500), std::chrono::milliseconds(1000),
                                std::chrono::milliseconds(50),  std::chrono::milliseconds(100),
@@ -82,6 +83,7 @@ class TestNode {
     std::uint16_t root_port = 443;
     std::unique_ptr<Fleet> fleet;
     std::string renamed;
+    int looks = 0; // of somebody on another node
 
   private:
     net::UniqueFd listen() const {

@@ -1,0 +1,63 @@
+// What a node finds out about its own machine that no other node can see: disk, clock, control groups, ports.
+//
+// It is part of /info/NODE, so that status and doctor name it on every node.
+#pragma once
+
+#include "net/address.h"
+#include "net/listeners.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+enum class CheckState { Ok, Warn, Fail };
+
+struct NodeCheck {
+    CheckState state = CheckState::Ok;
+    std::string subject; // "disk", "clock", "memory limits", "port 443"
+    std::string detail;
+    std::string fix; // empty when there is nothing to mend
+    friend bool operator==(const NodeCheck&, const NodeCheck&) = default;
+};
+
+// What the checks need to know. What is empty or absent is not looked at.
+struct CheckSubjects {
+    std::filesystem::path state_directory;                // the disk of it
+    std::optional<std::chrono::milliseconds> clock_ahead; // of the root's clock
+    std::vector<std::string> limited;                     // processes here with limits.memory
+    std::filesystem::path acme_client;                    // where domains here need one
+    bool public_side = false;                             // this node has the fleet's edge
+    std::vector<std::string> public_ips;                  // of the edge
+};
+
+// A disk with so much room. The numbers are coarse, as each change of them goes to every node.
+NodeCheck check_disk(std::uint64_t free_bytes, std::uint64_t all_bytes);
+// `ahead`: by how much this clock is before the root's.
+NodeCheck check_clock(std::chrono::milliseconds ahead);
+// `memory`: whether limits.memory can be enforced here.
+NodeCheck check_limits(const std::vector<std::string>& limited, bool memory);
+// Who has the port, of all that listen; `unit_of` names the unit of a control group.
+NodeCheck check_port(std::uint16_t port, const std::vector<net::Listener>& listeners,
+                     const std::function<std::string(std::uint64_t cgroup)>& unit_of);
+// `addresses`: of this machine's interfaces.
+NodeCheck check_public_address(const std::vector<std::string>& public_ips,
+                               const std::vector<net::Address>& addresses);
+
+// Whether systemd finds a memory controller below `cgroup_root`: in the unified hierarchy, or as version 1
+// has it.
+bool has_memory_controller(const std::filesystem::path& cgroup_root = "/sys/fs/cgroup");
+
+// All that `subjects` ask for.
+std::vector<NodeCheck> check_node(const CheckSubjects& subjects);
+// [{subject, state: "ok"|"warn"|"fail", detail, fix}]
+nlohmann::json to_json(const std::vector<NodeCheck>& checks);
+
+} // namespace p2prc::daemon
