@@ -70,6 +70,8 @@ std::string render(const Table& table) {
             column += widths[i] + 2;
         }
         text += below_each_other(row.back(), column);
+        // A padded cell before an empty one would break the line of a terminal that is as wide as the text.
+        text.erase(text.find_last_not_of(' ') + 1);
         text.push_back('\n');
     }
     return text;

@@ -17,6 +17,7 @@ TEST(Table, PadsAllColumnsButTheLast) {
 }
 
 TEST(Table, KeepsTheLinesOfTheLastColumnInIt) {
+    EXPECT_EQ(render({.header = {"A", "LONG"}, .rows = {{"x", ""}, {"y", "z"}}}), "A  LONG\nx\ny  z\n");
     EXPECT_EQ(render({.header = {"KEY", "VALUE"}, .rows = {{"command", "a \\\n  b\n"}, {"port", "1"}}}),
               "KEY      VALUE\ncommand  a \\\n           b\nport     1\n");
 }
