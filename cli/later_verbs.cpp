@@ -26,8 +26,10 @@ void add_later_verbs(CLI::App& app, Action& action) {
         Later{"ssh", "a shell on a node", "p2prc spin NAME --node NODE -- COMMAND runs a command there"},
         Later{"job", "batches of tasks", "p2prc spin NAME --node NODE -- COMMAND runs one"},
         Later{"volunteer", "lends this machine's time", "p2prc join TOKEN makes it a member of a fleet"},
-        Later{"backup", "saves the registry", "stop p2prcd and copy /var/lib/p2prc"},
-        Later{"restore", "restores the registry", "stop p2prcd and put back the copy of /var/lib/p2prc"},
+        Later{"backup", "saves the registry",
+              "mask p2prcd and its socket, and copy /var/lib/p2prc: BACKUP in p2prcd(8)"},
+        Later{"restore", "restores the registry",
+              "mask p2prcd and its socket, and put the copy back: BACKUP in p2prcd(8)"},
     };
     for (const auto& verb : verbs) {
         auto* command = app.add_subcommand(verb.name, verb.words)->group(later_group);
