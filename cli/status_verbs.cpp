@@ -3,10 +3,13 @@
 #include "cli/doctor/check.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "core/text.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <future>
 
@@ -24,13 +27,39 @@ std::string counts(const Json& by_state) {
     return all == 0 ? "none" : fmt::format("{}: {}", all, fmt::join(parts, ", "));
 }
 
+bool is_down(const Json& problem) {
+    return problem.value("severity", "down") == "down";
+}
+
+// ["process web", "process wiki", "domain web.home.example"] -> "process web, wiki; domain web.home.example"
+std::string by_kind(const std::vector<std::string>& subjects) {
+    std::string text, last;
+    for (const auto& subject : subjects) {
+        const auto kind = subject.substr(0, subject.find(' '));
+        const auto name = subject.substr(std::min(subject.size(), kind.size() + 1));
+        text += text.empty() ? subject : kind == last ? ", " + name : "; " + subject;
+        last = kind;
+    }
+    return text::for_terminal(text);
+}
+
+void print_problem(const Json& problem) {
+    fmt::print("{:<9} {}\n", is_down(problem) ? "wrong" : "note", text::for_terminal(cell(problem, "cause")));
+    const auto affects = problem.value("affects", std::vector<std::string>{});
+    if (!affects.empty()) fmt::print("{:<9}   down with it: {}\n", "", by_kind(affects));
+    if (cell(problem, "hint") != "-")
+        fmt::print("{:<9}   {}\n", "", text::for_terminal(cell(problem, "hint")));
+}
+
 Result<int> status(Context& context) {
     Daemon daemon;
     auto facts = daemon.call(&dbus::Client::status);
     if (!facts) return std::unexpected(facts.error());
+    const auto problems = facts->value("problems", Json::array());
+    const int exit_status = std::ranges::any_of(problems, is_down) ? 1 : 0;
     if (context.json) {
         print(*facts);
-        return 0;
+        return exit_status;
     }
     const auto fleet = facts->value("fleet", Json::object());
     const bool root = facts->value("root", false);
@@ -40,13 +69,16 @@ Result<int> status(Context& context) {
     if (in_fleet && !root)
         fmt::print("root      {}, {}\n", cell(fleet, "root"),
                    facts->value("reachable", false) ? "reachable" : "not reachable");
-    for (const auto* what : {"nodes", "processes", "domains"})
-        fmt::print("{:<9} {}\n", what, counts(facts->value(what, Json::object())));
-    const auto problems = facts->value("problems", Json::array());
+    if (cell(*facts, "edge") != "-") fmt::print("edge      {}\n", cell(*facts, "edge"));
+    for (const auto* what : {"nodes", "tunnels", "processes", "domains", "certificates"})
+        if (const auto by_state = facts->value(what, Json::object());
+            !by_state.empty() || std::string_view(what) == "processes")
+            fmt::print("{:<9} {}\n", std::string_view(what) == "certificates" ? "certs" : what,
+                       counts(by_state));
     for (const auto& problem : problems)
-        fmt::print("wrong     {} ({})\n", cell(problem, "what"), cell(problem, "hint"));
+        print_problem(problem);
     if (!problems.empty()) note("p2prc doctor says more");
-    return 0;
+    return exit_status;
 }
 
 std::string_view state_name(CheckState state) {
@@ -61,33 +93,40 @@ std::string_view state_name(CheckState state) {
     return "fail";
 }
 
+// What follows from another finding stands below that one, without what to do: that is said there.
+void print_finding(const Finding& finding) {
+    const bool follows = !finding.because.empty();
+    fmt::print("{:<5} {}{}: {}\n", state_name(finding.state), follows ? "  - " : "",
+               text::for_terminal(finding.subject), text::for_terminal(finding.detail));
+    if (!finding.affects.empty()) fmt::print("        down with it: {}\n", by_kind(finding.affects));
+    if (!finding.fix.empty() && !follows) fmt::print("        {}\n", text::for_terminal(finding.fix));
+}
+
 Result<int> doctor(Context& context) {
     Facts facts = Json::object();
     if (Daemon daemon; auto answer = daemon.call(&dbus::Client::facts)) facts = *answer;
-    static constexpr std::array checks{check_link,  check_dns,  check_ports, check_domains,
-                                       check_units, check_disk, check_clock};
+    static constexpr std::array checks{check_units, check_link, check_fleet, check_edge,
+                                       check_ports, check_dns,  check_disk,  check_clock};
     std::vector<std::future<Findings>> running;
     for (const auto check : checks)
         running.push_back(std::async(std::launch::async, check, std::cref(facts)));
-    bool failed = false;
+    Findings findings;
+    for (auto& check : running)
+        for (auto& finding : check.get())
+            findings.push_back(std::move(finding));
     Json rows = Json::array();
-    Table table;
-    table.header = {"STATE", "WHAT", "FOUND", "FIX"};
-    for (auto& check : running) {
-        for (const auto& finding : check.get()) {
-            failed = failed || finding.state == CheckState::Fail;
-            rows.push_back({{"state", state_name(finding.state)},
-                            {"subject", finding.subject},
-                            {"detail", finding.detail},
-                            {"fix", finding.fix}});
-            table.rows.push_back(
-                {std::string(state_name(finding.state)), finding.subject, finding.detail, finding.fix});
-        }
+    bool failed = false;
+    for (const auto& finding : in_order(std::move(findings))) {
+        failed = failed || finding.state == CheckState::Fail;
+        if (!context.json) print_finding(finding);
+        rows.push_back({{"state", state_name(finding.state)},
+                        {"subject", finding.subject},
+                        {"detail", finding.detail},
+                        {"fix", finding.fix},
+                        {"affects", finding.affects},
+                        {"because", finding.because.empty() ? Json(nullptr) : Json(finding.because)}});
     }
-    if (context.json)
-        print(rows);
-    else
-        print(table);
+    if (context.json) print(rows);
     return failed ? 1 : 0;
 }
 

@@ -15,7 +15,9 @@ struct Finding {
     CheckState state = CheckState::Ok;
     std::string subject; // "port 443", "dns home.example"
     std::string detail;
-    std::string fix; // empty when there is nothing to mend
+    std::string fix;                       // empty when there is nothing to mend
+    std::vector<std::string> affects = {}; // "process web", "domain web.home.example"
+    std::string because = {};              // subject of the finding that explains this one
 };
 using Findings = std::vector<Finding>;
 
@@ -31,11 +33,16 @@ Finding unknown(const char* subject);
 
 // Each looks at one thing and returns at least one finding. They run side by side and share nothing.
 Findings check_link(const Facts& facts);
-Findings check_dns(const Facts& facts);     // delegation of the zone, asked as the world would
-Findings check_ports(const Facts& facts);   // who holds 443, 80 and 53 on the root
-Findings check_domains(const Facts& facts); // what is mapped, and the certificates of this node
-Findings check_units(const Facts& facts);   // p2prcd, edge and connector under systemd
+Findings check_fleet(const Facts& facts); // nodes, processes, domains: what any node knows of all
+Findings check_dns(const Facts& facts);   // delegation of the zone, asked as the world would
+Findings check_ports(const Facts& facts); // who holds 443, 80 and 53 on the root
+Findings check_edge(const Facts& facts);  // whether what it serves is what the registry has
+Findings check_units(const Facts& facts); // p2prcd, edge and connector under systemd
 Findings check_disk(const Facts& facts);
 Findings check_clock(const Facts& facts);
+
+// Causes before what follows from them, what fails first: each finding that another one explains stands below
+// that one, and names it.
+Findings in_order(Findings findings);
 
 } // namespace p2prc::cli

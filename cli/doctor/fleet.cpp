@@ -1,11 +1,18 @@
-// What the daemon itself knows: the link to the root, the tunnel, and the mapped domains.
+// What the daemon itself knows: the link to the root, the tunnel, and all nodes, processes and domains.
 #include "cli/doctor/check.h"
 #include "cli/output.h"
+#include "net/address.h"
+#include "net/fd.h"
 
 #include <fmt/format.h>
+#include <netdb.h>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <ctime>
+#include <memory>
+#include <set>
 
 namespace p2prc::cli {
 namespace {
@@ -21,22 +28,26 @@ std::optional<std::time_t> seconds_until(const std::string& text) {
     return timegm(&parts) - std::time(nullptr);
 }
 
-Finding check_domain(const Json& domain) {
-    Finding finding{CheckState::Ok, "domain " + cell(domain, "domain"), cell(domain, "state"), ""};
-    const auto state = cell(domain, "state");
-    if (cell(domain, "reason") != "-") finding.detail += ": " + cell(domain, "reason");
-    const auto on = cell(domain, "node") == "-" ? std::string() : fmt::format(" on {}", cell(domain, "node"));
-    if (state == "failed") {
-        finding.state = CheckState::Fail;
-        finding.fix = fmt::format("p2prc info {}; journalctl -u p2prc-connector -u 'p2prcd-acme-*'{}",
-                                  cell(domain, "process"), on);
-    } else if (state == "waiting") {
-        finding.state = CheckState::Warn;
-        finding.fix = on.empty() ? fmt::format("spin '{}', or give the name up: p2prc unmap-domain {}",
-                                               cell(domain, "process"), cell(domain, "domain"))
-                                 : fmt::format("p2prc info {}; p2prc doctor{}", cell(domain, "process"), on);
+// What the problems say already, as a cause or as what follows from one.
+std::set<std::string> told(const Facts& facts) {
+    std::set<std::string> subjects;
+    for (const auto& problem : facts.value("problems", Json::array())) {
+        subjects.insert(cell(problem, "subject"));
+        for (const auto& affected : problem.value("affects", std::vector<std::string>{}))
+            subjects.insert(affected);
     }
-    return finding;
+    return subjects;
+}
+
+// A row for each of `list` that nothing is wrong with.
+void add_sound(const Json& list, const char* kind, const char* name, const std::set<std::string>& wrong,
+               Findings& findings) {
+    for (const auto& one : list) {
+        const auto subject = fmt::format("{} {}", kind, cell(one, name));
+        if (wrong.contains(subject)) continue;
+        const auto on = std::string_view(kind) == "process" ? " on " + cell(one, "node") : std::string();
+        findings.push_back({CheckState::Ok, subject, cell(one, "state") + on, ""});
+    }
 }
 
 // Of a certificate that this node has. One that fails while there is none yet fails its domain, which is said
@@ -57,16 +68,41 @@ Finding check_certificate(const Json& certificate) {
     return finding;
 }
 
-// The connector's sessions with the edge.
+// Whether this machine has a way to the address. connect() on a UDP socket looks for a route and sends
+// nothing.
+bool has_route(const std::string& endpoint) {
+    const auto parsed = net::Endpoint::parse(endpoint);
+    if (!parsed) return true;
+    addrinfo hints{};
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    hints.ai_socktype = SOCK_DGRAM;
+    addrinfo* found = nullptr;
+    const auto port = std::to_string(parsed->port);
+    if (::getaddrinfo(parsed->address.text().c_str(), port.c_str(), &hints, &found) != 0) return true;
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
+    const net::UniqueFd socket(::socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    return socket && ::connect(socket.get(), found->ai_addr, found->ai_addrlen) == 0;
+}
+
+// The connector's sessions with the edge. One is enough; an address family that this home does not have is
+// nothing to mend.
 void check_tunnels(const Facts& facts, Findings& findings) {
-    const auto connector = facts.value("connector", Json::object());
-    for (const auto& edge : connector.value("edges", Json::array())) {
+    const auto edges = facts.value("connector", Json::object()).value("edges", Json::array());
+    const bool any = std::ranges::any_of(edges, [](const Json& edge) { return edge.value("up", false); });
+    for (const auto& edge : edges) {
         const auto subject = "tunnel " + cell(edge, "address");
         if (edge.value("up", false))
             findings.push_back({CheckState::Ok, subject, "up", ""});
+        else if (any && !has_route(cell(edge, "address")))
+            findings.push_back(
+                {CheckState::Ok, subject, "no way there from this machine; another tunnel is up", ""});
         else
-            findings.push_back({CheckState::Fail, subject, "not up: " + cell(edge, "error"),
-                                "journalctl -u p2prc-connector; on the root: systemctl status p2prc-edge"});
+            findings.push_back({any ? CheckState::Warn : CheckState::Fail,
+                                subject,
+                                "not up: " + cell(edge, "error"),
+                                "journalctl -u p2prc-connector; on the root: systemctl status p2prc-edge",
+                                {},
+                                "tunnel of " + cell(facts, "node")});
     }
 }
 
@@ -108,13 +144,9 @@ Findings check_link(const Facts& facts) {
                  "systemctl start p2prcd; journalctl -u p2prcd"}};
     Findings findings{{CheckState::Ok, "daemon",
                        "p2prcd " + cell(facts, "version") + " on '" + cell(facts, "node") + "'", ""}};
-    if (in_fleet(facts) && !is_public_root(facts)) {
-        if (facts.value("reachable", false))
-            findings.push_back({CheckState::Ok, "link", "the root answers", ""});
-        else
-            findings.push_back(
-                {CheckState::Fail, "link", cell(facts, "link_error"), cell(facts, "link_hint")});
-    }
+    // That it does not is one of the problems.
+    if (in_fleet(facts) && !is_public_root(facts) && facts.value("reachable", false))
+        findings.push_back({CheckState::Ok, "link", "the root answers", ""});
     check_tunnels(facts, findings);
     check_edge(facts, findings);
     return findings;
@@ -125,15 +157,47 @@ Finding unknown(const char* subject) {
             "start p2prcd first"};
 }
 
-Findings check_domains(const Facts& facts) {
-    if (facts.empty()) return {unknown("domains")};
+Findings check_fleet(const Facts& facts) {
+    if (facts.empty()) return {unknown("fleet"), unknown("domains")};
     Findings findings;
-    for (const auto& domain : facts.value("mapped", Json::array()))
-        findings.push_back(check_domain(domain));
-    for (const auto& certificate : facts.value("certificates", Json::array()))
-        findings.push_back(check_certificate(certificate));
-    if (findings.empty()) findings.push_back({CheckState::Ok, "domains", "none is mapped", ""});
+    // These are looked at from outside the daemon, too, and named there by what is found.
+    const auto here = " of " + cell(facts, "node");
+    const auto checked_here = [&](const std::string& subject) {
+        return subject.ends_with(here) && (subject.starts_with("disk") || subject.starts_with("port "));
+    };
+    for (const auto& problem : facts.value("problems", Json::array())) {
+        const auto subject = cell(problem, "subject");
+        if (checked_here(subject)) continue;
+        findings.push_back({problem.value("severity", "down") == "down" ? CheckState::Fail : CheckState::Warn,
+                            subject, cell(problem, "cause"), cell(problem, "hint"),
+                            problem.value("affects", std::vector<std::string>{})});
+    }
+    const auto wrong = told(facts);
+    add_sound(facts.value("node_list", Json::array()), "node", "name", wrong, findings);
+    add_sound(facts.value("process_list", Json::array()), "process", "name", wrong, findings);
+    const auto mapped = facts.value("mapped", Json::array());
+    add_sound(mapped, "domain", "domain", wrong, findings);
+    if (mapped.empty()) findings.push_back({CheckState::Ok, "domains", "none is mapped", ""});
+    for (const auto& certificate : facts.value("own_certificates", Json::array()))
+        if (!wrong.contains("certificate of " + cell(certificate, "domain")))
+            findings.push_back(check_certificate(certificate));
     return findings;
+}
+
+Findings check_edge(const Facts& facts) {
+    if (!is_public_root(facts)) return {};
+    const auto edge = facts.value("edge_report", Json::object());
+    const auto served = edge.find("revision");
+    if (served == edge.end() || !served->is_number_unsigned()) return {};
+    const auto wanted = facts.value("routes_revision", std::uint64_t{0});
+    Finding finding{CheckState::Ok, "routes",
+                    fmt::format("the edge serves revision {}", cell(edge, "revision")), ""};
+    if (served->get<std::uint64_t>() < wanted) {
+        finding.state = CheckState::Fail;
+        finding.detail += fmt::format(", the registry has {}", wanted);
+        finding.fix = "journalctl -u p2prc-edge says what it refuses; systemctl restart p2prc-edge";
+    }
+    return {finding};
 }
 
 } // namespace p2prc::cli

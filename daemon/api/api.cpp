@@ -21,6 +21,7 @@ struct Api::Impl {
 
     // Memory and processor time of what runs here are read when somebody asks.
     void measure(Json& process) const {
+        parts.fleet.look();
         if (json::member<std::string>(process, "node") != view.node() ||
             !json::member<bool>(process, "status"))
             return;
@@ -34,7 +35,7 @@ struct Api::Impl {
             dbus::names::process_prefix, dbus::names::process_interface, process_fields(), "id", {}, {}};
         processes.polled = {"memory_bytes", "cpu_seconds"};
         processes.documents = [this] { return process_documents(view); };
-        processes.unrelated = {"/certificates/", "/serving/",    "/tunnels/",
+        processes.unrelated = {"/certificates/", "/serving/",    "/tunnels/", "/edge/",
                                "/challenges/",   "/tombstones/", "/offers/"};
         processes.about_one = {"/status/"};
         processes.document = [this](const std::string& id) {
@@ -51,8 +52,9 @@ struct Api::Impl {
             const auto heard = view.last_heard(json::member<std::string>(node, "name"));
             node["last_seen"] = heard.empty() ? Json(nullptr) : Json(heard);
         };
-        nodes.unrelated = {"/processes/", "/status/",     "/domains/",    "/certificates/", "/serving/",
-                           "/tunnels/",   "/challenges/", "/tombstones/", "/local/",        "/offers/"};
+        nodes.unrelated = {"/processes/",  "/status/", "/domains/", "/certificates/",
+                           "/serving/",    "/edge/",   "/tunnels/", "/challenges/",
+                           "/tombstones/", "/local/",  "/offers/"};
         nodes.methods = manager.node_methods();
         ObjectKind domains{
             dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {}};

@@ -8,6 +8,7 @@
 #include "dbus/codec.h"
 #include "dbus/limits.h"
 #include "dbus/names.h"
+#include "net/clock.h"
 #include "net/log.h"
 
 #include <fmt/format.h>
@@ -106,6 +107,7 @@ Result<void> Helpers::publish() {
     if (!connector) return std::unexpected(connector.error());
     registrations_ = {*edge, *connector};
     // What was kept is of a connector that this daemon has not seen; one that runs reports anew.
+    if (own_->get(edge_key(view_->node()))) set_edge(false, "it has not registered with p2prcd yet");
     if (own_->get(keys::tunnel(view_->node()))) set_tunnel(false, "the connector has not reported yet");
     subscription_ =
         view_->replica().subscribe("/", [this](std::span<const Change> changes) { changed(changes); });
@@ -136,6 +138,10 @@ void Helpers::refresh_soon() {
 void Helpers::refresh() {
     not_before_ = std::chrono::steady_clock::now() + between_refreshes;
     if (std::exchange(routes_stale_, false)) refresh_routes();
+    const auto fleet = view_->fleet();
+    const bool root = fleet && !fleet->root.empty() && fleet->root == view_->node();
+    if (root != (own_->get(edge_key(view_->node())) != nullptr))
+        set_edge(!edge_.empty(), edge_.empty() ? "it has not registered with p2prcd yet" : "");
     if (!std::exchange(mappings_stale_, false)) return;
     serving_.read();
     mappings_changed();
@@ -201,7 +207,7 @@ Helpers::Reply Helpers::register_key(std::string kind, Request request) {
     if (!bytes || bytes->size() != 32)
         co_return fail(ErrorCode::InvalidSpec, "a key's fingerprint is 64 hexadecimal digits");
     if (kind == "edge")
-        edge_ = request.caller.sender;
+        edge_came(request.caller.sender);
     else
         connector_came(request.caller.sender);
     const auto self = view_->node_record(view_->node());
@@ -213,7 +219,7 @@ Helpers::Reply Helpers::register_key(std::string kind, Request request) {
 }
 
 Helpers::Reply Helpers::routes(Request request) {
-    edge_ = request.caller.sender;
+    edge_came(request.caller.sender);
     refresh();
     Json document = to_json(routes_);
     document.erase("revision");
@@ -309,6 +315,37 @@ void Helpers::connector_came(const std::string& connection) {
         serving_.forget_reports();
     });
     if (watch) connector_watch_ = std::move(*watch);
+}
+
+void Helpers::edge_came(const std::string& connection) {
+    if (connection == edge_) return;
+    edge_ = connection;
+    set_edge(true, "");
+    auto watch = bus_->watch_name(connection, [this, connection](const std::string& owner) {
+        if (!owner.empty() || connection != edge_) return;
+        edge_.clear();
+        reports_.edge = Json::object();
+        set_edge(false, "p2prc-edge has ended");
+    });
+    if (watch) edge_watch_ = std::move(*watch);
+}
+
+// Members have no edge; the root's is that of the fleet.
+void Helpers::set_edge(bool up, const std::string& detail) {
+    const std::string key = edge_key(view_->node());
+    const auto fleet = view_->fleet();
+    if (!fleet || fleet->root != view_->node()) {
+        if (own_->get(key)) own_->erase(key);
+        return;
+    }
+    const Json* before = own_->get(key);
+    if (before && json::member<bool>(*before, "up") == up &&
+        json::member<std::string>(*before, "detail") == detail)
+        return;
+    // What began to be down is down since then, whatever more is known of it.
+    const bool same = before && json::member<bool>(*before, "up") == up;
+    const auto since = same ? json::member<std::string>(*before, "since") : net::now_rfc3339();
+    own_->set(key, {{"up", up}, {"detail", detail}, {"since", since}});
 }
 
 // Only changes are written: they are uploaded, and on disk.

@@ -46,6 +46,8 @@ class Helpers {
     Reply report_serving(Request request);
     Reply report_status(Json& report, Request request);
     void connector_came(const std::string& connection);
+    void edge_came(const std::string& connection);
+    void set_edge(bool up, const std::string& detail);
     void set_tunnel(bool up, const std::string& detail);
     void read_tunnel();
 
@@ -75,6 +77,7 @@ class Helpers {
     Json document_ = Json::object(); // the connector's
     Serving serving_;
     dbus::Registration connector_watch_;
+    dbus::Registration edge_watch_;
     std::vector<dbus::Registration> registrations_;
     Subscription subscription_;
     Subscription local_actions_;

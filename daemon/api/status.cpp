@@ -2,6 +2,7 @@
 
 #include "core/json_members.h"
 #include "daemon/api/documents.h"
+#include "daemon/api/problems.h"
 
 namespace p2prc::daemon {
 
@@ -16,45 +17,37 @@ Json count_by_state(const Json& documents) {
     return counts;
 }
 
-Json problem(std::string what, std::string hint) {
-    return {{"what", std::move(what)}, {"hint", std::move(hint)}};
+// Of the nodes that have a part in the public side.
+Json tunnels(const View& view) {
+    Json counts = Json::object();
+    const auto fleet = view.fleet();
+    if (!fleet || fleet->root.empty()) return counts;
+    for (const auto& node : view.nodes()) {
+        const auto* tunnel = view.get(keys::tunnel(node.name));
+        const bool up = tunnel && json::member<bool>(*tunnel, "up") && view.live(node.name) == "up";
+        const std::string state = up ? "up" : "down";
+        counts[state] = json::member<std::uint64_t>(counts, state) + 1;
+    }
+    return counts;
 }
 
-void process_problems(const Json& processes, Json& problems) {
-    for (const Json& process : processes) {
-        const auto state = json::member<std::string>(process, "state");
-        if (state != "failed" && state != "lost") continue;
-        const auto name = json::member<std::string>(process, "name");
-        std::string what = "process '" + name + "' is " + state;
-        if (process["reason"].is_object()) what += ": " + reason_text(reason_from_json(process["reason"]));
-        problems.push_back(problem(what, "p2prc info " + name + "; p2prc logs " + name));
+Json certificates(const View& view) {
+    Json counts = Json::object();
+    for (const auto& domain : view.domains()) {
+        if (domain.tls != TlsMode::Node) continue;
+        const auto* document = view.get(keys::certificate(domain.node, domain.domain));
+        const auto state = document ? json::member<std::string>(*document, "state", "none") : "none";
+        counts[state] = json::member<std::uint64_t>(counts, state) + 1;
     }
+    return counts;
 }
 
-void domain_problems(const Json& domains, Json& problems) {
-    for (const Json& domain : domains) {
-        if (json::member<std::string>(domain, "state") == "live") continue;
-        problems.push_back(problem("domain '" + json::member<std::string>(domain, "domain") + "' is " +
-                                       json::member<std::string>(domain, "state") + ": " +
-                                       json::member<std::string>(domain, "reason"),
-                                   "p2prc doctor says more"));
-    }
-}
-
-// What a node has without a record, as the registry could not take it in.
-void offer_problems(const View& view, Json& problems) {
-    for (const auto& [key, offer] : view.replica().range("/offers/")) {
-        const auto process = offered_process(*offer);
-        const auto refused = json::member<std::string>(*offer, "refused");
-        if (!process || refused.empty()) continue;
-        const auto id = std::to_string(process->id);
-        problems.push_back(
-            problem("process " + id + " ('" + process->name + "') of node '" + process->node +
-                        "' is not known to the fleet's registry, which was restored from an older "
-                        "copy: " +
-                        refused,
-                    "it comes back by itself when that is out of its way; to end it: p2prc kill " + id));
-    }
+Json edge(const View& view) {
+    const auto fleet = view.fleet();
+    if (!fleet || fleet->root.empty()) return nullptr;
+    const auto* document = view.get(edge_key(fleet->root));
+    if (!document) return nullptr;
+    return json::member<bool>(*document, "up") ? "up" : "down";
 }
 
 } // namespace
@@ -64,21 +57,7 @@ Json status_document(const View& view, bool is_root, const Gateway& gateway) {
     const Json nodes = node_documents(view);
     const Json domains = domain_documents(view);
     const auto fleet = view.fleet();
-    Json problems = Json::array();
     const bool reachable = gateway.reachable();
-    if (!reachable) {
-        const auto away = gateway.away();
-        problems.push_back(problem(away.message, away.hint));
-    }
-    for (const auto& notice : gateway.notices())
-        problems.push_back(problem(notice.message, notice.hint));
-    for (const Json& node : nodes)
-        if (json::member<std::string>(node, "state") == "lost")
-            problems.push_back(problem("node '" + json::member<std::string>(node, "name") + "' is lost",
-                                       "start it, or remove it: p2prc nodes rm"));
-    process_problems(processes, problems);
-    domain_problems(domains, problems);
-    offer_problems(view, problems);
     Json about_fleet = Json::object();
     if (fleet)
         about_fleet = {{"zone", fleet->zone},
@@ -93,7 +72,10 @@ Json status_document(const View& view, bool is_root, const Gateway& gateway) {
             {"nodes", count_by_state(nodes)},
             {"processes", count_by_state(processes)},
             {"domains", count_by_state(domains)},
-            {"problems", problems}};
+            {"tunnels", tunnels(view)},
+            {"certificates", certificates(view)},
+            {"edge", edge(view)},
+            {"problems", to_json(find_problems(view, gateway))}};
 }
 
 Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports) {
@@ -103,17 +85,19 @@ Json facts_document(const View& view, bool is_root, const Gateway& gateway, cons
         facts["link_error"] = away.message;
         facts["link_hint"] = away.hint;
     }
-    facts["edge"] = reports.edge;
+    facts["node_list"] = node_documents(view);
+    facts["process_list"] = process_documents(view);
+    facts["edge_report"] = reports.edge;
     facts["connector"] = reports.connector;
     facts["routes"] = {{"revision", reports.routes_revision}, {"left_out", reports.routes_left_out}};
     const auto self = view.node_record(view.node());
     facts["edge_registered"] = self && !self->edge_key.empty();
     facts["connector_registered"] = self && !self->connector_key.empty();
     facts["revision"] = view.replica().revision();
-    Json certificates = Json::array();
+    Json own_certificates = Json::array();
     for (const auto& [key, document] : view.own().range("/certificates/" + view.node() + "/"))
-        certificates.push_back(*document);
-    facts["certificates"] = certificates;
+        own_certificates.push_back(*document);
+    facts["own_certificates"] = own_certificates;
     facts["mapped"] = domain_documents(view);
     return facts;
 }

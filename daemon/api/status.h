@@ -17,12 +17,13 @@ struct HelperReports {
     std::uint64_t routes_left_out = 0; // parts that are more than it can be told
 };
 
-// {version, node, root (b), reachable (b), fleet: {zone, root, public_ips, acme}, nodes, processes, domains:
-// counts by state, problems: [{what, hint}]}
+// {version, node, root (b), reachable (b), fleet: {zone, root, public_ips, acme}, nodes, processes, domains,
+// tunnels, certificates: counts by state, edge: "up", "down" or nothing without a root, problems: as
+// daemon/api/problems.h has them}
 Json status_document(const View& view, bool is_root, const Gateway& gateway);
 
-// Status, and {link_error, link_hint: while not reachable, edge, connector: reports, routes: {revision,
-// left_out}, certificates: [..], revision, store}.
+// Status, and {link_error, link_hint: while not reachable, edge_report, connector: reports, routes:
+// {revision, left_out}, own_certificates, node_list, process_list, mapped: [..], revision}.
 Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports);
 
 } // namespace p2prc::daemon

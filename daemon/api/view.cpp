@@ -47,6 +47,10 @@ std::optional<std::uint32_t> read_number(std::string_view text) {
 
 } // namespace
 
+std::string edge_key(const std::string& node) {
+    return "/edge/" + node;
+}
+
 std::optional<ProcessRecord> offered_process(const Json& offer) {
     if (!offer.is_object()) return std::nullopt;
     const auto process = offer.find("process");
@@ -63,8 +67,8 @@ View::View(State& replica, State& own, std::function<std::string()> node, std::f
     , reachable_(std::move(reachable)) {}
 
 const Json* View::get(const std::string& key) const {
-    constexpr std::array<std::string_view, 6> owned{"/status/",  "/info/",    "/certificates/",
-                                                    "/serving/", "/tunnels/", "/local/"};
+    constexpr std::array<std::string_view, 7> owned{"/status/",  "/info/", "/certificates/", "/serving/",
+                                                    "/tunnels/", "/edge/", "/local/"};
     const std::string name = node();
     for (const std::string_view prefix : owned)
         if (key.starts_with(prefix)) {

@@ -55,6 +55,9 @@ class View {
     std::function<bool()> reachable_;
 };
 
+// /edge/NODE, which the fleet's root writes: {up (b), detail, since}.
+std::string edge_key(const std::string& node);
+
 // The process that an offer of its node is about; nothing when it cannot be read.
 std::optional<ProcessRecord> offered_process(const Json& offer);
 

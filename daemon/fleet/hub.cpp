@@ -1,7 +1,7 @@
 #include "daemon/fleet/hub.h"
 
-#include "core/text.h"
 #include "core/json_members.h"
+#include "core/text.h"
 #include "daemon/fleet/bell.h"
 #include "daemon/fleet/feed_sender.h"
 #include "daemon/fleet/session.h"

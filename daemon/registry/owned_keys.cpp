@@ -17,11 +17,12 @@ OwnedKeys::OwnedKeys(const std::string& node)
     , offers_(keys::offer_prefix(node))
     , local_(fmt::format("/local/{}/", node))
     , info_(keys::node_info(node))
-    , tunnel_(keys::tunnel(node)) {}
+    , tunnel_(keys::tunnel(node))
+    , edge_("/edge/" + node) {}
 
 bool OwnedKeys::stored(std::string_view key) const {
-    return key == info_ || key == tunnel_ || key.starts_with(status_) || key.starts_with(certificates_) ||
-           key.starts_with(serving_) || key.starts_with(offers_);
+    return key == info_ || key == tunnel_ || key == edge_ || key.starts_with(status_) ||
+           key.starts_with(certificates_) || key.starts_with(serving_) || key.starts_with(offers_);
 }
 
 Result<void> OwnedKeys::check_form(std::string_view key) const {

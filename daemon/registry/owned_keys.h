@@ -25,12 +25,12 @@ class OwnedKeys {
 
     // All that is stored of the node is below one of these, or is one of `single`.
     std::vector<std::string> prefixes() const { return {status_, certificates_, serving_, offers_}; }
-    std::vector<std::string> single() const { return {info_, tunnel_}; }
+    std::vector<std::string> single() const { return {info_, tunnel_, edge_}; }
     // The keys that there are.
     std::vector<std::string> present(const Draft& draft) const;
 
   private:
-    std::string status_, certificates_, serving_, offers_, local_, info_, tunnel_;
+    std::string status_, certificates_, serving_, offers_, local_, info_, tunnel_, edge_;
 };
 
 // The number that a key ends with, as it is written: without zeros in front.

@@ -68,11 +68,13 @@ struct FleetRoutes::State {
             failed("cannot get routes", feed.error());
             co_return false;
         }
-        const auto table = route_table_from_json(feed->document);
+        auto table = route_table_from_json(feed->document);
         if (!table) {
             failed("cannot read the routes of p2prcd", table.error());
             co_return false;
         }
+        // It comes beside the table.
+        table->revision = feed->revision;
         apply(*table);
         save(to_json(*table).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
         co_return true;

@@ -103,7 +103,7 @@ def test_a_failure_is_told_and_mended(lab):
     doctor = lab.home1.p2prc("doctor", "-o", "json", check=False)
     found = {finding["subject"]: finding for finding in doctor.json()}["domain late.home.example"]
     assert doctor.code == 1 and found["state"] == "fail" and found["fix"], found
-    assert any("late.home.example" in problem["what"] for problem in lab.home1.json("status")["problems"])
+    assert any("late.home.example" in problem["cause"] for problem in lab.home1.json("status")["problems"])
     lab.pebble()
     wait_live(lab, "late.home.example", timeout=90)
     lab.client.trust(lab.acme_root())

@@ -204,7 +204,9 @@ class Machine:
         return self.run(["p2prc", *arguments], **options)
 
     def json(self, *arguments, **options):
-        """What `p2prc ARGUMENTS -o json` prints, decoded."""
+        """What `p2prc ARGUMENTS -o json` prints, decoded. That something is down is an answer of status and doctor, too."""
+        if arguments[0] in ("status", "doctor"):
+            options.setdefault("check", False)
         return self.p2prc(*arguments, "-o", "json", **options).json()
 
     def write(self, path, text, mode=0o644):

@@ -290,7 +290,7 @@ TEST_F(HelpersTest, ChallengesAndCertificatesOnlyForWhatIsServedHere) {
 TEST_F(HelpersTest, ReportsShowInTheFacts) {
     dbus::EdgeClient edge(*user);
     ASSERT_TRUE(bus.run(edge.report_status({{"sessions", 2}})));
-    EXPECT_EQ(bus.run(client->facts()).value()["edge"], Json({{"sessions", 2}}));
+    EXPECT_EQ(bus.run(client->facts()).value()["edge_report"], Json({{"sessions", 2}}));
     EXPECT_EQ(bus.run(edge.report_status({{"junk", std::string(70000, 'x')}})).error().code,
               ErrorCode::InvalidSpec);
 }

@@ -316,12 +316,18 @@ TEST_F(ManagerTest, StatusNamesWhatIsWrong) {
     EXPECT_EQ((*status)["node"], "home1");
     EXPECT_EQ((*status)["processes"], Json({{"running", 1}}));
     EXPECT_EQ((*status)["reachable"], false);
-    EXPECT_EQ((*status)["problems"].size(), 2U); // the root, and the domain without a tunnel
-    EXPECT_NE((*status)["problems"][0]["what"].get<std::string>().find("not reachable"), std::string::npos);
+    // One cause: without a link this node has no tunnel, and its domain nobody to serve it.
+    ASSERT_EQ((*status)["problems"].size(), 1U) << (*status)["problems"];
+    EXPECT_NE((*status)["problems"][0]["cause"].get<std::string>().find("not reachable"), std::string::npos);
+    EXPECT_EQ((*status)["problems"][0]["affects"], Json({"domain wiki.home.example"}));
     StopReason reason;
     reason.kind = StopKind::OomKill;
     report(wiki, ProcessState::Failed, reason);
-    EXPECT_EQ(bus.run(client->status()).value()["problems"].size(), 3U); // the process, and its domain
+    const auto problems = bus.run(client->status()).value()["problems"];
+    ASSERT_EQ(problems.size(), 2U);
+    EXPECT_EQ(problems[1]["subject"], "process wiki");
+    EXPECT_NE(problems[1]["cause"].get<std::string>().find("oom-kill"), std::string::npos);
+    EXPECT_EQ(problems[1]["affects"], Json({"domain wiki.home.example"}));
     EXPECT_EQ(bus.run(client->facts()).value()["connector_registered"], true);
 }
 

@@ -1,0 +1,300 @@
+#include "daemon/api/problems.h"
+
+#include "core/json_members.h"
+#include "core/process_status.h"
+#include "core/text.h"
+#include "daemon/api/documents.h"
+#include "net/clock.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <map>
+#include <set>
+
+namespace p2prc::daemon {
+namespace {
+
+constexpr auto expires_soon = std::chrono::hours(24 * 7);
+// A node says no more of itself than that, whatever it sends.
+constexpr std::size_t most_checks = 16;
+constexpr std::size_t longest_text = 300;
+
+std::string foreign(const Json& document, std::string_view key) {
+    return text::excerpt(json::member<std::string>(document, key), longest_text);
+}
+
+// "at 22:29:52 UTC" of an RFC 3339 time, with its day when that is another one.
+std::string when(const std::string& time) {
+    if (time.size() < 19) return "";
+    const bool today = net::now_rfc3339().substr(0, 10) == time.substr(0, 10);
+    return fmt::format("{}{} UTC", today ? "" : time.substr(0, 10) + " ", time.substr(11, 8));
+}
+
+class Finder {
+  public:
+    Finder(const View& view, const Gateway& gateway) : view_(view), gateway_(gateway), fleet_(view.fleet()) {}
+
+    std::vector<Problem> run() {
+        find_link();
+        find_edge();
+        for (const auto& node : view_.nodes())
+            find_node(node);
+        for (const auto& node : view_.nodes())
+            find_tunnel(node);
+        for (const auto& node : view_.nodes())
+            find_checks(node);
+        for (const auto& process : view_.processes())
+            find_process(process);
+        for (const auto& domain : view_.domains())
+            find_domain(domain);
+        find_certificates();
+        find_offers();
+        return std::move(problems_);
+    }
+
+  private:
+    // Another thing that is down for the cause with this subject; false: there is no such cause.
+    bool blame(const std::string& subject, std::string affected) {
+        const auto found = by_subject_.find(subject);
+        if (found == by_subject_.end()) return false;
+        problems_[found->second].affects.push_back(std::move(affected));
+        return true;
+    }
+
+    void add(Problem problem) {
+        by_subject_.emplace(problem.subject, problems_.size());
+        problems_.push_back(std::move(problem));
+    }
+
+    bool has_root() const { return fleet_ && !fleet_->root.empty(); }
+    std::string on(const std::string& node) const { return node == view_.node() ? "" : " on " + node; }
+
+    void find_link() {
+        for (const auto& notice : gateway_.notices())
+            add({false, "databases", notice.message, notice.hint, "", {}});
+        if (gateway_.reachable()) return;
+        const auto away = gateway_.away();
+        add({true, "link", away.message, away.hint, "", {}});
+    }
+
+    // What the edge's node says of it, while that can be heard.
+    void find_edge() {
+        if (!has_root() || !gateway_.reachable()) return;
+        const auto* edge = view_.get(edge_key(fleet_->root));
+        if (!edge || json::member<bool>(*edge, "up")) return;
+        auto why = foreign(*edge, "detail");
+        auto fix =
+            std::string("systemctl start p2prc-edge.socket p2prc-edge.service; journalctl -u p2prc-edge");
+        for (const auto& check : checks_of(fleet_->root))
+            if (check.state == "fail" && check.subject.starts_with("port ")) {
+                why = check.subject + ": " + check.detail;
+                fix = check.fix;
+                break;
+            }
+        add({true,
+             "edge",
+             fmt::format("the edge on '{}' does not run: {}", fleet_->root, why),
+             fix + on(fleet_->root),
+             json::member<std::string>(*edge, "since"),
+             {}});
+    }
+
+    void find_node(const NodeRecord& node) {
+        const auto live = view_.live(node.name);
+        if (node.name == view_.node() || live == "up") return;
+        silent_.insert(node.name);
+        if (blame("edge", "node " + node.name)) return;
+        const auto heard = view_.last_heard(node.name);
+        const auto since = heard.empty() ? view_.live_since(node.name) : heard;
+        add({true,
+             "node " + node.name,
+             since.empty() ? fmt::format("node '{}' was never heard of", node.name)
+                           : fmt::format("node '{}' does not answer since {}", node.name, when(since)),
+             fmt::format("check its power and network; if it is gone for good: p2prc nodes rm {}", node.name),
+             since,
+             {}});
+    }
+
+    void find_tunnel(const NodeRecord& node) {
+        const bool here = node.name == view_.node();
+        if (!has_root() || silent_.contains(node.name)) return;
+        if (!gateway_.reachable() && !here) return;
+        const auto* tunnel = view_.get(keys::tunnel(node.name));
+        if (tunnel && json::member<bool>(*tunnel, "up")) return;
+        if (by_subject_.contains("link") || by_subject_.contains("edge")) return;
+        const auto detail = tunnel ? foreign(*tunnel, "detail") : "its connector has not come yet";
+        add({true,
+             "tunnel of " + node.name,
+             fmt::format("node '{}' has no tunnel to the edge{}{}", node.name, detail.empty() ? "" : ": ",
+                         detail),
+             fmt::format("systemctl enable --now p2prc-connector; journalctl -u p2prc-connector{}",
+                         on(node.name)),
+             "",
+             {}});
+    }
+
+    // What a node finds out about its own machine (daemon/fleet/node_checks.h).
+    void find_checks(const NodeRecord& node) {
+        if (silent_.contains(node.name)) return;
+        for (const auto& check : checks_of(node.name)) {
+            if (check.state != "fail" && check.state != "warn") continue;
+            // Said as the reason of the edge already.
+            if (by_subject_.contains("edge") && check.subject.starts_with("port ")) continue;
+            add({check.state == "fail",
+                 fmt::format("{} of {}", check.subject, node.name),
+                 fmt::format("{} of node '{}': {}", check.subject, node.name, check.detail),
+                 check.fix.empty() ? "" : check.fix + on(node.name),
+                 "",
+                 {}});
+        }
+    }
+
+    struct Check {
+        std::string state, subject, detail, fix;
+    };
+    std::vector<Check> checks_of(const std::string& node) const {
+        std::vector<Check> list;
+        const auto* info = view_.get(keys::node_info(node));
+        if (!info || !info->is_object()) return list;
+        const auto checks = info->find("checks");
+        if (checks == info->end() || !checks->is_array()) return list;
+        for (const auto& check : *checks) {
+            if (list.size() == most_checks) break;
+            list.push_back({json::member<std::string>(check, "state"), foreign(check, "subject"),
+                            foreign(check, "detail"), foreign(check, "fix")});
+        }
+        return list;
+    }
+
+    void find_process(const ProcessRecord& process) {
+        const auto document = process_document(view_, process);
+        const auto state = json::member<std::string>(document, "state");
+        if (silent_.contains(process.node)) {
+            if (process.desired == Desired::Running) blame_node(process.node, "process " + process.name);
+            return;
+        }
+        if (state != "failed") return;
+        auto cause = fmt::format("process '{}' on '{}' failed", process.name, process.node);
+        if (document["reason"].is_object())
+            cause += ": " + text::excerpt(reason_text(reason_from_json(document["reason"])), longest_text);
+        add({true,
+             "process " + process.name,
+             std::move(cause),
+             fmt::format("p2prc logs {0}; p2prc info {0}", process.name),
+             json::member<std::string>(document, "since"),
+             {}});
+    }
+
+    void blame_node(const std::string& node, const std::string& affected) {
+        if (!blame("edge", affected)) blame("node " + node, affected);
+    }
+
+    void find_domain(const DomainRecord& domain) {
+        const auto affected = "domain " + domain.domain;
+        const auto document = domain_document(view_, domain);
+        const auto state = json::member<std::string>(document, "state");
+        const auto process = view_.process(domain.process);
+        const auto node = process ? process->node : domain.node;
+        if (blame("edge", affected)) return;
+        if (silent_.contains(node) && blame("node " + node, affected)) return;
+        if (process && blame("process " + process->name, affected)) return;
+        if (blame("tunnel of " + node, affected)) return;
+        if (state == "live") return;
+        if (node == view_.node() && blame("link", affected)) return;
+        const auto reason = text::excerpt(json::member<std::string>(document, "reason"), longest_text);
+        add({!is_meant(process),
+             affected,
+             fmt::format("domain '{}' is {}: {}", domain.domain, state, reason),
+             hint_for(domain, process),
+             "",
+             {}});
+    }
+
+    // A process that was stopped on purpose, or is about to run, and a fleet that has no root yet.
+    bool is_meant(const std::optional<ProcessRecord>& process) const {
+        if (!has_root()) return true;
+        if (!process) return false;
+        const auto state = json::member<std::string>(process_document(view_, *process), "state");
+        return process->desired == Desired::Stopped || state == "starting" || state == "deploying";
+    }
+
+    std::string hint_for(const DomainRecord& domain, const std::optional<ProcessRecord>& process) const {
+        if (!process)
+            return fmt::format("spin '{}', or give the name up: p2prc unmap-domain {}", domain.process,
+                               domain.domain);
+        if (process->desired == Desired::Stopped) return "p2prc start " + process->name;
+        return fmt::format(
+            "p2prc info {0}; p2prc logs {0}; journalctl -u p2prc-connector -u 'p2prcd-acme-*'{1}",
+            process->name, on(process->node));
+    }
+
+    // Those that end soon: a new one should have come long before.
+    void find_certificates() {
+        const auto soon = net::to_rfc3339(std::chrono::system_clock::now() + expires_soon);
+        const auto now = net::now_rfc3339();
+        for (const auto& domain : view_.domains()) {
+            const auto* document = view_.get(keys::certificate(domain.node, domain.domain));
+            if (!document || domain.tls != TlsMode::Node) continue;
+            // Times of one form compare as texts.
+            const auto until = json::member<std::string>(*document, "not_after");
+            if (until.size() != now.size() || until > soon) continue;
+            const auto detail = foreign(*document, "detail");
+            add({until < now,
+                 "certificate of " + domain.domain,
+                 fmt::format("the certificate of '{}' {} on {} and there is no new one{}{}", domain.domain,
+                             until < now ? "ended" : "ends", until.substr(0, 10), detail.empty() ? "" : ": ",
+                             detail),
+                 fmt::format("systemctl restart p2prc-connector; journalctl -u p2prc-connector -u "
+                             "'p2prcd-acme-*'{}",
+                             on(domain.node)),
+                 "",
+                 {}});
+        }
+    }
+
+    // What a node has without a record, as the registry could not take it in.
+    void find_offers() {
+        for (const auto& [key, offer] : view_.replica().range("/offers/")) {
+            const auto process = offered_process(*offer);
+            const auto refused = foreign(*offer, "refused");
+            if (!process || refused.empty()) continue;
+            add({false,
+                 fmt::format("process {}", process->id),
+                 fmt::format("process {} ('{}') of node '{}' is not known to the fleet's registry, which was "
+                             "restored from an older copy: {}",
+                             process->id, process->name, process->node, refused),
+                 fmt::format("it comes back by itself when that is out of its way; to end it: p2prc kill {}",
+                             process->id),
+                 "",
+                 {}});
+        }
+    }
+
+    const View& view_;
+    const Gateway& gateway_;
+    std::optional<FleetRecord> fleet_;
+    std::vector<Problem> problems_;
+    std::map<std::string, std::size_t> by_subject_;
+    std::set<std::string> silent_; // nodes that are suspect or lost
+};
+
+} // namespace
+
+std::vector<Problem> find_problems(const View& view, const Gateway& gateway) {
+    return Finder(view, gateway).run();
+}
+
+Json to_json(const std::vector<Problem>& problems) {
+    Json list = Json::array();
+    for (const auto& problem : problems)
+        list.push_back({{"severity", problem.down ? "down" : "warning"},
+                        {"subject", problem.subject},
+                        {"cause", problem.cause},
+                        {"hint", problem.hint},
+                        {"since", problem.since.empty() ? Json(nullptr) : Json(problem.since)},
+                        {"affects", problem.affects}});
+    return list;
+}
+
+} // namespace p2prc::daemon

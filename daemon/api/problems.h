@@ -1,0 +1,26 @@
+// What is wrong in the fleet: each cause once, with what is down because of it.
+#pragma once
+
+#include "daemon/api/view.h"
+#include "daemon/gateway.h"
+
+#include <string>
+#include <vector>
+
+namespace p2prc::daemon {
+
+struct Problem {
+    bool down = true;                 // something does not work; otherwise it will, or is not as it should be
+    std::string subject;              // "node attic", "domain web.home.example": what the cause is about
+    std::string cause;                // one sentence
+    std::string hint;                 // what to do
+    std::string since;                // RFC 3339; empty when it is not known
+    std::vector<std::string> affects; // "process web", "domain web.home.example", "node attic"
+};
+
+// In the order of causes: what others depend on first.
+std::vector<Problem> find_problems(const View& view, const Gateway& gateway);
+// [{severity: "down"|"warning", subject, cause, hint, since, affects}]
+Json to_json(const std::vector<Problem>& problems);
+
+} // namespace p2prc::daemon

@@ -1,0 +1,162 @@
+// One cause for what is down, and the right one.
+#include "daemon/api/problems.h"
+#include "daemon/api/status.h"
+#include "net/clock.h"
+#include "tests/unit/daemon/api/fixture.h"
+
+#include <gmock/gmock.h>
+
+namespace p2prc::daemon {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class ProblemsTest : public ApiTest {
+  protected:
+    ProblemsTest() {
+        populate();
+        blog.port = 8081;
+        DomainRecord domain;
+        domain.mapping_id = 6;
+        domain.domain = "blog.home.example";
+        domain.process = "blog";
+        domain.node = "attic";
+        domain.tls = TlsMode::Passthrough;
+        NodeRecord attic;
+        attic.name = "attic";
+        attic.key = std::string(64, 'd');
+        attic.connector_key = std::string(64, 'f');
+        commit({{keys::node("attic"), to_json(attic)},
+                {keys::live("attic"), Json{{"state", "up"}, {"since", "2026-01-01T00:00:00Z"}}},
+                {keys::process("blog"), to_json(blog)},
+                {keys::domain("blog.home.example"), to_json(domain)},
+                {keys::status("attic", 9), status(blog, ProcessState::Running)},
+                {keys::tunnel("attic"), Json{{"up", true}}},
+                {keys::tunnel("root1"), Json{{"up", true}}},
+                {edge_key("root1"), Json{{"up", true}}}});
+        own->set(keys::tunnel("home1"), {{"up", true}});
+        fleet.requests.answers["x"] = [](const Json& params) -> Result<Json> { return params; };
+    }
+
+    std::vector<Problem> problems() { return find_problems(api->view(), fleet.requests); }
+    // All but what the domains' own state says, which is another's to test.
+    Problem only() {
+        const auto found = problems();
+        EXPECT_EQ(found.size(), 1U) << to_json(found);
+        return found.empty() ? Problem{} : found[0];
+    }
+    void is(const std::string& node, const std::string& state) {
+        commit(
+            {{keys::live(node),
+              Json{{"state", state}, {"since", "2026-01-02T10:00:30Z"}, {"heard", "2026-01-02T10:00:00Z"}}}});
+    }
+    void check(const std::string& node, const std::string& state, const std::string& subject,
+               const std::string& detail) {
+        commit({{keys::node_info(node), Json{{"checks", Json::array({{{"state", state},
+                                                                      {"subject", subject},
+                                                                      {"detail", detail},
+                                                                      {"fix", "mend it"}}})}}}});
+    }
+
+    ProcessRecord blog = process(9, "blog", "attic");
+};
+
+TEST_F(ProblemsTest, ASilentNodeIsTheCauseOfAllThatIsOnIt) {
+    for (const auto* state : {"suspect", "lost"}) {
+        is("attic", state);
+        const auto problem = only();
+        EXPECT_TRUE(problem.down);
+        EXPECT_EQ(problem.subject, "node attic");
+        EXPECT_THAT(problem.cause, HasSubstr("2026-01-02 10:00:00 UTC"));
+        EXPECT_THAT(problem.hint, HasSubstr("p2prc nodes rm attic"));
+        EXPECT_EQ(problem.affects, (std::vector<std::string>{"process blog", "domain blog.home.example"}));
+    }
+}
+
+TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
+    commit({{edge_key("root1"),
+             Json{{"up", false}, {"detail", "p2prc-edge has ended"}, {"since", "2026-01-02T10:00:00Z"}}}});
+    is("attic", "lost");
+    own->set(keys::tunnel("home1"), {{"up", false}, {"detail", "refused"}});
+    auto problem = only();
+    EXPECT_EQ(problem.subject, "edge");
+    EXPECT_THAT(problem.cause, HasSubstr("'root1'"));
+    EXPECT_THAT(problem.hint, HasSubstr("on root1"));
+    EXPECT_EQ(problem.affects,
+              (std::vector<std::string>{"node attic", "process blog", "domain blog.home.example",
+                                        "domain wiki.home.example"}));
+    // Where another program has its port, that is why.
+    check("root1", "fail", "port 443", "it is held by oldweb.service, and the edge needs it");
+    problem = only();
+    EXPECT_THAT(problem.cause, HasSubstr("oldweb.service"));
+    EXPECT_THAT(problem.hint, HasSubstr("mend it"));
+}
+
+TEST_F(ProblemsTest, AConnectorThatNeverCameIsNamed) {
+    commit({{keys::tunnel("attic"), std::nullopt}});
+    auto problem = only();
+    EXPECT_EQ(problem.subject, "tunnel of attic");
+    EXPECT_THAT(problem.cause, HasSubstr("has not come"));
+    EXPECT_THAT(problem.hint, HasSubstr("on attic"));
+    EXPECT_EQ(problem.affects, std::vector<std::string>{"domain blog.home.example"});
+    EXPECT_EQ(status_document(api->view(), false, fleet.requests)["tunnels"], Json({{"down", 1}, {"up", 2}}));
+}
+
+TEST_F(ProblemsTest, AFailedProcessIsTheCauseOfItsDomain) {
+    StopReason reason;
+    reason.kind = StopKind::ExitCode;
+    reason.code = 3;
+    report(wiki, ProcessState::Failed, reason);
+    const auto problem = only();
+    EXPECT_EQ(problem.subject, "process wiki");
+    EXPECT_THAT(problem.cause, HasSubstr("3"));
+    EXPECT_EQ(problem.affects, std::vector<std::string>{"domain wiki.home.example"});
+}
+
+TEST_F(ProblemsTest, WhatANodeFindsOutIsNamedEverywhere) {
+    check("attic", "fail", "memory limits", "limits.memory of blog is not enforced\x1b[2J");
+    auto problem = only();
+    EXPECT_TRUE(problem.down);
+    EXPECT_EQ(problem.subject, "memory limits of attic");
+    EXPECT_THAT(problem.hint, HasSubstr("on attic"));
+    EXPECT_EQ(problem.cause.find('\x1b'), std::string::npos)
+        << "another node's words reach no terminal as they are";
+    check("attic", "warn", "disk", "70 MiB are free");
+    EXPECT_FALSE(only().down);
+    // What it said before it went silent is not known to be so now.
+    is("attic", "lost");
+    EXPECT_EQ(only().subject, "node attic");
+}
+
+TEST_F(ProblemsTest, WhatWasStoppedOnPurposeIsNotDown) {
+    wiki.desired = Desired::Stopped;
+    commit({{keys::process("wiki"), to_json(wiki)}});
+    report(wiki, ProcessState::Stopped);
+    const auto problem = only();
+    EXPECT_FALSE(problem.down);
+    EXPECT_EQ(problem.subject, "domain wiki.home.example");
+    EXPECT_EQ(problem.hint, "p2prc start wiki");
+}
+
+TEST_F(ProblemsTest, ACertificateThatEndsSoon) {
+    auto mapping = *api->view().domain("blog.home.example");
+    mapping.tls = TlsMode::Node;
+    const auto in = [](int days) {
+        return net::to_rfc3339(std::chrono::system_clock::now() + std::chrono::hours(24 * days));
+    };
+    const auto with = [&](int days) {
+        commit({{keys::domain("blog.home.example"), to_json(mapping)},
+                {keys::certificate("attic", "blog.home.example"),
+                 to_json(CertificateStatus{"blog.home.example", "ready", "", in(days)})}});
+        return problems();
+    };
+    EXPECT_THAT(with(8), IsEmpty());
+    ASSERT_EQ(with(6).size(), 1U);
+    EXPECT_FALSE(with(6)[0].down);
+    EXPECT_EQ(with(6)[0].subject, "certificate of blog.home.example");
+    EXPECT_TRUE(with(-1)[0].down);
+}
+
+} // namespace
+} // namespace p2prc::daemon
