@@ -128,7 +128,9 @@ Result<int> list_nodes(Context& context) {
                               cell(node, "ipv4") != "-" ? cell(node, "ipv4") : cell(node, "ipv6"),
                               cell(node, "via"), cell(node, "nat"), cell(node, "latency_ms"),
                               cell(node, "cpus"), cell_bytes(node, "memory_bytes"),
-                              cell(node, "state") == "up" ? "now" : cell_age(node, "last_seen")});
+                              cell(node, "state") == "up" && cell(node, "last_seen") != "-"
+                                  ? "now"
+                                  : cell_age(node, "last_seen")});
     print(table);
     return 0;
 }

@@ -68,7 +68,8 @@ Result<int> status(Context& context) {
     fmt::print("fleet     {}\n", in_fleet ? cell(fleet, "zone") : "none; p2prc init or p2prc join");
     if (in_fleet && !root)
         fmt::print("root      {}, {}\n", cell(fleet, "root"),
-                   facts->value("reachable", false) ? "reachable" : "not reachable");
+                   facts->value("reachable", false) ? "reachable"
+                                                    : "not reachable: what is elsewhere is as it was before");
     if (cell(*facts, "edge") != "-") fmt::print("edge      {}\n", cell(*facts, "edge"));
     for (const auto* what : {"nodes", "tunnels", "processes", "domains", "certificates"})
         if (const auto by_state = facts->value(what, Json::object());
@@ -105,8 +106,8 @@ void print_finding(const Finding& finding) {
 Result<int> doctor(Context& context) {
     Facts facts = Json::object();
     if (Daemon daemon; auto answer = daemon.call(&dbus::Client::facts)) facts = *answer;
-    static constexpr std::array checks{check_units, check_link, check_fleet, check_edge,
-                                       check_ports, check_dns,  check_disk,  check_clock};
+    static constexpr std::array checks{check_units, check_link, check_fleet, check_ports,
+                                       check_dns,   check_disk, check_clock};
     std::vector<std::future<Findings>> running;
     for (const auto check : checks)
         running.push_back(std::async(std::launch::async, check, std::cref(facts)));

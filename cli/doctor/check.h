@@ -36,7 +36,6 @@ Findings check_link(const Facts& facts);
 Findings check_fleet(const Facts& facts); // nodes, processes, domains: what any node knows of all
 Findings check_dns(const Facts& facts);   // delegation of the zone, asked as the world would
 Findings check_ports(const Facts& facts); // who holds 443, 80 and 53 on the root
-Findings check_edge(const Facts& facts);  // whether what it serves is what the registry has
 Findings check_units(const Facts& facts); // p2prcd, edge and connector under systemd
 Findings check_disk(const Facts& facts);
 Findings check_clock(const Facts& facts);

@@ -184,20 +184,4 @@ Findings check_fleet(const Facts& facts) {
     return findings;
 }
 
-Findings check_edge(const Facts& facts) {
-    if (!is_public_root(facts)) return {};
-    const auto edge = facts.value("edge_report", Json::object());
-    const auto served = edge.find("revision");
-    if (served == edge.end() || !served->is_number_unsigned()) return {};
-    const auto wanted = facts.value("routes_revision", std::uint64_t{0});
-    Finding finding{CheckState::Ok, "routes",
-                    fmt::format("the edge serves revision {}", cell(edge, "revision")), ""};
-    if (served->get<std::uint64_t>() < wanted) {
-        finding.state = CheckState::Fail;
-        finding.detail += fmt::format(", the registry has {}", wanted);
-        finding.fix = "journalctl -u p2prc-edge says what it refuses; systemctl restart p2prc-edge";
-    }
-    return {finding};
-}
-
 } // namespace p2prc::cli

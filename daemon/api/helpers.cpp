@@ -300,7 +300,10 @@ Helpers::Reply Helpers::report_status(Json& report, Request request) {
     if (document_text(request.arguments[0]).size() > most_report_text)
         co_return fail(ErrorCode::InvalidSpec, "the status report is too big");
     report = std::move(request.arguments[0]);
-    if (&report == &reports_.connector) read_tunnel();
+    if (&report == &reports_.connector)
+        read_tunnel();
+    else
+        read_edge();
     co_return Answer{};
 }
 
@@ -330,7 +333,23 @@ void Helpers::edge_came(const std::string& connection) {
     if (watch) edge_watch_ = std::move(*watch);
 }
 
-// Members have no edge; the root's is that of the fleet.
+// What it serves: a table that is older than the registry's in two reports is no news under way.
+void Helpers::read_edge() {
+    const auto served = json::optional_member<std::uint64_t>(reports_.edge, "revision");
+    behind_ = served && *served < routes_.revision ? behind_ + 1 : 0;
+    std::string trouble;
+    const auto rejected = reports_.edge.find("rejected");
+    if (behind_ > 1)
+        trouble = fmt::format("it serves revision {}, and the registry has {}", *served, routes_.revision);
+    else if (rejected != reports_.edge.end() && rejected->is_array() && !rejected->empty())
+        trouble = fmt::format("it leaves out {} of the names, such as {}: {}", rejected->size(),
+                              text::excerpt(json::member<std::string>(rejected->front(), "name")),
+                              text::excerpt(json::member<std::string>(rejected->front(), "reason")));
+    set_edge(true, trouble);
+}
+
+// Members have no edge; the root's is that of the fleet. Of one that is up, `detail` says what is wrong with
+// it.
 void Helpers::set_edge(bool up, const std::string& detail) {
     const std::string key = edge_key(view_->node());
     const auto fleet = view_->fleet();

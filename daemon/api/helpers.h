@@ -47,6 +47,7 @@ class Helpers {
     Reply report_status(Json& report, Request request);
     void connector_came(const std::string& connection);
     void edge_came(const std::string& connection);
+    void read_edge();
     void set_edge(bool up, const std::string& detail);
     void set_tunnel(bool up, const std::string& detail);
     void read_tunnel();
@@ -74,6 +75,7 @@ class Helpers {
     std::string edge_;
     std::string connector_;
     RouteTable routes_;
+    unsigned behind_ = 0; // reports of the edge in a row that had an older table
     Json document_ = Json::object(); // the connector's
     Serving serving_;
     dbus::Registration connector_watch_;

@@ -82,7 +82,17 @@ class Finder {
     void find_edge() {
         if (!has_root() || !gateway_.reachable()) return;
         const auto* edge = view_.get(edge_key(fleet_->root));
-        if (!edge || json::member<bool>(*edge, "up")) return;
+        if (!edge) return;
+        if (json::member<bool>(*edge, "up")) {
+            if (const auto trouble = foreign(*edge, "detail"); !trouble.empty())
+                add({true,
+                     "routes",
+                     fmt::format("the edge on '{}': {}", fleet_->root, trouble),
+                     fmt::format("journalctl -u p2prc-edge{}", on(fleet_->root)),
+                     "",
+                     {}});
+            return;
+        }
         auto why = foreign(*edge, "detail");
         auto fix =
             std::string("systemctl start p2prc-edge.socket p2prc-edge.service; journalctl -u p2prc-edge");

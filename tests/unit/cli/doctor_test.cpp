@@ -95,16 +95,5 @@ TEST(Doctor, AnAddressFamilyThatIsNotThereIsNoFailureBesideAnotherTunnel) {
     EXPECT_EQ(none.back().state, CheckState::Fail);
 }
 
-TEST(Doctor, AnEdgeThatServesAnOlderTableThanTheRegistryHas) {
-    Json facts{{"root", true},
-               {"fleet", {{"zone", "home.example"}}},
-               {"routes_revision", 8},
-               {"edge_report", {{"revision", 7}}}};
-    ASSERT_EQ(check_edge(facts).size(), 1U);
-    EXPECT_EQ(check_edge(facts)[0].state, CheckState::Fail);
-    facts["edge_report"]["revision"] = 8;
-    EXPECT_EQ(check_edge(facts)[0].state, CheckState::Ok);
-}
-
 } // namespace
 } // namespace p2prc::cli

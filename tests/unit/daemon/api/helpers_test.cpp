@@ -236,6 +236,39 @@ TEST_F(HelpersTest, KeysAreRegisteredOnce) {
     EXPECT_EQ(fleet.requests.requests.size(), asked);
 }
 
+TEST_F(HelpersTest, TheRootSaysWhetherItsEdgeIsThere) {
+    const auto said = [&](const char* what) {
+        const Json* edge = own->get(edge_key("home1"));
+        return edge ? (*edge)[what] : Json(nullptr);
+    };
+    EXPECT_EQ(said("up"), nullptr) << "a member has none";
+    auto about = *api->view().fleet();
+    about.root = "home1";
+    commit({{std::string(keys::fleet), to_json(about)}});
+    EXPECT_TRUE(wait([&] { return said("up") == false; })) << "it has not come yet";
+    fleet.requests.answers["node.register_key"] = [](const Json& params) -> Result<Json> { return params; };
+    auto line = bus.connect();
+    dbus::EdgeClient edge(*line);
+    ASSERT_TRUE(bus.run(edge.register_key(key)));
+    EXPECT_EQ(said("up"), true);
+    const auto now = bus.run(edge.routes()).value().revision;
+    const auto report = [&](std::uint64_t revision, const Json& rejected) {
+        ASSERT_TRUE(bus.run(edge.report_status({{"revision", revision}, {"rejected", rejected}})));
+    };
+    report(now, Json::array());
+    EXPECT_EQ(said("detail"), "");
+    report(now, Json::array({{{"name", "a.home.example"}, {"reason", "too long"}}}));
+    EXPECT_NE(said("detail").get<std::string>().find("a.home.example: too long"), std::string::npos);
+    ASSERT_GT(now, 0U);
+    report(now - 1, Json::array());
+    EXPECT_EQ(said("detail"), "") << "news may be under way";
+    report(now - 1, Json::array());
+    EXPECT_NE(said("detail").get<std::string>().find("the registry has"), std::string::npos);
+    line.reset();
+    EXPECT_TRUE(wait([&] { return said("up") == false; }));
+    EXPECT_FALSE(said("since").get<std::string>().empty());
+}
+
 TEST_F(HelpersTest, ADomainIsLiveWhileTheConnectorHasATunnel) {
     const auto state = [&] { return bus.run(client->domains()).value()[0]["state"].get<std::string>(); };
     auto line = bus.connect();

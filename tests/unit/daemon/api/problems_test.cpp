@@ -93,6 +93,15 @@ TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
     EXPECT_THAT(problem.hint, HasSubstr("mend it"));
 }
 
+TEST_F(ProblemsTest, AnEdgeThatLeavesNamesOutIsNotTheCauseOfOthers) {
+    commit({{edge_key("root1"),
+             Json{{"up", true}, {"detail", "it serves revision 7, and the registry has 9"}}}});
+    const auto problem = only();
+    EXPECT_EQ(problem.subject, "routes");
+    EXPECT_THAT(problem.cause, HasSubstr("revision 7"));
+    EXPECT_THAT(problem.affects, IsEmpty());
+}
+
 TEST_F(ProblemsTest, AConnectorThatNeverCameIsNamed) {
     commit({{keys::tunnel("attic"), std::nullopt}});
     auto problem = only();
