@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <set>
@@ -29,6 +30,31 @@ std::string when(const std::string& time) {
     if (time.size() < 19) return "";
     const bool today = net::now_rfc3339().substr(0, 10) == time.substr(0, 10);
     return fmt::format("{}{} UTC", today ? "" : time.substr(0, 10) + " ", time.substr(11, 8));
+}
+
+struct Fix {
+    std::string_view subject, words;
+};
+// What to do about what a node finds out about its machine (daemon/fleet/node_checks.h). What a person is to
+// type is not taken from the word of another node.
+constexpr std::array fixes{
+    Fix{"disk", "free some space on the file system of /var/lib/p2prc"},
+    Fix{"clock", "timedatectl set-ntp true, on the one of the two that is wrong"},
+    Fix{"memory limits",
+        "add cgroup_enable=memory to the kernel's command line (Raspberry Pi: cmdline.txt in /boot/firmware "
+        "or /boot) and reboot; in a container its host must hand the controller on"},
+    Fix{"ACME client", "install the package uacme"},
+    Fix{"port", "stop what has it, or move that to another port; then: systemctl restart p2prc-edge.socket "
+                "p2prc-edge.service"},
+    Fix{"public address", "forward the three ports to this machine; if it has another public address now: "
+                          "p2prc init --public-ip ADDRESS"},
+};
+
+std::string_view check_fix(std::string_view subject) noexcept {
+    if (subject.starts_with("port ")) subject = "port";
+    for (const auto& fix : fixes)
+        if (fix.subject == subject) return fix.words;
+    return {};
 }
 
 class Finder {
@@ -154,7 +180,7 @@ class Finder {
             add({check.state == "fail",
                  fmt::format("{} of {}", check.subject, node.name),
                  fmt::format("{} of node '{}': {}", check.subject, node.name, check.detail),
-                 check.fix.empty() ? "" : check.fix + on(node.name),
+                 check.fix + on(node.name),
                  "",
                  {}});
         }
@@ -171,8 +197,11 @@ class Finder {
         if (checks == info->end() || !checks->is_array()) return list;
         for (const auto& check : *checks) {
             if (list.size() == most_checks) break;
-            list.push_back({json::member<std::string>(check, "state"), foreign(check, "subject"),
-                            foreign(check, "detail"), foreign(check, "fix")});
+            auto subject = foreign(check, "subject");
+            std::string fix(check_fix(subject));
+            if (fix.empty()) fix = "p2prc doctor"; // a check of a later version
+            list.push_back({json::member<std::string>(check, "state"), std::move(subject),
+                            foreign(check, "detail"), std::move(fix)});
         }
         return list;
     }

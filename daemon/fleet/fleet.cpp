@@ -270,10 +270,6 @@ asio::awaitable<Result<void>> Fleet::start() {
     return impl_->start();
 }
 
-void Fleet::settings_changed() {
-    impl_->refresh_info();
-}
-
 const std::string& Fleet::key() const {
     return impl_->identity->fingerprint();
 }
@@ -320,14 +316,6 @@ Result<std::string> Fleet::web_ca() const {
         return fail(ErrorCode::NotFound, "this fleet has no web CA",
                     "p2prc init --acme none, on the root, makes one");
     return fleet->web_ca;
-}
-
-void Fleet::look() {
-    const auto now = std::chrono::steady_clock::now();
-    if (impl_->last_look && now - *impl_->last_look < look_pause) return;
-    impl_->last_look = now;
-    if (impl_->hub) impl_->hub->look();
-    if (impl_->link) impl_->link->look();
 }
 
 asio::awaitable<Result<std::unique_ptr<TextStream>>> Fleet::logs(std::string node, Json params) {

@@ -76,6 +76,18 @@ void Fleet::Impl::measured(std::chrono::microseconds round_trip) {
     refresh_info();
 }
 
+void Fleet::settings_changed() {
+    impl_->refresh_info();
+}
+
+void Fleet::look() {
+    const auto now = std::chrono::steady_clock::now();
+    if (impl_->last_look && now - *impl_->last_look < look_pause) return;
+    impl_->last_look = now;
+    if (impl_->hub) impl_->hub->look();
+    if (impl_->link) impl_->link->look();
+}
+
 void Fleet::Impl::clock_seen(std::chrono::milliseconds ahead) {
     const bool other = !clock_ahead || check_clock(ahead) != check_clock(*clock_ahead);
     clock_ahead = ahead;

@@ -66,7 +66,7 @@ std::string unit_of_group(std::uint64_t cgroup) {
 } // namespace
 
 NodeCheck check_disk(std::uint64_t free_bytes, std::uint64_t all_bytes) {
-    NodeCheck check{CheckState::Ok, "disk", "", ""};
+    NodeCheck check{CheckState::Ok, "disk", ""};
     const double share =
         all_bytes == 0 ? 1 : static_cast<double>(free_bytes) / static_cast<double>(all_bytes);
     if (free_bytes < too_little_room)
@@ -76,34 +76,30 @@ NodeCheck check_disk(std::uint64_t free_bytes, std::uint64_t all_bytes) {
     if (check.state == CheckState::Ok) return check;
     const auto room = free_bytes / mebibyte;
     check.detail = fmt::format("{} MiB are free for /var/lib/p2prc", room < 64 ? room : room / 64 * 64);
-    check.fix = "free some space on the file system of /var/lib/p2prc";
     return check;
 }
 
 NodeCheck check_clock(std::chrono::milliseconds ahead) {
-    NodeCheck check{CheckState::Ok, "clock", "", ""};
+    NodeCheck check{CheckState::Ok, "clock", ""};
     if (std::chrono::abs(ahead) < clock_tolerance) return check;
     check.state = CheckState::Fail;
     check.detail = fmt::format("the clock is {} {} the root's", duration_text(ahead),
                                ahead.count() > 0 ? "ahead of" : "behind");
-    check.fix = "timedatectl set-ntp true, on the one of the two that is wrong";
     return check;
 }
 
 NodeCheck check_limits(const std::vector<std::string>& limited, bool memory) {
-    NodeCheck check{CheckState::Ok, "memory limits", "", ""};
+    NodeCheck check{CheckState::Ok, "memory limits", ""};
     if (memory || limited.empty()) return check;
     check.state = CheckState::Fail;
     check.detail = fmt::format("limits.memory of {} is not enforced: this machine has no memory controller",
                                fmt::join(limited, ", "));
-    check.fix = "add cgroup_enable=memory to the kernel's command line (Raspberry Pi: cmdline.txt in "
-                "/boot/firmware or /boot) and reboot; in a container its host must hand the controller on";
     return check;
 }
 
 NodeCheck check_port(std::uint16_t port, const std::vector<net::Listener>& listeners,
                      const std::function<std::string(std::uint64_t cgroup)>& unit_of) {
-    NodeCheck check{CheckState::Ok, fmt::format("port {}", port), "", ""};
+    NodeCheck check{CheckState::Ok, fmt::format("port {}", port), ""};
     bool ours = false;
     std::string other;
     for (const auto& listener : listeners) {
@@ -117,15 +113,12 @@ NodeCheck check_port(std::uint16_t port, const std::vector<net::Listener>& liste
     if (ours || other.empty()) return check;
     check.state = CheckState::Fail;
     check.detail = fmt::format("it is held by {}, and the edge needs it", other);
-    check.fix = fmt::format("stop {} or move it to another port, then: systemctl restart p2prc-edge.socket "
-                            "p2prc-edge.service",
-                            other);
     return check;
 }
 
 NodeCheck check_public_address(const std::vector<std::string>& public_ips,
                                const std::vector<net::Address>& addresses) {
-    NodeCheck check{CheckState::Ok, "public address", "", ""};
+    NodeCheck check{CheckState::Ok, "public address", ""};
     const auto is_here = [&](const std::string& text) {
         const auto address = net::Address::parse(text);
         return address && std::ranges::find(addresses, *address) != addresses.end();
@@ -136,8 +129,6 @@ NodeCheck check_public_address(const std::vector<std::string>& public_ips,
         fmt::format("no interface of this machine has {}: something before it must pass ports 443, 80 "
                     "and 53 (UDP and TCP) on",
                     fmt::join(public_ips, " or "));
-    check.fix = "forward the three ports to this machine; if it has another public address now: p2prc init "
-                "--public-ip ADDRESS";
     return check;
 }
 
@@ -175,10 +166,8 @@ std::vector<NodeCheck> check_node(const CheckSubjects& subjects) {
 nlohmann::json to_json(const std::vector<NodeCheck>& checks) {
     auto list = nlohmann::json::array();
     for (const auto& check : checks)
-        list.push_back({{"subject", check.subject},
-                        {"state", state_name(check.state)},
-                        {"detail", check.detail},
-                        {"fix", check.fix}});
+        list.push_back(
+            {{"subject", check.subject}, {"state", state_name(check.state)}, {"detail", check.detail}});
     return list;
 }
 

@@ -22,9 +22,8 @@ enum class CheckState { Ok, Warn, Fail };
 
 struct NodeCheck {
     CheckState state = CheckState::Ok;
-    std::string subject; // "disk", "clock", "memory limits", "port 443"
+    std::string subject; // "disk", "clock", "memory limits", "ACME client", "port 443", "public address"
     std::string detail;
-    std::string fix; // empty when there is nothing to mend
     friend bool operator==(const NodeCheck&, const NodeCheck&) = default;
 };
 
@@ -57,7 +56,7 @@ bool has_memory_controller(const std::filesystem::path& cgroup_root = "/sys/fs/c
 
 // All that `subjects` ask for.
 std::vector<NodeCheck> check_node(const CheckSubjects& subjects);
-// [{subject, state: "ok"|"warn"|"fail", detail, fix}]
+// [{subject, state: "ok"|"warn"|"fail", detail}]
 nlohmann::json to_json(const std::vector<NodeCheck>& checks);
 
 } // namespace p2prc::daemon

@@ -183,7 +183,7 @@ def test_a_port_that_another_program_holds(lab):
         def holder():
             problem = next((p for p in status(lab.root)[1] if p["subject"] == "edge"), None)
             return problem and "oldweb.service" in problem["cause"] and problem
-        assert "oldweb.service" in wait_until(holder, 60, "the root to name who has the edge's port")["hint"]
+        assert "p2prc-edge.socket" in wait_until(holder, 60, "the root to name who has the edge's port")["hint"]
         finding = next(f for f in lab.root.p2prc("doctor", "-o", "json", check=False).json() if f["subject"] == "port 443")
         assert finding["state"] == "fail" and "python3" in finding["detail"] and finding["because"] is None, finding
     finally:

