@@ -23,8 +23,8 @@ Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, Fle
     , own(o)
     , options(std::move(op))
     , gateway(*this)
-    , logs_for_others(options.open_logs ? limit_logs(options.open_logs, logs_for_other_nodes) : OpenLogs())
     , look_at_machine(e)
+    , logs_for_others(options.open_logs ? limit_logs(options.open_logs, logs_for_other_nodes) : OpenLogs())
     , offers(replica, own, [this] { return settings.name; }, [this] { return moving; }) {}
 
 asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {

@@ -152,8 +152,7 @@ std::vector<NodeCheck> check_node(const CheckSubjects& subjects) {
         checks.push_back(
             {CheckState::Fail, "ACME client",
              fmt::format("{} is not there, and the fleet's certificates come from an ACME server",
-                         subjects.acme_client.string()),
-             "install the package uacme"});
+                         subjects.acme_client.string())});
     if (subjects.public_side) {
         if (const auto listeners = net::tcp_listeners())
             for (const std::uint16_t port : {443, 80, 53})

@@ -252,8 +252,8 @@ TEST_F(HelpersTest, TheRootSaysWhetherItsEdgeIsThere) {
     ASSERT_TRUE(bus.run(edge.register_key(key)));
     EXPECT_EQ(said("up"), true);
     const auto now = bus.run(edge.routes()).value().revision;
-    const auto report = [&](std::uint64_t revision, const Json& rejected) {
-        ASSERT_TRUE(bus.run(edge.report_status({{"revision", revision}, {"rejected", rejected}})));
+    const auto report = [&](std::uint64_t served, const Json& rejected) {
+        ASSERT_TRUE(bus.run(edge.report_status({{"revision", served}, {"rejected", rejected}})));
     };
     report(now, Json::array());
     EXPECT_EQ(said("detail"), "");
