@@ -341,6 +341,9 @@ void Helpers::read_edge() {
     const auto rejected = reports_.edge.find("rejected");
     if (behind_ > 1)
         trouble = fmt::format("it serves revision {}, and the registry has {}", *served, routes_.revision);
+    else if (reports_.routes_left_out > 0)
+        trouble = fmt::format("it cannot be told of {} names and records: there are too many",
+                              reports_.routes_left_out);
     else if (rejected != reports_.edge.end() && rejected->is_array() && !rejected->empty())
         trouble = fmt::format("it leaves out {} of the names, such as {}: {}", rejected->size(),
                               text::excerpt(json::member<std::string>(rejected->front(), "name")),

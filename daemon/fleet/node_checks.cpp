@@ -1,6 +1,7 @@
 #include "daemon/fleet/node_checks.h"
 
 #include "daemon/fleet/node_info.h"
+#include "net/cgroups.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
 
 namespace p2prc::daemon {
 namespace {
@@ -25,13 +25,6 @@ constexpr std::uint64_t too_little_room = 64 * mebibyte;
 constexpr std::uint64_t little_room = 2048 * mebibyte;
 // Certificates are judged by the clock, and times of the fleet are compared with each other.
 constexpr auto clock_tolerance = 60s;
-
-bool has_word(const fs::path& file, std::string_view wanted) {
-    std::ifstream text(file);
-    for (std::string word; text >> word;)
-        if (word == wanted) return true;
-    return false;
-}
 
 std::string_view state_name(CheckState state) {
     switch (state) {
@@ -132,14 +125,6 @@ NodeCheck check_public_address(const std::vector<std::string>& public_ips,
     return check;
 }
 
-bool has_memory_controller(const fs::path& cgroup_root) {
-    std::error_code error;
-    for (const auto* base : {"", "unified"})
-        if (has_word(cgroup_root / base / "cgroup.controllers", "memory")) return true;
-    return fs::exists(cgroup_root / "memory" / "memory.limit_in_bytes", error) ||
-           fs::exists(cgroup_root / "memory" / "memory.usage_in_bytes", error);
-}
-
 std::vector<NodeCheck> check_node(const CheckSubjects& subjects) {
     std::vector<NodeCheck> checks;
     struct statvfs disk{};
@@ -147,7 +132,7 @@ std::vector<NodeCheck> check_node(const CheckSubjects& subjects) {
         checks.push_back(check_disk(std::uint64_t{disk.f_bavail} * disk.f_frsize,
                                     std::uint64_t{disk.f_blocks} * disk.f_frsize));
     if (subjects.clock_ahead) checks.push_back(check_clock(*subjects.clock_ahead));
-    if (!subjects.limited.empty()) checks.push_back(check_limits(subjects.limited, has_memory_controller()));
+    if (!subjects.limited.empty()) checks.push_back(check_limits(subjects.limited, net::limits_memory()));
     if (!subjects.acme_client.empty() && ::access(subjects.acme_client.c_str(), X_OK) != 0)
         checks.push_back(
             {CheckState::Fail, "ACME client",

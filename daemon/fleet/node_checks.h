@@ -50,10 +50,6 @@ NodeCheck check_port(std::uint16_t port, const std::vector<net::Listener>& liste
 NodeCheck check_public_address(const std::vector<std::string>& public_ips,
                                const std::vector<net::Address>& addresses);
 
-// Whether systemd finds a memory controller below `cgroup_root`: in the unified hierarchy, or as version 1
-// has it.
-bool has_memory_controller(const std::filesystem::path& cgroup_root = "/sys/fs/cgroup");
-
 // All that `subjects` ask for.
 std::vector<NodeCheck> check_node(const CheckSubjects& subjects);
 // [{subject, state: "ok"|"warn"|"fail", detail}]

@@ -1,17 +1,12 @@
 // What a node finds out about its own machine.
 #include "daemon/fleet/node_checks.h"
-#include "tests/unit/net/temporary_directory.h"
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
-#include <filesystem>
-#include <fstream>
-
 namespace p2prc::daemon {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
@@ -45,19 +40,6 @@ TEST(NodeChecks, LimitsThatNobodyEnforces) {
     const auto check = check_limits({"hog", "web"}, false);
     EXPECT_EQ(check.state, CheckState::Fail);
     EXPECT_THAT(check.detail, HasSubstr("hog, web"));
-}
-
-TEST(NodeChecks, TheMemoryControllerOfEitherVersion) {
-    const net::TemporaryDirectory directory;
-    EXPECT_FALSE(has_memory_controller(directory.path()));
-    std::ofstream(directory.path() / "cgroup.controllers") << "cpuset cpu io pids\n";
-    EXPECT_FALSE(has_memory_controller(directory.path())) << "as on Raspberry Pi OS";
-    std::ofstream(directory.path() / "cgroup.controllers") << "cpuset cpu io memory pids\n";
-    EXPECT_TRUE(has_memory_controller(directory.path()));
-    fs::remove(directory.path() / "cgroup.controllers");
-    fs::create_directory(directory.path() / "memory");
-    std::ofstream(directory.path() / "memory" / "memory.limit_in_bytes") << "1\n";
-    EXPECT_TRUE(has_memory_controller(directory.path()));
 }
 
 net::Listener listener(const char* address, std::uint16_t port, std::uint64_t cgroup) {
