@@ -39,7 +39,7 @@ struct Fix {
 // type is not taken from the word of another node.
 constexpr std::array fixes{
     Fix{"disk", "free some space on the file system of /var/lib/p2prc"},
-    Fix{"clock", "timedatectl set-ntp true, on the one of the two that is wrong"},
+    Fix{"clock", "let a time service keep it and the root's clock in step: timedatectl set-ntp true"},
     Fix{"memory limits",
         "add cgroup_enable=memory to the kernel's command line (Raspberry Pi: cmdline.txt in /boot/firmware "
         "or /boot) and reboot; in a container its host must hand the controller on"},
