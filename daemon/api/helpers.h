@@ -75,7 +75,7 @@ class Helpers {
     std::string edge_;
     std::string connector_;
     RouteTable routes_;
-    unsigned behind_ = 0; // reports of the edge in a row that had an older table
+    unsigned behind_ = 0;            // reports of the edge in a row that had an older table
     Json document_ = Json::object(); // the connector's
     Serving serving_;
     dbus::Registration connector_watch_;

@@ -34,8 +34,10 @@ class ProblemsTest : public ApiTest {
                 {keys::status("attic", 9), status(blog, ProcessState::Running)},
                 {keys::tunnel("attic"), Json{{"up", true}}},
                 {keys::tunnel("root1"), Json{{"up", true}}},
+                {keys::serving("attic", "blog.home.example"), Json{{"state", "ok"}}},
                 {edge_key("root1"), Json{{"up", true}}}});
         own->set(keys::tunnel("home1"), {{"up", true}});
+        own->set(keys::serving("home1", "wiki.home.example"), {{"state", "ok"}});
         fleet.requests.answers["x"] = [](const Json& params) -> Result<Json> { return params; };
     }
 
