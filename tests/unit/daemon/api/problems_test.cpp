@@ -1,4 +1,5 @@
 // One cause for what is down, and the right one.
+#include "core/serving_keys.h"
 #include "daemon/api/problems.h"
 #include "daemon/api/status.h"
 #include "net/clock.h"
@@ -21,6 +22,8 @@ class ProblemsTest : public ApiTest {
         domain.mapping_id = 6;
         domain.domain = "blog.home.example";
         domain.process = "blog";
+        domain.process_id = 9;
+        domain.port = 8081;
         domain.node = "attic";
         domain.tls = TlsMode::Passthrough;
         NodeRecord attic;
@@ -166,10 +169,13 @@ TEST_F(ProblemsTest, ACertificateThatEndsSoon) {
         return problems();
     };
     EXPECT_THAT(with(8), IsEmpty());
-    ASSERT_EQ(with(6).size(), 1U);
-    EXPECT_FALSE(with(6)[0].down);
-    EXPECT_EQ(with(6)[0].subject, "certificate of blog.home.example");
-    EXPECT_TRUE(with(-1)[0].down);
+    const auto soon = with(6);
+    ASSERT_EQ(soon.size(), 1U);
+    EXPECT_FALSE(soon[0].down);
+    EXPECT_EQ(soon[0].subject, "certificate of blog.home.example");
+    const auto over = with(-1);
+    ASSERT_EQ(over.size(), 1U);
+    EXPECT_TRUE(over[0].down);
 }
 
 } // namespace
