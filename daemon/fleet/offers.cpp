@@ -42,6 +42,9 @@ Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> nod
         replica_.on_another_store([this](const std::vector<Change>& items) { make(items); }));
     for (const char* prefix : {"/processes/", "/tombstones/"})
         subscriptions_.push_back(replica_.subscribe(prefix, [this](std::span<const Change>) { withdraw(); }));
+    for (const char* prefix : {"/processes/", "/domains/"})
+        subscriptions_.push_back(
+            replica_.subscribe(prefix, [this](std::span<const Change> changes) { make_again(changes); }));
     subscriptions_.push_back(own_.subscribe("/status/", [this](std::span<const Change>) { withdraw(); }));
 }
 
@@ -68,6 +71,21 @@ void Offers::make(const std::vector<Change>& items) {
         offers.push_back({keys::offer(node, id), Json{{"process", *document}, {"domains", domains}}, 0});
     }
     own_.update(std::move(offers));
+}
+
+// What is gone may have been in the way of an offer that was refused. The registry looks at an offer when it
+// is uploaded, so it is changed.
+void Offers::make_again(std::span<const Change> changes) {
+    if (std::ranges::none_of(changes, [](const Change& change) { return !change.value; })) return;
+    std::vector<Change> again;
+    for (const auto& [key, document] : own_.range(keys::offer_prefix(node_()))) {
+        const auto* answered = replica_.get(key);
+        if (!answered || !answered->is_object() || !answered->contains("refused")) continue;
+        Json offer = *document;
+        offer["again"] = json::member<std::uint64_t>(offer, "again") + 1;
+        again.push_back({std::string(key), std::move(offer), 0});
+    }
+    if (!again.empty()) own_.update(std::move(again));
 }
 
 void Offers::withdraw() {

@@ -6,12 +6,14 @@
 #include "daemon/state/replica.h"
 
 #include <functional>
+#include <span>
 #include <string>
 
 namespace p2prc::daemon {
 
 // Puts /offers/<node>/<id> into the own state when the replica comes to hold another store's state without
-// it, and takes it away when the registry has it or has killed it, or when nothing is left of it.
+// it, again when what may have been in its way is gone, and takes it away when the registry has it or has
+// killed it, or when nothing is left of it.
 class Offers {
   public:
     // `node` says this node's name; `moving` whether it is changing its fleet: then what it takes along is
@@ -20,6 +22,7 @@ class Offers {
 
   private:
     void make(const std::vector<Change>& items);
+    void make_again(std::span<const Change> changes);
     void withdraw();
 
     Replica& replica_;

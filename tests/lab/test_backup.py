@@ -13,7 +13,7 @@ END = "systemctl unmask --runtime p2prcd-control.socket p2prcd.service && system
 def setup(lab):
     make_fleet(lab, "home1", "home2")
     spin(lab.root, "rooted", SLEEP)
-    spin(lab.home1, "one", SLEEP, port=0)
+    spin(lab.home1, "one", SLEEP, port=0, wait=False)
     spin(lab.home2, "two", SLEEP)
     lab.home1.p2prc("map-domain", "one.home.example", "one")
 

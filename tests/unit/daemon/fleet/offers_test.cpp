@@ -74,6 +74,24 @@ TEST_F(OffersTest, WhatTheOlderCopyDoesNotKnowRunningOrStopped) {
     EXPECT_TRUE(on_offer().empty());
 }
 
+TEST_F(OffersTest, WhatWasRefusedIsOfferedAgainWhenSomethingIsOutOfItsWay) {
+    replica->reset("before", 9, {{"/processes/runs", record(2, "runs"), 2}});
+    report(2, "runs", ProcessState::Running);
+    replica->reset("restored", 3, {{"/processes/runs", record(7, "runs", "attic"), 3}});
+    const auto first = *own->get("/offers/home/2");
+    // Nothing is sent for as long as nothing is gone, nor before there is an answer.
+    ASSERT_TRUE(replica->apply("restored", 4, {{"/processes/new", record(8, "new", "attic"), 4}}));
+    ASSERT_TRUE(replica->apply("restored", 5, {{"/processes/new", std::nullopt, 5}}));
+    EXPECT_EQ(*own->get("/offers/home/2"), first);
+    auto answered = first;
+    answered["refused"] = "process name 'runs' is taken in the fleet";
+    ASSERT_TRUE(replica->apply("restored", 6, {{"/offers/home/2", answered, 6}}));
+    EXPECT_EQ(*own->get("/offers/home/2"), first);
+    ASSERT_TRUE(replica->apply("restored", 7, {{"/processes/runs", std::nullopt, 7}}));
+    EXPECT_NE(*own->get("/offers/home/2"), first);
+    EXPECT_FALSE(own->get("/offers/home/2")->contains("refused"));
+}
+
 TEST_F(OffersTest, WhatRanWithoutARecordAndLeftNothingIsNotOnOffer) {
     replica->reset("before", 9, {{"/processes/runs", record(2, "runs"), 2}});
     report(2, "runs", ProcessState::Running);
