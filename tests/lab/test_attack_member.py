@@ -89,8 +89,10 @@ def test_what_it_says_blinds_nobody(lab):
         link.request("status.update", {"set": {"/info/home1": {"ipv4": "\ufdd0 \uffff a\0b \x1b]0;x\x07"},
                                                "/tunnels/home1": {"up": False, "detail": "\ufffe"}}})
     for machine in (lab.root, lab.home2):
-        for verb in ("nodes", "ps", "status", "domains"):
+        for verb in ("nodes", "ps", "domains"):
             machine.p2prc(verb)
+        # It says that its tunnel is down, which is a problem.
+        assert machine.run(["p2prc", "status"], check=False).code == 1 and machine.json("status", check=False)["problems"]
 
 
 def test_it_cannot_call_off_the_end_of_anothers_process(lab):
