@@ -59,10 +59,10 @@ def test_a_home_with_a_damaged_own_database_goes_on(lab):
     wait_state(lab.home1, "steady", "running")
     assert lab.home1.unit("p2prc-steady.service")["MainPID"] == before
     wait_until(lambda: lab.home1.json("status")["reachable"], 30, "home1's link to be back")
-    assert any("own.db" in problem["what"] for problem in lab.home1.json("status")["problems"])
+    assert any("own.db" in problem["cause"] for problem in lab.home1.json("status")["problems"])
     assert lab.home1.ok("ls /var/lib/p2prc/own.db.damaged-*")
     lab.home1.run("rm /var/lib/p2prc/own.db.damaged-*")
-    assert not any("own.db" in problem["what"] for problem in lab.home1.json("status")["problems"])
+    assert not any("own.db" in problem["cause"] for problem in lab.home1.json("status")["problems"])
 
 
 def test_a_root_with_a_damaged_registry_keeps_its_members(lab):
@@ -72,7 +72,7 @@ def test_a_root_with_a_damaged_registry_keeps_its_members(lab):
     wait_until(lambda: lab.home1.json("status")["reachable"], 60, "home1's link to be back")
     assert state(lab.root, "steady") == "running"
     assert lab.home1.unit("p2prc-steady.service")["MainPID"] == before
-    assert any("registry.db" in problem["what"] for problem in lab.root.json("status")["problems"])
+    assert any("registry.db" in problem["cause"] for problem in lab.root.json("status")["problems"])
     spin(lab.home1, "later", ["/bin/sleep", "infinity"])
     wait_state(lab.root, "later", "running")
 
