@@ -238,7 +238,12 @@ TEST_F(TlsHomeTest, HoldsAFloodThatNobodyReads) {
         std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
     EXPECT_LT(said, much.size()) << "nothing held it back";
-    EXPECT_LT(resident(), before + 8'000'000);
+#ifdef __SANITIZE_ADDRESS__
+    constexpr std::size_t allowed = 40'000'000; // freed memory is kept for a while to be watched
+#else
+    constexpr std::size_t allowed = 8'000'000;
+#endif
+    EXPECT_LT(resident(), before + allowed);
     EXPECT_TRUE(client.receive_all(got));
     writer.join();
     EXPECT_TRUE(got == much);

@@ -147,7 +147,9 @@ TEST_F(TunnelTest, RefusesWhereNothingListens) {
 TEST_F(TunnelTest, BytesGoToItsOwnProgramAlone) {
     Listener own;
     std::uint64_t group = 0;
-    for (const net::Listener& listener : net::tcp_listeners().value())
+    const auto listeners = net::tcp_listeners();
+    ASSERT_TRUE(listeners);
+    for (const net::Listener& listener : *listeners)
         if (listener.port == own.port()) group = listener.cgroup;
     if (group == 0) GTEST_SKIP() << "this kernel does not tell sockets' control groups";
     harness.table.mappings[2] = {2, "b.home.example", own.port(), TlsMode::Passthrough};

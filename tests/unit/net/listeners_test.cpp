@@ -87,7 +87,7 @@ TEST(Listeners, RefusesEveryDatagramThatIsCutOff) {
 }
 
 TEST(Listeners, RefusesLengthsThatLeadOutOfTheMessage) {
-    for (std::size_t at = 0; at < sizeof(nlmsghdr) + sizeof(inet_diag_msg) + 24; ++at)
+    for (std::size_t at = 0; at < socket_at(AF_INET6, 8080, 7, true).size(); ++at)
         for (const int value : {0, 1, 3, 0x7f, 0xff}) {
             auto bytes = socket_at(AF_INET6, 8080, 7, true);
             bytes[at] = static_cast<std::byte>(value);
