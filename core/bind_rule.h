@@ -1,0 +1,37 @@
+// What a process may bind, as a value: the BPF programs that see to it are made and found by it.
+#pragma once
+
+#include "core/error.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace p2prc {
+
+// The ports below need a capability (ip_unprivileged_port_start).
+inline constexpr std::uint16_t first_free_port = 1024;
+
+struct BindRule {
+    std::optional<std::uint16_t> port; // its own
+    bool free_ports = false;           // beside its own all from first_free_port on
+    friend bool operator==(const BindRule&, const BindRule&) = default;
+};
+
+// "none", "8120"; "low-443" with `free_ports`. One name for each rule.
+std::string bind_rule_name(const BindRule& rule);
+Result<BindRule> bind_rule_from_name(std::string_view name);
+
+// Where p2prcd-ports pins programs, and systemd finds them (BPFProgram=). Only root gets into a BPF file
+// system that systemd has mounted.
+inline constexpr std::string_view bind_programs_directory = "/sys/fs/bpf/p2prc";
+
+enum class BindFamily { Inet4, Inet6 };
+
+// "bind4", "bind6": systemd.resource-control(5), BPFProgram=.
+std::string_view bind_attach_name(BindFamily family) noexcept;
+// "bind4-8120": the pinned program's file.
+std::string bind_program_name(BindFamily family, const BindRule& rule);
+
+} // namespace p2prc
