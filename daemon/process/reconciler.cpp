@@ -5,7 +5,6 @@
 #include "daemon/process/reconciler_keys.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/process/usage.h"
-#include "net/cgroups.h"
 
 #include <fmt/format.h>
 
@@ -31,7 +30,8 @@ Reconciler::Impl::Impl(asio::any_io_executor loop, Systemd& systemd, Replica& re
     , systemd_(systemd)
     , replica_(replica)
     , own_(own)
-    , journal_(journal) {}
+    , journal_(journal)
+    , bind_programs_(systemd) {}
 
 asio::awaitable<Result<void>> Reconciler::Impl::start() {
     const auto self = shared_from_this();
@@ -50,14 +50,14 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
         if (const auto impl = weak.lock()) impl->on_resynced(all);
     };
     if (any_lost_with_boot()) boot_gap_ = co_await journal_.boot_gap();
+    // First: nothing is started meanwhile.
+    co_await prepare_ports();
     // Signals of units that are not known yet would be taken for units of others; the list is true as of now.
     const auto all = co_await systemd_.units();
     if (!all) co_return std::unexpected(all.error());
     systemd_.on_events(std::move(events));
     for (const auto& view : *all)
         adopt(view);
-    const auto features = co_await systemd_.features();
-    if (features) confines_ports_ = net::confines_ports(*features);
     follow();
     forget_actions();
     judge_all_records();

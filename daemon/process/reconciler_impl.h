@@ -1,11 +1,12 @@
 // The reconciler's inside, shared by its source files. reconciler.cpp: what it follows;
 // reconciler_events.cpp: what systemd tells; reconciler_facts.cpp: what is known of a name;
 // reconciler_decide.cpp: what to do about it; reconciler_steps.cpp: starting and stopping;
-// reconciler_ends.cpp: how runs ended; reconciler_status.cpp: what is written down; reconciler_tidy.cpp: what
-// has been written down and is over; reconciler_retries.cpp: what failed too often; reconciler_refused.cpp:
-// what the gate does not let in.
+// reconciler_ports.cpp: keeping what starts to its port; reconciler_ends.cpp: how runs ended;
+// reconciler_status.cpp: what is written down; reconciler_tidy.cpp: what has been written down and is over;
+// reconciler_retries.cpp: what failed too often; reconciler_refused.cpp: what the gate does not let in.
 #pragma once
 
+#include "daemon/process/bind_programs.h"
 #include "daemon/process/reconciler.h"
 
 #include <boost/asio/steady_timer.hpp>
@@ -108,6 +109,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void failed(const std::string& name, const std::exception_ptr& error);
     boost::asio::awaitable<bool> do_start(std::string name, Facts now, Act what);
     Result<TransientUnit> permitted_unit(const std::string& name, const Facts& now, Act what);
+    boost::asio::awaitable<void> prepare_ports();
+    boost::asio::awaitable<Result<void>> confine(std::string name, Facts now, TransientUnit& content);
     boost::asio::awaitable<Result<void>> prepare_data(std::string name, Facts now, Act what);
     boost::asio::awaitable<bool> started(std::string name, Facts now, Result<std::string> result);
     boost::asio::awaitable<bool> do_stop(std::string name, Facts now, Act what);
@@ -146,7 +149,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     JournalTail& journal_;
     std::optional<BootGap> boot_gap_; // before this boot
     std::map<std::string, Slot> slots_;
-    bool confines_ports_ = false; // systemd can keep a process to its port
+    bool confines_ports_ = false; // systemd can keep a process to its port by itself
+    BindPrograms bind_programs_;
     std::vector<Subscription> subscriptions_;
 };
 

@@ -92,7 +92,9 @@ Result<TransientUnit> Reconciler::Impl::permitted_unit(const std::string& name, 
     if (origin == Origin::Remote) {
         if (const auto allowed = check_remote_spin(options.remote_spin, record.spec); !allowed)
             return refused(refused_step, allowed.error());
-        if (const auto allowed = check_remote_port(options.remote_spin, record, confines_ports_); !allowed)
+        if (const auto allowed =
+                check_remote_port(options.remote_spin, record, confines_ports_ || bind_programs_.usable());
+            !allowed)
             return refused(refused_step, allowed.error());
     }
     if (const auto free = check_name(name); !free) return refused("name", free.error());
@@ -143,8 +145,18 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now, Ac
     write_state(status, ProcessState::Starting);
     now.status = status;
 
-    const auto content = permitted_unit(name, now, what);
+    auto content = permitted_unit(name, now, what);
     if (!content) co_return true;
+    const auto confined = co_await confine(name, now, *content);
+    if (stopping) co_return false;
+    if (!confined && confined.error().code == ErrorCode::Unreachable) {
+        retry_later(name);
+        co_return false;
+    }
+    if (!confined) {
+        refuse(now, refused_step, confined.error());
+        co_return true;
+    }
     if (record.spec.limits.memory_bytes && !net::limits_memory() && options.warn)
         options.warn(
             fmt::format("limits.memory of '{}' has no effect: this machine's kernel does not limit memory "

@@ -18,7 +18,6 @@ using nlohmann::json;
 
 constexpr std::uint64_t second = 1'000'000;           // systemd counts in microseconds
 constexpr std::uint64_t clone_newcgroup = 0x02000000; // clone(2)
-constexpr std::uint32_t first_free_port = 1024;       // those below need a capability
 constexpr std::uint32_t last_port = 65535;
 constexpr std::uint64_t cap_net_bind_service = std::uint64_t{1} << 10;
 
@@ -174,6 +173,21 @@ bool has_controls(const json& value) {
 
 } // namespace
 
+std::optional<BindRule> bind_rule(const ProcessRecord& record) {
+    if (record.spec.run.user.empty()) return BindRule{record.port, false};
+    if (!has_low_port(record) || record.spec.run.user == "root") return std::nullopt;
+    return BindRule{record.port, true};
+}
+
+void add_bind_programs(std::vector<UnitProperty>& properties, const BindRule& rule) {
+    json programs = json::array();
+    for (const auto family : {BindFamily::Inet4, BindFamily::Inet6})
+        programs.push_back(
+            json::array({bind_attach_name(family),
+                         fmt::format("{}/{}", bind_programs_directory, bind_program_name(family, rule))}));
+    properties.push_back({"BPFProgram", "a(ss)", std::move(programs)});
+}
+
 Result<void> check_properties(const std::vector<UnitProperty>& properties) {
     for (const auto& property : properties) {
         // The one list that systemd writes with escapes (bus_exec_context_set_transient_property), and whose
@@ -210,13 +224,11 @@ Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec) {
 
 Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports) {
     if (policy == RemoteSpin::Any || confines_ports || !has_low_port(record)) return {};
-    return fail(
-        ErrorCode::NotPermitted,
-        fmt::format(
-            "the systemd of this node cannot keep '{}' to port {}: it could listen at every port below "
-            "{}",
-            record.spec.name, *record.port, first_free_port),
-        fmt::format("give it a port from {}: domains lead to any", first_free_port));
+    return fail(ErrorCode::NotPermitted,
+                fmt::format("this node cannot keep '{}' to port {}: it could listen at every port below "
+                            "{}",
+                            record.spec.name, *record.port, first_free_port),
+                fmt::format("give it a port from {}: domains lead to any", first_free_port));
 }
 
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,

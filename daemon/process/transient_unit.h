@@ -1,11 +1,13 @@
 // From a process's spec to the properties of its transient unit: a function from value to value.
 #pragma once
 
+#include "core/bind_rule.h"
 #include "core/error.h"
 #include "core/records.h"
 
 #include <nlohmann/json.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +33,9 @@ enum class Origin { Local, Remote };
 // files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec);
 
-// The capability to listen at one port below 1024 is one for all of them, unless systemd keeps the process to
-// its port: `confines_ports`, see net/cgroups.h. Where it does not, another node's process may have none.
+// The capability to listen at one port below 1024 is one for all of them, unless the process is kept to its
+// port: `confines_ports`, see net/cgroups.h and bind_programs.h. Where it is not, another node's process may
+// have none.
 Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports);
 
 // A unit as systemd is asked for it.
@@ -50,6 +53,14 @@ enum class Attempt { First, Again };
 // nothing newer is used. InvalidSpec for a name that is none, and for a command that cannot be written down.
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
                                      Attempt attempt = Attempt::First);
+
+// What `record`'s process may bind; none: whatever it likes, as its user may.
+std::optional<BindRule> bind_rule(const ProcessRecord& record);
+
+// Has systemd (249 and later) attach the pinned programs of `rule` to the unit's control group. It does what
+// SocketBindAllow= says also where systemd was built without the BPF framework. Programs that are not there
+// are no error for systemd: it warns, and starts the unit without them.
+void add_bind_programs(std::vector<UnitProperty>& properties, const BindRule& rule);
 
 // InvalidSpec when a text among `properties` has a control character, which systemd 252 would write into the
 // unit's file as it is: what follows a newline would be a line of its own there.

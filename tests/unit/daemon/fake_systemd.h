@@ -27,7 +27,12 @@ class FakeSystemd : public Systemd {
     }
 
     Word start_transient(std::string unit, TransientUnit content) override {
+        if (unit.starts_with("p2prcd-ports")) {
+            port_units.push_back(unit);
+            co_return std::string(pins ? "done" : "failed");
+        }
         calls.push_back("start " + unit);
+        started[unit] = content.properties;
         if (throw_once) {
             throw_once = false;
             throw std::bad_alloc();
@@ -123,6 +128,9 @@ class FakeSystemd : public Systemd {
     std::map<std::string, UnitView> loaded;
     std::map<std::string, UnitView> unlisted; // there, but nobody was told
     std::vector<std::string> calls;
+    std::vector<std::string> port_units;                      // runs of p2prcd-ports
+    std::map<std::string, std::vector<UnitProperty>> started; // what was asked for last
+    bool pins = true;                                         // this machine has BPF
     std::optional<UnitResult> fail_start_with;
     std::optional<Error> refuse_start;
     std::optional<UnitResult> end_at_once; // as soon as the command is executed

@@ -100,6 +100,12 @@ class ReconcilerTest : public testing::Test {
                     (replica->reset("store", replica->revision() + 1, changes), true));
         run();
     }
+    // BPFProgram= of the unit's last start.
+    std::string bind_programs() const {
+        for (const auto& property : systemd.started.at(unit))
+            if (property.name == "BPFProgram") return property.value.dump();
+        return "none";
+    }
     void want(const ProcessRecord& wanted) { commit(keys::process(wanted.name), to_json(wanted)); }
     void kill(std::uint32_t id, const std::string& name) {
         commit(keys::process(name), std::nullopt);
@@ -523,6 +529,7 @@ TEST_F(ReconcilerTest, ATombstoneIsNoPath) {
 
 TEST_F(ReconcilerTest, ALowPortOfAnotherNodesProcessTakesBpf) {
     systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    systemd.pins = false;
     start();
     auto web = record();
     web.port = web.spec.port = 81;
@@ -530,6 +537,62 @@ TEST_F(ReconcilerTest, ALowPortOfAnotherNodesProcessTakesBpf) {
     expect(ProcessState::Failed, StopKind::StartFailed);
     EXPECT_EQ(status()->reason->step, "policy");
     EXPECT_TRUE(systemd.calls.empty());
+}
+
+// The machine has BPF, but these programs could not be pinned.
+TEST_F(ReconcilerTest, ALowPortOfAnotherNodesProcessTakesItsOwnPrograms) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    start();
+    systemd.pins = false;
+    auto web = record();
+    web.port = web.spec.port = 81;
+    want(web);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "policy");
+    EXPECT_TRUE(systemd.calls.empty());
+    web.port = web.spec.port = 8081;
+    ++web.change;
+    web.digest = spec_digest(web.spec);
+    want(web);
+    expect(ProcessState::Running);
+    EXPECT_EQ(bind_programs(), "none");
+}
+
+TEST_F(ReconcilerTest, WhatStartsIsKeptToItsPort) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    start();
+    want(record());
+    EXPECT_EQ(systemd.port_units, (std::vector<std::string>{"p2prcd-ports.service"}));
+    EXPECT_EQ(bind_programs(),
+              R"([["bind4","/sys/fs/bpf/p2prc/bind4-none"],["bind6","/sys/fs/bpf/p2prc/bind6-none"]])");
+    auto web = record();
+    web.port = web.spec.port = 81;
+    web.digest = spec_digest(web.spec);
+    ++web.change; // restarted
+    want(web);
+    EXPECT_EQ(systemd.port_units,
+              (std::vector<std::string>{"p2prcd-ports.service", "p2prcd-ports-web.service"}));
+    EXPECT_EQ(bind_programs(),
+              R"([["bind4","/sys/fs/bpf/p2prc/bind4-81"],["bind6","/sys/fs/bpf/p2prc/bind6-81"]])");
+    ++web.change;
+    want(web);
+    EXPECT_EQ(systemd.port_units.size(), 2U);
+    daemon_restart(true); // pins of all that it has, in one unit
+    expect(ProcessState::Running);
+    EXPECT_EQ(systemd.port_units.size(), 3U);
+    EXPECT_EQ(systemd.port_units.back(), "p2prcd-ports.service");
+}
+
+TEST_F(ReconcilerTest, WithoutBpfProcessesStartUnconfined) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    systemd.pins = false;
+    start();
+    auto web = record();
+    web.port = web.spec.port = 8081;
+    want(web);
+    expect(ProcessState::Running);
+    EXPECT_EQ(bind_programs(), "none");
+    EXPECT_EQ(systemd.port_units.size(), 1U); // it was tried once
 }
 
 TEST_F(ReconcilerTest, WhatItsCommandLeftBehindIsSaid) {

@@ -165,6 +165,31 @@ TEST(TransientUnit, TheSandboxListensAtItsPortOnly) {
     EXPECT_EQ(find(properties, "SocketBindDeny")->value.dump(), "[[0,0,65535,1]]");
 }
 
+TEST(TransientUnit, TheRuleForItsPorts) {
+    auto record = calendar();
+    EXPECT_EQ(bind_rule(record), (BindRule{5232, false}));
+    record.port.reset();
+    EXPECT_EQ(bind_rule(record), BindRule{});
+    record.spec.run.user = "caddy";
+    EXPECT_EQ(bind_rule(record), std::nullopt);
+    record.port = 8443;
+    EXPECT_EQ(bind_rule(record), std::nullopt);
+    record.port = 443;
+    EXPECT_EQ(bind_rule(record), (BindRule{443, true}));
+    record.spec.run.user = "root";
+    EXPECT_EQ(bind_rule(record), std::nullopt);
+}
+
+TEST(TransientUnit, TheProgramsOfItsRule) {
+    std::vector<UnitProperty> properties;
+    add_bind_programs(properties, {443, true});
+    ASSERT_EQ(properties.size(), 1U);
+    EXPECT_EQ(properties[0].name, "BPFProgram");
+    EXPECT_EQ(properties[0].signature, "a(ss)");
+    EXPECT_EQ(properties[0].value.dump(),
+              R"([["bind4","/sys/fs/bpf/p2prc/bind4-low-443"],["bind6","/sys/fs/bpf/p2prc/bind6-low-443"]])");
+}
+
 TEST(TransientUnit, AnotherTryIsASingleOne) {
     const auto burst = [](Attempt attempt) {
         return find(transient_unit(calendar(), "home1", Origin::Local, attempt)->properties,

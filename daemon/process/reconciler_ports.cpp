@@ -1,0 +1,50 @@
+#include "daemon/process/reconciler_impl.h"
+#include "daemon/process/reconciler_keys.h"
+#include "daemon/state/origins.h"
+#include "net/cgroups.h"
+#include "net/log.h"
+
+#include <fmt/format.h>
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+// Once for all that may be started soon, so that a boot with many processes makes one unit for it.
+asio::awaitable<void> Reconciler::Impl::prepare_ports() {
+    const auto features = co_await systemd_.features();
+    if (features) confines_ports_ = net::confines_ports(*features);
+    std::vector<BindRule> rules;
+    for (const auto& [key, value] : replica_.range(processes_prefix)) {
+        const auto record = accepted(key, value, &accept_process);
+        if (!record || record->node != options.node) continue;
+        if (const auto rule = bind_rule(*record); rule && rule->port) rules.push_back(*rule);
+    }
+    const auto prepared = co_await bind_programs_.prepare(std::move(rules));
+    if (prepared || confines_ports_ || stopping) co_return;
+    net::log_warning(
+        fmt::format("processes are not kept to their ports, so each can bind those of others: {}",
+                    prepared.error().message),
+        {{"FLEET_HINT", prepared.error().hint}});
+}
+
+// A process that cannot be confined is started all the same where that is no more than a free port for it.
+// NotPermitted where it would be more; Unreachable: nobody knows yet.
+asio::awaitable<Result<void>> Reconciler::Impl::confine(std::string name, Facts now, TransientUnit& content) {
+    const auto& record = *now.record;
+    const auto rule = bind_rule(record);
+    if (!rule) co_return Result<void>{};
+    const auto pinned = co_await bind_programs_.pin(name, *rule);
+    if (pinned) {
+        add_bind_programs(content.properties, *rule);
+        co_return Result<void>{};
+    }
+    if (pinned.error().code == ErrorCode::Unreachable) co_return std::unexpected(pinned.error());
+    if (confines_ports_) co_return Result<void>{};
+    if (bind_programs_.usable() && options.warn)
+        options.warn(fmt::format("'{}' is not kept to its port: {}", name, pinned.error().message), name);
+    if (Origins(own_).here(record)) co_return Result<void>{};
+    co_return check_remote_port(options.remote_spin, record, false);
+}
+
+} // namespace p2prc::daemon
