@@ -29,7 +29,8 @@ OOMPolicy=stop CollectMode=inactive Slice=p2prc.slice CPUAccounting=yes MemoryAc
 PrivateTmp=yes ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectClock=yes
 ProtectHostname=yes LockPersonality=yes RestrictRealtime=yes RestrictSUIDSGID=yes CapabilityBoundingSet= ProtectSystem=strict
 ProtectHome=read-only SocketBindDeny=1-65535 ProtectProc=invisible PrivateDevices=yes RestrictNamespaces=cgroup SystemCallArchitectures=native
-SystemCallFilter=@system-service SystemCallErrorNumber=EPERM""".split()
+SystemCallFilter=@system-service SystemCallErrorNumber=EPERM
+BPFProgram=bind4:/sys/fs/bpf/p2prc/bind4-none BPFProgram=bind6:/sys/fs/bpf/p2prc/bind6-none""".split()
 FAMILIES = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"
 
 

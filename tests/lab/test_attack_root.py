@@ -5,7 +5,7 @@ import copy
 from lab import wait_until
 from lab.conquered import conquered
 from lab.errors import LabError
-from lab.household import info, make_fleet, node_state, spin, wait_reason, wait_state
+from lab.household import info, make_fleet, node_state, spin, wait_state
 
 MACHINES = ["root", "home2"]
 
@@ -96,17 +96,6 @@ def test_a_tombstone_is_no_path(lab):
     told(lab, "is not accepted")
     assert not lab.home2.ok("ls -d /run/systemd/system/systemd-tmpfiles-clean.service.d")
     untouched(lab)
-
-
-def test_no_port_below_1024_where_systemd_cannot_keep_a_process_to_it(lab):
-    spin(lab.root, "low", ["/bin/sleep", "infinity"], node="home2", port=81, check=False)
-    if "+BPF_FRAMEWORK" in lab.home2.run("systemctl --version").out:
-        wait_state(lab.root, "low", "running")
-    else:
-        reason = wait_reason(lab.root, "low", "start-failed")
-        assert reason["step"] == "policy" and "port 81" in reason["detail"], reason
-        assert not lab.home2.active("p2prc-low.service")
-    lab.root.p2prc("kill", "low")
 
 
 def test_the_data_of_another_process_is_not_given_away(lab):

@@ -239,11 +239,7 @@ def test_a_process_binds_its_own_port(lab):
     assert "own ok ok" in logs and "any ok ok" in logs, logs
     unit = lab.home1.unit("p2prc-ports.service")
     assert unit["SocketBindAllow"] == "8198" and unit["SocketBindDeny"] == "1-65535", unit
-    # Debian 12 builds systemd without the BPF framework: it takes the setting, and does nothing. Docs and doctor say so.
-    if "+BPF_FRAMEWORK" in lab.home1.run("systemctl --version").out:
-        assert "other EACCES EACCES" in logs or "other EPERM EPERM" in logs, logs
-    else:
-        assert "other ok ok" in logs, logs
+    assert "other EPERM EPERM" in logs, logs
 
 
 def test_a_user_listens_at_its_low_port(lab):

@@ -74,7 +74,9 @@ class Machine:
         command = [
             "systemd-nspawn", "--quiet", "--directory", self.root, "--machine", f"{self.lab.record.run}-{self.name}", "--hostname", self.name,
             "--boot", "--register=no", "--keep-unit", f"--network-namespace-path=/run/netns/{namespace}", "--console=pipe",
-            "--resolv-conf=off", "--timezone=off", "--link-journal=no"]
+            "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+            # What a real machine has: its PID 1 may attach BPF programs to control groups, from a file system of its own.
+            "--system-call-filter=bpf", "--capability=CAP_BPF,CAP_NET_ADMIN", f"--bind={self._fresh_bpffs()}:/sys/fs/bpf"]
         with open(f"{self.directory}/console.log", "ab") as console:
             # Its own control groups: two machines that share a parent would each take the other's for its own.
             self.nspawn = subprocess.Popen(
@@ -293,6 +295,16 @@ class Machine:
                         control.write(f"+{controller}")
                 except OSError:
                     pass
+
+    def _fresh_bpffs(self):
+        """A BPF file system, empty as after every boot."""
+        path = f"{self.directory}/bpf"
+        os.makedirs(path, exist_ok=True)
+        if os.path.ismount(path):
+            host.call("umount", path)
+        self.lab.record.add("mounts", path)
+        host.call("mount", "-t", "bpf", "-o", "mode=0700,nosuid,nodev,noexec", "bpf", path)
+        return path
 
     def _freeze(self, v1, v2):
         for group in self.cgroups:
