@@ -1,5 +1,6 @@
 // The units of p2prc under systemd.
 #include "cli/doctor/check.h"
+#include "core/bind_rule.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
 #include "net/cgroups.h"
@@ -10,8 +11,11 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <optional>
 
 namespace p2prc::cli {
 namespace {
@@ -48,16 +52,25 @@ awaitable<Result<std::string>> active_state(dbus::Bus& bus, std::string unit) {
     co_return co_await property(bus, object, "org.freedesktop.systemd1.Unit", "ActiveState");
 }
 
-// Debian 12's systemd cannot; what that leaves open is in process-file.md.
+// Whether p2prcd has had programs pinned that systemd attaches; nothing: this user may not look there.
+std::optional<bool> has_bind_programs() {
+    const auto path = fmt::format("{}/{}", bind_programs_directory, bind_program_name(BindFamily::Inet4, {}));
+    if (access(path.c_str(), F_OK) == 0) return true;
+    return errno == EACCES ? std::nullopt : std::optional(false);
+}
+
+// Debian 12's systemd cannot by itself; what is open where nothing can is in process-file.md.
 awaitable<void> check_sandbox(dbus::Bus& bus, Findings& findings) {
     const auto features =
         co_await property(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Features");
     if (!features) co_return;
-    if (net::confines_ports(*features))
+    const auto programs = has_bind_programs();
+    if (!programs) co_return;
+    if (net::confines_ports(*features) || *programs)
         findings.push_back({CheckState::Ok, "sandbox", "processes are kept to their ports", ""});
     else
         findings.push_back({CheckState::Warn, "sandbox",
-                            "systemd here cannot keep processes to their ports: it is built without BPF",
+                            "processes are not kept to their ports: this machine attaches no BPF programs",
                             "where nodes are not trusted: [remote] spin = \"no\" in p2prcd.toml"});
 }
 
