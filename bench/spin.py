@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Spinning a process here against systemd-run with the same properties: script/bench spin [ROUNDS].
 
-On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/package left them. `p2prc spin --no-wait` returns when the
+On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/bench makes them. `p2prc spin --no-wait` returns when the
 process runs; systemd-run waits for the job of a unit with the sandbox, limits and data directory that p2prcd sets (listed below by
 hand). Rounds are interleaved and medians compared, less what it takes to get onto the machine. Then, with 200 processes: `p2prc ps`,
 spins and kills; and of each program that runs, its memory (PSS) and its wake-ups (voluntary context switches) when nothing happens.
