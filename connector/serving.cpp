@@ -109,7 +109,7 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
             if (domain.mapping != mapping) domain.begin_anew();
             domain.mapping = mapping;
             ids[id] = mapping.domain;
-            next[mapping.domain] = std::move(domain);
+            next.insert_or_assign(mapping.domain, std::move(domain));
         }
         domains = std::move(next);
         for (auto& [name, domain] : domains)
