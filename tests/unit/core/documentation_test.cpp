@@ -49,7 +49,7 @@ TEST(Documentation, HasEveryErrorAndExitStatus) {
 
 TEST(Documentation, HasEveryKindOfStop) {
     const auto manual = document("man/p2prc.1.scd");
-    const auto begin = manual.find("# HOW A PROCESS STANDS"), end = manual.find("# DOMAINS");
+    const auto begin = manual.find("# PROCESS STATES"), end = manual.find("# DOMAINS");
     ASSERT_LT(begin, end);
     const auto section = manual.substr(begin, end - begin);
     for (const auto& kind : stop_kind_table())
