@@ -22,20 +22,20 @@ Router::Router(RouterOptions options, Dialer& dialer, Farewells& farewells, Coun
     , counters_(counters)
     , routes_(std::make_shared<RouteSnapshot>()) {}
 
-void Router::on_hello(Arrival arrival, ClientHello hello) {
+void Router::on_hello(Connection connection, ClientHello hello) {
     const auto refuse = [&](std::uint64_t& counter) {
         ++counter;
-        farewells_.say(std::move(arrival), tls_alert(TlsAlert::UnrecognizedName));
+        farewells_.say(std::move(connection), tls_alert(TlsAlert::UnrecognizedName));
     };
     if (hello.sole_alpn(alpn_control) || hello.sole_alpn(alpn_join)) {
         if (!options_.control) return refuse(counters_.unserved);
         ++counters_.control;
-        return to_control(std::move(arrival), hello);
+        return to_control(std::move(connection), hello);
     }
     if (std::ranges::find(hello.alpn, alpn_tunnel) != hello.alpn.end()) {
         if (!homeward_) return refuse(counters_.unserved);
         ++counters_.sessions;
-        return homeward_->on_session(std::move(arrival));
+        return homeward_->on_session(std::move(connection));
     }
     if (hello.name.empty()) return refuse(counters_.no_name);
     const auto* found = routes_->find(hello.name);
@@ -43,29 +43,29 @@ void Router::on_hello(Arrival arrival, ClientHello hello) {
     const auto sorry = tls_alert(TlsAlert::InternalError);
     if (found->target) {
         ++counters_.routed;
-        return dialer_.relay(*found->target, std::move(arrival), {}, sorry);
+        return dialer_.relay(*found->target, std::move(connection), {}, sorry);
     }
     // The certificate of a name that ends at the node is its connector's, and proven by DNS. Where the
     // application ends TLS itself, a certificate authority's probe is its own affair (RFC 8737).
     const bool probe = hello.sole_alpn(alpn_acme) && found->route.tls != TlsMode::Passthrough;
     if (!homeward_ || probe) return refuse(counters_.unserved);
     ++counters_.routed;
-    homeward_->carry(std::move(arrival), found->route, hello.name, sorry);
+    homeward_->carry(std::move(connection), found->route, hello.name, sorry);
 }
 
 // p2prcd ends TLS itself and learns from the PROXY header who called and for what.
-void Router::to_control(Arrival arrival, const ClientHello& hello) {
+void Router::to_control(Connection connection, const ClientHello& hello) {
     net::ProxyHeader header;
-    header.source = arrival.peer;
-    header.destination = net::local_endpoint(arrival.socket.get());
+    header.source = connection.peer;
+    header.destination = net::local_endpoint(connection.socket.get());
     const auto alpn = as_bytes(hello.alpn.front());
     header.tlvs.push_back({net::proxy_tlv_alpn, Bytes(alpn.begin(), alpn.end())});
     const auto encoded = net::encode_proxy_header(header);
     const auto prefix = encoded ? std::string(encoded->begin(), encoded->end()) : std::string();
-    dialer_.relay(*options_.control, std::move(arrival), prefix, tls_alert(TlsAlert::InternalError));
+    dialer_.relay(*options_.control, std::move(connection), prefix, tls_alert(TlsAlert::InternalError));
 }
 
-void Router::on_refused_hello(Arrival arrival, HelloRefusal refusal) {
+void Router::on_refused_hello(Connection connection, HelloRefusal refusal) {
     ++counters_.refused[static_cast<std::size_t>(refusal)];
     // Who does not speak TLS would not understand an alert.
     const bool tls = refusal != HelloRefusal::NotTls && refusal != HelloRefusal::LegacyHello;
@@ -73,40 +73,40 @@ void Router::on_refused_hello(Arrival arrival, HelloRefusal refusal) {
                                refusal == HelloRefusal::BadAlpn
                            ? TlsAlert::IllegalParameter
                            : TlsAlert::DecodeError;
-    farewells_.say(std::move(arrival), tls ? tls_alert(alert) : std::string_view());
+    farewells_.say(std::move(connection), tls ? tls_alert(alert) : std::string_view());
 }
 
-void Router::on_flow(Arrival arrival) {
+void Router::on_flow(Connection connection) {
     if (!homeward_) {
         ++counters_.unserved;
         return;
     }
     ++counters_.flows;
-    homeward_->on_flow(std::move(arrival));
+    homeward_->on_flow(std::move(connection));
 }
 
-void Router::on_request(Arrival arrival, Door door, const HttpRequest& request) {
+void Router::on_request(Connection connection, Door door, const HttpRequest& request) {
     const bool head = request.method == "HEAD";
     if (door == Door::Http && is_acme_challenge(request.path)) {
         ++counters_.http_refused;
         farewells_.say(
-            std::move(arrival),
+            std::move(connection),
             plain_response(404, "HTTP-01 challenges are not carried to homes; use TLS-ALPN-01 or DNS-01.\n",
                            head));
         return;
     }
     if (!routes_->find(request.host)) {
         ++counters_.http_refused;
-        farewells_.say(std::move(arrival), plain_response(421, "This host is not served here.\n", head));
+        farewells_.say(std::move(connection), plain_response(421, "This host is not served here.\n", head));
         return;
     }
     ++counters_.redirected;
-    farewells_.say(std::move(arrival), https_redirect(request, door == Door::Tls ? request.port : ""));
+    farewells_.say(std::move(connection), https_redirect(request, door == Door::Tls ? request.port : ""));
 }
 
-void Router::on_refused_request(Arrival arrival, int status) {
+void Router::on_refused_request(Connection connection, int status) {
     ++counters_.http_refused;
-    farewells_.say(std::move(arrival), plain_response(status));
+    farewells_.say(std::move(connection), plain_response(status));
 }
 
 } // namespace p2prc::edge

@@ -18,11 +18,11 @@ class Homeward {
   public:
     virtual ~Homeward() = default;
     // A connector wants a session: ALPN p2prc-tunnel/1.
-    virtual void on_session(Arrival arrival) = 0;
+    virtual void on_session(Connection connection) = 0;
     // A connector has opened a flow connection: "P2PF".
-    virtual void on_flow(Arrival arrival) = 0;
+    virtual void on_flow(Connection connection) = 0;
     // A client for a route without `to`. When there is no way, it is told `sorry` and closed.
-    virtual void carry(Arrival arrival, const Route& route, const std::string& name,
+    virtual void carry(Connection connection, const Route& route, const std::string& name,
                        std::string_view sorry) = 0;
 };
 
@@ -41,14 +41,14 @@ class Router final : public Reception {
     // Nothing: sessions, flow connections and routes without `to` are refused.
     void set_homeward(Homeward* homeward) noexcept { homeward_ = homeward; }
 
-    void on_hello(Arrival arrival, ClientHello hello) override;
-    void on_refused_hello(Arrival arrival, HelloRefusal refusal) override;
-    void on_flow(Arrival arrival) override;
-    void on_request(Arrival arrival, Door door, const HttpRequest& request) override;
-    void on_refused_request(Arrival arrival, int status) override;
+    void on_hello(Connection connection, ClientHello hello) override;
+    void on_refused_hello(Connection connection, HelloRefusal refusal) override;
+    void on_flow(Connection connection) override;
+    void on_request(Connection connection, Door door, const HttpRequest& request) override;
+    void on_refused_request(Connection connection, int status) override;
 
   private:
-    void to_control(Arrival arrival, const ClientHello& hello);
+    void to_control(Connection connection, const ClientHello& hello);
 
     RouterOptions options_;
     Dialer& dialer_;

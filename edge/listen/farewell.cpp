@@ -56,15 +56,16 @@ std::size_t Farewells::size() const noexcept {
     return state_->leaving.size();
 }
 
-void Farewells::say(Arrival arrival, std::string_view words) {
+void Farewells::say(Connection connection, std::string_view words) {
     // So few bytes fit into an empty send buffer; if not, the peer does without.
-    if (!words.empty()) send(arrival.socket.get(), words.data(), words.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (shutdown(arrival.socket.get(), SHUT_WR) != 0 || state_->leaving.size() >= at_once) return;
-    const int fd = arrival.socket.get();
-    auto& one =
-        state_->leaving.add(std::make_unique<Leaving>(state_->leaving, std::move(arrival.socket)), patience);
-    const auto watched = arrival.polled ? state_->poller.change(fd, EPOLLIN | EPOLLRDHUP, one, 0)
-                                        : state_->poller.add(fd, EPOLLIN | EPOLLRDHUP, one, 0);
+    if (!words.empty())
+        send(connection.socket.get(), words.data(), words.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (shutdown(connection.socket.get(), SHUT_WR) != 0 || state_->leaving.size() >= at_once) return;
+    const int fd = connection.socket.get();
+    auto& one = state_->leaving.add(std::make_unique<Leaving>(state_->leaving, std::move(connection.socket)),
+                                    patience);
+    const auto watched = connection.polled ? state_->poller.change(fd, EPOLLIN | EPOLLRDHUP, one, 0)
+                                           : state_->poller.add(fd, EPOLLIN | EPOLLRDHUP, one, 0);
     if (!watched) one.on_deadline();
 }
 

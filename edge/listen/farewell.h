@@ -1,7 +1,7 @@
 // Last words to a connection that goes no further: said, then FIN, then what still comes is thrown away.
 #pragma once
 
-#include "edge/listen/arrival.h"
+#include "edge/listen/connection.h"
 #include "tunnel/poller.h"
 
 #include <cstddef>
@@ -17,7 +17,7 @@ class Farewells {
     explicit Farewells(tunnel::Poller& poller);
     ~Farewells();
 
-    void say(Arrival arrival, std::string_view words);
+    void say(Connection connection, std::string_view words);
 
     std::size_t size() const noexcept;
 

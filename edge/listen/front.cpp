@@ -61,8 +61,8 @@ class Waiting final : public TimedHandler {
     Waiting(Front::State& front, net::UniqueFd socket, const net::Endpoint& peer, Door door)
         : front_(front)
         , door_(door) {
-        arrival_.socket = std::move(socket);
-        arrival_.peer = peer;
+        connection_.socket = std::move(socket);
+        connection_.peer = peer;
         if (door == Door::Http) reader_.emplace<HttpHeadReader>();
         place_ = front_.admission.enter(peer.address, this);
         older_ = front_.newest;
@@ -72,21 +72,21 @@ class Waiting final : public TimedHandler {
 
     // The one after it.
     Waiting* newer() const noexcept { return newer_; }
-    std::size_t held() const noexcept { return arrival_.received.size(); }
+    std::size_t held() const noexcept { return connection_.received.size(); }
     void leave() { take(); }
 
     void start() {
         // What is sent with the handshake's last packet is often here already.
         if (read()) return;
-        if (!front_.poller.add(arrival_.socket.get(), EPOLLIN | EPOLLRDHUP, *this, 0)) {
+        if (!front_.poller.add(connection_.socket.get(), EPOLLIN | EPOLLRDHUP, *this, 0)) {
             leave();
             return;
         }
-        arrival_.polled = true;
+        connection_.polled = true;
     }
 
     void on_ready(unsigned, std::uint32_t) override {
-        if (arrival_.socket) read();
+        if (connection_.socket) read();
     }
 
     void on_deadline() override {
@@ -99,7 +99,7 @@ class Waiting final : public TimedHandler {
     bool read() {
         for (;;) {
             auto& scratch = front_.scratch;
-            const auto got = recv(arrival_.socket.get(), scratch.data(), scratch.size(), 0);
+            const auto got = recv(connection_.socket.get(), scratch.data(), scratch.size(), 0);
             if (got < 0 && errno == EINTR) continue;
             if (got < 0 && errno == EAGAIN) return false;
             if (got <= 0) {
@@ -109,7 +109,7 @@ class Waiting final : public TimedHandler {
             }
             const auto size = static_cast<std::size_t>(got);
             front_.bytes += size;
-            arrival_.received.append(scratch.data(), size);
+            connection_.received.append(scratch.data(), size);
             if (front_.bytes > front_.options.waiting_bytes && make_room()) return true;
             if (decide()) return true;
         }
@@ -127,7 +127,7 @@ class Waiting final : public TimedHandler {
     }
 
     bool decide() {
-        const std::string_view received = arrival_.received;
+        const std::string_view received = connection_.received;
         if (first_) {
             first_ = received.size() < tunnel::preface_magic.size();
             if (door_ == Door::Tls) {
@@ -143,53 +143,53 @@ class Waiting final : public TimedHandler {
 
     // Strangers can send half a preface as well: it is waited for here, where limits and time are counted.
     bool decide_flow() {
-        if (arrival_.received.size() < tunnel::preface_size) return false;
+        if (connection_.received.size() < tunnel::preface_size) return false;
         front_.reception.on_flow(take());
         return true;
     }
 
     bool decide_hello() {
         auto& reader = std::get<ClientHelloReader>(reader_);
-        const auto status = reader.read(as_bytes(arrival_.received));
+        const auto status = reader.read(as_bytes(connection_.received));
         if (status == ClientHelloReader::Status::NeedMore) return false;
-        auto arrival = take();
+        auto connection = take();
         if (status == ClientHelloReader::Status::Ready)
-            front_.reception.on_hello(std::move(arrival), reader.take_hello());
+            front_.reception.on_hello(std::move(connection), reader.take_hello());
         else
-            front_.reception.on_refused_hello(std::move(arrival), reader.refusal());
+            front_.reception.on_refused_hello(std::move(connection), reader.refusal());
         return true;
     }
 
     bool decide_request() {
         auto& reader = std::get<HttpHeadReader>(reader_);
-        const auto status = reader.read(arrival_.received);
+        const auto status = reader.read(connection_.received);
         if (status == HttpHeadReader::Status::NeedMore) return false;
-        auto arrival = take();
+        auto connection = take();
         if (status == HttpHeadReader::Status::Ready)
-            front_.reception.on_request(std::move(arrival), door_, reader.request());
-        else if (door_ == Door::Tls && !looks_like_http(arrival.received))
-            front_.reception.on_refused_hello(std::move(arrival), HelloRefusal::NotTls);
+            front_.reception.on_request(std::move(connection), door_, reader.request());
+        else if (door_ == Door::Tls && !looks_like_http(connection.received))
+            front_.reception.on_refused_hello(std::move(connection), HelloRefusal::NotTls);
         else
-            front_.reception.on_refused_request(std::move(arrival), reader.refusal());
+            front_.reception.on_refused_request(std::move(connection), reader.refusal());
         return true;
     }
 
     // Out of the set, with the connection in hand; this object lives on until the end of the turn.
-    Arrival take() {
-        auto arrival = std::move(arrival_);
-        front_.bytes -= arrival.received.size();
-        front_.admission.leave(arrival.peer.address, place_);
+    Connection take() {
+        auto connection = std::move(connection_);
+        front_.bytes -= connection.received.size();
+        front_.admission.leave(connection.peer.address, place_);
         (older_ ? older_->newer_ : front_.oldest) = newer_;
         (newer_ ? newer_->older_ : front_.newest) = older_;
         front_.set->remove(*this);
-        return arrival;
+        return connection;
     }
 
     Front::State& front_;
     Waiting* older_ = nullptr;
     Waiting* newer_ = nullptr;
     Admission<Waiting*>::Place place_;
-    Arrival arrival_;
+    Connection connection_;
     Door door_;
     bool first_ = true; // too few bytes yet to tell the protocols apart
     bool flow_ = false; // a connector's flow connection

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "edge/http/request.h"
-#include "edge/listen/arrival.h"
+#include "edge/listen/connection.h"
 #include "edge/listen/counters.h"
 #include "edge/sni/client_hello.h"
 #include "tunnel/poller.h"
@@ -30,12 +30,12 @@ struct FrontOptions {
 class Reception {
   public:
     virtual ~Reception() = default;
-    virtual void on_hello(Arrival arrival, ClientHello hello) = 0;
-    virtual void on_refused_hello(Arrival arrival, HelloRefusal refusal) = 0;
+    virtual void on_hello(Connection connection, ClientHello hello) = 0;
+    virtual void on_refused_hello(Connection connection, HelloRefusal refusal) = 0;
     // It began with "P2PF", and a whole preface has come; or more than that, which nobody in the right sends.
-    virtual void on_flow(Arrival arrival) = 0;
-    virtual void on_request(Arrival arrival, Door door, const HttpRequest& request) = 0;
-    virtual void on_refused_request(Arrival arrival, int status) = 0;
+    virtual void on_flow(Connection connection) = 0;
+    virtual void on_request(Connection connection, Door door, const HttpRequest& request) = 0;
+    virtual void on_refused_request(Connection connection, int status) = 0;
 };
 
 class Front {

@@ -30,10 +30,10 @@ namespace {
 // One connection attempt.
 class Dialling final : public TimedHandler {
   public:
-    Dialling(Dialer::State& dialer, Arrival arrival, net::UniqueFd far, std::string head,
+    Dialling(Dialer::State& dialer, Connection connection, net::UniqueFd far, std::string head,
              std::string_view sorry)
         : dialer_(dialer)
-        , arrival_(std::move(arrival))
+        , connection_(std::move(connection))
         , far_(std::move(far))
         , head_(std::move(head))
         , sorry_(sorry) {}
@@ -41,7 +41,7 @@ class Dialling final : public TimedHandler {
     void start() {
         // A client that ends its half before it has heard anything cannot finish a TLS handshake: it has
         // left.
-        if (!watch(dialer_.poller, arrival_, EPOLLRDHUP, *this, from_client) ||
+        if (!watch(dialer_.poller, connection_, EPOLLRDHUP, *this, from_client) ||
             !dialer_.poller.add(far_.get(), EPOLLOUT, *this, from_far))
             on_deadline();
     }
@@ -51,7 +51,7 @@ class Dialling final : public TimedHandler {
         if (which == from_client) {
             // Nobody is left to dial for.
             far_.reset();
-            arrival_.socket.reset();
+            connection_.socket.reset();
             dialer_.joiner.left();
             dialer_.set->remove(*this);
             return;
@@ -64,13 +64,13 @@ class Dialling final : public TimedHandler {
             return;
         }
         if (!(events & EPOLLOUT)) return;
-        dialer_.joiner.join(std::move(arrival_), std::move(far_), true, std::move(head_));
+        dialer_.joiner.join(std::move(connection_), std::move(far_), true, std::move(head_));
         dialer_.set->remove(*this);
     }
 
     void on_deadline() override {
         far_.reset();
-        dialer_.joiner.refuse(std::move(arrival_), sorry_);
+        dialer_.joiner.refuse(std::move(connection_), sorry_);
         dialer_.set->remove(*this);
     }
 
@@ -78,7 +78,7 @@ class Dialling final : public TimedHandler {
     static constexpr unsigned from_far = 0, from_client = 1;
 
     Dialer::State& dialer_;
-    Arrival arrival_;
+    Connection connection_;
     net::UniqueFd far_;
     std::string head_;
     std::string sorry_;
@@ -99,34 +99,35 @@ Dialer::Dialer(tunnel::Poller& poller, Joiner& joiner, std::chrono::milliseconds
 
 Dialer::~Dialer() = default;
 
-void Dialer::relay(const Target& target, Arrival arrival, std::string_view prefix, std::string_view sorry) {
+void Dialer::relay(const Target& target, Connection connection, std::string_view prefix,
+                   std::string_view sorry) {
     net::UniqueFd far(socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!far) {
-        state_->joiner.refuse(std::move(arrival), sorry);
+        state_->joiner.refuse(std::move(connection), sorry);
         return;
     }
     if (target.family() != AF_UNIX) tunnel::set_relay_options(far.get());
     if (connect(far.get(), target.address(), target.size) != 0 && errno != EINPROGRESS) {
-        state_->joiner.refuse(std::move(arrival), sorry);
+        state_->joiner.refuse(std::move(connection), sorry);
         return;
     }
-    auto head = std::move(arrival.received);
-    arrival.received.clear();
+    auto head = std::move(connection.received);
+    connection.received.clear();
     if (!prefix.empty()) head.insert(0, prefix);
     // On this machine a connection is there when connect returns, whatever it says: then no event is waited
     // for.
     const auto sent = send(far.get(), head.data(), head.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
         head.erase(0, static_cast<std::size_t>(sent));
-        state_->joiner.join(std::move(arrival), std::move(far), false, std::move(head));
+        state_->joiner.join(std::move(connection), std::move(far), false, std::move(head));
         return;
     }
     if (errno != EAGAIN && errno != EINPROGRESS && errno != ENOTCONN) {
-        state_->joiner.refuse(std::move(arrival), sorry);
+        state_->joiner.refuse(std::move(connection), sorry);
         return;
     }
     auto dialling =
-        std::make_unique<Dialling>(*state_, std::move(arrival), std::move(far), std::move(head), sorry);
+        std::make_unique<Dialling>(*state_, std::move(connection), std::move(far), std::move(head), sorry);
     state_->set->add(std::move(dialling), state_->timeout).start();
 }
 

@@ -1,7 +1,7 @@
 // Dials the far end of a route and joins the two connections.
 #pragma once
 
-#include "edge/listen/arrival.h"
+#include "edge/listen/connection.h"
 #include "edge/relay/joiner.h"
 #include "edge/relay/target.h"
 #include "tunnel/poller.h"
@@ -21,9 +21,9 @@ class Dialer {
     Dialer(const Dialer&) = delete;
     Dialer& operator=(const Dialer&) = delete;
 
-    // Sends `prefix` and then what `arrival` has said, and relays from there on. When the far end does not
-    // answer, `arrival` is told `sorry` and closed.
-    void relay(const Target& target, Arrival arrival, std::string_view prefix, std::string_view sorry);
+    // Sends `prefix` and then what `connection` has said, and relays from there on. When the far end does not
+    // answer, `connection` is told `sorry` and closed.
+    void relay(const Target& target, Connection connection, std::string_view prefix, std::string_view sorry);
 
     std::size_t dialling() const noexcept;
 

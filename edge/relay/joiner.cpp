@@ -2,7 +2,7 @@
 
 namespace p2prc::edge {
 
-void Joiner::join(Arrival client, net::UniqueFd far, bool far_polled, std::string unsent,
+void Joiner::join(Connection client, net::UniqueFd far, bool far_polled, std::string unsent,
                   std::uint32_t group) {
     tunnel::PumpSockets sockets;
     sockets.a = std::move(client.socket);
@@ -28,7 +28,7 @@ void Joiner::join(Arrival client, net::UniqueFd far, bool far_polled, std::strin
     });
 }
 
-void Joiner::refuse(Arrival client, std::string_view words) {
+void Joiner::refuse(Connection client, std::string_view words) {
     ++counters_.dial_failed;
     farewells_.say(std::move(client), words);
 }

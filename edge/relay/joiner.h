@@ -2,7 +2,7 @@
 // ends.
 #pragma once
 
-#include "edge/listen/arrival.h"
+#include "edge/listen/connection.h"
 #include "edge/listen/counters.h"
 #include "edge/listen/farewell.h"
 #include "tunnel/pumps.h"
@@ -22,10 +22,10 @@ class Joiner {
         , counters_(counters) {}
 
     // `unsent` goes to the far end first; `group` is that of Pumps.
-    void join(Arrival client, net::UniqueFd far, bool far_polled, std::string unsent,
+    void join(Connection client, net::UniqueFd far, bool far_polled, std::string unsent,
               std::uint32_t group = 0);
     // There is no far end: the client is told `words` and closed.
-    void refuse(Arrival client, std::string_view words);
+    void refuse(Connection client, std::string_view words);
     // The client left while its far end was being opened.
     void left() noexcept { ++counters_.first_closed; }
 

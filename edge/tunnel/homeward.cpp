@@ -10,23 +10,23 @@ namespace p2prc::edge {
 // One whose way home is being opened. It is watched meanwhile: for one that has left, no home need answer.
 class TunnelHomeward::Client final : public tunnel::PollHandler {
   public:
-    Client(TunnelHomeward& home, std::uint64_t number, Arrival arrival_, std::string_view sorry_,
+    Client(TunnelHomeward& home, std::uint64_t number, Connection connection_, std::string_view sorry_,
            std::uint32_t group_)
-        : arrival(std::move(arrival_))
+        : connection(std::move(connection_))
         , sorry(sorry_)
         , group(group_)
         , home_(home)
         , number_(number) {}
 
     void on_ready(unsigned, std::uint32_t) override {
-        if (!arrival.socket) return;
+        if (!connection.socket) return;
         home_.tunnels_->cancel(opening);
         home_.joiner_.left();
-        arrival.socket.reset();
+        connection.socket.reset();
         home_.poller_.retire(home_.release(number_));
     }
 
-    Arrival arrival;
+    Connection connection;
     std::string sorry;
     std::uint32_t group;
     Tunnels::Ticket opening;
@@ -66,35 +66,35 @@ void TunnelHomeward::allow(const std::vector<std::string>& connector_keys) {
     });
 }
 
-void TunnelHomeward::on_session(Arrival arrival) {
+void TunnelHomeward::on_session(Connection connection) {
     // Asio watches it from here on.
-    if (arrival.polled) poller_.remove(arrival.socket.get());
-    const ByteView received = as_bytes(arrival.received);
-    tunnels_->accept_session(std::move(arrival.socket), Bytes(received.begin(), received.end()));
+    if (connection.polled) poller_.remove(connection.socket.get());
+    const ByteView received = as_bytes(connection.received);
+    tunnels_->accept_session(std::move(connection.socket), Bytes(received.begin(), received.end()));
 }
 
-void TunnelHomeward::on_flow(Arrival arrival) {
-    tunnels_->accept_flow(std::move(arrival.socket), as_bytes(arrival.received), arrival.polled);
+void TunnelHomeward::on_flow(Connection connection) {
+    tunnels_->accept_flow(std::move(connection.socket), as_bytes(connection.received), connection.polled);
 }
 
-void TunnelHomeward::carry(Arrival arrival, const Route& route, const std::string& name,
+void TunnelHomeward::carry(Connection connection, const Route& route, const std::string& name,
                            std::string_view sorry) {
     FlowRequest request;
     request.connector_key = route.node_key;
     request.mapping_id = route.mapping_id;
     request.tls = route.tls;
-    request.client = arrival.peer;
-    request.server = net::local_endpoint(arrival.socket.get());
+    request.client = connection.peer;
+    request.server = net::local_endpoint(connection.socket.get());
     request.server_name = name;
-    request.first_bytes = std::move(arrival.received);
+    request.first_bytes = std::move(connection.received);
     auto& group = groups_[route.node_key];
     if (group == 0) group = ++last_group_;
     const std::uint64_t number = ++last_client_;
-    auto owned = std::make_unique<Client>(*this, number, std::move(arrival), sorry, group);
+    auto owned = std::make_unique<Client>(*this, number, std::move(connection), sorry, group);
     Client& client = *owned;
     // As in Dialling: one that ends its half before it has heard anything has left.
-    if (!watch(poller_, client.arrival, EPOLLRDHUP, client, 0)) {
-        joiner_.refuse(std::move(client.arrival), sorry);
+    if (!watch(poller_, client.connection, EPOLLRDHUP, client, 0)) {
+        joiner_.refuse(std::move(client.connection), sorry);
         return poller_.retire(std::move(owned));
     }
     clients_.emplace(number, std::move(owned));
@@ -107,10 +107,10 @@ void TunnelHomeward::opened(std::uint64_t number, Result<ReadyFlow> flow) {
     auto client = release(number);
     if (!client) return;
     if (flow)
-        joiner_.join(std::move(client->arrival), std::move(flow->socket), true, std::move(flow->unsent),
+        joiner_.join(std::move(client->connection), std::move(flow->socket), true, std::move(flow->unsent),
                      client->group);
     else
-        joiner_.refuse(std::move(client->arrival), client->sorry);
+        joiner_.refuse(std::move(client->connection), client->sorry);
     poller_.retire(std::move(client));
 }
 

@@ -27,9 +27,10 @@ class TunnelHomeward final : public Homeward {
     // clients that are being carried too.
     void allow(const std::vector<std::string>& connector_keys);
 
-    void on_session(Arrival arrival) override;
-    void on_flow(Arrival arrival) override;
-    void carry(Arrival arrival, const Route& route, const std::string& name, std::string_view sorry) override;
+    void on_session(Connection connection) override;
+    void on_flow(Connection connection) override;
+    void carry(Connection connection, const Route& route, const std::string& name,
+               std::string_view sorry) override;
 
     // Clients whose way home is being opened.
     std::size_t opening() const noexcept { return clients_.size(); }

@@ -23,11 +23,11 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Received final : Reception {
-    void on_hello(Arrival, ClientHello hello) override { hellos.push_back(hello.name); }
-    void on_refused_hello(Arrival, HelloRefusal) override { ++refused; }
-    void on_flow(Arrival) override {}
-    void on_request(Arrival, Door, const HttpRequest&) override {}
-    void on_refused_request(Arrival, int) override {}
+    void on_hello(Connection, ClientHello hello) override { hellos.push_back(hello.name); }
+    void on_refused_hello(Connection, HelloRefusal) override { ++refused; }
+    void on_flow(Connection) override {}
+    void on_request(Connection, Door, const HttpRequest&) override {}
+    void on_refused_request(Connection, int) override {}
     std::vector<std::string> hellos;
     int refused = 0;
 };

@@ -17,9 +17,9 @@ using namespace p2prc::edge;
 namespace {
 
 struct Carried final : Homeward {
-    void on_session(Arrival) override {}
-    void on_flow(Arrival) override {}
-    void carry(Arrival, const Route& route, const std::string&, std::string_view) override {
+    void on_session(Connection) override {}
+    void on_flow(Connection) override {}
+    void carry(Connection, const Route& route, const std::string&, std::string_view) override {
         domains.push_back(route.domain);
     }
     std::vector<std::string> domains;
@@ -41,12 +41,12 @@ class RouterTest : public ::testing::Test {
         router.set_homeward(&home);
     }
     // A connection of a client whose end the test keeps.
-    Arrival arrival() {
+    Connection connection() {
         int ends[2];
         EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
         client.reset(ends[0]);
         fcntl(ends[1], F_SETFL, O_NONBLOCK);
-        Arrival one;
+        Connection one;
         one.socket.reset(ends[1]);
         return one;
     }
@@ -60,10 +60,10 @@ class RouterTest : public ::testing::Test {
         ClientHello said;
         said.name = name;
         said.alpn = std::move(alpn);
-        router.on_hello(arrival(), std::move(said));
+        router.on_hello(connection(), std::move(said));
     }
     std::string ask(Door door, const std::string& host, const std::string& path) {
-        router.on_request(arrival(), door, {"GET", path, host, ""});
+        router.on_request(connection(), door, {"GET", path, host, ""});
         return heard();
     }
 

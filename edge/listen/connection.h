@@ -10,7 +10,7 @@
 
 namespace p2prc::edge {
 
-struct Arrival {
+struct Connection {
     net::UniqueFd socket; // non-blocking
     bool polled = false;  // registered with the program's Poller
     net::Endpoint peer;
@@ -18,12 +18,12 @@ struct Arrival {
 };
 
 // Tells `handler`, and nobody else, of `events` of the client from now on; false where the kernel refuses.
-inline bool watch(tunnel::Poller& poller, Arrival& arrival, std::uint32_t events,
+inline bool watch(tunnel::Poller& poller, Connection& connection, std::uint32_t events,
                   tunnel::PollHandler& handler, unsigned which) {
-    const int fd = arrival.socket.get();
-    const auto watched =
-        arrival.polled ? poller.change(fd, events, handler, which) : poller.add(fd, events, handler, which);
-    if (watched) arrival.polled = true;
+    const int fd = connection.socket.get();
+    const auto watched = connection.polled ? poller.change(fd, events, handler, which)
+                                           : poller.add(fd, events, handler, which);
+    if (watched) connection.polled = true;
     return watched.has_value();
 }
 
