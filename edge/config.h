@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/error.h"
-#include "edge/listen/front.h"
+#include "edge/listen/listener.h"
 #include "net/address.h"
 #include "tunnel/pumps.h"
 
@@ -20,7 +20,7 @@ struct Config {
     std::vector<net::Endpoint> listen_dns;
     std::string control_socket = "/run/p2prc-control.sock";
     std::string state_directory = "/var/lib/p2prc-edge";
-    FrontOptions front;
+    ListenerOptions listener;
     tunnel::PumpOptions pump;
     std::chrono::milliseconds dial_timeout = std::chrono::seconds(10);
     std::size_t dns_answers_per_second = 200; // over UDP to one IPv4 /24 or IPv6 /56; 0: no limit

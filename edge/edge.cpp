@@ -4,7 +4,7 @@
 #include "edge/dns/server.h"
 #include "edge/dns/zone.h"
 #include "edge/listen/farewell.h"
-#include "edge/listen/front.h"
+#include "edge/listen/listener.h"
 #include "edge/relay/dialer.h"
 #include "edge/relay/joiner.h"
 #include "edge/router.h"
@@ -65,7 +65,7 @@ struct Edge::Parts {
         , joiner(pumps, farewells, counters)
         , dialer(poller, joiner, config.dial_timeout)
         , router(router_options(config), dialer, farewells, counters)
-        , front(poller, config.front, router, counters)
+        , listener(poller, config.listener, router, counters)
         , dns(executor, dns_options(config))
         , drain_timer(executor) {}
 
@@ -78,7 +78,7 @@ struct Edge::Parts {
     Dialer dialer;
     Router router;
     std::unique_ptr<TunnelHomeward> homeward; // none: there are no tunnels
-    Front front;
+    Listener listener;
     dns::Server dns;
     boost::asio::steady_timer drain_timer;
     std::chrono::steady_clock::time_point drain_end;
@@ -87,7 +87,7 @@ struct Edge::Parts {
     std::vector<net::Address> published; // by its zones
 
     void wait_for_drain() {
-        const auto left = pumps.busy(quiet_time) + farewells.size() + dialer.dialling() + front.waiting() +
+        const auto left = pumps.busy(quiet_time) + farewells.size() + dialer.dialling() + listener.waiting() +
                           (homeward ? homeward->opening() : 0);
         if (left == 0 || std::chrono::steady_clock::now() >= drain_end) {
             drained();
@@ -110,14 +110,14 @@ Result<void> Edge::listen(std::vector<net::PassedSocket> passed) {
         // One socket unit gives all its sockets one name: then the port tells which is which.
         const bool http = socket.name == "http" ||
                           (socket.name != "https" && net::local_endpoint(socket.fd.get()).port == http_port);
-        if (auto done = parts_->front.listen(std::move(socket.fd), http ? Door::Http : Door::Tls); !done)
+        if (auto done = parts_->listener.listen(std::move(socket.fd), http ? Door::Http : Door::Tls); !done)
             return done;
     }
     const auto open = [this](const std::vector<net::Endpoint>& endpoints, Door door) -> Result<void> {
         for (const auto& endpoint : endpoints) {
             auto socket = open_listener(endpoint);
             if (!socket) return std::unexpected(socket.error());
-            if (auto done = parts_->front.listen(std::move(*socket), door); !done) return done;
+            if (auto done = parts_->listener.listen(std::move(*socket), door); !done) return done;
         }
         return {};
     };
@@ -167,7 +167,7 @@ Result<void> Edge::open_tunnels(const net::Identity& identity) {
 }
 
 void Edge::drain(std::function<void()> drained) {
-    parts_->front.close_doors();
+    parts_->listener.close_doors();
     parts_->drained = std::move(drained);
     parts_->drain_end = std::chrono::steady_clock::now() + parts_->config.drain;
     parts_->wait_for_drain();
@@ -195,7 +195,7 @@ nlohmann::json Edge::status() const {
     document["rejected"] = rejections_json(parts_->rejected);
     document["routes"] = routes();
     document["connections"] = connections();
-    document["waiting"] = parts_->front.waiting();
+    document["waiting"] = parts_->listener.waiting();
     document["dialling"] = parts_->dialer.dialling() + (parts_->homeward ? parts_->homeward->opening() : 0);
     document["bytes"] = parts_->pumps.bytes();
     const auto& dns = parts_->dns.counters();

@@ -3,7 +3,7 @@
 
 #include "edge/listen/counters.h"
 #include "edge/listen/farewell.h"
-#include "edge/listen/front.h"
+#include "edge/listen/listener.h"
 #include "edge/relay/dialer.h"
 #include "edge/routes/snapshot.h"
 

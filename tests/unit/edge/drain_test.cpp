@@ -1,6 +1,6 @@
 // A client whose home is slow: noticed when it leaves, waited for when the edge stops.
 #include "edge/edge.h"
-#include "edge/listen/front.h"
+#include "edge/listen/listener.h"
 #include "net/identity.h"
 #include "tests/unit/edge/hello_builder.h"
 

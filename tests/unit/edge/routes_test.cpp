@@ -97,7 +97,7 @@ TEST(Config, EveryKeyIsRead) {
     EXPECT_EQ(config.listen_tls.size(), 2u);
     EXPECT_EQ(config.dial_timeout, std::chrono::milliseconds(500));
     EXPECT_EQ(config.pump.half_closed, std::chrono::seconds(5));
-    EXPECT_EQ(config.front.waiting_bytes, 7u);
+    EXPECT_EQ(config.listener.waiting_bytes, 7u);
     EXPECT_EQ(config.dns_answers_per_second, 0u);
     EXPECT_EQ(config.control_socket, "/run/c");
     EXPECT_EQ(config_keys().size(), 14u);
@@ -126,7 +126,7 @@ TEST(Config, ErrorsNameFileLineAndKeyAndChangeNothing) {
         const auto read = read_config(text, "e.toml", config);
         ASSERT_FALSE(read) << text;
         EXPECT_NE(read.error().message.find(words), std::string::npos) << read.error().message;
-        EXPECT_EQ(config.front.first_timeout, std::chrono::seconds(5));
+        EXPECT_EQ(config.listener.first_timeout, std::chrono::seconds(5));
     }
 }
 

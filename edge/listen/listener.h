@@ -14,7 +14,7 @@
 
 namespace p2prc::edge {
 
-struct FrontOptions {
+struct ListenerOptions {
     std::chrono::milliseconds first_timeout{5000}; // from accept to the whole hello or request head
     // Connections that have not said what they want: over it, the one that has waited longest makes room.
     std::size_t waiting = 8192;
@@ -26,7 +26,7 @@ struct FrontOptions {
 };
 
 // Who decides about a connection once its first bytes are known. Each call takes the connection over; none
-// may destroy the Front.
+// may destroy the Listener.
 class Reception {
   public:
     virtual ~Reception() = default;
@@ -38,12 +38,12 @@ class Reception {
     virtual void on_refused_request(Connection connection, int status) = 0;
 };
 
-class Front {
+class Listener {
   public:
-    Front(tunnel::Poller& poller, FrontOptions options, Reception& reception, Counters& counters);
-    ~Front();
-    Front(const Front&) = delete;
-    Front& operator=(const Front&) = delete;
+    Listener(tunnel::Poller& poller, ListenerOptions options, Reception& reception, Counters& counters);
+    ~Listener();
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
 
     // A listening stream socket, from systemd or from open_listener.
     Result<void> listen(net::UniqueFd socket, Door door);

@@ -1,4 +1,4 @@
-#include "edge/listen/front.h"
+#include "edge/listen/listener.h"
 #include "edge/relay/target.h"
 #include "tests/unit/edge/hello_builder.h"
 
@@ -57,14 +57,14 @@ class Stranger {
     net::UniqueFd socket_;
 };
 
-class FrontTest : public ::testing::Test {
+class ListenerTest : public ::testing::Test {
   protected:
-    void open(FrontOptions options) {
-        front.emplace(poller, options, reception, counters);
+    void open(ListenerOptions options) {
+        listener.emplace(poller, options, reception, counters);
         auto socket = open_listener({net::Address::v4({127, 0, 0, 1}), 0});
         ASSERT_TRUE(socket) << socket.error().message;
         port = net::local_endpoint(socket->get()).port;
-        ASSERT_TRUE(front->listen(std::move(*socket), Door::Tls));
+        ASSERT_TRUE(listener->listen(std::move(*socket), Door::Tls));
     }
     template <class Condition>
     bool eventually(Condition condition) {
@@ -85,11 +85,11 @@ class FrontTest : public ::testing::Test {
     Received reception;
     Counters counters;
     std::uint16_t port = 0;
-    std::optional<Front> front;
+    std::optional<Listener> listener;
 };
 
-TEST_F(FrontTest, WhoHasWaitedLongestMakesRoomForANewcomer) {
-    FrontOptions options;
+TEST_F(ListenerTest, WhoHasWaitedLongestMakesRoomForANewcomer) {
+    ListenerOptions options;
     options.waiting = 3;
     open(options);
     const Stranger first = stranger(1), second = stranger(2), third = stranger(3);
@@ -99,12 +99,12 @@ TEST_F(FrontTest, WhoHasWaitedLongestMakesRoomForANewcomer) {
     EXPECT_TRUE(first.closed());
     EXPECT_FALSE(second.closed());
     EXPECT_FALSE(third.closed());
-    EXPECT_EQ(front->waiting(), 2u);
+    EXPECT_EQ(listener->waiting(), 2u);
     EXPECT_EQ(counters.over_limit, 1u);
 }
 
-TEST_F(FrontTest, OfAnAddressThatHasItsShareTheOldestMakesRoom) {
-    FrontOptions options;
+TEST_F(ListenerTest, OfAnAddressThatHasItsShareTheOldestMakesRoom) {
+    ListenerOptions options;
     options.waiting = 4;
     options.waiting_per_address = 2;
     open(options);
@@ -117,9 +117,9 @@ TEST_F(FrontTest, OfAnAddressThatHasItsShareTheOldestMakesRoom) {
     EXPECT_FALSE(other.closed());
 }
 
-TEST_F(FrontTest, WhoHoldsMostBytesMakesRoomForOthers) {
+TEST_F(ListenerTest, WhoHoldsMostBytesMakesRoomForOthers) {
     const std::string hello = build::hello("app.home.example");
-    FrontOptions options;
+    ListenerOptions options;
     options.waiting_bytes = hello.size() + 1000;
     open(options);
     const Stranger silent = stranger(1);
@@ -137,13 +137,14 @@ TEST_F(FrontTest, WhoHoldsMostBytesMakesRoomForOthers) {
 }
 
 // The end of the pause may be due, and its handler queued behind others, when the doors are closed.
-TEST_F(FrontTest, DoorsMayCloseWhileAcceptingPauses) {
+TEST_F(ListenerTest, DoorsMayCloseWhileAcceptingPauses) {
     open({});
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
     const net::UniqueFd keep(ends[1]);
     boost::asio::posix::stream_descriptor told(io, ends[0]);
-    told.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto&) { front.reset(); });
+    told.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                    [this](const auto&) { listener.reset(); });
     const Stranger waits(port, 1);
     rlimit before{};
     getrlimit(RLIMIT_NOFILE, &before);
@@ -159,7 +160,7 @@ TEST_F(FrontTest, DoorsMayCloseWhileAcceptingPauses) {
     longer_pause.async_wait([&](const auto&) { pause_over = true; });
     std::this_thread::sleep_until(longer_pause.expiry());
     EXPECT_TRUE(eventually([&] { return pause_over; }));
-    EXPECT_FALSE(front);
+    EXPECT_FALSE(listener);
     EXPECT_EQ(counters.accepted, 0u);
 }
 

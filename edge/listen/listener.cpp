@@ -1,4 +1,4 @@
-#include "edge/listen/front.h"
+#include "edge/listen/listener.h"
 
 #include "edge/listen/admission.h"
 #include "edge/listen/timed_set.h"
@@ -34,13 +34,13 @@ class Waiting;
 
 } // namespace
 
-struct Front::State {
-    State(tunnel::Poller& a_poller, const FrontOptions& some_options, Reception& a_reception,
+struct Listener::State {
+    State(tunnel::Poller& a_poller, const ListenerOptions& some_options, Reception& a_reception,
           Counters& some_counters);
     ~State();
 
     tunnel::Poller& poller;
-    FrontOptions options;
+    ListenerOptions options;
     Reception& reception;
     Counters& counters;
     Admission<Waiting*> admission;
@@ -58,16 +58,16 @@ namespace {
 // One connection until it has said what it wants.
 class Waiting final : public TimedHandler {
   public:
-    Waiting(Front::State& front, net::UniqueFd socket, const net::Endpoint& peer, Door door)
-        : front_(front)
+    Waiting(Listener::State& listener, net::UniqueFd socket, const net::Endpoint& peer, Door door)
+        : listener_(listener)
         , door_(door) {
         connection_.socket = std::move(socket);
         connection_.peer = peer;
         if (door == Door::Http) reader_.emplace<HttpHeadReader>();
-        place_ = front_.admission.enter(peer.address, this);
-        older_ = front_.newest;
-        (older_ ? older_->newer_ : front_.oldest) = this;
-        front_.newest = this;
+        place_ = listener_.admission.enter(peer.address, this);
+        older_ = listener_.newest;
+        (older_ ? older_->newer_ : listener_.oldest) = this;
+        listener_.newest = this;
     }
 
     // The one after it.
@@ -78,7 +78,7 @@ class Waiting final : public TimedHandler {
     void start() {
         // What is sent with the handshake's last packet is often here already.
         if (read()) return;
-        if (!front_.poller.add(connection_.socket.get(), EPOLLIN | EPOLLRDHUP, *this, 0)) {
+        if (!listener_.poller.add(connection_.socket.get(), EPOLLIN | EPOLLRDHUP, *this, 0)) {
             leave();
             return;
         }
@@ -90,7 +90,7 @@ class Waiting final : public TimedHandler {
     }
 
     void on_deadline() override {
-        ++front_.counters.first_timeout;
+        ++listener_.counters.first_timeout;
         leave();
     }
 
@@ -98,19 +98,19 @@ class Waiting final : public TimedHandler {
     // True when this is over, one way or another.
     bool read() {
         for (;;) {
-            auto& scratch = front_.scratch;
+            auto& scratch = listener_.scratch;
             const auto got = recv(connection_.socket.get(), scratch.data(), scratch.size(), 0);
             if (got < 0 && errno == EINTR) continue;
             if (got < 0 && errno == EAGAIN) return false;
             if (got <= 0) {
-                ++front_.counters.first_closed;
+                ++listener_.counters.first_closed;
                 leave();
                 return true;
             }
             const auto size = static_cast<std::size_t>(got);
-            front_.bytes += size;
+            listener_.bytes += size;
             connection_.received.append(scratch.data(), size);
-            if (front_.bytes > front_.options.waiting_bytes && make_room()) return true;
+            if (listener_.bytes > listener_.options.waiting_bytes && make_room()) return true;
             if (decide()) return true;
         }
     }
@@ -119,9 +119,9 @@ class Waiting final : public TimedHandler {
     // that is this one.
     bool make_room() {
         Waiting* most = this;
-        for (Waiting* each = front_.oldest; each; each = each->newer())
+        for (Waiting* each = listener_.oldest; each; each = each->newer())
             if (each->held() > most->held()) most = each;
-        ++front_.counters.over_bytes;
+        ++listener_.counters.over_bytes;
         most->leave();
         return most == this;
     }
@@ -144,7 +144,7 @@ class Waiting final : public TimedHandler {
     // Strangers can send half a preface as well: it is waited for here, where limits and time are counted.
     bool decide_flow() {
         if (connection_.received.size() < tunnel::preface_size) return false;
-        front_.reception.on_flow(take());
+        listener_.reception.on_flow(take());
         return true;
     }
 
@@ -154,9 +154,9 @@ class Waiting final : public TimedHandler {
         if (status == ClientHelloReader::Status::NeedMore) return false;
         auto connection = take();
         if (status == ClientHelloReader::Status::Ready)
-            front_.reception.on_hello(std::move(connection), reader.take_hello());
+            listener_.reception.on_hello(std::move(connection), reader.take_hello());
         else
-            front_.reception.on_refused_hello(std::move(connection), reader.refusal());
+            listener_.reception.on_refused_hello(std::move(connection), reader.refusal());
         return true;
     }
 
@@ -166,26 +166,26 @@ class Waiting final : public TimedHandler {
         if (status == HttpHeadReader::Status::NeedMore) return false;
         auto connection = take();
         if (status == HttpHeadReader::Status::Ready)
-            front_.reception.on_request(std::move(connection), door_, reader.request());
+            listener_.reception.on_request(std::move(connection), door_, reader.request());
         else if (door_ == Door::Tls && !looks_like_http(connection.received))
-            front_.reception.on_refused_hello(std::move(connection), HelloRefusal::NotTls);
+            listener_.reception.on_refused_hello(std::move(connection), HelloRefusal::NotTls);
         else
-            front_.reception.on_refused_request(std::move(connection), reader.refusal());
+            listener_.reception.on_refused_request(std::move(connection), reader.refusal());
         return true;
     }
 
     // Out of the set, with the connection in hand; this object lives on until the end of the turn.
     Connection take() {
         auto connection = std::move(connection_);
-        front_.bytes -= connection.received.size();
-        front_.admission.leave(connection.peer.address, place_);
-        (older_ ? older_->newer_ : front_.oldest) = newer_;
-        (newer_ ? newer_->older_ : front_.newest) = older_;
-        front_.set->remove(*this);
+        listener_.bytes -= connection.received.size();
+        listener_.admission.leave(connection.peer.address, place_);
+        (older_ ? older_->newer_ : listener_.oldest) = newer_;
+        (newer_ ? newer_->older_ : listener_.newest) = older_;
+        listener_.set->remove(*this);
         return connection;
     }
 
-    Front::State& front_;
+    Listener::State& listener_;
     Waiting* older_ = nullptr;
     Waiting* newer_ = nullptr;
     Admission<Waiting*>::Place place_;
@@ -198,13 +198,13 @@ class Waiting final : public TimedHandler {
 
 class Acceptor final : public tunnel::PollHandler {
   public:
-    Acceptor(Front::State& front, net::UniqueFd socket, Door door)
-        : front_(front)
+    Acceptor(Listener::State& listener, net::UniqueFd socket, Door door)
+        : listener_(listener)
         , socket_(std::move(socket))
         , door_(door)
-        , pause_(front.poller.executor()) {}
+        , pause_(listener.poller.executor()) {}
 
-    Result<void> start() { return front_.poller.add(socket_.get(), EPOLLIN, *this, 0); }
+    Result<void> start() { return listener_.poller.add(socket_.get(), EPOLLIN, *this, 0); }
     void stop() {
         socket_.reset();
         pause_.cancel();
@@ -221,26 +221,26 @@ class Acceptor final : public tunnel::PollHandler {
             if (!socket) {
                 if (errno == EAGAIN) return;
                 if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                    ++front_.counters.no_descriptors;
+                    ++listener_.counters.no_descriptors;
                     pause();
                     return;
                 }
                 // accept(2): an error of the connection that was to be accepted; the next may be sound.
                 continue;
             }
-            ++front_.counters.accepted;
+            ++listener_.counters.accepted;
             const auto peer = net::Endpoint::from_sockaddr(address, size);
             // Strangers could keep everybody out if the last to come were refused. Who means it speaks within
             // a round trip, and is gone from here long before it is the oldest.
-            const auto crowded = front_.admission.who_pays(peer.address);
-            if (crowded || front_.admission.total() >= front_.options.waiting) {
-                ++front_.counters.over_limit;
-                (crowded ? *crowded : front_.oldest)->leave();
+            const auto crowded = listener_.admission.who_pays(peer.address);
+            if (crowded || listener_.admission.total() >= listener_.options.waiting) {
+                ++listener_.counters.over_limit;
+                (crowded ? *crowded : listener_.oldest)->leave();
             }
-            auto waiting = std::make_unique<Waiting>(front_, std::move(socket), peer, door_);
-            front_.set->add(std::move(waiting), front_.options.first_timeout).start();
+            auto waiting = std::make_unique<Waiting>(listener_, std::move(socket), peer, door_);
+            listener_.set->add(std::move(waiting), listener_.options.first_timeout).start();
         }
-        if (socket_) front_.poller.again(*this);
+        if (socket_) listener_.poller.again(*this);
     }
 
   private:
@@ -248,7 +248,7 @@ class Acceptor final : public tunnel::PollHandler {
         pause_.arm(descriptor_pause, [this] { on_again(); });
     }
 
-    Front::State& front_;
+    Listener::State& listener_;
     net::UniqueFd socket_;
     Door door_;
     net::OneShotTimer pause_;
@@ -256,8 +256,8 @@ class Acceptor final : public tunnel::PollHandler {
 
 } // namespace
 
-Front::State::State(tunnel::Poller& a_poller, const FrontOptions& some_options, Reception& a_reception,
-                    Counters& some_counters)
+Listener::State::State(tunnel::Poller& a_poller, const ListenerOptions& some_options, Reception& a_reception,
+                       Counters& some_counters)
     : poller(a_poller)
     , options(some_options)
     , reception(a_reception)
@@ -265,16 +265,16 @@ Front::State::State(tunnel::Poller& a_poller, const FrontOptions& some_options, 
     , admission(options.waiting_per_address)
     , set(std::make_unique<TimedSet<Waiting>>(poller)) {}
 
-Front::State::~State() = default;
+Listener::State::~State() = default;
 
-Front::Front(tunnel::Poller& poller, FrontOptions options, Reception& reception, Counters& counters)
+Listener::Listener(tunnel::Poller& poller, ListenerOptions options, Reception& reception, Counters& counters)
     : state_(std::make_unique<State>(poller, options, reception, counters)) {}
 
-Front::~Front() {
+Listener::~Listener() {
     close_doors();
 }
 
-Result<void> Front::listen(net::UniqueFd socket, Door door) {
+Result<void> Listener::listen(net::UniqueFd socket, Door door) {
     const int fd = socket.get();
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     // Accepted sockets inherit these: nothing is to be set on each.
@@ -290,7 +290,7 @@ Result<void> Front::listen(net::UniqueFd socket, Door door) {
     return {};
 }
 
-void Front::close_doors() {
+void Listener::close_doors() {
     for (auto& acceptor : state_->acceptors) {
         acceptor->stop();
         state_->poller.retire(std::move(acceptor));
@@ -298,7 +298,7 @@ void Front::close_doors() {
     state_->acceptors.clear();
 }
 
-std::size_t Front::waiting() const noexcept {
+std::size_t Listener::waiting() const noexcept {
     return state_->admission.total();
 }
 
