@@ -30,7 +30,7 @@ struct RouterOptions {
     std::optional<Target> control; // p2prcd's socket; nothing: no fleet here
 };
 
-class Router final : public Reception {
+class Router final : public ConnectionHandler {
   public:
     // All must outlive it.
     Router(RouterOptions options, Dialer& dialer, Farewells& farewells, Counters& counters);

@@ -35,13 +35,13 @@ class Waiting;
 } // namespace
 
 struct Listener::State {
-    State(tunnel::Poller& a_poller, const ListenerOptions& some_options, Reception& a_reception,
+    State(tunnel::Poller& a_poller, const ListenerOptions& some_options, ConnectionHandler& a_handler,
           Counters& some_counters);
     ~State();
 
     tunnel::Poller& poller;
     ListenerOptions options;
-    Reception& reception;
+    ConnectionHandler& handler;
     Counters& counters;
     Admission<Waiting*> admission;
     std::size_t bytes = 0; // that all waiting connections hold
@@ -144,7 +144,7 @@ class Waiting final : public TimedHandler {
     // Strangers can send half a preface as well: it is waited for here, where limits and time are counted.
     bool decide_flow() {
         if (connection_.received.size() < tunnel::preface_size) return false;
-        listener_.reception.on_flow(take());
+        listener_.handler.on_flow(take());
         return true;
     }
 
@@ -154,9 +154,9 @@ class Waiting final : public TimedHandler {
         if (status == ClientHelloReader::Status::NeedMore) return false;
         auto connection = take();
         if (status == ClientHelloReader::Status::Ready)
-            listener_.reception.on_hello(std::move(connection), reader.take_hello());
+            listener_.handler.on_hello(std::move(connection), reader.take_hello());
         else
-            listener_.reception.on_refused_hello(std::move(connection), reader.refusal());
+            listener_.handler.on_refused_hello(std::move(connection), reader.refusal());
         return true;
     }
 
@@ -166,11 +166,11 @@ class Waiting final : public TimedHandler {
         if (status == HttpHeadReader::Status::NeedMore) return false;
         auto connection = take();
         if (status == HttpHeadReader::Status::Ready)
-            listener_.reception.on_request(std::move(connection), door_, reader.request());
+            listener_.handler.on_request(std::move(connection), door_, reader.request());
         else if (door_ == Door::Tls && !looks_like_http(connection.received))
-            listener_.reception.on_refused_hello(std::move(connection), HelloRefusal::NotTls);
+            listener_.handler.on_refused_hello(std::move(connection), HelloRefusal::NotTls);
         else
-            listener_.reception.on_refused_request(std::move(connection), reader.refusal());
+            listener_.handler.on_refused_request(std::move(connection), reader.refusal());
         return true;
     }
 
@@ -256,19 +256,20 @@ class Acceptor final : public tunnel::PollHandler {
 
 } // namespace
 
-Listener::State::State(tunnel::Poller& a_poller, const ListenerOptions& some_options, Reception& a_reception,
-                       Counters& some_counters)
+Listener::State::State(tunnel::Poller& a_poller, const ListenerOptions& some_options,
+                       ConnectionHandler& a_handler, Counters& some_counters)
     : poller(a_poller)
     , options(some_options)
-    , reception(a_reception)
+    , handler(a_handler)
     , counters(some_counters)
     , admission(options.waiting_per_address)
     , set(std::make_unique<TimedSet<Waiting>>(poller)) {}
 
 Listener::State::~State() = default;
 
-Listener::Listener(tunnel::Poller& poller, ListenerOptions options, Reception& reception, Counters& counters)
-    : state_(std::make_unique<State>(poller, options, reception, counters)) {}
+Listener::Listener(tunnel::Poller& poller, ListenerOptions options, ConnectionHandler& handler,
+                   Counters& counters)
+    : state_(std::make_unique<State>(poller, options, handler, counters)) {}
 
 Listener::~Listener() {
     close_doors();

@@ -27,9 +27,9 @@ struct ListenerOptions {
 
 // Who decides about a connection once its first bytes are known. Each call takes the connection over; none
 // may destroy the Listener.
-class Reception {
+class ConnectionHandler {
   public:
-    virtual ~Reception() = default;
+    virtual ~ConnectionHandler() = default;
     virtual void on_hello(Connection connection, ClientHello hello) = 0;
     virtual void on_refused_hello(Connection connection, HelloRefusal refusal) = 0;
     // It began with "P2PF", and a whole preface has come; or more than that, which nobody in the right sends.
@@ -40,7 +40,7 @@ class Reception {
 
 class Listener {
   public:
-    Listener(tunnel::Poller& poller, ListenerOptions options, Reception& reception, Counters& counters);
+    Listener(tunnel::Poller& poller, ListenerOptions options, ConnectionHandler& handler, Counters& counters);
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Received final : Reception {
+struct Received final : ConnectionHandler {
     void on_hello(Connection, ClientHello hello) override { hellos.push_back(hello.name); }
     void on_refused_hello(Connection, HelloRefusal) override { ++refused; }
     void on_flow(Connection) override {}
@@ -60,7 +60,7 @@ class Stranger {
 class ListenerTest : public ::testing::Test {
   protected:
     void open(ListenerOptions options) {
-        listener.emplace(poller, options, reception, counters);
+        listener.emplace(poller, options, handler, counters);
         auto socket = open_listener({net::Address::v4({127, 0, 0, 1}), 0});
         ASSERT_TRUE(socket) << socket.error().message;
         port = net::local_endpoint(socket->get()).port;
@@ -82,7 +82,7 @@ class ListenerTest : public ::testing::Test {
 
     boost::asio::io_context io{1};
     tunnel::Poller poller{io.get_executor()};
-    Received reception;
+    Received handler;
     Counters counters;
     std::uint16_t port = 0;
     std::optional<Listener> listener;
@@ -95,7 +95,7 @@ TEST_F(ListenerTest, WhoHasWaitedLongestMakesRoomForANewcomer) {
     const Stranger first = stranger(1), second = stranger(2), third = stranger(3);
     Stranger newcomer = stranger(4);
     newcomer.say(build::hello("app.home.example"));
-    EXPECT_TRUE(eventually([&] { return reception.hellos.size() == 1; }));
+    EXPECT_TRUE(eventually([&] { return handler.hellos.size() == 1; }));
     EXPECT_TRUE(first.closed());
     EXPECT_FALSE(second.closed());
     EXPECT_FALSE(third.closed());
@@ -111,7 +111,7 @@ TEST_F(ListenerTest, OfAnAddressThatHasItsShareTheOldestMakesRoom) {
     const Stranger other = stranger(2), first = stranger(1), second = stranger(1);
     Stranger newcomer = stranger(1);
     newcomer.say(build::hello("app.home.example"));
-    EXPECT_TRUE(eventually([&] { return reception.hellos.size() == 1; }));
+    EXPECT_TRUE(eventually([&] { return handler.hellos.size() == 1; }));
     EXPECT_TRUE(first.closed());
     EXPECT_FALSE(second.closed());
     EXPECT_FALSE(other.closed());
@@ -129,7 +129,7 @@ TEST_F(ListenerTest, WhoHoldsMostBytesMakesRoomForOthers) {
     small.say(std::string_view(hello).substr(0, 10));
     Stranger newcomer = stranger(4);
     newcomer.say(hello);
-    EXPECT_TRUE(eventually([&] { return reception.hellos.size() == 1; }));
+    EXPECT_TRUE(eventually([&] { return handler.hellos.size() == 1; }));
     EXPECT_TRUE(hoarder.closed());
     EXPECT_FALSE(silent.closed());
     EXPECT_FALSE(small.closed());
