@@ -30,7 +30,7 @@ void set(int socket, int level, int name, int value) noexcept {
 }
 
 class Acceptor;
-class Waiting;
+class Classifier;
 
 } // namespace
 
@@ -43,22 +43,22 @@ struct Listener::State {
     ListenerOptions options;
     ConnectionHandler& handler;
     Counters& counters;
-    Admission<Waiting*> admission;
+    Admission<Classifier*> admission;
     std::size_t bytes = 0; // that all waiting connections hold
     std::array<char, read_size> scratch{};
     std::vector<std::unique_ptr<Acceptor>> acceptors;
-    std::unique_ptr<TimedSet<Waiting>> set;
+    std::unique_ptr<TimedSet<Classifier>> set;
     // All of `set`, in the order in which they came.
-    Waiting* oldest = nullptr;
-    Waiting* newest = nullptr;
+    Classifier* oldest = nullptr;
+    Classifier* newest = nullptr;
 };
 
 namespace {
 
 // One connection until it has said what it wants.
-class Waiting final : public TimedHandler {
+class Classifier final : public TimedHandler {
   public:
-    Waiting(Listener::State& listener, net::UniqueFd socket, const net::Endpoint& peer, Door door)
+    Classifier(Listener::State& listener, net::UniqueFd socket, const net::Endpoint& peer, Door door)
         : listener_(listener)
         , door_(door) {
         connection_.socket = std::move(socket);
@@ -71,7 +71,7 @@ class Waiting final : public TimedHandler {
     }
 
     // The one after it.
-    Waiting* newer() const noexcept { return newer_; }
+    Classifier* newer() const noexcept { return newer_; }
     std::size_t held() const noexcept { return connection_.received.size(); }
     void leave() { take(); }
 
@@ -111,22 +111,22 @@ class Waiting final : public TimedHandler {
             listener_.bytes += size;
             connection_.received.append(scratch.data(), size);
             if (listener_.bytes > listener_.options.waiting_bytes && make_room()) return true;
-            if (decide()) return true;
+            if (classify()) return true;
         }
     }
 
     // Who holds most leaves: not whoever comes last, or a few hoarders could keep all others out. True when
     // that is this one.
     bool make_room() {
-        Waiting* most = this;
-        for (Waiting* each = listener_.oldest; each; each = each->newer())
+        Classifier* most = this;
+        for (Classifier* each = listener_.oldest; each; each = each->newer())
             if (each->held() > most->held()) most = each;
         ++listener_.counters.over_bytes;
         most->leave();
         return most == this;
     }
 
-    bool decide() {
+    bool classify() {
         const std::string_view received = connection_.received;
         if (first_) {
             first_ = received.size() < tunnel::preface_magic.size();
@@ -137,18 +137,18 @@ class Waiting final : public TimedHandler {
                     reader_.emplace<HttpHeadReader>();
             }
         }
-        if (flow_) return decide_flow();
-        return std::holds_alternative<HttpHeadReader>(reader_) ? decide_request() : decide_hello();
+        if (flow_) return classify_flow();
+        return std::holds_alternative<HttpHeadReader>(reader_) ? classify_request() : classify_hello();
     }
 
     // Strangers can send half a preface as well: it is waited for here, where limits and time are counted.
-    bool decide_flow() {
+    bool classify_flow() {
         if (connection_.received.size() < tunnel::preface_size) return false;
         listener_.handler.on_flow(take());
         return true;
     }
 
-    bool decide_hello() {
+    bool classify_hello() {
         auto& reader = std::get<ClientHelloReader>(reader_);
         const auto status = reader.read(as_bytes(connection_.received));
         if (status == ClientHelloReader::Status::NeedMore) return false;
@@ -160,7 +160,7 @@ class Waiting final : public TimedHandler {
         return true;
     }
 
-    bool decide_request() {
+    bool classify_request() {
         auto& reader = std::get<HttpHeadReader>(reader_);
         const auto status = reader.read(connection_.received);
         if (status == HttpHeadReader::Status::NeedMore) return false;
@@ -186,9 +186,9 @@ class Waiting final : public TimedHandler {
     }
 
     Listener::State& listener_;
-    Waiting* older_ = nullptr;
-    Waiting* newer_ = nullptr;
-    Admission<Waiting*>::Place place_;
+    Classifier* older_ = nullptr;
+    Classifier* newer_ = nullptr;
+    Admission<Classifier*>::Place place_;
     Connection connection_;
     Door door_;
     bool first_ = true; // too few bytes yet to tell the protocols apart
@@ -237,8 +237,8 @@ class Acceptor final : public tunnel::PollHandler {
                 ++listener_.counters.over_limit;
                 (crowded ? *crowded : listener_.oldest)->leave();
             }
-            auto waiting = std::make_unique<Waiting>(listener_, std::move(socket), peer, door_);
-            listener_.set->add(std::move(waiting), listener_.options.first_timeout).start();
+            auto classifier = std::make_unique<Classifier>(listener_, std::move(socket), peer, door_);
+            listener_.set->add(std::move(classifier), listener_.options.first_timeout).start();
         }
         if (socket_) listener_.poller.again(*this);
     }
@@ -263,7 +263,7 @@ Listener::State::State(tunnel::Poller& a_poller, const ListenerOptions& some_opt
     , handler(a_handler)
     , counters(some_counters)
     , admission(options.waiting_per_address)
-    , set(std::make_unique<TimedSet<Waiting>>(poller)) {}
+    , set(std::make_unique<TimedSet<Classifier>>(poller)) {}
 
 Listener::State::~State() = default;
 
