@@ -203,11 +203,14 @@ bool TlsPump::write_to_client(const char* data, std::size_t size) {
             size -= static_cast<std::size_t>(sent);
             continue;
         }
-        if (SSL_get_error(ssl_.get(), sent) != SSL_ERROR_WANT_WRITE) {
+        const int error = SSL_get_error(ssl_.get(), sent);
+        if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ) {
             abort();
             return false;
         }
-        client_writable_ = false;
+        // WANT_READ: a message of the client's that OpenSSL waits for the rest of, such as a KeyUpdate in two
+        // records (RFC 8446 section 5.1 allows that). Nothing can be written before.
+        if (error == SSL_ERROR_WANT_WRITE) client_writable_ = false;
         to_client_.assign(data, size);
         return true;
     }
@@ -215,6 +218,8 @@ bool TlsPump::write_to_client(const char* data, std::size_t size) {
 }
 
 bool TlsPump::end_towards_client() {
+    // In the middle of a message of the client's (as above) OpenSSL ends nothing.
+    if (SSL_in_init(ssl_.get()) != 0) return true;
     ERR_clear_error();
     const int result = SSL_shutdown(ssl_.get());
     if (result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE) {

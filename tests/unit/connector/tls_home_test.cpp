@@ -1,5 +1,6 @@
 #include "connector/edge_probe.h"
 #include "connector/tls_contexts.h"
+#include "forged_records.h"
 #include "net/listeners.h"
 #include "net/openssl.h"
 #include "tunnel_harness.h"
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -247,6 +249,37 @@ TEST_F(TlsHomeTest, HoldsAFloodThatNobodyReads) {
     EXPECT_TRUE(client.receive_all(got));
     writer.join();
     EXPECT_TRUE(got == much);
+}
+
+// A request for new keys in two records, as RFC 8446 section 5.1 allows: OpenSSL writes nothing between them.
+TEST_F(TlsHomeTest, WaitsForTheRestOfAMessageOfTheClient) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    forged::Records records;
+    forged::follow_keys(client.context.get());
+    records.watch(client.ssl.get());
+    SSL_set_ciphersuites(client.ssl.get(), "TLS_AES_128_GCM_SHA256");
+    ASSERT_TRUE(client.shake());
+    ASSERT_TRUE(records.ready());
+    Peer home = app.accept();
+    home.send("x");
+    char buffer[16];
+    ASSERT_EQ(SSL_read(client.ssl.get(), buffer, 1), 1); // the ticket came before it
+    auto first = records.record(SSL3_RT_APPLICATION_DATA, "question");
+    first += records.record(SSL3_RT_HANDSHAKE, std::string_view("\x18\0\0\1", 4));
+    client.peer.send(first);
+    EXPECT_EQ(home.receive(8), "question");
+    home.send("answer");
+    home.finish();
+    pollfd nothing{client.peer.fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&nothing, 1, 300), 0) << "a reset, or an end without close_notify";
+    auto rest = records.record(SSL3_RT_HANDSHAKE, std::string_view("\0", 1));
+    records.next_keys();
+    rest += records.record(SSL3_RT_APPLICATION_DATA, "and more");
+    client.peer.send(rest);
+    std::string answer;
+    EXPECT_TRUE(client.receive_all(answer)) << "the end must be close_notify";
+    EXPECT_EQ(answer, "answer");
+    EXPECT_EQ(home.receive(8), "and more");
 }
 
 TEST_F(TlsHomeTest, ResumesASession) {
