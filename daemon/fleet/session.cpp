@@ -1,3 +1,4 @@
+#include "core/text.h"
 #include "daemon/fleet/session_impl.h"
 #include "net/spawn.h"
 
@@ -273,14 +274,16 @@ void Session::dispatch(const Json& document) {
         } else if (document.contains("stream")) {
             state_->outgoing[*id] = std::make_shared<State::Outgoing>(state_->executor);
             hold(state_->reader.last_size());
-            asio::co_spawn(state_->executor,
-                           serve_stream(shared_from_this(), *id, method, params, state_->reader.last_size()),
-                           net::ReportFailure("the stream '" + method + "' of a control link"));
+            asio::co_spawn(
+                state_->executor,
+                serve_stream(shared_from_this(), *id, method, params, state_->reader.last_size()),
+                net::ReportFailure("the stream '" + text::excerpt(method) + "' of a control link"));
         } else {
             hold(state_->reader.last_size());
-            asio::co_spawn(state_->executor,
-                           serve_request(shared_from_this(), *id, method, params, state_->reader.last_size()),
-                           net::ReportFailure("the request '" + method + "' of a control link"));
+            asio::co_spawn(
+                state_->executor,
+                serve_request(shared_from_this(), *id, method, params, state_->reader.last_size()),
+                net::ReportFailure("the request '" + text::excerpt(method) + "' of a control link"));
         }
     } else if (id) {
         dispatch_reply(*id, document);
@@ -304,12 +307,14 @@ void Session::dispatch_reply(std::uint64_t id, const Json& document) {
 
 asio::awaitable<void> Session::serve_request(std::shared_ptr<Session> /* keeps it alive */, std::uint64_t id,
                                              std::string method, Json params, std::size_t bytes) {
-    Result<Json> result = fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
+    // A name as long as a frame would leave no room for the answer.
+    const auto name = "'" + text::excerpt(method) + "'";
+    Result<Json> result = fail(ErrorCode::NotSupported, name + " is not in this version");
     try {
         if (const auto handler = state_->handlers.request)
-            result = co_await handler(method, std::move(params));
+            result = co_await handler(std::move(method), std::move(params));
     } catch (const std::exception& error) {
-        result = fail(ErrorCode::Failed, "'" + method + "' broke: " + error.what());
+        result = fail(ErrorCode::Failed, name + " broke: " + error.what());
     }
     let_go(bytes);
     Json reply{{"id", id}};
@@ -318,7 +323,7 @@ asio::awaitable<void> Session::serve_request(std::shared_ptr<Session> /* keeps i
     else
         reply["error"] = error_to_json(result.error());
     if (!send(reply)) {
-        const Error error{ErrorCode::Failed, "the answer to '" + method + "' is too large for the link"};
+        const Error error{ErrorCode::Failed, "the answer to " + name + " is too large for the link"};
         send({{"id", id}, {"error", error_to_json(error)}});
     }
 }

@@ -1,4 +1,5 @@
 // Streams of a session: those that the peer sends, and those that we do.
+#include "core/text.h"
 #include "daemon/fleet/session_impl.h"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -76,6 +77,7 @@ void Session::take_piece(std::uint64_t id, const Json& document) {
     const auto it = state_->incoming.find(id);
     if (it == state_->incoming.end()) return;
     auto& incoming = *it->second;
+    if (incoming.end) return; // nothing comes after the end
     if (error != document.end()) {
         incoming.end = std::unexpected(error_from_json(*error));
     } else if (document.contains("end")) {
@@ -92,13 +94,14 @@ void Session::take_piece(std::uint64_t id, const Json& document) {
 asio::awaitable<void> Session::serve_stream(std::shared_ptr<Session> /* keeps it alive */, std::uint64_t id,
                                             std::string method, Json params, std::size_t bytes) {
     const auto outgoing = state_->outgoing.at(id);
+    const auto name = "'" + text::excerpt(method) + "'";
     Result<std::unique_ptr<TextStream>> source =
-        fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
+        fail(ErrorCode::NotSupported, name + " is not in this version");
     try {
         if (const auto handler = state_->handlers.stream)
-            source = co_await handler(method, std::move(params));
+            source = co_await handler(std::move(method), std::move(params));
     } catch (const std::exception& failure) {
-        source = fail(ErrorCode::Failed, "'" + method + "' broke: " + failure.what());
+        source = fail(ErrorCode::Failed, name + " broke: " + failure.what());
     }
     // The request itself is done with; what follows is bounded by the window.
     state_->held -= bytes;

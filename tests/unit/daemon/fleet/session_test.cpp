@@ -1,4 +1,5 @@
 #include "daemon/fleet/bell.h"
+#include "daemon/fleet/frame.h"
 #include "tests/unit/daemon/fleet/session_pair.h"
 
 #include <boost/asio/steady_timer.hpp>
@@ -262,6 +263,40 @@ TEST_F(SessionTest, AStreamsPiecesAreNoLargerThanTheyMayBe) {
         EXPECT_TRUE(good);
         const auto bad = co_await (*stream)->next();
         EXPECT_FALSE(bad);
+    };
+    play(body);
+}
+
+TEST_F(SessionTest, NothingComesAfterAStreamsEnd) {
+    auto body = [this]() -> asio::awaitable<void> {
+        Json params;
+        auto stream = co_await pair.left->open_stream("logs", params);
+        pair.right->send({{"id", 1}, {"chunk", "last"}});
+        pair.right->send({{"id", 1}, {"error", {{"code", "Failed"}, {"message", "the disk broke"}}}});
+        pair.right->send({{"id", 1}, {"chunk", "late"}});
+        pair.right->send({{"id", 1}, {"end", true}});
+        Json nothing;
+        co_await pair.right->request("echo", nothing); // all of it has come
+        const auto last = co_await (*stream)->next();
+        EXPECT_TRUE(last);
+        const auto end = co_await (*stream)->next();
+        EXPECT_FALSE(end);
+        if (!end) {
+            EXPECT_EQ(end.error().message, "the disk broke");
+        }
+    };
+    play(body);
+}
+
+TEST_F(SessionTest, AMethodAsLongAsAFrameIsAnswered) {
+    auto body = [this]() -> asio::awaitable<void> {
+        std::string name(max_frame - 40, 'x');
+        Json params;
+        const auto refused = co_await pair.left->request(name, params, std::chrono::seconds(5));
+        EXPECT_FALSE(refused);
+        if (!refused) {
+            EXPECT_EQ(refused.error().code, ErrorCode::NotSupported) << refused.error().message;
+        }
     };
     play(body);
 }
