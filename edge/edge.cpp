@@ -110,19 +110,20 @@ Result<void> Edge::listen(std::vector<net::PassedSocket> passed) {
         // One socket unit gives all its sockets one name: then the port tells which is which.
         const bool http = socket.name == "http" ||
                           (socket.name != "https" && net::local_endpoint(socket.fd.get()).port == http_port);
-        if (auto done = parts_->listener.listen(std::move(socket.fd), http ? Door::Http : Door::Tls); !done)
+        if (auto done = parts_->listener.listen(std::move(socket.fd), http ? Protocol::Http : Protocol::Tls);
+            !done)
             return done;
     }
-    const auto open = [this](const std::vector<net::Endpoint>& endpoints, Door door) -> Result<void> {
+    const auto open = [this](const std::vector<net::Endpoint>& endpoints, Protocol protocol) -> Result<void> {
         for (const auto& endpoint : endpoints) {
             auto socket = open_listener(endpoint);
             if (!socket) return std::unexpected(socket.error());
-            if (auto done = parts_->listener.listen(std::move(*socket), door); !done) return done;
+            if (auto done = parts_->listener.listen(std::move(*socket), protocol); !done) return done;
         }
         return {};
     };
-    if (auto done = open(parts_->config.listen_tls, Door::Tls); !done) return done;
-    if (auto done = open(parts_->config.listen_http, Door::Http); !done) return done;
+    if (auto done = open(parts_->config.listen_tls, Protocol::Tls); !done) return done;
+    if (auto done = open(parts_->config.listen_http, Protocol::Http); !done) return done;
     return parts_->dns.listen(parts_->config.listen_dns);
 }
 
@@ -167,7 +168,7 @@ Result<void> Edge::open_tunnels(const net::Identity& identity) {
 }
 
 void Edge::drain(std::function<void()> drained) {
-    parts_->listener.close_doors();
+    parts_->listener.stop_accepting();
     parts_->drained = std::move(drained);
     parts_->drain_end = std::chrono::steady_clock::now() + parts_->config.drain;
     parts_->wait_for_drain();

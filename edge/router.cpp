@@ -85,9 +85,9 @@ void Router::on_flow(Connection connection) {
     homeward_->on_flow(std::move(connection));
 }
 
-void Router::on_request(Connection connection, Door door, const HttpRequest& request) {
+void Router::on_request(Connection connection, Protocol protocol, const HttpRequest& request) {
     const bool head = request.method == "HEAD";
-    if (door == Door::Http && is_acme_challenge(request.path)) {
+    if (protocol == Protocol::Http && is_acme_challenge(request.path)) {
         ++counters_.http_refused;
         farewells_.say(
             std::move(connection),
@@ -101,7 +101,8 @@ void Router::on_request(Connection connection, Door door, const HttpRequest& req
         return;
     }
     ++counters_.redirected;
-    farewells_.say(std::move(connection), https_redirect(request, door == Door::Tls ? request.port : ""));
+    farewells_.say(std::move(connection),
+                   https_redirect(request, protocol == Protocol::Tls ? request.port : ""));
 }
 
 void Router::on_refused_request(Connection connection, int status) {

@@ -44,7 +44,7 @@ class Router final : public ConnectionHandler {
     void on_hello(Connection connection, ClientHello hello) override;
     void on_refused_hello(Connection connection, HelloRefusal refusal) override;
     void on_flow(Connection connection) override;
-    void on_request(Connection connection, Door door, const HttpRequest& request) override;
+    void on_request(Connection connection, Protocol protocol, const HttpRequest& request) override;
     void on_refused_request(Connection connection, int status) override;
 
   private:

@@ -28,6 +28,6 @@ inline bool watch(tunnel::Poller& poller, Connection& connection, std::uint32_t 
 }
 
 // Where it came in: port 443, or port 80.
-enum class Door { Tls, Http };
+enum class Protocol { Tls, Http };
 
 } // namespace p2prc::edge

@@ -58,12 +58,12 @@ namespace {
 // One connection until it has said what it wants.
 class Classifier final : public TimedHandler {
   public:
-    Classifier(Listener::State& listener, net::UniqueFd socket, const net::Endpoint& peer, Door door)
+    Classifier(Listener::State& listener, net::UniqueFd socket, const net::Endpoint& peer, Protocol protocol)
         : listener_(listener)
-        , door_(door) {
+        , protocol_(protocol) {
         connection_.socket = std::move(socket);
         connection_.peer = peer;
-        if (door == Door::Http) reader_.emplace<HttpHeadReader>();
+        if (protocol == Protocol::Http) reader_.emplace<HttpHeadReader>();
         place_ = listener_.admission.enter(peer.address, this);
         older_ = listener_.newest;
         (older_ ? older_->newer_ : listener_.oldest) = this;
@@ -130,7 +130,7 @@ class Classifier final : public TimedHandler {
         const std::string_view received = connection_.received;
         if (first_) {
             first_ = received.size() < tunnel::preface_magic.size();
-            if (door_ == Door::Tls) {
+            if (protocol_ == Protocol::Tls) {
                 flow_ = received.starts_with(tunnel::preface_magic);
                 if (tunnel::preface_magic.starts_with(received)) return false;
                 if (!flow_ && received.front() >= 'A' && received.front() <= 'Z')
@@ -166,8 +166,8 @@ class Classifier final : public TimedHandler {
         if (status == HttpHeadReader::Status::NeedMore) return false;
         auto connection = take();
         if (status == HttpHeadReader::Status::Ready)
-            listener_.handler.on_request(std::move(connection), door_, reader.request());
-        else if (door_ == Door::Tls && !looks_like_http(connection.received))
+            listener_.handler.on_request(std::move(connection), protocol_, reader.request());
+        else if (protocol_ == Protocol::Tls && !looks_like_http(connection.received))
             listener_.handler.on_refused_hello(std::move(connection), HelloRefusal::NotTls);
         else
             listener_.handler.on_refused_request(std::move(connection), reader.refusal());
@@ -190,7 +190,7 @@ class Classifier final : public TimedHandler {
     Classifier* newer_ = nullptr;
     Admission<Classifier*>::Place place_;
     Connection connection_;
-    Door door_;
+    Protocol protocol_;
     bool first_ = true; // too few bytes yet to tell the protocols apart
     bool flow_ = false; // a connector's flow connection
     std::variant<ClientHelloReader, HttpHeadReader> reader_;
@@ -198,10 +198,10 @@ class Classifier final : public TimedHandler {
 
 class Acceptor final : public tunnel::PollHandler {
   public:
-    Acceptor(Listener::State& listener, net::UniqueFd socket, Door door)
+    Acceptor(Listener::State& listener, net::UniqueFd socket, Protocol protocol)
         : listener_(listener)
         , socket_(std::move(socket))
-        , door_(door)
+        , protocol_(protocol)
         , pause_(listener.poller.executor()) {}
 
     Result<void> start() { return listener_.poller.add(socket_.get(), EPOLLIN, *this, 0); }
@@ -237,7 +237,7 @@ class Acceptor final : public tunnel::PollHandler {
                 ++listener_.counters.over_limit;
                 (crowded ? *crowded : listener_.oldest)->leave();
             }
-            auto classifier = std::make_unique<Classifier>(listener_, std::move(socket), peer, door_);
+            auto classifier = std::make_unique<Classifier>(listener_, std::move(socket), peer, protocol_);
             listener_.set->add(std::move(classifier), listener_.options.first_timeout).start();
         }
         if (socket_) listener_.poller.again(*this);
@@ -250,7 +250,7 @@ class Acceptor final : public tunnel::PollHandler {
 
     Listener::State& listener_;
     net::UniqueFd socket_;
-    Door door_;
+    Protocol protocol_;
     net::OneShotTimer pause_;
 };
 
@@ -272,10 +272,10 @@ Listener::Listener(tunnel::Poller& poller, ListenerOptions options, ConnectionHa
     : state_(std::make_unique<State>(poller, options, handler, counters)) {}
 
 Listener::~Listener() {
-    close_doors();
+    stop_accepting();
 }
 
-Result<void> Listener::listen(net::UniqueFd socket, Door door) {
+Result<void> Listener::listen(net::UniqueFd socket, Protocol protocol) {
     const int fd = socket.get();
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     // Accepted sockets inherit these: nothing is to be set on each.
@@ -285,13 +285,13 @@ Result<void> Listener::listen(net::UniqueFd socket, Door door) {
     set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
     set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
     set(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
-    auto acceptor = std::make_unique<Acceptor>(*state_, std::move(socket), door);
+    auto acceptor = std::make_unique<Acceptor>(*state_, std::move(socket), protocol);
     if (auto started = acceptor->start(); !started) return started;
     state_->acceptors.push_back(std::move(acceptor));
     return {};
 }
 
-void Listener::close_doors() {
+void Listener::stop_accepting() {
     for (auto& acceptor : state_->acceptors) {
         acceptor->stop();
         state_->poller.retire(std::move(acceptor));

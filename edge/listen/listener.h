@@ -34,7 +34,7 @@ class ConnectionHandler {
     virtual void on_refused_hello(Connection connection, HelloRefusal refusal) = 0;
     // It began with "P2PF", and a whole preface has come; or more than that, which nobody in the right sends.
     virtual void on_flow(Connection connection) = 0;
-    virtual void on_request(Connection connection, Door door, const HttpRequest& request) = 0;
+    virtual void on_request(Connection connection, Protocol protocol, const HttpRequest& request) = 0;
     virtual void on_refused_request(Connection connection, int status) = 0;
 };
 
@@ -46,9 +46,9 @@ class Listener {
     Listener& operator=(const Listener&) = delete;
 
     // A listening stream socket, from systemd or from open_listener.
-    Result<void> listen(net::UniqueFd socket, Door door);
+    Result<void> listen(net::UniqueFd socket, Protocol protocol);
     // Closes the doors; who is inside stays.
-    void close_doors();
+    void stop_accepting();
     std::size_t waiting() const noexcept;
 
     struct State; // of the implementation

@@ -26,7 +26,7 @@ struct Received final : ConnectionHandler {
     void on_hello(Connection, ClientHello hello) override { hellos.push_back(hello.name); }
     void on_refused_hello(Connection, HelloRefusal) override { ++refused; }
     void on_flow(Connection) override {}
-    void on_request(Connection, Door, const HttpRequest&) override {}
+    void on_request(Connection, Protocol, const HttpRequest&) override {}
     void on_refused_request(Connection, int) override {}
     std::vector<std::string> hellos;
     int refused = 0;
@@ -64,7 +64,7 @@ class ListenerTest : public ::testing::Test {
         auto socket = open_listener({net::Address::v4({127, 0, 0, 1}), 0});
         ASSERT_TRUE(socket) << socket.error().message;
         port = net::local_endpoint(socket->get()).port;
-        ASSERT_TRUE(listener->listen(std::move(*socket), Door::Tls));
+        ASSERT_TRUE(listener->listen(std::move(*socket), Protocol::Tls));
     }
     template <class Condition>
     bool eventually(Condition condition) {
@@ -137,7 +137,7 @@ TEST_F(ListenerTest, WhoHoldsMostBytesMakesRoomForOthers) {
 }
 
 // The end of the pause may be due, and its handler queued behind others, when the doors are closed.
-TEST_F(ListenerTest, DoorsMayCloseWhileAcceptingPauses) {
+TEST_F(ListenerTest, AcceptingMayStopWhileItPauses) {
     open({});
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);

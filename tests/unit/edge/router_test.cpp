@@ -62,8 +62,8 @@ class RouterTest : public ::testing::Test {
         said.alpn = std::move(alpn);
         router.on_hello(connection(), std::move(said));
     }
-    std::string ask(Door door, const std::string& host, const std::string& path) {
-        router.on_request(connection(), door, {"GET", path, host, ""});
+    std::string ask(Protocol protocol, const std::string& host, const std::string& path) {
+        router.on_request(connection(), protocol, {"GET", path, host, ""});
         return heard();
     }
 
@@ -94,17 +94,17 @@ TEST_F(RouterTest, ACertificateProbeOfANameThatEndsAtTheNodeIsRefused) {
 }
 
 TEST_F(RouterTest, OnlyWhatIsMappedIsRedirected) {
-    for (const auto door : {Door::Tls, Door::Http}) {
-        EXPECT_TRUE(ask(door, "app.home.example", "/a").starts_with("HTTP/1.1 308 "));
+    for (const auto protocol : {Protocol::Tls, Protocol::Http}) {
+        EXPECT_TRUE(ask(protocol, "app.home.example", "/a").starts_with("HTTP/1.1 308 "));
         for (const auto* host : {"elsewhere.example", "other.home.example", ""})
-            EXPECT_TRUE(ask(door, host, "/a").starts_with("HTTP/1.1 421 ")) << host;
+            EXPECT_TRUE(ask(protocol, host, "/a").starts_with("HTTP/1.1 421 ")) << host;
     }
     EXPECT_EQ(counters.redirected, 2u);
     EXPECT_EQ(counters.http_refused, 6u);
 }
 
 TEST_F(RouterTest, HttpChallengesAreNotCarried) {
-    const auto answer = ask(Door::Http, "own.home.example", "/.well-known/acme-challenge/x");
+    const auto answer = ask(Protocol::Http, "own.home.example", "/.well-known/acme-challenge/x");
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 404 "));
     EXPECT_NE(answer.find("TLS-ALPN-01"), std::string::npos);
 }
