@@ -1,13 +1,21 @@
 # Compiler, linker and warning settings shared by every target.
 
-find_program(CCACHE ccache)
-if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+# On in the presets; a distribution's build takes neither by chance.
+option(P2PRC_CCACHE "Compile through ccache, where it is installed" OFF)
+option(P2PRC_MOLD "Link with mold, where it is installed" OFF)
+
+if(P2PRC_CCACHE)
+  find_program(CCACHE ccache)
+  if(CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  endif()
 endif()
 
-find_program(MOLD mold)
-if(MOLD AND NOT P2PRC_FUZZ)
-  add_link_options(-fuse-ld=mold)
+if(P2PRC_MOLD AND NOT P2PRC_FUZZ)
+  find_program(MOLD mold)
+  if(MOLD)
+    add_link_options(-fuse-ld=mold)
+  endif()
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual

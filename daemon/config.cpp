@@ -1,6 +1,7 @@
 #include "daemon/config.h"
 
 #include "core/document.h"
+#include "core/paths.h"
 
 #include <fmt/format.h>
 
@@ -79,7 +80,8 @@ std::string_view remote_spin_name(RemoteSpin policy) noexcept {
 std::vector<fs::path> config_files(const fs::path& root) {
     std::error_code ignored;
     std::vector<fs::path> files;
-    for (const auto* path : {"usr/lib/p2prc/p2prcd.toml", "etc/p2prc/p2prcd.toml"})
+    const auto defaults = fs::path(paths::defaults).relative_path() / "p2prcd.toml";
+    for (const auto& path : {defaults, fs::path("etc/p2prc/p2prcd.toml")})
         if (fs::exists(root / path, ignored)) files.push_back(root / path);
     std::vector<fs::path> drop_ins;
     for (const auto& entry : fs::directory_iterator(root / "etc/p2prc/p2prcd.toml.d", ignored))

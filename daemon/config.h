@@ -16,8 +16,9 @@ struct Config {
     friend bool operator==(const Config&, const Config&) = default;
 };
 
-// The files that are there, in the order in which they are read: /usr/lib/p2prc/p2prcd.toml,
-// /etc/p2prc/p2prcd.toml, /etc/p2prc/p2prcd.toml.d/*.toml by name. `root` stands before each path.
+// The files that are there, in the order in which they are read: the defaults, such as
+// /usr/lib/p2prc/p2prcd.toml, then /etc/p2prc/p2prcd.toml and /etc/p2prc/p2prcd.toml.d/*.toml by name. `root`
+// stands before each path.
 std::vector<std::filesystem::path> config_files(const std::filesystem::path& root = "/");
 
 // Strict: an unknown key or a wrong value is InvalidSpec with file, line and key.

@@ -1,5 +1,6 @@
 #include "daemon/program.h"
 
+#include "core/paths.h"
 #include "daemon/api/acme_unit.h"
 #include "daemon/api/api.h"
 #include "daemon/api/journal_logs.h"
@@ -139,7 +140,7 @@ Result<void> Program::Impl::open() {
     fleet.looked = [this] {
         if (measuring_) measuring_->look();
     };
-    fleet.acme_client = acme_client;
+    fleet.acme_client = paths::uacme;
     fleet.units = units_.get();
     fleet_ = std::make_unique<Fleet>(loop_.get_executor(), disk_, *replica_, *own_, std::move(fleet));
 

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <netdb.h>
 #include <nlohmann/json.hpp>
 #include <sys/select.h>

@@ -1,5 +1,7 @@
 #include "daemon/api/acme_unit.h"
 
+#include "core/paths.h"
+
 #include <cerrno>
 
 namespace p2prc::daemon {
@@ -8,14 +10,13 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr const char* hook = "/usr/libexec/p2prc/acme-hook";
 // uacme(1) drops the star from its files' names: a wildcard's would be those of the name below it.
 constexpr const char* directory_of_names = "/var/lib/p2prc-connector/acme";
 constexpr const char* directory_of_wildcards = "/var/lib/p2prc-connector/acme-wildcard";
 constexpr std::uint64_t second = 1000000;
 constexpr std::uint64_t clone_newcgroup = 0x02000000; // clone(2)
 // Shorter than the time for which jobs are waited for.
-constexpr const char* client = acme_client;
+constexpr const char* client = paths::uacme;
 constexpr std::uint64_t client_limit = 140 * second;
 
 // An ExecStartEx entry. No variable is expanded in it: domain and address are data.
@@ -34,6 +35,7 @@ std::string acme_unit_name(const std::string& domain) {
 
 std::vector<UnitProperty> acme_unit(const std::string& domain, const std::string& directory_url) {
     using Json = nlohmann::json;
+    const auto hook = std::string(paths::libexec) + "/acme-hook";
     const char* directory = domain.starts_with("*.") ? directory_of_wildcards : directory_of_names;
     // Making the account fails when there is one; then `issue` decides.
     const Json account = Json::array({client, "-v", "-y", "-c", directory, "-a", directory_url, "new"});

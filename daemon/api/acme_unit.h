@@ -11,8 +11,6 @@
 
 namespace p2prc::daemon {
 
-inline constexpr const char* acme_client = "/usr/bin/uacme";
-
 // "p2prcd-acme-calendar.home.example.service"; `*` cannot stand in a unit's name.
 std::string acme_unit_name(const std::string& domain);
 

@@ -109,7 +109,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
             if (!*installed)
                 co_return fail(ErrorCode::NotFound,
                                "a root node needs the edge, and it is not installed here",
-                               "apt install p2prc-edge, then say p2prc init again");
+                               "install the package p2prc-edge, then say p2prc init again");
             if (const auto free = co_await check_ports(); !free) co_return std::unexpected(free.error());
         }
     }

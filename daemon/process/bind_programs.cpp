@@ -1,5 +1,7 @@
 #include "daemon/process/bind_programs.h"
 
+#include "core/paths.h"
+
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -11,7 +13,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* program = "/usr/libexec/p2prc/p2prcd-ports";
 constexpr std::uint64_t cap_net_admin = std::uint64_t{1} << 12; // for programs of networking,
 constexpr std::uint64_t cap_bpf = std::uint64_t{1} << 39;       // and for bpf(2) at all
 constexpr std::uint64_t second = 1'000'000;
@@ -19,6 +20,7 @@ constexpr std::uint64_t second = 1'000'000;
 } // namespace
 
 std::vector<UnitProperty> ports_unit(std::span<const BindRule> rules) {
+    const auto program = fmt::format("{}/p2prcd-ports", paths::libexec);
     auto words = json::array({program});
     for (const auto& rule : rules)
         words.push_back(bind_rule_name(rule));

@@ -1,5 +1,6 @@
 #include "daemon/process/data_ownership.h"
 
+#include "core/paths.h"
 #include "daemon/process/unit_names.h"
 
 #include <fmt/format.h>
@@ -11,7 +12,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* chown_program = "/usr/bin/chown";
 constexpr std::uint64_t cap_chown = std::uint64_t{1} << 0;
 
 } // namespace
@@ -22,7 +22,7 @@ std::string ownership_unit_name(std::string_view process_name) {
 
 std::vector<UnitProperty> ownership_unit(std::string_view process_name, std::string_view directory) {
     const auto command = json::array(
-        {chown_program, json::array({chown_program, "--no-dereference", "root:root", "--", directory}),
+        {paths::chown, json::array({paths::chown, "--no-dereference", "root:root", "--", directory}),
          json::array({"no-env-expand"})});
     return {
         {"Description", "s", fmt::format("Data directory of p2prc process {}", process_name)},

@@ -72,7 +72,7 @@ def test_init_again_changes_nothing(lab):
 
 def test_init_without_the_edge_says_what_to_install(lab):
     refused = refusal(lab.home3, "init", "--domain", "x.example", "--public-ip", "203.0.113.99")
-    assert "apt install p2prc-edge" in refused["hint"], refused
+    assert "install the package p2prc-edge" in refused["hint"], refused
 
 
 def test_a_token_is_alone_on_standard_output(lab):
