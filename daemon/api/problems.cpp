@@ -164,8 +164,7 @@ class Finder {
              "tunnel of " + node.name,
              fmt::format("node '{}' has no tunnel to the edge{}{}", node.name, detail.empty() ? "" : ": ",
                          detail),
-             fmt::format("systemctl enable --now p2prc-connector; journalctl -u p2prc-connector{}",
-                         on(node.name)),
+             fmt::format("systemctl start p2prc-connector; journalctl -u p2prc-connector{}", on(node.name)),
              "",
              {}});
     }

@@ -145,6 +145,7 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
     });
     net::spawn_loop(executor, "looking after this machine",
                     [self = shared_from_this()] { return self->watch_machine(self); });
+    keep_roles();
     // The copy of the fleet's state as it was when nobody believed a root less than itself.
     if (settings.root && !origins.kept()) origins.keep(replica, settings.name);
     refresh_info();

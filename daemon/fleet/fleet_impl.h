@@ -5,6 +5,7 @@
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/luggage.h"
 #include "daemon/fleet/offers.h"
+#include "daemon/fleet/roles.h"
 #include "daemon/fleet/settings.h"
 #include "daemon/fleet/upload.h"
 #include "daemon/fleet/web_ca.h"
@@ -28,8 +29,6 @@ class Changing {
   private:
     bool& flag_;
 };
-
-inline constexpr const char* connector_service = "p2prc-connector.service";
 
 Error busy();
 // Empty where there is no such text.
@@ -99,6 +98,9 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<Json>> init(Json options, std::string by);
     boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t seconds, std::string by);
     boost::asio::awaitable<Result<void>> check_ports() const;
+    boost::asio::awaitable<Result<void>> turn_on_edge() const;
+    void keep_roles();
+    boost::asio::awaitable<void> start_units(std::shared_ptr<Impl> self, std::vector<MachineRole> of);
     boost::asio::awaitable<Result<Json>> join(std::string token, std::string name);
 
     // fleet_leave.cpp
@@ -122,6 +124,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     OwnState& own;
     Origins origins{own};
     FleetOptions options;
+    Roles roles{options.directory / "roles", options.units};
     SwitchGateway gateway;
     std::shared_ptr<CaHolder> ca = std::make_shared<CaHolder>();
     std::optional<net::Identity> identity;

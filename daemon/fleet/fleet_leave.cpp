@@ -121,11 +121,8 @@ asio::awaitable<Result<void>> Fleet::Impl::come_home(Json brought) {
     if (const auto started = co_await start_registry(std::move(brought)); !started) co_return started;
     unpack();
     refresh_info();
-    if (options.units) {
-        std::vector<std::string> units{connector_service};
-        const auto disabled = co_await options.units->disable(std::move(units));
-        if (!disabled) net::log_warning("the connector cannot be turned off: " + disabled.error().message);
-    }
+    const auto off = co_await roles.turn_off(MachineRole::Connector);
+    if (!off) net::log_warning("the connector cannot be turned off: " + off.error().message);
     net::log_notice("left the fleet");
     co_return Result<void>();
 }

@@ -9,6 +9,9 @@
 #include "daemon/fleet/token.h"
 #include "net/clock.h"
 #include "net/log.h"
+#include "net/spawn.h"
+
+#include <boost/asio/co_spawn.hpp>
 
 #include <algorithm>
 
@@ -21,8 +24,6 @@ namespace {
 
 constexpr auto link_wait = 20s;
 constexpr std::size_t most_addresses = 16; // of the root, as many as a token holds
-constexpr const char* edge_service = "p2prc-edge.service";
-constexpr const char* edge_socket = "p2prc-edge.socket";
 
 // The addresses that were given, or those of this machine that are reachable from everywhere.
 Result<std::vector<std::string>> public_addresses(const Json& options) {
@@ -104,7 +105,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
         params["zone"] = zone;
         params["public_ips"] = *addresses;
         if (options.units) {
-            const auto installed = co_await options.units->installed(edge_service);
+            const auto installed = co_await options.units->installed("p2prc-edge.service");
             if (!installed) co_return std::unexpected(installed.error());
             if (!*installed)
                 co_return fail(ErrorCode::NotFound,
@@ -149,14 +150,10 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
                 {"acme", fleet->acme}, {"edge", false},         {"records", Json::array()}};
     if (!fleet->zone.empty()) result["records"] = registrar_records(*fleet);
     if (with_zone && options.units) {
-        std::vector<std::string> units{edge_socket, edge_service, connector_service};
-        const auto enabled = co_await options.units->enable(std::move(units));
-        if (!enabled) {
-            // At the next boot it would take the ports from whoever has them now.
-            std::vector<std::string> edge{edge_socket, edge_service};
-            const auto disabled = co_await options.units->disable(std::move(edge));
-            if (!disabled) net::log_warning("the edge cannot be turned off: " + disabled.error().message);
-            auto error = enabled.error();
+        auto up = co_await turn_on_edge();
+        if (up) up = co_await roles.turn_on(MachineRole::Connector);
+        if (!up) {
+            auto error = up.error();
             error.message = "the edge is not up: " + error.message;
             error.hint += "; then say p2prc init again";
             co_return std::unexpected(error);
@@ -171,9 +168,43 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     co_return result;
 }
 
+asio::awaitable<Result<void>> Fleet::Impl::turn_on_edge() const {
+    auto up = co_await roles.turn_on(MachineRole::Edge);
+    if (up) co_return up;
+    // At the next boot it would take the ports from whoever has them now.
+    const auto off = co_await roles.turn_off(MachineRole::Edge);
+    if (!off) net::log_warning("the edge cannot be turned off: " + off.error().message);
+    co_return up;
+}
+
+// The first start of a p2prcd that keeps roles: before, they were links below /etc. Later it is known what
+// was turned on and what was not.
+void Fleet::Impl::keep_roles() {
+    if (!options.units || roles.kept()) return;
+    std::vector<MachineRole> on;
+    const auto fleet = fleet_record();
+    const bool public_root = !settings.root && fleet && !fleet->zone.empty();
+    if (public_root) on.push_back(MachineRole::Edge);
+    if (public_root || settings.root) on.push_back(MachineRole::Connector);
+    if (const auto kept = roles.keep(on); !kept) {
+        net::log_error("the roles of this machine cannot be kept: " + kept.error().message);
+        return;
+    }
+    // At this boot systemd may have looked for the files before they were there. Not waited for: the units
+    // come after p2prcd.
+    asio::co_spawn(executor, start_units(shared_from_this(), std::move(on)),
+                   net::ReportFailure("starting the units of this machine's roles"));
+}
+
+asio::awaitable<void> Fleet::Impl::start_units(std::shared_ptr<Impl> /* keeps it alive */,
+                                               std::vector<MachineRole> of) {
+    for (const auto role : of)
+        if (const auto up = co_await roles.turn_on(role); !up) net::log_warning(up.error().message);
+}
+
 // The edge's own sockets are no obstacle to it.
 asio::awaitable<Result<void>> Fleet::Impl::check_ports() const {
-    if (co_await options.units->active(edge_socket)) co_return Result<void>();
+    if (co_await options.units->active("p2prc-edge.socket")) co_return Result<void>();
     const auto listeners = net::tcp_listeners();
     if (!listeners) {
         net::log_warning("it is not known who holds the edge's ports: " + listeners.error().message);
@@ -271,6 +302,8 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
             co_return std::unexpected(saved.error());
         link->network_changed();
     }
+    // Also when the link takes longer than anybody waits for here.
+    const auto connected = co_await roles.turn_on(MachineRole::Connector);
     const auto up = co_await link->wait_up(link_wait);
     if (!up && up.error().code == ErrorCode::NotPermitted)
         co_return fail(
@@ -284,14 +317,10 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
                        "this node is a member now, but its link is not up: " + up.error().message,
                        "it goes on trying; see p2prc status");
     refresh_info();
-    if (options.units) {
-        std::vector<std::string> units{connector_service};
-        const auto enabled = co_await options.units->enable(std::move(units));
-        if (!enabled)
-            co_return fail(enabled.error().code,
-                           "this node is a member now, but no domain reaches it: " + enabled.error().message,
-                           enabled.error().hint + "; then say p2prc join again");
-    }
+    if (!connected)
+        co_return fail(connected.error().code,
+                       "this node is a member now, but no domain reaches it: " + connected.error().message,
+                       connected.error().hint + "; then say p2prc join again");
     if (const auto fleet = fleet_record()) result["root"] = fleet->root;
     co_return result;
 }

@@ -43,17 +43,6 @@ asio::awaitable<dbus::Message> ask(dbus::Bus& bus, std::string member, std::vect
     co_return co_await bus.exchange(*message, timeout);
 }
 
-asio::awaitable<Result<void>> tell(dbus::Bus& bus, std::string member, std::vector<Argument> arguments) {
-    const auto reply = co_await ask(bus, member, std::move(arguments));
-    if (!reply) co_return fail(ErrorCode::Failed, "cannot ask systemd for " + member);
-    if (reply.is_error()) {
-        auto error = reply.to_error();
-        error.message = "systemd, " + member + ": " + error.message;
-        co_return std::unexpected(error);
-    }
-    co_return Result<void>();
-}
-
 } // namespace
 
 asio::awaitable<Result<bool>> SystemdUnits::installed(std::string unit) {
@@ -69,19 +58,9 @@ asio::awaitable<Result<bool>> SystemdUnits::installed(std::string unit) {
     co_return std::unexpected(reply.to_error());
 }
 
-asio::awaitable<Result<void>> SystemdUnits::enable(std::vector<std::string> units) {
-    std::vector<Argument> arguments;
-    arguments.push_back({"as", units});
-    arguments.push_back({"b", false}); // for every boot, not this one alone
-    arguments.push_back({"b", false});
-    auto done = co_await tell(bus_, "EnableUnitFiles", std::move(arguments));
-    if (!done) co_return done;
-    // As systemctl does: the new links are dependencies that the manager does not know yet.
-    std::vector<Argument> none;
-    done = co_await tell(bus_, "Reload", std::move(none));
-    if (!done) co_return done;
+asio::awaitable<Result<void>> SystemdUnits::start(std::vector<std::string> units) {
     for (const auto& unit : units)
-        if (done = co_await start(unit); !done) co_return done;
+        if (auto done = co_await start_one(unit); !done) co_return done;
     co_return Result<void>();
 }
 
@@ -103,7 +82,7 @@ asio::awaitable<bool> SystemdUnits::active(std::string unit) {
 }
 
 // StartUnit answers when the job is queued; what becomes of it is told by JobRemoved.
-asio::awaitable<Result<void>> SystemdUnits::start(std::string unit) {
+asio::awaitable<Result<void>> SystemdUnits::start_one(std::string unit) {
     const auto jobs = std::make_shared<Jobs>(bus_.executor());
     const auto rule = "type='signal',sender='" + std::string(manager_name) + "',interface='" +
                       manager_interface + "',member='JobRemoved'";
@@ -136,20 +115,17 @@ asio::awaitable<Result<void>> SystemdUnits::start(std::string unit) {
     const auto result = jobs->results[wanted];
     if (result != "done")
         co_return fail(ErrorCode::Failed, unit + " does not start (systemd says: " + result + ")", hint);
+    // A job that was skipped for a condition of the unit is "done", too.
+    if (!co_await active(unit)) co_return fail(ErrorCode::Failed, unit + " does not run", hint);
     co_return Result<void>();
 }
 
-asio::awaitable<Result<void>> SystemdUnits::disable(std::vector<std::string> units) {
-    std::vector<Argument> arguments;
-    arguments.push_back({"as", units});
-    arguments.push_back({"b", false});
-    auto done = co_await tell(bus_, "DisableUnitFiles", std::move(arguments));
-    if (!done) co_return done;
+asio::awaitable<Result<void>> SystemdUnits::stop(std::vector<std::string> units) {
     for (const auto& unit : units) {
-        std::vector<Argument> stop;
-        stop.push_back({"s", unit});
-        stop.push_back({"s", "replace"});
-        const auto stopped = co_await ask(bus_, "StopUnit", std::move(stop));
+        std::vector<Argument> arguments;
+        arguments.push_back({"s", unit});
+        arguments.push_back({"s", "replace"});
+        const auto stopped = co_await ask(bus_, "StopUnit", std::move(arguments));
         if (stopped.is_error() && stopped.error_name() != "org.freedesktop.systemd1.NoSuchUnit")
             co_return std::unexpected(stopped.to_error());
     }

@@ -1,4 +1,4 @@
-// The services of p2prc that the fleet turns on and off on this machine: edge and connector.
+// The units of p2prc on this machine that the fleet starts and stops: those of edge and connector.
 #pragma once
 
 #include "core/error.h"
@@ -21,10 +21,10 @@ class UnitControl {
     virtual boost::asio::awaitable<Result<bool>> installed(std::string unit) = 0;
     // Whether it runs, or is being started.
     virtual boost::asio::awaitable<bool> active(std::string unit) = 0;
-    // Enables them for every boot and starts them now, one after the other; waits until they run. An error
-    // names the one that does not, and leaves the others as they are.
-    virtual boost::asio::awaitable<Result<void>> enable(std::vector<std::string> units) = 0;
-    virtual boost::asio::awaitable<Result<void>> disable(std::vector<std::string> units) = 0;
+    // Starts them, one after the other, and waits until they run. An error names the one that does not, and
+    // leaves the others as they are.
+    virtual boost::asio::awaitable<Result<void>> start(std::vector<std::string> units) = 0;
+    virtual boost::asio::awaitable<Result<void>> stop(std::vector<std::string> units) = 0;
 };
 
 class SystemdUnits : public UnitControl {
@@ -33,11 +33,11 @@ class SystemdUnits : public UnitControl {
     explicit SystemdUnits(dbus::Bus& bus) : bus_(bus) {}
     boost::asio::awaitable<Result<bool>> installed(std::string unit) override;
     boost::asio::awaitable<bool> active(std::string unit) override;
-    boost::asio::awaitable<Result<void>> enable(std::vector<std::string> units) override;
-    boost::asio::awaitable<Result<void>> disable(std::vector<std::string> units) override;
+    boost::asio::awaitable<Result<void>> start(std::vector<std::string> units) override;
+    boost::asio::awaitable<Result<void>> stop(std::vector<std::string> units) override;
 
   private:
-    boost::asio::awaitable<Result<void>> start(std::string unit);
+    boost::asio::awaitable<Result<void>> start_one(std::string unit);
 
     dbus::Bus& bus_;
 };

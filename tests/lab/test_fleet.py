@@ -48,7 +48,8 @@ def test_init_makes_this_node_the_root(lab):
     assert "ns1.home.example" in out and lab.root.address in out and " NS " in out
     for unit in ("p2prc-edge.service", "p2prc-connector.service"):
         wait_until(lambda unit=unit: lab.root.active(unit), 20, f"{unit} to run")
-        assert lab.root.unit(unit)["UnitFileState"] == "enabled"
+        assert lab.root.unit(unit)["UnitFileState"] == "static"
+    assert lab.root.run("ls /var/lib/p2prc/roles").out.split() == ["connector", "edge"]
     (node,) = lab.root.json("nodes")
     assert node["name"] == "root" and "owner" in node["roles"] and node["state"] == "up"
 

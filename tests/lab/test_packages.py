@@ -53,7 +53,7 @@ def test_installing_starts_the_daemon_and_spinning_works_at_once(lab):
 def test_edge_and_connector_wait_for_their_role(lab):
     lab.home1.install(lab.packages().values())
     units = ["p2prc-connector.service", "p2prc-edge.service", "p2prc-edge.socket"]
-    assert states(lab.home1, *units) == {unit: ("disabled", "inactive") for unit in units}
+    assert states(lab.home1, *units) == {unit: ("static", "inactive") for unit in units}
 
 
 COMPLETE = r"""
