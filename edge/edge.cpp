@@ -3,7 +3,7 @@
 #include "core/text.h"
 #include "edge/dns/server.h"
 #include "edge/dns/zone.h"
-#include "edge/listen/farewell.h"
+#include "edge/listen/lingering_close.h"
 #include "edge/listen/listener.h"
 #include "edge/relay/dialer.h"
 #include "edge/relay/joiner.h"
@@ -61,10 +61,10 @@ struct Edge::Parts {
         : config(std::move(a_config))
         , poller(executor)
         , pumps(poller, config.pump)
-        , farewells(poller)
-        , joiner(pumps, farewells, counters)
+        , lingering_close(poller)
+        , joiner(pumps, lingering_close, counters)
         , dialer(poller, joiner, config.dial_timeout)
-        , router(router_options(config), dialer, farewells, counters)
+        , router(router_options(config), dialer, lingering_close, counters)
         , listener(poller, config.listener, router, counters)
         , dns(executor, dns_options(config))
         , drain_timer(executor) {}
@@ -73,7 +73,7 @@ struct Edge::Parts {
     Counters counters;
     tunnel::Poller poller;
     tunnel::Pumps pumps;
-    Farewells farewells;
+    LingeringClose lingering_close;
     Joiner joiner;
     Dialer dialer;
     Router router;
@@ -87,8 +87,8 @@ struct Edge::Parts {
     std::vector<net::Address> published; // by its zones
 
     void wait_for_drain() {
-        const auto left = pumps.busy(quiet_time) + farewells.size() + dialer.dialling() + listener.waiting() +
-                          (homeward ? homeward->opening() : 0);
+        const auto left = pumps.busy(quiet_time) + lingering_close.size() + dialer.dialling() +
+                          listener.waiting() + (homeward ? homeward->opening() : 0);
         if (left == 0 || std::chrono::steady_clock::now() >= drain_end) {
             drained();
             return;

@@ -15,17 +15,17 @@ constexpr std::string_view alpn_acme = "acme-tls/1"; // RFC 8737
 
 } // namespace
 
-Router::Router(RouterOptions options, Dialer& dialer, Farewells& farewells, Counters& counters)
+Router::Router(RouterOptions options, Dialer& dialer, LingeringClose& lingering_close, Counters& counters)
     : options_(std::move(options))
     , dialer_(dialer)
-    , farewells_(farewells)
+    , lingering_close_(lingering_close)
     , counters_(counters)
     , routes_(std::make_shared<RouteSnapshot>()) {}
 
 void Router::on_hello(Connection connection, ClientHello hello) {
     const auto refuse = [&](std::uint64_t& counter) {
         ++counter;
-        farewells_.say(std::move(connection), tls_alert(TlsAlert::UnrecognizedName));
+        lingering_close_.close(std::move(connection), tls_alert(TlsAlert::UnrecognizedName));
     };
     if (hello.sole_alpn(alpn_control) || hello.sole_alpn(alpn_join)) {
         if (!options_.control) return refuse(counters_.unserved);
@@ -40,17 +40,17 @@ void Router::on_hello(Connection connection, ClientHello hello) {
     if (hello.name.empty()) return refuse(counters_.no_name);
     const auto* found = routes_->find(hello.name);
     if (!found) return refuse(counters_.unknown_name);
-    const auto sorry = tls_alert(TlsAlert::InternalError);
+    const auto message = tls_alert(TlsAlert::InternalError);
     if (found->target) {
         ++counters_.routed;
-        return dialer_.relay(*found->target, std::move(connection), {}, sorry);
+        return dialer_.relay(*found->target, std::move(connection), {}, message);
     }
     // The certificate of a name that ends at the node is its connector's, and proven by DNS. Where the
     // application ends TLS itself, a certificate authority's probe is its own affair (RFC 8737).
     const bool probe = hello.sole_alpn(alpn_acme) && found->route.tls != TlsMode::Passthrough;
     if (!homeward_ || probe) return refuse(counters_.unserved);
     ++counters_.routed;
-    homeward_->carry(std::move(connection), found->route, hello.name, sorry);
+    homeward_->carry(std::move(connection), found->route, hello.name, message);
 }
 
 // p2prcd ends TLS itself and learns from the PROXY header who called and for what.
@@ -73,7 +73,7 @@ void Router::on_refused_hello(Connection connection, HelloRefusal refusal) {
                                refusal == HelloRefusal::BadAlpn
                            ? TlsAlert::IllegalParameter
                            : TlsAlert::DecodeError;
-    farewells_.say(std::move(connection), tls ? tls_alert(alert) : std::string_view());
+    lingering_close_.close(std::move(connection), tls ? tls_alert(alert) : std::string_view());
 }
 
 void Router::on_flow(Connection connection) {
@@ -89,7 +89,7 @@ void Router::on_request(Connection connection, Protocol protocol, const HttpRequ
     const bool head = request.method == "HEAD";
     if (protocol == Protocol::Http && is_acme_challenge(request.path)) {
         ++counters_.http_refused;
-        farewells_.say(
+        lingering_close_.close(
             std::move(connection),
             plain_response(404, "HTTP-01 challenges are not carried to homes; use TLS-ALPN-01 or DNS-01.\n",
                            head));
@@ -97,17 +97,18 @@ void Router::on_request(Connection connection, Protocol protocol, const HttpRequ
     }
     if (!routes_->find(request.host)) {
         ++counters_.http_refused;
-        farewells_.say(std::move(connection), plain_response(421, "This host is not served here.\n", head));
+        lingering_close_.close(std::move(connection),
+                               plain_response(421, "This host is not served here.\n", head));
         return;
     }
     ++counters_.redirected;
-    farewells_.say(std::move(connection),
-                   https_redirect(request, protocol == Protocol::Tls ? request.port : ""));
+    lingering_close_.close(std::move(connection),
+                           https_redirect(request, protocol == Protocol::Tls ? request.port : ""));
 }
 
 void Router::on_refused_request(Connection connection, int status) {
     ++counters_.http_refused;
-    farewells_.say(std::move(connection), plain_response(status));
+    lingering_close_.close(std::move(connection), plain_response(status));
 }
 
 } // namespace p2prc::edge

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "edge/listen/counters.h"
-#include "edge/listen/farewell.h"
+#include "edge/listen/lingering_close.h"
 #include "edge/listen/listener.h"
 #include "edge/relay/dialer.h"
 #include "edge/routes/snapshot.h"
@@ -21,9 +21,9 @@ class Homeward {
     virtual void on_session(Connection connection) = 0;
     // A connector has opened a flow connection: "P2PF".
     virtual void on_flow(Connection connection) = 0;
-    // A client for a route without `to`. When there is no way, it is told `sorry` and closed.
+    // A client for a route without `to`. When there is no way, it is told `message` and closed.
     virtual void carry(Connection connection, const Route& route, const std::string& name,
-                       std::string_view sorry) = 0;
+                       std::string_view message) = 0;
 };
 
 struct RouterOptions {
@@ -33,7 +33,7 @@ struct RouterOptions {
 class Router final : public ConnectionHandler {
   public:
     // All must outlive it.
-    Router(RouterOptions options, Dialer& dialer, Farewells& farewells, Counters& counters);
+    Router(RouterOptions options, Dialer& dialer, LingeringClose& lingering_close, Counters& counters);
 
     // From the next connection on; those under way stay as they are.
     void set_routes(std::shared_ptr<const RouteSnapshot> routes) { routes_ = std::move(routes); }
@@ -52,7 +52,7 @@ class Router final : public ConnectionHandler {
 
     RouterOptions options_;
     Dialer& dialer_;
-    Farewells& farewells_;
+    LingeringClose& lingering_close_;
     Counters& counters_;
     std::shared_ptr<const RouteSnapshot> routes_;
     Homeward* homeward_ = nullptr;

@@ -31,12 +31,12 @@ namespace {
 class Dialling final : public TimedHandler {
   public:
     Dialling(Dialer::State& dialer, Connection connection, net::UniqueFd far, std::string head,
-             std::string_view sorry)
+             std::string_view message)
         : dialer_(dialer)
         , connection_(std::move(connection))
         , far_(std::move(far))
         , head_(std::move(head))
-        , sorry_(sorry) {}
+        , message_(message) {}
 
     void start() {
         // A client that ends its half before it has heard anything cannot finish a TLS handshake: it has
@@ -70,7 +70,7 @@ class Dialling final : public TimedHandler {
 
     void on_deadline() override {
         far_.reset();
-        dialer_.joiner.refuse(std::move(connection_), sorry_);
+        dialer_.joiner.refuse(std::move(connection_), message_);
         dialer_.set->remove(*this);
     }
 
@@ -81,7 +81,7 @@ class Dialling final : public TimedHandler {
     Connection connection_;
     net::UniqueFd far_;
     std::string head_;
-    std::string sorry_;
+    std::string message_;
 };
 
 } // namespace
@@ -100,15 +100,15 @@ Dialer::Dialer(tunnel::Poller& poller, Joiner& joiner, std::chrono::milliseconds
 Dialer::~Dialer() = default;
 
 void Dialer::relay(const Target& target, Connection connection, std::string_view prefix,
-                   std::string_view sorry) {
+                   std::string_view message) {
     net::UniqueFd far(socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!far) {
-        state_->joiner.refuse(std::move(connection), sorry);
+        state_->joiner.refuse(std::move(connection), message);
         return;
     }
     if (target.family() != AF_UNIX) tunnel::set_relay_options(far.get());
     if (connect(far.get(), target.address(), target.size) != 0 && errno != EINPROGRESS) {
-        state_->joiner.refuse(std::move(connection), sorry);
+        state_->joiner.refuse(std::move(connection), message);
         return;
     }
     auto head = std::move(connection.received);
@@ -123,11 +123,11 @@ void Dialer::relay(const Target& target, Connection connection, std::string_view
         return;
     }
     if (errno != EAGAIN && errno != EINPROGRESS && errno != ENOTCONN) {
-        state_->joiner.refuse(std::move(connection), sorry);
+        state_->joiner.refuse(std::move(connection), message);
         return;
     }
     auto dialling =
-        std::make_unique<Dialling>(*state_, std::move(connection), std::move(far), std::move(head), sorry);
+        std::make_unique<Dialling>(*state_, std::move(connection), std::move(far), std::move(head), message);
     state_->set->add(std::move(dialling), state_->timeout).start();
 }
 

@@ -22,8 +22,9 @@ class Dialer {
     Dialer& operator=(const Dialer&) = delete;
 
     // Sends `prefix` and then what `connection` has said, and relays from there on. When the far end does not
-    // answer, `connection` is told `sorry` and closed.
-    void relay(const Target& target, Connection connection, std::string_view prefix, std::string_view sorry);
+    // answer, `connection` is told `message` and closed.
+    void relay(const Target& target, Connection connection, std::string_view prefix,
+               std::string_view message);
 
     std::size_t dialling() const noexcept;
 

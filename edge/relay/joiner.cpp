@@ -28,9 +28,9 @@ void Joiner::join(Connection client, net::UniqueFd far, bool far_polled, std::st
     });
 }
 
-void Joiner::refuse(Connection client, std::string_view words) {
+void Joiner::refuse(Connection client, std::string_view message) {
     ++counters_.dial_failed;
-    farewells_.say(std::move(client), words);
+    lingering_close_.close(std::move(client), message);
 }
 
 } // namespace p2prc::edge

@@ -10,10 +10,10 @@ namespace p2prc::edge {
 // One whose way home is being opened. It is watched meanwhile: for one that has left, no home need answer.
 class TunnelHomeward::Client final : public tunnel::PollHandler {
   public:
-    Client(TunnelHomeward& home, std::uint64_t number, Connection connection_, std::string_view sorry_,
+    Client(TunnelHomeward& home, std::uint64_t number, Connection connection_, std::string_view message_,
            std::uint32_t group_)
         : connection(std::move(connection_))
-        , sorry(sorry_)
+        , message(message_)
         , group(group_)
         , home_(home)
         , number_(number) {}
@@ -27,7 +27,7 @@ class TunnelHomeward::Client final : public tunnel::PollHandler {
     }
 
     Connection connection;
-    std::string sorry;
+    std::string message;
     std::uint32_t group;
     Tunnels::Ticket opening;
 
@@ -78,7 +78,7 @@ void TunnelHomeward::on_flow(Connection connection) {
 }
 
 void TunnelHomeward::carry(Connection connection, const Route& route, const std::string& name,
-                           std::string_view sorry) {
+                           std::string_view message) {
     FlowRequest request;
     request.connector_key = route.node_key;
     request.mapping_id = route.mapping_id;
@@ -90,11 +90,11 @@ void TunnelHomeward::carry(Connection connection, const Route& route, const std:
     auto& group = groups_[route.node_key];
     if (group == 0) group = ++last_group_;
     const std::uint64_t number = ++last_client_;
-    auto owned = std::make_unique<Client>(*this, number, std::move(connection), sorry, group);
+    auto owned = std::make_unique<Client>(*this, number, std::move(connection), message, group);
     Client& client = *owned;
     // As in Dialling: one that ends its half before it has heard anything has left.
     if (!watch(poller_, client.connection, EPOLLRDHUP, client, 0)) {
-        joiner_.refuse(std::move(client.connection), sorry);
+        joiner_.refuse(std::move(client.connection), message);
         return poller_.retire(std::move(owned));
     }
     clients_.emplace(number, std::move(owned));
@@ -110,7 +110,7 @@ void TunnelHomeward::opened(std::uint64_t number, Result<ReadyFlow> flow) {
         joiner_.join(std::move(client->connection), std::move(flow->socket), true, std::move(flow->unsent),
                      client->group);
     else
-        joiner_.refuse(std::move(client->connection), client->sorry);
+        joiner_.refuse(std::move(client->connection), client->message);
     poller_.retire(std::move(client));
 }
 

@@ -30,7 +30,7 @@ class TunnelHomeward final : public Homeward {
     void on_session(Connection connection) override;
     void on_flow(Connection connection) override;
     void carry(Connection connection, const Route& route, const std::string& name,
-               std::string_view sorry) override;
+               std::string_view message) override;
 
     // Clients whose way home is being opened.
     std::size_t opening() const noexcept { return clients_.size(); }

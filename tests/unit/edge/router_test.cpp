@@ -70,11 +70,11 @@ class RouterTest : public ::testing::Test {
     boost::asio::io_context io{1};
     tunnel::Poller poller{io.get_executor()};
     tunnel::Pumps pumps{poller};
-    Farewells farewells{poller};
+    LingeringClose lingering_close{poller};
     Counters counters;
-    Joiner joiner{pumps, farewells, counters};
+    Joiner joiner{pumps, lingering_close, counters};
     Dialer dialer{poller, joiner, std::chrono::seconds(1)};
-    Router router{{}, dialer, farewells, counters};
+    Router router{{}, dialer, lingering_close, counters};
     Carried home;
     net::UniqueFd client;
 };
