@@ -9,7 +9,7 @@
 #include "edge/relay/joiner.h"
 #include "edge/router.h"
 #include "edge/routes/snapshot.h"
-#include "edge/tunnel/homeward.h"
+#include "edge/tunnel/upstream.h"
 #include "net/clock.h"
 #include "net/log.h"
 #include "tunnel/poller.h"
@@ -77,7 +77,7 @@ struct Edge::Parts {
     Joiner joiner;
     Dialer dialer;
     Router router;
-    std::unique_ptr<TunnelHomeward> homeward; // none: there are no tunnels
+    std::unique_ptr<TunnelUpstream> upstream; // none: there are no tunnels
     Listener listener;
     dns::Server dns;
     boost::asio::steady_timer drain_timer;
@@ -88,7 +88,7 @@ struct Edge::Parts {
 
     void wait_for_drain() {
         const auto left = pumps.busy(quiet_time) + lingering_close.size() + dialer.dialling() +
-                          listener.waiting() + (homeward ? homeward->opening() : 0);
+                          listener.waiting() + (upstream ? upstream->opening() : 0);
         if (left == 0 || std::chrono::steady_clock::now() >= drain_end) {
             drained();
             return;
@@ -142,7 +142,7 @@ Result<void> Edge::check(const RouteTable& table) {
 
 std::vector<Rejection> Edge::apply(const RouteTable& table) {
     // A removed node's clients must not wait for anything else to succeed.
-    if (parts_->homeward) parts_->homeward->allow(table.connector_keys);
+    if (parts_->upstream) parts_->upstream->allow(table.connector_keys);
     std::vector<Rejection> rejected;
     parts_->router.set_routes(RouteSnapshot::compile(table, rejected));
     const auto left_out = parts_->dns.publish(table);
@@ -160,10 +160,10 @@ const std::vector<net::Address>& Edge::published() const noexcept {
 }
 
 Result<void> Edge::open_tunnels(const net::Identity& identity) {
-    auto homeward = TunnelHomeward::create(parts_->poller, parts_->pumps, parts_->joiner, identity);
-    if (!homeward) return std::unexpected(homeward.error());
-    parts_->homeward = std::move(*homeward);
-    parts_->router.set_homeward(parts_->homeward.get());
+    auto upstream = TunnelUpstream::create(parts_->poller, parts_->pumps, parts_->joiner, identity);
+    if (!upstream) return std::unexpected(upstream.error());
+    parts_->upstream = std::move(*upstream);
+    parts_->router.set_upstream(parts_->upstream.get());
     return {};
 }
 
@@ -179,11 +179,11 @@ std::size_t Edge::routes() const noexcept {
 }
 
 bool Edge::has_tunnels() const noexcept {
-    return parts_->homeward != nullptr;
+    return parts_->upstream != nullptr;
 }
 
 std::size_t Edge::homes() const {
-    return parts_->homeward ? parts_->homeward->homes() : 0;
+    return parts_->upstream ? parts_->upstream->homes() : 0;
 }
 
 std::size_t Edge::connections() const noexcept {
@@ -197,13 +197,13 @@ nlohmann::json Edge::status() const {
     document["routes"] = routes();
     document["connections"] = connections();
     document["waiting"] = parts_->listener.waiting();
-    document["dialling"] = parts_->dialer.dialling() + (parts_->homeward ? parts_->homeward->opening() : 0);
+    document["dialling"] = parts_->dialer.dialling() + (parts_->upstream ? parts_->upstream->opening() : 0);
     document["bytes"] = parts_->pumps.bytes();
     const auto& dns = parts_->dns.counters();
     document["dns"] = {{"udp_queries", dns.udp_queries},   {"tcp_queries", dns.tcp_queries},
                        {"rate_slipped", dns.rate_slipped}, {"rate_dropped", dns.rate_dropped},
                        {"tcp_open", dns.tcp_open},         {"tcp_refused", dns.tcp_refused}};
-    if (parts_->homeward) document["tunnel"] = parts_->homeward->status();
+    if (parts_->upstream) document["tunnel"] = parts_->upstream->status();
     return document;
 }
 

@@ -33,9 +33,9 @@ void Router::on_hello(Connection connection, ClientHello hello) {
         return to_control(std::move(connection), hello);
     }
     if (std::ranges::find(hello.alpn, alpn_tunnel) != hello.alpn.end()) {
-        if (!homeward_) return refuse(counters_.unserved);
+        if (!upstream_) return refuse(counters_.unserved);
         ++counters_.sessions;
-        return homeward_->on_session(std::move(connection));
+        return upstream_->on_session(std::move(connection));
     }
     if (hello.name.empty()) return refuse(counters_.no_name);
     const auto* found = routes_->find(hello.name);
@@ -45,15 +45,15 @@ void Router::on_hello(Connection connection, ClientHello hello) {
         ++counters_.routed;
         return dialer_.relay(*found->target, std::move(connection), {}, message);
     }
-    // The certificate of a name that ends at the node is its connector's, and proven by DNS. Where the
-    // application ends TLS itself, a certificate authority's probe is its own affair (RFC 8737).
+    // Where the connector terminates TLS, it gets its certificate by DNS-01. Where the application does, a
+    // certificate authority's TLS-ALPN-01 probe (RFC 8737) is passed to it.
     const bool probe = hello.sole_alpn(alpn_acme) && found->route.tls != TlsMode::Passthrough;
-    if (!homeward_ || probe) return refuse(counters_.unserved);
+    if (!upstream_ || probe) return refuse(counters_.unserved);
     ++counters_.routed;
-    homeward_->carry(std::move(connection), found->route, hello.name, message);
+    upstream_->carry(std::move(connection), found->route, hello.name, message);
 }
 
-// p2prcd ends TLS itself and learns from the PROXY header who called and for what.
+// p2prcd terminates TLS itself; the PROXY header tells it the client's address and the ALPN.
 void Router::to_control(Connection connection, const ClientHello& hello) {
     net::ProxyHeader header;
     header.source = connection.peer;
@@ -67,7 +67,7 @@ void Router::to_control(Connection connection, const ClientHello& hello) {
 
 void Router::on_refused_hello(Connection connection, HelloRefusal refusal) {
     ++counters_.refused[static_cast<std::size_t>(refusal)];
-    // Who does not speak TLS would not understand an alert.
+    // A peer that does not speak TLS would not understand an alert.
     const bool tls = refusal != HelloRefusal::NotTls && refusal != HelloRefusal::LegacyHello;
     const auto alert = refusal == HelloRefusal::BadName || refusal == HelloRefusal::DuplicateSni ||
                                refusal == HelloRefusal::BadAlpn
@@ -77,12 +77,12 @@ void Router::on_refused_hello(Connection connection, HelloRefusal refusal) {
 }
 
 void Router::on_flow(Connection connection) {
-    if (!homeward_) {
+    if (!upstream_) {
         ++counters_.unserved;
         return;
     }
     ++counters_.flows;
-    homeward_->on_flow(std::move(connection));
+    upstream_->on_flow(std::move(connection));
 }
 
 void Router::on_request(Connection connection, Protocol protocol, const HttpRequest& request) {
@@ -91,8 +91,7 @@ void Router::on_request(Connection connection, Protocol protocol, const HttpRequ
         ++counters_.http_refused;
         lingering_close_.close(
             std::move(connection),
-            plain_response(404, "HTTP-01 challenges are not carried to homes; use TLS-ALPN-01 or DNS-01.\n",
-                           head));
+            plain_response(404, "HTTP-01 challenges are not forwarded; use TLS-ALPN-01 or DNS-01.\n", head));
         return;
     }
     if (!routes_->find(request.host)) {

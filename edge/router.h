@@ -1,4 +1,4 @@
-// Decides by its first bytes where a connection goes.
+// Decides where a connection goes, by its first bytes.
 #pragma once
 
 #include "edge/listen/counters.h"
@@ -13,21 +13,21 @@
 
 namespace p2prc::edge {
 
-// The way home, where there is a tunnel: what a connection for it is handed to.
-class Homeward {
+// Takes the connections that have to do with tunnels.
+class Upstream {
   public:
-    virtual ~Homeward() = default;
+    virtual ~Upstream() = default;
     // A connector wants a session: ALPN p2prc-tunnel/1.
     virtual void on_session(Connection connection) = 0;
     // A connector has opened a flow connection: "P2PF".
     virtual void on_flow(Connection connection) = 0;
-    // A client for a route without `to`. When there is no way, it is told `message` and closed.
+    // A client for a route without `to`. If no flow can be opened, it gets `message` and is closed.
     virtual void carry(Connection connection, const Route& route, const std::string& name,
                        std::string_view message) = 0;
 };
 
 struct RouterOptions {
-    std::optional<Target> control; // p2prcd's socket; nothing: no fleet here
+    std::optional<Target> control; // p2prcd's socket; nothing: not in a fleet
 };
 
 class Router final : public ConnectionHandler {
@@ -35,11 +35,11 @@ class Router final : public ConnectionHandler {
     // All must outlive it.
     Router(RouterOptions options, Dialer& dialer, LingeringClose& lingering_close, Counters& counters);
 
-    // From the next connection on; those under way stay as they are.
+    // Applies from the next connection on; open connections stay as they are.
     void set_routes(std::shared_ptr<const RouteSnapshot> routes) { routes_ = std::move(routes); }
     const RouteSnapshot& routes() const noexcept { return *routes_; }
-    // Nothing: sessions, flow connections and routes without `to` are refused.
-    void set_homeward(Homeward* homeward) noexcept { homeward_ = homeward; }
+    // Null: sessions, flow connections and routes without `to` are refused.
+    void set_upstream(Upstream* upstream) noexcept { upstream_ = upstream; }
 
     void on_hello(Connection connection, ClientHello hello) override;
     void on_refused_hello(Connection connection, HelloRefusal refusal) override;
@@ -55,7 +55,7 @@ class Router final : public ConnectionHandler {
     LingeringClose& lingering_close_;
     Counters& counters_;
     std::shared_ptr<const RouteSnapshot> routes_;
-    Homeward* homeward_ = nullptr;
+    Upstream* upstream_ = nullptr;
 };
 
 } // namespace p2prc::edge

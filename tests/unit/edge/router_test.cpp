@@ -16,7 +16,7 @@ using namespace p2prc::edge;
 
 namespace {
 
-struct Carried final : Homeward {
+struct Carried final : Upstream {
     void on_session(Connection) override {}
     void on_flow(Connection) override {}
     void carry(Connection, const Route& route, const std::string&, std::string_view) override {
@@ -38,7 +38,7 @@ class RouterTest : public ::testing::Test {
         }
         std::vector<Rejection> rejected;
         router.set_routes(RouteSnapshot::compile(table, rejected));
-        router.set_homeward(&home);
+        router.set_upstream(&home);
     }
     // A connection of a client whose end the test keeps.
     Connection connection() {

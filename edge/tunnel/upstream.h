@@ -1,4 +1,4 @@
-// The edge's way home: sessions and flow connections to the tunnels, clients through them.
+// Passes sessions and flow connections of connectors to the tunnels, and carries clients through them.
 #pragma once
 
 #include "edge/relay/joiner.h"
@@ -16,15 +16,15 @@
 
 namespace p2prc::edge {
 
-class TunnelHomeward final : public Homeward {
+class TunnelUpstream final : public Upstream {
   public:
     // All but `identity` must outlive it.
-    static Result<std::unique_ptr<TunnelHomeward>> create(tunnel::Poller& poller, tunnel::Pumps& pumps,
+    static Result<std::unique_ptr<TunnelUpstream>> create(tunnel::Poller& poller, tunnel::Pumps& pumps,
                                                           Joiner& joiner, const net::Identity& identity);
-    ~TunnelHomeward() override;
+    ~TunnelUpstream() override;
 
-    // Fingerprints of the connectors that may serve. With a key that is gone everything of it ends at once,
-    // clients that are being carried too.
+    // Sets the fingerprints of the connectors that may serve. A removed key ends its sessions, flow
+    // connections and clients at once.
     void allow(const std::vector<std::string>& connector_keys);
 
     void on_session(Connection connection) override;
@@ -32,7 +32,7 @@ class TunnelHomeward final : public Homeward {
     void carry(Connection connection, const Route& route, const std::string& name,
                std::string_view message) override;
 
-    // Clients whose way home is being opened.
+    // Clients that wait for their flow.
     std::size_t opening() const noexcept { return clients_.size(); }
     // Connectors that have a session.
     std::size_t homes() const;
@@ -41,10 +41,10 @@ class TunnelHomeward final : public Homeward {
   private:
     class Client;
 
-    TunnelHomeward(tunnel::Poller& poller, tunnel::Pumps& pumps, Joiner& joiner,
+    TunnelUpstream(tunnel::Poller& poller, tunnel::Pumps& pumps, Joiner& joiner,
                    std::unique_ptr<Tunnels> tunnels);
     void opened(std::uint64_t number, Result<ReadyFlow> flow);
-    // The client of that number is in nobody's care any more.
+    // Removes the client from `clients_`; the caller owns it.
     std::unique_ptr<Client> release(std::uint64_t number);
 
     tunnel::Poller& poller_;
@@ -53,8 +53,8 @@ class TunnelHomeward final : public Homeward {
     std::unique_ptr<Tunnels> tunnels_;
     std::unordered_map<std::uint64_t, std::unique_ptr<Client>> clients_;
     std::uint64_t last_client_ = 0;
-    std::map<std::string, std::uint32_t> groups_; // in Pumps, of those who were carried to each key
-    std::uint32_t last_group_ = 0;                // 0: connections that are carried to no connector
+    std::map<std::string, std::uint32_t> groups_; // connector key to the group of its clients in Pumps
+    std::uint32_t last_group_ = 0;                // group 0: connections to no connector
 };
 
 } // namespace p2prc::edge

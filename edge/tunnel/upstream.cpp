@@ -1,4 +1,4 @@
-#include "edge/tunnel/homeward.h"
+#include "edge/tunnel/upstream.h"
 
 #include <nlohmann/json.hpp>
 #include <sys/epoll.h>
@@ -7,23 +7,23 @@
 
 namespace p2prc::edge {
 
-// One whose way home is being opened. It is watched meanwhile: for one that has left, no home need answer.
-class TunnelHomeward::Client final : public tunnel::PollHandler {
+// A client that waits for its flow. Its socket is watched meanwhile: if it leaves, the flow is cancelled.
+class TunnelUpstream::Client final : public tunnel::PollHandler {
   public:
-    Client(TunnelHomeward& home, std::uint64_t number, Connection connection_, std::string_view message_,
+    Client(TunnelUpstream& upstream, std::uint64_t number, Connection connection_, std::string_view message_,
            std::uint32_t group_)
         : connection(std::move(connection_))
         , message(message_)
         , group(group_)
-        , home_(home)
+        , upstream_(upstream)
         , number_(number) {}
 
     void on_ready(unsigned, std::uint32_t) override {
         if (!connection.socket) return;
-        home_.tunnels_->cancel(opening);
-        home_.joiner_.left();
+        upstream_.tunnels_->cancel(opening);
+        upstream_.joiner_.left();
         connection.socket.reset();
-        home_.poller_.retire(home_.release(number_));
+        upstream_.poller_.retire(upstream_.release(number_));
     }
 
     Connection connection;
@@ -32,32 +32,32 @@ class TunnelHomeward::Client final : public tunnel::PollHandler {
     Tunnels::Ticket opening;
 
   private:
-    TunnelHomeward& home_;
+    TunnelUpstream& upstream_;
     std::uint64_t number_;
 };
 
-Result<std::unique_ptr<TunnelHomeward>> TunnelHomeward::create(tunnel::Poller& poller, tunnel::Pumps& pumps,
+Result<std::unique_ptr<TunnelUpstream>> TunnelUpstream::create(tunnel::Poller& poller, tunnel::Pumps& pumps,
                                                                Joiner& joiner,
                                                                const net::Identity& identity) {
     auto tunnels = Tunnels::create(poller, identity);
     if (!tunnels) return std::unexpected(tunnels.error());
-    return std::unique_ptr<TunnelHomeward>(new TunnelHomeward(poller, pumps, joiner, std::move(*tunnels)));
+    return std::unique_ptr<TunnelUpstream>(new TunnelUpstream(poller, pumps, joiner, std::move(*tunnels)));
 }
 
-TunnelHomeward::TunnelHomeward(tunnel::Poller& poller, tunnel::Pumps& pumps, Joiner& joiner,
+TunnelUpstream::TunnelUpstream(tunnel::Poller& poller, tunnel::Pumps& pumps, Joiner& joiner,
                                std::unique_ptr<Tunnels> tunnels)
     : poller_(poller)
     , pumps_(pumps)
     , joiner_(joiner)
     , tunnels_(std::move(tunnels)) {}
 
-TunnelHomeward::~TunnelHomeward() {
+TunnelUpstream::~TunnelUpstream() {
     tunnels_.reset();
     for (auto& [number, client] : clients_)
         poller_.retire(std::move(client));
 }
 
-void TunnelHomeward::allow(const std::vector<std::string>& connector_keys) {
+void TunnelUpstream::allow(const std::vector<std::string>& connector_keys) {
     tunnels_->allow(connector_keys);
     std::erase_if(groups_, [&](const auto& of) {
         if (std::ranges::find(connector_keys, of.first) != connector_keys.end()) return false;
@@ -66,18 +66,18 @@ void TunnelHomeward::allow(const std::vector<std::string>& connector_keys) {
     });
 }
 
-void TunnelHomeward::on_session(Connection connection) {
-    // Asio watches it from here on.
+void TunnelUpstream::on_session(Connection connection) {
+    // From here on, Asio watches the socket.
     if (connection.polled) poller_.remove(connection.socket.get());
     const ByteView received = as_bytes(connection.received);
     tunnels_->accept_session(std::move(connection.socket), Bytes(received.begin(), received.end()));
 }
 
-void TunnelHomeward::on_flow(Connection connection) {
+void TunnelUpstream::on_flow(Connection connection) {
     tunnels_->accept_flow(std::move(connection.socket), as_bytes(connection.received), connection.polled);
 }
 
-void TunnelHomeward::carry(Connection connection, const Route& route, const std::string& name,
+void TunnelUpstream::carry(Connection connection, const Route& route, const std::string& name,
                            std::string_view message) {
     FlowRequest request;
     request.connector_key = route.node_key;
@@ -92,7 +92,7 @@ void TunnelHomeward::carry(Connection connection, const Route& route, const std:
     const std::uint64_t number = ++last_client_;
     auto owned = std::make_unique<Client>(*this, number, std::move(connection), message, group);
     Client& client = *owned;
-    // As in Dialling: one that ends its half before it has heard anything has left.
+    // As in Dialling: a client that sends its FIN before it has received anything has left.
     if (!watch(poller_, client.connection, EPOLLRDHUP, client, 0)) {
         joiner_.refuse(std::move(client.connection), message);
         return poller_.retire(std::move(owned));
@@ -102,8 +102,8 @@ void TunnelHomeward::carry(Connection connection, const Route& route, const std:
         std::move(request), [this, number](Result<ReadyFlow> flow) { opened(number, std::move(flow)); });
 }
 
-// Of a client that left between the answer and now, the flow closes here.
-void TunnelHomeward::opened(std::uint64_t number, Result<ReadyFlow> flow) {
+// If the client left after the answer, destroying `flow` closes the flow connection.
+void TunnelUpstream::opened(std::uint64_t number, Result<ReadyFlow> flow) {
     auto client = release(number);
     if (!client) return;
     if (flow)
@@ -114,7 +114,7 @@ void TunnelHomeward::opened(std::uint64_t number, Result<ReadyFlow> flow) {
     poller_.retire(std::move(client));
 }
 
-std::unique_ptr<TunnelHomeward::Client> TunnelHomeward::release(std::uint64_t number) {
+std::unique_ptr<TunnelUpstream::Client> TunnelUpstream::release(std::uint64_t number) {
     const auto found = clients_.find(number);
     if (found == clients_.end()) return nullptr;
     auto client = std::move(found->second);
@@ -122,11 +122,11 @@ std::unique_ptr<TunnelHomeward::Client> TunnelHomeward::release(std::uint64_t nu
     return client;
 }
 
-std::size_t TunnelHomeward::homes() const {
+std::size_t TunnelUpstream::homes() const {
     return tunnels_->counts().homes;
 }
 
-nlohmann::json TunnelHomeward::status() const {
+nlohmann::json TunnelUpstream::status() const {
     const TunnelCounts counts = tunnels_->counts();
     return {{"homes", counts.homes},
             {"sessions", counts.sessions},
