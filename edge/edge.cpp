@@ -88,7 +88,7 @@ struct Edge::Parts {
 
     void wait_for_drain() {
         const auto left = pumps.busy(quiet_time) + lingering_close.size() + dialer.dialling() +
-                          listener.waiting() + (upstream ? upstream->opening() : 0);
+                          listener.waiting() + (upstream ? upstream->waiting() : 0);
         if (left == 0 || std::chrono::steady_clock::now() >= drain_end) {
             drained();
             return;
@@ -197,7 +197,7 @@ nlohmann::json Edge::status() const {
     document["routes"] = routes();
     document["connections"] = connections();
     document["waiting"] = parts_->listener.waiting();
-    document["dialling"] = parts_->dialer.dialling() + (parts_->upstream ? parts_->upstream->opening() : 0);
+    document["dialling"] = parts_->dialer.dialling() + (parts_->upstream ? parts_->upstream->waiting() : 0);
     document["bytes"] = parts_->pumps.bytes();
     const auto& dns = parts_->dns.counters();
     document["dns"] = {{"udp_queries", dns.udp_queries},   {"tcp_queries", dns.tcp_queries},

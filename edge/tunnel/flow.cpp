@@ -11,8 +11,8 @@
 
 namespace p2prc::edge {
 
-void EdgeFlow::ask(std::shared_ptr<Opening> opening, Bytes header) {
-    opening_ = std::move(opening);
+void EdgeFlow::ask(std::shared_ptr<PendingFlow> pending, Bytes header) {
+    pending_ = std::move(pending);
     header_ = session_->seals.seal_header(id_, header);
     state_ = State::Asked;
     // A failure shows as an event too, since the socket is then readable: there it is reported.
@@ -20,13 +20,13 @@ void EdgeFlow::ask(std::shared_ptr<Opening> opening, Bytes header) {
 }
 
 std::string EdgeFlow::unsent() const {
-    const std::string& first = opening_->request.first_bytes;
+    const std::string& first = pending_->request.first_bytes;
     const std::size_t sent = written_ - std::min(written_, header_.size());
     return first.substr(std::min(sent, first.size()));
 }
 
 bool EdgeFlow::write_request() {
-    const std::string& first = opening_->request.first_bytes;
+    const std::string& first = pending_->request.first_bytes;
     while (written_ < header_.size() + first.size()) {
         std::array<iovec, 2> parts{};
         const std::size_t of_header = std::min(written_, header_.size());

@@ -17,7 +17,7 @@ namespace p2prc::edge {
 
 class EdgeFlow;
 struct EdgeSession;
-struct Opening;
+struct PendingFlow;
 
 // Whoever keeps flow connections. None of these is called from inside a function of the flow's.
 class FlowKeeper {
@@ -47,8 +47,8 @@ class EdgeFlow final : public tunnel::PollHandler {
     int socket() const noexcept { return socket_.get(); }
     Time since() const noexcept { return since_; }
 
-    // Sends the sealed header and then `first_bytes` (kept by `opening`), and waits for the answer.
-    void ask(std::shared_ptr<Opening> opening, Bytes header);
+    // Sends the sealed header and then `first_bytes` (kept by `pending`), and waits for the answer.
+    void ask(std::shared_ptr<PendingFlow> pending, Bytes header);
     bool ready() const noexcept { return state_ == State::Ready; }
     // No more events matter; the socket closes with the object.
     void drop() noexcept { state_ = State::Done; }
@@ -58,7 +58,7 @@ class EdgeFlow final : public tunnel::PollHandler {
     std::string unsent() const;
 
     const std::shared_ptr<EdgeSession>& session() const noexcept { return session_; }
-    const std::shared_ptr<Opening>& opening() const noexcept { return opening_; }
+    const std::shared_ptr<PendingFlow>& pending() const noexcept { return pending_; }
 
     void on_ready(unsigned which, std::uint32_t events) override;
 
@@ -80,7 +80,7 @@ class EdgeFlow final : public tunnel::PollHandler {
     std::size_t written_ = 0; // of header_ and the first bytes together
     Bytes header_;
     std::shared_ptr<EdgeSession> session_;
-    std::shared_ptr<Opening> opening_;
+    std::shared_ptr<PendingFlow> pending_;
 };
 
 } // namespace p2prc::edge

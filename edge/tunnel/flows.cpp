@@ -58,21 +58,21 @@ void Tunnels::State::flow_lost(EdgeFlow& flow) {
 }
 
 void Tunnels::State::flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer> answer) {
-    const std::shared_ptr<Opening> opening = flow.opening();
+    const std::shared_ptr<PendingFlow> pending = flow.pending();
     if (answer == tunnel::Answer::Accepted) {
         ReadyFlow ready{net::UniqueFd(), flow.unsent()};
         ready.socket = flow.take_socket();
-        retire(opening->asked, flow);
+        retire(pending->asked, flow);
         ++counts.opened;
-        return finish(opening, std::move(ready));
+        return finish(pending, std::move(ready));
     }
-    retire(opening->asked, flow);
+    retire(pending->asked, flow);
     if (answer && !tunnel::worth_another_try(*answer)) {
         ++counts.refused;
-        return finish(opening, std::unexpected(refusal(*answer)));
+        return finish(pending, std::unexpected(refusal(*answer)));
     }
-    opening->last = {ErrorCode::Unreachable, "the node's connection broke while it was asked", {}};
-    advance(opening);
+    pending->last = {ErrorCode::Unreachable, "the node's connection broke while it was asked", {}};
+    advance(pending);
 }
 
 // A connector that was told of a lower target may have some on their way: those few are left to tick().

@@ -28,7 +28,7 @@ struct EdgeSession {
     std::unique_ptr<tunnel::SessionChannel> channel;
 };
 
-struct Opening {
+struct PendingFlow {
     using Time = EdgeFlow::Time;
 
     FlowRequest request;
@@ -39,10 +39,10 @@ struct Opening {
     unsigned tries = 0;
     bool waiting = false; // for a flow connection
     bool over = false;
-    std::list<std::shared_ptr<Opening>>::iterator place; // in the list of those under way
+    std::list<std::shared_ptr<PendingFlow>>::iterator place; // in the list of those under way
     // While it waits: in the list of all that do, and among those of its address.
-    std::list<Opening*>::iterator waits_at;
-    Admission<Opening*>::Place share;
+    std::list<PendingFlow*>::iterator waits_at;
+    Admission<PendingFlow*>::Place share;
     Error last{ErrorCode::Unreachable, {}, {}};
 };
 

@@ -21,11 +21,11 @@ void Tunnels::State::allow(const std::vector<std::string>& connector_keys) {
             tunnel::encode_frame(tunnel::FrameType::Goodbye, as_bytes("this key was removed")));
         end_session(session);
     }
-    std::vector<std::shared_ptr<Opening>> orphans;
-    for (const auto& opening : openings)
-        if (!allowed(opening->request.connector_key)) orphans.push_back(opening);
-    for (const auto& opening : orphans)
-        finish(opening, fail(ErrorCode::Unreachable, "the node was removed from the fleet"));
+    std::vector<std::shared_ptr<PendingFlow>> orphans;
+    for (const auto& pending : pending_flows)
+        if (!allowed(pending->request.connector_key)) orphans.push_back(pending);
+    for (const auto& pending : orphans)
+        finish(pending, fail(ErrorCode::Unreachable, "the node was removed from the fleet"));
 }
 
 // Where there are too many, in all or from one address, the oldest makes room: refusing the last to come

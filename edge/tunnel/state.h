@@ -42,22 +42,22 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     // Closes what lies ready beyond what was asked for, and beyond the limit of all.
     void trim(EdgeSession& session);
 
-    // openings.cpp
+    // pending_flows.cpp
     Ticket open(FlowRequest request, Opened done);
     void cancel(const Ticket& ticket);
-    void advance(const std::shared_ptr<Opening>& opening);
-    bool ask_one(const std::shared_ptr<Opening>& opening);
+    void advance(const std::shared_ptr<PendingFlow>& pending);
+    bool ask_one(const std::shared_ptr<PendingFlow>& pending);
     // The newest session of a connector that has a flow connection ready; null: there is none.
     EdgeSession* ready_session(const std::string& key) const;
-    void start_waiting(const std::shared_ptr<Opening>& opening);
-    void stop_waiting(Opening& opening);
+    void start_waiting(const std::shared_ptr<PendingFlow>& pending);
+    void stop_waiting(PendingFlow& pending);
     // Where too many wait, or what they have said is too much, one of them makes room.
-    void crowd_out(const std::shared_ptr<Opening>& newcomer);
-    void crowd_out_one(Opening& opening);
+    void crowd_out(const std::shared_ptr<PendingFlow>& newcomer);
+    void crowd_out_one(PendingFlow& pending);
     void serve_waiting(const std::string& key);
     // False: it was over already.
-    bool end(Opening& opening);
-    void finish(std::shared_ptr<Opening> opening, Result<ReadyFlow> result);
+    bool end(PendingFlow& pending);
+    void finish(std::shared_ptr<PendingFlow> pending, Result<ReadyFlow> result);
     void told_target(EdgeSession& session);
 
     // Runs while there is something to time: quickly with clients under way, every few seconds with flow
@@ -73,10 +73,10 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     std::set<std::string, std::less<>> keys;
     std::unordered_map<std::uint64_t, std::shared_ptr<EdgeSession>> sessions;
     std::map<std::string, std::vector<std::shared_ptr<EdgeSession>>> by_key; // oldest first
-    std::list<std::shared_ptr<Opening>> openings;
-    std::map<std::string, std::deque<std::shared_ptr<Opening>>> waiting;
-    std::list<Opening*> waiting_in_order;
-    Admission<Opening*> waiting_from;
+    std::list<std::shared_ptr<PendingFlow>> pending_flows;
+    std::map<std::string, std::deque<std::shared_ptr<PendingFlow>>> waiting;
+    std::list<PendingFlow*> waiting_in_order;
+    Admission<PendingFlow*> waiting_from;
     std::size_t waiting_bytes = 0; // that those have said
     struct Handshake {
         net::TlsStream* stream;

@@ -73,7 +73,7 @@ struct TunnelCounts {
     std::uint64_t replays = 0;      // a counter shown twice
 };
 
-struct Opening;
+struct PendingFlow;
 
 // On one thread, that of the Poller's executor. The Poller must outlive it.
 class Tunnels {
@@ -98,7 +98,7 @@ class Tunnels {
 
     // Unreachable: the home is not connected, or did not answer in time; NotFound, NotSupported, Failed as
     // the connector says. `done` is never called from inside.
-    using Ticket = std::weak_ptr<Opening>;
+    using Ticket = std::weak_ptr<PendingFlow>;
     Ticket open(FlowRequest request, Opened done);
     // The client has left: `done` is not called, unless the call is on its way already.
     void cancel(const Ticket& ticket);

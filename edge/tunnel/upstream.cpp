@@ -20,7 +20,7 @@ class TunnelUpstream::Client final : public tunnel::PollHandler {
 
     void on_ready(unsigned, std::uint32_t) override {
         if (!connection.socket) return;
-        upstream_.tunnels_->cancel(opening);
+        upstream_.tunnels_->cancel(ticket);
         upstream_.joiner_.left();
         connection.socket.reset();
         upstream_.poller_.retire(upstream_.release(number_));
@@ -29,7 +29,7 @@ class TunnelUpstream::Client final : public tunnel::PollHandler {
     Connection connection;
     std::string message;
     std::uint32_t group;
-    Tunnels::Ticket opening;
+    Tunnels::Ticket ticket;
 
   private:
     TunnelUpstream& upstream_;
@@ -98,7 +98,7 @@ void TunnelUpstream::carry(Connection connection, const Route& route, const std:
         return poller_.retire(std::move(owned));
     }
     clients_.emplace(number, std::move(owned));
-    client.opening = tunnels_->open(
+    client.ticket = tunnels_->open(
         std::move(request), [this, number](Result<ReadyFlow> flow) { opened(number, std::move(flow)); });
 }
 

@@ -33,7 +33,7 @@ class TunnelUpstream final : public Upstream {
                std::string_view message) override;
 
     // Clients that wait for their flow.
-    std::size_t opening() const noexcept { return clients_.size(); }
+    std::size_t waiting() const noexcept { return clients_.size(); }
     // Connectors that have a session.
     std::size_t homes() const;
     nlohmann::json status() const;

@@ -26,67 +26,67 @@ Tunnels::State::State(tunnel::Poller& poller_, TunnelOptions options_)
     , timer(executor) {}
 
 Tunnels::Ticket Tunnels::State::open(FlowRequest request, Opened done) {
-    auto opening = std::make_shared<Opening>();
-    opening->request = std::move(request);
-    opening->done = std::move(done);
-    opening->deadline = Clock::now() + options.wait;
-    opening->place = openings.insert(openings.end(), opening);
-    if (!tunnel::may_travel_unsealed(opening->request.tls)) {
-        finish(opening, fail(ErrorCode::NotSupported, "sealed flows are not in this version"));
-    } else if (!allowed(opening->request.connector_key)) {
-        finish(opening, fail(ErrorCode::Unreachable, "the node has no connector in this fleet"));
+    auto pending = std::make_shared<PendingFlow>();
+    pending->request = std::move(request);
+    pending->done = std::move(done);
+    pending->deadline = Clock::now() + options.wait;
+    pending->place = pending_flows.insert(pending_flows.end(), pending);
+    if (!tunnel::may_travel_unsealed(pending->request.tls)) {
+        finish(pending, fail(ErrorCode::NotSupported, "sealed flows are not in this version"));
+    } else if (!allowed(pending->request.connector_key)) {
+        finish(pending, fail(ErrorCode::Unreachable, "the node has no connector in this fleet"));
     } else {
-        advance(opening);
+        advance(pending);
         schedule_tick();
     }
-    return opening;
+    return pending;
 }
 
 void Tunnels::State::cancel(const Ticket& ticket) {
-    if (const auto opening = ticket.lock()) end(*opening);
+    if (const auto pending = ticket.lock()) end(*pending);
 }
 
-// One more flow connection for `opening`, at once or as soon as there is one.
-void Tunnels::State::advance(const std::shared_ptr<Opening>& opening) {
-    if (opening->over || opening->waiting) return;
-    if (opening->tries >= most_tries) {
+// One more flow connection for `pending`, at once or as soon as there is one.
+void Tunnels::State::advance(const std::shared_ptr<PendingFlow>& pending) {
+    if (pending->over || pending->waiting) return;
+    if (pending->tries >= most_tries) {
         // What is still out may yet be answered.
-        opening->another_at = Clock::time_point::max();
-        if (opening->asked.empty()) finish(opening, std::unexpected(opening->last));
+        pending->another_at = Clock::time_point::max();
+        if (pending->asked.empty()) finish(pending, std::unexpected(pending->last));
         return;
     }
-    if (!ask_one(opening)) start_waiting(opening);
+    if (!ask_one(pending)) start_waiting(pending);
 }
 
-void Tunnels::State::start_waiting(const std::shared_ptr<Opening>& opening) {
-    const net::Address& from = opening->request.client.address;
+void Tunnels::State::start_waiting(const std::shared_ptr<PendingFlow>& pending) {
+    const net::Address& from = pending->request.client.address;
     if (const auto oldest = waiting_from.who_pays(from)) crowd_out_one(**oldest);
-    opening->waiting = true;
-    opening->share = waiting_from.enter(from, opening.get());
-    opening->waits_at = waiting_in_order.insert(waiting_in_order.end(), opening.get());
-    waiting_bytes += opening->request.first_bytes.size();
-    auto& queue = waiting[opening->request.connector_key];
-    queue.push_back(opening);
-    const auto found = by_key.find(opening->request.connector_key);
+    pending->waiting = true;
+    pending->share = waiting_from.enter(from, pending.get());
+    pending->waits_at = waiting_in_order.insert(waiting_in_order.end(), pending.get());
+    waiting_bytes += pending->request.first_bytes.size();
+    auto& queue = waiting[pending->request.connector_key];
+    queue.push_back(pending);
+    const auto found = by_key.find(pending->request.connector_key);
     if (found != by_key.end()) {
         EdgeSession& newest = *found->second.back();
         if (newest.target.taken(0, static_cast<std::uint32_t>(queue.size()))) told_target(newest);
     }
-    crowd_out(opening);
+    crowd_out(pending);
 }
 
-void Tunnels::State::stop_waiting(Opening& opening) {
-    opening.waiting = false;
-    waiting_from.leave(opening.request.client.address, opening.share);
-    waiting_in_order.erase(opening.waits_at);
-    waiting_bytes -= opening.request.first_bytes.size();
-    const auto queue = waiting.find(opening.request.connector_key);
-    std::erase_if(queue->second, [&](const auto& each) { return each.get() == &opening; });
+void Tunnels::State::stop_waiting(PendingFlow& pending) {
+    pending.waiting = false;
+    waiting_from.leave(pending.request.client.address, pending.share);
+    waiting_in_order.erase(pending.waits_at);
+    waiting_bytes -= pending.request.first_bytes.size();
+    const auto queue = waiting.find(pending.request.connector_key);
+    std::erase_if(queue->second, [&](const auto& each) { return each.get() == &pending; });
     if (queue->second.empty()) waiting.erase(queue);
 }
 
 // The oldest, or who holds most: never whoever comes last, or a few could keep all others out.
-void Tunnels::State::crowd_out(const std::shared_ptr<Opening>& newcomer) {
+void Tunnels::State::crowd_out(const std::shared_ptr<PendingFlow>& newcomer) {
     const auto& same = waiting.at(newcomer->request.connector_key);
     if (same.size() > options.waiting)
         crowd_out_one(*same.front());
@@ -94,17 +94,17 @@ void Tunnels::State::crowd_out(const std::shared_ptr<Opening>& newcomer) {
         crowd_out_one(*waiting_in_order.front());
     if (waiting_bytes <= options.waiting_bytes) return;
     crowd_out_one(**std::ranges::max_element(
-        waiting_in_order, {}, [](const Opening* each) { return each->request.first_bytes.size(); }));
+        waiting_in_order, {}, [](const PendingFlow* each) { return each->request.first_bytes.size(); }));
 }
 
-void Tunnels::State::crowd_out_one(Opening& opening) {
+void Tunnels::State::crowd_out_one(PendingFlow& pending) {
     ++counts.crowded_out;
-    const std::shared_ptr<Opening> kept = *opening.place;
-    if (opening.asked.empty())
+    const std::shared_ptr<PendingFlow> kept = *pending.place;
+    if (pending.asked.empty())
         return finish(kept, fail(ErrorCode::Unreachable, "too many clients wait for nodes"));
     // What is out may yet be answered.
-    stop_waiting(opening);
-    opening.another_at = Clock::now() + options.another;
+    stop_waiting(pending);
+    pending.another_at = Clock::now() + options.another;
 }
 
 EdgeSession* Tunnels::State::ready_session(const std::string& key) const {
@@ -115,22 +115,22 @@ EdgeSession* Tunnels::State::ready_session(const std::string& key) const {
     return nullptr;
 }
 
-bool Tunnels::State::ask_one(const std::shared_ptr<Opening>& opening) {
-    const FlowRequest& request = opening->request;
+bool Tunnels::State::ask_one(const std::shared_ptr<PendingFlow>& pending) {
+    const FlowRequest& request = pending->request;
     EdgeSession* session = ready_session(request.connector_key);
     if (!session) return false;
     const tunnel::FlowHeader header{request.mapping_id, false, request.client, request.server,
                                     request.server_name};
     Result<Bytes> bytes = tunnel::encode_flow_header(header);
     if (!bytes) {
-        finish(opening, std::unexpected(bytes.error()));
+        finish(pending, std::unexpected(bytes.error()));
         return true;
     }
-    opening->asked.splice(opening->asked.end(), session->idle, std::prev(session->idle.end()));
+    pending->asked.splice(pending->asked.end(), session->idle, std::prev(session->idle.end()));
     --idle;
-    opening->asked.back()->ask(opening, std::move(*bytes));
-    ++opening->tries;
-    opening->another_at = Clock::now() + options.another;
+    pending->asked.back()->ask(pending, std::move(*bytes));
+    ++pending->tries;
+    pending->another_at = Clock::now() + options.another;
     const auto left = static_cast<std::uint32_t>(session->idle.size());
     if (session->target.taken(left, 0)) told_target(*session);
     return true;
@@ -140,29 +140,29 @@ void Tunnels::State::serve_waiting(const std::string& key) {
     for (;;) {
         const auto queue = waiting.find(key);
         if (queue == waiting.end() || !ready_session(key)) return;
-        const std::shared_ptr<Opening> opening = queue->second.front();
-        stop_waiting(*opening);
-        ask_one(opening);
+        const std::shared_ptr<PendingFlow> pending = queue->second.front();
+        stop_waiting(*pending);
+        ask_one(pending);
     }
 }
 
-bool Tunnels::State::end(Opening& opening) {
-    if (std::exchange(opening.over, true)) return false;
-    while (!opening.asked.empty())
-        retire(opening.asked, *opening.asked.front());
+bool Tunnels::State::end(PendingFlow& pending) {
+    if (std::exchange(pending.over, true)) return false;
+    while (!pending.asked.empty())
+        retire(pending.asked, *pending.asked.front());
     // Those that gave up must not fill the queue of a node that is away, nor keep what they brought.
-    if (opening.waiting) stop_waiting(opening);
-    openings.erase(opening.place);
+    if (pending.waiting) stop_waiting(pending);
+    pending_flows.erase(pending.place);
     return true;
 }
 
-void Tunnels::State::finish(std::shared_ptr<Opening> opening, Result<ReadyFlow> result) {
-    if (!end(*opening)) return;
+void Tunnels::State::finish(std::shared_ptr<PendingFlow> pending, Result<ReadyFlow> result) {
+    if (!end(*pending)) return;
     if (!result) ++counts.failed;
     // The socket's registration still names the flow that is being retired: it must be taken over within this
     // turn.
-    if (result) return opening->done(std::move(result));
-    auto call = [self = shared_from_this(), done = std::move(opening->done),
+    if (result) return pending->done(std::move(result));
+    auto call = [self = shared_from_this(), done = std::move(pending->done),
                  boxed = std::make_shared<Result<ReadyFlow>>(std::move(result))] {
         if (!self->closed) done(std::move(*boxed));
     };
@@ -171,7 +171,7 @@ void Tunnels::State::finish(std::shared_ptr<Opening> opening, Result<ReadyFlow> 
 
 void Tunnels::State::schedule_tick() {
     if (closed) return;
-    const bool quick = !openings.empty();
+    const bool quick = !pending_flows.empty();
     if (!quick && sessions.empty()) return;
     // With nobody under way only the pools' ages and surplus are looked after, well within their life.
     const auto at = Clock::now() + (quick ? quick_tick : std::min(slow_tick, options.idle_life / 8));
@@ -186,15 +186,15 @@ void Tunnels::State::schedule_tick() {
 void Tunnels::State::tick() {
     timer_at = Clock::time_point::max();
     const auto now = Clock::now();
-    const std::vector<std::shared_ptr<Opening>> under_way(openings.begin(), openings.end());
-    for (const auto& opening : under_way) {
-        if (now >= opening->deadline) {
-            const bool absent = !by_key.contains(opening->request.connector_key);
-            finish(opening, fail(ErrorCode::Unreachable,
+    const std::vector<std::shared_ptr<PendingFlow>> under_way(pending_flows.begin(), pending_flows.end());
+    for (const auto& pending : under_way) {
+        if (now >= pending->deadline) {
+            const bool absent = !by_key.contains(pending->request.connector_key);
+            finish(pending, fail(ErrorCode::Unreachable,
                                  absent ? "the node is not connected" : "the node did not answer in time"));
-        } else if (!opening->waiting && now >= opening->another_at) {
-            opening->last = {ErrorCode::Unreachable, "the node did not answer in time", {}};
-            advance(opening);
+        } else if (!pending->waiting && now >= pending->another_at) {
+            pending->last = {ErrorCode::Unreachable, "the node did not answer in time", {}};
+            advance(pending);
         }
     }
     const bool settle = now >= settle_at;
@@ -218,9 +218,9 @@ void Tunnels::State::close() {
     timer.cancel();
     while (!sessions.empty())
         end_session(std::shared_ptr(sessions.begin()->second));
-    for (const auto& opening : openings)
-        opening->asked.clear();
-    openings.clear();
+    for (const auto& pending : pending_flows)
+        pending->asked.clear();
+    pending_flows.clear();
     waiting.clear();
     waiting_in_order.clear();
 }
