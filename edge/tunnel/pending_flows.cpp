@@ -70,7 +70,7 @@ void Tunnels::State::start_waiting(const std::shared_ptr<PendingFlow>& pending) 
     const auto found = by_key.find(pending->request.connector_key);
     if (found != by_key.end()) {
         EdgeSession& newest = *found->second.back();
-        if (newest.target.taken(0, static_cast<std::uint32_t>(queue.size()))) told_target(newest);
+        if (newest.target.taken(0, static_cast<std::uint32_t>(queue.size()))) send_target(newest);
     }
     crowd_out(pending);
 }
@@ -132,7 +132,7 @@ bool Tunnels::State::ask_one(const std::shared_ptr<PendingFlow>& pending) {
     ++pending->tries;
     pending->another_at = Clock::now() + options.another;
     const auto left = static_cast<std::uint32_t>(session->idle.size());
-    if (session->target.taken(left, 0)) told_target(*session);
+    if (session->target.taken(left, 0)) send_target(*session);
     return true;
 }
 
@@ -201,7 +201,7 @@ void Tunnels::State::tick() {
     if (settle) settle_at = now + options.settle;
     for (const auto& [id, session] : sessions) {
         auto& ready = session->idle;
-        if (settle && session->target.settle(static_cast<std::uint32_t>(ready.size()))) told_target(*session);
+        if (settle && session->target.settle(static_cast<std::uint32_t>(ready.size()))) send_target(*session);
         // The surplus goes at once, the aged a few at a time, so that the pool is never empty for their
         // renewal.
         while (ready.size() > session->target.target())

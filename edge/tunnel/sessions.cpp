@@ -78,7 +78,7 @@ asio::awaitable<void> Tunnels::State::serve_session(std::shared_ptr<State> state
 asio::awaitable<void> Tunnels::State::run_session(std::shared_ptr<State> state,
                                                   std::shared_ptr<EdgeSession> session) {
     session->channel->send(tunnel::encode_hello(session->id));
-    state->told_target(*session);
+    state->send_target(*session);
     while (!state->closed) {
         const Result<tunnel::SessionFrame> frame = co_await session->channel->receive();
         if (!frame || frame->type == static_cast<std::uint8_t>(tunnel::FrameType::Goodbye)) co_return;
@@ -104,7 +104,7 @@ void Tunnels::State::end_session(const std::shared_ptr<EdgeSession>& session) {
         retire(session->idle, *session->idle.front());
 }
 
-void Tunnels::State::told_target(EdgeSession& session) {
+void Tunnels::State::send_target(EdgeSession& session) {
     session.channel->send(tunnel::encode_want(session.target.target()));
 }
 

@@ -58,7 +58,7 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     // False: it was over already.
     bool end(PendingFlow& pending);
     void finish(std::shared_ptr<PendingFlow> pending, Result<ReadyFlow> result);
-    void told_target(EdgeSession& session);
+    void send_target(EdgeSession& session);
 
     // Runs while there is something to time: quickly with clients under way, every few seconds with flow
     // connections.
