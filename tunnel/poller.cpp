@@ -37,22 +37,22 @@ struct Poller::Loop : std::enable_shared_from_this<Poller::Loop> {
         epoll.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                          [self = shared_from_this()](const boost::system::error_code& error) {
                              self->waiting = false;
-                             if (!error) self->turn();
+                             if (!error) self->iterate();
                          });
     }
 
-    // A turn soon, although no descriptor has become ready. One under way looks after it at its end.
-    void hurry() {
-        if (turning || std::exchange(posted, true)) return;
+    // Schedules an iteration although no descriptor is ready. A running one schedules the next at its end.
+    void iterate_soon() {
+        if (iterating || std::exchange(posted, true)) return;
         boost::asio::post(epoll.get_executor(), [self = shared_from_this()] {
             self->posted = false;
-            self->turn();
+            self->iterate();
         });
     }
 
-    void turn() {
+    void iterate() {
         if (closed) return;
-        turning = true;
+        iterating = true;
         const int count =
             epoll_wait(epoll.native_handle(), events.data(), static_cast<int>(events.size()), 0);
         for (int i = 0; i < count && !closed; ++i) {
@@ -67,9 +67,9 @@ struct Poller::Loop : std::enable_shared_from_this<Poller::Loop> {
         // A handler's destructor may retire another.
         while (!retired.empty())
             std::exchange(retired, {}).clear();
-        turning = false;
+        iterating = false;
         if (closed) return;
-        if (count == static_cast<int>(batch) || !again.empty()) hurry();
+        if (count == static_cast<int>(batch) || !again.empty()) iterate_soon();
         if (!waiting) wait();
     }
 
@@ -79,7 +79,7 @@ struct Poller::Loop : std::enable_shared_from_this<Poller::Loop> {
     std::vector<PollHandler*> calling;
     std::vector<std::unique_ptr<PollHandler>> retired;
     bool waiting = false;
-    bool turning = false;
+    bool iterating = false;
     bool posted = false;
     bool closed = false;
 };
@@ -120,7 +120,7 @@ void Poller::remove(int fd) noexcept {
 
 void Poller::again(PollHandler& handler) {
     loop_->again.push_back(&handler);
-    loop_->hurry();
+    loop_->iterate_soon();
 }
 
 void Poller::retire(std::unique_ptr<PollHandler> handler) {
@@ -128,7 +128,7 @@ void Poller::retire(std::unique_ptr<PollHandler> handler) {
     std::erase(loop_->again, nullptr);
     std::ranges::replace(loop_->calling, handler.get(), nullptr);
     loop_->retired.push_back(std::move(handler));
-    loop_->hurry();
+    loop_->iterate_soon();
 }
 
 } // namespace p2prc::tunnel
