@@ -52,9 +52,9 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
                                                       [key](std::string_view shown) { return shown == key; });
         if (!tls) co_return std::unexpected(tls.error());
         net::TlsStream stream(self->executor, std::move(*socket), *tls);
-        const Result<void> shaken =
+        const Result<void> secured =
             co_await stream.handshake(net::TlsStream::Side::Client, self->options.handshake);
-        if (!shaken) co_return std::unexpected(shaken.error());
+        if (!secured) co_return std::unexpected(secured.error());
         const Result<Bytes> exported = stream.export_key(tunnel::exporter_label, tunnel::exporter_size);
         if (!exported) co_return std::unexpected(exported.error());
         if (self->closed) co_return fail(ErrorCode::Failed, "closed");

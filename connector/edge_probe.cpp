@@ -34,7 +34,7 @@ std::string reason_of_failure() {
     return "the edge closes the connection";
 }
 
-asio::awaitable<Result<void>> shake(SSL* ssl, asio::posix::stream_descriptor& socket, const bool& late) {
+asio::awaitable<Result<void>> handshake(SSL* ssl, asio::posix::stream_descriptor& socket, const bool& late) {
     using Descriptor = asio::posix::stream_descriptor;
     while (true) {
         ERR_clear_error();
@@ -85,9 +85,9 @@ asio::awaitable<Result<void>> probe_edge(EdgeProbe probe) {
         boost::system::error_code ignored;
         waiter.cancel(ignored);
     });
-    const Result<void> shaken = co_await shake(ssl.get(), waiter, late);
-    if (!probe.own) co_return answered ? Result<void>{} : shaken;
-    if (!shaken) co_return shaken;
+    const Result<void> secured = co_await handshake(ssl.get(), waiter, late);
+    if (!probe.own) co_return answered ? Result<void>{} : secured;
+    if (!secured) co_return secured;
     const Result<void> checked = check_shown(ssl.get(), probe.own.get());
     SSL_shutdown(ssl.get());
     co_return checked;

@@ -61,7 +61,7 @@ void TlsPump::step() {
     if (done_ || resetting_) return;
     if (!ssl_) return finish();
     budget_ = turn_budget;
-    if (!shaken_ && !shake_hands()) return;
+    if (!secured_ && !handshake()) return;
     // Whichever direction moves may make room for the other.
     while (budget_ > 0) {
         const std::size_t before = budget_;
@@ -74,12 +74,12 @@ void TlsPump::step() {
     if (budget_ == 0) poller_.again(*this);
 }
 
-bool TlsPump::shake_hands() {
+bool TlsPump::handshake() {
     while (true) {
         ERR_clear_error();
         const int result = SSL_do_handshake(ssl_.get());
         if (result == 1) {
-            shaken_ = true;
+            secured_ = true;
             active_ = std::chrono::steady_clock::now();
             return true;
         }

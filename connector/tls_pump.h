@@ -31,7 +31,7 @@ class TlsPump final : public tunnel::PollHandler {
     // To be called once both sockets are registered.
     void begin() { step(); }
     Time active() const noexcept { return active_; }
-    bool shaken() const noexcept { return shaken_; }
+    bool secured() const noexcept { return secured_; }
     bool half_closed() const noexcept { return client_ended_ || application_ended_ || application_broken_; }
     // Whether the edge has not acknowledged anything for so long, though it was asked to.
     bool silent(std::chrono::milliseconds patience) const noexcept {
@@ -49,7 +49,7 @@ class TlsPump final : public tunnel::PollHandler {
     using SslPtr = std::unique_ptr<SSL, net::OpenSslFree<SSL_free>>;
 
     void step();
-    bool shake_hands();
+    bool handshake();
     bool client_to_application();
     bool application_to_client();
     bool write_to_application(const char* data, std::size_t size);
@@ -74,7 +74,7 @@ class TlsPump final : public tunnel::PollHandler {
     std::string to_client_;      // not yet encrypted; empty nearly always
     std::size_t budget_ = 0;     // bytes that this turn may still move
     bool first_bio_ = false;
-    bool shaken_ = false;
+    bool secured_ = false;
     bool client_readable_ = true;
     bool client_writable_ = true;
     bool application_readable_ = true;

@@ -79,7 +79,7 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
         const auto now = std::chrono::steady_clock::now();
         std::vector<TlsPump*> late;
         for (const auto& [pump, owner] : pumps) {
-            const auto limit = !pump->shaken()       ? options.handshake
+            const auto limit = !pump->secured()      ? options.handshake
                                : pump->half_closed() ? options.half_closed
                                                      : options.idle;
             const auto quiet = now - pump->active();
