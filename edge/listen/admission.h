@@ -22,7 +22,7 @@ class Admission {
     explicit Admission(std::size_t address_limit) noexcept : address_limit_(address_limit) {}
 
     // Who has to leave before another of `address` enters; nothing: there is room.
-    std::optional<T> who_pays(const net::Address& address) const {
+    std::optional<T> to_evict(const net::Address& address) const {
         const auto found = addresses_.find(key(address));
         if (found == addresses_.end() || found->second.size() < address_limit_) return std::nullopt;
         return found->second.front();

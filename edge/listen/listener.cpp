@@ -110,14 +110,14 @@ class Classifier final : public TimedHandler {
             const auto size = static_cast<std::size_t>(got);
             listener_.bytes += size;
             connection_.received.append(scratch.data(), size);
-            if (listener_.bytes > listener_.options.waiting_bytes && make_room()) return true;
+            if (listener_.bytes > listener_.options.waiting_bytes && evict_largest()) return true;
             if (classify()) return true;
         }
     }
 
     // Who holds most leaves: not whoever comes last, or a few hoarders could keep all others out. True when
     // that is this one.
-    bool make_room() {
+    bool evict_largest() {
         Classifier* most = this;
         for (Classifier* each = listener_.oldest; each; each = each->newer())
             if (each->held() > most->held()) most = each;
@@ -232,10 +232,10 @@ class Acceptor final : public tunnel::PollHandler {
             const auto peer = net::Endpoint::from_sockaddr(address, size);
             // Strangers could keep everybody out if the last to come were refused. Who means it speaks within
             // a round trip, and is gone from here long before it is the oldest.
-            const auto crowded = listener_.admission.who_pays(peer.address);
-            if (crowded || listener_.admission.total() >= listener_.options.waiting) {
+            const auto evicted = listener_.admission.to_evict(peer.address);
+            if (evicted || listener_.admission.total() >= listener_.options.waiting) {
                 ++listener_.counters.over_limit;
-                (crowded ? *crowded : listener_.oldest)->leave();
+                (evicted ? *evicted : listener_.oldest)->leave();
             }
             auto classifier = std::make_unique<Classifier>(listener_, std::move(socket), peer, protocol_);
             listener_.set->add(std::move(classifier), listener_.options.first_timeout).start();

@@ -60,7 +60,7 @@ void Tunnels::State::advance(const std::shared_ptr<PendingFlow>& pending) {
 
 void Tunnels::State::start_waiting(const std::shared_ptr<PendingFlow>& pending) {
     const net::Address& from = pending->request.client.address;
-    if (const auto oldest = waiting_from.who_pays(from)) crowd_out_one(**oldest);
+    if (const auto oldest = waiting_from.to_evict(from)) evict(**oldest);
     pending->waiting = true;
     pending->share = waiting_from.enter(from, pending.get());
     pending->waits_at = waiting_in_order.insert(waiting_in_order.end(), pending.get());
@@ -72,7 +72,7 @@ void Tunnels::State::start_waiting(const std::shared_ptr<PendingFlow>& pending) 
         EdgeSession& newest = *found->second.back();
         if (newest.target.taken(0, static_cast<std::uint32_t>(queue.size()))) send_target(newest);
     }
-    crowd_out(pending);
+    evict_if_full(pending);
 }
 
 void Tunnels::State::stop_waiting(PendingFlow& pending) {
@@ -86,18 +86,18 @@ void Tunnels::State::stop_waiting(PendingFlow& pending) {
 }
 
 // The oldest, or who holds most: never whoever comes last, or a few could keep all others out.
-void Tunnels::State::crowd_out(const std::shared_ptr<PendingFlow>& newcomer) {
+void Tunnels::State::evict_if_full(const std::shared_ptr<PendingFlow>& newcomer) {
     const auto& same = waiting.at(newcomer->request.connector_key);
     if (same.size() > options.waiting)
-        crowd_out_one(*same.front());
+        evict(*same.front());
     else if (waiting_in_order.size() > options.waiting_in_all)
-        crowd_out_one(*waiting_in_order.front());
+        evict(*waiting_in_order.front());
     if (waiting_bytes <= options.waiting_bytes) return;
-    crowd_out_one(**std::ranges::max_element(
+    evict(**std::ranges::max_element(
         waiting_in_order, {}, [](const PendingFlow* each) { return each->request.first_bytes.size(); }));
 }
 
-void Tunnels::State::crowd_out_one(PendingFlow& pending) {
+void Tunnels::State::evict(PendingFlow& pending) {
     ++counts.crowded_out;
     const std::shared_ptr<PendingFlow> kept = *pending.place;
     if (pending.asked.empty())

@@ -31,23 +31,23 @@ void Tunnels::State::allow(const std::vector<std::string>& connector_keys) {
 // Where there are too many, in all or from one address, the oldest makes room: refusing the last to come
 // would let strangers keep connectors out.
 std::uint64_t Tunnels::State::begin_handshake(net::TlsStream& stream, const net::Address& from) {
-    auto crowded = handshakes.who_pays(from);
-    if (!crowded && shaking.size() >= options.handshakes) crowded = shaking.begin()->first;
-    if (crowded) {
-        shaking.at(*crowded).stream->close();
-        end_handshake(*crowded);
+    auto evicted = handshakes.to_evict(from);
+    if (!evicted && handshaking.size() >= options.handshakes) evicted = handshaking.begin()->first;
+    if (evicted) {
+        handshaking.at(*evicted).stream->close();
+        end_handshake(*evicted);
     }
-    const std::uint64_t number = ++last_shaking;
-    shaking.emplace(number, Handshake{&stream, from, handshakes.enter(from, number)});
+    const std::uint64_t number = ++last_handshake;
+    handshaking.emplace(number, Handshake{&stream, from, handshakes.enter(from, number)});
     return number;
 }
 
 // It may have had to make room before.
 void Tunnels::State::end_handshake(std::uint64_t number) {
-    const auto found = shaking.find(number);
-    if (found == shaking.end()) return;
+    const auto found = handshaking.find(number);
+    if (found == handshaking.end()) return;
     handshakes.leave(found->second.from, found->second.share);
-    shaking.erase(found);
+    handshaking.erase(found);
 }
 
 asio::awaitable<void> Tunnels::State::serve_session(std::shared_ptr<State> state, net::UniqueFd socket,
@@ -55,10 +55,10 @@ asio::awaitable<void> Tunnels::State::serve_session(std::shared_ptr<State> state
     tunnel::set_flow_options(socket.get());
     net::TlsStream stream(state->executor, std::move(socket), *state->tls);
     const std::uint64_t number = state->begin_handshake(stream, from);
-    const Result<void> shaken = co_await stream.handshake(net::TlsStream::Side::Server,
-                                                          state->options.handshake, std::move(received));
+    const Result<void> secured = co_await stream.handshake(net::TlsStream::Side::Server,
+                                                           state->options.handshake, std::move(received));
     state->end_handshake(number);
-    if (!shaken || state->closed) co_return;
+    if (!secured || state->closed) co_return;
     const std::string key = stream.peer_fingerprint();
     const Result<Bytes> exported = stream.export_key(tunnel::exporter_label, tunnel::exporter_size);
     // The key may have been removed while the handshake was under way.

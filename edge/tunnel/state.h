@@ -52,8 +52,8 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     void start_waiting(const std::shared_ptr<PendingFlow>& pending);
     void stop_waiting(PendingFlow& pending);
     // Where too many wait, or what they have said is too much, one of them makes room.
-    void crowd_out(const std::shared_ptr<PendingFlow>& newcomer);
-    void crowd_out_one(PendingFlow& pending);
+    void evict_if_full(const std::shared_ptr<PendingFlow>& newcomer);
+    void evict(PendingFlow& pending);
     void serve_waiting(const std::string& key);
     // False: it was over already.
     bool end(PendingFlow& pending);
@@ -83,9 +83,9 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
         net::Address from;
         Admission<std::uint64_t>::Place share;
     };
-    Admission<std::uint64_t> handshakes;        // sessions under way, by their numbers
-    std::map<std::uint64_t, Handshake> shaking; // the same, in the order in which they came
-    std::uint64_t last_shaking = 0;
+    Admission<std::uint64_t> handshakes;            // sessions under way, by their numbers
+    std::map<std::uint64_t, Handshake> handshaking; // the same, in the order in which they came
+    std::uint64_t last_handshake = 0;
     std::size_t idle = 0; // flow connections that lie ready, of all sessions
     TunnelCounts counts;
     boost::asio::steady_timer timer;

@@ -68,18 +68,18 @@ net::Address address(std::string_view text) {
 TEST(Admission, CountsByAddressAndByNetwork) {
     Admission<int> admission(2);
     const auto first = admission.enter(address("192.0.2.1"), 1);
-    EXPECT_FALSE(admission.who_pays(address("192.0.2.1")));
+    EXPECT_FALSE(admission.to_evict(address("192.0.2.1")));
     admission.enter(address("::ffff:192.0.2.1"), 2);
-    EXPECT_EQ(admission.who_pays(address("192.0.2.1")), 1);
+    EXPECT_EQ(admission.to_evict(address("192.0.2.1")), 1);
     admission.leave(address("192.0.2.1"), first);
-    EXPECT_FALSE(admission.who_pays(address("192.0.2.1")));
+    EXPECT_FALSE(admission.to_evict(address("192.0.2.1")));
     admission.enter(address("192.0.2.1"), 3);
-    EXPECT_EQ(admission.who_pays(address("192.0.2.1")), 2) << "the oldest that is left";
-    EXPECT_FALSE(admission.who_pays(address("192.0.2.2")));
+    EXPECT_EQ(admission.to_evict(address("192.0.2.1")), 2) << "the oldest that is left";
+    EXPECT_FALSE(admission.to_evict(address("192.0.2.2")));
     admission.enter(address("2001:db8::1"), 4);
     admission.enter(address("2001:db8::2"), 5);
-    EXPECT_EQ(admission.who_pays(address("2001:db8::ffff:3")), 4);
-    EXPECT_FALSE(admission.who_pays(address("2001:db8:0:1::1")));
+    EXPECT_EQ(admission.to_evict(address("2001:db8::ffff:3")), 4);
+    EXPECT_FALSE(admission.to_evict(address("2001:db8:0:1::1")));
     EXPECT_EQ(admission.total(), 4u);
 }
 
