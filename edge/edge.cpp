@@ -22,13 +22,13 @@ namespace p2prc::edge {
 namespace {
 
 constexpr std::uint16_t http_port = 80;
-// A relayed connection without a byte for so long is not waited for when the edge stops.
+// When the edge stops, it does not wait for relayed connections that have been idle for this long.
 constexpr std::chrono::seconds quiet_time{2};
 constexpr std::size_t most_rejections = 50;
 
 RouterOptions router_options(const Config& config) {
     RouterOptions options;
-    // A file of routes is served without a daemon to pass control links to.
+    // With a file of routes there is no daemon to pass control links to.
     if (config.routes_file.empty())
         if (auto target = Target::unix_socket(config.control_socket)) options.control = *target;
     return options;
@@ -44,7 +44,7 @@ dns::Options dns_options(const Config& config) {
     return options;
 }
 
-// Some of them, for the report has a limit; the journal has all.
+// At most `most_rejections`, because the report has a size limit; the journal has all.
 nlohmann::json rejections_json(const std::vector<Rejection>& rejected) {
     auto list = nlohmann::json::array();
     for (const auto& each : rejected) {
@@ -107,7 +107,7 @@ Edge::~Edge() = default;
 
 Result<void> Edge::listen(std::vector<net::PassedSocket> passed) {
     for (auto& socket : passed) {
-        // One socket unit gives all its sockets one name: then the port tells which is which.
+        // A socket unit gives all its sockets the same name; then the port tells them apart.
         const bool http = socket.name == "http" ||
                           (socket.name != "https" && net::local_endpoint(socket.fd.get()).port == http_port);
         if (auto done = parts_->listener.listen(std::move(socket.fd), http ? Protocol::Http : Protocol::Tls);
@@ -141,7 +141,7 @@ Result<void> Edge::check(const RouteTable& table) {
 }
 
 std::vector<Rejection> Edge::apply(const RouteTable& table) {
-    // A removed node's clients must not wait for anything else to succeed.
+    // Removing a node's clients must not depend on whether the rest succeeds.
     if (parts_->upstream) parts_->upstream->allow(table.connector_keys);
     std::vector<Rejection> rejected;
     parts_->router.set_routes(RouteSnapshot::compile(table, rejected));

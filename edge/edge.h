@@ -1,4 +1,4 @@
-// The edge as a whole: doors, relay, DNS, and the routes they share.
+// The edge as a whole: listener, relay, DNS, and the routes they share.
 #pragma once
 
 #include "core/route_table.h"
@@ -23,29 +23,30 @@ class Edge {
     Edge(const Edge&) = delete;
     Edge& operator=(const Edge&) = delete;
 
-    // Opens the doors: the sockets that systemd passed, else those of the configuration. Routes come first,
-    // so that nobody is refused for lack of them.
+    // Starts listening on the sockets that systemd passed, else on those of the configuration. Apply routes
+    // first, or early clients are refused.
     Result<void> listen(std::vector<net::PassedSocket> passed);
 
-    // Whether all of `table` can be served: the first part that cannot, with file and line where it has one.
+    // Checks whether all of `table` can be served. The error is about the first part that cannot, with file
+    // and line if it has one.
     static Result<void> check(const RouteTable& table);
 
-    // Serves `table` from the next connection and query on. What was taken away goes first: connectors whose
-    // key is gone, then routes. What cannot be served is left out, alone, and returned.
+    // Serves `table` from the next connection and query on. Removals come first: connectors whose key is
+    // gone, then routes. Parts that cannot be served are left out and returned.
     std::vector<Rejection> apply(const RouteTable& table);
 
-    // Answers DNS at exactly these endpoints from now on. What can be bound is bound; the error is the first
-    // of the others.
+    // Answers DNS at exactly these endpoints from now on. Binds all that it can; the error is about the first
+    // that it could not.
     Result<void> listen_dns(const std::vector<net::Endpoint>& endpoints);
 
-    // What the zones that are served say their addresses are.
+    // The addresses that the served zones publish.
     const std::vector<net::Address>& published() const noexcept;
 
-    // Opens the way home through tunnels, with `identity` as the edge's own key. Before the first apply().
+    // Accepts tunnels, with `identity` as the edge's own key. Call it before the first apply().
     Result<void> open_tunnels(const net::Identity& identity);
 
-    // Takes no more connections but goes on with DNS; `drained` is called when those that are open have ended
-    // or the drain time is over.
+    // Stops accepting connections but keeps answering DNS. Calls `drained` when the open connections have
+    // ended or the drain time is over.
     void drain(std::function<void()> drained);
 
     std::size_t routes() const noexcept;

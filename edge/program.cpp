@@ -38,7 +38,7 @@ Result<Config> make_config(const CommandLine& line) {
     Config config;
     const bool given = !line.config_file.empty();
     const std::string file = given ? line.config_file : std::string(default_config_file);
-    // Alone with a file of routes, the machine's own configuration is not this program's business.
+    // With a file of routes, the machine's own configuration does not apply.
     if (given || line.routes_file.empty()) {
         const auto text = net::read_file(file);
         if (text) {
@@ -54,7 +54,7 @@ Result<Config> make_config(const CommandLine& line) {
     return config;
 }
 
-// Reads the file again; what was served stays where it cannot be.
+// Reads the file again; keeps serving the old routes if that fails.
 class FileRoutes {
   public:
     FileRoutes(Edge& edge, std::string file) : edge_(edge), file_(std::move(file)) {}
@@ -86,12 +86,12 @@ class FileRoutes {
     std::string file_;
 };
 
-// DNS on the machine's own addresses, as they come and go. A port that another program holds is tried again.
+// Keeps DNS on the machine's own addresses as they change. Retries a port that another program holds.
 class OwnDns {
   public:
     OwnDns(boost::asio::any_io_executor executor, Edge& edge) : edge_(edge), retry_(executor) {}
 
-    // The zones have other addresses, perhaps.
+    // The zones may have other addresses now.
     void published() {
         if (following_) bind();
     }
@@ -110,7 +110,7 @@ class OwnDns {
     void bind() {
         const auto bound = edge_.listen_dns(own_dns_endpoints(edge_.published()));
         const std::string failure = bound ? std::string() : bound.error().message;
-        // Each failure once, however often it is tried again.
+        // Log each failure once, not at each attempt.
         if (std::exchange(failure_, failure) != failure && !failure.empty())
             net::log_warning("DNS: " + failure, {{"FLEET_HINT", bound.error().hint}});
         retry_.cancel();
@@ -149,7 +149,7 @@ class Signals {
         } else if (signal == SIGUSR1) {
             net::log_notice(edge_.status().dump());
         } else if (std::exchange(stopping_, true)) {
-            context_.stop(); // told twice: at once
+            context_.stop(); // a second signal: stop at once
         } else {
             net::notify_stopping();
             edge_.drain([this] { context_.stop(); });
@@ -163,7 +163,7 @@ class Signals {
     bool stopping_ = false;
 };
 
-// The line of `systemctl status`, as it changes.
+// Keeps the status line of `systemctl status` up to date.
 class StatusLine {
   public:
     StatusLine(boost::asio::any_io_executor executor, const Edge& edge) : edge_(edge), timer_(executor) {}

@@ -1,4 +1,4 @@
-// The edge's life: configuration, routes, doors, ready; then signals until it is told to stop.
+// Runs the edge: configuration, routes, listening, ready; then handles signals until it is told to stop.
 #pragma once
 
 #include "edge/config.h"

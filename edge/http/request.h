@@ -15,13 +15,13 @@ struct HttpRequest {
     std::string port; // as given, often empty
 };
 
-// An incremental reader for one connection: keeps an offset only. The body, if there is one, is not read.
+// An incremental reader for one connection. It keeps only an offset. It does not read a body.
 class HttpHeadReader {
   public:
     enum class Status { NeedMore, Refused, Ready };
     static constexpr std::size_t max_bytes = 16 * 1024;
 
-    // `received` is all that came so far; each call brings the same bytes and more.
+    // `received` is all that has arrived; each call passes the same bytes and more.
     Status read(std::string_view received);
 
     const HttpRequest& request() const noexcept { return request_; } // after Ready
@@ -35,8 +35,8 @@ class HttpHeadReader {
     HttpRequest request_;
 };
 
-// Whether a connection that starts like this speaks HTTP/1: a method of capital letters, then a space. Unsure
-// (too few bytes) counts as yes.
+// Whether a connection that starts like this may speak HTTP/1: a method of capital letters, then a space.
+// With too few bytes to tell, the answer is yes.
 bool looks_like_http(std::string_view received) noexcept;
 
 // The whole head, up to and with its empty line: the request, or the status code to refuse it with.

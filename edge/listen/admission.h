@@ -1,6 +1,6 @@
-// Who has come from which address and is still here: where an address has its share, its oldest makes room.
+// Limits entries per client address: when an address has reached its limit, its oldest entry is evicted.
 //
-// Refusing the newcomer instead would let one stranger keep out all that share an address with him.
+// Refusing the newest instead would let one client lock out everybody who shares its address.
 #pragma once
 
 #include "net/address.h"
@@ -13,7 +13,7 @@
 
 namespace p2prc::edge {
 
-// An IPv4 address counts by itself, an IPv6 address as its /64: that is what one subscriber gets.
+// Counts each IPv4 address, and each IPv6 /64, because a subscriber gets a whole /64.
 template <class T>
 class Admission {
   public:
@@ -21,7 +21,7 @@ class Admission {
 
     explicit Admission(std::size_t address_limit) noexcept : address_limit_(address_limit) {}
 
-    // Who has to leave before another of `address` enters; nothing: there is room.
+    // The entry to evict before another one of `address` enters; nothing: there is room.
     std::optional<T> to_evict(const net::Address& address) const {
         const auto found = addresses_.find(key(address));
         if (found == addresses_.end() || found->second.size() < address_limit_) return std::nullopt;
@@ -32,7 +32,7 @@ class Admission {
         ++total_;
         return all.insert(all.end(), std::move(who));
     }
-    // Once for each enter, with the same address.
+    // Call it once for each enter(), with the same address.
     void leave(const net::Address& address, Place place) {
         const auto found = addresses_.find(key(address));
         --total_;

@@ -1,4 +1,4 @@
-// A connection that a client opened, with all that it has said so far.
+// A connection that a client opened, with all that it has sent so far.
 #pragma once
 
 #include "net/address.h"
@@ -17,7 +17,7 @@ struct Connection {
     std::string received; // from its first byte, unchanged
 };
 
-// Tells `handler`, and nobody else, of `events` of the client from now on; false where the kernel refuses.
+// From now on only `handler` is told of `events` on the connection. Returns false if the kernel refuses.
 inline bool watch(tunnel::Poller& poller, Connection& connection, std::uint32_t events,
                   tunnel::PollHandler& handler, unsigned which) {
     const int fd = connection.socket.get();
@@ -27,7 +27,7 @@ inline bool watch(tunnel::Poller& poller, Connection& connection, std::uint32_t 
     return watched.has_value();
 }
 
-// Where it came in: port 443, or port 80.
+// What a listening socket is for: TLS (port 443) or plain HTTP (port 80).
 enum class Protocol { Tls, Http };
 
 } // namespace p2prc::edge

@@ -12,22 +12,22 @@
 namespace p2prc::edge {
 
 struct Counters {
-    std::uint64_t accepted = 0;       // connections on both doors
-    std::uint64_t over_limit = 0;     // closed: too many that have not said what they want
-    std::uint64_t over_bytes = 0;     // closed: such connections held too many bytes together, this one most
+    std::uint64_t accepted = 0;       // connections on both ports
+    std::uint64_t over_limit = 0;     // evicted: too many connections were not classified yet
+    std::uint64_t over_bytes = 0;     // evicted: they held too many bytes in total, this one the most
     std::uint64_t no_descriptors = 0; // accept failed for lack of descriptors or memory
-    std::uint64_t first_timeout = 0;  // said too little in time
-    std::uint64_t first_closed = 0;   // left before saying enough
+    std::uint64_t first_timeout = 0;  // sent too little in time
+    std::uint64_t first_closed = 0;   // left before it was classified
     std::uint64_t routed = 0;         // carried to a route
     std::uint64_t control = 0;        // carried to p2prcd
     std::uint64_t sessions = 0;       // handed to the tunnel as sessions
     std::uint64_t flows = 0;          // handed to the tunnel as flow connections
     std::uint64_t no_name = 0;        // a hello without a name
-    std::uint64_t unknown_name = 0;   // a hello with a name that is not routed
-    std::uint64_t unserved = 0;       // a hello for a service that is not open here
+    std::uint64_t unknown_name = 0;   // a hello with a name that has no route
+    std::uint64_t unserved = 0;       // a hello for a service that is not offered here
     std::uint64_t redirected = 0;     // HTTP requests answered with 308
     std::uint64_t http_refused = 0;   // other answers to HTTP requests
-    std::uint64_t dial_failed = 0;    // the far end of a route did not answer
+    std::uint64_t dial_failed = 0;    // a route's target did not answer
     std::uint64_t resets = 0;         // relayed connections that ended in a reset
     std::uint64_t idle_closed = 0;    // relayed connections that were idle or half-closed for too long
     std::array<std::uint64_t, hello_refusal_count> refused{}; // hellos, by HelloRefusal

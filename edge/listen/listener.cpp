@@ -44,18 +44,18 @@ struct Listener::State {
     ConnectionHandler& handler;
     Counters& counters;
     Admission<Classifier*> admission;
-    std::size_t bytes = 0; // that all waiting connections hold
+    std::size_t bytes = 0; // held by all waiting connections
     std::array<char, read_size> scratch{};
     std::vector<std::unique_ptr<Acceptor>> acceptors;
     std::unique_ptr<TimedSet<Classifier>> set;
-    // All of `set`, in the order in which they came.
+    // A list of all in `set`, in the order in which they were accepted.
     Classifier* oldest = nullptr;
     Classifier* newest = nullptr;
 };
 
 namespace {
 
-// One connection until it has said what it wants.
+// One connection until its protocol is known.
 class Classifier final : public TimedHandler {
   public:
     Classifier(Listener::State& listener, net::UniqueFd socket, const net::Endpoint& peer, Protocol protocol)
@@ -70,13 +70,13 @@ class Classifier final : public TimedHandler {
         listener_.newest = this;
     }
 
-    // The one after it.
+    // The connection accepted next.
     Classifier* newer() const noexcept { return newer_; }
     std::size_t held() const noexcept { return connection_.received.size(); }
     void leave() { take(); }
 
     void start() {
-        // What is sent with the handshake's last packet is often here already.
+        // The first bytes often arrive with the last packet of the TCP handshake.
         if (read()) return;
         if (!listener_.poller.add(connection_.socket.get(), EPOLLIN | EPOLLRDHUP, *this, 0)) {
             leave();
@@ -95,7 +95,7 @@ class Classifier final : public TimedHandler {
     }
 
   private:
-    // True when this is over, one way or another.
+    // Returns true when this object has left the set.
     bool read() {
         for (;;) {
             auto& scratch = listener_.scratch;
@@ -115,8 +115,8 @@ class Classifier final : public TimedHandler {
         }
     }
 
-    // Who holds most leaves: not whoever comes last, or a few hoarders could keep all others out. True when
-    // that is this one.
+    // Evicts the connection that holds most, not the newest: otherwise a few large ones could lock out all
+    // others. Returns true when that is this connection.
     bool evict_largest() {
         Classifier* most = this;
         for (Classifier* each = listener_.oldest; each; each = each->newer())
@@ -141,7 +141,7 @@ class Classifier final : public TimedHandler {
         return std::holds_alternative<HttpHeadReader>(reader_) ? classify_request() : classify_hello();
     }
 
-    // Strangers can send half a preface as well: it is waited for here, where limits and time are counted.
+    // Anybody can send half a preface, so the rest is awaited here, where limits and deadlines apply.
     bool classify_flow() {
         if (connection_.received.size() < tunnel::preface_size) return false;
         listener_.handler.on_flow(take());
@@ -174,7 +174,7 @@ class Classifier final : public TimedHandler {
         return true;
     }
 
-    // Out of the set, with the connection in hand; this object lives on until the end of the turn.
+    // Leaves the set and returns the connection. This object lives until the end of the loop's iteration.
     Connection take() {
         auto connection = std::move(connection_);
         listener_.bytes -= connection.received.size();
@@ -225,13 +225,13 @@ class Acceptor final : public tunnel::PollHandler {
                     pause();
                     return;
                 }
-                // accept(2): an error of the connection that was to be accepted; the next may be sound.
+                // accept(2): the error concerns the one connection; the next may be fine.
                 continue;
             }
             ++listener_.counters.accepted;
             const auto peer = net::Endpoint::from_sockaddr(address, size);
-            // Strangers could keep everybody out if the last to come were refused. Who means it speaks within
-            // a round trip, and is gone from here long before it is the oldest.
+            // When full, evict the oldest silent connection, not the newest: real clients send within a round
+            // trip and are classified long before they are the oldest.
             const auto evicted = listener_.admission.to_evict(peer.address);
             if (evicted || listener_.admission.total() >= listener_.options.waiting) {
                 ++listener_.counters.over_limit;
@@ -278,7 +278,7 @@ Listener::~Listener() {
 Result<void> Listener::listen(net::UniqueFd socket, Protocol protocol) {
     const int fd = socket.get();
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    // Accepted sockets inherit these: nothing is to be set on each.
+    // Accepted sockets inherit these options, which saves system calls.
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     tunnel::set_acknowledge_with_data(fd);
     set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);

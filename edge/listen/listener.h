@@ -1,5 +1,5 @@
-// The doors, 443 and 80: accepts connections and reads what each says first, within limits of number, bytes
-// and time.
+// Accepts connections on ports 443 and 80 and reads their first bytes, within limits of number, bytes and
+// time.
 #pragma once
 
 #include "edge/http/request.h"
@@ -16,23 +16,23 @@ namespace p2prc::edge {
 
 struct ListenerOptions {
     std::chrono::milliseconds first_timeout{5000}; // from accept to the whole hello or request head
-    // Connections that have not said what they want: over it, the one that has waited longest makes room.
+    // Connections that are not classified yet; beyond this, the oldest is evicted.
     std::size_t waiting = 8192;
-    // Of those, from one IPv4 address or IPv6 /64: over it, the one of them that has waited longest makes
-    // room.
+    // The same from one IPv4 address or IPv6 /64; beyond this, the oldest of them is evicted.
     std::size_t waiting_per_address = 256;
-    // That those have sent, together: over it, the one that holds most makes room.
+    // Bytes that these connections have sent, in total; beyond this, the one that holds most is evicted.
     std::size_t waiting_bytes = 32 << 20;
 };
 
-// Who decides about a connection once its first bytes are known. Each call takes the connection over; none
-// may destroy the Listener.
+// Handles a connection once its first bytes are known. Each call takes ownership of the connection; none may
+// destroy the Listener.
 class ConnectionHandler {
   public:
     virtual ~ConnectionHandler() = default;
     virtual void on_hello(Connection connection, ClientHello hello) = 0;
     virtual void on_refused_hello(Connection connection, HelloRefusal refusal) = 0;
-    // It began with "P2PF", and a whole preface has come; or more than that, which nobody in the right sends.
+    // It began with "P2PF" and has sent at least a whole preface. More than a preface is a protocol
+    // violation.
     virtual void on_flow(Connection connection) = 0;
     virtual void on_request(Connection connection, Protocol protocol, const HttpRequest& request) = 0;
     virtual void on_refused_request(Connection connection, int status) = 0;
@@ -47,7 +47,7 @@ class Listener {
 
     // A listening stream socket, from systemd or from open_listener.
     Result<void> listen(net::UniqueFd socket, Protocol protocol);
-    // Closes the doors; who is inside stays.
+    // Stops accepting; open connections stay.
     void stop_accepting();
     std::size_t waiting() const noexcept;
 

@@ -1,4 +1,4 @@
-// Connections in a short phase, each with a deadline: owns them, and tells those whose time is up.
+// Owns connections in a short phase, each with a deadline, and calls those whose deadline has passed.
 #pragma once
 
 #include "net/one_shot_timer.h"
@@ -16,7 +16,7 @@ namespace p2prc::edge {
 // What a TimedSet holds.
 class TimedHandler : public tunnel::PollHandler {
   public:
-    // The deadline has passed; it is expected to leave the set.
+    // The deadline has passed. Must remove itself from the set.
     virtual void on_deadline() = 0;
 
   private:
@@ -26,7 +26,7 @@ class TimedHandler : public tunnel::PollHandler {
     std::chrono::steady_clock::time_point deadline_;
 };
 
-// One timer for all, which runs only while there are any; deadlines are kept to a tenth of a second.
+// One timer serves all and runs only while there are any; deadlines are exact to a tenth of a second.
 template <class Handler>
 class TimedSet {
   public:
@@ -47,7 +47,7 @@ class TimedSet {
         return added;
     }
 
-    // Takes it out; it is destroyed when no event can name it any more.
+    // Removes the handler. It is destroyed once no event can refer to it any more.
     void remove(Handler& handler) {
         const auto index = handler.index_;
         auto self = std::move(handlers_[index]);
@@ -67,7 +67,7 @@ class TimedSet {
     void arm() {
         timer_.arm(tick, [this] {
             const auto now = std::chrono::steady_clock::now();
-            // From the back: one that leaves is replaced by the last, which has been seen.
+            // From the back: a handler that is removed is replaced by the last, which was visited already.
             for (std::size_t i = handlers_.size(); i-- > 0;)
                 if (i < handlers_.size() && handlers_[i]->deadline_ <= now) handlers_[i]->on_deadline();
             if (!handlers_.empty()) arm();

@@ -39,7 +39,7 @@ class Dialling final : public TimedHandler {
         , message_(message) {}
 
     void start() {
-        // A client that ends its half before it has heard anything cannot finish a TLS handshake: it has
+        // A client that sends its FIN before it has received anything cannot finish a TLS handshake: it has
         // left.
         if (!watch(dialer_.poller, connection_, EPOLLRDHUP, *this, from_client) ||
             !dialer_.poller.add(far_.get(), EPOLLOUT, *this, from_far))
@@ -49,7 +49,7 @@ class Dialling final : public TimedHandler {
     void on_ready(unsigned which, std::uint32_t events) override {
         if (!far_) return;
         if (which == from_client) {
-            // Nobody is left to dial for.
+            // The client has left.
             far_.reset();
             connection_.socket.reset();
             dialer_.joiner.left();
@@ -114,8 +114,8 @@ void Dialer::relay(const Target& target, Connection connection, std::string_view
     auto head = std::move(connection.received);
     connection.received.clear();
     if (!prefix.empty()) head.insert(0, prefix);
-    // On this machine a connection is there when connect returns, whatever it says: then no event is waited
-    // for.
+    // A connection within this machine is established when connect returns, even with EINPROGRESS: then there
+    // is no event to wait for.
     const auto sent = send(far.get(), head.data(), head.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
         head.erase(0, static_cast<std::size_t>(sent));

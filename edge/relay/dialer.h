@@ -1,4 +1,4 @@
-// Dials the far end of a route and joins the two connections.
+// Dials a route's target and joins the two connections.
 #pragma once
 
 #include "edge/listen/connection.h"
@@ -21,8 +21,8 @@ class Dialer {
     Dialer(const Dialer&) = delete;
     Dialer& operator=(const Dialer&) = delete;
 
-    // Sends `prefix` and then what `connection` has said, and relays from there on. When the far end does not
-    // answer, `connection` is told `message` and closed.
+    // Sends `prefix`, then what `connection` has sent so far, and relays from there on. If the target does
+    // not answer, `connection` gets `message` and is closed.
     void relay(const Target& target, Connection connection, std::string_view prefix,
                std::string_view message);
 

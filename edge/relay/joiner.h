@@ -1,5 +1,5 @@
-// Joins a client with the far end that was opened for it: the one place that starts pumps and counts their
-// ends.
+// Joins a client with the connection that was opened for it. The only place that starts pumps and counts how
+// they end.
 #pragma once
 
 #include "edge/listen/connection.h"
@@ -21,12 +21,12 @@ class Joiner {
         , lingering_close_(lingering_close)
         , counters_(counters) {}
 
-    // `unsent` goes to the far end first; `group` is that of Pumps.
+    // `unsent` is sent to `far` first; `group` is that of Pumps.
     void join(Connection client, net::UniqueFd far, bool far_polled, std::string unsent,
               std::uint32_t group = 0);
-    // There is no far end: the client is told `words` and closed.
+    // Nothing could be opened: the client gets `message` and is closed.
     void refuse(Connection client, std::string_view message);
-    // The client left while its far end was being opened.
+    // The client left while its connection was being opened.
     void left() noexcept { ++counters_.first_closed; }
 
   private:

@@ -22,7 +22,7 @@ namespace {
 constexpr auto token = boost::asio::as_tuple(boost::asio::use_awaitable);
 constexpr std::chrono::seconds retry_after{2};
 constexpr std::chrono::seconds report_every{30};
-// The journal is not to be filled by whoever can fill the table.
+// Bounded, so that whoever can fill the table cannot fill the journal.
 constexpr std::size_t most_lines = 10;
 
 } // namespace
@@ -33,7 +33,7 @@ struct FleetRoutes::State {
         , options(std::move(some_options))
         , wake(executor) {}
 
-    // Each failure once, however often it is tried again.
+    // Logs each failure once, not at each attempt.
     void failed(const std::string& what, const Error& error) {
         const auto text = what + ": " + error.message;
         if (text == last_failure) return;
@@ -41,7 +41,7 @@ struct FleetRoutes::State {
         net::log_warning(text, {{"FLEET_HINT", error.hint}});
     }
 
-    // What is left out is said once, for as long as it stays the same.
+    // Logs what is left out only when it changes.
     void apply(const RouteTable& table) {
         auto rejected = options.apply(table);
         last_failure.clear();
@@ -58,7 +58,7 @@ struct FleetRoutes::State {
     void save(std::string text) {
         boost::asio::post(writer, [file = options.cache_file, text = std::move(text)] {
             if (const auto written = net::write_file_atomically(file, text); !written)
-                net::log_warning("routes are not kept for the next start: " + written.error().message);
+                net::log_warning("cannot save the routes for the next start: " + written.error().message);
         });
     }
 
@@ -73,7 +73,7 @@ struct FleetRoutes::State {
             failed("cannot read the routes of p2prcd", table.error());
             co_return false;
         }
-        // It comes beside the table.
+        // It is sent beside the table.
         table->revision = feed->revision;
         apply(*table);
         save(to_json(*table).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -83,7 +83,7 @@ struct FleetRoutes::State {
     boost::asio::awaitable<void> follow(dbus::Bus& bus) {
         dbus::EdgeClient client(bus);
         bool gone = false, registered = false, newer = true;
-        // Something came while a call was under way, when there was no wait to end.
+        // Something arrived during a call, when there was no wait to cancel.
         bool again = false;
         bus.on_disconnect([&](const Error&) {
             gone = true;
@@ -95,7 +95,7 @@ struct FleetRoutes::State {
             wake.cancel();
         });
         if (!watch) failed("cannot watch p2prcd", watch.error());
-        std::chrono::steady_clock::time_point next_report; // the beginning of time: now
+        std::chrono::steady_clock::time_point next_report; // initially in the past: now
         while (!gone) {
             again = false;
             if (!registered) {
@@ -130,7 +130,7 @@ struct FleetRoutes::State {
     boost::asio::steady_timer wake;
     std::string last_failure;
     std::vector<Rejection> left_out;
-    boost::asio::thread_pool writer{1}; // last: it is joined before the rest goes
+    boost::asio::thread_pool writer{1}; // last, so that it is joined before the rest is destroyed
 };
 
 FleetRoutes::FleetRoutes(boost::asio::any_io_executor executor, FleetRoutesOptions options)

@@ -1,5 +1,4 @@
-// Routes from this machine's p2prcd: asked for over D-Bus, asked for again when it says so, kept for a cold
-// start.
+// Gets routes from this machine's p2prcd over D-Bus, follows its changes, and caches them for a cold start.
 #pragma once
 
 #include "core/route_table.h"
@@ -28,10 +27,9 @@ class FleetRoutes {
     FleetRoutes(boost::asio::any_io_executor executor, FleetRoutesOptions options);
     ~FleetRoutes();
 
-    // Serves the table that was served last, so that names are routed before p2prcd runs. Without one,
-    // nothing.
+    // Serves the cached table, if there is one, so that names are routed before p2prcd runs.
     void load_cache();
-    // Goes on for ever; what fails is logged once and tried again. Must not outlive this object.
+    // Runs for ever; logs each failure once and retries. Must not outlive this object.
     boost::asio::awaitable<void> run();
 
   private:

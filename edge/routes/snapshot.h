@@ -1,4 +1,4 @@
-// The table of routes as the edge looks it up: immutable, compiled once, swapped whole.
+// The table of routes in the form in which the edge looks it up: immutable, replaced as a whole.
 #pragma once
 
 #include "core/route_table.h"
@@ -20,12 +20,12 @@ struct CompiledRoute {
 
 class RouteSnapshot {
   public:
-    // Leaves out, and adds to `rejected`, routes whose domain is none or is there already, or whose `to` is
-    // not ADDRESS:PORT.
+    // Leaves out routes whose domain is invalid or duplicate, or whose `to` is not ADDRESS:PORT, and adds
+    // them to `rejected`.
     static std::shared_ptr<const RouteSnapshot> compile(const RouteTable& table,
                                                         std::vector<Rejection>& rejected);
 
-    // The exact name before a wildcard; a wildcard stands for exactly one left label. `name` is normalised.
+    // Prefers the exact name to a wildcard. A wildcard matches exactly one left label. `name` is normalised.
     const CompiledRoute* find(std::string_view name) const;
 
     std::uint64_t revision() const noexcept { return revision_; }

@@ -17,7 +17,7 @@ constexpr std::size_t max_fragment = 1 << 14;      // RFC 8446 section 5.1
 constexpr std::uint16_t extension_server_name = 0; // RFC 6066 section 3
 constexpr std::uint16_t extension_alpn = 16;       // RFC 7301 section 3.1
 
-// A view that is read from the front; a read past its end marks it broken and yields nothing.
+// A view that is read from the front. A read past the end marks it broken and returns nothing.
 class Cursor {
   public:
     explicit Cursor(ByteView bytes) noexcept : bytes_(bytes) {}
@@ -109,7 +109,7 @@ std::expected<ClientHello, HelloRefusal> parse_client_hello(ByteView body) {
         const auto type = extensions.number(2);
         const auto content = extensions.vector(2);
         if (extensions.broken()) return std::unexpected(HelloRefusal::Malformed);
-        // Everything else, GREASE (RFC 8701) and encrypted hellos included, is for the far end to judge.
+        // Everything else, including GREASE (RFC 8701) and encrypted hellos, is for the server to interpret.
         if (type == extension_server_name) {
             if (std::exchange(have_name, true)) return std::unexpected(HelloRefusal::DuplicateSni);
             auto name = read_server_name(content);
@@ -146,7 +146,7 @@ ClientHelloReader::Status ClientHelloReader::read(ByteView received) {
         const std::size_t length = std::size_t{rest[3]} << 8 | rest[4];
         if (length == 0 || length > max_fragment) return refuse(HelloRefusal::BadRecord);
 
-        // The message's header may itself be cut; its bytes are judged as soon as they are here.
+        // The message's header may be split over records; each of its bytes is checked as soon as it arrives.
         const auto fragment = rest.subspan(record_header, std::min(length, rest.size() - record_header));
         while (header_ < message_header && header_ - handshake_ < fragment.size()) {
             const auto byte = fragment[header_ - handshake_];
@@ -157,7 +157,7 @@ ClientHelloReader::Status ClientHelloReader::read(ByteView received) {
                 if (message_ > max_handshake) return refuse(HelloRefusal::TooLarge);
             }
         }
-        // A client may not say more before the server has answered.
+        // A client must not send more before the server has answered.
         if (header_ == message_header && handshake_ + length > message_)
             return refuse(HelloRefusal::Malformed);
         if (fragment.size() < length) return Status::NeedMore;

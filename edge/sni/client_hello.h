@@ -1,6 +1,6 @@
-// Reads the first flight of a TLS client, record by record, to learn which name it asks for.
+// Reads a TLS client's first flight, record by record, to find the server name that it asks for.
 //
-// Nothing is decrypted, changed or copied away: the caller keeps the bytes and forwards them as they came.
+// Nothing is decrypted, changed or copied: the caller keeps the bytes and forwards them unchanged.
 #pragma once
 
 #include "core/encoding.h"
@@ -39,8 +39,8 @@ struct ClientHello {
     }
 };
 
-// An incremental reader for one connection. It keeps offsets only, so that a hello that arrives byte by byte
-// costs one look at each byte.
+// An incremental reader for one connection. It keeps only offsets and reads each byte once, even if the hello
+// arrives byte by byte.
 class ClientHelloReader {
   public:
     enum class Status { NeedMore, Refused, Ready };
@@ -48,10 +48,10 @@ class ClientHelloReader {
     // Handshake bytes, and records, that one hello may take.
     static constexpr std::size_t max_handshake = 64 * 1024;
     static constexpr std::size_t max_records = 64;
-    // What the caller may have to buffer at most before Ready or Refused.
+    // The most that the caller may have to buffer before Ready or Refused.
     static constexpr std::size_t max_bytes = max_handshake + max_records * 5;
 
-    // `received` is all that the connection has sent, from its first byte; each call brings the same bytes
+    // `received` is all that the connection has sent, from its first byte; each call passes the same bytes
     // and more.
     Status read(ByteView received);
 

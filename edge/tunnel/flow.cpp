@@ -15,7 +15,7 @@ void EdgeFlow::ask(std::shared_ptr<PendingFlow> pending, Bytes header) {
     pending_ = std::move(pending);
     header_ = session_->seals.seal_header(id_, header);
     state_ = State::Asked;
-    // A failure shows as an event too, since the socket is then readable: there it is reported.
+    // If this fails, the socket becomes readable, and the event reports the failure.
     write_request();
 }
 
@@ -59,7 +59,8 @@ bool EdgeFlow::read() {
 void EdgeFlow::on_ready(unsigned, std::uint32_t events) {
     switch (state_) {
     case State::Ready:
-        // The connector says nothing unasked: whatever can be read is the end of the connection, or nonsense.
+        // The connector must not send anything now: anything readable is the end of the connection or a
+        // protocol violation.
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) keeper_.flow_lost(*this);
         return;
     case State::Asked:

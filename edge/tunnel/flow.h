@@ -1,4 +1,4 @@
-// One flow connection at the edge: from lying ready to the connector's answer.
+// One flow connection at the edge: from idle to the connector's answer.
 #pragma once
 
 #include "core/encoding.h"
@@ -19,12 +19,12 @@ class EdgeFlow;
 struct EdgeSession;
 struct PendingFlow;
 
-// Whoever keeps flow connections. None of these is called from inside a function of the flow's.
+// The owner of flow connections. A flow never calls these from inside one of its public functions.
 class FlowKeeper {
   public:
-    // It ended, or the connector spoke out of turn, while it lay ready.
+    // It ended while it was idle, or the connector sent something before it was asked.
     virtual void flow_lost(EdgeFlow& flow) = 0;
-    // The connector's answer, or nothing: it ended or broke the rules.
+    // The connector's answer; nothing if it ended or violated the protocol.
     virtual void flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer> answer) = 0;
 
   protected:
@@ -35,7 +35,7 @@ class EdgeFlow final : public tunnel::PollHandler {
   public:
     using Time = std::chrono::steady_clock::time_point;
 
-    // Its preface has been believed: it lies ready.
+    // Starts idle; the preface has been verified.
     EdgeFlow(FlowKeeper& keeper, net::UniqueFd socket, std::shared_ptr<EdgeSession> session,
              tunnel::FlowId id, Time now)
         : keeper_(keeper)
@@ -50,7 +50,7 @@ class EdgeFlow final : public tunnel::PollHandler {
     // Sends the sealed header and then `first_bytes` (kept by `pending`), and waits for the answer.
     void ask(std::shared_ptr<PendingFlow> pending, Bytes header);
     bool ready() const noexcept { return state_ == State::Ready; }
-    // No more events matter; the socket closes with the object.
+    // Ignores all further events; the socket closes with the object.
     void drop() noexcept { state_ = State::Done; }
 
     // After Answer::Accepted.
@@ -67,7 +67,7 @@ class EdgeFlow final : public tunnel::PollHandler {
 
     void read_answer();
     bool write_request();
-    // Reads towards the whole answer. False at the end of the stream or an error.
+    // Reads what has arrived of the answer. Returns false at the end of the stream or on an error.
     bool read();
 
     FlowKeeper& keeper_;
@@ -77,7 +77,7 @@ class EdgeFlow final : public tunnel::PollHandler {
     std::uint8_t input_size_ = 0;
     std::array<std::uint8_t, tunnel::sealed_answer_size> input_{};
     tunnel::FlowId id_;
-    std::size_t written_ = 0; // of header_ and the first bytes together
+    std::size_t written_ = 0; // bytes of header_ and the first bytes together
     Bytes header_;
     std::shared_ptr<EdgeSession> session_;
     std::shared_ptr<PendingFlow> pending_;

@@ -1,4 +1,4 @@
-// Flow connections at the edge: which are believed, and what their ends mean.
+// Flow connections at the edge: verifies new ones, and handles their answers and ends.
 #include "edge/tunnel/state.h"
 #include "tunnel/socket_options.h"
 
@@ -26,7 +26,7 @@ Error refusal(tunnel::Answer answer) {
 } // namespace
 
 void Tunnels::State::accept_flow(net::UniqueFd socket, ByteView received, bool polled) {
-    // Only what a connector with a session has made is watched any longer.
+    // Keep only connections of a connector that has a session.
     const auto id = received.size() == tunnel::preface_size ? tunnel::parse_preface(received) : std::nullopt;
     const auto found = id ? sessions.find(id->session) : sessions.end();
     if (found == sessions.end() || !found->second->seals.verify_preface(*id, received)) {
@@ -71,11 +71,11 @@ void Tunnels::State::flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer>
         ++counts.refused;
         return finish(pending, std::unexpected(refusal(*answer)));
     }
-    pending->last = {ErrorCode::Unreachable, "the node's connection broke while it was asked", {}};
+    pending->last = {ErrorCode::Unreachable, "the connection to the node broke before it answered", {}};
     advance(pending);
 }
 
-// A connector that was told of a lower target may have some on their way: those few are left to tick().
+// A connector that was sent a lower target may have opened a few more already: tick() closes those.
 void Tunnels::State::trim(EdgeSession& session) {
     while (session.idle.size() > session.target.target() + options.spare) {
         ++counts.surplus;

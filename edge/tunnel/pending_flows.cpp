@@ -1,4 +1,5 @@
-// Clients on their way: a flow connection for each, another where one is slow, and an end to waiting.
+// Pending flows: finds a flow connection for each client, tries another if one is slow, and limits the
+// waiting.
 #include "edge/tunnel/state.h"
 #include "tunnel/flow_header.h"
 
@@ -46,11 +47,11 @@ void Tunnels::State::cancel(const Ticket& ticket) {
     if (const auto pending = ticket.lock()) end(*pending);
 }
 
-// One more flow connection for `pending`, at once or as soon as there is one.
+// Asks on one more flow connection for `pending`, now or as soon as there is one.
 void Tunnels::State::advance(const std::shared_ptr<PendingFlow>& pending) {
     if (pending->over || pending->waiting) return;
     if (pending->tries >= most_tries) {
-        // What is still out may yet be answered.
+        // The flow connections already asked may still answer.
         pending->another_at = Clock::time_point::max();
         if (pending->asked.empty()) finish(pending, std::unexpected(pending->last));
         return;
@@ -85,7 +86,7 @@ void Tunnels::State::stop_waiting(PendingFlow& pending) {
     if (queue->second.empty()) waiting.erase(queue);
 }
 
-// The oldest, or who holds most: never whoever comes last, or a few could keep all others out.
+// Evicts the oldest or the largest, never the newest: otherwise a few clients could lock out all others.
 void Tunnels::State::evict_if_full(const std::shared_ptr<PendingFlow>& newcomer) {
     const auto& same = waiting.at(newcomer->request.connector_key);
     if (same.size() > options.waiting)
@@ -101,8 +102,8 @@ void Tunnels::State::evict(PendingFlow& pending) {
     ++counts.crowded_out;
     const std::shared_ptr<PendingFlow> kept = *pending.place;
     if (pending.asked.empty())
-        return finish(kept, fail(ErrorCode::Unreachable, "too many clients wait for nodes"));
-    // What is out may yet be answered.
+        return finish(kept, fail(ErrorCode::Unreachable, "too many clients are waiting for nodes"));
+    // The flow connections already asked may still answer.
     stop_waiting(pending);
     pending.another_at = Clock::now() + options.another;
 }
@@ -150,7 +151,7 @@ bool Tunnels::State::end(PendingFlow& pending) {
     if (std::exchange(pending.over, true)) return false;
     while (!pending.asked.empty())
         retire(pending.asked, *pending.asked.front());
-    // Those that gave up must not fill the queue of a node that is away, nor keep what they brought.
+    // A flow that is over must not stay in the queue of an unreachable node, nor keep its bytes in memory.
     if (pending.waiting) stop_waiting(pending);
     pending_flows.erase(pending.place);
     return true;
@@ -159,8 +160,8 @@ bool Tunnels::State::end(PendingFlow& pending) {
 void Tunnels::State::finish(std::shared_ptr<PendingFlow> pending, Result<ReadyFlow> result) {
     if (!end(*pending)) return;
     if (!result) ++counts.failed;
-    // The socket's registration still names the flow that is being retired: it must be taken over within this
-    // turn.
+    // The socket is still registered for the flow that is being retired, so `done` must take it over within
+    // this iteration of the loop.
     if (result) return pending->done(std::move(result));
     auto call = [self = shared_from_this(), done = std::move(pending->done),
                  boxed = std::make_shared<Result<ReadyFlow>>(std::move(result))] {
@@ -173,7 +174,7 @@ void Tunnels::State::schedule_tick() {
     if (closed) return;
     const bool quick = !pending_flows.empty();
     if (!quick && sessions.empty()) return;
-    // With nobody under way only the pools' ages and surplus are looked after, well within their life.
+    // Without pending flows, ticks only close old and surplus flow connections, and can be rare.
     const auto at = Clock::now() + (quick ? quick_tick : std::min(slow_tick, options.idle_life / 8));
     if (at >= timer_at) return;
     timer_at = at;
@@ -202,8 +203,8 @@ void Tunnels::State::tick() {
     for (const auto& [id, session] : sessions) {
         auto& ready = session->idle;
         if (settle && session->target.settle(static_cast<std::uint32_t>(ready.size()))) send_target(*session);
-        // The surplus goes at once, the aged a few at a time, so that the pool is never empty for their
-        // renewal.
+        // Close the surplus at once, but old connections a few at a time, so that the pool is never empty
+        // while they are replaced.
         while (ready.size() > session->target.target())
             retire(ready, *ready.front());
         std::size_t aged = 1 + session->target.target() / 8;

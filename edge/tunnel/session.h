@@ -1,4 +1,4 @@
-// A connector's session at the edge, and a client that waits to be carried.
+// A connector's session at the edge, and a client that waits for its flow.
 #pragma once
 
 #include "edge/listen/admission.h"
@@ -22,8 +22,8 @@ struct EdgeSession {
     tunnel::FlowSeals seals;
     tunnel::ReplayWindow used;
     tunnel::PoolTarget target;
-    // Those that lie ready, oldest first. The freshest is taken: its path through NATs has been seen to work
-    // last.
+    // Idle flow connections, oldest first. The newest is taken, because its path through NATs was seen to
+    // work most recently.
     std::list<std::unique_ptr<EdgeFlow>> idle;
     std::unique_ptr<tunnel::SessionChannel> channel;
 };
@@ -34,13 +34,13 @@ struct PendingFlow {
     FlowRequest request;
     Tunnels::Opened done;
     Time deadline;
-    Time another_at;                            // try one more flow connection then
-    std::list<std::unique_ptr<EdgeFlow>> asked; // flow connections whose answer is awaited
+    Time another_at;                            // when to try one more flow connection
+    std::list<std::unique_ptr<EdgeFlow>> asked; // flow connections that have not answered yet
     unsigned tries = 0;
-    bool waiting = false; // for a flow connection
+    bool waiting = false; // there was no idle flow connection
     bool over = false;
-    std::list<std::shared_ptr<PendingFlow>>::iterator place; // in the list of those under way
-    // While it waits: in the list of all that do, and among those of its address.
+    std::list<std::shared_ptr<PendingFlow>>::iterator place; // in State::pending_flows
+    // While it waits: its places in State::waiting_in_order and State::waiting_from.
     std::list<PendingFlow*>::iterator waits_at;
     Admission<PendingFlow*>::Place share;
     Error last{ErrorCode::Unreachable, {}, {}};

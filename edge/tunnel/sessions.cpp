@@ -1,4 +1,4 @@
-// Sessions at the edge: who may have one, and what is said over it.
+// Sessions at the edge: admits connectors and talks to them.
 #include "edge/tunnel/state.h"
 #include "tunnel/socket_options.h"
 
@@ -28,8 +28,8 @@ void Tunnels::State::allow(const std::vector<std::string>& connector_keys) {
         finish(pending, fail(ErrorCode::Unreachable, "the node was removed from the fleet"));
 }
 
-// Where there are too many, in all or from one address, the oldest makes room: refusing the last to come
-// would let strangers keep connectors out.
+// If there are too many, in total or from one address, the oldest is evicted: refusing the newest would let
+// strangers lock out connectors.
 std::uint64_t Tunnels::State::begin_handshake(net::TlsStream& stream, const net::Address& from) {
     auto evicted = handshakes.to_evict(from);
     if (!evicted && handshaking.size() >= options.handshakes) evicted = handshaking.begin()->first;
@@ -42,7 +42,7 @@ std::uint64_t Tunnels::State::begin_handshake(net::TlsStream& stream, const net:
     return number;
 }
 
-// It may have had to make room before.
+// It may have been evicted already.
 void Tunnels::State::end_handshake(std::uint64_t number) {
     const auto found = handshaking.find(number);
     if (found == handshaking.end()) return;
@@ -61,7 +61,7 @@ asio::awaitable<void> Tunnels::State::serve_session(std::shared_ptr<State> state
     if (!secured || state->closed) co_return;
     const std::string key = stream.peer_fingerprint();
     const Result<Bytes> exported = stream.export_key(tunnel::exporter_label, tunnel::exporter_size);
-    // The key may have been removed while the handshake was under way.
+    // The key may have been removed during the handshake.
     if (!exported || !state->allowed(key)) co_return;
     std::uint64_t id = 0;
     do {
@@ -89,7 +89,7 @@ void Tunnels::State::add_session(const std::shared_ptr<EdgeSession>& session) {
     sessions[session->id] = session;
     auto& same = by_key[session->key];
     same.push_back(session);
-    // More than a connector has ways to this edge: the oldest are the remains of lost connections.
+    // A connector has no more paths to this edge than this: the oldest sessions belong to lost connections.
     if (same.size() > options.sessions_per_key) end_session(std::shared_ptr(same.front()));
     schedule_tick();
 }

@@ -1,4 +1,4 @@
-// All that the edge knows of tunnels: sessions, flow connections and clients, and the rules between them.
+// The state of all tunnels at the edge: sessions, flow connections and pending flows, and how they interact.
 #pragma once
 
 #include "edge/listen/admission.h"
@@ -39,7 +39,7 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     void flow_lost(EdgeFlow& flow) override;
     void flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer> answer) override;
     void retire(Flows& from, EdgeFlow& flow);
-    // Closes what lies ready beyond what was asked for, and beyond the limit of all.
+    // Closes idle flow connections beyond the session's target and beyond the limit for all sessions.
     void trim(EdgeSession& session);
 
     // pending_flows.cpp
@@ -47,21 +47,20 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     void cancel(const Ticket& ticket);
     void advance(const std::shared_ptr<PendingFlow>& pending);
     bool ask_one(const std::shared_ptr<PendingFlow>& pending);
-    // The newest session of a connector that has a flow connection ready; null: there is none.
+    // The connector's newest session that has an idle flow connection; null: there is none.
     EdgeSession* ready_session(const std::string& key) const;
     void start_waiting(const std::shared_ptr<PendingFlow>& pending);
     void stop_waiting(PendingFlow& pending);
-    // Where too many wait, or what they have said is too much, one of them makes room.
+    // Evicts one client if too many wait or if they hold too many bytes.
     void evict_if_full(const std::shared_ptr<PendingFlow>& newcomer);
     void evict(PendingFlow& pending);
     void serve_waiting(const std::string& key);
-    // False: it was over already.
+    // Returns false if it was over already.
     bool end(PendingFlow& pending);
     void finish(std::shared_ptr<PendingFlow> pending, Result<ReadyFlow> result);
     void send_target(EdgeSession& session);
 
-    // Runs while there is something to time: quickly with clients under way, every few seconds with flow
-    // connections.
+    // Runs while there is something to time: often with pending flows, every few seconds with sessions only.
     void tick();
     void schedule_tick();
     void close();
@@ -77,16 +76,16 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     std::map<std::string, std::deque<std::shared_ptr<PendingFlow>>> waiting;
     std::list<PendingFlow*> waiting_in_order;
     Admission<PendingFlow*> waiting_from;
-    std::size_t waiting_bytes = 0; // that those have said
+    std::size_t waiting_bytes = 0; // sent by the waiting clients
     struct Handshake {
         net::TlsStream* stream;
         net::Address from;
         Admission<std::uint64_t>::Place share;
     };
-    Admission<std::uint64_t> handshakes;            // sessions under way, by their numbers
-    std::map<std::uint64_t, Handshake> handshaking; // the same, in the order in which they came
+    Admission<std::uint64_t> handshakes;            // handshakes in progress, by number
+    std::map<std::uint64_t, Handshake> handshaking; // the same, oldest first
     std::uint64_t last_handshake = 0;
-    std::size_t idle = 0; // flow connections that lie ready, of all sessions
+    std::size_t idle = 0; // idle flow connections of all sessions
     TunnelCounts counts;
     boost::asio::steady_timer timer;
     Clock::time_point timer_at = Clock::time_point::max();

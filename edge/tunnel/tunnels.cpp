@@ -39,7 +39,7 @@ void Tunnels::accept_session(net::UniqueFd socket, Bytes received) {
     const net::Address from = net::peer_endpoint(socket.get()).address;
     asio::co_spawn(state_->executor,
                    State::serve_session(state_, std::move(socket), from, std::move(received)),
-                   net::ReportFailure("the session of a tunnel"));
+                   net::ReportFailure("a tunnel session"));
 }
 
 void Tunnels::accept_flow(net::UniqueFd socket, ByteView received, bool polled) {
@@ -56,7 +56,7 @@ void Tunnels::cancel(const Ticket& ticket) {
 
 asio::awaitable<Result<ReadyFlow>> Tunnels::open(FlowRequest request) {
     const auto start = [](auto handler, State* state, FlowRequest asked) {
-        // std::function copies; the handler can only be moved.
+        // std::function must be copyable; the handler is not.
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
         state->open(std::move(asked), [shared](Result<ReadyFlow> result) {
             auto boxed = std::make_shared<Result<ReadyFlow>>(std::move(result));
