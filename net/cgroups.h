@@ -1,5 +1,5 @@
-// What this machine's control groups can enforce of what is asked of them: systemd takes settings that have
-// no effect without a word.
+// Which limits this machine's control groups can enforce: systemd silently accepts settings that have no
+// effect.
 #pragma once
 
 #include <filesystem>

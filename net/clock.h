@@ -11,10 +11,10 @@ namespace p2prc::net {
 std::string now_rfc3339();
 std::string to_rfc3339(std::chrono::system_clock::time_point time);
 
-// CLOCK_BOOTTIME: goes on while the machine is suspended, and is never set.
+// CLOCK_BOOTTIME: includes the time that the machine is suspended, and is never set.
 std::chrono::nanoseconds boottime() noexcept;
 
-// The kernel's random id of this boot, 32 hexadecimal digits; empty when /proc is not there.
+// The kernel's random id of this boot, 32 hexadecimal digits; empty without /proc.
 std::string boot_id();
 
 } // namespace p2prc::net

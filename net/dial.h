@@ -1,4 +1,4 @@
-// Opens TCP connections, with a bound on the time.
+// Opens TCP connections, with a timeout.
 #pragma once
 
 #include "core/error.h"

@@ -1,5 +1,5 @@
-// A program's key: P-256, made at first start, never leaving its directory; its fingerprint is who the
-// program is.
+// A program's key: P-256, created at first start, never leaves its directory. Its fingerprint is the
+// program's identity.
 #pragma once
 
 #include "core/encoding.h"
@@ -37,8 +37,8 @@ class Identity {
     std::string fingerprint_;
 };
 
-// The key in `directory`/key.pem (0600), made there when there is none. A file that cannot be read as a key
-// is an error and stays as it is: a new key would be another node.
+// The key in `directory`/key.pem (0600), created if there is none. A file that cannot be read as a key is an
+// error and is left unchanged: a new key would make this another node.
 Result<Identity> load_or_create_identity(const std::filesystem::path& directory);
 
 // The fingerprint of a certificate's public key, or of a key; empty when it cannot be encoded.

@@ -7,8 +7,7 @@ namespace {
 
 using DigestPtr = std::unique_ptr<EVP_MD_CTX, OpenSslFree<EVP_MD_CTX_free>>;
 
-// So that no signature of the same key that was made for another purpose, as in a handshake, can pass for
-// one.
+// A prefix, so that a signature that the key made for another purpose, such as a handshake, is not accepted.
 Bytes signed_text(ByteView context) {
     constexpr std::string_view purpose = "p2prc key proof 1";
     Bytes text(purpose.begin(), purpose.end());

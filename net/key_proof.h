@@ -1,5 +1,5 @@
-// Shows over a connection that its sender holds a key, where the connection itself was authenticated
-// otherwise.
+// Proves over a connection that the sender holds a key, if the connection itself was authenticated in another
+// way.
 #pragma once
 
 #include "core/encoding.h"
@@ -16,7 +16,7 @@ namespace p2prc::net {
 // another.
 Result<std::string> prove_key(const Identity& identity, ByteView context);
 
-// The fingerprint of the key that made `proof`; NotPermitted when it proves nothing.
+// The fingerprint of the key that made `proof`; NotPermitted if the proof is invalid.
 Result<std::string> proven_key(std::string_view proof, ByteView context);
 
 } // namespace p2prc::net

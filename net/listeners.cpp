@@ -24,7 +24,7 @@ namespace {
 using Bytes = std::span<const std::byte>;
 
 std::unexpected<Error> malformed() {
-    return fail(ErrorCode::Failed, "the kernel's list of listening sockets is not understood");
+    return fail(ErrorCode::Failed, "cannot parse the kernel's list of listening sockets");
 }
 
 // The value at the beginning of `bytes`, which need not be aligned.
@@ -99,7 +99,7 @@ Question question(int family, unsigned flags, std::uint32_t states) {
 Result<void> ask(int socket, std::uint8_t family) {
     const Question request = question(family, NLM_F_DUMP, 1U << TCP_LISTEN);
     if (::send(socket, &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request))
-        return std::unexpected(system_error("cannot ask which ports are listened at", errno));
+        return std::unexpected(system_error("cannot list the listening ports", errno));
     return {};
 }
 
@@ -110,7 +110,7 @@ Result<void> dump(int socket, std::uint8_t family, std::vector<Listener>& out) {
     while (true) {
         const auto size = ::recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
         if (size < 0 && errno == EINTR) continue;
-        if (size < 0) return std::unexpected(system_error("cannot read which ports are listened at", errno));
+        if (size < 0) return std::unexpected(system_error("cannot read the list of listening ports", errno));
         if (static_cast<std::size_t>(size) > buffer.size()) return malformed();
         const auto complete = read_listeners(Bytes(buffer).first(static_cast<std::size_t>(size)), out);
         if (!complete) return std::unexpected(complete.error());
@@ -137,7 +137,7 @@ Result<bool> read_listeners(Bytes datagram, std::vector<Listener>& out) {
         if (head.nlmsg_type == NLMSG_ERROR) {
             int error = 0;
             if (!take(body, error)) return malformed();
-            return std::unexpected(system_error("cannot list which ports are listened at", -error));
+            return std::unexpected(system_error("cannot list the listening ports", -error));
         }
         if (head.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
             Listener listener;
@@ -152,7 +152,7 @@ Result<bool> read_listeners(Bytes datagram, std::vector<Listener>& out) {
 
 Result<std::vector<Listener>> tcp_listeners() {
     const UniqueFd socket(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-    if (!socket) return std::unexpected(system_error("cannot open a socket of sock_diag", errno));
+    if (!socket) return std::unexpected(system_error("cannot open a sock_diag socket", errno));
     std::vector<Listener> found;
     for (const std::uint8_t family : {AF_INET, AF_INET6})
         if (auto dumped = dump(socket.get(), family, found); !dumped) return std::unexpected(dumped.error());
@@ -184,7 +184,7 @@ Result<std::pair<Listener, std::uint8_t>> find_socket(int socket, const Endpoint
     const Bytes body = datagram.subspan(sizeof head, head.nlmsg_len - sizeof head);
     std::pair<Listener, std::uint8_t> found;
     if (head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-        return fail(ErrorCode::NotFound, "nothing is at the other end of the connection");
+        return fail(ErrorCode::NotFound, "the connection has no other end on this machine");
     if (!read_socket(body, found.first, found.second)) return malformed();
     return found;
 }
@@ -193,7 +193,7 @@ Result<std::pair<Listener, std::uint8_t>> find_socket(int socket, const Endpoint
 
 Result<Listener> peer_socket(int connection) {
     const UniqueFd socket(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-    if (!socket) return std::unexpected(system_error("cannot open a socket of sock_diag", errno));
+    if (!socket) return std::unexpected(system_error("cannot open a sock_diag socket", errno));
     const Endpoint own = peer_endpoint(connection);
     const Endpoint other = local_endpoint(connection);
     auto found = find_socket(socket.get(), own, other);

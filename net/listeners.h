@@ -1,4 +1,4 @@
-// Which TCP ports are listened at on this machine, and by whom: what a port's number alone does not say.
+// Finds the listening TCP sockets of this machine and the control group that each belongs to.
 #pragma once
 
 #include "core/error.h"
@@ -16,7 +16,7 @@ namespace p2prc::net {
 // A listening TCP socket. `cgroup` is the control group of the process that made it, also after that one has
 // handed it on or ended; 0 where the kernel does not say (before Linux 5.8).
 struct Listener {
-    Address address; // 0.0.0.0 or :: when it listens at all of them
+    Address address; // 0.0.0.0 or :: if it listens at all addresses
     std::uint16_t port = 0;
     std::uint32_t uid = 0;
     std::uint64_t cgroup = 0;

@@ -1,4 +1,4 @@
-// Lines about what strangers may cause as often as they like: counted, and written once a minute.
+// Log lines about events that strangers can cause at any rate: counted, and written once a minute.
 #pragma once
 
 #include <chrono>

@@ -61,7 +61,7 @@ asio::awaitable<Result<void>> NetworkChanges::next() {
     state->timer.expires_after(std::chrono::milliseconds(100));
     const auto [slept] = co_await state->timer.async_wait(as_result);
     if (slept) co_return fail(ErrorCode::Failed, "network changes: " + slept.message());
-    // What changed is not of interest, only that something did. ENOBUFS tells that messages were lost: the
+    // It only matters that something changed, not what. ENOBUFS says that messages were lost, which means the
     // same.
     std::array<char, 16384> drop;
     while (::recv(state->socket.native_handle(), drop.data(), drop.size(), MSG_DONTWAIT) > 0 ||

@@ -21,7 +21,7 @@ class NetworkChanges {
     // Returns after a change; changes that come within 100 ms of each other are one. An error only when the
     // socket breaks or is closed.
     boost::asio::awaitable<Result<void>> next();
-    // Ends next(), also when others share this object.
+    // Cancels next(), even if others share this object.
     void close() noexcept;
 
   private:

@@ -10,17 +10,17 @@
 
 namespace p2prc::net {
 
-// Each does nothing when the program is not a service of type notify.
+// These do nothing if the program is not a service of type notify.
 void notify_ready(std::string_view status = {});
 void notify_status(std::string_view status);
 void notify_stopping();
-// The start or stop takes that much longer from now on.
+// Extends the timeout of the start or stop by this time, from now on.
 void notify_extend(std::chrono::microseconds time);
 
 // WatchdogSec= of this service's unit, if it has one.
 std::optional<std::chrono::microseconds> watchdog_timeout();
 
-// Says "alive" at half of the watchdog's time for as long as the loop turns; returns at once without a
+// Sends keep-alives at half of the watchdog's interval as long as the loop runs; returns at once without a
 // watchdog. Spawn it on the program's loop.
 boost::asio::awaitable<void> keep_watchdog();
 

@@ -1,5 +1,5 @@
-// A timer that is armed at most once at a time, for work that is to be done a little later, however often it
-// is asked for.
+// A timer that is armed at most once at a time, for work to be done once a little later, however often it is
+// requested.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -19,8 +19,8 @@ class OneShotTimer {
   public:
     explicit OneShotTimer(const boost::asio::any_io_executor& executor) : timer_(executor) {}
 
-    // Runs `callback()` once, after `wait`, a millisecond at least; while one waits already, changes nothing.
-    // The callback may arm it again. One that may bring about its owner's end has to keep the owner itself.
+    // Runs `callback()` once, after `wait`, at least a millisecond; does nothing if it is armed already. The
+    // callback may arm it again. A callback that may destroy its owner must keep the owner alive itself.
     template <class Callback>
     void arm(std::chrono::steady_clock::duration wait, Callback callback) {
         if (std::exchange(*armed_, true)) return;

@@ -55,7 +55,7 @@ asio::awaitable<Result<std::vector<Address>>> resolve(std::string name, std::chr
     const auto answer = std::make_shared<Answer>();
     answer->done = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     UniqueFd copy(::dup(answer->done.get()));
-    if (!answer->done || !copy) co_return std::unexpected(system_error("cannot ask for " + name, errno));
+    if (!answer->done || !copy) co_return std::unexpected(system_error("cannot look up " + name, errno));
     const auto waiting = std::make_shared<asio::posix::stream_descriptor>(executor, copy.release());
     try {
         std::thread([answer, name] { ask(answer, name); }).detach();
@@ -68,7 +68,7 @@ asio::awaitable<Result<std::vector<Address>>> resolve(std::string name, std::chr
         if (const auto descriptor = weak.lock(); !error && descriptor) descriptor->close(ignored);
     });
     const auto [late] = co_await waiting->async_wait(asio::posix::stream_descriptor::wait_read, as_result);
-    if (late) co_return fail(ErrorCode::Unreachable, "no answer about the name " + name + " in time");
+    if (late) co_return fail(ErrorCode::Unreachable, "looking up the name " + name + " timed out");
     const std::lock_guard lock(answer->mutex);
     if (!answer->error.empty())
         co_return fail(ErrorCode::Unreachable, "the name " + name + ": " + answer->error);

@@ -12,8 +12,8 @@
 
 namespace p2prc::net {
 
-// The addresses of a name, in the order of getaddrinfo(3), which runs in a thread of its own and may take as
-// long as it likes: after `timeout` nobody waits for it. Unreachable names the name.
+// The addresses of a name, in the order of getaddrinfo(3). That runs in its own thread and may take any time;
+// after `timeout` this returns Unreachable, which names the name.
 boost::asio::awaitable<Result<std::vector<Address>>> resolve(std::string name,
                                                              std::chrono::milliseconds timeout);
 

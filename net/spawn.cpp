@@ -33,8 +33,8 @@ asio::awaitable<void> keep_running(std::string what, std::function<asio::awaitab
         const auto why = text_of(failure);
         if (why.empty()) co_return;
         if (std::chrono::steady_clock::now() - began > 10min) pause = 1s;
-        log_error(what + " failed and begins again in " + std::to_string(pause.count()) + " s: " + why,
-                  {{"FLEET_HINT", "this is a defect of p2prc; please report it with this line"}});
+        log_error(what + " failed and restarts in " + std::to_string(pause.count()) + " s: " + why,
+                  {{"FLEET_HINT", "this is a bug in p2prc; please report it with this line"}});
         asio::steady_timer timer(executor, pause);
         pause = std::min(pause * 2, std::chrono::seconds(60));
         const auto [error] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -61,7 +61,7 @@ void ReportFailure::operator()(std::exception_ptr failure) const noexcept {
     try {
         if (const auto why = text_of(failure); !why.empty())
             log_error(what_ + " failed: " + why,
-                      {{"FLEET_HINT", "this is a defect of p2prc; please report it with this line"}});
+                      {{"FLEET_HINT", "this is a bug in p2prc; please report it with this line"}});
     } catch (...) {
         // Out of memory while saying so: there is nothing left to say it with.
     }

@@ -1,4 +1,4 @@
-// Starting coroutines that nobody waits for, so that an exception in one is heard of and ends nothing but it.
+// Starts coroutines that nobody waits for, so that an exception in one is reported and ends only that one.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -25,9 +25,9 @@ class ReportFailure {
     std::string what_;
 };
 
-// Runs a loop that is to go on for as long as the program does: `loop` returns a new run of it. A run that
-// ends by an exception is reported, and followed by another one after a second, then two, at most a minute;
-// a run that returns was told to, and ends it. What the loop works on must be in order at each of its
+// Runs a loop for as long as the program runs: each call of `loop` starts a run. If a run ends by an
+// exception, this reports it and starts another one after a second, then two, at most a minute. If a run
+// returns, it was told to stop, and this stops too. The loop's data must be consistent at each of its
 // suspension points.
 void spawn_loop(boost::asio::any_io_executor executor, std::string what,
                 std::function<boost::asio::awaitable<void>()> loop);

@@ -1,7 +1,6 @@
-// TLS 1.3 as p2prc speaks it: peers known by the fingerprint of their key, or by a shared secret; nothing
-// else.
+// TLS 1.3 as p2prc uses it: peers are authenticated by the fingerprint of their key, or by a shared secret.
 //
-// No chains, no dates, no names are looked at; no tickets, no resumption.
+// Chains, dates and names are not checked; there are no tickets and no resumption.
 #pragma once
 
 #include "core/encoding.h"
@@ -25,7 +24,7 @@ struct ssl_ctx_st; // OpenSSL's SSL_CTX
 
 namespace p2prc::net {
 
-// Whether the key with this fingerprint may be the peer. Asked in each handshake, on the loop's thread.
+// Whether the key with this fingerprint is accepted. Called in each handshake, on the loop's thread.
 using KeyCheck = std::function<bool(std::string_view fingerprint)>;
 // The secret of a pre-shared key's identity; nothing when it is not known (any more).
 using SecretLookup = std::function<std::optional<Bytes>(std::string_view identity)>;
@@ -71,16 +70,17 @@ class TlsStream {
     TlsStream& operator=(TlsStream&&) noexcept;
     ~TlsStream();
 
-    // `received` are bytes already read from the socket, on the server side. NotPermitted when the peer is
-    // not whom we want; Unreachable when it goes away or `timeout` passes. On failure the socket is closed.
-    // In TLS 1.3 a client is done before the server has judged its key: refusal shows at the first read.
+    // `received` are bytes already read from the socket, on the server side. NotPermitted if the peer's key
+    // is not accepted; Unreachable if the peer closes or `timeout` passes. On failure the socket is closed.
+    // In TLS 1.3 the client finishes before the server has checked its key: a refusal shows at the first
+    // read.
     boost::asio::awaitable<Result<void>> handshake(Side side, std::chrono::milliseconds timeout,
                                                    Bytes received = {});
     // At least one byte into `buffer`, or Unreachable "closed" at the end. The buffer must live until then.
     boost::asio::awaitable<Result<std::size_t>> read_some(std::span<std::uint8_t> buffer);
     // All of `data`, which must live until then.
     boost::asio::awaitable<Result<void>> write(ByteView data);
-    // Drops the connection; what is under way fails.
+    // Drops the connection; operations in progress fail.
     void close() noexcept;
 
     // After the handshake.

@@ -81,7 +81,7 @@ int use_secret(SSL* ssl, const EVP_MD*, const unsigned char** identity, std::siz
 int verify_key(X509_STORE_CTX* store, void*) noexcept {
     auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     const auto* protocol = protocol_of(ssl);
-    const bool accepted = guard_callback("judging a key", false, [&] {
+    const bool accepted = guard_callback("checking a key", false, [&] {
         const auto fingerprint = certificate_fingerprint(X509_STORE_CTX_get0_cert(store));
         return protocol && protocol->accept && !fingerprint.empty() && protocol->accept(fingerprint);
     });

@@ -33,10 +33,10 @@ SSL* new_ssl(const TlsContext& context) {
 
 Error stream_error(const boost::system::error_code& error) {
     // "An internal error unrelated to the peer" (RFC 8446 section 6.2), such as the edge's when p2prcd is not
-    // there.
+    // running.
     if (error.category() == asio::error::get_ssl_category() &&
         ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_TLSV1_ALERT_INTERNAL_ERROR)
-        return {ErrorCode::Unreachable, "the peer has a difficulty of its own (TLS alert internal_error)"};
+        return {ErrorCode::Unreachable, "the peer reported an internal error (TLS alert internal_error)"};
     if (error.category() == asio::error::get_ssl_category())
         return {ErrorCode::NotPermitted, "TLS: " + error.message()};
     if (error == asio::error::eof || error == asio::ssl::error::stream_truncated)
@@ -105,7 +105,7 @@ asio::awaitable<Result<void>> TlsStream::handshake(Side side, std::chrono::milli
         if (!error && used != received.size()) error = asio::error::message_size;
     }
     timer.cancel();
-    if (state->timed_out) co_return fail(ErrorCode::Unreachable, "no TLS handshake in time");
+    if (state->timed_out) co_return fail(ErrorCode::Unreachable, "the TLS handshake timed out");
     if (error) {
         state->close();
         co_return std::unexpected(stream_error(error));

@@ -13,19 +13,18 @@ namespace p2prc::tunnel {
 enum class Answer : std::uint8_t {
     Accepted = 0,
     BadHeader = 1,      // the header was authentic and still could not be read
-    UnknownMapping = 2, // this machine's p2prcd has not told of such a mapping
+    UnknownMapping = 2, // this machine's p2prcd has no such mapping
     NeedsSealing = 3,   // the mapping may not travel unsealed
-    NotSupported = 4,   // asks for what this version cannot do, such as sealed flows
+    NotSupported = 4,   // asks for a feature that this version does not have, such as sealed flows
     DialRefused = 5,    // nothing listens on the mapping's port
     DialTimeout = 6,
-    NoCertificate = 7, // TLS is to end here and there is no certificate yet
+    NoCertificate = 7, // the connector terminates TLS and has no certificate yet
     Overloaded = 8,    // out of descriptors or memory
 };
 
 // For messages, such as "nothing listens on the mapping's port".
 std::string_view answer_text(Answer answer) noexcept;
-// True where asking the same machine again at once may go better: the flow connection was at fault, not the
-// mapping.
+// True if it makes sense to ask the same machine again at once: the flow connection failed, not the mapping.
 bool worth_another_try(Answer answer) noexcept;
 
 inline constexpr std::size_t answer_size = 4;

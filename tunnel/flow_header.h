@@ -1,7 +1,7 @@
-// What the edge tells of a client on a flow connection: which mapping it wants, and where it came from.
+// What the edge says about a client on a flow connection: which mapping it wants, and its address.
 //
-// On the wire it is a PROXY protocol v2 header whose TLV names the mapping by its id alone: where that leads
-// is the connector's to know, from its own p2prcd, so an edge cannot ask for anything else.
+// On the wire it is a PROXY protocol v2 header whose TLV names the mapping only by its id. The connector
+// looks up the target in the table of its own p2prcd, so an edge cannot ask for anything else.
 #pragma once
 
 #include "core/encoding.h"

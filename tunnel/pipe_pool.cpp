@@ -40,7 +40,7 @@ std::unique_ptr<Pipe> PipePool::take() {
                 ++large_count_;
                 return pipe;
             }
-            // The user's share is used up, by us or by others: what is open now is all there will be.
+            // This user's limit is reached, by us or by other programs: use only the pipes that are open.
             large_limit_ = large_count_;
         }
         if (!free->empty()) {

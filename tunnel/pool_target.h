@@ -1,5 +1,5 @@
-// How many flow connections a session should hold ready: grows when they run short, shrinks when they lie
-// about.
+// How many idle flow connections a session should have: grows when they run short, shrinks when they are not
+// used.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +13,17 @@ class PoolTarget {
 
     std::uint32_t target() const noexcept { return target_; }
 
-    // A flow connection was taken, `idle` are left and `waiting` clients found none. True when the target
-    // rose.
+    // A flow connection was taken, `idle` are left and `waiting` clients found none. Returns true when
+    // the target rose.
     bool taken(std::uint32_t idle, std::uint32_t waiting) noexcept;
-    // New ones have arrived: `idle` lie ready.
+    // New ones have arrived: now `idle` are idle.
     void arrived(std::uint32_t idle) noexcept;
-    // To be called every few seconds. True when the target fell.
+    // Call this every few seconds. Returns true when the target fell.
     bool settle(std::uint32_t idle) noexcept;
 
   private:
     std::uint32_t target_ = least;
-    std::uint32_t lowest_ = least; // the fewest that lay ready since settle()
+    std::uint32_t lowest_ = least; // the fewest idle ones since settle()
     // After a rise the connector needs a round trip: no further rise by doubling until the pool has
     // recovered.
     bool rising_ = false;

@@ -22,7 +22,7 @@ inline constexpr std::size_t preface_claim_size = 24;
 inline constexpr std::size_t mac_size = 16;
 inline constexpr std::size_t preface_size = preface_claim_size + mac_size;
 
-// What a flow connection says about itself. All that is sealed on the connection is bound to these bytes.
+// What a flow connection claims to be. Everything sealed on the connection is bound to these bytes.
 struct FlowId {
     std::uint64_t session = 0;
     std::uint64_t counter = 0;

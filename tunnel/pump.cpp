@@ -12,7 +12,7 @@
 namespace p2prc::tunnel {
 namespace {
 
-// What one connection may move before others have their turn.
+// Bytes that one connection may move before the others get a chance.
 constexpr int rounds_a_turn = 16;
 // A reset waits this long for bytes that were relayed before it, which the kernel would throw away.
 constexpr std::chrono::seconds reset_patience{5};
@@ -80,7 +80,7 @@ void Pump::check() {
     };
     if (shared_.look && quiet >= shared_.options.silence && (silent(sides_[0]) || silent(sides_[1])))
         abort(PumpEnd::Silence);
-    // Who pauses near the end of a download has its last bytes still to come.
+    // A client that pauses near the end of a download still has its last bytes to get.
     else if ((ways_[0].done || ways_[1].done) && quiet >= shared_.options.half_closed && !unread())
         finish(PumpEnd::HalfClosedTimeout);
     else if (quiet >= shared_.options.idle)

@@ -1,4 +1,4 @@
-// One pumped connection: two sockets and what is under way between them.
+// One pumped connection: two sockets and the bytes in flight between them.
 #pragma once
 
 #include "net/fd.h"
@@ -20,7 +20,7 @@ namespace p2prc::tunnel {
 
 class Pump;
 
-// What a copy moves at once; a read that fills it is a sign of bulk.
+// Bytes that one copy moves; a read that fills the buffer suggests bulk data.
 inline constexpr std::size_t scratch_bytes = 32 * 1024;
 
 // What the connections of one Pumps share.
@@ -29,7 +29,7 @@ struct PumpSet : std::enable_shared_from_this<PumpSet> {
     PumpSet(Poller& a_poller, const PumpOptions& some_options);
     ~PumpSet();
 
-    // Looks at the clock after a tick, and again for as long as there are connections.
+    // Checks timeouts after a tick, and keeps doing so as long as there are connections.
     void arm();
     void sweep();
     void add(std::unique_ptr<Pump> pump);
@@ -41,11 +41,11 @@ struct PumpSet : std::enable_shared_from_this<PumpSet> {
     net::OneShotTimer timer;
     std::chrono::milliseconds tick;
     std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now(); // as of the last tick
-    bool look = false; // this sweep asks the kernel about the far ends of quiet connections
+    bool look = false; // this sweep asks the kernel about the peers of quiet connections
     std::chrono::steady_clock::time_point next_look;
     std::vector<std::unique_ptr<Pump>> pumps;
     std::uint64_t bytes = 0;
-    // One for all: nothing stays in it from one call to the next.
+    // Shared by all: it holds nothing between calls.
     std::array<char, scratch_bytes> scratch;
 };
 
@@ -59,16 +59,16 @@ class Pump final : public PollHandler {
     void on_again() override;
     // Registers both sockets, or takes over those that are registered; false where the kernel refuses.
     bool watch(bool a_polled, bool b_polled);
-    // Looks at the clock: what has been quiet for too long ends.
+    // Checks the timeouts: ends the connection if it has been quiet for too long.
     void check();
-    // Leaves the set, and tells whoever started it.
+    // Leaves the set and calls `done`.
     void finish(PumpEnd end);
-    // Without telling anybody.
+    // Leaves the set without calling `done`.
     void close();
     // Both ends get a reset.
     void abort(PumpEnd end);
 
-    // When the last byte was moved, to a tick.
+    // When the last byte was moved, exact to a tick.
     Clock::time_point active() const noexcept { return active_; }
     std::uint32_t group() const noexcept { return group_; }
 
@@ -88,7 +88,7 @@ class Pump final : public PollHandler {
     };
     struct Way {
         std::uint64_t total = 0;
-        std::unique_ptr<Pending> pending; // goes out before what is in the pipe
+        std::unique_ptr<Pending> pending; // is sent before what is in the pipe
         std::unique_ptr<Pipe> pipe;
         std::size_t in_pipe = 0;
         std::size_t burst = 0; // bytes since the source was last found empty
@@ -104,23 +104,23 @@ class Pump final : public PollHandler {
     void drop(Way& way);
     void moved(Way& way, std::size_t bytes);
 
-    // Carries what there is in one direction, until the source is empty, the sink full, or the turn over.
+    // Moves bytes in one direction until the source is empty, the sink is full, or the share is used up.
     void move(unsigned direction);
-    // The source is empty: nothing is held until it is not.
+    // The source is empty: hold no buffer and no pipe until it is readable again.
     void rest(Way& way);
-    // Once the source's end has come, the FIN follows within this turn, or as soon as the sink takes more:
-    // the last bytes and it share a packet.
+    // Once the source has ended, the FIN follows in this iteration, or as soon as the sink takes more: the
+    // last bytes and the FIN share a packet.
     static int send_flags(const Side& source) noexcept;
-    // Whether nothing is left to send in this direction, which then goes on.
+    // Sends what is buffered. Returns whether nothing is left, so that the direction can continue.
     bool flush(unsigned direction);
     // The pipe is empty when this is called, so EAGAIN means that the socket is, not that the pipe is full.
     void fill_pipe(unsigned direction);
     void copy(unsigned direction);
-    // A read gave nothing: empty for now, ended, or failed.
+    // A read returned nothing: the source is empty for now, has ended, or has failed.
     void source_stopped(unsigned direction, ssize_t got);
-    // All that the source sent is with the sink's kernel: the end of it follows.
+    // The kernel has accepted all that the source sent: now end the sink's stream.
     void end_way(unsigned direction);
-    // The sink is gone. It may have said something before: that is carried back first.
+    // The sink is gone. What it sent before is relayed first.
     void sink_failed(unsigned direction);
     // Whether something that was relayed has not been acknowledged yet.
     bool unread() const noexcept;

@@ -40,7 +40,7 @@ void PumpSet::sweep() {
     now = Clock::now();
     look = now >= next_look;
     if (look) next_look = now + options.silence / 8;
-    // From the back: a pump that finishes is replaced by the last, which has been seen.
+    // From the back: a pump that finishes is replaced by the last, which was visited already.
     for (std::size_t i = pumps.size(); i-- > 0;)
         if (i < pumps.size()) pumps[i]->check();
 }
@@ -120,7 +120,7 @@ std::uint64_t Pumps::bytes() const noexcept {
 }
 
 void Pumps::stop(std::uint32_t group) {
-    // From the back: a pump that ends is replaced by the last, which has been seen.
+    // From the back: a pump that ends is replaced by the last, which was visited already.
     for (std::size_t i = shared_->pumps.size(); i-- > 0;)
         if (i < shared_->pumps.size() && shared_->pumps[i]->group() == group)
             shared_->pumps[i]->abort(PumpEnd::Stopped);

@@ -1,8 +1,8 @@
 // Moves bytes between two stream sockets, both ways, inside the kernel where that pays, until both ends are
 // done.
 //
-// Each direction ends on its own: a FIN on one side becomes a FIN on the other once everything before it is
-// through, and the way back stays open. A reset becomes a reset. An idle connection holds no buffer and no
+// Each direction ends on its own: a FIN on one side becomes a FIN on the other after everything before it,
+// and the other direction stays open. A reset becomes a reset. An idle connection holds no buffer and no
 // pipe.
 #pragma once
 
@@ -25,8 +25,8 @@ struct PumpOptions {
     std::chrono::milliseconds idle = std::chrono::hours(1); // no byte either way
     std::chrono::milliseconds half_closed =
         std::chrono::seconds(60); // one direction has ended, and all of it is there; no byte the other way
-    // Nothing acknowledged for so long, though it was asked for: the far end is gone. As long as a telephone
-    // is in a tunnel.
+    // If the peer acknowledges nothing for this long although it was probed, it is gone. Long enough for a
+    // telephone on a train in a tunnel.
     std::chrono::milliseconds silence = std::chrono::minutes(2);
     std::size_t pipes = 60; // large pipes at most: the kernel allows an unprivileged user 64 MiB of them
     std::size_t pipe_bytes = 1 << 20; // of each; fs.pipe-max-size
@@ -42,17 +42,16 @@ struct PumpResult {
     std::uint64_t b_to_a = 0;
 };
 
-// Two connected stream sockets (TCP or Unix), non-blocking, and what must be sent to each before anything
-// else.
+// Two connected, non-blocking stream sockets (TCP or Unix), and what must be sent to each first.
 struct PumpSockets {
     net::UniqueFd a;
     net::UniqueFd b;
     std::string to_a = {};
     std::string to_b = {};
-    // Set where the socket is registered with the same Poller already: it is taken over.
+    // Set if the socket is already registered with the same Poller: Pumps takes it over.
     bool a_polled = false;
     bool b_polled = false;
-    // The caller's own number for those that may have to end together (stop).
+    // The caller's number for connections that may have to end together (stop).
     std::uint32_t group = 0;
 };
 
@@ -68,13 +67,13 @@ class Pumps {
     Pumps(const Pumps&) = delete;
     Pumps& operator=(const Pumps&) = delete;
 
-    // Takes the sockets and calls `done` (may be empty) when both are closed, never from inside start.
+    // Takes the sockets. Calls `done` (may be empty) when both are closed, never from inside start().
     void start(PumpSockets sockets, Done done = {});
     // The same for a coroutine. Cancelling it does not stop the pump.
     boost::asio::awaitable<PumpResult> run(PumpSockets sockets);
 
     std::size_t size() const noexcept; // connections now
-    // Those that have moved a byte in the last `within`, to a second or so: a look at each.
+    // Connections that have moved a byte within the last `within`, exact to about a second. Visits each.
     std::size_t busy(std::chrono::milliseconds within) const noexcept;
     std::uint64_t bytes() const noexcept; // moved since the start, both ways
     // Ends the connections of a group with a reset; `done` is called with Stopped.

@@ -1,4 +1,5 @@
-// Which counters of a session have been used: each is good once, and one far behind the newest never.
+// Remembers which counters of a session have been used: each is valid once, and one far behind the newest
+// never.
 #pragma once
 
 #include <array>
@@ -12,8 +13,8 @@ class ReplayWindow {
   public:
     static constexpr std::uint64_t width = 8192;
 
-    // True the first time that `counter` is shown, unless it is `width` or more behind the newest. Only a
-    // counter whose MAC was right may be shown, or a stranger could push the window.
+    // Returns true the first time `counter` is used, unless it is `width` or more behind the newest. Verify
+    // the MAC first, or a stranger could move the window.
     bool use(std::uint64_t counter) noexcept;
 
   private:

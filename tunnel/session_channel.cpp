@@ -57,8 +57,8 @@ struct SessionChannel::State : std::enable_shared_from_this<State> {
         state->writing = false;
     }
 
-    // CLOCK_BOOTTIME counts the time that a machine sleeps: after a long sleep the peer has given this
-    // session up, and the first tick sees it.
+    // CLOCK_BOOTTIME includes the time that a machine is suspended. After a long suspend the peer has given
+    // up this session, and the first tick notices.
     static asio::awaitable<void> ping(std::shared_ptr<State> state) {
         while (!state->closed) {
             boost::system::error_code error;
@@ -74,7 +74,7 @@ struct SessionChannel::State : std::enable_shared_from_this<State> {
         }
     }
 
-    // Whoever asks again while an answer is awaited puts nothing off: the first question has its own time.
+    // The deadline counts from the first unanswered probe; further probes do not extend it.
     static asio::awaitable<void> probe(std::shared_ptr<State> state, std::chrono::milliseconds within) {
         std::chrono::nanoseconds asked{};
         while (asked != state->asked) {

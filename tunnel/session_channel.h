@@ -1,4 +1,4 @@
-// A session's connection: frames both ways, and pings that notice a peer that has silently gone.
+// A session's connection: frames both ways, and pings that detect a peer that has silently gone.
 #pragma once
 
 #include "core/error.h"
@@ -14,24 +14,24 @@ namespace p2prc::tunnel {
 
 struct PingTimes {
     std::chrono::milliseconds interval{15000};
-    int misses = 3; // so many intervals without a byte from the peer, and it is gone
+    int misses = 3; // after this many intervals without a byte, the peer counts as gone
 };
 
 // All on one thread. Destroying it closes the connection.
 class SessionChannel {
   public:
-    // `stream` has done its handshake.
+    // `stream` has completed its handshake.
     SessionChannel(boost::asio::any_io_executor executor, net::TlsStream stream, PingTimes times = {});
     SessionChannel(SessionChannel&&) noexcept;
     SessionChannel& operator=(SessionChannel&&) noexcept;
     ~SessionChannel();
 
-    // The next frame; pings are answered inside. Unreachable when the peer closed, fell silent or spoke
-    // nonsense.
+    // The next frame; pings are answered internally. Unreachable if the peer closed, fell silent or violated
+    // the protocol.
     boost::asio::awaitable<Result<SessionFrame>> receive();
-    // Queues a frame. A peer that lets 64 KiB pile up loses the connection.
+    // Queues a frame. If the peer lets 64 KiB pile up, the connection is closed.
     void send(const Bytes& frame);
-    // Closes unless something is heard within `within`: for when the network below has changed.
+    // Closes unless the peer sends something within `within`. For use after a change of the network.
     void probe(std::chrono::milliseconds within);
     void close() noexcept;
 

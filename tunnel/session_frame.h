@@ -1,4 +1,4 @@
-// What edge and connector say to each other over a session, as frames: 2 bytes length, 1 byte type, payload.
+// The frames that edge and connector exchange over a session: 2 bytes length, 1 byte type, payload.
 #pragma once
 
 #include "core/encoding.h"
@@ -12,10 +12,10 @@ namespace p2prc::tunnel {
 inline constexpr std::string_view session_alpn = "p2prc-tunnel/1";
 inline constexpr std::uint8_t session_version = 1;
 
-// Numbers are on the wire. A type that is not known is skipped: later versions may say more.
+// The numbers are on the wire. Unknown types are skipped: later versions may add some.
 enum class FrameType : std::uint8_t {
     Hello = 1, // first from both ends: version u8, then from the edge the session id u64
-    Want = 2,  // edge to connector: how many flow connections are to lie ready, u32
+    Want = 2,  // edge to connector: the wanted number of idle flow connections, u32
     Ping = 3,  // any payload up to 32 bytes, returned by a Pong
     Pong = 4,
     Goodbye = 5, // a reason for people; the sender closes

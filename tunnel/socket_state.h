@@ -11,8 +11,8 @@ namespace p2prc::tunnel {
 bool output_queued(int socket, bool fin_sent) noexcept;
 
 // Whether the far end has been asked for an acknowledgement again and again, by retransmissions or by probes
-// of its closed window, and has given none for `patience`. An end that does not read answers each probe: it
-// is slow, not silent. Nothing is asked where nothing is queued; there keepalive finds out.
+// of its closed window, and has sent none for `patience`. A peer that does not read still answers each probe:
+// it is slow, not silent. If nothing is queued, the kernel asks nothing; then keepalive detects a dead peer.
 bool far_end_is_silent(int socket, std::chrono::milliseconds patience) noexcept;
 
 } // namespace p2prc::tunnel

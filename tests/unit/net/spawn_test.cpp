@@ -25,8 +25,7 @@ TEST(SpawnTest, ALoopThatThrowsIsRunAgain) {
     context.run();
     EXPECT_EQ(runs, 2);
     const auto said = testing::internal::GetCapturedStderr();
-    EXPECT_NE(said.find("counting failed and begins again in 1 s: a fault of run 1"), std::string::npos)
-        << said;
+    EXPECT_NE(said.find("counting failed and restarts in 1 s: a fault of run 1"), std::string::npos) << said;
 }
 
 TEST(SpawnTest, ATaskThatThrowsIsReportedAndEndsNothingElse) {
