@@ -27,14 +27,14 @@ std::string plain_name(const std::string& domain) {
     return domain.starts_with("*.") ? domain.substr(2) : domain;
 }
 
-// A server names a wildcard without its star (RFC 8555 section 7.1.4), as it does the name itself, which may
-// be another node's: the unit of the run says which of the two it is for.
+// An ACME server names a wildcard without its star (RFC 8555 section 7.1.4), so it looks like the name
+// itself, which may be another node's. The unit's name says which of the two this run is for.
 std::string mapped_domain(const std::string& identifier) {
     const char* domain = std::getenv("P2PRC_ACME_DOMAIN");
     return domain && plain_name(domain) == identifier ? domain : identifier;
 }
 
-// Until `shown` is true, here or by another server, or `end` has come.
+// Until this or another server shows the value (`shown`), or `end` has passed.
 asio::awaitable<void> watch_server(net::Address server, std::string name, std::string value,
                                    std::chrono::steady_clock::time_point end, bool& shown) {
     const auto executor = co_await asio::this_coro::executor;
@@ -52,8 +52,8 @@ asio::awaitable<void> watch_server(net::Address server, std::string name, std::s
     }
 }
 
-// Asks all addresses of the root, again and again, until one shows `value`. They are one server's: the first
-// that can be reached from here says what all of them say.
+// Asks all addresses of the root repeatedly until one shows `value`. They belong to one server, so the first
+// that answers speaks for all.
 asio::awaitable<bool> is_shown(std::set<net::Address> servers, std::string name, std::string value) {
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor);
@@ -76,12 +76,12 @@ asio::awaitable<int> begin(dbus::ConnectorClient& client, std::string domain, st
     const Result<void> published = co_await client.publish_challenge(domain, value);
     if (!published) {
         net::log_error(
-            fmt::format("the challenge for {} is not published: {}", domain, published.error().message));
+            fmt::format("cannot publish the challenge for {}: {}", domain, published.error().message));
         co_return 1;
     }
     const Result<dbus::Feed> feed = co_await client.mappings();
     if (!feed) {
-        net::log_error("cannot learn where the zone's servers are: " + feed.error().message);
+        net::log_error("cannot get the addresses of the zone's servers: " + feed.error().message);
         co_return 1;
     }
     const Result<MappingTable> table = mapping_table_from_json(feed->document);
@@ -89,7 +89,7 @@ asio::awaitable<int> begin(dbus::ConnectorClient& client, std::string domain, st
     if (table)
         for (const EdgeAddress& edge : table->edges)
             if (!edge.address.address.is_loopback()) servers.insert(edge.address.address);
-    // The root's own connector knows the loopback alone, at which the edge answers no DNS.
+    // The root's own connector knows only the loopback address, where the edge does not answer DNS.
     if (servers.empty()) co_return 0;
     const std::string name = "_acme-challenge." + plain_name(domain);
     if (co_await is_shown(servers, name, value)) co_return 0;
@@ -111,7 +111,7 @@ asio::awaitable<void> run(int& status, std::vector<std::string> arguments) {
         co_return;
     }
     const Result<void> removed = co_await client.remove_challenge(domain, arguments[4]);
-    if (!removed) net::log_warning("the challenge is not removed: " + removed.error().message);
+    if (!removed) net::log_warning("cannot remove the challenge: " + removed.error().message);
     status = 0;
 }
 
@@ -119,7 +119,7 @@ asio::awaitable<void> run(int& status, std::vector<std::string> arguments) {
 
 int run_acme_hook(const std::vector<std::string>& arguments) {
     if (arguments.size() != 5) {
-        net::log_error("acme-hook wants METHOD TYPE IDENT TOKEN AUTH");
+        net::log_error("acme-hook needs five arguments: METHOD TYPE IDENT TOKEN AUTH");
         return 2;
     }
     if (arguments[1] != "dns-01") return 1;

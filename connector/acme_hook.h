@@ -1,5 +1,5 @@
-// What the ACME client calls for each challenge: publishes the DNS-01 value and waits until the zone's
-// servers say it.
+// The ACME client calls this for each challenge: it publishes the DNS-01 value and waits until the zone's
+// server shows it.
 #pragma once
 
 #include <string>
@@ -8,8 +8,7 @@
 namespace p2prc::connector {
 
 // `arguments`: METHOD (begin, done, failed), TYPE, IDENT, TOKEN, AUTH, as uacme(1) passes them. The exit
-// status: 0 accepts the challenge; it is declined when it is not dns-01, or when the value is not seen in
-// time.
+// status 0 accepts the challenge; others decline it, if it is not dns-01 or the value is not visible in time.
 int run_acme_hook(const std::vector<std::string>& arguments);
 
 } // namespace p2prc::connector

@@ -14,7 +14,7 @@ namespace {
 using RequestPtr = std::unique_ptr<X509_REQ, net::OpenSslFree<X509_REQ_free>>;
 using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, net::OpenSslFree<GENERAL_NAMES_free>>;
 
-// Built from values, not from OpenSSL's configuration syntax, in which a name could say more than a name.
+// Built from values, not from OpenSSL's configuration syntax, in which a name could inject other settings.
 bool add_name(X509_REQ* request, const std::string& domain) {
     const GeneralNamesPtr names(GENERAL_NAMES_new());
     GENERAL_NAME* name = GENERAL_NAME_new();

@@ -1,4 +1,4 @@
-// A fresh key with its signing request, and what a certificate says about its own life.
+// Makes a new key with its signing request, and reads the lifetime of a certificate.
 #pragma once
 
 #include "core/error.h"
@@ -17,7 +17,7 @@ Result<CertificateRequest> make_certificate_request(const std::string& domain);
 struct Validity {
     std::chrono::system_clock::time_point from;
     std::chrono::system_clock::time_point until;
-    // With a third of its life left: early enough for days of failures, whatever the life.
+    // When a third of its lifetime is left: early enough to survive days of failures.
     std::chrono::system_clock::time_point renew_at() const { return until - (until - from) / 3; }
 };
 // Of the first certificate in `pem`.

@@ -25,7 +25,7 @@ namespace {
 
 using SystemTime = std::chrono::system_clock::time_point;
 
-constexpr std::chrono::hours longest_sleep{1}; // the wall clock may be set meanwhile
+constexpr std::chrono::hours longest_sleep{1}; // because the wall clock may be set
 
 std::vector<std::int64_t> read_orders(const std::filesystem::path& file) {
     std::vector<std::int64_t> orders;
@@ -38,7 +38,7 @@ std::vector<std::int64_t> read_orders(const std::filesystem::path& file) {
 } // namespace
 
 AcmeFiles acme_files(const std::filesystem::path& directory, const std::string& domain) {
-    // uacme drops the star from its names, so a wildcard's files have a directory of their own.
+    // uacme drops the star from names, so the files of wildcards have their own directory.
     const bool wildcard = domain.starts_with("*.");
     const std::filesystem::path base = directory / (wildcard ? "acme-wildcard" : "acme");
     const std::string name = wildcard ? domain.substr(2) : domain;
@@ -49,7 +49,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
     struct Domain {
         bool acme = false;
         std::string zone;                 // the fleet's
-        std::string chain_file, key_file; // named by a file of mappings; empty: ours to get
+        std::string chain_file, key_file; // from a file of mappings; empty: get a certificate
         bool ready = false;
         bool unreported = false;
         SystemTime until{};                    // of the certificate in use
@@ -61,7 +61,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
 
         bool own_files() const { return !chain_file.empty(); }
         bool alive(SystemTime now) const { return ready && until > now; }
-        // How long it is until there is something to do; nothing, when that is now.
+        // The time until something is due; nothing: it is due now.
         std::chrono::nanoseconds idle(SystemTime now) const {
             const auto retry = not_before - net::boottime();
             if (renew <= now) return std::max(retry, std::chrono::nanoseconds(0));
@@ -78,13 +78,13 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         , options(std::move(options_))
         , wake(std::move(executor_)) {}
 
-    // Something is due that was not. Also while run() is not waiting: what it begins may end before it is.
+    // Wakes run(): something new is due. Works also while run() is not waiting.
     void stir() {
         stirred = true;
         wake.cancel();
     }
 
-    // Kept on disk: a restart must not begin to count anew.
+    // Kept on disk, so that a restart does not reset the count.
     std::filesystem::path order_file(const std::string& domain) const {
         return options.directory / "orders" / domain;
     }
@@ -132,7 +132,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             if (acme) domain.orders = read_orders(order_file(mapping.domain));
             domain.chain_file = mapping.certificate;
             domain.key_file = mapping.private_key;
-            // What cannot be read is tried again, and reported, as what cannot be got.
+            // A file that cannot be read is retried and reported like an order that failed.
             load_kept(mapping.domain, domain);
             next[mapping.domain] = domain;
         }
@@ -167,7 +167,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         return {};
     }
 
-    // One new certificate for `name`, on disk when this returns.
+    // Gets a new certificate for `name`; it is on disk when this returns.
     static asio::awaitable<Result<void>> obtain(std::shared_ptr<State> self, std::string name, bool acme) {
         if (acme) co_return co_await self->source.issue(name);
         const auto request = make_certificate_request(name);
@@ -180,26 +180,26 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         if (error)
             co_return std::unexpected(
                 system_error("cannot make " + file.parent_path().string(), error.value()));
-        // One file for both, so that a crash never leaves a certificate beside another's key.
+        // One file for both, so that a crash never leaves a certificate with another certificate's key.
         co_return net::write_file_atomically(file, *chain + request->key_pem);
     }
 
-    // Why no order is to be made for `name` now: an order that cannot go well counts against the name at the
-    // CA, and holds back the one that could.
+    // Why `name` must not be ordered now: an order that cannot succeed counts against the name at the CA and
+    // delays one that could.
     static asio::awaitable<Result<void>> may_order(std::shared_ptr<State> self, std::string name,
                                                    std::string zone) {
         if (!in_zone(name, zone))
             co_return fail(
                 ErrorCode::NotSupported,
-                fmt::format("{} is no name of the fleet's zone {}, so this root cannot prove it to a "
-                            "certificate authority",
+                fmt::format("{} is not below the fleet's zone {}, so this root cannot prove to a certificate "
+                            "authority that it controls it",
                             name, zone),
-                "map it with --tls passthrough, with the application's own certificate");
+                "map it with --tls passthrough and let the application get its own certificate");
         if (self->options.check_delegation) co_return co_await self->options.check_delegation(zone);
         co_return Result<void>{};
     }
 
-    // What there is to be said before anything is asked for.
+    // Reports the state before anything is ordered.
     static asio::awaitable<void> report_kept(std::shared_ptr<State> self, std::string name, Domain at_start) {
         if (at_start.alive(self->options.now())) {
             const std::string not_after = at_start.not_after();
@@ -209,7 +209,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             found->second.unreported = false;
     }
 
-    // Waits without an order: `error` says why, and `pause` how long.
+    // Postpones the order: `error` says why, `pause` how long.
     static asio::awaitable<void> put_off(std::shared_ptr<State> self, std::string name, Error error,
                                          std::chrono::nanoseconds pause, const char* state) {
         const auto found = self->domains.find(name);
@@ -223,7 +223,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
                                      not_after);
     }
 
-    // False: it has been put off.
+    // Returns false if the order was postponed.
     static asio::awaitable<bool> begin_order(std::shared_ptr<State> self, std::string name,
                                              std::string zone) {
         const Result<void> allowed = co_await may_order(self, name, zone);
@@ -247,11 +247,12 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         }
         const auto wait = std::chrono::seconds(domain.orders.front() + self->options.order_window.count() -
                                                self->seconds_now());
-        const Error error{ErrorCode::Failed,
-                          fmt::format("{} orders have failed within the hour, which is what certificate "
-                                      "authorities bear; the next is in {} minutes",
-                                      domain.orders.size(), wait.count() / 60 + 1),
-                          "journalctl -t p2prc-acme says why they failed"};
+        const Error error{
+            ErrorCode::Failed,
+            fmt::format("{} orders have failed within an hour, the most that certificate authorities "
+                        "accept; the next is in {} minutes",
+                        domain.orders.size(), wait.count() / 60 + 1),
+            "journalctl -t p2prc-acme says why they failed"};
         co_await put_off(self, name, error, wait, "failed");
         co_return false;
     }
@@ -272,7 +273,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         Domain& domain = found->second;
         if (done) done = self->load_kept(name, domain);
         if (done && domain.renew <= self->options.now())
-            done = fail(ErrorCode::Failed, "the new certificate is at its end already",
+            done = fail(ErrorCode::Failed, "the new certificate has expired already",
                         "check the clocks of this machine and of the certificate authority");
         if (done) {
             domain.pause = {};
@@ -287,7 +288,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         }
         domain.pause = domain.pause.count() == 0 ? self->options.first_retry
                                                  : std::min(domain.pause * 2, self->options.longest_retry);
-        // One that still lives goes on being used: its renewal has failed, not the mapping.
+        // A certificate that is still valid stays in use: its renewal failed, not the mapping.
         const Error error = done.error();
         co_await put_off(self, name, error, domain.pause, "failed");
     }
@@ -302,7 +303,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
                            const auto found = self->domains.find(name);
                            if (found != self->domains.end()) {
                                found->second.under_way = false;
-                               // Not again at once, and again.
+                               // Do not retry at once in a loop.
                                if (failure)
                                    found->second.not_before = net::boottime() + self->options.first_retry;
                            }
@@ -310,7 +311,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
                        });
     }
 
-    // A few at once: one whose CA does not answer must not hold up the others.
+    // Several in parallel: one whose CA does not answer must not delay the others.
     static asio::awaitable<void> run(std::shared_ptr<State> self) {
         while (!self->closed) {
             self->stirred = false;
@@ -358,7 +359,7 @@ void Certificates::retry() {
     for (auto& [name, domain] : state_->domains) {
         if (domain.own_files()) continue;
         if (domain.ready)
-            domain.unreported = true; // a report to a p2prcd that was just leaving is lost
+            domain.unreported = true; // a report to a p2prcd that was just stopping is lost
         else
             domain.not_before = {}, domain.pause = {};
     }

@@ -1,4 +1,4 @@
-// Keeps a certificate for every domain whose TLS ends here: read from disk, asked for, renewed, reported.
+// Keeps a certificate for every domain whose TLS this connector terminates: loads, orders, renews, reports.
 #pragma once
 
 #include "connector/mappings.h"
@@ -23,9 +23,9 @@ class CertificateSource {
     virtual ~CertificateSource() = default;
     // The fleet's web CA: a request to a chain, both PEM.
     virtual boost::asio::awaitable<Result<std::string>> sign(std::string domain, std::string csr) = 0;
-    // Has the ACME client run; when it is done the files of acme_files are there.
+    // Runs the ACME client; afterwards, the files of acme_files exist.
     virtual boost::asio::awaitable<Result<void>> issue(std::string domain) = 0;
-    // "pending", "ready" or "failed", with the reason, and the end of its life in RFC 3339.
+    // "pending", "ready" or "failed", with the reason, and its expiry date (RFC 3339).
     virtual boost::asio::awaitable<void> report(std::string domain, std::string state, std::string detail,
                                                 std::string not_after) = 0;
 };
@@ -34,9 +34,9 @@ struct CertificateOptions {
     std::filesystem::path directory = "/var/lib/p2prc-connector";
     std::chrono::milliseconds first_retry{5000}; // doubled up to the longest
     std::chrono::milliseconds longest_retry = std::chrono::hours(1);
-    std::chrono::milliseconds delegation_retry{60000}; // while the world does not ask the root yet
-    // Orders of one name that may fail at the CA within `order_window`: Let's Encrypt takes five failed
-    // validations an hour, and then refuses the name for an hour.
+    std::chrono::milliseconds delegation_retry{60000}; // while the zone is not delegated to the root yet
+    // How many orders of one name may fail at the CA within `order_window`: Let's Encrypt accepts five failed
+    // validations an hour, then refuses the name for an hour.
     std::size_t most_orders = 5;
     std::chrono::seconds order_window = std::chrono::hours(1);
     std::size_t at_once = 4;
@@ -55,7 +55,7 @@ AcmeFiles acme_files(const std::filesystem::path& directory, const std::string& 
 
 class Certificates {
   public:
-    // Told of each certificate to use from now on; null: none any more.
+    // Called with each certificate to use from now on; null: none any more.
     using Install = std::function<void(const std::string& domain, std::shared_ptr<ssl_ctx_st>)>;
 
     // `source` must outlive it.
@@ -65,9 +65,10 @@ class Certificates {
     Certificates(const Certificates&) = delete;
     Certificates& operator=(const Certificates&) = delete;
 
-    // The domains of `table` whose TLS ends here. What is on disk is used at once.
+    // Takes the domains of `table` whose TLS this connector terminates. Certificates on disk are used at
+    // once.
     void set_mappings(const MappingTable& table);
-    // p2prcd can be asked (again): what failed is tried now, what is there is reported again.
+    // p2prcd is reachable (again): retries what failed and reports everything again.
     void retry();
 
   private:

@@ -28,7 +28,7 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         , pumps(poller, {.half_closed = TlsPumpOptions().half_closed})
         , tls_pumps(poller) {}
 
-    // The table of this machine's own p2prcd decides; what the edge says is only which entry.
+    // The table of this machine's own p2prcd decides the target; the edge only says which entry.
     Resolved resolve(const tunnel::FlowHeader& header) const {
         Resolved resolved;
         const auto found = mappings.find(header.mapping_id);
@@ -51,7 +51,7 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
 
     void accept(AcceptedFlow flow) {
         if (flow.page) {
-            // Without one, the client's TLS ends with the close of the other end.
+            // Without a page, the client's TLS ends when the other end closes.
             if (pages < most_pages)
                 asio::co_spawn(poller.executor(),
                                serve_page(weak_from_this(), std::move(flow.page), flow.page_status),

@@ -1,5 +1,5 @@
-// The home end of the tunnel: a session with each edge, and clients carried to what the table of mappings
-// allows.
+// The home end of the tunnel: keeps a session with each edge, and passes clients to the targets that the
+// table of mappings allows.
 #pragma once
 
 #include "connector/edge_link.h"
@@ -25,7 +25,7 @@ struct ConnectorStatus {
 class Connector {
   public:
     using LinkChanged = std::function<void(const EdgeAddress&, const EdgeLinkStatus&)>;
-    // What became of a client's call at the application of the mapping.
+    // How the mapping's application answered a client.
     using Answered = std::function<void(std::uint32_t mapping, tunnel::Answer)>;
 
     // The poller must outlive it. `changed` and `answered` may be empty.
@@ -35,13 +35,13 @@ class Connector {
     Connector(const Connector&) = delete;
     Connector& operator=(const Connector&) = delete;
 
-    // Takes the table as it now is: links to edges that went are dropped, those to others kept. Clients under
-    // way stay: their mapping was good when they came.
+    // Takes a new table: drops links to edges that are gone and keeps the others. Clients stay connected,
+    // because their mapping was valid when they connected.
     void set_mappings(const MappingTable& table);
-    // TLS for `domain` ends here with `context` from now on; null: no more.
+    // Terminates TLS for `domain` with `context` from now on; null: no longer.
     void set_certificate(const std::string& domain, std::shared_ptr<ssl_ctx_st> context);
     void network_changed();
-    // Ends the sessions with the edges: nobody new comes, and those under way stay.
+    // Ends the sessions with the edges: accepts no new clients and keeps the connected ones.
     void leave();
     ConnectorStatus status() const;
 

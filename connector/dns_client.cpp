@@ -30,7 +30,7 @@ Error error_of(int status, const std::string& name) {
             fmt::format("DNS has no answer for {}: {}", name, ares_strerror(status)), ""};
 }
 
-// One question under way: c-ares holds a reference until it has answered.
+// One query in progress: c-ares holds a reference until it has an answer.
 struct Question {
     explicit Question(asio::any_io_executor executor) : answered(std::move(executor)) {
         answered.expires_at(std::chrono::steady_clock::time_point::max());
@@ -82,7 +82,7 @@ struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
         return ares_set_servers_ports_csv(channel, servers.c_str());
     }
 
-    // c-ares closes its sockets itself, and says so before.
+    // c-ares closes its sockets itself and calls this before.
     void watch(ares_socket_t socket, bool readable, bool writable) {
         auto& descriptor = sockets[socket];
         if (!readable && !writable) {
@@ -189,16 +189,16 @@ asio::awaitable<Result<std::string>> DnsClient::primary(std::string zone) {
 asio::awaitable<Result<void>> check_delegation(std::string zone, DnsClientOptions options) {
     DnsClient client(co_await asio::this_coro::executor, std::move(options));
     const Result<std::string> primary = co_await client.primary(zone);
-    // The root's own SOA names its first server so; a registrar's or a parking page's names another.
+    // The root's own SOA names ns1 of the zone as primary server; a registrar's SOA names another one.
     const std::string expected = "ns1." + zone;
     const auto lower = [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; };
     if (primary && std::ranges::equal(*primary, expected, {}, lower, lower)) co_return Result<void>{};
     const std::string why =
         primary ? fmt::format("{} answers for it", *primary) : std::string(primary.error().message);
     co_return fail(ErrorCode::Unreachable,
-                   fmt::format("the world does not ask this root about {} yet ({})", zone, why),
-                   fmt::format("where {} is registered, set its NS record to {} with the root's address; "
-                               "this is looked at every minute",
+                   fmt::format("{} is not delegated to this root yet ({})", zone, why),
+                   fmt::format("at the registrar of {}, set its NS record to {} with the root's address; "
+                               "this is checked every minute",
                                zone, expected));
 }
 

@@ -1,4 +1,4 @@
-// Questions to DNS servers on the event loop, by c-ares.
+// Queries DNS servers on the event loop, with c-ares.
 #pragma once
 
 #include "core/error.h"
@@ -15,7 +15,7 @@
 namespace p2prc::connector {
 
 struct DnsClientOptions {
-    // Asked in turn; none: this machine's own resolvers, as /etc/resolv.conf names them.
+    // Servers to ask, in this order; none: the resolvers from /etc/resolv.conf.
     std::vector<net::Address> servers = {};
     std::uint16_t port = 53;
     std::chrono::milliseconds timeout{2000}; // for each try
@@ -26,7 +26,7 @@ struct DnsClientOptions {
 class DnsClient {
   public:
     explicit DnsClient(boost::asio::any_io_executor executor, DnsClientOptions options = {});
-    ~DnsClient(); // what is under way fails
+    ~DnsClient(); // queries in progress fail
     DnsClient(const DnsClient&) = delete;
     DnsClient& operator=(const DnsClient&) = delete;
 
@@ -40,8 +40,8 @@ class DnsClient {
     std::shared_ptr<State> state_;
 };
 
-// Whether the world asks this fleet's root about `zone`, as a resolver of this machine sees it. The error
-// says that it does not, or that no resolver answers.
+// Whether `zone` is delegated to this fleet's root, as this machine's resolver sees it. The error says that
+// it is not, or that no resolver answers.
 boost::asio::awaitable<Result<void>> check_delegation(std::string zone, DnsClientOptions options = {});
 
 } // namespace p2prc::connector

@@ -42,7 +42,7 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
         }
     }
 
-    // One session from dial to end; always an error, the reason of its end.
+    // Runs one session from dial to end; always returns an error, the reason of its end.
     static asio::awaitable<Result<void>> session(std::shared_ptr<State> self) {
         Result<net::UniqueFd> socket =
             co_await net::dial(self->edge.address, self->options.dial, std::chrono::seconds(30));
@@ -73,7 +73,7 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
             case tunnel::FrameType::Hello: {
                 const auto hello = tunnel::parse_hello(frame->payload);
                 if (!hello || hello->session == 0 || self->pool)
-                    co_return fail(ErrorCode::Failed, "the edge sent a bad hello");
+                    co_return fail(ErrorCode::Failed, "the edge sent an invalid hello");
                 if (hello->version < tunnel::session_version)
                     co_return fail(ErrorCode::NotSupported, "the edge speaks an older tunnel protocol",
                                    "upgrade p2prc-edge on the root node");
@@ -132,7 +132,7 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
     std::unique_ptr<FlowPool> pool;
     EdgeLinkStatus status;
     bool told_up = false;
-    bool woken = false; // the network changed while a session was being tried
+    bool woken = false; // the network changed during an attempt
     bool closed = false;
 };
 

@@ -1,4 +1,4 @@
-// The session with one edge, kept up: dialled, spoken, and dialled again.
+// Keeps a session with one edge: dials, serves it, and dials again.
 #pragma once
 
 #include "connector/flow_pool.h"
@@ -36,14 +36,14 @@ class EdgeLink {
   public:
     using Changed = std::function<void(const EdgeLinkStatus&)>;
 
-    // The poller must outlive it. `changed` is told of each change of `up` and of each new error.
+    // The poller must outlive it. `changed` is called for each change of `up` and each new error.
     EdgeLink(tunnel::Poller& poller, const net::Identity& identity, EdgeAddress edge, FlowHandlers handlers,
              Changed changed, EdgeLinkOptions options = {});
     ~EdgeLink();
     EdgeLink(const EdgeLink&) = delete;
     EdgeLink& operator=(const EdgeLink&) = delete;
 
-    // Addresses or routes of this machine have changed: tries at once, or makes sure that the session lives.
+    // Addresses or routes of this machine have changed: dials at once, or probes the session.
     void network_changed();
     EdgeLinkStatus status() const;
 

@@ -55,7 +55,7 @@ Result<void> check_shown(SSL* ssl, SSL_CTX* own) {
     const net::CertificatePtr shown(SSL_get1_peer_certificate(ssl));
     const X509* expected = SSL_CTX_get0_certificate(own);
     if (shown && expected && X509_cmp(shown.get(), expected) == 0) return {};
-    return fail(ErrorCode::Conflict, "visitors are shown another certificate than this node's own");
+    return fail(ErrorCode::Conflict, "visitors get another certificate than this node's own");
 }
 
 } // namespace

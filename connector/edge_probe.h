@@ -1,4 +1,4 @@
-// A visitor of our own: asks the edge for a domain as any stranger would, and looks who answers.
+// Probes a domain: connects through the edge as any client would, and checks who answers.
 #pragma once
 
 #include "core/error.h"
@@ -17,13 +17,13 @@ namespace p2prc::connector {
 struct EdgeProbe {
     net::Endpoint edge;
     std::string name; // the server name to ask for
-    // Whose certificate must be shown; null: any answer to the handshake will do, as the application's TLS is
-    // its own affair.
+    // The certificate that must be presented; null: any answer to the handshake is fine, because the
+    // application terminates TLS itself.
     std::shared_ptr<ssl_ctx_st> own;
     std::chrono::milliseconds timeout{5000};
 };
 
-// Nothing when visitors get through. The error says what they get instead.
+// Succeeds if clients get through. The error says what they get instead.
 boost::asio::awaitable<Result<void>> probe_edge(EdgeProbe probe);
 
 } // namespace p2prc::connector

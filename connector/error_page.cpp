@@ -34,7 +34,7 @@ asio::awaitable<void> serve_error_page(net::UniqueFd fd, int status, ErrorPageOp
         const auto [error, sent] = co_await asio::async_write(socket, asio::buffer(*answer), net::as_result);
         boost::system::error_code ignored;
         socket.shutdown(asio::socket_base::shutdown_send, ignored);
-        // Closing with a request's body unread would be a reset, which can overtake the page.
+        // Closing with an unread request body would send a reset, and the client might discard the page.
         for (std::size_t drained = 0; !error && sent > 0 && drained < options.most_drained;) {
             const auto [end, size] = co_await socket.async_read_some(asio::buffer(buffer), net::as_result);
             if (end) break;

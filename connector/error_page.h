@@ -1,4 +1,4 @@
-// Serves the page for visitors of an application that is not there, over the TLS that ends here.
+// Serves the error page for clients of an application that is not available, over the TLS terminated here.
 #pragma once
 
 #include "net/fd.h"
@@ -11,12 +11,12 @@
 namespace p2prc::connector {
 
 struct ErrorPageOptions {
-    std::chrono::milliseconds patience{10000}; // for the request, and for its rest to be sent
+    std::chrono::milliseconds patience{10000}; // to send the request, and then its rest
     std::size_t longest_head = std::size_t{16} << 10;
     std::size_t most_drained = std::size_t{256} << 10;
 };
 
-// Answers the one client at the other end of `socket`, a Unix stream socket, and closes.
+// Answers the client at the other end of `socket`, a Unix stream socket, and closes.
 boost::asio::awaitable<void> serve_error_page(net::UniqueFd socket, int status,
                                               ErrorPageOptions options = {});
 

@@ -20,8 +20,8 @@ namespace {
 constexpr std::chrono::seconds retry_after{2};
 constexpr std::chrono::seconds report_every{30};
 
-// A connection to the bus, held by whoever is in the middle of a call on it.
-struct Line {
+// A connection to the bus, shared: calls in progress keep it open.
+struct BusLink {
     std::unique_ptr<dbus::Bus> bus;
     std::unique_ptr<dbus::ConnectorClient> client;
     bool gone = false;
@@ -35,7 +35,7 @@ struct Fleet::State {
         , options(std::move(options_))
         , wake(executor) {}
 
-    // Each failure once, however often it is tried again.
+    // Logs each failure once, not at each attempt.
     void failed(const std::string& what, const Error& error) {
         const std::string text = what + ": " + error.message;
         if (text == last_failure) return;
@@ -43,7 +43,7 @@ struct Fleet::State {
         net::log_warning(text, {{"FLEET_HINT", error.hint}});
     }
 
-    asio::awaitable<bool> fetch(std::shared_ptr<Line> held) {
+    asio::awaitable<bool> fetch(std::shared_ptr<BusLink> held) {
         const Result<dbus::Feed> feed = co_await held->client->mappings();
         if (!feed) {
             failed("cannot get the mappings", feed.error());
@@ -59,7 +59,7 @@ struct Fleet::State {
         co_return true;
     }
 
-    asio::awaitable<void> follow(std::shared_ptr<Line> held) {
+    asio::awaitable<void> follow(std::shared_ptr<BusLink> held) {
         bool registered = false;
         bool newer = true;
         held->bus->on_disconnect([this, held_weak = std::weak_ptr(held)](const Error&) {
@@ -100,9 +100,9 @@ struct Fleet::State {
         }
     }
 
-    // The bus keeps the order in which these are begun. One of a domain that has just gone is refused,
-    // rightly.
-    static asio::awaitable<void> tell_serving(std::shared_ptr<Line> held, std::string domain,
+    // The bus keeps the order of these calls. p2prcd rightly refuses a report on a domain that was just
+    // unmapped.
+    static asio::awaitable<void> tell_serving(std::shared_ptr<BusLink> held, std::string domain,
                                               std::string state, std::string reason) {
         (void)co_await held->client->report_serving(domain, state, reason);
     }
@@ -110,10 +110,10 @@ struct Fleet::State {
     asio::any_io_executor executor;
     FleetOptions options;
     asio::steady_timer wake;
-    std::shared_ptr<Line> line; // null while there is none
+    std::shared_ptr<BusLink> link; // null while not connected
     std::string last_failure;
-    std::chrono::steady_clock::time_point next_report; // the beginning of time: now
-    // Something came while a call was under way, when there was no wait to end.
+    std::chrono::steady_clock::time_point next_report; // initially in the past: now
+    // Something arrived during a call, when there was no wait to cancel.
     bool again = false;
     bool left = false;
 };
@@ -130,12 +130,12 @@ asio::awaitable<void> Fleet::run() {
                 ? dbus::Bus::open_system(state_->executor)
                 : dbus::Bus::open_address(state_->executor, state_->options.bus_address);
         if (bus) {
-            auto line = std::make_shared<Line>();
-            line->bus = std::move(*bus);
-            line->client = std::make_unique<dbus::ConnectorClient>(*line->bus);
-            state_->line = line;
-            co_await state_->follow(line);
-            state_->line.reset();
+            auto link = std::make_shared<BusLink>();
+            link->bus = std::move(*bus);
+            link->client = std::make_unique<dbus::ConnectorClient>(*link->bus);
+            state_->link = link;
+            co_await state_->follow(link);
+            state_->link.reset();
         } else {
             state_->failed("cannot reach the system bus", bus.error());
         }
@@ -147,10 +147,10 @@ asio::awaitable<void> Fleet::run() {
 
 void Fleet::leave() {
     state_->left = true;
-    const std::shared_ptr<Line> line = std::exchange(state_->line, nullptr);
-    if (line) {
-        line->gone = true;
-        line->bus.reset(); // calls under way end without an answer
+    const std::shared_ptr<BusLink> link = std::exchange(state_->link, nullptr);
+    if (link) {
+        link->gone = true;
+        link->bus.reset(); // calls in progress end without an answer
     }
     state_->wake.cancel();
 }
@@ -162,21 +162,21 @@ void Fleet::status_changed() {
 }
 
 void Fleet::report_serving(const std::string& domain, const std::string& state, const std::string& reason) {
-    if (!state_->line) return;
-    asio::co_spawn(state_->executor, State::tell_serving(state_->line, domain, state, reason),
+    if (!state_->link) return;
+    asio::co_spawn(state_->executor, State::tell_serving(state_->link, domain, state, reason),
                    net::ReportFailure("a report on a domain"));
 }
 
 asio::awaitable<Result<std::string>> Fleet::sign(std::string domain, std::string csr) {
-    const std::shared_ptr<Line> line = state_->line;
-    if (!line) co_return fail(ErrorCode::Unreachable, "p2prcd is not there");
-    co_return co_await line->client->sign_certificate(domain, csr);
+    const std::shared_ptr<BusLink> link = state_->link;
+    if (!link) co_return fail(ErrorCode::Unreachable, "p2prcd is not running");
+    co_return co_await link->client->sign_certificate(domain, csr);
 }
 
 asio::awaitable<Result<void>> Fleet::issue(std::string domain) {
-    const std::shared_ptr<Line> line = state_->line;
-    if (!line) co_return fail(ErrorCode::Unreachable, "p2prcd is not there");
-    co_return co_await line->client->issue_certificate(domain);
+    const std::shared_ptr<BusLink> link = state_->link;
+    if (!link) co_return fail(ErrorCode::Unreachable, "p2prcd is not running");
+    co_return co_await link->client->issue_certificate(domain);
 }
 
 asio::awaitable<void> Fleet::report(std::string domain, std::string state, std::string detail,
@@ -184,10 +184,10 @@ asio::awaitable<void> Fleet::report(std::string domain, std::string state, std::
     if (state == "failed" || (state == "ready" && !detail.empty()))
         net::log_warning(fmt::format("no new certificate for {}: {}", domain, detail));
     else if (state == "ready")
-        net::log_notice(fmt::format("the certificate for {} is good until {}", domain, not_after));
-    const std::shared_ptr<Line> line = state_->line;
-    if (!line) co_return;
-    const Result<void> reported = co_await line->client->report_certificate(domain, state, detail, not_after);
+        net::log_notice(fmt::format("the certificate for {} is valid until {}", domain, not_after));
+    const std::shared_ptr<BusLink> link = state_->link;
+    if (!link) co_return;
+    const Result<void> reported = co_await link->client->report_certificate(domain, state, detail, not_after);
     if (!reported) state_->failed("cannot report on certificates", reported.error());
 }
 

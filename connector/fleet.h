@@ -1,5 +1,4 @@
-// The connector's p2prcd: mappings asked for over D-Bus and asked for again when it says so; certificates
-// through it.
+// The connector's link to p2prcd over D-Bus: gets the mappings, follows their changes, and gets certificates.
 #pragma once
 
 #include "connector/certificates.h"
@@ -20,7 +19,7 @@ struct FleetOptions {
     std::string bus_address; // empty: the system bus
     std::function<void(const MappingTable&)> apply;
     std::function<nlohmann::json()> status; // reported to p2prcd now and then
-    std::function<void()> connected;        // p2prcd has come (back)
+    std::function<void()> connected;        // p2prcd is reachable (again)
 };
 
 class Fleet final : public CertificateSource {
@@ -28,13 +27,13 @@ class Fleet final : public CertificateSource {
     Fleet(boost::asio::any_io_executor executor, FleetOptions options);
     ~Fleet();
 
-    // Goes on for ever; what fails is logged once and tried again. Must not outlive this object.
+    // Runs for ever; logs each failure once and retries. Must not outlive this object.
     boost::asio::awaitable<void> run();
     // Closes the connection to the bus, and opens no other.
     void leave();
-    // FleetOptions::status has something that p2prcd should know at once.
+    // Reports FleetOptions::status to p2prcd at once.
     void status_changed();
-    // Whether visitors of a domain are served. Lost while p2prcd is away.
+    // Reports whether clients of a domain are served. The report is lost while p2prcd is not running.
     void report_serving(const std::string& domain, const std::string& state, const std::string& reason);
 
     boost::asio::awaitable<Result<std::string>> sign(std::string domain, std::string csr) override;

@@ -20,7 +20,7 @@ using tunnel::Answer;
 namespace {
 
 constexpr int most_drained = 64; // reads of 4 KiB
-// RFC 9110 sections 15.6.3 and 15.6.4: it does not answer, it does not run.
+// RFC 9110 sections 15.6.3 and 15.6.4: the application does not answer, or does not run.
 constexpr int bad_gateway = 502;
 constexpr int unavailable = 503;
 
@@ -47,7 +47,7 @@ void HomeFlow::on_ready(unsigned which, std::uint32_t events) {
         if (which == 0) {
             if (events & (EPOLLHUP | EPOLLERR)) keeper_.flow_over(*this);
         } else if ((events & EPOLLIN) || ended) {
-            // The reply follows within this turn: the kernel may put both into one packet.
+            // The reply follows in this iteration of the loop: the kernel may put both into one packet.
             accept(events & (EPOLLHUP | EPOLLERR) ? 0 : MSG_MORE);
         }
         return;
@@ -59,7 +59,7 @@ void HomeFlow::on_ready(unsigned which, std::uint32_t events) {
 
 void HomeFlow::connected() {
     const auto preface = keeper_.seals().seal_preface(id_);
-    // A fresh socket's buffer takes 40 bytes whole.
+    // The empty buffer of a new socket has room for all 40 bytes.
     if (::send(tunnel_.get(), preface.data(), preface.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
         static_cast<ssize_t>(preface.size()))
         return keeper_.flow_over(*this);
@@ -69,8 +69,8 @@ void HomeFlow::connected() {
 }
 
 void HomeFlow::read_header() {
-    // The header and the client's first bytes come together: one read takes both, and idle connections share
-    // the buffer.
+    // The header and the client's first bytes arrive together: one read gets both, into a buffer that all
+    // idle connections share.
     static thread_local std::array<char, 20 * 1024> buffer;
     const ssize_t size = ::recv(tunnel_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -83,7 +83,7 @@ void HomeFlow::read_header() {
     if (received_.size() < 2 + length) return;
     const auto opened = keeper_.seals().open_header(id_, ByteView(bytes + 2, length));
     received_.erase(0, 2 + length);
-    // Not from the edge of this session: there is nobody to answer.
+    // This is not from the edge of this session, so there is nobody to answer.
     if (!opened) return keeper_.flow_over(*this);
     keeper_.flow_taken(*this);
     const Result<tunnel::FlowHeader> header = tunnel::parse_flow_header(*opened);
@@ -97,8 +97,8 @@ void HomeFlow::read_header() {
 void HomeFlow::refuse(Answer answer) {
     const auto sealed = keeper_.seals().seal_answer(id_, answer);
     ::send(tunnel_.get(), sealed.data(), sealed.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    // With the client's bytes unread a close would be a reset, which can overtake the answer. What the edge
-    // still sends is bounded here: an edge that goes on sending gets the reset.
+    // Closing with unread bytes would send a reset, and the edge might discard the answer. So read a bounded
+    // amount first; an edge that keeps sending gets the reset.
     ::shutdown(tunnel_.get(), SHUT_WR);
     std::array<char, 4096> rest;
     for (int rounds = 0; rounds < most_drained; ++rounds)
@@ -130,12 +130,12 @@ void HomeFlow::dial() {
     if (!application_) return turn_away(Answer::Overloaded);
     tunnel::set_local_options(application_.get());
     const auto* name = reinterpret_cast<const sockaddr*>(&address);
-    // What the client has said goes along at once, unless it is for the TLS that ends here. Who answers is
-    // looked at before: that wants the handshake's last packet on its way.
+    // The client's first bytes are sent at once, unless they are for the TLS terminated here. The listener is
+    // checked before: that needs the handshake's last packet to be on its way.
     const bool speaks = !resolved_.tls && !received_.empty();
     if (speaks && resolved_.groups.empty()) tunnel::set_acknowledge_with_data(application_.get());
     int done = ::connect(application_.get(), name, size);
-    // Over loopback the handshake is through by the time the call returns: sending, or asking again, says so.
+    // Over loopback, the handshake is complete when the call returns; sending or asking again shows it.
     if (done != 0 && errno == EINPROGRESS) {
         if (speaks && resolved_.groups.empty()) return speak();
         done = ::connect(application_.get(), name, size);
@@ -146,7 +146,7 @@ void HomeFlow::dial() {
     watch_application();
 }
 
-// p2prcd has looked who listens, but between its look and this call the port may have changed hands.
+// p2prcd has checked who listens, but the port may have changed hands since then.
 bool HomeFlow::is_its_own() const {
     if (resolved_.groups.empty()) return true;
     const auto peer = net::peer_socket(application_.get());
@@ -174,7 +174,7 @@ void HomeFlow::speak() {
     }
     received_.erase(0, static_cast<std::size_t>(sent));
     if (!received_.empty()) return accept();
-    // The reply is likely to come at once, and the answer may then go with it.
+    // The reply probably comes at once; then the answer can travel with it.
     state_ = State::Spoken;
     if (watch_application()) keeper_.flow_spoken(*this);
 }
@@ -185,7 +185,7 @@ void HomeFlow::dialled() {
     ::getsockopt(application_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
     if (error != 0) return turn_away(error == ECONNREFUSED ? Answer::DialRefused : Answer::DialTimeout);
     if (!is_its_own()) {
-        // It has heard nothing yet, and hears nothing.
+        // The application has not received anything, and never will.
         tunnel::set_reset_on_close(application_.get());
         return turn_away(Answer::DialRefused);
     }

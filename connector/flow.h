@@ -1,4 +1,4 @@
-// One flow connection at home: dialled to the edge, lying ready, and then a client's way to a local port.
+// One flow connection at home: connects to the edge, stays idle, then carries a client to a local port.
 #pragma once
 
 #include "connector/mappings.h"
@@ -26,24 +26,24 @@ class HomeFlow;
 struct Resolved {
     tunnel::Answer answer = tunnel::Answer::UnknownMapping;
     std::uint32_t mapping = 0;
-    std::optional<net::Endpoint> target; // nothing: nobody is there now
-    std::set<std::uint64_t> groups;      // whose sockets may answer there; empty: any
+    std::optional<net::Endpoint> target; // nothing: the process is not available now
+    std::set<std::uint64_t> groups;      // control groups whose sockets may answer there; empty: any
     std::shared_ptr<ssl_ctx_st> tls;     // null: the application's own
 };
 
-// Whoever keeps flow connections.
+// The owner of flow connections.
 class HomeFlowKeeper {
   public:
     virtual tunnel::FlowSeals& seals() = 0;
     virtual Resolved resolve(const tunnel::FlowHeader& header) = 0;
-    // What became of a client's call at the application of a mapping.
+    // How the mapping's application answered a client.
     virtual void flow_answered(std::uint32_t mapping, tunnel::Answer answer) = 0;
     virtual void flow_connected(HomeFlow& flow) = 0;
-    // A header has come: it is not ready any more, whatever becomes of it.
+    // A header has arrived: the flow connection is not idle any more, whatever the outcome.
     virtual void flow_taken(HomeFlow& flow) = 0;
-    // The application has what the client said and owes a reply: accept(), if that takes long.
+    // The application has the client's first bytes and owes a reply: call accept() if that takes long.
     virtual void flow_spoken(HomeFlow& flow) = 0;
-    // It failed, was refused or closed: drop it.
+    // It failed, was refused or was closed: drop it.
     virtual void flow_over(HomeFlow& flow) = 0;
     // Accepted: both sockets may be taken.
     virtual void flow_accepted(HomeFlow& flow) = 0;
@@ -70,10 +70,10 @@ class HomeFlow final : public tunnel::PollHandler {
     State state() const noexcept { return state_; }
     Time since() const noexcept { return since_; }
     void drop() noexcept { state_ = State::Done; }
-    // The application is not there, or has not answered the dial in time. A client whose TLS ends here is
-    // told in its own words, by a page; any other gets an alert from the edge.
+    // The application is not available, or has not accepted in time. If TLS is terminated here, the client
+    // gets an error page; otherwise it gets a TLS alert from the edge.
     void turn_away(tunnel::Answer answer);
-    // Tells the edge that the application is there.
+    // Tells the edge that the application has accepted.
     void accept() { accept(0); }
 
     // After flow_accepted.
@@ -82,8 +82,7 @@ class HomeFlow final : public tunnel::PollHandler {
     bool application_polled() const noexcept { return application_polled_; }
     const std::shared_ptr<ssl_ctx_st>& tls() const noexcept { return resolved_.tls; }
     std::string take_received() noexcept { return std::move(received_); } // the client's first bytes
-    // The other end of `application`, when it is no application but a page is to be served: which one says
-    // page_status().
+    // The other end of `application`, if an error page is to be served instead; page_status() says which one.
     net::UniqueFd take_page() noexcept { return std::move(page_); }
     int page_status() const noexcept { return page_status_; }
 
@@ -108,7 +107,7 @@ class HomeFlow final : public tunnel::PollHandler {
     Time since_;
     State state_ = State::Connecting;
     bool application_polled_ = false;
-    std::string received_; // empty while it lies ready
+    std::string received_; // empty while idle
     Resolved resolved_;
     net::UniqueFd page_;
     int page_status_ = 0;

@@ -21,8 +21,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds tick_interval{5000};
-// How long an answer waits for the application's reply to go with. The edge asks another flow connection
-// after 300 ms.
+// How long an answer waits for the application's reply, to travel with it. After 300 ms the edge asks another
+// flow connection.
 constexpr std::chrono::milliseconds reply_wait{20};
 constexpr std::chrono::milliseconds first_pause{100};
 constexpr std::chrono::milliseconds longest_pause{5000};
@@ -81,7 +81,8 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     void flow_spoken(HomeFlow&) override { await_replies(); }
 
     void flow_over(HomeFlow& flow) override {
-        // Closed as soon as it lay ready: the edge did not take it, and would not take the next at once.
+        // Closed right after it became idle: the edge did not accept it, and would not accept another at
+        // once.
         const bool failed = flow.state() == HomeFlow::State::Connecting ||
                             (flow.state() == HomeFlow::State::Ready && !taken.contains(&flow) &&
                              Clock::now() - flow.since() < refused_within);
@@ -124,7 +125,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
         poller.retire(std::move(last));
     }
 
-    // Opens what is missing, a bounded number at once, and after failures not before a pause.
+    // Opens missing flow connections, a bounded number at once; after a failure, only after a pause.
     void fill() {
         while (!closed && connecting + ready < wanted && connecting < options.connecting) {
             const auto now = Clock::now();
@@ -164,7 +165,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
         return true;
     }
 
-    // Answers for those whose application is slow to reply; one timer for all.
+    // Answers for applications that are slow to reply; one timer for all.
     void await_replies() {
         reply_timer.arm(reply_wait, [weak = weak_from_this()] {
             const auto self = weak.lock();
@@ -235,7 +236,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     FlowHandlers handlers;
     FlowPoolOptions options;
     std::unordered_map<HomeFlow*, std::unique_ptr<HomeFlow>> flows;
-    std::set<HomeFlow*> taken; // with a header, on their way to an answer
+    std::set<HomeFlow*> taken; // have a header but no answer yet
     std::size_t wanted = 0;
     std::size_t connecting = 0;
     std::size_t ready = 0;
@@ -266,8 +267,8 @@ void FlowPool::want(std::uint32_t count) {
 
 void FlowPool::network_changed() {
     const auto source = source_towards(state_->edge, state_->edge_size);
-    // Without a way to the edge there is nothing better to be had; with the same, they may well have lived
-    // on, and if not the session's probe finds out.
+    // Without a route to the edge, new ones would not help. With the same source address, they may still
+    // work; if not, the session's probe detects it.
     if (source.empty() || source == state_->source) return;
     state_->source = source;
     std::vector<HomeFlow*> old;

@@ -1,4 +1,4 @@
-// The flow connections of one session: as many lie ready as the edge wants.
+// The flow connections of one session: keeps as many idle ones as the edge wants.
 #pragma once
 
 #include "connector/flow.h"
@@ -19,12 +19,12 @@ struct AcceptedFlow {
     std::string received; // from the client, not yet given to the application
     bool application_polled = false;
     std::shared_ptr<ssl_ctx_st> tls; // null: bytes go as they are
-    // The other end of `application`, when the application is not there: for a page with that status.
+    // The other end of `application` if it is not available: serve an error page with this status.
     net::UniqueFd page;
     int page_status = 0;
 };
 
-// Who decides about clients, takes them, and hears what became of them.
+// Decides about clients, takes them over, and learns how they were answered.
 struct FlowHandlers {
     std::function<Resolved(const tunnel::FlowHeader&)> resolve;
     std::function<void(AcceptedFlow)> accept;
@@ -34,7 +34,7 @@ struct FlowHandlers {
 struct FlowPoolOptions {
     std::chrono::milliseconds connect{10000}; // to the edge
     std::chrono::milliseconds dial{10000};    // to the application
-    std::chrono::milliseconds stale{180000};  // the edge renews long before: it has forgotten this one
+    std::chrono::milliseconds stale{180000};  // the edge closes idle ones long before: it has lost this one
     std::size_t connecting = 64;              // at once
     std::size_t most = 2048;                  // whatever the edge wants
 };
@@ -49,8 +49,8 @@ class FlowPool {
     FlowPool& operator=(const FlowPool&) = delete;
 
     void want(std::uint32_t count);
-    // Replaces those that lie ready if this machine now has another address towards the edge: from the old
-    // one nothing would arrive, and nobody would say so.
+    // Replaces the idle ones if this machine now has another address towards the edge: packets from the old
+    // address would be lost silently.
     void network_changed();
     std::size_t ready() const noexcept;
 

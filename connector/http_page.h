@@ -1,4 +1,4 @@
-// The page for visitors of an application that is not there, as a function of what they have said.
+// Builds the error page for clients of an application that is not available, from the bytes of their request.
 #pragma once
 
 #include <optional>
@@ -7,9 +7,9 @@
 
 namespace p2prc::connector {
 
-// What is answered to `received`, the beginning of what a client says: nothing while its request's head is
-// not whole, the empty text when that is no HTTP/1.x request, otherwise a whole response with `status`, 502
-// or 503. It names neither machines nor processes.
+// The answer to `received`, the first bytes of a client: nothing while the request's head is incomplete, an
+// empty text if it is not an HTTP/1.x request, otherwise a whole response with `status`, 502 or 503. The page
+// names neither machines nor processes.
 std::optional<std::string> error_page(std::string_view received, int status);
 
 } // namespace p2prc::connector

@@ -56,7 +56,7 @@ std::optional<Mapping> mapping_of(const json& entry) {
     return mapping;
 }
 
-// Where p2prcd says that a mapping's process listens: on this machine, or nowhere.
+// The target of a mapping as p2prcd gives it: a loopback address, or nothing.
 void read_target(const json& entry, Mapping& mapping) {
     const auto address = net::Address::parse(text(entry, "address"));
     mapping.address = address && address->is_loopback() ? std::optional(*address) : std::nullopt;
@@ -66,7 +66,7 @@ void read_target(const json& entry, Mapping& mapping) {
         if (group.is_number_unsigned()) mapping.groups.insert(group.get<std::uint64_t>());
 }
 
-// The parts of a list under `key`; an empty list when it is something else.
+// The elements of the list under `key`; none if it is not a list.
 const json& list(const json& document, const char* key) {
     static const json none = json::array();
     const auto found = document.find(key);

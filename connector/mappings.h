@@ -1,4 +1,4 @@
-// What this machine's p2prcd tells its connector: the edges to be at, and what may be dialled for whom.
+// What this machine's p2prcd tells its connector: the edges to connect to, and the target of each mapping.
 #pragma once
 
 #include "core/error.h"
@@ -27,10 +27,10 @@ struct Mapping {
     std::string domain;
     std::uint16_t port = 0;
     TlsMode tls = TlsMode::Node;
-    // In a file of mappings only: PEM files to end TLS with. Empty: p2prcd is asked for a certificate.
+    // Only in a file of mappings: PEM files to terminate TLS with. Empty: p2prcd provides a certificate.
     std::string certificate = {};
     std::string private_key = {};
-    // The loopback address to dial; nothing: nobody is there to be dialled now.
+    // The loopback address to dial; nothing: the process is not available now.
     std::optional<net::Address> address = net::Address::v4({127, 0, 0, 1});
     // The control groups whose sockets may answer there; empty: any.
     std::set<std::uint64_t> groups = {};

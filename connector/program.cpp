@@ -50,10 +50,10 @@ struct CommandLine {
     bool fingerprint = false;
 };
 
-// How long clients are carried on after this program was told to end.
+// How long clients are served after this program was stopped.
 constexpr std::chrono::seconds drain_limit{60};
 
-// Two descriptors and more for each client.
+// Each client takes two descriptors or more.
 void raise_descriptor_limit() {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -61,7 +61,7 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// With a file of mappings there is nobody to ask for certificates.
+// With a file of mappings, there is no p2prcd to ask for certificates.
 class NoSource final : public CertificateSource {
   public:
     asio::awaitable<Result<std::string>> sign(std::string domain, std::string) override {
@@ -99,7 +99,7 @@ asio::awaitable<void> watch_network(Connector& connector) {
     const auto executor = co_await asio::this_coro::executor;
     auto changes = net::NetworkChanges::open(executor);
     if (!changes) {
-        net::log_warning("changes of the network are noticed late: " + changes.error().message);
+        net::log_warning("cannot watch the network; changes are noticed late: " + changes.error().message);
         co_return;
     }
     while (co_await changes->next())
@@ -201,18 +201,18 @@ class Program {
             if (error) return;
             if (signal != SIGHUP) return leave();
             if (line_.mappings.empty()) {
-                net::log_notice("mappings come from p2prcd: there is no file to read");
+                net::log_notice("mappings come from p2prcd; there is no file to reload");
             } else if (const auto loaded = load(); !loaded) {
-                net::log_error("the mappings stay as they were: " + loaded.error().message,
+                net::log_error("the mappings are unchanged: " + loaded.error().message,
                                {{"FLEET_HINT", loaded.error().hint}});
             }
             wait_for_signal();
         });
     }
 
-    // A restart, as after an upgrade of a library, must not cut what is being carried, and the next connector
-    // must not wait for that: a copy of this process goes on with the clients that it has, beside the next
-    // one (KillMode=process). TLS lives in memory and cannot be handed to another program.
+    // A restart, as after an upgrade of a library, must not disconnect clients, and the next connector must
+    // not wait for them: a copy of this process keeps serving its clients beside the next one
+    // (KillMode=process). TLS state lives in memory and cannot be passed to another program.
     void leave() {
         if (std::exchange(leaving_, true)) return context_.stop();
         net::notify_stopping();
@@ -223,13 +223,13 @@ class Program {
         context_.notify_fork(asio::io_context::fork_prepare);
         const pid_t child = fork();
         if (child < 0) {
-            net::log_warning(system_error("clients are cut off: cannot fork", errno).message);
+            net::log_warning(system_error("clients are disconnected: cannot fork", errno).message);
             return context_.stop();
         }
         if (child > 0) {
-            net::log_notice(fmt::format("{} clients are carried on by process {}, for {} s at most",
+            net::log_notice(fmt::format("process {1} keeps serving {0} clients, for {2} s at most",
                                         connector_.status().clients, child, drain_limit.count()));
-            // No destructors: they would take the clients' sockets out of the epoll set that both share.
+            // No destructors: they would remove the clients' sockets from the epoll set that both share.
             _exit(0);
         }
         context_.notify_fork(asio::io_context::fork_child);
@@ -274,7 +274,8 @@ std::optional<CommandLine> parse(const std::vector<std::string>& arguments, int&
         } else if ((argument == "--state" || argument == "--mappings") && i + 1 < arguments.size()) {
             (argument == "--state" ? line.state : line.mappings) = arguments[++i];
         } else {
-            fmt::print(stderr, "p2prc-connector: what is '{}'? See --help\n", argument);
+            fmt::print(stderr, "p2prc-connector: unknown option '{}'\n  see p2prc-connector --help\n",
+                       argument);
             status = 2;
             return std::nullopt;
         }

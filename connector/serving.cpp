@@ -21,7 +21,7 @@ using tunnel::Answer;
 
 constexpr std::chrono::hours longest_sleep{1};
 
-// A wildcard is asked for by a name below it that nobody would map on purpose.
+// A wildcard is probed with a name below it that nobody would map on purpose.
 std::string name_to_ask(const std::string& domain) {
     return domain.starts_with("*.") ? "p2prc-probe-7d1f" + domain.substr(1) : domain;
 }
@@ -32,7 +32,7 @@ std::string text_of(Answer answer, const Mapping& mapping) {
     case Answer::DialRefused:
         return "nothing listens on " + place;
     case Answer::DialTimeout:
-        return fmt::format("what listens on {} takes no connections", place);
+        return fmt::format("the program listening on {} does not accept connections", place);
     default:
         return std::string(tunnel::answer_text(answer));
     }
@@ -42,8 +42,8 @@ struct Domain {
     Mapping mapping;
     std::shared_ptr<ssl_ctx_st> certificate;
     bool probing = false;
-    bool arrived = false;             // the probe under way, at the application
-    bool passed = false;              // the last probe got through
+    bool arrived = false;             // the current probe has reached the application
+    bool passed = false;              // the last probe succeeded
     int failures = 0;                 // probes in a row
     std::string trouble;              // of the last probe
     Answer answer = Answer::Accepted; // to the last client
@@ -52,7 +52,7 @@ struct Domain {
     std::string told_state = "unknown", told_reason;
 
     bool ready() const { return mapping.address && (mapping.tls == TlsMode::Passthrough || certificate); }
-    // Nothing that was found out before counts any more.
+    // Forgets all earlier results.
     void begin_anew() {
         passed = false;
         failures = 0;
@@ -73,7 +73,7 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
         , probe(std::move(probe_))
         , wake(executor) {}
 
-    // Something is due that was not. Also while run() is not waiting: a probe may end before it is.
+    // Wakes run(): something new is due. Works also while run() is not waiting.
     void stir() {
         stirred = true;
         wake.cancel();
@@ -123,7 +123,7 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
         const auto found = domains.find(name);
         if (found == domains.end()) return;
         found->second.certificate = std::move(context);
-        // One that served until now goes on counting as such until the probe says otherwise.
+        // A domain that was served until now counts as served until the probe says otherwise.
         found->second.due = {};
         stir();
     }
@@ -146,14 +146,14 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
         Domain& domain = domains.at(found->second);
         const bool news = domain.answer != answer;
         domain.answer = answer;
-        // What an application with TLS of its own says to a probe, and when, is its affair: that the probe
-        // has come to it through the edge is enough.
+        // An application that terminates TLS itself may answer a probe as it likes: it is enough that the
+        // probe has reached it through the edge.
         const bool arrived =
             answer == Answer::Accepted && domain.probing && domain.mapping.tls == TlsMode::Passthrough;
         if (arrived) domain.passed = domain.arrived = true;
         if (!news && !arrived) return;
         tell(domain);
-        // After trouble it is looked whether it is over.
+        // After a failure, probe again soon.
         if (answer == Answer::Accepted) return;
         domain.pause = options.first_retry;
         domain.due = Clock::now() + domain.pause;
@@ -169,7 +169,7 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
         Domain& domain = found->second;
         domain.probing = false;
         self->stir();
-        // It has changed meanwhile: what was found out is of something else.
+        // The mapping has changed meanwhile: the result does not apply any more.
         if (domain.due == Clock::time_point{} || !domain.ready() || self->links.empty()) co_return;
         domain.passed = passed || domain.arrived;
         domain.failures = domain.passed ? 0 : domain.failures + 1;
@@ -185,14 +185,13 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
     void start(const std::string& name, Domain& domain) {
         domain.probing = true;
         domain.arrived = false;
-        domain.due = Clock::now() + longest_sleep; // a change sets it back meanwhile
+        domain.due = Clock::now() + longest_sleep; // a change makes it due earlier
         ++under_way;
         EdgeProbe what{.edge = *links.begin(), .name = name_to_ask(name), .own = nullptr};
         if (domain.mapping.tls == TlsMode::Node)
             what.own = domain.certificate;
         else
-            what.timeout =
-                std::chrono::seconds(2); // one that serves one client at a time is not held up long
+            what.timeout = std::chrono::seconds(2); // short, for applications that serve one client at a time
         asio::co_spawn(executor, try_one(shared_from_this(), name, std::move(what)),
                        net::ReportFailure("a probe of a domain"));
     }

@@ -1,5 +1,5 @@
-// Whether visitors are served, domain by domain: from what their calls were answered with, and from probes
-// through the edge.
+// Finds out for each domain whether clients are served: from how they were answered, and from probes through
+// the edge.
 #pragma once
 
 #include "connector/edge_probe.h"
@@ -20,8 +20,8 @@ namespace p2prc::connector {
 struct ServingOptions {
     std::chrono::milliseconds first_retry{300}; // after a probe that failed; doubled up to the longest
     std::chrono::milliseconds longest_retry{60000};
-    std::chrono::milliseconds calm{300000}; // after one that went well
-    // A domain counts as failing when as many have failed in a row: the edge may not know the name yet.
+    std::chrono::milliseconds calm{300000}; // after a probe that succeeded
+    // A domain counts as failing after this many failures in a row: the edge may not know the name yet.
     int failures = 4;
     std::size_t at_once = 4;
 };
@@ -41,12 +41,12 @@ class Serving {
     Serving& operator=(const Serving&) = delete;
 
     void set_mappings(const MappingTable& table);
-    // TLS for `domain` ends here with `context` from now on; null: no more.
+    // TLS for `domain` is terminated with `context` from now on; null: no longer.
     void set_certificate(const std::string& domain, std::shared_ptr<ssl_ctx_st> context);
     void set_link(const net::Endpoint& edge, bool up);
-    // What became of a client's call at the application.
+    // How the application answered a client.
     void answered(std::uint32_t mapping, tunnel::Answer answer);
-    // Whoever is told has forgotten: reports all again.
+    // The receiver has lost its state: reports all again.
     void report_again();
 
   private:

@@ -30,8 +30,8 @@ int check_name(SSL* ssl, int* alert, void*) noexcept {
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-// What is behind speaks plain bytes, so of HTTP only the version that every server speaks is agreed on. A
-// client that offers none of it is not refused: it may speak something else without saying so.
+// The application gets plain bytes, so ALPN agrees only on the HTTP version that every server speaks. A
+// client that offers no HTTP is not refused: it may use another protocol without announcing it.
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
                     unsigned int length, void*) noexcept {
     constexpr std::string_view http = "http/1.1";
@@ -92,7 +92,7 @@ Result<std::shared_ptr<ssl_ctx_st>> make_tls_context(const std::string& domain, 
     SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
     SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                            SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_COMPRESSION);
-    // Idle connections hold no 34 KB of buffers; writes may be retried from elsewhere, and go in part.
+    // Idle connections release their 34 KB of buffers; writes may be partial and retried from another buffer.
     SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     // Resumption by tickets, whose keys live and die with this context; nothing is kept for each client.

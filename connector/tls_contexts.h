@@ -1,5 +1,5 @@
-// The settings with which TLS ends at home: one for each mapping, with its own certificate and for its own
-// name alone.
+// The settings for terminating TLS at home: one for each mapping, with its own certificate, only for its own
+// name.
 #pragma once
 
 #include "core/error.h"

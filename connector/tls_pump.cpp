@@ -33,7 +33,7 @@ TlsPump::TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel,
     SSL_set_fd(ssl_.get(), tunnel_.get());
     SSL_set_accept_state(ssl_.get());
     if (received_.empty()) return;
-    // The first bytes come from memory; OpenSSL keeps what it has of a record when the source changes.
+    // The first bytes come from memory; OpenSSL keeps a partial record when the BIO changes.
     BIO* bio = BIO_new_mem_buf(received_.data(), static_cast<int>(received_.size()));
     BIO_set_mem_eof_return(bio, -1);
     SSL_set0_rbio(ssl_.get(), bio);
@@ -85,7 +85,7 @@ bool TlsPump::handshake() {
         }
         const bool from_memory = first_bio_;
         if (!wait_for(result)) {
-            // The alert that says why is on its way; the application has seen nothing.
+            // The alert that says why has been sent; the application has received nothing.
             finish();
             return false;
         }
@@ -97,7 +97,7 @@ bool TlsPump::wait_for(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
         if (first_bio_) {
-            // Memory is used up: from here on the socket.
+            // The bytes in memory are used up: continue with the socket.
             SSL_set0_rbio(ssl_.get(), BIO_new_socket(tunnel_.get(), BIO_NOCLOSE));
             received_ = {};
             first_bio_ = false;
@@ -157,7 +157,7 @@ bool TlsPump::write_to_application(const char* data, std::size_t size) {
         }
         if (errno == EINTR) continue;
         if (errno != EAGAIN) {
-            // It may have said why before it went: that is carried first.
+            // It may have sent the reason before it closed: relay that first.
             application_broken_ = application_readable_ = true;
             application_ended_ = false;
             return true;
@@ -255,7 +255,7 @@ void TlsPump::abort() {
 
 void TlsPump::finish() {
     if (std::exchange(done_, true)) return;
-    // Closed by the destructor, once no event can name this object any more.
+    // The destructor closes it, once no event can refer to this object any more.
     over_(*this);
 }
 

@@ -1,4 +1,4 @@
-// One connection whose TLS ends here: OpenSSL on the tunnel's socket, plain reads and writes on the
+// One connection whose TLS is terminated here: OpenSSL on the tunnel's socket, plain bytes on the
 // application's.
 #pragma once
 
@@ -16,9 +16,9 @@ namespace p2prc::connector {
 class TlsPump final : public tunnel::PollHandler {
   public:
     using Time = std::chrono::steady_clock::time_point;
-    // Called once, when there is nothing more to do. The pump is then to be retired.
+    // Called once, when there is nothing more to do. Then retire the pump.
     using Over = std::function<void(TlsPump&)>;
-    // Called once, when all that is left is a reset for the client: check() is to be called soon and again.
+    // Called once, when only a reset for the client is left: call check() soon and repeatedly.
     using Resetting = std::function<void(TlsPump&)>;
 
     static constexpr unsigned tunnel_side = 0;
@@ -28,7 +28,7 @@ class TlsPump final : public tunnel::PollHandler {
     TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel, net::UniqueFd application,
             std::string received, Over over, Resetting resetting);
 
-    // To be called once both sockets are registered.
+    // Call this once both sockets are registered.
     void begin() { step(); }
     Time active() const noexcept { return active_; }
     bool secured() const noexcept { return secured_; }
@@ -55,8 +55,8 @@ class TlsPump final : public tunnel::PollHandler {
     bool write_to_application(const char* data, std::size_t size);
     bool write_to_client(const char* data, std::size_t size);
     bool end_towards_client();
-    // The application is gone, and all that it said has been written: the client gets a reset once it is
-    // there.
+    // The application is gone and everything it sent has been written: reset the client once that has
+    // arrived.
     void reset_client();
     // What a failed SSL_read, SSL_write or SSL_do_handshake means. False: the connection is over.
     bool wait_for(int result);
@@ -72,7 +72,7 @@ class TlsPump final : public tunnel::PollHandler {
     Time active_ = std::chrono::steady_clock::now();
     std::string to_application_; // decrypted, not yet taken; empty nearly always
     std::string to_client_;      // not yet encrypted; empty nearly always
-    std::size_t budget_ = 0;     // bytes that this turn may still move
+    std::size_t budget_ = 0;     // bytes that may still be moved in this iteration
     bool first_bio_ = false;
     bool secured_ = false;
     bool client_readable_ = true;

@@ -1,4 +1,4 @@
-// Ends TLS at home: ciphertext from the tunnel on one side, the application's plain bytes on the other.
+// Terminates TLS at home: ciphertext from the tunnel on one side, the application's plain bytes on the other.
 //
 // As in the plain pump each direction ends on its own: close_notify becomes a FIN, a FIN becomes
 // close_notify. A stream that is cut without close_notify becomes a reset, so that the application takes no
@@ -17,10 +17,10 @@ namespace p2prc::connector {
 struct TlsPumpOptions {
     std::chrono::milliseconds handshake{10000};
     std::chrono::milliseconds idle = std::chrono::hours(1);
-    // One direction has ended, no byte the other way. Long, for the client may have paused near the end of
-    // what was said: the edge knows whether all of it is there, and ends what is half-closed for too long.
+    // One direction has ended, and no byte moves the other way. Long, because the client may have paused near
+    // the end of a download: the edge knows whether all has arrived, and ends half-closed connections itself.
     std::chrono::milliseconds half_closed = std::chrono::hours(1);
-    // The edge has acknowledged nothing for so long, though it was asked to.
+    // The edge has acknowledged nothing for this long although it was probed.
     std::chrono::milliseconds silence = std::chrono::minutes(2);
 };
 

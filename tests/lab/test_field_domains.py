@@ -42,7 +42,7 @@ def answer(lab, name, *options):
 
 def test_no_order_before_the_zone_is_delegated(lab):
     spin(lab.home1, "app", web("here is app"), port=0, domain="app.home.example")
-    known = wait_domain(lab.home1, "app.home.example", "waiting", "the world does not ask this root about home.example yet")
+    known = wait_domain(lab.home1, "app.home.example", "waiting", "home.example is not delegated to this root yet")
     assert "ns1.home.example" in known["reason"], known
     assert orders(lab) == "0", lab.home1.journal(lines=50)
 

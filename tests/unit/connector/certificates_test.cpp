@@ -192,11 +192,11 @@ TEST_F(CertificatesTest, NoOrderBeforeTheWorldAsksTheRoot) {
     options.delegation_retry = 20ms;
     options.check_delegation = [&](std::string zone) -> boost::asio::awaitable<Result<void>> {
         if (delegated) co_return Result<void>{};
-        co_return fail(ErrorCode::Unreachable, "the world does not ask this root about " + zone + " yet");
+        co_return fail(ErrorCode::Unreachable, zone + " is not delegated to this root yet");
     };
     order({"app.home.example"});
     ASSERT_TRUE(eventually([&] { return source.last_state == "pending" && !source.last_detail.empty(); }));
-    EXPECT_THAT(source.last_detail, HasSubstr("does not ask this root about home.example yet"));
+    EXPECT_THAT(source.last_detail, HasSubstr("home.example is not delegated to this root yet"));
     settle();
     EXPECT_EQ(source.asked, 0);
     delegated = true;

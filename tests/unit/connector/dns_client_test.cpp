@@ -154,7 +154,7 @@ TEST_F(DnsClientTest, AZoneIsDelegatedWhenItsPrimaryIsTheRoot) {
     const auto nowhere = run(check_delegation("home.example", options));
     ASSERT_FALSE(nowhere);
     EXPECT_THAT(nowhere.error().message,
-                testing::HasSubstr("the world does not ask this root about home.example yet"));
+                testing::HasSubstr("home.example is not delegated to this root yet"));
 }
 
 } // namespace
