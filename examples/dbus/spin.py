@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Runs a command as a process of p2prc until it ends, says why it ended, and forgets it: spin.py NAME COMMAND...
 
 Debian package: python3-dbus. It asks for no event loop; with one (GLib, Qt), listen to PropertiesChanged instead.

@@ -119,6 +119,14 @@ class Lab:
             raise LabError(f"no p2prc package in {directory}; script/package builds it")
         return found
 
+    def made(self, pattern, option):
+        """Files that script/package OPTION makes beside the Debian packages."""
+        directory = os.path.dirname(self.packages()["p2prc"])
+        found = sorted(glob.glob(f"{directory}/{pattern}"))
+        if not found:
+            raise LabError(f"no {pattern} in {directory}; script/package {option} builds it")
+        return found
+
     def install(self, *machines, edge=("root",)):
         """Installs p2prc on the named machines (all but acme and client when none is named), and p2prc-edge on those of `edge`."""
         packages = self.packages()
