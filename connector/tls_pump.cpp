@@ -227,6 +227,9 @@ bool TlsPump::end_towards_client() {
         return true;
     }
     ::shutdown(tunnel_.get(), SHUT_WR);
+    // Nothing follows close_notify (RFC 8446 section 6.1). OpenSSL answers a client's request for new keys
+    // all the same, and takes the socket's refusal for the end of what the client says.
+    SSL_set0_wbio(ssl_.get(), BIO_new(BIO_s_null()));
     close_notified_ = true;
     active_ = std::chrono::steady_clock::now();
     return true;

@@ -282,6 +282,22 @@ TEST_F(TlsHomeTest, WaitsForTheRestOfAMessageOfTheClient) {
     EXPECT_EQ(home.receive(8), "and more");
 }
 
+TEST_F(TlsHomeTest, ReadsOnAfterItsEndThoughTheClientWantsNewKeys) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    home.send("all I have to say");
+    home.finish();
+    std::string got;
+    EXPECT_TRUE(client.receive_all(got));
+    EXPECT_EQ(got, "all I have to say");
+    ASSERT_EQ(SSL_key_update(client.ssl.get(), SSL_KEY_UPDATE_REQUESTED), 1);
+    client.send("but I go on");
+    EXPECT_EQ(home.receive(11), "but I go on");
+    SSL_shutdown(client.ssl.get());
+    EXPECT_EQ(home.receive_all(), "");
+}
+
 TEST_F(TlsHomeTest, ResumesASession) {
     SSL_SESSION* session = nullptr;
     {
