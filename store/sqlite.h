@@ -38,6 +38,8 @@ bool is_damaged(const std::string& file);
 
 // Of the name of a file that was set aside: FILE.damaged-2026-01-02T030405Z.
 inline constexpr std::string_view damaged_mark = ".damaged-";
+// That name, at this moment.
+std::string aside_name(const std::string& file);
 // Renames the file, and what belongs to it; says the name that it has now.
 Result<std::string> set_aside(const std::string& file);
 

@@ -1,5 +1,6 @@
 #include "daemon/fleet/damage.h"
 
+#include "daemon/registry/damaged_rows.h"
 #include "daemon/registry/registry.h"
 #include "net/file.h"
 #include "store/sqlite.h"
@@ -23,6 +24,17 @@ Result<void> write_store(const std::string& file, const std::map<std::string, st
     const auto done = (*made)->txn(txn);
     if (!done) return std::unexpected(done.error());
     return {};
+}
+
+Error rows_notice(const fs::path& path, const std::string& date) {
+    const auto noted = net::read_file(path);
+    return {
+        ErrorCode::Failed,
+        "rows of the database registry.db could not be read (a disk that fails?), and were set aside on " +
+            date + ": " + (noted ? describe_damaged_rows(*noted) : noted.error().message),
+        "see the kernel's log for errors of the disk; make again what was lost (p2prc spin, map-domain, "
+        "invite); when this is dealt with: rm " +
+            path.string()};
 }
 
 } // namespace
@@ -55,6 +67,10 @@ std::vector<Error> damage_notices(const fs::path& directory) {
         if (mark == std::string::npos || name.ends_with("-wal")) continue;
         const auto file = name.substr(0, mark);
         const auto date = name.substr(mark + store::damaged_mark.size());
+        if (file == "registry.rows") {
+            notices.push_back(rows_notice(it->path(), date));
+            continue;
+        }
         const std::string what =
             "the database " + file + " was damaged (a disk that fails?), and was set aside on " + date + "; ";
         const std::string remove =

@@ -74,8 +74,12 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     // fleet_registry.cpp
     // `brought` is what the node takes home from a fleet that it has left.
     boost::asio::awaitable<Result<void>> start_registry(Json brought = Json::object());
-    boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> open_registry();
+    using Documents = std::map<std::string, std::string>;
+    boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
+    open_registry(std::optional<Documents> copy = {});
+    boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> open_or_mend_registry();
     boost::asio::awaitable<Result<void>> mend_registry();
+    Documents copy_of_registry() const;
     boost::asio::awaitable<void> stop_registry();
     Result<void> remove_registry() const;
     Result<void> listen();

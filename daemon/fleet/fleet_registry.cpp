@@ -24,9 +24,11 @@ Error stopping() {
 
 } // namespace
 
-asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> Fleet::Impl::open_registry() {
+asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
+Fleet::Impl::open_registry(std::optional<Documents> copy) {
     RegistryOptions registry_options;
     registry_options.file = registry_file().string();
+    registry_options.copy = std::move(copy);
     registry_options.sign = [holder = ca](const std::string& domain, const std::string& request) {
         return holder->sign(domain, request);
     };
@@ -38,14 +40,20 @@ asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> Fleet::Impl::open_regist
     co_return fresh;
 }
 
-// The registry cannot be read. Its state is in this node's replica too, at most a moment older.
-asio::awaitable<Result<void>> Fleet::Impl::mend_registry() {
-    const auto self = shared_from_this();
-    std::map<std::string, std::string> documents;
+// Its state is in this node's replica too, at most a moment older. Empty where that is another registry's.
+Fleet::Impl::Documents Fleet::Impl::copy_of_registry() const {
+    Documents documents;
     const auto* me = replica.get(keys::node(settings.name));
     if (me && text_of(*me, "key") == identity->fingerprint() && replica.get(keys::fleet))
         for (const auto& [key, entry] : replica.entries())
             documents.emplace(key, document_text(entry.value));
+    return documents;
+}
+
+// The registry cannot be read.
+asio::awaitable<Result<void>> Fleet::Impl::mend_registry() {
+    const auto self = shared_from_this();
+    auto documents = copy_of_registry();
     const auto outcome = std::make_shared<Result<void>>(
         fail(ErrorCode::Failed, "the registry cannot be read, and this node has no copy of it"));
     disk.post([outcome, file = registry_file().string(), documents = std::move(documents)] {
@@ -59,26 +67,36 @@ asio::awaitable<Result<void>> Fleet::Impl::mend_registry() {
     co_return std::move(*outcome);
 }
 
-asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
+// No registry and no error: it cannot be had, and `no_registry` says why.
+asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> Fleet::Impl::open_or_mend_registry() {
     const auto self = shared_from_this();
     auto fresh = co_await open_registry();
-    if (!fresh && fresh.error().code == ErrorCode::Failed) {
-        const auto damage = fresh.error();
-        const auto mended = co_await mend_registry();
-        if (mended) {
-            net::log_error(damage.message + "; the registry was made anew of this node's copy of it");
-            fresh = co_await open_registry();
-        } else if (mended.error().code != ErrorCode::NotSupported) {
-            // What runs here is looked after all the same: that does not need a registry.
-            no_registry =
-                Error{ErrorCode::Unreachable, damage.message + "; " + mended.error().message,
-                      "put a backup of " + registry_file().string() +
-                          " in its place while p2prcd is stopped; or move the file away and say p2prc "
-                          "init again, after which the other nodes have to join again"};
-            net::log_error(no_registry->message + "; " + no_registry->hint);
-            co_return Result<void>();
-        }
+    if (fresh || fresh.error().code != ErrorCode::Failed) co_return fresh;
+    const auto damage = fresh.error();
+    const auto mended = co_await mend_registry();
+    if (mended) {
+        net::log_error(damage.message + "; the registry was made anew of this node's copy of it");
+        co_return co_await open_registry();
     }
+    if (mended.error().code == ErrorCode::NotSupported) {
+        // The database is sound; rows in it may not be.
+        fresh = co_await open_registry(copy_of_registry());
+        if (fresh) net::log_error(damage.message + "; what was damaged is set aside: see p2prc status");
+        co_return fresh;
+    }
+    // What runs here is looked after all the same: that does not need a registry.
+    no_registry = Error{ErrorCode::Unreachable, damage.message + "; " + mended.error().message,
+                        "put a backup of " + registry_file().string() +
+                            " in its place while p2prcd is stopped; or move the file away and say p2prc "
+                            "init again, after which the other nodes have to join again"};
+    net::log_error(no_registry->message + "; " + no_registry->hint);
+    co_return nullptr;
+}
+
+asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
+    const auto self = shared_from_this();
+    auto fresh = co_await open_or_mend_registry();
+    if (fresh && !*fresh) co_return Result<void>();
     if (!fresh) co_return std::unexpected(fresh.error());
     if (stopped) co_return std::unexpected(stopping());
     registry = *fresh;

@@ -60,19 +60,25 @@ struct LocalRegistry::Shared {
         if (!registry) return lose(follower, no_registry());
         auto& store = registry->store();
         const auto id = store.store_id();
-        const auto callback = [this, follower, id](const store::Commit& commit) {
+        const auto torn = std::make_shared<bool>(false);
+        const auto callback = [this, follower, id, torn](const store::Commit& commit) {
             FeedEvent event{false, id, commit.revision, {}};
-            for (const auto& change : commit.changes)
-                event.items.push_back({change.key,
-                                       change.value ? std::optional(parse(*change.value)) : std::nullopt,
-                                       commit.revision});
+            for (const auto& change : commit.changes) {
+                auto value = change.value ? std::optional(parse(*change.value)) : std::nullopt;
+                if (value && value->is_discarded())
+                    *torn = true;
+                else
+                    event.items.push_back({change.key, std::move(value), commit.revision});
+            }
             deliver(follower, std::move(event));
         };
         if (position.store_id == id) {
             auto started = store.watch(replicated_table, "", position.revision + 1, callback);
             if (started && started->outcome == store::WatchOutcome::Watching) {
                 follower->watch = started->id;
-                return;
+                if (!*torn) return;
+                // A disk that fails has changed the past. What stands now was read when it was opened.
+                end(follower);
             }
         }
         auto range = store.range(replicated_table, "");

@@ -1,6 +1,7 @@
 #include "daemon/registry/registry.h"
 
 #include "core/text.h"
+#include "daemon/registry/damaged_rows.h"
 #include "daemon/registry/invitations.h"
 #include "daemon/registry/methods.h"
 #include "daemon/registry/rules.h"
@@ -86,15 +87,19 @@ Result<Mirror> load(store::Store& store) {
         if (!range) return std::unexpected(range.error());
         for (auto& item : range->items) {
             auto value = Json::parse(item.value, nullptr, false);
-            if (value.is_discarded())
-                return fail(ErrorCode::Failed,
-                            fmt::format("the registry is damaged: the document of {} is not JSON", item.key),
-                            "restore a backup: p2prc restore FILE");
             const auto size = item.value.size();
             table->emplace(std::move(item.key), Document{std::move(value), item.revision, size});
         }
     }
     return mirror;
+}
+
+Result<void> mend(store::Store& store, const RegistryOptions& options, const std::vector<DamagedRow>& rows) {
+    if (options.copy) return set_aside_rows(store, options.file, rows, *options.copy);
+    return fail(ErrorCode::Failed,
+                fmt::format("{} is damaged: the document of {} cannot be read", options.file,
+                            text::excerpt(rows.front().key)),
+                "put a backup of the file in its place while p2prcd is stopped");
 }
 
 // Every id that is known to have been given out.
@@ -158,6 +163,11 @@ Result<std::unique_ptr<Registry>> Registry::open(RegistryOptions options) {
     database.tables = {{std::string(replicated_table), true}, {std::string(private_table), false}};
     auto store = store::open_sqlite(database);
     if (!store) return std::unexpected(store.error());
+    const auto damaged = find_damaged_rows(**store);
+    if (!damaged) return std::unexpected(damaged.error());
+    if (!damaged->empty())
+        if (const auto mended = mend(**store, options, *damaged); !mended)
+            return std::unexpected(mended.error());
     auto mirror = load(**store);
     if (!mirror) return std::unexpected(mirror.error());
     auto state = std::make_unique<State>();
@@ -166,7 +176,8 @@ Result<std::unique_ptr<Registry>> Registry::open(RegistryOptions options) {
     state->mirror = std::move(*mirror);
     Draft draft(state->mirror);
     note_ids(draft);
-    if (state->store->origin() == store::Origin::Restored) draft.skip_ids(restored_gap);
+    // A counter may be among what was damaged, and a record whose id nothing else tells.
+    if (state->store->origin() == store::Origin::Restored || !damaged->empty()) draft.skip_ids(restored_gap);
     if (auto done = state->commit(draft); !done) return std::unexpected(done.error());
     state->publish_invitations();
     return std::unique_ptr<Registry>(new Registry(std::move(state)));

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,9 @@ struct RegistryOptions {
     std::string file;                       // "/var/lib/p2prc/registry.db"
     SignCertificate sign = {};              // empty: certificate.sign is refused
     std::function<std::int64_t()> now = {}; // Unix seconds; the system's clock when empty
+    // Of the agreed state, by key. Where it is set, rows that cannot be read are set aside and taken from it,
+    // instead of failing the opening; it may be empty.
+    std::optional<std::map<std::string, std::string>> copy = {};
 };
 
 // An invitation that can be redeemed now, for the handshake of a join.

@@ -9,9 +9,8 @@
 #include <filesystem>
 
 namespace p2prc::store {
-namespace {
 
-// A name for people, with the time in UTC.
+// For people, with the time in UTC.
 std::string aside_name(const std::string& file) {
     const std::time_t now = std::time(nullptr);
     std::tm utc{};
@@ -20,8 +19,6 @@ std::string aside_name(const std::string& file) {
     std::strftime(date, sizeof date, "%Y-%m-%dT%H%M%SZ", &utc);
     return file + std::string(damaged_mark) + date;
 }
-
-} // namespace
 
 bool is_damaged(const std::string& file) {
     sqlite3* handle = nullptr;

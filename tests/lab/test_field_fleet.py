@@ -1,7 +1,7 @@
 """Fleets in the field: ports that others hold, a root that moves, damaged databases, a node that was removed."""
 
-from lab import wait_until
-from lab.household import invite, join, make_fleet, make_root, node_state, spin, state, wait_state
+from lab import acme, wait_until
+from lab.household import ZONE, invite, join, make_fleet, make_root, node_state, spin, state, wait_state
 
 MACHINES = ["root", "acme", "home1"]
 
@@ -77,6 +77,27 @@ def test_a_root_with_a_damaged_registry_keeps_its_members(lab):
     wait_state(lab.root, "later", "running")
 
 
+CUT_A_ROW = """python3 - <<'P'
+import sqlite3
+with sqlite3.connect("/var/lib/p2prc/registry.db") as database:
+    assert database.execute("UPDATE items SET value = substr(value, 1, 20) WHERE key = CAST('/processes/steady' AS BLOB)").rowcount == 1
+P"""
+
+
+def test_a_root_with_a_damaged_row_names_it_and_goes_on(lab):
+    before = lab.home1.unit("p2prc-steady.service")["MainPID"]
+    lab.root.run("systemctl stop p2prcd")
+    lab.root.run(CUT_A_ROW)
+    lab.root.run("systemctl start p2prcd", timeout=60)
+    wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be connected")
+    assert state(lab.root, "steady") == "running"
+    assert lab.home1.unit("p2prc-steady.service")["MainPID"] == before
+    said = [problem for problem in lab.root.json("status")["problems"] if "/processes/steady" in problem["cause"]]
+    assert said and "taken from this node's copy" in said[0]["cause"], lab.root.json("status")["problems"]
+    lab.root.run("rm /var/lib/p2prc/registry.rows.damaged-*")
+    assert not any("/processes/steady" in problem["cause"] for problem in lab.root.json("status")["problems"])
+
+
 def test_a_root_that_moved_is_found(lab):
     lab.root.change_address(11)
     moved = lab.root.run("ip -4 -o address show scope global").out
@@ -85,6 +106,19 @@ def test_a_root_that_moved_is_found(lab):
     lab.home1.p2prc("join", "-", input=invite(lab) + "\n", timeout=60)
     assert lab.home1.json("status")["reachable"]
     assert node_state(lab.root, "home1") == "up"
+
+
+def test_a_root_that_moved_is_found_by_dns_alone(lab):
+    """Nobody at home does anything: neither the replica nor the invitation has the address that the zone's servers tell."""
+    lab.root.change_address(12)
+    lab.root.p2prc("init", "--public-ip", "203.0.113.12", timeout=120)
+    assert "203.0.113.12" not in lab.home1.read("/var/lib/p2prc/fleet.json")
+    wait_until(lambda: not lab.home1.json("status")["reachable"], 30, "home1 to have lost its link")
+    acme.delegate(lab.acme, ZONE, "203.0.113.12")
+    wait_until(lambda: lab.home1.json("status")["reachable"], 150, "home1 to find the root")
+    wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be connected")
+    spin(lab.home1, "afterwards", ["/bin/sleep", "infinity"])
+    wait_state(lab.root, "afterwards", "running")
 
 
 def test_a_removed_node_hears_what_to_do(lab):

@@ -2,7 +2,9 @@
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/join.h"
 #include "daemon/fleet/token.h"
+#include "daemon/registry/registry.h"
 #include "daemon/state/origins.h"
+#include "store/sqlite.h"
 #include "tests/unit/daemon/fleet/relay.h"
 #include "tests/unit/daemon/fleet/test_node.h"
 #include "tests/unit/support/power_cut.h"
@@ -679,6 +681,38 @@ TEST_F(FleetTest, ADamagedRegistryIsMadeAnewOfTheRootsCopy) {
         EXPECT_TRUE(co_await until([&] { return home.replica->store_id() == root.replica->store_id(); }));
         const auto again = co_await home.fleet->gateway().request("process.spin", spin_params("wiki"));
         EXPECT_TRUE(again) << again.error().message;
+    });
+}
+
+TEST_F(FleetTest, ADamagedRowIsTakenFromTheRootsCopy) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
+        EXPECT_TRUE(spun);
+        EXPECT_TRUE(co_await until([&] { return root.replica->get("/processes/calendar") != nullptr; }));
+        root.fleet.reset();
+        root.reopen();
+        store::SqliteOptions database;
+        database.file = (root.directory.path() / "registry.db").string();
+        database.tables = {{std::string(replicated_table), true}, {"private", false}};
+        {
+            auto store = store::open_sqlite(database);
+            EXPECT_TRUE(store);
+            store::Txn txn;
+            for (const auto* key : {"/processes/calendar", "/nodes/cellar"})
+                txn.then.push_back(store::put(std::string(replicated_table), key, "{\"id\": 4, \"na"));
+            EXPECT_TRUE((*store)->txn(txn));
+        }
+        EXPECT_TRUE(co_await root.fleet->start());
+        EXPECT_TRUE(root.fleet->gateway().reachable());
+        const auto notices = root.fleet->gateway().notices();
+        EXPECT_EQ(notices.size(), 1U);
+        if (!notices.empty()) {
+            EXPECT_THAT(notices[0].message, testing::HasSubstr("/processes/calendar (taken from"));
+        }
+        EXPECT_TRUE(co_await until([&] { return home.fleet->gateway().reachable(); }));
+        EXPECT_TRUE(root.replica->get("/processes/calendar"));
+        EXPECT_TRUE(home.replica->get("/processes/calendar"));
     });
 }
 

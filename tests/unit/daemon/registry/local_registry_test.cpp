@@ -71,6 +71,25 @@ TEST_F(LocalRegistryTest, RequestsActAsThisNode) {
     EXPECT_EQ(ask("process.spin", {{"spec", spec("edge")}}).error().code, ErrorCode::InvalidSpec);
 }
 
+// A disk that fails may change what the store has of the past.
+TEST_F(LocalRegistryTest, APastThatCannotBeReadIsNotFed) {
+    const FeedPosition before{store_->store_id(), store_->revision()};
+    for (const auto* value : {"{\"cut", "{\"whole\": 1}"}) {
+        store::Txn txn;
+        txn.then.push_back(store::put(std::string(replicated_table), "/live/home1", value));
+        ASSERT_TRUE(store_->txn(txn));
+    }
+    const auto following = follow(before);
+    settle();
+    ASSERT_FALSE(seen_.empty());
+    EXPECT_TRUE(seen_.back().reset);
+    EXPECT_EQ(seen_.back().revision, store_->revision());
+    for (const auto& event : seen_)
+        for (const auto& item : event.items)
+            EXPECT_FALSE(item.value && item.value->is_discarded()) << item.key;
+    EXPECT_TRUE(lost_.empty());
+}
+
 TEST_F(LocalRegistryTest, AReplicaFollowsAndResumes) {
     {
         const auto copy = replica();
