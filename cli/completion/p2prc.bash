@@ -36,6 +36,7 @@ _p2prc() {
             join) _p2prc_words --name ;;
             leave) _p2prc_words --force ;;
             spin) _p2prc_words --node --port --domain --no-wait --timeout -- ;;
+            start | restart) _p2prc_words --no-wait --timeout ;;
             logs) _p2prc_words --follow --lines ;;
             map-domain) _p2prc_words --tls --port ;;
             "") _p2prc_words --version ;;

@@ -3,16 +3,30 @@
 set -l verbs init invite join leave nodes fleet spin ps info kill stop start restart logs map-domain unmap-domain domains dns status doctor help
 complete -c p2prc -f
 complete -c p2prc -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
-complete -c p2prc -s o -l output -x -a json
 complete -c p2prc -n "__fish_seen_subcommand_from info kill stop start restart logs" -a "(p2prc __complete processes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -a "(p2prc __complete processes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from unmap-domain" -a "(p2prc __complete domains 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from nodes" -a "show rm (p2prc __complete nodes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from fleet" -a ca
 complete -c p2prc -n "__fish_seen_subcommand_from help" -a "$verbs"
-complete -c p2prc -l acme -x -a "letsencrypt none"
 complete -c p2prc -n "__fish_seen_subcommand_from dns" -a "zones records"
 complete -c p2prc -n "__fish_seen_subcommand_from spin" -F
-complete -c p2prc -l node -x -a "(p2prc __complete nodes 2>/dev/null)"
-complete -c p2prc -l tls -x -a "node passthrough"
-complete -c p2prc -l role -x -a "member owner"
+
+complete -c p2prc -s h -l help
+complete -c p2prc -s o -l output -x -a json
+complete -c p2prc -l json
+complete -c p2prc -n "not __fish_seen_subcommand_from $verbs" -l version
+complete -c p2prc -n "__fish_seen_subcommand_from init join" -l name -x
+complete -c p2prc -n "__fish_seen_subcommand_from init spin" -l domain -x
+complete -c p2prc -n "__fish_seen_subcommand_from init" -l public-ip -x
+complete -c p2prc -n "__fish_seen_subcommand_from init" -l acme -x -a "letsencrypt none"
+complete -c p2prc -n "__fish_seen_subcommand_from invite" -l role -x -a "member owner"
+complete -c p2prc -n "__fish_seen_subcommand_from invite" -l expires -x
+complete -c p2prc -n "__fish_seen_subcommand_from leave" -l force
+complete -c p2prc -n "__fish_seen_subcommand_from spin" -l node -x -a "(p2prc __complete nodes 2>/dev/null)"
+complete -c p2prc -n "__fish_seen_subcommand_from spin map-domain" -l port -x
+complete -c p2prc -n "__fish_seen_subcommand_from spin start restart" -l no-wait
+complete -c p2prc -n "__fish_seen_subcommand_from spin start restart" -l timeout -x
+complete -c p2prc -n "__fish_seen_subcommand_from logs" -s f -l follow
+complete -c p2prc -n "__fish_seen_subcommand_from logs" -s n -l lines -x
+complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -l tls -x -a "node passthrough"

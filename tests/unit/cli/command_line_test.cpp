@@ -1,39 +1,18 @@
 // The real program, for what it answers before it asks the daemon: usage, input, and what is not built yet.
+#include "tests/unit/cli/run.h"
 #include "tests/unit/net/temporary_directory.h"
 #include "tests/unit/support/source_dir.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string>
 
 namespace {
 
-struct Run {
-    int status = -1;
-    std::string output;   // standard output
-    std::string messages; // standard error
-};
-
-Run run(const std::string& arguments) {
-    const p2prc::net::TemporaryDirectory directory;
-    const auto errors = directory.path() / "errors";
-    const auto command = std::string(P2PRC_COMMAND) + " " + arguments + " 2>" + errors.string();
-    Run result;
-    std::FILE* pipe = popen(command.c_str(), "r");
-    std::array<char, 4096> buffer{};
-    while (const auto got = std::fread(buffer.data(), 1, buffer.size(), pipe))
-        result.output.append(buffer.data(), got);
-    const int status = pclose(pipe);
-    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    std::ifstream file(errors);
-    result.messages.assign(std::istreambuf_iterator<char>(file), {});
-    return result;
-}
+using p2prc::test::run;
 
 TEST(CommandLine, UsageIsExitStatus2) {
     EXPECT_EQ(run("").status, 2);
