@@ -1,0 +1,3 @@
+final: _: {
+  p2prc = final.callPackage ./package.nix { };
+}
