@@ -23,18 +23,36 @@ namespace {
 using boost::asio::awaitable;
 
 constexpr const char* control_socket = "p2prcd-control.socket";
+constexpr const char* edge = "p2prc-edge.service";
 constexpr const char* systemd = "org.freedesktop.systemd1";
 
-awaitable<Result<std::string>> property(dbus::Bus& bus, std::string path, const char* interface,
-                                        const char* name) {
+awaitable<Result<nlohmann::json>> property(dbus::Bus& bus, std::string path, const char* interface,
+                                           const char* name) {
     auto get = bus.new_call(systemd, path.c_str(), "org.freedesktop.DBus.Properties", "Get");
     if (!get) co_return std::unexpected(get.error());
     sd_bus_message_append(get->get(), "ss", interface, name);
     auto reply = co_await bus.call(std::move(*get));
     if (!reply) co_return std::unexpected(reply.error());
-    auto value = dbus::read_value(*reply);
-    if (!value || !value->is_string()) co_return fail(ErrorCode::Failed, "systemd answered without text");
+    co_return dbus::read_value(*reply);
+}
+
+awaitable<Result<std::string>> text_property(dbus::Bus& bus, std::string path, const char* interface,
+                                             const char* name) {
+    const auto value = co_await property(bus, std::move(path), interface, name);
+    if (!value) co_return std::unexpected(value.error());
+    if (!value->is_string()) co_return fail(ErrorCode::Failed, "systemd answered without text");
     co_return value->get<std::string>();
+}
+
+// "active" and so on; "skipped": systemd did not start it, as a condition of the unit did not hold.
+awaitable<Result<std::string>> state_of(dbus::Bus& bus, std::string object) {
+    constexpr auto interface = "org.freedesktop.systemd1.Unit";
+    const auto state = co_await text_property(bus, object, interface, "ActiveState");
+    if (!state || *state != "inactive") co_return state;
+    const auto asked = co_await property(bus, object, interface, "ConditionTimestamp");
+    const auto held = co_await property(bus, object, interface, "ConditionResult");
+    const bool skipped = asked && held && asked->is_number() && *asked != 0 && *held == false;
+    co_return skipped ? "skipped" : *state;
 }
 
 // GetUnit does not load a unit that nobody uses; LoadUnit does, and here a stopped one is of interest.
@@ -49,7 +67,7 @@ awaitable<Result<std::string>> active_state(dbus::Bus& bus, std::string unit) {
     sd_bus_message_read(loaded->get(), "o", &path);
     if (!path) co_return fail(ErrorCode::Failed, "systemd answered without a path");
     const std::string object = path;
-    co_return co_await property(bus, object, "org.freedesktop.systemd1.Unit", "ActiveState");
+    co_return co_await state_of(bus, object);
 }
 
 // Whether p2prcd has had programs pinned that systemd attaches; nothing: this user may not look there.
@@ -61,8 +79,8 @@ std::optional<bool> has_bind_programs() {
 
 // Debian 12's systemd cannot by itself; what is open where nothing can is in process-file.md.
 awaitable<void> check_sandbox(dbus::Bus& bus, Findings& findings) {
-    const auto features =
-        co_await property(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Features");
+    const auto features = co_await text_property(bus, "/org/freedesktop/systemd1",
+                                                 "org.freedesktop.systemd1.Manager", "Features");
     if (!features) co_return;
     const auto programs = has_bind_programs();
     if (!programs) co_return;
@@ -83,6 +101,12 @@ Finding judge(const std::string& unit, const Result<std::string>& state, bool ne
         return finding;
     }
     finding.state = CheckState::Fail;
+    if (state && *state == "skipped") {
+        finding.detail = "p2prcd has not turned this role on";
+        finding.fix = unit == edge ? "p2prc init --domain and --public-ip of this fleet, again"
+                                   : "p2prc join with a token of this fleet, again";
+        return finding;
+    }
     // A service that runs is given its socket at its own start.
     finding.fix = fmt::format("systemctl {1}; journalctl -u {0}", unit,
                               unit == control_socket ? "restart p2prcd" : "start " + unit);
@@ -98,7 +122,7 @@ awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, 
     // Without its socket p2prcd runs and no member reaches it.
     const std::array<std::pair<std::string, bool>, 4> units{{{"p2prcd.service", true},
                                                              {control_socket, is_public_root(facts)},
-                                                             {"p2prc-edge.service", is_public_root(facts)},
+                                                             {edge, is_public_root(facts)},
                                                              {"p2prc-connector.service", in_fleet(facts)}}};
     for (const auto& [unit, needed] : units) {
         const auto state = co_await active_state(**bus, unit);

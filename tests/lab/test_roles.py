@@ -90,6 +90,16 @@ def test_a_connector_that_was_stopped_stays_so(lab):
     wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be up")
 
 
+def test_an_edge_without_its_role_is_named(lab):
+    lab.root.run("systemctl stop p2prc-edge.socket p2prc-edge.service && rm /var/lib/p2prc/roles/edge && systemctl start p2prc-edge.service")
+    assert not lab.root.active("p2prc-edge.service")
+    (finding,) = [finding for finding in lab.root.json("doctor") if finding["subject"] == "p2prc-edge.service"]
+    assert finding["state"] == "fail" and "p2prc init" in finding["fix"], finding
+    make_root(lab)
+    wait_roles(lab, "root")
+    wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be up again")
+
+
 def test_leaving_turns_the_connector_off(lab):
     lab.home1.p2prc("leave")
     wait_until(lambda: not up(lab, "home1"), 20, "the connector to stop")
