@@ -135,6 +135,10 @@ std::optional<DomainState> trouble_of_certificate(const View& view, const std::s
 DomainState state_of_domain(const View& view, const DomainRecord& domain) {
     const auto process = view.process(domain.process);
     if (!process) return {"waiting", "there is no process '" + domain.process + "'"};
+    if (domain.process_id == 0)
+        return {"waiting", "it was mapped by " + domain.created_by + " before process '" + domain.process +
+                               "' came to node '" + process->node +
+                               "', and does not lead there by itself: map it again there, or as an owner"};
     if (auto trouble = trouble_of_process(view, *process)) return std::move(*trouble);
     const Json* serving = view.get(keys::serving(process->node, domain.domain));
     const auto seen = serving ? json::member<std::string>(*serving, "state") : "";

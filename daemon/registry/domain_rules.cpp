@@ -84,13 +84,30 @@ void attach(DomainRecord& mapping, const ProcessRecord& process) {
     if (fits) clear_last_node(mapping);
 }
 
-// A name that comes free on one node may be taken by another one; the domains of the former do not go with it
-// unasked.
-bool may_serve(const Draft& draft, const DomainRecord& mapping, const ProcessRecord& process, bool owner) {
-    if (owner || last_node(mapping).empty() || led_to(draft, mapping, process.node)) return true;
+bool made_by_an_owner(const Draft& draft, std::string_view created_by, const Json& more) {
+    const auto maker = draft.node(node_of(created_by));
+    return maker && maker->role == Role::Owner && is_maker(draft, maker->name, created_by, more);
+}
+
+bool same_maker(const Draft& draft, const DomainRecord& mapping, const ProcessRecord& process) {
     const auto maker = node_of(process.created_by);
     return is_maker(draft, maker, process.created_by, process.unknown) &&
            is_maker(draft, maker, mapping.created_by, mapping.unknown);
+}
+
+// Whether the process may have the visitors of the mapping, which waits for its name. Anybody may take a name
+// that is free: one that another node's process had before, or one that nobody has had yet.
+bool may_serve(const Draft& draft, const DomainRecord& mapping, const ProcessRecord& process, bool owner) {
+    return owner || led_to(draft, mapping, process.node) || same_maker(draft, mapping, process);
+}
+
+// Whether the mapping's maker may make the process public. Anybody may map a domain to a name that is free,
+// and a member may map none to another's process.
+bool may_publish(const Draft& draft, const DomainRecord& mapping, const ProcessRecord& process) {
+    return process.spec.domain == mapping.domain || same_maker(draft, mapping, process) ||
+           is_maker(draft, process.node, mapping.created_by, mapping.unknown) ||
+           made_by_an_owner(draft, mapping.created_by, mapping.unknown) ||
+           led_to(draft, mapping, process.node);
 }
 
 // Names directly below the zone that programs look for by themselves, or that stand for the whole zone:
@@ -179,9 +196,10 @@ Result<void> check_domain_serving(const Draft& draft, const std::string& domain,
     if (auto free = check_domain_free(draft, domain, process.name); !free) return free;
     const auto waiting = draft.domain(domain);
     if (!waiting || may_serve(draft, *waiting, process, owner)) return {};
+    const auto before = last_node(*waiting);
     return fail(ErrorCode::DomainTaken,
-                fmt::format("domain '{}' was mapped by {} and led to node '{}' before", domain,
-                            waiting->created_by, last_node(*waiting)),
+                fmt::format("domain '{}' was mapped by {}{}", domain, waiting->created_by,
+                            before.empty() ? "" : " and led to node '" + before + "' before"),
                 fmt::format("ask there to give it up: p2prc unmap-domain {}", domain));
 }
 
@@ -200,7 +218,7 @@ DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::st
 
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner) {
     for (auto& mapping : draft.domains_of(process.name)) {
-        if (!may_serve(draft, mapping, process, owner)) continue;
+        if (!may_serve(draft, mapping, process, owner) || !may_publish(draft, mapping, process)) continue;
         attach(mapping, process);
         draft.put(mapping);
     }

@@ -109,8 +109,9 @@ Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::
     server.node = node;
     server.created_by = made_by(brought.created_by, node);
     if (auto free = check_domain_serving(draft, brought.domain, server, owner); !free) return free;
-    if (!draft.get(keys::domain(brought.domain)))
-        if (auto room = check_room_for_domain(draft, node, owner); !room) return room;
+    // One that waits here for the process stays as its maker made it.
+    if (draft.get(keys::domain(brought.domain))) return {};
+    if (auto room = check_room_for_domain(draft, node, owner); !room) return room;
     auto mapping = claim_domain(draft, brought.domain, brought.process, brought.from_file, server.created_by);
     mapping.tls = brought.tls;
     mapping.unknown = brought.unknown;

@@ -66,15 +66,15 @@ Result<void> check_domain_rights(const Draft& draft, std::string_view domain, st
 Result<void> check_certifiable(const Draft& draft, std::string_view domain, const std::string& otherwise);
 // DomainTaken when the domain is held for another process.
 Result<void> check_domain_free(const Draft& draft, std::string_view domain, std::string_view process);
-// The same for a process that is to serve it at once: a domain that led to another node before waits for that
-// one.
+// The same for a process that is to serve it at once: a domain that waits does so for a process of its maker,
+// of an owner, or of the node that it led to before.
 Result<void> check_domain_serving(const Draft& draft, const std::string& domain, const ProcessRecord& process,
                                   bool owner);
 // Writes a new mapping for a domain that is free, or the one that waits for `process` already.
 DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::string& process, bool from_file,
                           const std::string& by);
-// Lets the mappings that wait for the process's name lead to it; those that led to another node before only
-// when the process is made by the mapping's maker or an owner.
+// Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
+// mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
 // Domains of its file go, mapped ones wait; returns those that wait.
 std::vector<std::string> release_domains(Draft& draft, std::string_view process);

@@ -55,6 +55,29 @@ def test_it_cannot_do_what_is_the_owners_or_the_roots(lab):
             assert error.code == "NotPermitted", (method, error)
 
 
+def domain_of(lab, name):
+    return next(row for row in lab.root.json("domains") if row["domain"] == name)
+
+
+def test_a_domain_that_waits_leads_to_nobody_by_its_name_alone(lab):
+    lab.root.p2prc("map-domain", "bank.home.example", "bank")
+    with ControlLink(lab.home1) as link:
+        link.request("domain.map", {"domain": "door.home.example", "process": "diary"})
+        link.request("process.spin", {"spec": {"name": "bank", "port": 0, "run": {"command": SLEEP}}})
+    spin(lab.home2, "diary", SLEEP, port=0, wait=False)
+    wait_state(lab.root, "diary", "running")
+    for name in ("bank.home.example", "door.home.example"):
+        row = domain_of(lab, name)
+        assert row["state"] == "waiting" and "does not lead there by itself" in row["reason"], row
+    with ControlLink(lab.home1) as link:
+        error = refused(link, "domain.map", {"domain": "bank.home.example", "process": "bank"})
+        assert error.code == "NotPermitted", error
+        link.request("process.kill", {"process": "bank"})
+        link.request("domain.unmap", {"domain": "door.home.example"})
+    lab.home2.p2prc("kill", "diary")
+    lab.root.p2prc("unmap-domain", "bank.home.example")
+
+
 def test_no_name_is_too_long_for_its_challenge(lab):
     labels = ["a" * 63, "b" * 63, "c" * 63, "d" * 40]
     long = ".".join(labels) + ".home.example"

@@ -132,6 +132,36 @@ TEST_F(DomainRulesTest, AnOwnersMappingComesBackWithTheMembersProcess) {
     EXPECT_EQ(at("/domains/www.home.example")["node"], "home1");
 }
 
+TEST_F(DomainRulesTest, AnOwnersDomainThatWaitsIsNotTheFirstComers) {
+    map(root(), "bank.home.example", "bank");
+    spin(one_, spec("bank", {{"port", 0}}));
+    EXPECT_EQ(at("/domains/bank.home.example")["node"], "") << "a member took the owner's visitors";
+    const auto error = refused(two_, "process.spin",
+                               {{"spec", spec("other", {{"port", 0}, {"domain", "bank.home.example"}})}});
+    EXPECT_EQ(error.code, ErrorCode::DomainTaken);
+    EXPECT_EQ(map_refused(one_, "bank.home.example", "bank").code, ErrorCode::NotPermitted);
+    // The owner says so, now that it sees what has the name.
+    EXPECT_EQ(map(root(), "bank.home.example", "bank")["node"], "home1");
+}
+
+TEST_F(DomainRulesTest, AnOwnersDomainThatWaitsTakesTheOwnersProcess) {
+    map(root(), "bank.home.example", "bank");
+    ok(root(), "process.spin", {{"spec", spec("bank", {{"port", 0}})}, {"node", "home2"}});
+    EXPECT_EQ(at("/domains/bank.home.example")["node"], "home2");
+}
+
+TEST_F(DomainRulesTest, AMembersDomainThatWaitsPublishesNobodyElsesProcess) {
+    map(one_, "door.home.example", "diary");
+    map(one_, "window.home.example", "photos");
+    spin(two_, spec("diary", {{"port", 0}}));
+    EXPECT_EQ(at("/domains/door.home.example")["node"], "") << "another node's process was made public";
+    ok(root(), "process.spin", {{"spec", spec("photos", {{"port", 0}})}});
+    EXPECT_EQ(at("/domains/window.home.example")["node"], "") << "the owner's process was made public";
+    ok(two_, "process.kill", {{"process", "diary"}});
+    spin(one_, spec("diary", {{"port", 0}}));
+    EXPECT_EQ(at("/domains/door.home.example")["node"], "home1");
+}
+
 TEST_F(DomainRulesTest, NamesOfTheOwner) {
     for (const auto* domain :
          {"home.example", "ns1.home.example", "_acme-challenge.web.home.example", "a._tcp.home.example",

@@ -197,6 +197,22 @@ TEST_F(MemberRulesTest, AJoiningNodeBringsItsProcesses) {
     EXPECT_EQ(at("/domains/diary.home.example")["from_file"], true);
 }
 
+TEST_F(MemberRulesTest, ABroughtDomainChangesNoneThatWaitsHere) {
+    make_fleet();
+    ok(root(), "domain.map", {{"domain", "diary.home.example"}, {"process", "diary"}});
+    const auto before = at("/domains/diary.home.example");
+    auto join = Json{{"invitation", ok(root(), "fleet.invite")["id"]},
+                     {"name", "home1"},
+                     {"key", fingerprint('b')},
+                     {"processes", {brought(1, "diary", 5232)}}};
+    auto taking = join;
+    taking["domains"] = {
+        {{"domain", "diary.home.example"}, {"process", "diary"}, {"tls", "passthrough"}, {"more", 1}}};
+    EXPECT_EQ(refused(stranger(), "node.join", taking).code, ErrorCode::DomainTaken);
+    ok(stranger(), "node.join", join);
+    EXPECT_EQ(at("/domains/diary.home.example"), before) << "the owner's visitors went to who came";
+}
+
 TEST_F(MemberRulesTest, ATakenNameRefusesTheWholeJoin) {
     make_fleet();
     spin(root(), spec("files", {{"port", 0}, {"domain", "files.home.example"}}));
