@@ -2,6 +2,7 @@
 #include "cli/daemon.h"
 #include "cli/duration.h"
 #include "cli/output.h"
+#include "cli/process_data.h"
 #include "cli/verbs.h"
 #include "core/fields.h"
 #include "core/names.h"
@@ -159,9 +160,11 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     const auto wait = wait_options(waiting);
     if (!wait) return std::unexpected(wait.error());
     note_relative_files(*spec);
+    const auto before = former_data(spec->name);
     Daemon daemon;
     daemon.waits_for(fmt::format("for '{}' to be {}", spec->name, waiting.no_wait ? "started" : "ready"));
     auto process = daemon.call(&dbus::Client::spin_with, spec_to_document(*spec), options.node, *wait);
+    if (!context.json) note_former_data(spec->name, before);
     if (!process) return std::unexpected(process.error());
     if (context.json) return show_process(daemon, spec->name, true);
     auto info = daemon.call(&dbus::Client::information, spec->name);
@@ -214,8 +217,10 @@ Result<int> kill(const std::string& subject, Context& context) {
         print(Json{{"id", info.value("id", 0)}, {"name", name}, {"waiting_domains", waiting}});
         return 0;
     }
-    note(fmt::format("killed '{}'{}; its data stays in /var/lib/p2prc-data/{}", name,
-                     info.contains("node") ? " on " + cell(info, "node") : "", name));
+    if (info.contains("node"))
+        note(fmt::format("killed '{}' on {}{}", name, cell(info, "node"), kept_data_words(daemon, info)));
+    else
+        note(fmt::format("killed '{}'", name));
     for (const auto& domain : waiting)
         note(fmt::format("{} still waits for a process '{}'; p2prc unmap-domain {} removes it", domain, name,
                          domain));
@@ -286,7 +291,7 @@ void add_process_verbs(CLI::App& app, Action& action) {
         Daemon daemon;
         return show_process(daemon, subject, context.json);
     });
-    add("kill", "stops a process and forgets it; its data stays", kill);
+    add("kill", "stops a process and removes its record; its data stays", kill);
     add("stop", "stops a process and keeps its record", stop);
     auto add_start = [&](const char* verb, const char* words, Change method, const char* done) {
         auto* command = app.add_subcommand(verb, words);

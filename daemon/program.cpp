@@ -1,5 +1,6 @@
 #include "daemon/program.h"
 
+#include "core/data_paths.h"
 #include "core/paths.h"
 #include "daemon/api/acme_unit.h"
 #include "daemon/api/api.h"

@@ -1,5 +1,6 @@
 #include "daemon/process/data_ownership.h"
 
+#include "core/data_paths.h"
 #include "core/paths.h"
 #include "daemon/process/unit_names.h"
 

@@ -1,5 +1,6 @@
 #include "daemon/process/transient_unit.h"
 
+#include "core/data_paths.h"
 #include "core/names.h"
 #include "core/spec_values.h"
 #include "core/text.h"

@@ -38,8 +38,4 @@ std::string dynamic_user(std::uint32_t id) {
     return "p2p-" + std::to_string(id);
 }
 
-std::string data_directory(std::string_view process_name) {
-    return std::string(data_root).append("/").append(process_name);
-}
-
 } // namespace p2prc::daemon

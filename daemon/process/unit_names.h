@@ -1,4 +1,4 @@
-// The names that a process has with systemd: its unit, its user, its directories.
+// The names that a process has with systemd: its unit, its user.
 #pragma once
 
 #include "core/error.h"
@@ -11,8 +11,7 @@ namespace p2prc::daemon {
 
 inline constexpr std::string_view process_slice = "p2prc.slice";
 inline constexpr std::string_view unit_prefix = "p2prc-";
-inline constexpr std::string_view data_root = "/var/lib/p2prc-data";
-// Where systemd has the data of dynamic users; in the former are links to it.
+// Where systemd has the data of dynamic users; in data_root are links to it.
 inline constexpr std::string_view private_data_root = "/var/lib/private/p2prc-data";
 
 // "p2prc-calendar.service"
@@ -27,8 +26,5 @@ Result<void> check_unit_name(std::string_view unit);
 // The user of a process without `user`. Never left to systemd: it would take the unit's name, and a unit that
 // is called like a service of p2prc would run as that service's user.
 std::string dynamic_user(std::uint32_t id);
-
-// "/var/lib/p2prc-data/calendar"
-std::string data_directory(std::string_view process_name);
 
 } // namespace p2prc::daemon

@@ -1,4 +1,5 @@
 // Spin, stop, start, restart and kill.
+#include "core/data_paths.h"
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
@@ -66,20 +67,29 @@ Json result_of(const ProcessRecord& process) {
     return {{"id", process.id}, {"name", process.name}, {"node", process.node}, {"change", process.change}};
 }
 
+// How to run another process file under a name that is taken, and what becomes of the data.
+std::string how_to_replace(const ProcessRecord& existing) {
+    auto hint = fmt::format("to replace it: p2prc kill {}, then spin this one", existing.name);
+    if (existing.spec.run.data)
+        hint += fmt::format("; it starts with an empty directory, and the data is kept on {} in {}",
+                            existing.node, former_data_directory(existing.name, existing.id));
+    return hint + "; or choose another name";
+}
+
 Result<Json> same_name(const ProcessRecord& existing, const std::string& digest,
                        const std::string& wanted_node) {
     if (existing.digest != digest)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process '{}' exists already on node '{}', with another specification",
+                                existing.name, existing.node),
+                    how_to_replace(existing));
+    if (!wanted_node.empty() && wanted_node != existing.node)
         return fail(
             ErrorCode::Conflict,
-            fmt::format("process '{}' exists already on node '{}', with another specification", existing.name,
-                        existing.node),
-            fmt::format("choose another name, or forget that one first (its data stays): p2prc kill {}",
-                        existing.name));
-    if (!wanted_node.empty() && wanted_node != existing.node)
-        return fail(ErrorCode::Conflict,
-                    fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name,
-                                existing.node, wanted_node),
-                    fmt::format("leave --node away, or forget that one first: p2prc kill {}", existing.name));
+            fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name, existing.node,
+                        wanted_node),
+            fmt::format("leave --node out, or remove that one first: p2prc kill {} (its data stays on {})",
+                        existing.name, existing.node));
     return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
 }
 

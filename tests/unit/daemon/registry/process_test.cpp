@@ -43,6 +43,7 @@ TEST_F(ProcessRulesTest, AnotherSpecificationOfTheNameIsAConflictThatNamesTheNod
     EXPECT_EQ(error.code, ErrorCode::Conflict);
     EXPECT_THAT(error.message, HasSubstr("'home1'"));
     EXPECT_THAT(error.hint, HasSubstr("p2prc kill web"));
+    EXPECT_THAT(error.hint, HasSubstr("the data is kept on home1 in /var/lib/p2prc-data/web.1"));
     const auto elsewhere = refused(root(), "process.spin", {{"spec", spec("web")}, {"node", "root"}});
     EXPECT_EQ(elsewhere.code, ErrorCode::Conflict);
     EXPECT_THAT(elsewhere.message, HasSubstr("'home1', not on 'root'"));

@@ -1,0 +1,60 @@
+#include "cli/process_data.h"
+
+#include "cli/daemon.h"
+#include "cli/output.h"
+#include "core/data_paths.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <system_error>
+
+namespace p2prc::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Directories of dynamic users are open to root alone: what cannot be seen may be there.
+bool has_data(const std::string& name) {
+    const fs::path path(data_directory(name));
+    std::error_code error;
+    if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return false;
+    const bool empty = fs::is_empty(path, error);
+    return error || !empty;
+}
+
+} // namespace
+
+std::string kept_data_words(Daemon& daemon, const Json& process) {
+    const auto name = cell(process, "name"), node = cell(process, "node");
+    const auto path = data_directory(name);
+    const auto status = daemon.call(&dbus::Client::status);
+    const bool here = status && cell(*status, "node") == node;
+    if (here && !has_data(name)) return {};
+    return fmt::format(
+        "; its data{} stays in {}\n  the next process '{}' starts with an empty directory: this data "
+        "is then in {}",
+        here ? "" : ", if it has any,", path, name, former_data_directory(name, process.value("id", 0U)));
+}
+
+std::set<std::string> former_data(const std::string& name) {
+    std::set<std::string> found;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(data_root, error))
+        if (entry.path().filename().string().starts_with(name + ".")) found.insert(entry.path().string());
+    return found;
+}
+
+void note_former_data(const std::string& name, const std::set<std::string>& before) {
+    for (const auto& path : former_data(name)) {
+        if (before.contains(path)) continue;
+        note(fmt::format(
+            "the data of the earlier process '{}' is now in {}; this one started with an empty directory",
+            name, path));
+        note(fmt::format("  to use it again: p2prc stop {0}; sudo cp -a {1}/. {2}/; p2prc start {0}", name,
+                         path, data_directory(name)));
+    }
+}
+
+} // namespace p2prc::cli
