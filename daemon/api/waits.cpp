@@ -43,7 +43,15 @@ bool ended_meanwhile(const Awaited& awaited, const ProcessStatus& status) {
     return status.restarts > awaited.restarts || has_new_reason(awaited, status);
 }
 
-Error not_started(const Awaited& awaited, const ProcessStatus& status) {
+// systemd starts it again, or the reconciler does after a pause (Reconciler::Impl::is_to_be_retried).
+bool is_tried_again(const View& view, const Awaited& awaited, const ProcessStatus& status) {
+    if (!is_over(status)) return true;
+    const auto record = view.process(awaited.name);
+    return record && record->spec.run.restart != Restart::No && status.reason &&
+           status.reason->kind == StopKind::StartLimit;
+}
+
+Error not_started(const View& view, const Awaited& awaited, const ProcessStatus& status) {
     const bool known = is_over(status) ? status.reason.has_value() : has_new_reason(awaited, status);
     const bool never_ran = known && (status.reason->kind == StopKind::StartFailed ||
                                      status.reason->kind == StopKind::StartLimit);
@@ -55,10 +63,18 @@ Error not_started(const Awaited& awaited, const ProcessStatus& status) {
         error.message += ": " + reason_text(*status.reason);
         if (!status.reason->detail.empty() && error.message.find(status.reason->detail) == std::string::npos)
             error.message += ": " + status.reason->detail;
-        for (const std::string& line : status.reason->log)
-            error.message += "\n  " + line;
+        // Before it is executed, systemd alone has logged something: the step, and the number of an error.
+        const bool only_systemd = status.reason->kind == StopKind::StartFailed &&
+                                  status.reason->step != "EXEC" && !status.reason->detail.empty();
+        if (!only_systemd)
+            for (const std::string& line : status.reason->log)
+                error.message += "\n  " + line;
     }
-    error.hint = "p2prc logs " + awaited.name + " shows more; p2prc kill " + awaited.name + " forgets it";
+    error.hint =
+        is_tried_again(view, awaited, status)
+            ? "it is tried again; p2prc stop " + awaited.name + " ends that; p2prc logs " + awaited.name +
+                  " shows more"
+            : "p2prc logs " + awaited.name + " shows more; p2prc kill " + awaited.name + " removes it";
     return error;
 }
 
@@ -117,14 +133,14 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     if (awaited.goal == Goal::Stopped) return is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
     if (is_over(status)) {
         if (ended_well(view, awaited, status)) return Result<void>{};
-        return std::unexpected(not_started(awaited, status));
+        return std::unexpected(not_started(view, awaited, status));
     }
     if (status.state == ProcessState::Running) {
         // A node of an earlier version does not tell whether it is ready.
         if (awaited.goal == Goal::Started || is_ready(status) || !document->contains("ready"))
             return Result<void>{};
     }
-    if (ended_meanwhile(awaited, status)) return std::unexpected(not_started(awaited, status));
+    if (ended_meanwhile(awaited, status)) return std::unexpected(not_started(view, awaited, status));
     return std::nullopt;
 }
 

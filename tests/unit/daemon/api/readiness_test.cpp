@@ -135,6 +135,36 @@ TEST_F(JudgeTest, AnEndThatIsFollowedByAnotherStartIsAFailure) {
     EXPECT_EQ(verdict(wiki, again), "waits") << "a restart stops it first";
 }
 
+TEST_F(JudgeTest, TheHintSaysWhetherItIsTriedAgain) {
+    const auto hint = [this](const ProcessStatus& status) {
+        verdict(wiki, status);
+        const auto judged = judge(api->view(), Awaited{wiki.id, "wiki", "home1"});
+        return judged && !*judged ? judged->error().hint : "no failure";
+    };
+    auto again = running(false);
+    again.state = ProcessState::Starting;
+    again.restarts = 1;
+    again.reason = reason(StopKind::ExitCode, 3);
+    EXPECT_NE(hint(again).find("it is tried again; p2prc stop wiki ends that"), std::string::npos)
+        << hint(again);
+    again.state = ProcessState::Failed;
+    again.reason = reason(StopKind::StartLimit);
+    EXPECT_NE(hint(again).find("it is tried again"), std::string::npos) << hint(again);
+    again.reason = reason(StopKind::StartFailed);
+    EXPECT_EQ(hint(again), "p2prc logs wiki shows more; p2prc kill wiki removes it");
+}
+
+TEST_F(JudgeTest, WhatSystemdLogsBeforeTheCommandIsNoHelp) {
+    ProcessStatus over;
+    over.state = ProcessState::Failed;
+    over.reason = reason(StopKind::StartFailed);
+    over.reason->step = "CREDENTIALS";
+    over.reason->detail = "/etc/users of run.credentials is not there";
+    over.reason->log = {"Failed at step CREDENTIALS spawning /bin/true: Protocol error"};
+    EXPECT_EQ(verdict(wiki, over), "process 'wiki' did not start: start-failed at CREDENTIALS: /etc/users of "
+                                   "run.credentials is not there");
+}
+
 TEST_F(JudgeTest, ANodeOfAnEarlierVersionDoesNotTellReadiness) {
     auto document = status_to_json(running(false));
     document.erase("ready");
