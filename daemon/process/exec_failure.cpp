@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,6 +135,26 @@ std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const
     default:
         return {};
     }
+}
+
+std::string credentials_failure(const ProcessSpec& spec) {
+    std::vector<std::string> all, missing;
+    for (const auto& [name, path] : spec.run.credentials) {
+        all.push_back(text::excerpt(path));
+        // p2prcd sees nothing in homes (ProtectHome=).
+        if (!status_of(path) && errno == ENOENT && !is_in_a_home(path)) missing.push_back(all.back());
+    }
+    if (!missing.empty())
+        return fmt::format("{} of run.credentials {} not there", fmt::join(missing, ", "),
+                           missing.size() == 1 ? "is" : "are");
+    if (all.empty()) return {};
+    return fmt::format("{}run.credentials: {} cannot be read", all.size() == 1 ? "" : "a file of ",
+                       fmt::join(all, ", "));
+}
+
+std::string user_failure(const ProcessSpec& spec) {
+    if (spec.run.user.empty()) return {};
+    return fmt::format("run.user: there is no user '{}' on this machine", text::excerpt(spec.run.user));
 }
 
 } // namespace p2prc::daemon

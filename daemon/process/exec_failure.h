@@ -1,4 +1,4 @@
-// Why a command could not be executed, in a person's words: one exit status stands for all of the causes.
+// Why a command could not be executed, in a person's words: one exit status stands for many causes.
 #pragma once
 
 #include "core/process_spec.h"
@@ -12,5 +12,10 @@ namespace p2prc::daemon {
 // `log`: what systemd said between fork and exec, which names the error. Looks at files as far as p2prcd sees
 // them; home directories it does not. Empty when nothing more is known than that it failed.
 std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const std::string> log);
+
+// Which file of run.credentials systemd could not read. Of files that p2prcd does not see, all are named.
+std::string credentials_failure(const ProcessSpec& spec);
+// Empty for a process with a user of its own.
+std::string user_failure(const ProcessSpec& spec);
 
 } // namespace p2prc::daemon

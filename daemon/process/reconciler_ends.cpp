@@ -36,6 +36,13 @@ ProcessState state_after(StopKind kind) noexcept {
     return in_order ? ProcessState::Stopped : ProcessState::Failed;
 }
 
+// Of a step before the command is executed.
+std::string words_for_step(std::string_view step, const ProcessSpec& spec) {
+    if (step == "CREDENTIALS") return credentials_failure(spec);
+    if (step == "USER" || step == "GROUP") return user_failure(spec);
+    return {};
+}
+
 } // namespace
 
 // Before it is said of a process that nobody knows how it ended, systemd is asked whether it did.
@@ -133,6 +140,9 @@ void Reconciler::Impl::explain(const std::string& name, StopReason& reason, cons
         if (auto words = exec_failure(now.record->spec, origin, reason.log); !words.empty())
             reason.detail = std::move(words);
     }
+    if (reason.kind == StopKind::StartFailed)
+        if (auto words = words_for_step(reason.step, now.record->spec); !words.empty())
+            reason.detail = std::move(words);
     if (reason.kind != StopKind::StartLimit) return;
     const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(slots_[name]));
     reason.detail += fmt::format("; it is tried again after {} s", pause.count());

@@ -78,6 +78,25 @@ TEST_F(ExecFailureTest, WhatIsNoProgram) {
     EXPECT_TRUE(says(words(file("script", "echo hello\n"), "Exec format error"), "#!/bin/sh"));
 }
 
+TEST_F(ExecFailureTest, TheFileOfACredentialIsNamed) {
+    ProcessSpec spec;
+    EXPECT_EQ(credentials_failure(spec), "");
+    const auto there = file("users", "anna\n"), absent = (top / "absent").string();
+    spec.run.credentials = {{"users", there}, {"token", absent}};
+    EXPECT_EQ(credentials_failure(spec), absent + " of run.credentials is not there");
+    spec.run.credentials = {{"token", there}};
+    EXPECT_EQ(credentials_failure(spec), "run.credentials: " + there + " cannot be read");
+    spec.run.credentials = {{"token", "/root/token"}};
+    EXPECT_EQ(credentials_failure(spec), "run.credentials: /root/token cannot be read");
+}
+
+TEST_F(ExecFailureTest, TheUserIsNamed) {
+    ProcessSpec spec;
+    EXPECT_EQ(user_failure(spec), "");
+    spec.run.user = "nobdy";
+    EXPECT_EQ(user_failure(spec), "run.user: there is no user 'nobdy' on this machine");
+}
+
 TEST_F(ExecFailureTest, WhatIsNotKnownIsNotGuessed) {
     EXPECT_EQ(words("/bin/true", "Input/output error"), "");
     EXPECT_EQ(exec_failure({}, Origin::Local, {}), "");
