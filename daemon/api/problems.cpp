@@ -94,7 +94,10 @@ class Finder {
     }
 
     bool has_root() const { return fleet_ && !fleet_->root.empty(); }
-    std::string on(const std::string& node) const { return node == view_.node() ? "" : " on " + node; }
+    // Where to do it comes first: what is to be done may be several commands.
+    std::string on(const std::string& node, std::string what) const {
+        return node == view_.node() ? what : "on " + node + ": " + std::move(what);
+    }
 
     void find_link() {
         for (const auto& notice : gateway_.notices())
@@ -114,7 +117,7 @@ class Finder {
                 add({true,
                      "routes",
                      fmt::format("the edge on '{}': {}", fleet_->root, trouble),
-                     fmt::format("journalctl -u p2prc-edge{}", on(fleet_->root)),
+                     on(fleet_->root, "journalctl -u p2prc-edge"),
                      "",
                      {}});
             return;
@@ -131,7 +134,7 @@ class Finder {
         add({true,
              "edge",
              fmt::format("the edge on '{}' does not run: {}", fleet_->root, why),
-             fix + on(fleet_->root),
+             on(fleet_->root, std::move(fix)),
              json::member<std::string>(*edge, "since"),
              {}});
     }
@@ -164,7 +167,7 @@ class Finder {
              "tunnel of " + node.name,
              fmt::format("node '{}' has no tunnel to the edge{}{}", node.name, detail.empty() ? "" : ": ",
                          detail),
-             fmt::format("systemctl start p2prc-connector; journalctl -u p2prc-connector{}", on(node.name)),
+             on(node.name, "systemctl start p2prc-connector; journalctl -u p2prc-connector"),
              "",
              {}});
     }
@@ -179,7 +182,7 @@ class Finder {
             add({check.state == "fail",
                  fmt::format("{} of {}", check.subject, node.name),
                  fmt::format("{} of node '{}': {}", check.subject, node.name, check.detail),
-                 check.fix + on(node.name),
+                 on(node.name, check.fix),
                  "",
                  {}});
         }
@@ -262,9 +265,8 @@ class Finder {
             return fmt::format("spin '{}', or give the name up: p2prc unmap-domain {}", domain.process,
                                domain.domain);
         if (process->desired == Desired::Stopped) return "p2prc start " + process->name;
-        return fmt::format(
-            "p2prc info {0}; p2prc logs {0}; journalctl -u p2prc-connector -u 'p2prcd-acme-*'{1}",
-            process->name, on(process->node));
+        return fmt::format("p2prc info {0}; p2prc logs {0}; {1}", process->name,
+                           on(process->node, "journalctl -u p2prc-connector -u 'p2prcd-acme-*'"));
     }
 
     // Those that end soon: a new one should have come long before.
@@ -283,9 +285,8 @@ class Finder {
                  fmt::format("the certificate of '{}' {} on {} and there is no new one{}{}", domain.domain,
                              until < now ? "ended" : "ends", until.substr(0, 10), detail.empty() ? "" : ": ",
                              detail),
-                 fmt::format("systemctl restart p2prc-connector; journalctl -u p2prc-connector -u "
-                             "'p2prcd-acme-*'{}",
-                             on(domain.node)),
+                 on(domain.node, "systemctl restart p2prc-connector; "
+                                 "journalctl -u p2prc-connector -u 'p2prcd-acme-*'"),
                  "",
                  {}});
         }
