@@ -102,6 +102,7 @@ asio::awaitable<Result<void>> Polkit::ask(dbus::Message call, uid_t uid, std::st
     const auto refusal = [&action](std::string why, std::string hint) {
         return fail(ErrorCode::NotPermitted, "you may not do this (" + action + ")" + why, std::move(hint));
     };
+    const auto how_to_be_allowed = "use sudo, or have a polkit rule allow " + action + " to you: p2prcd(8)";
     if (state_->sent >= unanswered)
         co_return refusal(": polkit answers no questions at present", "use sudo; systemctl status polkit");
     make_room(uid);
@@ -126,12 +127,12 @@ asio::awaitable<Result<void>> Polkit::ask(dbus::Message call, uid_t uid, std::st
     co_await question->alarm.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     std::erase(state->open, question);
     if (says_yes(question->answer)) co_return Result<void>{};
-    if (question->answer) co_return refusal("", "use sudo"); // no polkit: root alone
+    if (question->answer) co_return refusal("", how_to_be_allowed); // no polkit: root alone
     if (state->closed) co_return refusal(": p2prcd is ending", "try again");
     cancel(*question);
     if (question->displaced)
         co_return refusal(": too many such questions are open", "answer those first, or use sudo");
-    co_return refusal(": nobody has answered the question for a password", "use sudo");
+    co_return refusal(": nobody has answered the question for a password", how_to_be_allowed);
 }
 
 } // namespace p2prc::daemon

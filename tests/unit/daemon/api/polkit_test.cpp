@@ -64,7 +64,7 @@ TEST_F(PolkitTest, ReadingIsOpenAndWithoutPolkitNothingElseIs) {
     EXPECT_NE(as_nobody("ListProcess").find("exit 0"), std::string::npos);
     const std::string refused = as_nobody("UnmapDomain s wiki.home.example");
     EXPECT_NE(refused.find("exit 1"), std::string::npos);
-    EXPECT_NE(refused.find("org.p2prc1.map-domain"), std::string::npos) << refused;
+    EXPECT_NE(refused.find("a polkit rule allow org.p2prc1.map-domain"), std::string::npos) << refused;
     EXPECT_TRUE(fleet.requests.requests.empty());
 }
 
