@@ -1,5 +1,6 @@
 // logs: the journal of a process, from whichever node it runs on.
 #include "cli/daemon.h"
+#include "cli/log_line.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/text.h"
@@ -32,13 +33,21 @@ std::string fit(std::string_view line, bool terminal) {
     return text;
 }
 
-void print_lines(std::string& pending, bool json) {
+Json document_of(LogLines& lines, std::string_view line) {
+    const auto text = text::for_bus(line);
+    const auto parts = lines.parse(text);
+    return {{"line", text},
+            {"time", parts.time.empty() ? Json(nullptr) : Json(parts.time)},
+            {"text", parts.text}};
+}
+
+void print_lines(std::string& pending, LogLines& lines, bool json) {
     const bool terminal = isatty(STDOUT_FILENO) != 0;
     std::size_t start = 0;
     for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n', start)) {
         const auto line = std::string_view(pending).substr(start, end - start);
         if (json)
-            fmt::print("{}\n", json_text(Json{{"line", text::for_bus(line)}}, -1));
+            fmt::print("{}\n", json_text(document_of(lines, line), -1));
         else
             fmt::print("{}\n", fit(line, terminal));
         start = end + 1;
@@ -61,6 +70,7 @@ Result<int> logs(const LogOptions& options, Context& context) {
     auto stream = daemon.logs(options.process, options.lines, options.follow);
     if (!stream) return std::unexpected(stream.error());
     std::string pending;
+    LogLines lines;
     std::array<char, 16384> buffer{};
     while (wait_for_input(stream->get())) {
         const auto got = ::read(stream->get(), buffer.data(), buffer.size());
@@ -68,11 +78,11 @@ Result<int> logs(const LogOptions& options, Context& context) {
         if (got < 0) return std::unexpected(system_error("reading the log", errno));
         if (got == 0) break;
         pending.append(buffer.data(), static_cast<std::size_t>(got));
-        print_lines(pending, context.json);
+        print_lines(pending, lines, context.json);
     }
     if (!pending.empty()) {
         pending.push_back('\n');
-        print_lines(pending, context.json);
+        print_lines(pending, lines, context.json);
     }
     return 0;
 }

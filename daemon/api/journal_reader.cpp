@@ -33,7 +33,13 @@ std::string time_text(std::uint64_t microseconds) {
     return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z", &parts)};
 }
 
-std::string text_of(sd_journal* journal) {
+// Empty for an entry that is left out.
+std::string text_of(sd_journal* journal, const std::string& unit) {
+    auto message = field(journal, "MESSAGE");
+    if (field(journal, "_SYSTEMD_UNIT") != unit) {
+        message = words_about(message);
+        if (message.empty()) return {};
+    }
     std::uint64_t time = 0;
     sd_journal_get_realtime_usec(journal, &time);
     std::string program = field(journal, "SYSLOG_IDENTIFIER");
@@ -42,7 +48,7 @@ std::string text_of(sd_journal* journal) {
     if (pid.empty()) pid = field(journal, "SYSLOG_PID");
     if (!pid.empty()) pid = "[" + pid + "]";
     return entry_text(fmt::format("{} {} {}{}: ", time_text(time), field(journal, "_HOSTNAME"), program, pid),
-                      field(journal, "MESSAGE"));
+                      message);
 }
 
 // As journalctl --unit= does (systemd 252, add_matches_for_unit), and beyond that what systemd says between
@@ -73,6 +79,11 @@ std::string cursor_of(sd_journal* journal) {
 
 void JournalCloser::operator()(sd_journal* journal) const noexcept {
     sd_journal_close(journal);
+}
+
+std::string words_about(std::string_view message) {
+    if (message.find("Foreign BPF program already exists") != std::string_view::npos) return {};
+    return "-- " + std::string(message);
 }
 
 std::string entry_text(std::string_view head, std::string_view message) {
@@ -136,7 +147,7 @@ Result<std::string> JournalReader::read() {
             if (r == 0) break;
         }
         at_unread_ = false;
-        text += text_of(journal_.get());
+        text += text_of(journal_.get(), unit_);
         cursor_ = cursor_of(journal_.get());
     }
     return text;

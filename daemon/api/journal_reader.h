@@ -40,6 +40,11 @@ class JournalReader {
     bool at_unread_ = false; // the journal stands at an entry that was not read
 };
 
+// What others say about a process, systemd among them: marked, as it stands among the process's own lines.
+// Empty for systemd's warning that it knows a BPF program of the unit already (252, bpf-foreign.c), which
+// nobody can do anything about.
+std::string words_about(std::string_view message);
+
 // What journalctl --output=short-iso shows of an entry, in one or more lines, the further ones indented. A
 // carriage return ends a line, and nothing moves a cursor.
 std::string entry_text(std::string_view head, std::string_view message);

@@ -1,4 +1,5 @@
 #include "cli/duration.h"
+#include "cli/log_line.h"
 #include "cli/output.h"
 
 #include <gtest/gtest.h>
@@ -49,6 +50,20 @@ TEST(Duration, IsANumberWithAUnit) {
     EXPECT_EQ(parse_duration("7d"), 604800U);
     for (const char* wrong : {"", "5", "m", "0s", "-1s", "1.5h", "1h30m", "367d", "99999999999999999999s"})
         EXPECT_EQ(parse_duration(wrong), std::nullopt) << wrong;
+}
+
+TEST(LogLines, HaveATimeAndAText) {
+    LogLines lines;
+    EXPECT_EQ(lines.parse("  lost its beginning").time, "");
+    const auto first = lines.parse("2026-01-02T03:04:05+0200 m\u00fcnchen sh[7]: a: b");
+    EXPECT_EQ(first.time, "2026-01-02T03:04:05+02:00");
+    EXPECT_EQ(first.text, "a: b");
+    // Further lines of the entry are indented by the width of its head.
+    const auto second = lines.parse(std::string(40, ' ') + "  c");
+    EXPECT_EQ(second.time, first.time);
+    EXPECT_EQ(second.text, "  c");
+    EXPECT_EQ(lines.parse("2026-01-02T03:04:06+0200 m sh[7]: ").text, "");
+    EXPECT_EQ(lines.parse("no head").text, "no head");
 }
 
 TEST(Cell, ShowsWhatIsMissingAsADash) {

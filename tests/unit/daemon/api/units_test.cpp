@@ -95,6 +95,11 @@ TEST_F(UnitsTest, TheOldestLogStreamMakesRoomForANewOne) {
 }
 
 TEST(JournalReader, ShowsTextWithoutMovingACursor) {
+    EXPECT_EQ(words_about("Started p2prc-web.service."), "-- Started p2prc-web.service.");
+    EXPECT_EQ(
+        words_about(
+            "p2prc-web.service: bpf-foreign: Foreign BPF program already exists, ignoring: File exists"),
+        "");
     EXPECT_EQ(entry_text("t h p[1]: ", "10%\r100% done\n"), "t h p[1]: 10%\n          100% done\n");
     EXPECT_EQ(entry_text("t: ", "\x1b[2Jline\x9b\xff\ttab"), "t: \uFFFD[2Jline\uFFFD\uFFFD\ttab\n");
     EXPECT_EQ(entry_text("\x1b: ", std::string("a\0b", 3)), "\uFFFD: a\uFFFDb\n");
