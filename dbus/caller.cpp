@@ -24,9 +24,13 @@ asio::awaitable<Result<Message>> Caller::send(Message call, std::chrono::microse
     if (!reply) co_return fail(ErrorCode::Unreachable, "p2prcd gave no answer");
     if (!reply.is_error()) co_return reply;
     const std::string name = reply.error_name();
+    // systemd 252 answers for a masked unit with FileExists, as its file is a link to /dev/null.
+    if (name == "org.freedesktop.DBus.Error.FileExists" || name == "org.freedesktop.systemd1.UnitMasked")
+        co_return fail(ErrorCode::Unreachable, "p2prcd is masked",
+                       "unmask it: systemctl unmask p2prcd, or with --runtime where it was masked with that; "
+                       "then systemctl start p2prcd");
     if (name == "org.freedesktop.DBus.Error.ServiceUnknown" ||
         name == "org.freedesktop.DBus.Error.NameHasNoOwner" ||
-        name == "org.freedesktop.DBus.Error.FileExists" || // its unit is masked
         name.starts_with("org.freedesktop.DBus.Error.Spawn") || name.starts_with("org.freedesktop.systemd1."))
         co_return fail(ErrorCode::Unreachable, "p2prcd is not running",
                        "start it: systemctl start p2prcd; journalctl -u p2prcd says why it stopped");

@@ -44,11 +44,14 @@ awaitable<Result<std::string>> text_property(dbus::Bus& bus, std::string path, c
     co_return value->get<std::string>();
 }
 
-// "active" and so on; "skipped": systemd did not start it, as a condition of the unit did not hold.
+// "active" and so on; "masked" or "masked-runtime": it cannot be started; "skipped": systemd did not start
+// it, as a condition of the unit did not hold.
 awaitable<Result<std::string>> state_of(dbus::Bus& bus, std::string object) {
     constexpr auto interface = "org.freedesktop.systemd1.Unit";
     const auto state = co_await text_property(bus, object, interface, "ActiveState");
     if (!state || *state != "inactive") co_return state;
+    const auto file = co_await text_property(bus, object, interface, "UnitFileState");
+    if (file && file->starts_with("masked")) co_return file;
     const auto asked = co_await property(bus, object, interface, "ConditionTimestamp");
     const auto held = co_await property(bus, object, interface, "ConditionResult");
     const bool skipped = asked && held && asked->is_number() && *asked != 0 && *held == false;
@@ -92,6 +95,11 @@ awaitable<void> check_sandbox(dbus::Bus& bus, Findings& findings) {
                             "where nodes are not trusted: [remote] spin = \"no\" in p2prcd.toml"});
 }
 
+std::string unmask_command(const std::string& unit, const std::string& state) {
+    if (!state.starts_with("masked")) return {};
+    return fmt::format("systemctl unmask {}{}; ", state == "masked-runtime" ? "--runtime " : "", unit);
+}
+
 Finding judge(const std::string& unit, const Result<std::string>& state, bool needed) {
     Finding finding{CheckState::Ok, unit, state ? *state : state.error().message, ""};
     const bool runs = state && (*state == "active" || *state == "activating" || *state == "reloading");
@@ -108,8 +116,9 @@ Finding judge(const std::string& unit, const Result<std::string>& state, bool ne
         return finding;
     }
     // A service that runs is given its socket at its own start.
-    finding.fix = fmt::format("systemctl {1}; journalctl -u {0}", unit,
-                              unit == control_socket ? "restart p2prcd" : "start " + unit);
+    finding.fix = fmt::format("{2}systemctl {1}; journalctl -u {0}", unit,
+                              unit == control_socket ? "restart p2prcd" : "start " + unit,
+                              unmask_command(unit, finding.detail));
     return finding;
 }
 
