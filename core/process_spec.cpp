@@ -18,11 +18,19 @@ namespace {
 
 using Json = nlohmann::json;
 
-// How one key of the table goes into a spec and comes out of it. `set` has a value of the table's type and
-// returns why it is refused, or nothing; `get` returns null where the value is the default.
+// Why a value is refused, and what to do; nothing where it is not.
+struct Refusal {
+    Refusal(std::string words) : why(std::move(words)) {}
+    Refusal(const char* words) : why(words) {}
+    Refusal(std::string words, std::string what_to_do) : why(std::move(words)), hint(std::move(what_to_do)) {}
+    std::string why, hint;
+};
+
+// How one key of the table goes into a spec and comes out of it. `set` has a value of the table's type; `get`
+// returns null where the value is the default.
 struct Binding {
     std::string_view key;
-    std::string (*set)(ProcessSpec&, const Json&);
+    Refusal (*set)(ProcessSpec&, const Json&);
     Json (*get)(const ProcessSpec&);
 };
 
@@ -31,18 +39,26 @@ Json unless_empty(const T& value) {
     return value.empty() ? Json(nullptr) : Json(value);
 }
 
-std::string words(const Result<void>& result) {
-    return result ? std::string{} : result.error().message;
+// The key stands in front of the words, and says already what the value is.
+Refusal without(std::string_view what, const Error& error) {
+    const bool twice = error.message.starts_with(std::string(what) + " '");
+    return {twice ? error.message.substr(what.size() + 1) : error.message, error.hint};
 }
 
-std::string set_domain(ProcessSpec& spec, const Json& value) {
+Refusal set_name(ProcessSpec& spec, const Json& value) {
+    spec.name = value.get<std::string>();
+    const auto checked = check_process_name(spec.name);
+    return checked ? Refusal("") : without("process name", checked.error());
+}
+
+Refusal set_domain(ProcessSpec& spec, const Json& value) {
     auto domain = normalize_domain(value.get<std::string>());
-    if (!domain) return domain.error().message;
+    if (!domain) return without("domain", domain.error());
     spec.domain = *domain;
-    return {};
+    return "";
 }
 
-std::string set_command(ProcessSpec& spec, const Json& value) {
+Refusal set_command(ProcessSpec& spec, const Json& value) {
     spec.run.shell = value.is_string();
     spec.run.command =
         value.is_string() ? std::vector{value.get<std::string>()} : value.get<std::vector<std::string>>();
@@ -53,74 +69,69 @@ Json get_command(const ProcessSpec& spec) {
     return spec.run.shell ? Json(spec.run.command.front()) : Json(spec.run.command);
 }
 
-std::string set_tasks(ProcessSpec& spec, const Json& value) {
+Refusal set_tasks(ProcessSpec& spec, const Json& value) {
     const auto tasks = value.get<std::int64_t>();
     if (tasks < 1 || tasks > 4194304) return "must be between 1 and 4194304";
     spec.limits.tasks = static_cast<std::uint32_t>(tasks);
-    return {};
+    return "";
 }
 
 const std::array bindings{
-    Binding{"name",
-            [](ProcessSpec& s, const Json& v) {
-                s.name = v.get<std::string>();
-                return words(check_process_name(s.name));
-            },
-            [](const ProcessSpec& s) { return Json(s.name); }},
+    Binding{"name", set_name, [](const ProcessSpec& s) { return Json(s.name); }},
     Binding{"port",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 const auto port = v.get<std::int64_t>();
                 if (port < 0 || port > 65535)
                     return fmt::format("{} is not a port; 1-65535, or 0 for a chosen one", port);
                 s.port = static_cast<std::uint16_t>(port);
-                return std::string{};
+                return "";
             },
             [](const ProcessSpec& s) { return s.port ? Json(*s.port) : Json(nullptr); }},
     Binding{"domain", set_domain, [](const ProcessSpec& s) { return unless_empty(s.domain); }},
     Binding{"run.command", set_command, get_command},
     Binding{"run.kill",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.run.kill = v.get<std::vector<std::string>>();
                 return s.run.kill.empty() ? std::string{} : check_command(s.run.kill, false);
             },
             [](const ProcessSpec& s) { return unless_empty(s.run.kill); }},
     Binding{"run.user",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.run.user = v.get<std::string>();
                 return check_user(s.run.user);
             },
             [](const ProcessSpec& s) { return unless_empty(s.run.user); }},
     Binding{"run.environment",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.run.environment = v.get<std::map<std::string, std::string>>();
                 return check_environment(s.run.environment);
             },
             [](const ProcessSpec& s) { return unless_empty(s.run.environment); }},
     Binding{"run.credentials",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.run.credentials = v.get<std::map<std::string, std::string>>();
                 return check_credentials(s.run.credentials);
             },
             [](const ProcessSpec& s) { return unless_empty(s.run.credentials); }},
     Binding{"run.restart",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 const auto restart = restart_from_name(v.get<std::string>());
                 if (!restart) return std::string("must be always, on-failure or no");
                 s.run.restart = *restart;
-                return std::string{};
+                return "";
             },
             [](const ProcessSpec& s) {
                 return s.run.restart == Restart::OnFailure ? Json(nullptr)
                                                            : Json(restart_name(s.run.restart));
             }},
     Binding{"run.data",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.run.data = v.get<bool>();
-                return std::string{};
+                return "";
             },
             [](const ProcessSpec& s) { return s.run.data ? Json(nullptr) : Json(false); }},
     Binding{"limits.memory",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.limits.memory_bytes = v.is_string() ? parse_size(v.get<std::string>())
                                                       : parse_size(std::to_string(v.get<std::int64_t>()));
                 return s.limits.memory_bytes ? std::string{}
@@ -130,7 +141,7 @@ const std::array bindings{
                 return s.limits.memory_bytes ? Json(std::to_string(*s.limits.memory_bytes)) : Json(nullptr);
             }},
     Binding{"limits.cpu",
-            [](ProcessSpec& s, const Json& v) {
+            [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.limits.cpu_percent = parse_percent(v.get<std::string>());
                 return s.limits.cpu_percent ? std::string{}
                                             : std::string("is not a percentage such as \"150%\"");
@@ -165,6 +176,20 @@ std::vector<std::string_view> keys_of_table(std::string_view table) {
         if (!key.empty() && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
     }
     return keys;
+}
+
+bool is_built(std::string_view table) {
+    return std::ranges::any_of(spec_fields(), [&](const Field& field) {
+        return field.built && field.key.substr(0, field.key.find('.')) == table;
+    });
+}
+
+// Of a table that is not built: what is in it would be refused with every other value.
+bool has_defaults_alone(std::string_view table, const Json& value) {
+    if (!value.is_object()) return false;
+    for (const auto& [key, member] : value.items())
+        if (!find_field(spec_fields(), fmt::format("{}.{}", table, key)) || !is_default(member)) return false;
+    return true;
 }
 
 class Reader {
@@ -206,6 +231,7 @@ class Reader {
             const auto full = path.empty() ? key : fmt::format("{}.{}", path, key);
             const auto* field = find_field(spec_fields(), full);
             if (!field && path.empty() && !keys_of_table(key).empty()) {
+                if (strict_ && !is_built(key) && !has_defaults_alone(key, value)) return not_built(key);
                 if (auto checked = check_type(value, FieldType::Table, full, locate_); !checked)
                     return checked;
                 if (auto done = read_table(value, key); !done) return done;
@@ -217,15 +243,17 @@ class Reader {
     }
 
     Result<void> read_field(const Field& field, const Json& value) {
+        if (!field.built && strict_ && !is_default(value)) return not_built(field.key);
         if (auto checked = check_type(value, field.type, field.key, locate_); !checked) return checked;
-        if (!field.built) {
-            if (!strict_ || is_default(value)) return {};
-            return std::unexpected(
-                bad_key(locate_, field.key, "not in this version", "leave it out", ErrorCode::NotSupported));
-        }
-        if (auto why = find_binding(field.key)->set(spec_, value); !why.empty())
-            return std::unexpected(bad_key(locate_, field.key, why));
+        if (!field.built) return {}; // with its default
+        if (auto refusal = find_binding(field.key)->set(spec_, value); !refusal.why.empty())
+            return std::unexpected(bad_key(locate_, field.key, refusal.why, std::move(refusal.hint)));
         return {};
+    }
+
+    Result<void> not_built(std::string_view key) const {
+        return std::unexpected(
+            bad_key(locate_, key, "not in this version", "leave it out", ErrorCode::NotSupported));
     }
 
     const Locate& locate_;
