@@ -1,6 +1,7 @@
 // map-domain, unmap-domain, domains.
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "cli/verbs.h"
 
 #include <CLI/CLI.hpp>
@@ -94,11 +95,12 @@ void add_domain_verbs(CLI::App& app, Action& action) {
     map->add_option("DOMAIN", options->domain, "the domain")->required();
     map->add_option("PROCESS", options->process, "the process; default: the first label of DOMAIN");
     map->add_option("--tls", options->tls, "who ends TLS: node (default), or passthrough: the process itself")
-        ->check(CLI::IsMember({"node", "passthrough", "none"}));
+        ->check(one_of({"node", "passthrough"}, {"none"}));
     map->add_option("--port", options->port, "a port that the process declares; default: its port")
-        ->check(CLI::Range(1, 65535));
-    map->add_option("--to", options->to, "HOST:PORT of a device (not in this version)");
-    map->add_option("--via", options->via, "the node that reaches it (not in this version)");
+        ->check(number_between(1, 65535));
+    // Not in this version: refused with these words, and not offered.
+    map->add_option("--to", options->to, "HOST:PORT of a device")->group("");
+    map->add_option("--via", options->via, "the node that reaches it")->group("");
     map->callback([&action, options] { action = [options](Context& c) { return map_domain(*options, c); }; });
 
     auto* unmap = app.add_subcommand("unmap-domain", "removes a domain");

@@ -2,6 +2,7 @@
 #include "cli/daemon.h"
 #include "cli/duration.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "cli/verbs.h"
 
 #include <CLI/CLI.hpp>
@@ -21,6 +22,8 @@ struct InitOptions {
     std::vector<std::string> public_ips;
     std::string acme;
 };
+
+constexpr std::uint64_t longest_invitation = 30 * 86400; // seconds; the registry refuses longer ones
 
 constexpr const char* letsencrypt_directory = "https://acme-v02.api.letsencrypt.org/directory";
 
@@ -71,7 +74,10 @@ Result<int> invite(const std::string& role, const std::string& expires, Context&
     const auto seconds = parse_duration(expires);
     if (!seconds)
         return fail(ErrorCode::InvalidSpec,
-                    fmt::format("--expires {}: not a time such as 15m, 1h or 7d", expires));
+                    fmt::format("--expires {}: not a time such as 15m, 1h or 7d", expires), "at most 30d");
+    if (*seconds > longest_invitation)
+        return fail(ErrorCode::InvalidSpec, fmt::format("--expires {}: that is longer than 30 days", expires),
+                    "give a time such as 15m, 1h or 7d; invite again when it has expired");
     if (role == "guest")
         return fail(ErrorCode::NotSupported, "the role guest is not in this version", "use --role member");
     Daemon daemon;
@@ -196,10 +202,10 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     auto* invite_verb = app.add_subcommand("invite", "prints a token with which one machine can join");
     auto role = std::make_shared<std::string>("member");
     auto expires = std::make_shared<std::string>("1h");
-    invite_verb->add_option("--role", *role, "member, owner")
-        ->check(CLI::IsMember({"member", "owner", "guest"}));
+    invite_verb->add_option("--role", *role, "what it may do; default: member")
+        ->check(one_of({"member", "owner"}, {"guest"}));
     invite_verb->add_option("--expires", *expires,
-                            "how long the token is good, such as 15m, 1h (default) or 7d");
+                            "how long the token is good, such as 15m, 1h (default) or 7d; at most 30d");
     invite_verb->callback([&action, role, expires] {
         action = [role, expires](Context& c) { return invite(*role, *expires, c); };
     });

@@ -2,6 +2,7 @@
 #include "cli/daemon.h"
 #include "cli/log_line.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "cli/verbs.h"
 #include "core/text.h"
 
@@ -95,7 +96,7 @@ void add_log_verbs(CLI::App& app, Action& action) {
     verb->add_option("ID|NAME|DOMAIN", options->process, "the process")->required();
     verb->add_flag("-f,--follow", options->follow, "go on with new lines, until interrupted");
     verb->add_option("-n,--lines", options->lines, "how many lines of the past (default 100)")
-        ->check(CLI::Range(0, 1000000));
+        ->check(number_between(0, 1000000));
     verb->callback([&action, options] { action = [options](Context& c) { return logs(*options, c); }; });
 }
 

@@ -3,6 +3,7 @@
 #include "cli/duration.h"
 #include "cli/output.h"
 #include "cli/process_data.h"
+#include "cli/usage.h"
 #include "cli/verbs.h"
 #include "core/fields.h"
 #include "core/names.h"
@@ -71,6 +72,14 @@ Result<ProcessSpec> spec_from_path(const SpinOptions& options) {
     if (!text && text.error().code == ErrorCode::NotFound && check_process_name(options.subject))
         return std::unexpected(
             usage(fmt::format("'{}' is no file, and no command follows it", options.subject)));
+    if (!text && text.error().code == ErrorCode::NotFound) {
+        std::error_code error;
+        auto missing = text.error();
+        missing.hint =
+            fmt::format("check the path: {} is not there",
+                        std::filesystem::absolute(options.subject, error).lexically_normal().string());
+        return std::unexpected(missing);
+    }
     if (!text) return std::unexpected(text.error());
     if (options.port >= 0 || !options.domain.empty())
         return std::unexpected(usage("--port and --domain stand in the process file, not beside it"));
@@ -267,7 +276,7 @@ void add_process_verbs(CLI::App& app, Action& action) {
         ->required();
     spin_verb->add_option("--node", options->node, "the node to run on; default: this one");
     spin_verb->add_option("--port", options->port, "the port it listens on; 0: a chosen one, in $PORT")
-        ->check(CLI::Range(0, 65535));
+        ->check(number_between(0, 65535));
     spin_verb->add_option("--domain", options->domain, "a domain to map to it");
     spin_verb->footer("p2prc spin NAME [--port P] [--domain D] -- COMMAND... runs a command without a file.");
     const auto waiting = std::make_shared<WaitOptions>();

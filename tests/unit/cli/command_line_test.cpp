@@ -30,6 +30,64 @@ TEST(CommandLine, UsageIsExitStatus2) {
     EXPECT_NE(run("dns").messages.find("one of: zones, records\n"), std::string::npos);
 }
 
+TEST(CommandLine, AWrongOptionIsNamedAndARightOneSuggested) {
+    const auto says = [](const std::string& arguments) {
+        const auto result = run(arguments);
+        EXPECT_EQ(result.status, 2) << arguments;
+        return result.messages;
+    };
+    EXPECT_EQ(says("spin --prot 80 x -- true"),
+              "p2prc: p2prc spin has no option '--prot'\n  did you mean '--port'?\n");
+    EXPECT_EQ(says("invite --rloe=owner"),
+              "p2prc: p2prc invite has no option '--rloe'\n  did you mean '--role'?\n");
+    EXPECT_EQ(says("ps --outptu json"),
+              "p2prc: p2prc ps has no option '--outptu'\n  did you mean '--output'?\n");
+    EXPECT_EQ(says("nodes rm a --zzz"),
+              "p2prc: p2prc nodes rm has no option '--zzz'\n  see p2prc nodes rm --help\n");
+    EXPECT_EQ(says("info --prot"), "p2prc: p2prc info has no option '--prot'\n  see p2prc info --help\n");
+    EXPECT_NE(says("spin web python3 -m http.server").find("behind --"), std::string::npos);
+    EXPECT_NE(says("spin web /bin/true").find("'/bin/true'\n  the command to run goes behind --"),
+              std::string::npos);
+    EXPECT_EQ(says("nodes rm a b"),
+              "p2prc: p2prc nodes rm takes no further argument: 'b'\n  see p2prc nodes rm --help\n");
+    EXPECT_NE(says("spin x --port 80x -- true").find("--port: '80x' is not a number\n"), std::string::npos);
+    EXPECT_NE(says("spin x --port 65536 -- true").find("65536 is not between 0 and 65535"),
+              std::string::npos);
+    EXPECT_NE(says("logs x -n abc").find("'abc' is not a number"), std::string::npos);
+    EXPECT_NE(says("logs x -n").find("--lines needs a value\n"), std::string::npos);
+    EXPECT_NE(says("logs x -n -5").find("-5 is not between"), std::string::npos);
+    EXPECT_NE(says("invite --role guset").find("'guset' is not one of: member, owner\n"), std::string::npos);
+}
+
+TEST(CommandLine, WhatIsNotInThisVersionIsNotOffered) {
+    for (const auto* verb : {"map-domain", "invite", "spin"}) {
+        const auto help = run(std::string(verb) + " --help").output;
+        for (const auto* word : {"none", "guest", "--to", "--via", "--user", "not in this version"})
+            EXPECT_EQ(help.find(word), std::string::npos) << verb << " " << word;
+    }
+    EXPECT_EQ(run("--help").output.find("--user"), std::string::npos);
+    EXPECT_EQ(run("map-domain a.b --tls nnoe").messages.find("{"), std::string::npos);
+}
+
+TEST(CommandLine, EveryRefusalOfInputSaysWhatToDo) {
+    const auto hint_of = [](const std::string& arguments) {
+        const auto result = run(arguments);
+        const auto newline = result.messages.find('\n');
+        return newline == std::string::npos ? "" : result.messages.substr(newline + 1);
+    };
+    const auto name = run("spin Web_1 -- true").messages;
+    EXPECT_EQ(
+        name.find("p2prc: name: 'Web_1' does not start with a letter a-z\n  a process name starts with"), 0U)
+        << name;
+    EXPECT_EQ(run("spin web --port 80 --domain x -- true").messages.find("p2prc: domain: 'x'"), 0U);
+    EXPECT_NE(hint_of("spin nofile.toml").find("/nofile.toml"), std::string::npos);
+    EXPECT_NE(hint_of("invite --expires soon"), "");
+    EXPECT_EQ(
+        run("invite --expires 99d").messages.find("p2prc: --expires 99d: that is longer than 30 days\n  "),
+        0U);
+    EXPECT_EQ(run("invite --expires 99d").status, 7);
+}
+
 TEST(CommandLine, HelpAndVersionAreExitStatus0) {
     EXPECT_EQ(run("--help").status, 0);
     EXPECT_EQ(run("spin --help").status, 0);

@@ -1,0 +1,195 @@
+#include "cli/usage.h"
+
+#include "cli/output.h"
+#include "core/names.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+namespace p2prc::cli {
+namespace {
+
+constexpr int usage_status = 2;
+
+std::vector<std::string> command_names(const CLI::App& app, bool later = true) {
+    std::vector<std::string> names;
+    for (const auto* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+        if (!verb->get_group().empty() && (later || verb->get_group() != later_group))
+            names.push_back(verb->get_name());
+    return names;
+}
+
+// How far the words lead into the commands, and the first that is none. CLI11 would only say that one is
+// missing.
+struct Place {
+    std::vector<const CLI::App*> path; // the program itself first
+    std::string command = "p2prc";
+    std::vector<std::string> below;   // what may follow
+    std::vector<std::string> offered; // of that, what is in this version
+    std::optional<std::string> unknown;
+};
+
+Place place_of(const CLI::App& app, const std::vector<std::string>& words) {
+    Place place;
+    place.path = {&app};
+    place.below = command_names(app);
+    for (std::size_t i = 0; i < words.size() && !place.below.empty() && !place.unknown; ++i) {
+        const bool value = i > 0 && (words[i - 1] == "-o" || words[i - 1] == "--output");
+        if (words[i].starts_with('-') || value) continue;
+        if (std::ranges::find(place.below, words[i]) == place.below.end()) {
+            place.unknown = words[i];
+        } else {
+            place.path.push_back(place.path.back()->get_subcommand(words[i]));
+            place.command += " " + words[i];
+            place.below = command_names(*place.path.back());
+            place.offered = command_names(*place.path.back(), false);
+        }
+    }
+    return place;
+}
+
+const CLI::Option* find_option(const Place& place, const std::string& name) {
+    for (const auto* app : place.path)
+        if (const auto* option = app->get_option_no_throw(name)) return option;
+    return nullptr;
+}
+
+// The first word that has the form of an option and is none there.
+std::optional<std::string> unknown_option(const Place& place, const std::vector<std::string>& words) {
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const auto& word = words[i];
+        if (word.size() < 2 || word[0] != '-') continue;
+        const bool is_long = word[1] == '-';
+        const auto equals = is_long ? word.find('=') : std::string::npos;
+        const auto name = is_long ? word.substr(0, equals) : word.substr(0, 2);
+        const auto* option = find_option(place, name);
+        if (!option) return name;
+        const bool value_is_next = option->get_items_expected_min() > 0 &&
+                                   (is_long ? equals == std::string::npos : word.size() == 2);
+        if (value_is_next) ++i;
+    }
+    return std::nullopt;
+}
+
+// Of the options that --help shows, the one that is most like it.
+std::string nearest_option(const Place& place, std::string_view unknown) {
+    std::vector<std::string> names;
+    for (const auto* app : place.path)
+        for (const auto* option : app->get_options())
+            if (!option->get_group().empty())
+                for (const auto& name : option->get_lnames())
+                    names.push_back(name);
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    unknown.remove_prefix(std::min(unknown.size(), unknown.find_first_not_of('-')));
+    return std::string(nearest(unknown, views));
+}
+
+struct Usage {
+    std::string message, hint;
+};
+
+std::optional<Usage> wrong_command(const Place& place, const std::vector<std::string>& words) {
+    const auto see = fmt::format("see {} --help", place.command);
+    if (place.unknown) {
+        const std::vector<std::string_view> views(place.below.begin(), place.below.end());
+        const auto near = nearest(*place.unknown, views);
+        return Usage{fmt::format("there is no command '{} {}'", place.command, *place.unknown),
+                     near.empty() ? see : fmt::format("did you mean '{}'?", near)};
+    }
+    if (place.below.empty()) return std::nullopt;
+    if (place.path.size() > 1)
+        return Usage{fmt::format("{} needs a command behind it", place.command),
+                     fmt::format("one of: {}", fmt::join(place.offered, ", "))};
+    if (words.empty()) return Usage{"which command?", see};
+    return std::nullopt;
+}
+
+// The words that no option and no argument takes, in the order in which they were typed.
+std::optional<std::string> first_extra(const CLI::App& app, const std::vector<std::string>& words) {
+    const auto extras = app.remaining(true);
+    const auto first = std::ranges::find_if(
+        words, [&](const auto& word) { return std::ranges::find(extras, word) != extras.end(); });
+    return first == words.end() ? std::nullopt : std::optional(*first);
+}
+
+Usage usage_of(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words,
+               const Context& context) {
+    const auto place = place_of(app, words);
+    const auto unknown = unknown_option(place, words);
+    auto see = fmt::format("see {} --help", place.command);
+    if (auto wrong = wrong_command(place, words); wrong && (place.unknown || !unknown)) return *wrong;
+    // Whoever types a command to run without `--` is told so at its first word, or at its first option.
+    const bool command_without_dashes = place.command == "p2prc spin" && !context.has_command;
+    const auto behind_dashes = "the command to run goes behind --: p2prc spin NAME [--port P] -- COMMAND...";
+    if (unknown) {
+        const auto near = nearest_option(place, *unknown);
+        return {fmt::format("{} has no option '{}'", place.command, *unknown),
+                !near.empty()            ? fmt::format("did you mean '--{}'?", near)
+                : command_without_dashes ? behind_dashes
+                                         : std::move(see)};
+    }
+    // Its name is that of the command.
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+        if (const auto extra = first_extra(app, words))
+            return {fmt::format("{} takes no further argument: '{}'", place.command, *extra),
+                    command_without_dashes ? behind_dashes : std::move(see)};
+    const std::string message = error.what();
+    if (error.get_name() == "ArgumentMismatch")
+        return {fmt::format("{} needs a value", message.substr(0, message.find(':'))), std::move(see)};
+    return {message, std::move(see)};
+}
+
+} // namespace
+
+int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words,
+                 const Context& context) {
+    if (error.get_exit_code() == 0) return app.exit(error); // --help and --version
+    const auto usage = usage_of(app, error, words, context);
+    if (context.json) {
+        print(
+            nlohmann::json{{"error", {{"code", "Usage"}, {"message", usage.message}, {"hint", usage.hint}}}});
+    } else {
+        note("p2prc: " + usage.message);
+        note("  " + usage.hint);
+    }
+    return usage_status;
+}
+
+void turn_help_around(const CLI::App& app, std::vector<std::string>& words) {
+    if (words.empty() || words.front() != "help") return;
+    words.erase(words.begin());
+    if (!place_of(app, words).unknown) words.emplace_back("--help");
+}
+
+CLI::Validator number_between(long long least, long long most) {
+    const auto check = [least, most](std::string& text) -> std::string {
+        long long number = 0;
+        const auto* end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, number);
+        if (read.ec == std::errc::invalid_argument || read.ptr != end)
+            return fmt::format("'{}' is not a number", text);
+        if (read.ec != std::errc{} || number < least || number > most)
+            return fmt::format("{} is not between {} and {}", text, least, most);
+        return {};
+    };
+    return {check, fmt::format("{}-{}", least, most)};
+}
+
+CLI::Validator one_of(std::vector<std::string> values, std::vector<std::string> later) {
+    auto shown = fmt::format("{{{}}}", fmt::join(values, ","));
+    const auto check = [values, later = std::move(later)](std::string& text) -> std::string {
+        for (const auto* list : {&values, &later})
+            if (std::ranges::find(*list, text) != list->end()) return {};
+        return fmt::format("'{}' is not one of: {}", text, fmt::join(values, ", "));
+    };
+    return {check, std::move(shown)};
+}
+
+} // namespace p2prc::cli

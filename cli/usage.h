@@ -1,0 +1,28 @@
+// What is said about a command line that cannot be parsed: the word that is wrong, and what may have been
+// meant.
+#pragma once
+
+#include "cli/verbs.h"
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+namespace p2prc::cli {
+
+// Prints what is wrong with `words`, or the help or version that they ask for. Returns the exit status.
+int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words,
+                 const Context& context);
+
+// `p2prc help nodes rm` becomes `p2prc nodes rm --help`.
+void turn_help_around(const CLI::App& app, std::vector<std::string>& words);
+
+// A whole number between two others.
+CLI::Validator number_between(long long least, long long most);
+
+// One of `values`. Those of `later` are accepted and not offered: the command says that they are not in this
+// version.
+CLI::Validator one_of(std::vector<std::string> values, std::vector<std::string> later = {});
+
+} // namespace p2prc::cli
