@@ -118,6 +118,11 @@ Result<int> leave(bool force, Context& context) {
     return 0;
 }
 
+std::string latency(const Json& node) {
+    const auto number = cell(node, "latency_ms");
+    return number == "-" ? number : number + " ms";
+}
+
 Result<int> list_nodes(Context& context) {
     Daemon daemon;
     auto nodes = daemon.call(&dbus::Client::nodes);
@@ -130,13 +135,12 @@ Result<int> list_nodes(Context& context) {
     table.header = {"NAME", "STATE",   "ROLES", "ADDRESS", "VIA",
                     "NAT",  "LATENCY", "CPUS",  "MEMORY",  "LAST SEEN"};
     for (const auto& node : *nodes)
-        table.rows.push_back({cell(node, "name"), cell(node, "state"), cell(node, "roles"),
-                              cell(node, "ipv4") != "-" ? cell(node, "ipv4") : cell(node, "ipv6"),
-                              cell(node, "via"), cell(node, "nat"), cell(node, "latency_ms"),
-                              cell(node, "cpus"), cell_bytes(node, "memory_bytes"),
-                              cell(node, "state") == "up" && cell(node, "last_seen") != "-"
-                                  ? "now"
-                                  : cell_age(node, "last_seen")});
+        table.rows.push_back(
+            {cell(node, "name"), cell(node, "state"), cell(node, "roles"),
+             cell(node, "ipv4") != "-" ? cell(node, "ipv4") : cell(node, "ipv6"), cell(node, "via"),
+             cell(node, "nat"), latency(node), cell(node, "cpus"), cell_bytes(node, "memory_bytes"),
+             cell(node, "state") == "up" && cell(node, "last_seen") != "-" ? "now"
+                                                                           : cell_age(node, "last_seen")});
     print(table);
     return 0;
 }
