@@ -14,6 +14,7 @@ namespace {
 Result<int> complete(const std::string& kind) {
     Daemon daemon;
     const auto [method, key] = kind == "nodes"     ? std::pair(&dbus::Client::nodes, "name")
+                               : kind == "zones"   ? std::pair(&dbus::Client::zones, "name")
                                : kind == "domains" ? std::pair(&dbus::Client::domains, "domain")
                                                    : std::pair(&dbus::Client::processes, "name");
     const auto rows = daemon.call(method);
@@ -28,7 +29,9 @@ Result<int> complete(const std::string& kind) {
 void add_completion_verb(CLI::App& app, Action& action) {
     auto* verb = app.add_subcommand("__complete", "names for completion")->group("");
     auto kind = std::make_shared<std::string>();
-    verb->add_option("KIND", *kind)->required()->check(CLI::IsMember({"processes", "nodes", "domains"}));
+    verb->add_option("KIND", *kind)
+        ->required()
+        ->check(CLI::IsMember({"processes", "nodes", "domains", "zones"}));
     verb->callback([&action, kind] { action = [kind](Context&) { return complete(*kind); }; });
 }
 

@@ -52,6 +52,7 @@ _p2prc() {
         nodes:2) _p2prc_names nodes ;;
         fleet:1) _p2prc_words ca ;;
         dns:1) _p2prc_words zones records ;;
+        dns:2) if [[ ${plain[1]} == records ]]; then _p2prc_names zones; fi ;;
         spin:1) _filedir toml ;;
     esac
 }

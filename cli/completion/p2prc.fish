@@ -9,7 +9,8 @@ complete -c p2prc -n "__fish_seen_subcommand_from unmap-domain" -a "(p2prc __com
 complete -c p2prc -n "__fish_seen_subcommand_from nodes" -a "show rm (p2prc __complete nodes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from fleet" -a ca
 complete -c p2prc -n "__fish_seen_subcommand_from help" -a "$verbs"
-complete -c p2prc -n "__fish_seen_subcommand_from dns" -a "zones records"
+complete -c p2prc -n "__fish_seen_subcommand_from dns; and not __fish_seen_subcommand_from zones records" -a "zones records"
+complete -c p2prc -n "__fish_seen_subcommand_from dns; and __fish_seen_subcommand_from records" -a "(p2prc __complete zones 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from spin" -F
 
 complete -c p2prc -s h -l help
