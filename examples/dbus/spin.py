@@ -23,13 +23,19 @@ def main(name, command):
         },
         signature="sv",
     )
-    path = manager.SpinProcess(spec, "", timeout=PATIENCE)
-    properties = dbus.Interface(bus.get_object("org.p2prc1", path), dbus.PROPERTIES_IFACE)
-    while (state := properties.Get("org.p2prc1.Process", "State")) not in ("stopped", "failed"):
-        time.sleep(0.2)
-    reason = manager.ProcessInformation(name).get("reason", {})
-    print(f"{name} is {state}: {reason.get('kind', 'no reason')} {reason.get('code', '')}".rstrip())
-    manager.KillProcess(name, timeout=PATIENCE)
+    try:
+        manager.SpinProcess(spec, "", timeout=PATIENCE)
+    except dbus.DBusException as error:
+        # Failed: it was spun, and has ended before it was ready (two seconds). After every other error there is no process of ours.
+        if error.get_dbus_name() != "org.p2prc1.Error.Failed":
+            raise
+    try:
+        while (process := manager.ProcessInformation(name))["state"] not in ("stopped", "failed"):
+            time.sleep(0.2)
+        reason = process.get("reason", {})
+        print(f"{name} is {process['state']}: {reason.get('kind', 'no reason')} {reason.get('code', '')}".rstrip())
+    finally:
+        manager.KillProcess(name, timeout=PATIENCE)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ def put(lab, name):
 
 def test_a_python_program_learns_why_a_command_ended(lab):
     put(lab, "spin.py")
-    # Not at once: a command that ends within its first two seconds is a spin that failed.
     assert lab.home1.run(["python3", "/root/spin.py", "once", "sh", "-c", "sleep 5; exit 3"]).out == "once is failed: exit-code 3\n"
+    # Also what ends before it is ready is reported, and leaves nothing behind.
+    assert lab.home1.run(["python3", "/root/spin.py", "brief", "sh", "-c", "exit 4"]).out == "brief is failed: exit-code 4\n"
     assert lab.home1.json("ps") == []
 
 
