@@ -225,3 +225,97 @@ def test_kill_needs_no_information_and_stop_says_what_it_waits_for(lab):
     assert "killed 'stubborn'" in lab.home1.p2prc("kill", "stubborn").err
     code, words = said(lab.home1, "kill", "nobody")
     assert code == 3 and "no process 'nobody'" in words, words
+
+
+def test_a_command_that_is_tried_again_is_not_said_to_be_over(lab):
+    def check(machine, place):
+        code, words = said(machine, "spin", "dies", *place, "--", "/bin/sh", "-c", "echo oops; exit 3")
+        assert code == 1 and "it is tried again; p2prc stop dies ends that" in words and "forgets" not in words, words
+        machine.p2prc("kill", "dies")
+    everywhere(lab, check)
+
+
+def test_what_is_started_and_ends_at_once_was_started(lab):
+    for number in range(5):
+        code, words = said(lab.home1, "spin", f"brief{number}", "--no-wait", "--", "/bin/true")
+        assert code == 0 and ("was started" in words or "has finished" in words) and "starts it" not in words, words
+        lab.home1.p2prc("kill", f"brief{number}")
+
+
+def test_what_becomes_of_data_is_said_and_the_way_back_works(lab):
+    root = "/var/lib/p2prc-data"
+    file = 'name = "website"\n[run]\ncommand = ["/bin/sleep", "{}"]\n'
+    lab.home1.write("/root/website.toml", file.format(1000))
+    lab.home1.p2prc("spin", "/root/website.toml")
+    old = info(lab.home1, "website")["id"]
+    lab.home1.run(f"echo ours >{root}/website/index.html")
+    lab.home1.write("/root/website.toml", file.format(2000))
+    code, words = said(lab.home1, "spin", "/root/website.toml")
+    assert code == 6 and f"kept on home1 in {root}/website.{old}" in words, words
+    code, words = said(lab.home1, "kill", "website")
+    assert code == 0 and f"stays in {root}/website\n" in words and f"{root}/website.{old}" in words, words
+    code, words = said(lab.home1, "spin", "/root/website.toml")
+    assert code == 0 and f"the data of the earlier process 'website' is now in {root}/website.{old}" in words, words
+    assert lab.home1.run(f"ls {root}/website/").out == ""
+    # As it stands there; the lab's machines have no sudo.
+    way_back = next(line for line in words.splitlines() if "to use it again: " in line).split(": ", 1)[1].replace("sudo ", "")
+    lab.home1.run(way_back, timeout=120)
+    assert lab.home1.read(f"{root}/website/index.html") == "ours\n"
+    assert info(lab.home1, "website")["state"] == "running"
+    lab.home1.p2prc("kill", "website")
+    # Nothing is said of data that is not there; of another machine's nothing is known.
+    lab.home1.p2prc("spin", "empty", "--", "/bin/sleep", "infinity")
+    code, words = said(lab.home1, "kill", "empty")
+    assert words == "killed 'empty' on home1\n", words
+    lab.root.p2prc("spin", "empty", "--node", "home1", "--", "/bin/sleep", "infinity")
+    code, words = said(lab.root, "kill", "empty")
+    assert "if it has any" in words, words
+
+
+def test_what_cannot_start_names_the_file_or_the_user(lab):
+    lab.home1.write("/root/keyed.toml", 'name = "keyed"\n[run]\ncommand = ["/bin/sleep", "9"]\ncredentials = { token = "/etc/no-such-token" }\n')
+    code, words = said(lab.home1, "spin", "/root/keyed.toml")
+    assert code == 1 and "/etc/no-such-token of run.credentials is not there" in words and "Protocol error" not in words, words
+    lab.home1.write("/root/user.toml", 'name = "user"\n[run]\ncommand = ["/bin/sleep", "9"]\nuser = "nobdy"\n')
+    code, words = said(lab.home1, "spin", "/root/user.toml")
+    assert code == 1 and "there is no user 'nobdy' on this machine" in words, words
+    for name in ("keyed", "user"):
+        lab.home1.p2prc("kill", name)
+
+
+def test_logs_mark_what_the_process_did_not_write(lab):
+    lab.home1.p2prc("spin", "talk", "--port", "8207", "--", "/bin/sh", "-c", "echo hello there; exec python3 -m http.server 8207 --bind 127.0.0.1")
+    lab.home1.p2prc("restart", "talk")
+    for machine in (lab.home1, lab.root):
+        def entries(machine=machine):
+            return [json.loads(line) for line in machine.p2prc("logs", "talk", "-o", "json").out.splitlines()]
+        found = wait_until(lambda: (e := entries()) and sum(x["text"] == "hello there" for x in e) == 2 and e, 20, "both greetings")
+        for entry in found:
+            assert entry["time"].startswith("20") and entry["line"].endswith(entry["text"]), entry
+            assert (" systemd[1]: -- " in entry["line"]) == (" systemd[1]: " in entry["line"]), entry
+        assert any(entry["text"].startswith("-- Started ") for entry in found), found
+        assert not any("Foreign BPF" in entry["line"] for entry in found), found
+    lab.home1.p2prc("kill", "talk")
+
+
+def test_completion_of_zones(lab):
+    assert lab.root.run(["p2prc", "__complete", "zones"]).out == "home.example\n"
+    script = "source /usr/share/bash-completion/bash_completion; source /usr/share/bash-completion/completions/p2prc; " \
+             "COMP_WORDS=(p2prc dns records ''); COMP_CWORD=3; COMP_LINE='p2prc dns records '; COMP_POINT=18; _p2prc; echo \"${COMPREPLY[@]}\""
+    if lab.root.ok("test -e /usr/share/bash-completion/bash_completion"):
+        assert lab.root.run(["bash", "-c", script]).out == "home.example\n"
+
+
+def test_a_user_is_told_of_polkit_and_a_latency_has_its_unit(lab):
+    result = lab.home1.run(["p2prc", "stop", "x"], user="nobody", check=False)
+    assert result.code == 4 and "use sudo, or have a polkit rule allow org.p2prc1.kill" in result.err, result
+    wait_until(lambda: " ms " in lab.home1.p2prc("nodes").out, 30, "a latency")
+
+
+def test_a_masked_daemon_is_said_to_be_masked(lab):
+    lab.home1.run("systemctl mask --runtime --now p2prcd-control.socket p2prcd.service")
+    code, words = said(lab.home1, "ps")
+    assert code == 5 and "p2prcd is masked" in words and "systemctl unmask" in words, words
+    assert "systemctl unmask --runtime p2prcd.service; systemctl start p2prcd.service" in lab.home1.p2prc("doctor", check=False).out
+    lab.home1.run("systemctl unmask --runtime p2prcd-control.socket p2prcd.service && systemctl start p2prcd")
+    wait_until(lambda: lab.home1.ok("p2prc ps"), 30, "p2prcd to answer")
