@@ -150,14 +150,16 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
         status = 1;
     } else if (state == "stopped" && reason.kind == StopKind::Finished) {
         note(fmt::format("'{}' has finished (exit status 0)", name));
-    } else if (asked == Asked::Start) {
+    } else if (asked == Asked::Start && state != "stopping") {
         note(fmt::format("'{}' is to run on {}, which does not answer; it is started when {} is back", name,
                          node, node));
     } else {
         // Spun again while it is stopped, or it ended just now.
         const bool known = reason.kind != StopKind::Unknown;
         note(fmt::format("'{}' is {} on {}{}", name, state, node, known ? ": " + reason_text(reason) : ""));
-        note(fmt::format("  p2prc logs {} shows more; p2prc start {} starts it", name, name));
+        const bool ended = state == "stopped" || state == "failed";
+        note(fmt::format("  p2prc logs {0} shows more{1}", name,
+                         ended ? fmt::format("; p2prc start {} starts it", name) : ""));
         return 1;
     }
     if (const auto domain = cell(process, "domain"); domain != "-" && status == 0) note("https://" + domain);
