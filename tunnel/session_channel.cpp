@@ -128,6 +128,11 @@ asio::awaitable<Result<SessionFrame>> SessionChannel::receive() {
     const std::shared_ptr<State> state = state_;
     std::array<std::uint8_t, 1024> buffer;
     while (true) {
+        // What was read already is not served after the end: the peer's key may be gone.
+        if (state->closed)
+            co_return fail(ErrorCode::Unreachable, state->silent
+                                                       ? "the peer of the tunnel session fell silent"
+                                                       : "the tunnel session was closed");
         Result<std::optional<SessionFrame>> frame = state->reader.next();
         if (!frame) {
             state->close();
@@ -143,12 +148,10 @@ asio::awaitable<Result<SessionFrame>> SessionChannel::receive() {
         }
         const std::span<std::uint8_t> space(buffer);
         const Result<std::size_t> size = co_await state->stream.read_some(space);
-        if (!size || state->closed) {
+        if (state->closed) continue;
+        if (!size) {
             state->close();
-            if (state->silent)
-                co_return fail(ErrorCode::Unreachable, "the peer of the tunnel session fell silent");
-            if (!size) co_return std::unexpected(size.error());
-            co_return fail(ErrorCode::Unreachable, "the tunnel session was closed");
+            co_return std::unexpected(size.error());
         }
         state->heard = net::boottime();
         state->reader.feed(ByteView(buffer).first(*size));

@@ -16,84 +16,33 @@
 #include "daemon/fleet/bell.h"
 #include "daemon/fleet/frame.h"
 #include "daemon/fleet/session.h"
-#include "net/identity.h"
-#include "net/openssl.h"
+#include "tests/fuzz/tls_peer.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <map>
-#include <source_location>
 
 namespace {
 
 namespace asio = boost::asio;
 using namespace p2prc;
 using namespace p2prc::daemon;
+using fuzz::identity;
+using fuzz::require;
 
-void require(bool holds, const std::source_location& where = std::source_location::current()) {
-    if (holds) return;
-    std::fprintf(stderr, "line %u\n", static_cast<unsigned>(where.line()));
-    std::abort();
-}
-
-const net::Identity& identity() {
-    static const net::Identity made = *net::Identity::generate();
-    return made;
-}
-
-// The peer: any bytes inside TLS or outside it, and a book of what it is owed.
-class Peer {
+// The peer, with a book of what it is owed.
+class Peer final : public fuzz::TlsPeer {
   public:
-    Peer(int socket, bool server) : socket_(socket), ssl_(SSL_new(context())) {
-        SSL_set_fd(ssl_.get(), socket);
-        server ? SSL_set_accept_state(ssl_.get()) : SSL_set_connect_state(ssl_.get());
-    }
-
-    // Whether something was done.
-    bool shake_hands() {
-        if (SSL_is_init_finished(ssl_.get())) return false;
-        ERR_clear_error();
-        return SSL_do_handshake(ssl_.get()) == 1;
-    }
-    void say(ByteView bytes) {
-        if (closed_) return;
-        unsent_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-        said_.feed(bytes);
-        note_said();
-    }
-    void say_outside(ByteView bytes) {
-        if (closed_) return;
-        outside_ = true;
-        (void)!::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
-    void toggle_reading() { reading_ = !reading_; }
-    void read_again() { reading_ = true; }
-    void close() {
-        closed_ = true;
-        socket_.reset();
-    }
-
-    // Writes what waits and reads what came. Whether there was any.
-    bool move() {
-        if (closed_ || ended_) return false;
-        const bool wrote = write();
-        return (reading_ && read()) || wrote;
-    }
+    using TlsPeer::TlsPeer;
 
     // The connection goes on, as far as the peer has kept the rules.
-    bool well_behaved() const { return !closed_ && !outside_ && !broken_; }
-    bool has_broken_a_frame() const { return broken_ && !closed_ && !outside_; }
-    bool ended() const { return ended_; }
-    bool all_said() const { return unsent_.empty(); }
+    bool well_behaved() const { return keeps_tls() && !broken_; }
+    bool has_broken_a_frame() const { return keeps_tls() && broken_; }
 
     void cancel_streams() {
         for (const auto& [id, owed] : owed_)
@@ -114,19 +63,6 @@ class Peer {
         std::size_t asked_for = 0; // pieces beyond the first
     };
 
-    static SSL_CTX* context() {
-        static SSL_CTX* const made = [] {
-            SSL_CTX* fresh = SSL_CTX_new(TLS_method());
-            require(fresh && SSL_CTX_use_certificate(fresh, identity().certificate()) == 1 &&
-                    SSL_CTX_use_PrivateKey(fresh, identity().key()) == 1 &&
-                    SSL_CTX_set_alpn_protos(fresh, reinterpret_cast<const unsigned char*>("\4test"), 5) == 0);
-            SSL_CTX_set_mode(fresh, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-            SSL_CTX_set_num_tickets(fresh, 0);
-            return fresh;
-        }();
-        return made;
-    }
-
     static std::optional<std::uint64_t> number(const Json& document, const char* key) {
         const auto it = document.find(key);
         if (it == document.end() || !it->is_number_unsigned()) return {};
@@ -134,7 +70,8 @@ class Peer {
     }
 
     // As the protocol reads it: the first of these that a document has is what it is.
-    void note_said() {
+    void said(ByteView bytes) override {
+        said_.feed(bytes);
         while (!broken_) {
             const auto document = said_.next();
             if (!document) broken_ = true;
@@ -169,49 +106,21 @@ class Peer {
         }
     }
 
-    bool write() {
-        if (unsent_.empty()) return false;
-        ERR_clear_error();
-        const int sent = SSL_write(ssl_.get(), unsent_.data(), static_cast<int>(unsent_.size()));
-        if (sent > 0) unsent_.erase(0, static_cast<std::size_t>(sent));
-        if (sent <= 0) note_end(sent);
-        return sent > 0;
-    }
-
-    bool read() {
-        std::uint8_t buffer[4096];
-        ERR_clear_error();
-        const int size = SSL_read(ssl_.get(), buffer, sizeof buffer);
-        if (size <= 0) {
-            note_end(size);
-            return false;
-        }
-        heard_.feed(ByteView(buffer, static_cast<std::size_t>(size)));
+    void heard(ByteView bytes) override {
+        heard_.feed(bytes);
         while (true) {
             const auto document = heard_.next();
             require(document.has_value());
-            if (!*document) return true;
+            if (!*document) return;
             note_heard(**document);
         }
     }
 
-    void note_end(int result) {
-        const int error = SSL_get_error(ssl_.get(), result);
-        ended_ = ended_ || (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE);
-    }
-
-    net::UniqueFd socket_;
-    std::unique_ptr<SSL, net::OpenSslFree<SSL_free>> ssl_;
-    std::string unsent_;
     FrameReader said_, heard_;
     std::map<std::uint64_t, Owed> owed_;
     std::size_t pings_ = 0, pongs_ = 0;
     bool said_hello_ = false;
-    bool reading_ = true;
-    bool broken_ = false;  // said what is no frame, or no hello at first
-    bool outside_ = false; // said something outside TLS
-    bool closed_ = false;  // by the peer
-    bool ended_ = false;   // by this end
+    bool broken_ = false; // said what is no frame, or no hello at first
 };
 
 // Numbers; without an end where it is followed.
@@ -377,7 +286,7 @@ class TestedEnd {
 
 class Link {
   public:
-    explicit Link(bool server) : Link(server, pair()) {}
+    explicit Link(bool server) : Link(server, fuzz::connected_sockets()) {}
 
     void run(std::string_view script) {
         while (!script.empty()) {
@@ -404,12 +313,6 @@ class Link {
             loop_.poll();
         }
         require(tested_.running());
-    }
-
-    static std::pair<int, int> pair() {
-        int ends[2];
-        require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-        return {ends[0], ends[1]};
     }
 
     void turn() {

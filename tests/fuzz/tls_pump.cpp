@@ -8,6 +8,7 @@
 
 #include "connector/tls_contexts.h"
 #include "net/identity.h"
+#include "tests/fuzz/require.h"
 #include "tests/unit/connector/forged_records.h"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -20,20 +21,12 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <source_location>
 
 namespace {
 
 using namespace p2prc;
 using connector::TlsPump;
-
-void require(bool holds, const std::source_location& where = std::source_location::current()) {
-    if (holds) return;
-    std::fprintf(stderr, "line %u\n", static_cast<unsigned>(where.line()));
-    std::abort();
-}
+using fuzz::require;
 
 // What a side says, by position: what is lost, doubled or moved shows.
 char said(unsigned side, std::size_t at) {
