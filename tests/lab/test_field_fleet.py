@@ -121,6 +121,25 @@ def test_a_root_that_moved_is_found_by_dns_alone(lab):
     wait_state(lab.root, "afterwards", "running")
 
 
+def test_an_unattended_upgrade_interrupts_nobody(lab):
+    """What an upgrade of a library leaves behind: programs that run from files which are gone. needrestart restarts their units."""
+    kept = {lab.root: ["p2prc-edge"], lab.home1: ["p2prc-connector", "p2prc-steady"]}
+    for machine, units in kept.items():
+        machine.install(lab.archive("needrestart"))
+        wait_until(lambda m=machine, u=units: all(m.active(unit) for unit in u), 30, f"{units} to run")
+        before = {unit: machine.unit(f"{unit}.service")["MainPID"] for unit in [*units, "p2prcd"]}
+        machine.run("for file in /usr/libexec/p2prc/p2prc* /usr/bin/sleep; do cp -a $file $file.new && mv $file.new $file; done")
+        said = machine.run(["needrestart", "-l", "-r", "a"], env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=120)
+        assert "systemctl restart p2prcd.service" in said.out + said.err, said
+        deferred = (said.out + said.err).partition("deferred")[2]
+        assert all(f"{unit}.service" in deferred for unit in units), said
+        wait_until(lambda m=machine: m.ok("p2prc status || test $? = 1"), 30, "p2prcd to be back")
+        after = {unit: machine.unit(f"{unit}.service")["MainPID"] for unit in before}
+        assert after.pop("p2prcd") != before.pop("p2prcd")
+        assert after == before
+    wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be connected")
+
+
 def test_a_removed_node_hears_what_to_do(lab):
     lab.root.p2prc("nodes", "rm", "home1")
     wait_until(lambda: node_state(lab.root, "home1") is None, 20, "home1 to be removed")

@@ -107,6 +107,10 @@ class Lab:
 
     # --- p2prc
 
+    def archive(self, *names):
+        """The .deb files of Debian packages that the image lacks, for Machine.install."""
+        return image.archive(names)
+
     def packages(self):
         """The .deb files under test: those in $P2PRC_PACKAGES, or dist/ of the source."""
         directory = os.environ.get("P2PRC_PACKAGES", f"{SOURCE}/dist")

@@ -1,10 +1,13 @@
 """The root file system that every machine starts from, built once with mmdebstrap and kept."""
 
+import glob
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 
+from . import host
 from .errors import LabError
 from .record import CACHE, lock
 
@@ -54,6 +57,25 @@ def ensure(say):
                     shutil.rmtree(f"{CACHE}/{old}", ignore_errors=True)
             _build(target)
     return target
+
+
+def archive(names):
+    """The .deb files of Debian packages, and of what they need beyond the image; fetched from the Debian archive once."""
+    wanted = hashlib.sha256(" ".join([path(), *names]).encode()).hexdigest()[:12]
+    target = f"{CACHE}/packages-{wanted}"
+    with lock("packages"):
+        if not os.path.isdir(target):
+            plan = host.call("apt-get", "--simulate", "--no-install-recommends", "-o", f"Dir::State::status={path()}/var/lib/dpkg/status",
+                             "install", *names)
+            building = f"{target}.building"
+            shutil.rmtree(building, ignore_errors=True)
+            os.makedirs(building)
+            done = subprocess.run(["apt-get", "download", "-q", *re.findall(r"^Inst (\S+)", plan, re.M)], cwd=building, capture_output=True, text=True,
+                                  stdin=subprocess.DEVNULL)
+            if done.returncode != 0:
+                raise LabError("apt-get download failed; it needs the Debian archive:\n" + done.stderr[-3000:])
+            os.rename(building, target)
+    return sorted(glob.glob(f"{target}/*.deb"))
 
 
 def _build(target):
