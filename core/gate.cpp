@@ -30,9 +30,8 @@ std::string check_texts(std::initializer_list<std::pair<std::string_view, const 
     return {};
 }
 
-std::string check_name(std::string_view key, std::string_view prefix, std::string_view name) {
-    if (key.size() == prefix.size() + name.size() && key.starts_with(prefix) && key.ends_with(name))
-        return {};
+std::string check_name(std::string_view key, const std::string& expected, std::string_view name) {
+    if (key == expected) return {};
     return fmt::format("the name in it is '{}'", text::excerpt(name));
 }
 
@@ -51,7 +50,7 @@ std::string check_port(const ProcessRecord& process) {
 
 std::string check(std::string_view key, const ProcessRecord& process) {
     if (auto why = words(check_process_name(process.name)); !why.empty()) return why;
-    if (auto why = check_name(key, "/processes/", process.name); !why.empty()) return why;
+    if (auto why = check_name(key, keys::process(process.name), process.name); !why.empty()) return why;
     if (process.name != process.spec.name)
         return fmt::format("the name in its specification is '{}'", text::excerpt(process.spec.name));
     if (auto why = words(check_node_name(process.node)); !why.empty()) return why;
@@ -85,7 +84,7 @@ std::string check(std::string_view key, const DomainRecord& domain) {
     if (!normal) return normal.error().message;
     if (*normal != domain.domain)
         return fmt::format("domain '{}' is not written in its normal form", text::excerpt(domain.domain));
-    if (auto why = check_name(key, "/domains/", domain.domain); !why.empty()) return why;
+    if (auto why = check_name(key, keys::domain(domain.domain), domain.domain); !why.empty()) return why;
     if (domain.mapping_id == 0) return "it has no mapping id";
     if (auto why = words(check_process_name(domain.process)); !why.empty()) return why;
     if (auto why = check_serving(domain); !why.empty()) return why;
@@ -94,7 +93,7 @@ std::string check(std::string_view key, const DomainRecord& domain) {
 
 std::string check(std::string_view key, const NodeRecord& node) {
     if (auto why = words(check_node_name(node.name)); !why.empty()) return why;
-    if (auto why = check_name(key, "/nodes/", node.name); !why.empty()) return why;
+    if (auto why = check_name(key, keys::node(node.name), node.name); !why.empty()) return why;
     for (const auto& [what, value] :
          {std::pair{"key", &node.key}, {"edge_key", &node.edge_key}, {"connector_key", &node.connector_key}})
         if (!value->empty() && !is_fingerprint(*value))
@@ -138,11 +137,6 @@ Result<NodeRecord> accept_node(std::string_view key, const Json& document) {
 
 Result<ChallengeRecord> accept_challenge(std::string_view key, const Json& document) {
     return accept(key, challenge_from_json(document));
-}
-
-std::string_view last_part(std::string_view key) noexcept {
-    const auto slash = key.rfind('/');
-    return slash == std::string_view::npos ? key : key.substr(slash + 1);
 }
 
 } // namespace p2prc

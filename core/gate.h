@@ -27,7 +27,12 @@ Result<NodeRecord> accept_node(std::string_view key, const nlohmann::json& docum
 // The key is that of its domain and value; the value is a digest, and its name fits into DNS.
 Result<ChallengeRecord> accept_challenge(std::string_view key, const nlohmann::json& document);
 
-// The last part of a key: NAME of "/processes/NAME".
-std::string_view last_part(std::string_view key) noexcept;
+// The same for a row of the table of families.
+template <auto accept>
+Result<void> check_document(std::string_view key, const nlohmann::json& document) {
+    const auto record = accept(key, document);
+    if (!record) return std::unexpected(record.error());
+    return {};
+}
 
 } // namespace p2prc

@@ -1,6 +1,5 @@
 #include "core/records.h"
 
-#include "core/encoding.h"
 #include "core/json_members.h"
 
 #include <fmt/format.h>
@@ -213,49 +212,5 @@ Result<CertificateStatus> certificate_from_json(const Json& document) {
                              .detail = member<std::string>(document, "detail"),
                              .not_after = member<std::string>(document, "not_after")};
 }
-
-namespace keys {
-
-std::string node(std::string_view name) {
-    return fmt::format("/nodes/{}", name);
-}
-std::string process(std::string_view name) {
-    return fmt::format("/processes/{}", name);
-}
-std::string tombstone(std::uint32_t id) {
-    return fmt::format("/tombstones/{}", id);
-}
-std::string domain(std::string_view fqdn) {
-    return fmt::format("/domains/{}", fqdn);
-}
-std::string challenge(std::string_view fqdn, std::string_view value) {
-    return fmt::format("/challenges/{}/{}", fqdn, to_hex(sha256(as_bytes(value))).substr(0, 16));
-}
-std::string live(std::string_view node) {
-    return fmt::format("/live/{}", node);
-}
-std::string status(std::string_view node, std::uint32_t id) {
-    return fmt::format("/status/{}/{}", node, id);
-}
-std::string status_prefix(std::string_view node) {
-    return fmt::format("/status/{}/", node);
-}
-std::string node_info(std::string_view node) {
-    return fmt::format("/info/{}", node);
-}
-std::string certificate(std::string_view node, std::string_view fqdn) {
-    return fmt::format("/certificates/{}/{}", node, fqdn);
-}
-std::string tunnel(std::string_view node) {
-    return fmt::format("/tunnels/{}", node);
-}
-std::string offer_prefix(std::string_view node) {
-    return fmt::format("/offers/{}/", node);
-}
-std::string offer(std::string_view node, std::uint32_t id) {
-    return fmt::format("/offers/{}/{}", node, id);
-}
-
-} // namespace keys
 
 } // namespace p2prc

@@ -4,6 +4,7 @@
 // does not know (`unknown`), so that an older program rewrites nothing of a newer one away.
 #pragma once
 
+#include "core/keys.h"
 #include "core/process_spec.h"
 #include "core/stop_reason.h"
 
@@ -126,25 +127,5 @@ Result<Tombstone> tombstone_from_json(const nlohmann::json&);
 Result<DomainRecord> domain_from_json(const nlohmann::json&);
 Result<ChallengeRecord> challenge_from_json(const nlohmann::json&);
 Result<CertificateStatus> certificate_from_json(const nlohmann::json&);
-
-namespace keys {
-inline constexpr std::string_view fleet = "/fleet";
-std::string node(std::string_view name);
-std::string process(std::string_view name);
-std::string tombstone(std::uint32_t id);
-std::string domain(std::string_view fqdn);
-std::string challenge(std::string_view fqdn, std::string_view value);
-std::string live(std::string_view node);                     // {"state": "up|suspect|lost", "since": ...}
-std::string status(std::string_view node, std::uint32_t id); // ProcessStatus
-std::string status_prefix(std::string_view node);
-std::string node_info(std::string_view node); // /info/<node>: addresses and measurements, owned state
-std::string certificate(std::string_view node, std::string_view fqdn); // /certificates/<node>/<fqdn>
-// /tunnels/<node>, owned state: {"up": bool, "detail": why it is not} of the node's sessions with the edge.
-std::string tunnel(std::string_view node);
-// /offers/<node>/<id>: a process that the node runs and a registry restored from an older copy does not know:
-// {"process", "domains"}, and "refused" while its name or port is another's. Owned state.
-std::string offer(std::string_view node, std::uint32_t id);
-std::string offer_prefix(std::string_view node);
-} // namespace keys
 
 } // namespace p2prc

@@ -1,5 +1,6 @@
 #include "daemon/measuring.h"
 
+#include "core/keys.h"
 #include "core/process_status.h"
 #include "net/spawn.h"
 
@@ -82,10 +83,10 @@ asio::awaitable<void> keep_measuring(std::shared_ptr<State> state) {
 Measuring::Measuring(asio::any_io_executor executor, OwnState& own, std::function<void()> measure,
                      MeasuringTiming timing)
     : state_(std::make_shared<State>(executor, std::move(measure), timing)) {
-    state_->statuses =
-        own.subscribe("/status/", [weak = std::weak_ptr(state_)](std::span<const Change> changes) {
-            if (const auto state = weak.lock()) state->note(changes);
-        });
+    state_->statuses = own.subscribe(std::string(keys::statuses),
+                                     [weak = std::weak_ptr(state_)](std::span<const Change> changes) {
+                                         if (const auto state = weak.lock()) state->note(changes);
+                                     });
     // Of what runs already nothing is known yet.
     state_->started = Clock::now();
     net::spawn_loop(executor, "measuring processes", [state = state_] { return keep_measuring(state); });

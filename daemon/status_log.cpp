@@ -1,5 +1,6 @@
 #include "daemon/status_log.h"
 
+#include "core/keys.h"
 #include "core/process_status.h"
 #include "daemon/process/unit_names.h"
 #include "net/log.h"
@@ -10,8 +11,6 @@
 
 namespace p2prc::daemon {
 namespace {
-
-constexpr std::string_view status_prefix = "/status/";
 
 void log_failure(const ProcessStatus& status) {
     const auto id = std::to_string(status.id);
@@ -30,10 +29,10 @@ void log_failure(const ProcessStatus& status) {
 
 Subscription log_failures(OwnState& own) {
     std::map<std::string, std::string> told; // key -> when it failed
-    for (const auto& [key, value] : own.range(status_prefix))
+    for (const auto& [key, value] : own.range(keys::statuses))
         if (const auto status = status_from_json(*value); status.reason)
             told[std::string(key)] = status.reason->at;
-    return own.subscribe(std::string(status_prefix), [told](std::span<const Change> changes) mutable {
+    return own.subscribe(std::string(keys::statuses), [told](std::span<const Change> changes) mutable {
         for (const auto& change : changes) {
             if (!change.value) {
                 told.erase(change.key);

@@ -3,7 +3,6 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
-#include "daemon/api/local_action.h"
 #include "daemon/process/port_target.h"
 #include "net/clock.h"
 
@@ -83,11 +82,10 @@ Result<void> check_options(const Json& options) {
 
 // What its status says before it is acted upon.
 void remember(const View& view, Awaited& awaited) {
-    const Json* document = view.get(keys::status(awaited.node, awaited.id));
-    if (!document) return;
-    const auto status = status_from_json(*document);
-    awaited.restarts = status.restarts;
-    awaited.reason = status.reason;
+    const auto* status = view.status(awaited.node, awaited.id);
+    if (!status) return;
+    awaited.restarts = status->restarts;
+    awaited.reason = status->reason;
 }
 
 } // namespace
@@ -106,8 +104,9 @@ std::string Actions::by(const std::string& user) const {
 // Other processes of the fleet are the registry's to name, which knows them also while they are stopped.
 Result<void> Actions::check_port(const ProcessSpec& spec) const {
     const auto port = spec.port.value_or(0);
-    for (const ProcessRecord& process : view_->processes())
-        if (process.node == view_->node() && process.port == port) return {};
+    const auto& agreed = view_->replica().records();
+    for (const auto name : agreed.processes_on(view_->node()))
+        if (const auto* process = view_->process(name); process && process->port == port) return {};
     return check_port_is_free(port, spec.name);
 }
 
@@ -133,7 +132,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
     awaited.goal = wait.goal;
     awaited.patience = wait.patience;
     if (!json::member<bool>(*result, "created")) { // said again
-        const auto record = view_->process(spec->name);
+        const auto* record = view_->process(spec->name);
         if (!record || record->desired != Desired::Running) co_return awaited.id;
         remember(*view_, awaited);
     }
@@ -147,19 +146,19 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
 
 // A record of the action in the own state, which the reconciler follows and the registry takes in later.
 asio::awaitable<Result<std::uint64_t>> Actions::act_here(Verb verb, ProcessRecord record, std::string by) {
-    const std::string key = local_action_key(record.node, record.id);
+    const std::string key = keys::local_action(record.node, record.id);
     const Json* earlier = own_->get(key);
-    const std::uint64_t last =
-        std::max(folded_sequence(record), earlier ? json::member<std::uint64_t>(*earlier, "sequence") : 0);
-    Json action = {{"id", record.id},
-                   {"action", verb_name(verb)},
-                   {"sequence", last + 1},
-                   {"by", by},
-                   {"at", net::now_rfc3339()}};
-    own_->set(key, std::move(action));
+    const LocalAction action{
+        .id = record.id,
+        .action = std::string(verb_name(verb)),
+        .sequence =
+            1 + std::max(folded_sequence(record), earlier ? local_action_from_json(*earlier).sequence : 0),
+        .by = by,
+        .at = net::now_rfc3339()};
+    own_->set(key, to_json(action));
     const auto kept = co_await own_->flush();
     if (!kept) co_return std::unexpected(kept.error());
-    co_return local_change(record, last + 1);
+    co_return change_with(record, action);
 }
 
 asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::string user, WaitFor wait) {
@@ -168,8 +167,8 @@ asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::
     if (offered) record = *offered;
     if (!record) co_return std::unexpected(record.error());
     // To start what runs already must not become a restart.
-    const Json* status = view_->get(keys::status(record->node, record->id));
-    const bool runs = status && status_from_json(*status).state == ProcessState::Running;
+    const auto* status = view_->status(*record);
+    const bool runs = status && status->state == ProcessState::Running;
     Awaited awaited;
     awaited.id = record->id;
     awaited.name = record->name;

@@ -32,37 +32,35 @@ struct Api::Impl {
 
     std::vector<ObjectKind> kinds() {
         ObjectKind processes{
-            dbus::names::process_prefix, dbus::names::process_interface, process_fields(), "id", {}, {}};
+            dbus::names::process_prefix, dbus::names::process_interface, process_fields(), "id", {}, {},
+            keys::process_objects};
         processes.polled = {"memory_bytes", "cpu_seconds"};
         processes.documents = [this] { return process_documents(view); };
-        processes.unrelated = {"/certificates/", "/serving/",    "/tunnels/", "/edge/",
-                               "/challenges/",   "/tombstones/", "/offers/"};
-        processes.about_one = {"/status/"};
         processes.document = [this](const std::string& id) {
-            const auto record = view.process_with_id(id);
+            const auto* record = view.process(keys::id_from_text(id).value_or(0));
             return record ? process_document(view, *record) : Json(nullptr);
         };
         processes.measure = [this](Json& document) { measure(document); };
         processes.methods = manager.process_methods();
-        ObjectKind nodes{
-            dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {}};
+        ObjectKind nodes{dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {},
+                         keys::node_objects};
         nodes.documents = [this] { return node_documents(view); };
         nodes.polled = {"last_seen"};
         nodes.measure = [this](Json& node) {
             const auto heard = view.last_heard(json::member<std::string>(node, "name"));
             node["last_seen"] = heard.empty() ? Json(nullptr) : Json(heard);
         };
-        nodes.unrelated = {"/processes/",  "/status/", "/domains/", "/certificates/",
-                           "/serving/",    "/edge/",   "/tunnels/", "/challenges/",
-                           "/tombstones/", "/local/",  "/offers/"};
+        nodes.document = [this](const std::string& name) {
+            const auto* record = view.node_record(name);
+            return record ? node_document(view, *record) : Json(nullptr);
+        };
         nodes.methods = manager.node_methods();
         ObjectKind domains{
-            dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {}};
+            dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {},
+            keys::domain_objects};
         domains.documents = [this] { return domain_documents(view); };
-        domains.unrelated = {"/fleet", "/info/", "/challenges/", "/tombstones/", "/offers/"};
-        domains.about_one = {"/certificates/", "/serving/"};
         domains.document = [this](const std::string& fqdn) {
-            const auto record = view.domain(fqdn);
+            const auto* record = view.domain(fqdn);
             return record ? domain_document(view, *record) : Json(nullptr);
         };
         domains.methods = manager.domain_methods();

@@ -3,7 +3,6 @@
 #include "core/fields.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
-#include "core/serving_keys.h"
 
 #include <algorithm>
 #include <utility>
@@ -22,40 +21,24 @@ std::string kill_command(const RunSpec& run) {
     return run.kill.empty() ? "" : command_text(kill);
 }
 
-std::optional<ProcessStatus> status_of(const View& view, const ProcessRecord& record) {
-    const Json* document = view.get(keys::status(record.node, record.id));
-    if (!document) return std::nullopt;
-    return status_from_json(*document);
-}
-
-ProcessState state_of(const View& view, const ProcessRecord& record,
-                      const std::optional<ProcessStatus>& status) {
+ProcessState state_of(const View& view, const ProcessRecord& record, const ProcessStatus* status) {
     if (view.live(record.node) == "lost") return ProcessState::Lost;
     if (status) return status->state;
     return record.desired == Desired::Running ? ProcessState::Starting : ProcessState::Stopped;
 }
 
-// In the order in which they were mapped.
-std::vector<std::string> domains_of(const std::vector<DomainRecord>& all, const ProcessRecord& record) {
-    std::vector<const DomainRecord*> mine;
-    for (const DomainRecord& domain : all)
-        if (domain.process == record.name) mine.push_back(&domain);
-    std::ranges::sort(mine, {}, &DomainRecord::mapping_id);
-    std::vector<std::string> names;
-    for (const DomainRecord* domain : mine)
-        names.push_back(domain->domain);
-    return names;
-}
+} // namespace
 
-Json process_document(const View& view, const ProcessRecord& record,
-                      const std::vector<DomainRecord>& mappings) {
-    const auto status = status_of(view, record);
+Json process_document(const View& view, const ProcessRecord& record) {
+    const auto* status = view.status(record);
     const ProcessState state = state_of(view, record, status);
     const bool runs = state == ProcessState::Running;
     // What its node said last was of before that: since when it ran, and why it had stopped an earlier time.
     const bool lost = state == ProcessState::Lost;
     const std::string since = lost ? view.live_since(record.node) : status ? status->since : "";
-    const auto domains = domains_of(mappings, record);
+    std::vector<std::string> domains;
+    for (const DomainRecord* domain : view.domains_of(record))
+        domains.push_back(domain->domain);
     const Json* info = view.get(keys::node_info(record.node));
     std::string ip = info ? json::member<std::string>(*info, "ipv4") : "";
     if (ip.empty() && info) ip = json::member<std::string>(*info, "ipv6");
@@ -85,6 +68,8 @@ Json process_document(const View& view, const ProcessRecord& record,
             {"digest", record.digest}};
 }
 
+namespace {
+
 // Whether visitors of a domain are served, and why not.
 struct DomainState {
     const char* state = "live";
@@ -92,7 +77,7 @@ struct DomainState {
 };
 
 std::optional<DomainState> trouble_of_process(const View& view, const ProcessRecord& process) {
-    const ProcessState state = state_of(view, process, status_of(view, process));
+    const ProcessState state = state_of(view, process, view.status(process));
     if (state == ProcessState::Lost) return DomainState{"waiting", "node '" + process.node + "' is lost"};
     if (view.live(process.node) == "suspect")
         return DomainState{"waiting",
@@ -103,11 +88,11 @@ std::optional<DomainState> trouble_of_process(const View& view, const ProcessRec
 }
 
 std::optional<DomainState> trouble_of_tunnel(const View& view, const std::string& name) {
-    if (const auto fleet = view.fleet(); fleet && fleet->root.empty())
+    if (const auto* fleet = view.fleet(); fleet && fleet->root.empty())
         return DomainState{
             "waiting",
             "this node is alone: a root with a public address serves names (p2prc init, p2prc join)"};
-    const auto node = view.node_record(name);
+    const auto* node = view.node_record(name);
     if (!node || node->connector_key.empty())
         return DomainState{"waiting", "the connector of node '" + name + "' has not come yet"};
     const Json* tunnel = view.get(keys::tunnel(name));
@@ -133,7 +118,7 @@ std::optional<DomainState> trouble_of_certificate(const View& view, const std::s
 
 // What the node that serves it sees: who listens, what visitors got, and what a probe through the edge did.
 DomainState state_of_domain(const View& view, const DomainRecord& domain) {
-    const auto process = view.process(domain.process);
+    const auto* process = view.process(domain.process);
     if (!process) return {"waiting", "there is no process '" + domain.process + "'"};
     if (domain.process_id == 0)
         return {"waiting", "it was mapped by " + domain.created_by + " before process '" + domain.process +
@@ -152,10 +137,6 @@ DomainState state_of_domain(const View& view, const DomainRecord& domain) {
 
 } // namespace
 
-Json process_document(const View& view, const ProcessRecord& record) {
-    return process_document(view, record, view.domains());
-}
-
 Json node_document(const View& view, const NodeRecord& record) {
     Json document = Json::object();
     const Json* info = view.get(keys::node_info(record.name));
@@ -167,7 +148,7 @@ Json node_document(const View& view, const NodeRecord& record) {
     document["id"] = record.key;
     document["state"] = view.live(record.name);
     Json roles = Json::array({role_name(record.role)});
-    const auto fleet = view.fleet();
+    const auto* fleet = view.fleet();
     if (fleet && !fleet->root.empty() && fleet->root == record.name) roles.push_back("root");
     document["roles"] = roles;
     document["last_seen"] = or_null(view.last_heard(record.name));
@@ -187,9 +168,8 @@ Json domain_document(const View& view, const DomainRecord& record) {
 
 Json process_documents(const View& view) {
     Json list = Json::array();
-    const auto mappings = view.domains();
     for (const ProcessRecord& record : view.processes())
-        list.push_back(process_document(view, record, mappings));
+        list.push_back(process_document(view, record));
     return list;
 }
 

@@ -24,17 +24,11 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t most_report_text = std::size_t{64} << 10U;
-constexpr std::chrono::milliseconds between_refreshes{50};
 
 Answer two(Json first, Json second) {
     Answer result;
     result.values = Json::array({std::move(first), std::move(second)});
     return result;
-}
-
-bool same_routes(RouteTable a, const RouteTable& b) {
-    a.revision = b.revision;
-    return a == b;
 }
 
 } // namespace
@@ -107,98 +101,22 @@ Result<void> Helpers::publish() {
     if (!connector) return std::unexpected(connector.error());
     registrations_ = {*edge, *connector};
     // What was kept is of a connector that this daemon has not seen; one that runs reports anew.
-    if (own_->get(edge_key(view_->node()))) set_edge(false, "it has not registered with p2prcd yet");
+    if (own_->get(keys::edge(view_->node()))) set_edge(false, "it has not registered with p2prcd yet");
     if (own_->get(keys::tunnel(view_->node()))) set_tunnel(false, "the connector has not reported yet");
-    subscription_ =
-        view_->replica().subscribe("/", [this](std::span<const Change> changes) { changed(changes); });
-    local_actions_ =
-        own_->subscribe("/local/", [this](std::span<const Change> changes) { changed(changes); });
-    statuses_ = own_->subscribe("/status/", [this](std::span<const Change>) { serving_.look_soon(); });
+    follow();
     return {};
-}
-
-// Most changes are of keys of which neither table is made.
-void Helpers::changed(std::span<const Change> changes) {
-    constexpr std::array<std::string_view, 3> of_both{"/fleet", "/nodes/", "/domains/"};
-    for (const Change& change : changes) {
-        const auto below = [&](std::string_view prefix) { return change.key.starts_with(prefix); };
-        const bool both = std::ranges::any_of(of_both, below);
-        routes_stale_ = routes_stale_ || both || below("/challenges/");
-        mappings_stale_ = mappings_stale_ || both || below("/processes/") || below("/local/");
-    }
-    if (routes_stale_ || mappings_stale_) refresh_soon();
-}
-
-// The first change at once, those that follow together: a refresh costs in proportion to all names.
-void Helpers::refresh_soon() {
-    const auto wait = not_before_ - std::chrono::steady_clock::now();
-    refresh_.arm(wait, [this] { refresh(); });
-}
-
-void Helpers::refresh() {
-    not_before_ = std::chrono::steady_clock::now() + between_refreshes;
-    if (std::exchange(routes_stale_, false)) refresh_routes();
-    const auto fleet = view_->fleet();
-    const bool root = fleet && !fleet->root.empty() && fleet->root == view_->node();
-    if (root != (own_->get(edge_key(view_->node())) != nullptr))
-        set_edge(!edge_.empty(), edge_.empty() ? "it has not registered with p2prcd yet" : "");
-    if (!std::exchange(mappings_stale_, false)) return;
-    serving_.read();
-    mappings_changed();
-    forget_certificates();
-}
-
-void Helpers::refresh_routes() {
-    RouteTable routes = route_table(*view_);
-    const std::uint64_t left_out = cut_to_fit(routes);
-    if (same_routes(routes, routes_) && left_out == reports_.routes_left_out) return;
-    take_routes(std::move(routes), left_out);
-    tell(edge_, dbus::names::edge_path, dbus::names::edge_interface, "RoutesChanged");
-}
-
-void Helpers::take_routes(RouteTable routes, std::uint64_t left_out) {
-    routes_ = std::move(routes);
-    reports_.routes_revision = routes_.revision;
-    if (std::exchange(reports_.routes_left_out, left_out) != left_out && left_out != 0)
-        net::log_warning(
-            fmt::format("the edge cannot be told of {} names and records: there are too many", left_out),
-            {{"FLEET_HINT", "unmap domains that are not in use: p2prc domains lists them"}});
-}
-
-void Helpers::mappings_changed() {
-    Json document = connector_document(*view_, serving_.mappings());
-    if (document == document_) return;
-    document_ = std::move(document);
-    tell(connector_, dbus::names::connector_path, dbus::names::connector_interface, "MappingsChanged");
-}
-
-// Statuses of certificates of domains that are not served here any more.
-void Helpers::forget_certificates() {
-    const std::string prefix = "/certificates/" + view_->node() + "/";
-    std::vector<std::string> old;
-    for (const auto& [key, document] : own_->range(prefix))
-        if (!own_mapping(std::string(key.substr(prefix.size())))) old.emplace_back(key);
-    for (std::string& key : old)
-        own_->erase(std::move(key));
-}
-
-// A helper that is gone gets nothing, and asks again when it is back.
-void Helpers::tell(const std::string& to, const char* path, const char* interface, const char* member) {
-    if (to.empty()) return;
-    const auto signal = bus_->new_signal(path, interface, member);
-    if (!signal || !dbus::write_value(*signal, "t", view_->replica().revision())) return;
-    (void)bus_->send_to(*signal, to);
 }
 
 Result<DomainRecord> Helpers::own_mapping(const std::string& domain) const {
     const auto name = normalize_domain(domain);
     if (!name) return std::unexpected(name.error());
-    auto record = view_->domain(*name);
-    if (!record || record->node != view_->node())
+    const auto* found = view_->domain(*name);
+    if (!found || found->node != view_->node())
         return fail(ErrorCode::NotPermitted, "this node does not serve '" + *name + "'");
     // The name that was checked, whatever the record says that it is.
-    record->domain = *name;
-    return std::move(*record);
+    DomainRecord record = *found;
+    record.domain = *name;
+    return record;
 }
 
 Helpers::Reply Helpers::register_key(std::string kind, Request request) {
@@ -210,7 +128,7 @@ Helpers::Reply Helpers::register_key(std::string kind, Request request) {
         edge_came(request.caller.sender);
     else
         connector_came(request.caller.sender);
-    const auto self = view_->node_record(view_->node());
+    const auto* self = view_->node_record(view_->node());
     if (self && (kind == "edge" ? self->edge_key : self->connector_key) == key) co_return Answer{};
     Json params = {{"kind", kind}, {"key", key}, {"by", request.caller.user + "@" + view_->node()}};
     const auto done = co_await fleet_->gateway().request("node.register_key", std::move(params));
@@ -248,12 +166,13 @@ Helpers::Reply Helpers::challenge(std::string method, Request request) {
 Helpers::Reply Helpers::issue(Request request) {
     const auto mapping = own_mapping(request.text(0));
     if (!mapping) co_return std::unexpected(mapping.error());
-    const auto fleet = view_->fleet();
+    const auto* fleet = view_->fleet();
     if (!fleet || fleet->acme.empty() || fleet->acme == "none")
         co_return fail(ErrorCode::Conflict, "this fleet uses no ACME server",
                        "'p2prc init --acme letsencrypt' on the root turns it on");
     if (!issue_) co_return fail(ErrorCode::NotSupported, "this daemon cannot run an ACME client");
-    const auto done = co_await issue_(mapping->domain, fleet->acme);
+    std::string directory = fleet->acme;
+    const auto done = co_await issue_(mapping->domain, std::move(directory));
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
 }
@@ -354,8 +273,8 @@ void Helpers::read_edge() {
 // Members have no edge; the root's is that of the fleet. Of one that is up, `detail` says what is wrong with
 // it.
 void Helpers::set_edge(bool up, const std::string& detail) {
-    const std::string key = edge_key(view_->node());
-    const auto fleet = view_->fleet();
+    const std::string key = keys::edge(view_->node());
+    const auto* fleet = view_->fleet();
     if (!fleet || fleet->root != view_->node()) {
         if (own_->get(key)) own_->erase(key);
         return;

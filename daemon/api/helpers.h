@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,11 +56,16 @@ class Helpers {
     dbus::Interface edge_interface();
     dbus::Interface connector_interface();
     Result<DomainRecord> own_mapping(const std::string& domain) const;
-    void changed(std::span<const Change> changes);
+    void follow();
+    void all_changed();
+    void domains_changed(std::span<const Change> changes);
+    void processes_changed(std::span<const Change> changes);
+    bool is_here(const Change& change) const;
     void refresh_soon();
     void refresh();
     void take_routes(RouteTable routes, std::uint64_t left_out);
     void refresh_routes();
+    void refresh_all_routes();
     void mappings_changed();
     void forget_certificates();
     void tell(const std::string& to, const char* path, const char* interface, const char* member);
@@ -81,12 +87,11 @@ class Helpers {
     dbus::Registration connector_watch_;
     dbus::Registration edge_watch_;
     std::vector<dbus::Registration> registrations_;
-    Subscription subscription_;
-    Subscription local_actions_;
-    Subscription statuses_;
+    std::vector<Subscription> subscriptions_;
     net::OneShotTimer refresh_;
     std::chrono::steady_clock::time_point not_before_{}; // the next refresh
-    bool routes_stale_ = false;
+    bool routes_stale_ = false;                          // all of them
+    std::set<std::string> changed_routes_;               // these names
     bool mappings_stale_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "daemon/api/objects.h"
 
+#include "daemon/api/concerned.h"
 #include "dbus/codec.h"
 #include "dbus/names.h"
 
@@ -59,37 +60,34 @@ class Objects::Tree {
         return {};
     }
 
-    void note(const std::string& key) {
-        const auto below = [&](auto prefix) { return key.starts_with(prefix); };
-        if (all_ || std::ranges::any_of(kind_.unrelated, below)) return;
-        if (std::ranges::any_of(kind_.about_one, below))
-            touched_.insert(key.substr(key.rfind('/') + 1));
+    void note(const View& view, const Change& change) {
+        if (all_) return;
+        auto ids = concerned(view, kind_.announced_as, change);
+        if (ids)
+            touched_.merge(*ids);
         else
             all_ = true;
     }
     void note_all() { all_ = true; }
 
-    // An object that changes alone is read alone: most changes are reports of one process, and a document of
-    // each of some hundred takes milliseconds. What comes and goes is found among all.
+    // Only what was touched is looked at: a document of each object of thousands takes seconds.
     void refresh() {
-        for (const std::string& id : std::exchange(touched_, {}))
-            if (!all_) all_ = !refresh_one(id);
-        if (std::exchange(all_, false)) refresh_all();
+        const auto touched = std::exchange(touched_, {});
+        if (std::exchange(all_, false)) return refresh_all();
+        std::map<std::string, Json> now;
+        std::vector<std::string> gone;
+        for (const std::string& id : touched) {
+            std::string path = path_of(id);
+            Json document = kind_.document(id);
+            if (document.is_object())
+                now.emplace(std::move(path), std::move(document));
+            else if (objects_.erase(path) > 0)
+                gone.push_back(std::move(path));
+        }
+        tell(gone, std::move(now));
     }
 
   private:
-    bool refresh_one(const std::string& id) {
-        const auto object = objects_.find(path_of(id));
-        Json now = kind_.document(id);
-        const bool was = object != objects_.end();
-        if (was != now.is_object()) return false;
-        if (!was) return true; // the last report of what is gone
-        const auto names = differences(object->second, now);
-        object->second = std::move(now);
-        announce(object->first, names);
-        return true;
-    }
-
     // A signal that cannot be sent means that the connection is gone, which ends the daemon.
     void announce(const std::string& path, const std::vector<std::string>& names) {
         if (!names.empty()) (void)bus_->emit_properties_changed(path, kind_.interface, names);
@@ -100,15 +98,25 @@ class Objects::Tree {
         std::vector<std::string> gone;
         for (const auto& [path, document] : objects_)
             if (!now.contains(path)) gone.push_back(path);
-        auto before = std::exchange(objects_, std::move(now));
+        for (const std::string& path : gone)
+            objects_.erase(path);
+        tell(gone, std::move(now));
+    }
+
+    // What went is not in objects_ any more, and `now` is to be there.
+    void tell(const std::vector<std::string>& gone, std::map<std::string, Json> now) {
         for (const std::string& path : gone)
             (void)bus_->emit_object_removed(path, {kind_.interface});
-        for (const auto& [path, document] : objects_) {
-            const auto old = before.find(path);
-            if (old == before.end())
+        for (auto& [path, document] : now) {
+            const auto old = objects_.find(path);
+            if (old == objects_.end()) {
+                objects_.emplace(path, std::move(document));
                 (void)bus_->emit_object_added(path);
-            else
-                announce(path, differences(old->second, document));
+                continue;
+            }
+            const auto names = differences(old->second, document);
+            old->second = std::move(document);
+            announce(path, names);
         }
     }
 
@@ -206,7 +214,7 @@ void Objects::refresh() {
 void Objects::changed(std::span<const Change> changes) {
     for (const auto& tree : trees_)
         for (const Change& change : changes)
-            tree->note(change.key);
+            tree->note(*view_, change);
     if (std::exchange(posted_, true)) return;
     boost::asio::post(bus_->executor(), [self = self_] {
         if (!*self) return;

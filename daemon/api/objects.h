@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/fields.h"
+#include "core/keys.h"
 #include "daemon/api/view.h"
 #include "dbus/bus.h"
 
@@ -22,10 +23,7 @@ struct ObjectKind {
     std::string_view id; // key of the field that never changes and is the path's last element
     std::vector<std::string_view> polled; // keys that change all the time and are not announced
     std::function<Json()> documents;      // all of them now
-    // Of the states' keys: prefixes that say nothing of these objects, and those whose keys end with the id
-    // of the only object that they are about; any other key may be about all of them.
-    std::vector<std::string_view> unrelated = {};
-    std::vector<std::string_view> about_one = {};
+    unsigned announced_as = 0;            // of keys::Family::announces
     std::function<Json(const std::string& id)> document = {}; // that one now; null: there is none
     std::function<void(Json&)> measure = {};                  // fills in the polled ones for a reader
     std::vector<dbus::Method> methods = {};

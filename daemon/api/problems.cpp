@@ -110,7 +110,7 @@ class Finder {
     // What the edge's node says of it, while that can be heard.
     void find_edge() {
         if (!has_root() || !gateway_.reachable()) return;
-        const auto* edge = view_.get(edge_key(fleet_->root));
+        const auto* edge = view_.get(keys::edge(fleet_->root));
         if (!edge) return;
         if (json::member<bool>(*edge, "up")) {
             if (const auto trouble = foreign(*edge, "detail"); !trouble.empty())
@@ -235,7 +235,7 @@ class Finder {
         const auto affected = "domain " + domain.domain;
         const auto document = domain_document(view_, domain);
         const auto state = json::member<std::string>(document, "state");
-        const auto process = view_.process(domain.process);
+        const auto* process = view_.process(domain.process);
         const auto node = process ? process->node : domain.node;
         if (blame("edge", affected)) return;
         if (silent_.contains(node) && blame("node " + node, affected)) return;
@@ -253,14 +253,14 @@ class Finder {
     }
 
     // A process that was stopped on purpose, or is about to run, and a fleet that has no root yet.
-    bool is_meant(const std::optional<ProcessRecord>& process) const {
+    bool is_meant(const ProcessRecord* process) const {
         if (!has_root()) return true;
         if (!process) return false;
         const auto state = json::member<std::string>(process_document(view_, *process), "state");
         return process->desired == Desired::Stopped || state == "starting" || state == "deploying";
     }
 
-    std::string hint_for(const DomainRecord& domain, const std::optional<ProcessRecord>& process) const {
+    std::string hint_for(const DomainRecord& domain, const ProcessRecord* process) const {
         if (!process)
             return fmt::format("spin '{}', or give the name up: p2prc unmap-domain {}", domain.process,
                                domain.domain);
@@ -294,7 +294,7 @@ class Finder {
 
     // What a node has without a record, as the registry could not take it in.
     void find_offers() {
-        for (const auto& [key, offer] : view_.replica().range("/offers/")) {
+        for (const auto& [key, offer] : view_.replica().range(keys::offers)) {
             const auto process = offered_process(*offer);
             const auto refused = foreign(*offer, "refused");
             if (!process || refused.empty()) continue;
@@ -312,7 +312,7 @@ class Finder {
 
     const View& view_;
     const Gateway& gateway_;
-    std::optional<FleetRecord> fleet_;
+    const FleetRecord* fleet_; // the state does not change meanwhile
     std::vector<Problem> problems_;
     std::map<std::string, std::size_t> by_subject_;
     std::set<std::string> silent_; // nodes that are suspect or lost

@@ -31,11 +31,11 @@ Readiness::Readiness(boost::asio::any_io_executor executor, const View& view, Ow
     , timer_(executor) {}
 
 void Readiness::start() {
-    subscription_ = own_->subscribe("/status/", [this](std::span<const Change> changes) {
+    subscription_ = own_->subscribe(std::string(keys::statuses), [this](std::span<const Change> changes) {
         for (const Change& change : changes)
             note(change.key);
     });
-    for (const auto& [key, document] : own_->range("/status/"))
+    for (const auto& [key, document] : own_->range(keys::statuses))
         note(std::string(key));
 }
 
@@ -82,7 +82,7 @@ void Readiness::look() {
     for (const auto& [key, run] : waiting_) {
         auto status = status_from_json(*own_->get(key)); // note() keeps only those that are there
         const auto age = now - run.since;
-        const auto record = view_->process_with_id(std::to_string(status.id));
+        const auto* record = view_->process(status.id);
         const auto lacks = record ? lack(*record, age, listeners) : std::optional<std::string>("");
         if (lacks) next = std::min(next, std::clamp<Clock::duration>(age / 4, soonest, latest));
         if (lacks && !(record && record->port)) next = std::min<Clock::duration>(next, 100ms);

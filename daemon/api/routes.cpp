@@ -2,6 +2,7 @@
 
 #include "core/names.h"
 
+#include <algorithm>
 #include <set>
 
 namespace p2prc::daemon {
@@ -35,13 +36,23 @@ std::string challenge_name(const std::string& domain) {
 
 std::vector<ZoneRecord> challenges(const View& view, const std::string& zone) {
     std::vector<ZoneRecord> records;
-    for (const auto& [key, document] : view.replica().range("/challenges/")) {
+    for (const auto& [key, document] : view.replica().range(keys::challenges)) {
         const auto challenge = challenge_from_json(*document);
         if (!challenge || !in_zone(challenge->domain, zone)) continue;
         records.push_back(
             {challenge_name(challenge->domain), "TXT", challenge_ttl, quoted(challenge->value)});
     }
     return records;
+}
+
+Route route_of(const View& view, const DomainRecord& domain) {
+    const auto* node = view.node_record(domain.node);
+    Route route;
+    route.domain = domain.domain;
+    route.node_key = node ? node->connector_key : "";
+    route.mapping_id = domain.mapping_id;
+    route.tls = domain.tls;
+    return route;
 }
 
 Json to_document(const ZoneRecord& record) {
@@ -53,24 +64,13 @@ Json to_document(const ZoneRecord& record) {
 RouteTable route_table(const View& view) {
     RouteTable table;
     table.revision = view.replica().revision();
-    std::map<std::string, std::string> connectors;
     std::set<std::string> keys;
-    for (const NodeRecord& node : view.nodes()) {
-        if (node.connector_key.empty()) continue;
-        connectors[node.name] = node.connector_key;
-        keys.insert(node.connector_key);
-    }
+    for (const NodeRecord& node : view.nodes())
+        if (!node.connector_key.empty()) keys.insert(node.connector_key);
     table.connector_keys.assign(keys.begin(), keys.end());
-    for (const DomainRecord& domain : view.domains()) {
-        const auto connector = connectors.find(domain.node);
-        Route route;
-        route.domain = domain.domain;
-        route.node_key = connector == connectors.end() ? "" : connector->second;
-        route.mapping_id = domain.mapping_id;
-        route.tls = domain.tls;
-        table.routes.push_back(std::move(route));
-    }
-    const auto fleet = view.fleet();
+    for (const DomainRecord& domain : view.domains())
+        table.routes.push_back(route_of(view, domain));
+    const auto* fleet = view.fleet();
     if (fleet && !fleet->zone.empty()) {
         Zone zone;
         zone.name = fleet->zone;
@@ -79,6 +79,23 @@ RouteTable route_table(const View& view) {
         table.zones.push_back(std::move(zone));
     }
     return table;
+}
+
+bool update_route(RouteTable& table, const View& view, const std::string& domain) {
+    const auto* record = view.domain(domain);
+    const auto at = std::ranges::lower_bound(table.routes, domain, {}, &Route::domain);
+    const bool there = at != table.routes.end() && at->domain == domain;
+    if (!record) {
+        if (there) table.routes.erase(at);
+        return there;
+    }
+    auto route = route_of(view, *record);
+    if (there && *at == route) return false;
+    if (there)
+        *at = std::move(route);
+    else
+        table.routes.insert(at, std::move(route));
+    return true;
 }
 
 std::size_t cut_to_fit(RouteTable& table) {
@@ -97,9 +114,9 @@ std::size_t cut_to_fit(RouteTable& table) {
 Json connector_document(const View& view, const Json& mappings) {
     const std::string self = view.node();
     Json edges = Json::array();
-    const auto fleet = view.fleet();
+    const auto* fleet = view.fleet();
     if (fleet && !fleet->root.empty()) {
-        const auto root = view.node_record(fleet->root);
+        const auto* root = view.node_record(fleet->root);
         const std::string key = root ? root->edge_key : "";
         // The root's own connector goes over the loopback: the public address may be its router's (1:1 NAT).
         std::vector<std::string> addresses = fleet->public_ips;

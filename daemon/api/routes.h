@@ -10,6 +10,9 @@ namespace p2prc::daemon {
 // resolver remembers that a name did not exist. Their route has no node_key.
 RouteTable route_table(const View& view);
 
+// The same for one name that may have changed; whether it has. The table must not have been cut.
+bool update_route(RouteTable& table, const View& view, const std::string& domain);
+
 // Leaves out what one answer to the edge cannot carry, the last names first; how many parts that were.
 std::size_t cut_to_fit(RouteTable& table);
 

@@ -1,9 +1,7 @@
 #include "daemon/api/serving.h"
 
-#include "core/gate.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
-#include "core/serving_keys.h"
 #include "net/clock.h"
 #include "net/log.h"
 
@@ -24,11 +22,9 @@ constexpr std::chrono::seconds calm_pause{30};
 constexpr std::chrono::seconds patience{10};
 
 // Its name becomes that of a control group: from the root it comes through the gate.
-std::optional<ProcessRecord> accepted_process(const View& view, const std::string& name) {
-    const std::string key = keys::process(name);
-    const Json* document = view.replica().get(key);
-    if (!document || !accept_process(key, *document)) return std::nullopt;
-    return view.process(name);
+const ProcessRecord* accepted_process(const View& view, const std::string& name) {
+    const auto* entry = view.replica().records().process(name);
+    return entry && entry->accepted() ? view.process(name) : nullptr;
 }
 
 } // namespace
@@ -51,22 +47,22 @@ void Serving::read() {
     std::map<std::string, Served> before;
     for (Served& served : std::exchange(served_, {}))
         before.emplace(served.domain.domain, std::move(served));
-    for (DomainRecord& domain : view_->domains()) {
+    for (const auto fqdn : view_->replica().records().domains_on(self)) {
         // What the connector may dial is what a process of this machine declares, whatever the mapping says;
         // one that was killed here declares nothing any more, also while the root is away and does not know
         // yet.
-        if (domain.node != self) continue;
-        const auto process = accepted_process(*view_, domain.process);
-        if (!process || process->id != domain.process_id || process->node != self ||
-            process->port != domain.port)
+        const DomainRecord* domain = view_->domain(fqdn);
+        const auto* process = domain ? accepted_process(*view_, domain->process) : nullptr;
+        if (!process || process->id != domain->process_id || process->node != self ||
+            process->port != domain->port)
             continue;
         Served served;
-        if (const auto old = before.find(domain.domain); old != before.end())
+        if (const auto old = before.find(domain->domain); old != before.end())
             served.missed = old->second.missed;
         served.process = process->id;
         const Result<void> accepted = accepts_ ? accepts_(*process) : Result<void>();
         if (!accepted) served.refused = accepted.error().message;
-        served.domain = std::move(domain);
+        served.domain = *domain;
         served_.push_back(std::move(served));
     }
     std::erase_if(reports_, [&](const auto& report) {
@@ -75,7 +71,7 @@ void Serving::read() {
     });
     // Of names that are not served here any more, or under a name that this node had before.
     std::vector<std::string> old;
-    for (const auto& [key, document] : own_->range("/serving/"))
+    for (const auto& [key, document] : own_->range(keys::servings))
         if (std::ranges::none_of(served_, [&](const Served& served) {
                 return keys::serving(self, served.domain.domain) == key;
             }))
@@ -86,8 +82,8 @@ void Serving::read() {
 }
 
 bool Serving::runs(const Served& served) const {
-    const Json* document = own_->get(keys::status(served.domain.node, served.process));
-    return served.refused.empty() && document && status_from_json(*document).state == ProcessState::Running;
+    const auto* status = own_->records().status(served.domain.node, served.process);
+    return served.refused.empty() && status && status->state == ProcessState::Running;
 }
 
 void Serving::look_at(Served& served, std::span<const net::Listener> listeners) {

@@ -20,7 +20,7 @@ Json count_by_state(const Json& documents) {
 // Of the nodes that have a part in the public side.
 Json tunnels(const View& view) {
     Json counts = Json::object();
-    const auto fleet = view.fleet();
+    const auto* fleet = view.fleet();
     if (!fleet || fleet->root.empty()) return counts;
     for (const auto& node : view.nodes()) {
         const auto* tunnel = view.get(keys::tunnel(node.name));
@@ -43,9 +43,9 @@ Json certificates(const View& view) {
 }
 
 Json edge(const View& view) {
-    const auto fleet = view.fleet();
+    const auto* fleet = view.fleet();
     if (!fleet || fleet->root.empty()) return nullptr;
-    const auto* document = view.get(edge_key(fleet->root));
+    const auto* document = view.get(keys::edge(fleet->root));
     if (!document) return nullptr;
     return json::member<bool>(*document, "up") ? "up" : "down";
 }
@@ -56,7 +56,7 @@ Json status_document(const View& view, bool is_root, const Gateway& gateway) {
     const Json processes = process_documents(view);
     const Json nodes = node_documents(view);
     const Json domains = domain_documents(view);
-    const auto fleet = view.fleet();
+    const auto* fleet = view.fleet();
     const bool reachable = gateway.reachable();
     Json about_fleet = Json::object();
     if (fleet)
@@ -90,12 +90,12 @@ Json facts_document(const View& view, bool is_root, const Gateway& gateway, cons
     facts["edge_report"] = reports.edge;
     facts["connector"] = reports.connector;
     facts["routes"] = {{"revision", reports.routes_revision}, {"left_out", reports.routes_left_out}};
-    const auto self = view.node_record(view.node());
+    const auto* self = view.node_record(view.node());
     facts["edge_registered"] = self && !self->edge_key.empty();
     facts["connector_registered"] = self && !self->connector_key.empty();
     facts["revision"] = view.replica().revision();
     Json own_certificates = Json::array();
-    for (const auto& [key, document] : view.own().range("/certificates/" + view.node() + "/"))
+    for (const auto& [key, document] : view.own().range(keys::certificate_prefix(view.node())))
         own_certificates.push_back(*document);
     facts["own_certificates"] = own_certificates;
     facts["mapped"] = domain_documents(view);

@@ -2,17 +2,29 @@
 #pragma once
 
 #include "core/records.h"
+#include "daemon/state/fleet_state.h"
 #include "daemon/state/state.h"
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace p2prc::daemon {
 
+// The records of those that the gate accepts, looked at where they stand.
+template <class Entry>
+auto accepted_in(const FleetState::Table<Entry>& table) {
+    return table | std::views::values |
+           std::views::filter([](const Entry& entry) { return entry.accepted() != nullptr; }) |
+           std::views::transform(&Entry::record);
+}
+
+// Records are looked at where they stand: what is pointed to is valid until a state changes, and no longer
+// than to the next co_await.
 class View {
   public:
     // Both must outlive it. `node` gives this node's present name.
@@ -26,19 +38,35 @@ class View {
     // Owned keys of this node come from its own state, which is newer; all others from the replica.
     const Json* get(const std::string& key) const;
 
-    std::optional<FleetRecord> fleet() const;
-    std::vector<NodeRecord> nodes() const;
-    std::optional<NodeRecord> node_record(const std::string& name) const;
+    // Lists of records, made while they are gone through.
+    auto nodes() const { return accepted_in(records().nodes()); }
+    auto domains() const { return accepted_in(records().domains()); }
+    // Those that this node does not accept are listed all the same: their status says why they do not run.
     // Without those that were killed here while the registry was away.
-    std::vector<ProcessRecord> processes() const;
-    std::vector<DomainRecord> domains() const;
-    // NotFound says how to list what there is.
+    auto processes() const {
+        const auto listed = [this](const ProcessEntry& entry) {
+            return entry.read() && !killed_here(entry.record);
+        };
+        return records().processes() | std::views::values | std::views::filter(listed) |
+               std::views::transform(&ProcessEntry::record);
+    }
+    // nullptr: there is none.
+    const FleetRecord* fleet() const { return records().fleet(); }
+    const NodeRecord* node_record(std::string_view name) const;
+    const ProcessRecord* process(std::string_view name) const;
+    const ProcessRecord* process(std::uint32_t id) const;
+    std::vector<std::string> process_names() const;
+    const DomainRecord* domain(std::string_view fqdn) const;
+    // The last report of its node about it.
+    const ProcessStatus* status(std::string_view node, std::uint32_t id) const;
+    const ProcessStatus* status(const ProcessRecord& record) const { return status(record.node, record.id); }
+    // In the order in which they were mapped.
+    std::vector<const DomainRecord*> domains_of(const ProcessRecord& process) const;
+
+    // A copy, for those that wait. NotFound says how to list what there is.
     Result<ProcessRecord> find_process(const std::string& id_name_or_domain) const;
-    std::optional<ProcessRecord> process(const std::string& name) const;
-    std::optional<ProcessRecord> process_with_id(std::string_view id) const;
     // A process without a record, which the registry could not take in yet.
     std::optional<ProcessRecord> offered(const std::string& id) const;
-    std::optional<DomainRecord> domain(const std::string& fqdn) const;
 
     // "up", "suspect" or "lost"; this node is up, a node that was never heard of is lost.
     std::string live(const std::string& node) const;
@@ -49,14 +77,13 @@ class View {
     bool killed_here(const ProcessRecord& record) const;
 
   private:
+    const FleetState& records() const { return replica_->records(); }
+
     State* replica_;
     State* own_;
     std::function<std::string()> node_;
     std::function<bool()> reachable_;
 };
-
-// /edge/NODE, which the fleet's root writes: {up (b), detail, since}.
-std::string edge_key(const std::string& node);
 
 // The process that an offer of its node is about; nothing when it cannot be read.
 std::optional<ProcessRecord> offered_process(const Json& offer);

@@ -81,8 +81,8 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
 Error too_late(const View& view, const Awaited& awaited) {
     const std::string name = "process '" + awaited.name + "'";
     const std::string time = std::to_string(awaited.patience.count()) + " seconds";
-    const Json* document = view.get(keys::status(awaited.node, awaited.id));
-    const auto status = document ? status_from_json(*document) : ProcessStatus{};
+    const auto* written = view.status(awaited.node, awaited.id);
+    const auto status = written ? *written : ProcessStatus{};
     if (awaited.goal == Goal::Ready && status.state == ProcessState::Running && !status.waits_for.empty())
         return {ErrorCode::Failed, name + " runs, but is not ready after " + time + ": " + status.waits_for,
                 "it runs on: p2prc logs " + awaited.name + " shows what it says, p2prc kill " + awaited.name +
@@ -94,13 +94,13 @@ Error too_late(const View& view, const Awaited& awaited) {
 // A process that is asked for with a port serves; one that has ended serves nobody.
 bool ended_well(const View& view, const Awaited& awaited, const ProcessStatus& status) {
     if (!status.reason || status.reason->kind != StopKind::Finished) return false;
-    const auto record = view.process(awaited.name);
+    const auto* record = view.process(awaited.name);
     return awaited.goal == Goal::Started || !record || !record->port;
 }
 
 // A tombstone means that it came and went meanwhile.
 std::optional<Result<void>> recorded(const View& view, const Awaited& awaited) {
-    const auto record = view.process(awaited.name);
+    const auto* record = view.process(awaited.name);
     if ((record && record->id == awaited.id) || view.replica().get(keys::tombstone(awaited.id)))
         return Result<void>{};
     return std::nullopt;
@@ -118,17 +118,17 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     if (awaited.goal == Goal::Gone) {
         if (!document) return Result<void>{};
         // Its end is reported with its reason; the change number is that of a record which is gone.
-        const ProcessStatus status = status_from_json(*document);
+        const ProcessStatus& status = *view.status(awaited.node, awaited.id);
         const bool killed = status.reason && status.reason->kind == StopKind::Killed;
         // What had ended before and is killed while the root is away is not killed a second time.
         const bool done_here = awaited.change != 0 && status.applied >= awaited.change;
         return is_over(status) && (killed || done_here) ? std::optional(Result<void>{}) : std::nullopt;
     }
-    const auto record = view.process(awaited.name);
+    const auto* record = view.process(awaited.name);
     if (!record || record->id != awaited.id)
         return fail(ErrorCode::Conflict, "process '" + awaited.name + "' was killed meanwhile");
     if (!document) return std::nullopt;
-    const ProcessStatus status = status_from_json(*document);
+    const ProcessStatus& status = *view.status(awaited.node, awaited.id);
     if (status.applied < awaited.change) return std::nullopt;
     if (awaited.goal == Goal::Stopped) return is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
     if (is_over(status)) {

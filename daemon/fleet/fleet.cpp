@@ -73,8 +73,9 @@ asio::awaitable<Result<Json>> Fleet::Impl::spin(Json params) {
 
 void Fleet::Impl::forget_killed(std::span<const Change> changes) {
     for (const auto& change : changes) {
-        if (!change.value) continue;
-        const auto tombstone = tombstone_from_json(*change.value);
+        const auto id = keys::id_from_text(keys::last_part(change.key));
+        const auto* entry = id ? replica.records().tombstone(*id) : nullptr;
+        const auto* tombstone = entry ? entry->accepted() : nullptr;
         if (tombstone && tombstone->node == settings.name) origins.forget(*tombstone);
     }
 }
@@ -108,11 +109,8 @@ Result<std::string> Fleet::Impl::CaHolder::sign(const std::string& domain, const
 }
 
 std::optional<FleetRecord> Fleet::Impl::fleet_record() const {
-    const auto* document = replica.get(keys::fleet);
-    if (!document) return {};
-    auto record = fleet_from_json(*document);
-    if (!record) return {};
-    return std::move(*record);
+    const auto* record = replica.records().fleet();
+    return record ? std::optional(*record) : std::nullopt;
 }
 
 asio::awaitable<Result<void>> Fleet::Impl::start() {
@@ -137,12 +135,14 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
         net::log_warning("changes of the network will be noticed late: " + changes.error().message);
     }
     claim_own_state();
-    tombstones = replica.subscribe("/tombstones/", [weak = weak_from_this()](std::span<const Change> killed) {
-        if (const auto impl = weak.lock()) impl->forget_killed(killed);
-    });
-    process_changes = replica.subscribe("/processes/", [weak = weak_from_this()](std::span<const Change>) {
-        if (const auto impl = weak.lock()) impl->look_at_machine.ring();
-    });
+    tombstones = replica.subscribe(std::string(keys::tombstones),
+                                   [weak = weak_from_this()](std::span<const Change> killed) {
+                                       if (const auto impl = weak.lock()) impl->forget_killed(killed);
+                                   });
+    process_changes =
+        replica.subscribe(std::string(keys::processes), [weak = weak_from_this()](std::span<const Change>) {
+            if (const auto impl = weak.lock()) impl->look_at_machine.ring();
+        });
     net::spawn_loop(executor, "looking after this machine",
                     [self = shared_from_this()] { return self->watch_machine(self); });
     keep_roles();
@@ -225,20 +225,16 @@ void Fleet::Impl::claim_own_state() {
     const auto& name = settings.name;
     std::vector<Change> changes;
     for (const auto& [key, entry] : own.entries()) {
-        const auto family_end = key.find('/', 1);
-        if (family_end == std::string::npos) continue;
-        if (Origins::owns(key)) continue;
-        const auto family = key.substr(0, family_end);
-        const auto name_end = key.find('/', family_end + 1);
-        const auto rest = name_end == std::string::npos ? std::string() : key.substr(name_end);
-        const bool mine = key.substr(family_end + 1, name_end - family_end - 1) == name;
-        if (mine) continue;
+        const auto parsed = keys::parse(key);
+        if (!parsed || parsed->node().empty() || parsed->node() == name) continue;
+        const auto& family = *parsed->family;
         changes.push_back({key, {}, 0});
         // Measured anew, or meant for the processes of another registry.
-        if (family == "/info" || family == "/local") continue;
+        if (!family.renamed_with_node) continue;
         auto value = entry.value;
-        if (family == "/status" && value.is_object()) value["node"] = name;
-        const auto claimed = family + "/" + name + rest;
+        if (family.node & keys::node_in_value && value.is_object()) value["node"] = name;
+        const auto rest = key.substr(family.prefix.size() + parsed->node().size());
+        const auto claimed = keys::of_node(family, name) + rest.substr(std::min<std::size_t>(1, rest.size()));
         if (!own.get(claimed)) changes.push_back({claimed, std::move(value), 0});
     }
     own.update(std::move(changes));

@@ -10,6 +10,7 @@
 #include "daemon/fleet/upload.h"
 #include "daemon/fleet/web_ca.h"
 #include "daemon/registry/local_registry.h"
+#include "daemon/state/fleet_state.h"
 #include "daemon/state/origins.h"
 #include "net/identity.h"
 #include "net/network_changes.h"

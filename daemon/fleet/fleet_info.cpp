@@ -24,17 +24,16 @@ Json Fleet::Impl::look_at_this_machine(bool edge) const {
     CheckSubjects subjects;
     subjects.state_directory = options.directory;
     if (settings.root) subjects.clock_ahead = clock_ahead;
-    for (const auto& [key, value] : replica.range("/processes/")) {
-        const auto process = process_from_json(*value);
-        if (process && process->node == settings.name && process->spec.limits.memory_bytes)
-            subjects.limited.push_back(process->name);
+    const auto& agreed = replica.records();
+    for (const auto name : agreed.processes_on(settings.name)) {
+        const auto* process = agreed.process(name)->accepted();
+        if (process && process->spec.limits.memory_bytes) subjects.limited.push_back(process->name);
     }
     const auto fleet = fleet_record();
     if (fleet && fleet->acme != "none" && !fleet->acme.empty())
-        for (const auto& [key, value] : replica.range("/domains/")) {
-            const auto domain = domain_from_json(*value);
-            if (domain && domain->node == settings.name && domain->tls == TlsMode::Node)
-                subjects.acme_client = options.acme_client;
+        for (const auto fqdn : agreed.domains_on(settings.name)) {
+            const auto* domain = agreed.domain(fqdn)->accepted();
+            if (domain && domain->tls == TlsMode::Node) subjects.acme_client = options.acme_client;
         }
     subjects.public_side = edge;
     if (edge) subjects.public_ips = fleet->public_ips;

@@ -22,23 +22,21 @@ namespace asio = boost::asio;
 Json Fleet::Impl::luggage() const {
     auto processes = Json::array(), domains = Json::array();
     std::set<std::string> killed;
-    for (const auto& [key, value] : replica.range("/processes/")) {
-        if (text_of(*value, "node") != settings.name) continue;
-        auto process = *value;
-        const auto id = json::member<std::uint32_t>(process, "id");
-        const auto* local = own.get("/local/" + settings.name + "/" + std::to_string(id));
-        const auto folded = json::member<std::uint64_t>(process, "local_sequence");
-        if (local && json::member<std::uint64_t>(*local, "sequence") > folded) {
-            const auto action = text_of(*local, "action");
-            if (action == "kill") killed.insert(text_of(process, "name"));
-            process["desired"] = action == "stop" ? "stopped" : "running";
+    const auto& agreed = replica.records();
+    for (const auto name : agreed.processes_on(settings.name)) {
+        auto process = *replica.get(keys::process(name));
+        const auto* record = agreed.process(name)->read();
+        const auto* local = record ? own.records().local_action(settings.name, record->id) : nullptr;
+        if (local && !taken_in(*record, *local)) {
+            if (local->is_kill()) killed.emplace(name);
+            process["desired"] = local->desired() == Desired::Stopped ? "stopped" : "running";
         }
-        if (!killed.contains(text_of(process, "name"))) processes.push_back(std::move(process));
+        if (!killed.contains(std::string(name))) processes.push_back(std::move(process));
     }
-    for (const auto& [key, value] : replica.range("/domains/")) {
-        const bool gone =
-            killed.contains(text_of(*value, "process")) && json::member<bool>(*value, "from_file");
-        if (text_of(*value, "node") == settings.name && !gone) domains.push_back(*value);
+    for (const auto fqdn : agreed.domains_on(settings.name)) {
+        const auto& mapping = agreed.domain(fqdn)->record;
+        if (!killed.contains(mapping.process) || !mapping.from_file)
+            domains.push_back(*replica.get(keys::domain(fqdn)));
     }
     return {{"processes", std::move(processes)}, {"domains", std::move(domains)}};
 }
@@ -70,7 +68,7 @@ asio::awaitable<Result<void>> Fleet::Impl::leave(bool force, std::string by) {
     const auto self = shared_from_this();
     if (changing) co_return std::unexpected(busy());
     if (!settings.root) {
-        const auto nodes = replica.range("/nodes/").size();
+        const auto nodes = replica.records().nodes().size();
         if (nodes > 1)
             co_return fail(ErrorCode::Conflict, "this is the root, and its fleet has other members",
                            "remove them first: p2prc nodes rm NAME");
@@ -115,7 +113,7 @@ asio::awaitable<Result<void>> Fleet::Impl::come_home(Json brought) {
     latency_ms.reset();
     // It is in the luggage; the ids of the next registry are other processes'.
     std::vector<Change> noted;
-    for (const auto& [key, value] : own.range("/local/"))
+    for (const auto& [key, value] : own.range(keys::local_actions))
         noted.push_back({std::string(key), {}, 0});
     own.update(std::move(noted));
     if (const auto started = co_await start_registry(std::move(brought)); !started) co_return started;

@@ -6,6 +6,7 @@
 #include "daemon/fleet/feed_sender.h"
 #include "daemon/fleet/session.h"
 #include "daemon/registry/methods.h"
+#include "daemon/state/fleet_state.h"
 #include "net/clock.h"
 #include "net/log.h"
 #include "net/spawn.h"
@@ -25,12 +26,9 @@ constexpr auto goodbye_time = std::chrono::milliseconds(500);
 
 } // namespace
 
-std::optional<NodeRecord> find_node_by_key(const State& state, std::string_view fingerprint) {
-    for (const auto& [key, value] : state.range("/nodes/")) {
-        auto node = node_from_json(*value);
-        if (node && !node->key.empty() && node->key == fingerprint) return *node;
-    }
-    return {};
+const NodeRecord* find_node_by_key(const State& state, std::string_view fingerprint) {
+    const auto* entry = state.records().node_with_key(fingerprint);
+    return entry ? entry->accepted() : nullptr;
 }
 
 struct Hub::State : std::enable_shared_from_this<State> {
@@ -80,9 +78,10 @@ struct Hub::State : std::enable_shared_from_this<State> {
 
 Hub::Hub(asio::any_io_executor executor, LocalRegistry& registry, Replica& replica, HubOptions options)
     : state_(std::make_shared<State>(executor, registry, replica, std::move(options))) {
-    state_->nodes = replica.subscribe("/nodes/", [weak = std::weak_ptr(state_)](std::span<const Change>) {
-        if (const auto state = weak.lock()) state->drop_removed();
-    });
+    state_->nodes =
+        replica.subscribe(std::string(keys::nodes), [weak = std::weak_ptr(state_)](std::span<const Change>) {
+            if (const auto state = weak.lock()) state->drop_removed();
+        });
     net::spawn_loop(executor, "judging which nodes are lost",
                     [state = state_] { return state->judge(state); });
 }
@@ -104,7 +103,7 @@ void Hub::look() {
 }
 
 bool Hub::is_member(std::string_view fingerprint) const {
-    return find_node_by_key(state_->replica, fingerprint).has_value();
+    return find_node_by_key(state_->replica, fingerprint) != nullptr;
 }
 
 void Hub::serve(net::TlsStream stream, net::Endpoint source) {
@@ -123,7 +122,7 @@ void Hub::State::drop_removed() {
     std::vector<std::string> gone;
     for (const auto& [node, member] : members) {
         if (leaving.contains(node)) continue;
-        const auto record = find_node_by_key(replica, member.key);
+        const auto* record = find_node_by_key(replica, member.key);
         if (!record || record->name != node) gone.push_back(node);
     }
     for (const auto& node : gone) {
@@ -167,7 +166,7 @@ SessionHandlers Hub::State::handlers(const std::string& node) {
 asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_ptr<Session> session,
                                       net::Endpoint source) {
     const auto key = session->tls().peer_fingerprint();
-    const auto record = find_node_by_key(replica, key);
+    const auto* record = find_node_by_key(replica, key);
     if (!record || stopped) co_return;
     const auto node = record->name;
     Json mine{{"version", P2PRC_VERSION},        {"features", {"logs"}},
@@ -179,7 +178,7 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
         net::log_info("control: node " + node + ": " + hello.error().message);
         co_return;
     }
-    const auto again = find_node_by_key(replica, key);
+    const auto* again = find_node_by_key(replica, key);
     if (!again || again->name != node || stopped) {
         session->close();
         co_return;
@@ -248,7 +247,7 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
                                                         std::string node, std::string method, Json params) {
     const auto member = members.find(node);
     if (member == members.end()) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
-    const auto record = find_node_by_key(replica, member->second.key);
+    const auto* record = find_node_by_key(replica, member->second.key);
     if (!record) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
     if (const auto may = check_method(method); !may) co_return std::unexpected(may.error());
     const auto sender = member->second.sender;
@@ -336,10 +335,8 @@ asio::awaitable<void> Hub::State::judge(std::shared_ptr<State> /* keeps it alive
             co_await sweep();
         }
         std::vector<std::string> nodes_now;
-        for (const auto& [key, value] : replica.range("/nodes/")) {
-            const auto record = node_from_json(*value);
-            if (record && record->name != options.node_name()) nodes_now.push_back(record->name);
-        }
+        for (const auto& [name, entry] : replica.records().nodes())
+            if (entry.accepted() && name != options.node_name()) nodes_now.push_back(name);
         for (const auto& node : nodes_now)
             co_await judge_one(node);
         if (!stopped) co_await tick.wait(options.timing.tick);

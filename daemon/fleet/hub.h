@@ -35,7 +35,8 @@ struct HubOptions {
 };
 
 // A node of the replica by the fingerprint of its p2prcd's key.
-std::optional<NodeRecord> find_node_by_key(const State& state, std::string_view fingerprint);
+// nullptr: there is none. Valid until the state changes.
+const NodeRecord* find_node_by_key(const State& state, std::string_view fingerprint);
 
 class Hub {
   public:

@@ -3,6 +3,7 @@
 #include "core/json_members.h"
 #include "core/process_status.h"
 #include "core/records.h"
+#include "daemon/state/fleet_state.h"
 
 #include <algorithm>
 
@@ -10,21 +11,24 @@ namespace p2prc::daemon {
 namespace {
 
 bool is_up(const OwnState& own, const std::string& node, std::uint32_t id) {
-    const auto* document = own.get(keys::status(node, id));
-    if (!document) return false;
-    const auto state = status_from_json(*document).state;
-    return state == ProcessState::Running || state == ProcessState::Starting ||
-           state == ProcessState::Stopping;
+    const auto* status = own.records().status(node, id);
+    return status && (status->state == ProcessState::Running || status->state == ProcessState::Starting ||
+                      status->state == ProcessState::Stopping);
 }
 
 // A user of this node has ended it, and the registry that is no more was to hear of it yet.
 bool killed_here(const OwnState& own, const std::string& node, std::uint32_t id) {
-    const auto* action = own.get("/local/" + node + "/" + std::to_string(id));
-    return action && json::member<std::string>(*action, "action") == "kill";
+    const auto* action = own.records().local_action(node, id);
+    return action && action->is_kill();
+}
+
+template <class Record>
+bool is_of(const Record& record, std::string_view name, std::uint32_t id) {
+    return record.name == name && (record.id == id || std::ranges::count(record.former_ids, id) > 0);
 }
 
 // Whether `document`, a record or a tombstone, is that of the process, by its id or a former one.
-bool is_of(const Json& document, const std::string& name, std::uint32_t id) {
+bool is_of_document(const Json& document, std::string_view name, std::uint32_t id) {
     if (json::member<std::string>(document, "name") != name) return false;
     const auto former = json::member<std::vector<std::uint32_t>>(document, "former_ids");
     return json::member<std::uint32_t>(document, "id") == id || std::ranges::count(former, id) > 0;
@@ -40,35 +44,38 @@ Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> nod
     , moving_(std::move(moving)) {
     subscriptions_.push_back(
         replica_.on_another_store([this](const std::vector<Change>& items) { make(items); }));
-    for (const char* prefix : {"/processes/", "/tombstones/"})
-        subscriptions_.push_back(replica_.subscribe(prefix, [this](std::span<const Change>) { withdraw(); }));
-    for (const char* prefix : {"/processes/", "/domains/"})
+    for (const auto prefix : {keys::processes, keys::tombstones})
         subscriptions_.push_back(
-            replica_.subscribe(prefix, [this](std::span<const Change> changes) { make_again(changes); }));
-    subscriptions_.push_back(own_.subscribe("/status/", [this](std::span<const Change>) { withdraw(); }));
+            replica_.subscribe(std::string(prefix), [this](std::span<const Change>) { withdraw(); }));
+    for (const auto prefix : {keys::processes, keys::domains})
+        subscriptions_.push_back(replica_.subscribe(
+            std::string(prefix), [this](std::span<const Change> changes) { make_again(changes); }));
+    subscriptions_.push_back(
+        own_.subscribe(std::string(keys::statuses), [this](std::span<const Change>) { withdraw(); }));
 }
 
 // The replica still has what the registry has forgotten, and is about to forget it too.
 void Offers::make(const std::vector<Change>& items) {
     const auto node = node_();
-    const auto known = [&](const std::string& name, std::uint32_t id) {
+    const auto known = [&](std::string_view name, std::uint32_t id) {
         return std::ranges::any_of(items, [&](const Change& item) {
-            const bool holds = item.key.starts_with("/processes/") || item.key.starts_with("/tombstones/");
+            const bool holds =
+                item.key.starts_with(keys::processes) || item.key.starts_with(keys::tombstones);
             return holds && item.value && json::member<std::string>(*item.value, "node") == node &&
-                   is_of(*item.value, name, id);
+                   is_of_document(*item.value, name, id);
         });
     };
     std::vector<Change> offers;
-    for (const auto& [key, document] : replica_.range("/processes/")) {
-        if (json::member<std::string>(*document, "node") != node) continue;
-        const auto id = json::member<std::uint32_t>(*document, "id");
-        const auto name = json::member<std::string>(*document, "name");
+    const auto& agreed = replica_.records();
+    for (const auto name : agreed.processes_on(node)) {
+        const auto id = agreed.process(name)->record.id;
         const bool here = moving_() ? is_up(own_, node, id) : own_.get(keys::status(node, id)) != nullptr;
         if (!here || killed_here(own_, node, id) || known(name, id)) continue;
         auto domains = Json::array();
-        for (const auto& [ignored, mapping] : replica_.range("/domains/"))
-            if (json::member<std::string>(*mapping, "process") == name) domains.push_back(*mapping);
-        offers.push_back({keys::offer(node, id), Json{{"process", *document}, {"domains", domains}}, 0});
+        for (const auto fqdn : agreed.domains_of(name))
+            domains.push_back(*replica_.get(keys::domain(fqdn)));
+        offers.push_back({keys::offer(node, id),
+                          Json{{"process", *replica_.get(keys::process(name))}, {"domains", domains}}, 0});
     }
     own_.update(std::move(offers));
 }
@@ -95,11 +102,10 @@ void Offers::withdraw() {
         const auto process = document->value("process", Json::object());
         const auto name = json::member<std::string>(process, "name");
         const auto id = json::member<std::uint32_t>(process, "id");
-        const auto* record = replica_.get(keys::process(name));
-        const auto* tombstone = replica_.get(keys::tombstone(id));
-        const bool taken_in =
-            record && json::member<std::string>(*record, "node") == node && is_of(*record, name, id);
-        const bool killed = tombstone && is_of(*tombstone, name, id);
+        const auto* record = replica_.records().process(name);
+        const auto* tombstone = replica_.records().tombstone(id);
+        const bool taken_in = record && record->record.node == node && is_of(record->record, name, id);
+        const bool killed = tombstone && is_of(tombstone->record, name, id);
         // What ran without a record and has ended leaves no status behind.
         if (taken_in || killed || !own_.get(keys::status(node, id))) settled.emplace_back(key);
     }

@@ -1,18 +1,7 @@
 #include "daemon/process/plan.h"
 
-#include <nlohmann/json.hpp>
-
-#include <algorithm>
-
 namespace p2prc::daemon {
 namespace {
-
-std::uint64_t number_at(const nlohmann::json& document, const char* key) {
-    if (!document.is_object()) return 0;
-    const auto found = document.find(key);
-    if (found == document.end() || !found->is_number_integer()) return 0;
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, found->get<std::int64_t>()));
-}
 
 // It ended as its user or its administrator wanted: a boot is no reason to begin again.
 bool ended_for_good(const ProcessStatus& status) noexcept {
@@ -38,33 +27,13 @@ Act plan_running(const Situation& now, bool runs, bool asked_anew) {
 
 } // namespace
 
-LocalAction local_action_from_json(const nlohmann::json& document) {
-    LocalAction action;
-    if (!document.is_object()) return action;
-    const auto text = [&](const char* key) {
-        const auto found = document.find(key);
-        return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();
-    };
-    const auto number = [&](const char* key) { return number_at(document, key); };
-    action.id = static_cast<std::uint32_t>(number("id"));
-    action.action = text("action");
-    action.sequence = number("sequence");
-    action.by = text("by");
-    return action;
-}
-
-bool taken_in(const ProcessRecord& record, const LocalAction& action) {
-    return action.sequence <= number_at(record.unknown, "local_sequence");
-}
-
 Wanted wanted(const ProcessRecord& record, const LocalAction* local) {
     Wanted result{record.desired, false, record.change, record.changed_by};
     if (!local || local->id != record.id || taken_in(record, *local)) return result;
-    const auto folded = number_at(record.unknown, "local_sequence");
-    result.desired = local->action == "stop" || local->action == "kill" ? Desired::Stopped : Desired::Running;
-    result.killed = local->action == "kill";
+    result.desired = local->desired();
+    result.killed = local->is_kill();
     // Ahead of the registry's number by as much as it will be when it has taken the actions in.
-    result.change = record.change + (local->sequence - folded);
+    result.change = change_with(record, *local);
     result.by = local->by;
     return result;
 }

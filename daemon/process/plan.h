@@ -1,6 +1,7 @@
 // What to do about one process: a function from what is wanted, what was reported and what systemd runs.
 #pragma once
 
+#include "core/local_action.h"
 #include "core/process_status.h"
 #include "core/records.h"
 #include "daemon/process/systemd.h"
@@ -11,18 +12,6 @@
 #include <string_view>
 
 namespace p2prc::daemon {
-
-// /local/<node>/<id>: what a user of this node asked for while the registry was away.
-struct LocalAction {
-    std::uint32_t id = 0;
-    std::string action; // "start", "stop", "restart", "kill"
-    std::uint64_t sequence = 0;
-    std::string by;
-};
-LocalAction local_action_from_json(const nlohmann::json& document);
-
-// Whether the registry has folded the action into the record.
-bool taken_in(const ProcessRecord& record, const LocalAction& action);
 
 // What this node wants of a process, local actions that the registry does not know yet included.
 struct Wanted {

@@ -2,7 +2,6 @@
 
 #include "daemon/process/command_drop_in.h"
 #include "daemon/process/reconciler_impl.h"
-#include "daemon/process/reconciler_keys.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/process/usage.h"
 
@@ -69,36 +68,36 @@ void Reconciler::Impl::follow() {
     subscriptions_.clear();
     const std::weak_ptr<Impl> weak = weak_from_this();
     subscriptions_.push_back(
-        replica_.subscribe(std::string(processes_prefix), [weak](std::span<const Change> changes) {
+        replica_.subscribe(std::string(keys::processes), [weak](std::span<const Change> changes) {
             const auto impl = weak.lock();
             if (!impl) return;
             for (const auto& change : changes) {
-                if (change.value) impl->judge_record(change.key, *change.value);
-                impl->evaluate(std::string(last_part(change.key)));
+                if (change.value) impl->judge_record(change.key.substr(keys::processes.size()));
+                impl->evaluate(std::string(keys::last_part(change.key)));
             }
             impl->forget_refused();
             impl->forget_actions();
         }));
     subscriptions_.push_back(
-        replica_.subscribe(std::string(tombstones_prefix), [weak](std::span<const Change> changes) {
+        replica_.subscribe(std::string(keys::tombstones), [weak](std::span<const Change> changes) {
             const auto impl = weak.lock();
             if (!impl) return;
             for (const auto& change : changes)
                 impl->evaluate(impl->name_of_dead(change));
         }));
-    subscriptions_.push_back(own_.subscribe(local_prefix(options.node), [weak](std::span<const Change>) {
-        if (const auto impl = weak.lock()) impl->evaluate_all();
-    }));
+    subscriptions_.push_back(
+        own_.subscribe(keys::local_prefix(options.node), [weak](std::span<const Change>) {
+            if (const auto impl = weak.lock()) impl->evaluate_all();
+        }));
 }
 
 // A tombstone names its process; one that goes is found again by the status that reported the end.
-std::string Reconciler::Impl::name_of_dead(const Change& tombstone) const {
-    if (tombstone.value) {
-        const auto dead = accept_tombstone(tombstone.key, *tombstone.value);
-        return dead && dead->node == options.node ? dead->name : "";
-    }
-    const auto* status = own_.get(keys::status_prefix(options.node) + std::string(last_part(tombstone.key)));
-    return status ? status_from_json(*status).name : "";
+std::string Reconciler::Impl::name_of_dead(const Change& change) const {
+    const auto id = keys::id_from_text(keys::last_part(change.key)).value_or(0);
+    if (const auto* tombstone = tombstone_of(id); tombstone && change.value)
+        return tombstone->node == options.node ? tombstone->name : "";
+    const auto* status = change.value ? nullptr : written(id);
+    return status ? status->name : "";
 }
 
 void Reconciler::Impl::detach() {
@@ -141,10 +140,10 @@ void Reconciler::Impl::measure() {
 
 void Reconciler::Impl::set_node(std::string node) {
     std::vector<Change> changes;
-    for (const auto& [key, value] : own_.range(keys::status_prefix(options.node))) {
-        auto status = status_from_json(*value);
+    for (const auto& [id, before] : own_.records().statuses(options.node)) {
+        auto status = before;
         status.node = node;
-        changes.push_back({std::string(key), std::nullopt, 0});
+        changes.push_back({keys::status(options.node, id), std::nullopt, 0});
         changes.push_back({keys::status(node, status.id), status_to_json(status), 0});
     }
     options.node = std::move(node);

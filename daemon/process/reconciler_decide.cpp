@@ -1,6 +1,5 @@
 #include "daemon/process/main_process.h"
 #include "daemon/process/reconciler_impl.h"
-#include "daemon/process/reconciler_keys.h"
 
 #include <fmt/format.h>
 
@@ -13,14 +12,12 @@ void Reconciler::Impl::evaluate_all() {
     std::set<std::string> names;
     for (const auto& [name, slot] : slots_)
         names.insert(name);
-    for (const auto& [key, value] : replica_.range(processes_prefix))
-        names.insert(std::string(last_part(key)));
-    for (const auto& [key, value] : replica_.range(tombstones_prefix))
-        if (const auto tombstone = accepted(key, value, &accept_tombstone);
-            tombstone && tombstone->node == options.node)
-            names.insert(tombstone->name);
-    for (const auto& [key, value] : own_.range(keys::status_prefix(options.node)))
-        names.insert(status_from_json(*value).name);
+    for (const auto name : agreed().processes_on(options.node))
+        names.emplace(name);
+    for (const auto id : agreed().tombstones_on(options.node))
+        if (const auto* tombstone = tombstone_of(id)) names.insert(tombstone->name);
+    for (const auto& [id, status] : own_.records().statuses(options.node))
+        names.insert(status.name);
     for (const auto& name : names)
         evaluate(name);
 }

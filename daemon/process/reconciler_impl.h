@@ -8,6 +8,7 @@
 
 #include "daemon/process/bind_programs.h"
 #include "daemon/process/reconciler.h"
+#include "daemon/state/fleet_state.h"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -15,6 +16,9 @@
 #include <map>
 
 namespace p2prc::daemon {
+
+// The step at which a start fails that this node does not allow.
+inline constexpr const char* refused_step = "policy";
 
 // Now, for a time that is not known.
 std::string rfc3339_of(std::uint64_t microseconds);
@@ -87,7 +91,12 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     };
 
     Facts facts(const std::string& name, const Slot& slot) const;
-    std::optional<ProcessRecord> record_of(const std::string& name) const;
+    // What is looked at where it stands is valid until a state changes.
+    const FleetState& agreed() const { return replica_.records(); }
+    const ProcessRecord* record_of(std::string_view name) const;
+    const Tombstone* tombstone_of(std::uint32_t id) const;
+    const ProcessRecord* owner_of_id(std::uint32_t id) const;
+    const ProcessStatus* written(std::uint32_t id) const;
     bool id_is_taken(std::uint32_t id) const;
     std::uint32_t id_of(const std::string& name, const UnitView& unit) const;
     void rename_status(const std::string& name);
@@ -129,10 +138,9 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     std::chrono::milliseconds next_pause(Slot& slot) const;
     void await_retry(const std::string& name);
     void arm_retry(const std::string& name, std::chrono::milliseconds pause);
-    void judge_record(std::string_view key, const Json& document);
+    void judge_record(std::string_view name);
     void judge_all_records();
     void forget_refused();
-    bool owner_of_id(std::uint32_t id) const;
     bool runs(std::uint32_t id) const;
 
     ProcessStatus draft(const std::string& name, const Facts& now) const;

@@ -1,5 +1,4 @@
 #include "daemon/process/reconciler_impl.h"
-#include "daemon/process/reconciler_keys.h"
 #include "daemon/state/origins.h"
 #include "net/cgroups.h"
 #include "net/log.h"
@@ -15,9 +14,9 @@ asio::awaitable<void> Reconciler::Impl::prepare_ports() {
     const auto features = co_await systemd_.features();
     if (features) confines_ports_ = net::confines_ports(*features);
     std::vector<BindRule> rules;
-    for (const auto& [key, value] : replica_.range(processes_prefix)) {
-        const auto record = accepted(key, value, &accept_process);
-        if (!record || record->node != options.node) continue;
+    for (const auto name : agreed().processes_on(options.node)) {
+        const auto* record = record_of(name);
+        if (!record) continue;
         if (const auto rule = bind_rule(*record); rule && rule->port) rules.push_back(*rule);
     }
     const auto prepared = co_await bind_programs_.prepare(std::move(rules));

@@ -1,6 +1,5 @@
 #include "core/text.h"
 #include "daemon/process/reconciler_impl.h"
-#include "daemon/process/reconciler_keys.h"
 
 #include <fmt/format.h>
 
@@ -12,16 +11,6 @@ namespace {
 
 constexpr std::size_t longest_name = 60; // shown of a name that is none
 
-template <class T>
-T member(const Json& document, const char* key) {
-    const auto found = document.is_object() ? document.find(key) : document.end();
-    if (found == document.end()) return {};
-    if constexpr (std::is_same_v<T, std::string>)
-        return found->is_string() ? found->get<std::string>() : T{};
-    else
-        return found->is_number_unsigned() ? static_cast<T>(found->get<std::uint64_t>()) : T{};
-}
-
 bool says_refused(const ProcessStatus& status) {
     return status.state == ProcessState::Failed && status.reason &&
            status.reason->kind == StopKind::StartFailed && status.reason->step == refused_step;
@@ -31,17 +20,16 @@ bool says_refused(const ProcessStatus& status) {
 
 // What the gate does not let in is never acted upon, and never passed over in silence: it has a status, where
 // its id is not that of something else here, and a line in the journal.
-void Reconciler::Impl::judge_record(std::string_view key, const Json& document) {
-    if (member<std::string>(document, "node") != options.node) return;
-    const auto accepted = accept_process(key, document);
-    if (accepted) return;
-    const auto name = text::excerpt(last_part(key), longest_name);
-    const auto id = member<std::uint32_t>(document, "id");
-    const auto* written = own_.get(keys::status(options.node, id));
-    const auto before = written ? status_from_json(*written) : ProcessStatus{};
-    const bool free = id != 0 && (!written || (says_refused(before) && before.name == name));
+void Reconciler::Impl::judge_record(std::string_view claimed) {
+    const auto* entry = agreed().process(claimed);
+    if (!entry || !entry->refused || entry->record.node != options.node) return;
+    const auto name = text::excerpt(keys::last_part(claimed), longest_name);
+    const auto id = entry->record.id;
+    const auto* known = written(id);
+    const auto before = known ? *known : ProcessStatus{};
+    const bool free = id != 0 && (!known || (says_refused(before) && before.name == name));
     if (!free || owner_of_id(id) || runs(id)) {
-        if (options.warn) options.warn(accepted.error().message, name);
+        if (options.warn) options.warn(entry->refused->message, name);
         return;
     }
     Facts now;
@@ -49,22 +37,14 @@ void Reconciler::Impl::judge_record(std::string_view key, const Json& document) 
     ProcessStatus status = before;
     status.id = id;
     status.name = name;
-    status.applied = member<std::uint64_t>(document, "change");
+    status.applied = entry->record.change;
     StopReason reason;
     reason.kind = StopKind::StartFailed;
     reason.step = refused_step;
-    reason.detail = accepted.error().message;
-    if (written && before.reason->detail == reason.detail && before.applied == status.applied) return;
+    reason.detail = entry->refused->message;
+    if (known && before.reason->detail == reason.detail && before.applied == status.applied) return;
     status.reason = stamped(std::move(reason), now);
     write_state(std::move(status), ProcessState::Failed);
-}
-
-// An accepted record of this node with the id.
-bool Reconciler::Impl::owner_of_id(std::uint32_t id) const {
-    return std::ranges::any_of(replica_.range(processes_prefix), [&](const auto& item) {
-        const auto record = accepted(item.first, item.second, &accept_process);
-        return record && record->id == id && record->node == options.node;
-    });
 }
 
 bool Reconciler::Impl::runs(std::uint32_t id) const {
@@ -75,8 +55,9 @@ bool Reconciler::Impl::runs(std::uint32_t id) const {
 }
 
 void Reconciler::Impl::judge_all_records() {
-    for (const auto& [key, document] : replica_.range(processes_prefix))
-        judge_record(key, *document);
+    const auto here = agreed().processes_on(options.node);
+    for (const auto name : here)
+        judge_record(name);
     forget_refused();
 }
 
@@ -84,11 +65,9 @@ void Reconciler::Impl::judge_all_records() {
 void Reconciler::Impl::forget_refused() {
     if (replica_.store_id().empty()) return;
     std::vector<Change> over;
-    for (const auto& [key, value] : own_.range(keys::status_prefix(options.node))) {
-        const auto status = status_from_json(*value);
-        if (says_refused(status) && !id_is_taken(status.id) && !replica_.get(keys::tombstone(status.id)))
-            over.push_back({std::string(key), std::nullopt, 0});
-    }
+    for (const auto& [id, status] : own_.records().statuses(options.node))
+        if (says_refused(status) && !id_is_taken(status.id) && !agreed().tombstone(status.id))
+            over.push_back({keys::status(options.node, id), std::nullopt, 0});
     if (!over.empty()) own_.update(std::move(over));
 }
 

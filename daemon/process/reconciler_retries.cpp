@@ -1,5 +1,4 @@
 #include "daemon/process/reconciler_impl.h"
-#include "daemon/process/reconciler_keys.h"
 
 #include <boost/asio/steady_timer.hpp>
 

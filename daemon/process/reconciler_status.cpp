@@ -59,8 +59,8 @@ void Reconciler::Impl::refuse(const Facts& now, std::string step, const Error& e
 }
 
 ProcessStatus Reconciler::Impl::draft(const std::string& name, const Facts& now) const {
-    const auto* written = own_.get(keys::status(options.node, now.id));
-    auto status = written ? status_from_json(*written) : ProcessStatus{};
+    const auto* before = written(now.id);
+    auto status = before ? *before : ProcessStatus{};
     status.id = now.id;
     status.name = name;
     status.node = options.node;
@@ -75,8 +75,8 @@ void Reconciler::Impl::write(const ProcessStatus& status) {
 }
 
 void Reconciler::Impl::write_state(ProcessStatus status, ProcessState state) {
-    const auto* written = own_.get(keys::status(options.node, status.id));
-    if (!written || status_from_json(*written).state != state) status.since = net::now_rfc3339();
+    const auto* before = written(status.id);
+    if (!before || before->state != state) status.since = net::now_rfc3339();
     status.state = state;
     status.node = options.node;
     status.boot_id = options.boot_id;
@@ -88,8 +88,8 @@ void Reconciler::Impl::write_state(ProcessStatus status, ProcessState state) {
 }
 
 bool Reconciler::Impl::any_lost_with_boot() const {
-    return std::ranges::any_of(own_.range(keys::status_prefix(options.node)), [this](const auto& item) {
-        return lost_with_its_boot(status_from_json(*item.second), options.boot_id);
+    return std::ranges::any_of(own_.records().statuses(options.node), [this](const auto& item) {
+        return lost_with_its_boot(item.second, options.boot_id);
     });
 }
 

@@ -1,6 +1,5 @@
 #include "daemon/process/data_ownership.h"
 #include "daemon/process/reconciler_impl.h"
-#include "daemon/process/reconciler_keys.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/state/origins.h"
 #include "net/cgroups.h"
@@ -218,9 +217,8 @@ asio::awaitable<bool> Reconciler::Impl::do_stop(std::string name, Facts now, Act
         // The unit is that of a killed process whose name another has taken since.
         now.record.reset();
         now.id = running;
-        const auto* written = own_.get(keys::status(options.node, now.id));
-        now.status.reset();
-        if (written) now.status = status_from_json(*written);
+        const auto* status = written(now.id);
+        now.status = status ? std::optional(*status) : std::nullopt;
     }
     const auto want = now.record ? wanted(*now.record, now.local ? &*now.local : nullptr) : Wanted{};
     write_state(draft(name, now), ProcessState::Stopping);

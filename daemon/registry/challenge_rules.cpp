@@ -48,7 +48,7 @@ Result<std::string> challenge_value(const Request& request) {
 // Of all domains of a node: what it is to prove at once.
 std::size_t challenges_of(const Draft& draft, const std::string& node, std::int64_t now) {
     std::size_t count = 0;
-    for (const auto& [key, document] : draft.range("/challenges/"))
+    for (const auto& [key, document] : draft.range(keys::challenges))
         if (json::member<std::string>(*document, "node") == node &&
             json::member<std::int64_t>(*document, "expires") > now)
             ++count;
@@ -64,7 +64,7 @@ Result<Json> publish_challenge(Request& request) {
     if (!value) return std::unexpected(value.error());
     // One name that does not fit would keep the whole zone from being served.
     if (auto name = challenge_name(mapping->domain); !name) return std::unexpected(name.error());
-    const auto present = request.draft.range(fmt::format("/challenges/{}/", mapping->domain));
+    const auto present = request.draft.range(keys::challenges_of(mapping->domain));
     std::size_t good = 0;
     for (const auto& [key, document] : present) {
         if (json::member<std::int64_t>(*document, "expires") > request.now)

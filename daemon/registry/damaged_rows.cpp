@@ -1,6 +1,5 @@
 #include "daemon/registry/damaged_rows.h"
 
-#include "core/gate.h"
 #include "core/json_members.h"
 #include "core/records.h"
 #include "core/text.h"
@@ -19,15 +18,16 @@ constexpr std::size_t most_named = 5;
 
 template <class Record>
 bool is_named(std::string_view key, const Result<Record>& record, const std::string Record::* name) {
-    return record && last_part(key) == (*record).*name;
+    return record && keys::last_part(key) == (*record).*name;
 }
 
 // The readers of records take what is missing for its default; the name is never missing.
 bool is_readable_record(std::string_view key, const Json& value) {
-    if (key.starts_with("/nodes/")) return is_named(key, node_from_json(value), &NodeRecord::name);
-    if (key.starts_with("/processes/")) return is_named(key, process_from_json(value), &ProcessRecord::name);
-    if (key.starts_with("/domains/")) return is_named(key, domain_from_json(value), &DomainRecord::domain);
-    if (key.starts_with("/tombstones/")) {
+    if (key.starts_with(keys::nodes)) return is_named(key, node_from_json(value), &NodeRecord::name);
+    if (key.starts_with(keys::processes))
+        return is_named(key, process_from_json(value), &ProcessRecord::name);
+    if (key.starts_with(keys::domains)) return is_named(key, domain_from_json(value), &DomainRecord::domain);
+    if (key.starts_with(keys::tombstones)) {
         const auto tombstone = tombstone_from_json(value);
         return tombstone && key == keys::tombstone(tombstone->id);
     }
@@ -38,7 +38,7 @@ bool is_readable(std::string_view table, std::string_view key, const std::string
     const auto value = Json::parse(text, nullptr, false);
     if (value.is_discarded()) return false;
     if (table == replicated_table) return is_readable_record(key, value);
-    return key.starts_with("counters/") ? value.is_number_unsigned() : value.is_object();
+    return key.starts_with(keys::counters) ? value.is_number_unsigned() : value.is_object();
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include "daemon/registry/maker.h"
 #include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
+#include "daemon/state/find_process.h"
 
 #include <fmt/format.h>
 
@@ -32,7 +33,7 @@ Result<std::string> process_name(const Draft& draft, const std::string& text, co
         return label;
     }
     if (text.find('.') != std::string::npos || (text[0] >= '0' && text[0] <= '9')) {
-        auto process = resolve(draft, text);
+        auto process = find_process(draft, text);
         if (!process) return std::unexpected(process.error());
         return process->name;
     }
@@ -225,7 +226,7 @@ void attach_domains(Draft& draft, const ProcessRecord& process, bool owner) {
 }
 
 void erase_challenges(Draft& draft, std::string_view domain) {
-    for (const auto& [key, document] : draft.range(fmt::format("/challenges/{}/", domain)))
+    for (const auto& [key, document] : draft.range(keys::challenges_of(domain)))
         draft.erase(key);
 }
 

@@ -4,24 +4,15 @@
 #include "daemon/registry/registry.h"
 #include "daemon/state/state.h"
 
+#include <iterator>
+
 namespace p2prc::daemon {
 namespace {
 
-template <class Record>
-std::optional<Record> read(const Json* document, Result<Record> (*reader)(const Json&)) {
-    if (!document) return std::nullopt;
-    auto record = reader(*document);
-    if (!record) return std::nullopt;
-    return std::move(*record);
-}
-
-template <class Record>
-std::vector<Record> read_all(const Draft& draft, std::string_view prefix,
-                             Result<Record> (*reader)(const Json&)) {
-    std::vector<Record> records;
-    for (const auto& [key, document] : draft.range(prefix))
-        if (auto record = reader(*document)) records.push_back(std::move(*record));
-    return records;
+template <class Entry>
+auto read_of(const Entry* entry) -> std::optional<decltype(entry->record)> {
+    if (!entry || !entry->readable) return std::nullopt;
+    return entry->record;
 }
 
 } // namespace
@@ -30,21 +21,18 @@ std::size_t document_size(const Json& value) {
     return document_text(value).size();
 }
 
-std::size_t Draft::committed_size(std::string_view key) const {
-    const auto it = mirror_.agreed.find(key);
-    return it == mirror_.agreed.end() ? 0 : it->first.size() + it->second.size;
-}
-
-const Json* Draft::look(const Table& table, const Writes& writes, std::string_view key) {
+const Json* Draft::look(const Table& table, const Writes& writes, std::string_view key) const {
     if (const auto written = writes.find(key); written != writes.end())
-        return written->second ? &*written->second : nullptr;
+        return written->second ? &written->second->value : nullptr;
+    // The two tables have no keys in common.
+    if (const auto known = read_.find(key); known != read_.end()) return &known->second;
     const auto it = table.find(key);
-    return it == table.end() ? nullptr : &it->second.value;
+    if (it == table.end()) return nullptr;
+    return &read_.emplace(it->first, Json::parse(it->second, nullptr, false)).first->second;
 }
 
-std::vector<std::pair<std::string, const Json*>> Draft::list(const Table& table, const Writes& writes,
-                                                             std::string_view prefix) {
-    std::vector<std::pair<std::string, const Json*>> found;
+std::vector<std::string> Draft::list(const Table& table, const Writes& writes, std::string_view prefix) {
+    std::vector<std::string> found;
     const auto below = [&](const auto& it, const auto& map) {
         return it != map.end() && it->first.starts_with(prefix);
     };
@@ -52,83 +40,211 @@ std::vector<std::pair<std::string, const Json*>> Draft::list(const Table& table,
     auto written = writes.lower_bound(prefix);
     while (below(committed, table) || below(written, writes)) {
         if (!below(written, writes) || (below(committed, table) && committed->first < written->first)) {
-            found.emplace_back(committed->first, &committed->second.value);
+            found.push_back(committed->first);
             ++committed;
             continue;
         }
         if (below(committed, table) && committed->first == written->first) ++committed;
-        if (written->second) found.emplace_back(written->first, &*written->second);
+        if (written->second) found.push_back(written->first);
         ++written;
     }
     return found;
 }
 
-std::optional<FleetRecord> Draft::fleet() const {
-    return read(get(keys::fleet), fleet_from_json);
-}
-std::optional<NodeRecord> Draft::node(std::string_view name) const {
-    return read(get(keys::node(name)), node_from_json);
-}
-std::vector<NodeRecord> Draft::nodes() const {
-    return read_all(*this, "/nodes/", node_from_json);
-}
-std::optional<ProcessRecord> Draft::process(std::string_view name) const {
-    return read(get(keys::process(name)), process_from_json);
-}
-std::optional<ProcessRecord> Draft::process(std::uint32_t id) const {
-    for (const auto& [key, document] : range("/processes/"))
-        if (json::member<std::uint32_t>(*document, "id") == id) return read(document, process_from_json);
-    return std::nullopt;
-}
-std::vector<ProcessRecord> Draft::processes() const {
-    return read_all(*this, "/processes/", process_from_json);
-}
-std::optional<DomainRecord> Draft::domain(std::string_view fqdn) const {
-    return read(get(keys::domain(fqdn)), domain_from_json);
-}
-std::vector<DomainRecord> Draft::domains() const {
-    return read_all(*this, "/domains/", domain_from_json);
-}
-std::vector<DomainRecord> Draft::domains_of(std::string_view process) const {
-    std::vector<DomainRecord> found;
-    for (const auto& [key, document] : range("/domains/")) {
-        if (json::member<std::string>(*document, "process") != process) continue;
-        if (auto mapping = domain_from_json(*document)) found.push_back(std::move(*mapping));
+std::vector<std::pair<std::string, const Json*>> Draft::range(std::string_view prefix) const {
+    std::vector<std::pair<std::string, const Json*>> found;
+    for (auto& key : list(mirror_.agreed, agreed_, prefix)) {
+        const Json* document = get(key);
+        found.emplace_back(std::move(key), document);
     }
     return found;
 }
-std::vector<Tombstone> Draft::tombstones() const {
-    return read_all(*this, "/tombstones/", tombstone_from_json);
+
+std::vector<std::pair<std::string, const Json*>> Draft::range_secret(std::string_view prefix) const {
+    std::vector<std::pair<std::string, const Json*>> found;
+    for (auto& key : list(mirror_.secrets, secrets_, prefix)) {
+        const Json* document = get_secret(key);
+        found.emplace_back(std::move(key), document);
+    }
+    return found;
 }
 
-std::uint32_t Draft::counter(std::string_view key) const {
-    const auto* stored = get_secret(key);
+// What the node's share loses with the present document, and gets with the new one.
+void Draft::account(const std::string& key, const Json* now, std::size_t size) {
+    const auto* family = keys::family_of(key);
+    if (!family || family->share == keys::Share::None) return;
+    if (const auto written = agreed_.find(key); written != agreed_.end()) {
+        if (written->second) change_.count(key, &written->second->value, written->second->text.size(), -1);
+    } else if (const auto before = mirror_.agreed.find(key); before != mirror_.agreed.end()) {
+        const bool by_key = family->share == keys::Share::Owned || family->share == keys::Share::Offers;
+        change_.count(key, by_key ? nullptr : get(key), before->second.size(), -1);
+    }
+    if (now) change_.count(key, now, size);
+}
+
+void Draft::put(const std::string& key, Json value) {
+    auto text = document_text(value);
+    account(key, &value, text.size());
+    written_.put(key, value);
+    agreed_[key] = Write{std::move(value), std::move(text)};
+}
+
+void Draft::erase(const std::string& key) {
+    account(key, nullptr, 0);
+    written_.erase(key);
+    agreed_[key] = std::nullopt;
+}
+
+Share Draft::share_of(std::string_view name) const {
+    const auto record = node(name);
+    const std::string key = record ? record->key : "";
+    auto share = mirror_.shares.of(name, key);
+    share += change_.of(name, key);
+    return share;
+}
+
+void Draft::put_secret(const std::string& key, const Json& value) {
+    secrets_[key] = Write{value, document_text(value)};
+}
+
+bool Draft::writes_secret(std::string_view prefix) const {
+    const auto at = secrets_.lower_bound(prefix);
+    return at != secrets_.end() && at->first.starts_with(prefix);
+}
+
+template <class Entry, class Name>
+const Entry* Draft::current(const std::string& key, const Entry* (FleetState::*find)(Name) const,
+                            Name name) const {
+    return ((agreed_.contains(key) ? written_ : mirror_.records).*find)(name);
+}
+
+template <class Names, class KeyOf>
+Names Draft::present(const Names& committed, const Names& written, KeyOf key_of) const {
+    if (agreed_.empty()) return committed;
+    Names names = written;
+    for (const auto& name : committed)
+        if (!agreed_.contains(key_of(name))) names.insert(name);
+    return names;
+}
+
+std::optional<FleetRecord> Draft::fleet() const {
+    const auto* record = (agreed_.contains(keys::fleet) ? written_ : mirror_.records).fleet();
+    return record ? std::optional(*record) : std::nullopt;
+}
+
+std::optional<NodeRecord> Draft::node(std::string_view name) const {
+    return read_of(current<NodeEntry>(keys::node(name), &FleetState::node, name));
+}
+
+std::vector<NodeRecord> Draft::nodes() const {
+    std::vector<NodeRecord> records;
+    for (const auto& key : keys_below(keys::nodes))
+        if (auto record = node(keys::last_part(key))) records.push_back(std::move(*record));
+    return records;
+}
+
+std::optional<ProcessRecord> Draft::process(std::string_view name) const {
+    return read_of(current<ProcessEntry>(keys::process(name), &FleetState::process, name));
+}
+
+std::optional<ProcessRecord> Draft::process(std::uint32_t id) const {
+    if (const auto* entry = written_.process(id)) return read_of(entry);
+    for (const auto* entry : mirror_.records.processes_with(id))
+        if (!agreed_.contains(keys::process(entry->record.name))) return read_of(entry);
+    return std::nullopt;
+}
+
+std::vector<std::string> Draft::process_names() const {
+    std::vector<std::string> names;
+    for (const auto& key : keys_below(keys::processes))
+        names.emplace_back(keys::last_part(key));
+    return names;
+}
+
+std::vector<ProcessRecord> Draft::processes() const {
+    std::vector<ProcessRecord> records;
+    for (const auto& name : process_names())
+        if (auto record = process(name)) records.push_back(std::move(*record));
+    return records;
+}
+
+std::vector<ProcessRecord> Draft::processes_on(std::string_view node) const {
+    std::vector<ProcessRecord> records;
+    for (const auto name :
+         present(mirror_.records.processes_on(node), written_.processes_on(node), keys::process))
+        if (auto record = process(name)) records.push_back(std::move(*record));
+    return records;
+}
+
+std::map<std::uint16_t, std::string> Draft::ports_on(std::string_view node) const {
+    std::map<std::uint16_t, std::string> ports;
+    for (const auto name :
+         present(mirror_.records.processes_on(node), written_.processes_on(node), keys::process)) {
+        const auto* entry = current<ProcessEntry>(keys::process(name), &FleetState::process, name);
+        if (entry->record.port) ports.emplace(*entry->record.port, name);
+    }
+    return ports;
+}
+
+std::optional<DomainRecord> Draft::domain(std::string_view fqdn) const {
+    return read_of(current<DomainEntry>(keys::domain(fqdn), &FleetState::domain, fqdn));
+}
+
+std::vector<DomainRecord> Draft::domains() const {
+    std::vector<DomainRecord> records;
+    for (const auto& key : keys_below(keys::domains))
+        if (auto record = domain(keys::last_part(key))) records.push_back(std::move(*record));
+    return records;
+}
+
+std::vector<DomainRecord> Draft::domains_of(std::string_view process) const {
+    std::vector<DomainRecord> records;
+    for (const auto fqdn :
+         present(mirror_.records.domains_of(process), written_.domains_of(process), keys::domain))
+        if (auto record = domain(fqdn)) records.push_back(std::move(*record));
+    return records;
+}
+
+std::optional<Tombstone> Draft::tombstone(std::uint32_t id) const {
+    return read_of(current<TombstoneEntry>(keys::tombstone(id), &FleetState::tombstone, id));
+}
+
+std::vector<Tombstone> Draft::tombstones_on(std::string_view node) const {
+    std::vector<Tombstone> records;
+    for (const auto id :
+         present(mirror_.records.tombstones_on(node), written_.tombstones_on(node), keys::tombstone))
+        if (auto record = tombstone(id)) records.push_back(std::move(*record));
+    return records;
+}
+
+std::uint32_t Draft::counter(std::string_view name) const {
+    const auto* stored = get_secret(keys::counter(name));
     return stored && stored->is_number_unsigned() ? stored->get<std::uint32_t>() : 0;
 }
 
-std::uint32_t Draft::next(const std::string& key) {
-    const auto id = counter(key) + 1;
-    put_secret(key, id);
+std::uint32_t Draft::next(std::string_view name) {
+    const auto id = counter(name) + 1;
+    put_secret(keys::counter(name), id);
     return id;
 }
 
-void Draft::seen(const std::string& key, std::uint32_t id) {
-    if (id > counter(key)) put_secret(key, id);
+void Draft::seen(std::string_view name, std::uint32_t id) {
+    if (id > counter(name)) put_secret(keys::counter(name), id);
 }
 
 void Draft::skip_ids(std::uint32_t count) {
-    for (const std::string key : {"counters/process", "counters/mapping"})
-        put_secret(key, counter(key) + count);
+    for (const auto name : {process_counter, mapping_counter})
+        put_secret(keys::counter(name), counter(name) + count);
 }
 
 store::Txn Draft::transaction() const {
     store::Txn txn;
     const auto add = [&](std::string_view name, const Table& table, const Writes& writes) {
-        for (const auto& [key, value] : writes) {
+        for (const auto& [key, write] : writes) {
             const auto it = table.find(key);
-            if (!value && it == table.end()) continue;
-            if (value && it != table.end() && it->second.value == *value) continue;
-            txn.then.push_back(value ? store::put(std::string(name), key, document_text(*value))
+            if (!write && it == table.end()) continue;
+            if (write && it != table.end() && it->second == write->text) continue;
+            txn.then.push_back(write ? store::put(std::string(name), key, write->text)
                                      : store::erase(std::string(name), key));
         }
     };
@@ -137,20 +253,24 @@ store::Txn Draft::transaction() const {
     return txn;
 }
 
-void Draft::apply_to(Mirror& mirror, std::uint64_t revision) const {
-    const auto apply = [&](Table& table, const Writes& writes) {
-        for (const auto& [key, value] : writes) {
-            if (!value) {
+void Draft::apply_to(Mirror& mirror) const {
+    const auto apply = [](Table& table, const Writes& writes) {
+        for (const auto& [key, write] : writes) {
+            if (write)
+                table.insert_or_assign(key, write->text);
+            else
                 table.erase(key);
-                continue;
-            }
-            auto& document = table[key];
-            if (document.revision && document.value == *value) continue;
-            document = {*value, revision, document_size(*value)};
         }
     };
     apply(mirror.agreed, agreed_);
     apply(mirror.secrets, secrets_);
+    for (const auto& [key, write] : agreed_) {
+        if (write)
+            mirror.records.put(key, write->value);
+        else
+            mirror.records.erase(key);
+    }
+    mirror.shares.add(change_);
 }
 
 } // namespace p2prc::daemon

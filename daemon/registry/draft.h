@@ -5,10 +5,13 @@
 #pragma once
 
 #include "core/records.h"
+#include "daemon/registry/shares.h"
+#include "daemon/state/fleet_state.h"
 #include "store/types.h"
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,22 +24,18 @@ using Json = nlohmann::json;
 // Invitations and counters; never replicated.
 inline constexpr std::string_view private_table = "private";
 
-struct Document {
-    Json value;
-    std::uint64_t revision = 0; // in which it was written last
-    std::size_t size = 0;       // in bytes, as text
-};
-
-// As it is stored and sent.
-std::size_t document_size(const Json& value);
-
-// Every document of a table.
-using Table = std::map<std::string, Document, std::less<>>;
+// Every document of a table, as it is stored and sent.
+using Table = std::map<std::string, std::string, std::less<>>;
 
 struct Mirror {
-    Table agreed;  // the replicated table
-    Table secrets; // the private table
+    Table agreed;       // the replicated table
+    Table secrets;      // the private table
+    FleetState records; // of `agreed`
+    Shares shares;      // the same
 };
+
+// In bytes, as it is stored and sent.
+std::size_t document_size(const Json& value);
 
 class Draft {
   public:
@@ -44,20 +43,22 @@ class Draft {
 
     // Agreed state. Pointers are valid until the next write.
     const Json* get(std::string_view key) const { return look(mirror_.agreed, agreed_, key); }
-    std::vector<std::pair<std::string, const Json*>> range(std::string_view prefix) const {
+    std::vector<std::pair<std::string, const Json*>> range(std::string_view prefix) const;
+    // Without reading what they stand for.
+    std::vector<std::string> keys_below(std::string_view prefix) const {
         return list(mirror_.agreed, agreed_, prefix);
     }
-    // Bytes of the committed document and its key; 0 when there is none.
-    std::size_t committed_size(std::string_view key) const;
-    void put(const std::string& key, Json value) { agreed_[key] = std::move(value); }
-    void erase(const std::string& key) { agreed_[key] = std::nullopt; }
+    void put(const std::string& key, Json value);
+    void erase(const std::string& key);
+    // How much of the registry what was made by the node, or is its own, takes up.
+    Share share_of(std::string_view node) const;
 
     const Json* get_secret(std::string_view key) const { return look(mirror_.secrets, secrets_, key); }
-    std::vector<std::pair<std::string, const Json*>> range_secret(std::string_view prefix) const {
-        return list(mirror_.secrets, secrets_, prefix);
-    }
-    void put_secret(const std::string& key, Json value) { secrets_[key] = std::move(value); }
+    std::vector<std::pair<std::string, const Json*>> range_secret(std::string_view prefix) const;
+    void put_secret(const std::string& key, const Json& value);
     void erase_secret(const std::string& key) { secrets_[key] = std::nullopt; }
+    // Whether one of them is written.
+    bool writes_secret(std::string_view prefix) const;
 
     // Records. A document that cannot be read is left out; its key stays taken.
     std::optional<FleetRecord> fleet() const;
@@ -65,42 +66,63 @@ class Draft {
     std::vector<NodeRecord> nodes() const;
     std::optional<ProcessRecord> process(std::string_view name) const;
     std::optional<ProcessRecord> process(std::uint32_t id) const;
+    std::vector<std::string> process_names() const;
     std::vector<ProcessRecord> processes() const;
+    std::vector<ProcessRecord> processes_on(std::string_view node) const;
+    // Ports of the processes there, also of what cannot be read.
+    std::map<std::uint16_t, std::string> ports_on(std::string_view node) const;
     std::optional<DomainRecord> domain(std::string_view fqdn) const;
     std::vector<DomainRecord> domains() const;
     std::vector<DomainRecord> domains_of(std::string_view process) const;
-    std::vector<Tombstone> tombstones() const;
+    std::optional<Tombstone> tombstone(std::uint32_t id) const;
+    std::vector<Tombstone> tombstones_on(std::string_view node) const;
     void put(const FleetRecord& fleet) { put(std::string(keys::fleet), to_json(fleet)); }
     void put(const NodeRecord& node) { put(keys::node(node.name), to_json(node)); }
     void put(const ProcessRecord& process) { put(keys::process(process.name), to_json(process)); }
     void put(const DomainRecord& domain) { put(keys::domain(domain.domain), to_json(domain)); }
 
     // Numbers that are never given out twice.
-    std::uint32_t next_process_id() { return next("counters/process"); }
-    std::uint32_t next_mapping_id() { return next("counters/mapping"); }
+    std::uint32_t next_process_id() { return next(process_counter); }
+    std::uint32_t next_mapping_id() { return next(mapping_counter); }
     // Ids up to this one are known to be in use somewhere.
-    void seen_process_id(std::uint32_t id) { seen("counters/process", id); }
-    void seen_mapping_id(std::uint32_t id) { seen("counters/mapping", id); }
+    void seen_process_id(std::uint32_t id) { seen(process_counter, id); }
+    void seen_mapping_id(std::uint32_t id) { seen(mapping_counter, id); }
     // Leaves a gap, for ids that were given out after the copy was made that the store was restored from.
     void skip_ids(std::uint32_t count);
 
     // What differs from the committed state.
     store::Txn transaction() const;
-    // Puts the writes into `mirror` after the transaction was committed as `revision`.
-    void apply_to(Mirror& mirror, std::uint64_t revision) const;
+    // Puts the writes into `mirror`, the one that it was made of, after the transaction was committed.
+    void apply_to(Mirror& mirror) const;
 
   private:
-    using Writes = std::map<std::string, std::optional<Json>, std::less<>>;
-    static const Json* look(const Table& table, const Writes& writes, std::string_view key);
-    static std::vector<std::pair<std::string, const Json*>> list(const Table& table, const Writes& writes,
-                                                                 std::string_view prefix);
-    std::uint32_t counter(std::string_view key) const;
-    std::uint32_t next(const std::string& key);
-    void seen(const std::string& key, std::uint32_t id);
+    struct Write {
+        Json value;
+        std::string text;
+    };
+    using Writes = std::map<std::string, std::optional<Write>, std::less<>>; // nothing: erased
+    const Json* look(const Table& table, const Writes& writes, std::string_view key) const;
+    static std::vector<std::string> list(const Table& table, const Writes& writes, std::string_view prefix);
+    // The entry as it is in this draft; `key` is that of the name.
+    template <class Entry, class Name>
+    const Entry* current(const std::string& key, const Entry* (FleetState::*find)(Name) const,
+                         Name name) const;
+    // Names as they are in this draft: of what is committed those that it has not written, and its own.
+    template <class Names, class KeyOf>
+    Names present(const Names& committed, const Names& written, KeyOf key_of) const;
+    void account(const std::string& key, const Json* now, std::size_t size);
+
+    static constexpr std::string_view process_counter = "process", mapping_counter = "mapping";
+    std::uint32_t counter(std::string_view name) const;
+    std::uint32_t next(std::string_view name);
+    void seen(std::string_view name, std::uint32_t id);
 
     const Mirror& mirror_;
     Writes agreed_;
     Writes secrets_;
+    FleetState written_;                                    // of agreed_
+    Shares change_;                                         // of what nodes fill, by agreed_
+    mutable std::map<std::string, Json, std::less<>> read_; // committed documents that were asked for
 };
 
 } // namespace p2prc::daemon

@@ -78,23 +78,7 @@ Result<Wanted> read_wanted(const Request& request) {
 // Every record that carries the node's name; what the node owns is uploaded anew under the new one.
 void rename_node(Draft& draft, NodeRecord& node, const std::string& name) {
     const auto before = node.name;
-    for (auto& process : draft.processes()) {
-        if (process.node != before) continue;
-        process.node = name;
-        draft.put(process);
-    }
-    for (auto& mapping : draft.domains()) {
-        if (mapping.node != before) continue;
-        mapping.node = name;
-        draft.put(mapping);
-    }
-    for (const auto& tombstone : draft.tombstones()) {
-        auto moved = tombstone;
-        moved.node = name;
-        draft.put(keys::tombstone(moved.id), to_json(moved));
-    }
-    erase_owned(draft, before);
-    draft.erase(keys::node(before));
+    rename_all_of(draft, before, name);
     node.name = name;
 }
 

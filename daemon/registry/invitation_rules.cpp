@@ -12,7 +12,6 @@
 namespace p2prc::daemon {
 namespace {
 
-constexpr std::string_view prefix = "invitations/";
 constexpr std::int64_t default_expiry = 3600;
 constexpr std::int64_t longest_expiry = 30 * 24 * 3600;
 constexpr std::size_t most_open = 1000;
@@ -41,30 +40,30 @@ std::size_t drop_expired_invitations(Request& request) {
 } // namespace
 
 std::optional<Invitation> find_invitation(const Draft& draft, std::string_view id) {
-    const auto* document = draft.get_secret(fmt::format("{}{}", prefix, id));
+    const auto* document = draft.get_secret(keys::invitation(id));
     if (!document) return std::nullopt;
     return from_json(id, *document);
 }
 
 std::vector<Invitation> all_invitations(const Draft& draft) {
     std::vector<Invitation> all;
-    for (const auto& [key, document] : draft.range_secret(prefix))
-        all.push_back(from_json(std::string_view(key).substr(prefix.size()), *document));
+    for (const auto& [key, document] : draft.range_secret(keys::invitations))
+        all.push_back(from_json(keys::last_part(key), *document));
     return all;
 }
 
 void put_invitation(Draft& draft, const Invitation& invitation) {
-    draft.put_secret(fmt::format("{}{}", prefix, invitation.id), {{"schema", 1},
-                                                                  {"secret", invitation.secret},
-                                                                  {"role", role_name(invitation.role)},
-                                                                  {"expires", invitation.expires},
-                                                                  {"created_by", invitation.created_by},
-                                                                  {"key", invitation.key},
-                                                                  {"node", invitation.node}});
+    draft.put_secret(keys::invitation(invitation.id), {{"schema", 1},
+                                                       {"secret", invitation.secret},
+                                                       {"role", role_name(invitation.role)},
+                                                       {"expires", invitation.expires},
+                                                       {"created_by", invitation.created_by},
+                                                       {"key", invitation.key},
+                                                       {"node", invitation.node}});
 }
 
 void erase_invitation(Draft& draft, std::string_view id) {
-    draft.erase_secret(fmt::format("{}{}", prefix, id));
+    draft.erase_secret(keys::invitation(id));
 }
 
 namespace rules {
@@ -109,7 +108,7 @@ Result<Json> invite(Request& request) {
 
 Result<Json> sweep(Request& request) {
     auto removed = drop_expired_invitations(request);
-    for (const auto& [key, document] : request.draft.range("/challenges/")) {
+    for (const auto& [key, document] : request.draft.range(keys::challenges)) {
         if (json::member<std::int64_t>(*document, "expires") > request.now) continue;
         request.draft.erase(key);
         ++removed;

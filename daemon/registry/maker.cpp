@@ -26,6 +26,12 @@ bool is_maker(const Draft& draft, std::string_view node, std::string_view create
     return !node.empty() && node_of(created_by) == node && is_key_of(draft, node, more, maker_key);
 }
 
+std::string sealed_maker(const Json& more) {
+    if (!more.is_object() || !more.contains(maker_key)) return {};
+    const auto key = json::member<std::string>(more, maker_key);
+    return key.empty() ? "none" : key; // of a machine without a key: nobody's any more
+}
+
 std::string last_node(const DomainRecord& mapping) {
     return json::member<std::string>(mapping.unknown, last_node_member);
 }

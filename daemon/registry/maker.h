@@ -16,6 +16,9 @@ std::string_view node_of(std::string_view by) noexcept;
 bool is_maker(const Draft& draft, std::string_view node, std::string_view created_by,
               const nlohmann::json& more);
 
+// The key of the machine that made it, once that has left; empty while it is here.
+std::string sealed_maker(const nlohmann::json& more);
+
 // Where a mapping that waits led before: that node, or "".
 std::string last_node(const DomainRecord& mapping);
 // Whether it is the node that goes by this name now.

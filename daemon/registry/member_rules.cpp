@@ -27,18 +27,10 @@ Result<void> check_not_root(const Request& request, const std::string& name) {
 } // namespace
 
 void drop_node(Draft& draft, const NodeRecord& node) {
-    for (const auto& process : draft.processes()) {
-        if (process.node != node.name) continue;
-        draft.erase(keys::process(process.name));
+    for (const auto& process : draft.processes_on(node.name))
         release_domains(draft, process.name);
-    }
-    for (const auto& tombstone : draft.tombstones())
-        if (tombstone.node == node.name) draft.erase(keys::tombstone(tombstone.id));
-    erase_owned(draft, node.name);
-    for (const auto& [key, document] : draft.range("/challenges/"))
-        if (json::member<std::string>(*document, "node") == node.name) draft.erase(key);
     seal_makers(draft, node);
-    draft.erase(keys::node(node.name));
+    erase_all_of(draft, node.name);
 }
 
 Result<Json> leave(Request& request) {

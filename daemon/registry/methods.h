@@ -1,5 +1,10 @@
-// The vocabulary of requests to the registry, and who may make them, in one table.
+// The vocabulary of requests to the registry, who may make them and by which rule they are answered: one
+// table.
 #pragma once
+
+#include "core/error.h"
+
+#include <nlohmann/json_fwd.hpp>
 
 #include <span>
 #include <string_view>
@@ -15,6 +20,8 @@ enum class Access {
     Guest,  // over the join link only: a machine that is not in the fleet, vouched for by an invitation
 };
 
+struct Request;
+
 struct Method {
     std::string_view name;
     Access access;
@@ -22,6 +29,7 @@ struct Method {
         params; // "name" or "name?" (optional), separated by spaces; all but owned state carry "by"
     std::string_view result;
     std::string_view documentation;
+    Result<nlohmann::json> (*rule)(Request&); // daemon/registry/rules.h
 };
 
 std::span<const Method> method_table() noexcept;

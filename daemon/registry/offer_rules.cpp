@@ -22,9 +22,7 @@ bool is_known(const Draft& draft, const ProcessRecord& offered, const std::strin
 
 // It was killed after it was offered: the tombstone ends it.
 bool is_buried(const Draft& draft, const ProcessRecord& offered, std::string_view node) {
-    const auto* document = draft.get(keys::tombstone(offered.id));
-    if (!document) return false;
-    const auto tombstone = tombstone_from_json(*document);
+    const auto tombstone = draft.tombstone(offered.id);
     return tombstone && tombstone->node == node && tombstone->name == offered.name;
 }
 
@@ -80,15 +78,13 @@ void settle(Request& request, const std::string& key, Json& document) {
 } // namespace
 
 std::string killed_elsewhere(const Draft& draft, std::uint32_t id, std::string_view node) {
-    const auto* document = draft.get(keys::tombstone(id));
-    if (!document) return {};
-    const auto tombstone = tombstone_from_json(*document);
+    const auto tombstone = draft.tombstone(id);
     return tombstone && tombstone->node != node ? tombstone->node : std::string();
 }
 
 Result<std::optional<ProcessRecord>> offered(const Request& request, std::string_view id) {
     std::vector<ProcessRecord> found;
-    for (const auto& [key, document] : request.draft.range("/offers/")) {
+    for (const auto& [key, document] : request.draft.range(keys::offers)) {
         if (std::string_view(key).substr(key.rfind('/') + 1) != id) continue;
         auto process = process_from_json(document->value("process", Json()));
         if (!process || std::to_string(process->id) != id ||

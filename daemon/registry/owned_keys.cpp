@@ -1,72 +1,91 @@
 #include "daemon/registry/owned_keys.h"
 
-#include "core/gate.h"
+#include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 namespace p2prc::daemon::rules {
+namespace {
 
-OwnedKeys::OwnedKeys(const std::string& node)
-    : status_(keys::status_prefix(node))
-    , certificates_(keys::certificate(node, ""))
-    , serving_(fmt::format("/serving/{}/", node))
-    , offers_(keys::offer_prefix(node))
-    , local_(fmt::format("/local/{}/", node))
-    , info_(keys::node_info(node))
-    , tunnel_(keys::tunnel(node))
-    , edge_("/edge/" + node) {}
+using keys::Family;
+using keys::Kind;
 
-bool OwnedKeys::stored(std::string_view key) const {
-    return key == info_ || key == tunnel_ || key == edge_ || key.starts_with(status_) ||
-           key.starts_with(certificates_) || key.starts_with(serving_) || key.starts_with(offers_);
+bool is_stored(const Family& family) {
+    return family.kind == Kind::Agreed || family.kind == Kind::Registry || family.kind == Kind::Owned;
 }
 
-Result<void> OwnedKeys::check_form(std::string_view key) const {
-    if (is_status(key) || is_offer(key) || folded(key)) {
-        const auto& prefix = is_status(key) ? status_ : is_offer(key) ? offers_ : local_;
-        const auto id = id_at_end(key);
-        if (id && key == fmt::format("{}{}", prefix, *id)) return {};
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("key '{}' does not end with the id of a process", text::excerpt(key)));
-    }
-    for (const auto& prefix : {certificates_, serving_}) {
-        if (!key.starts_with(prefix)) continue;
-        const auto domain = key.substr(prefix.size());
-        const auto normal = normalize_domain(domain);
-        if (normal && *normal == domain) continue;
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("key '{}' does not end with a domain", text::excerpt(key)));
-    }
-    return {};
-}
-
-std::vector<std::string> OwnedKeys::present(const Draft& draft) const {
+// Keys of the family that belong to the node, by the key or else by the value.
+std::vector<std::string> keys_of(const Draft& draft, const Family& family, std::string_view node) {
     std::vector<std::string> found;
-    for (const auto& prefix : prefixes())
-        for (const auto& [key, document] : draft.range(prefix))
-            found.push_back(key);
-    for (const auto& key : single())
-        if (draft.get(key)) found.push_back(key);
+    if (family.node & keys::node_in_key) {
+        const auto prefix = keys::of_node(family, node);
+        for (auto& key : draft.keys_below(prefix))
+            if (family.part_count > 1 || key == prefix) found.push_back(std::move(key));
+    } else if (family.node & keys::node_in_value) {
+        for (const auto& [key, document] : draft.range(family.prefix))
+            if (json::member<std::string>(*document, "node") == node) found.push_back(key);
+    }
     return found;
 }
 
-std::optional<std::uint32_t> id_at_end(std::string_view key) {
-    const auto text = last_part(key);
-    std::uint32_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc() || end != text.data() + text.size() || std::to_string(id) != text)
-        return std::nullopt;
-    return id;
+std::unexpected<Error> wrong_form(std::string_view key, std::string_view what) {
+    return fail(ErrorCode::InvalidSpec,
+                fmt::format("key '{}' does not end with {}", text::excerpt(key), what));
 }
 
-void erase_owned(Draft& draft, const std::string& node) {
-    for (const auto& key : OwnedKeys(node).present(draft))
-        draft.erase(key);
-    draft.erase(keys::live(node));
+} // namespace
+
+Result<keys::Key> check_owned(std::string_view key, std::string_view node) {
+    const auto* family = keys::family_of(key);
+    const bool uploaded = family && (family->kind == Kind::Owned || family->kind == Kind::Folded);
+    const auto mine = uploaded ? keys::of_node(*family, node) : std::string();
+    if (!uploaded || (family->part_count > 1 ? !key.starts_with(mine) : key != mine))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("key '{}' is not owned by node '{}'", text::excerpt(key), node));
+    const auto parsed = keys::parse(key);
+    const auto last = family->parts[family->part_count - 1];
+    if (last == keys::Part::Domain) {
+        const auto normal = parsed ? normalize_domain(parsed->subject()) : Result<std::string>("");
+        if (!normal || *normal != keys::last_part(key) || normal->empty()) return wrong_form(key, "a domain");
+    }
+    if (!parsed) return wrong_form(key, last == keys::Part::Id ? "the id of a process" : "a name");
+    return *parsed;
+}
+
+std::vector<std::string> owned_by(const Draft& draft, std::string_view node) {
+    std::vector<std::string> found;
+    for (const Family* family : keys::families()) {
+        if (family->kind != Kind::Owned) continue;
+        for (auto& key : keys_of(draft, *family, node))
+            found.push_back(std::move(key));
+    }
+    return found;
+}
+
+void erase_all_of(Draft& draft, const std::string& node) {
+    for (const Family* family : keys::families()) {
+        if (!is_stored(*family) || !family->dropped_with_node) continue;
+        for (const auto& key : keys_of(draft, *family, node))
+            draft.erase(key);
+    }
+}
+
+void rename_all_of(Draft& draft, const std::string& before, const std::string& now) {
+    for (const Family* family : keys::families()) {
+        if (!is_stored(*family) || family->node == 0) continue;
+        const bool moves = family->kind == Kind::Agreed && family->renamed_with_node;
+        for (const auto& key : keys_of(draft, *family, before)) {
+            if (!moves) {
+                draft.erase(key);
+                continue;
+            }
+            Json document = *draft.get(key);
+            document["node"] = now;
+            draft.put(key, std::move(document));
+        }
+    }
 }
 
 } // namespace p2prc::daemon::rules

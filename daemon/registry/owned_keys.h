@@ -1,42 +1,27 @@
 // Which keys of the replicated table a node writes itself, and their forms.
 #pragma once
 
+#include "core/keys.h"
 #include "daemon/registry/draft.h"
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace p2prc::daemon::rules {
 
-class OwnedKeys {
-  public:
-    explicit OwnedKeys(const std::string& node);
+// The key when `node` may upload it: to be stored as it is, or, of Kind::Folded, to be acted upon.
+// NotPermitted when it is not the node's, InvalidSpec when its form is not that of its family.
+Result<keys::Key> check_owned(std::string_view key, std::string_view node);
 
-    // Stored as it is. What is `folded` is not stored but acted upon.
-    bool stored(std::string_view key) const;
-    bool folded(std::string_view key) const { return key.starts_with(local_); }
-    bool is_status(std::string_view key) const { return key.starts_with(status_); }
-    bool is_offer(std::string_view key) const { return key.starts_with(offers_); }
-    // That of a process ends with its id, that of a domain with its normal form.
-    Result<void> check_form(std::string_view key) const;
+// The keys that there are of what the node says of itself.
+std::vector<std::string> owned_by(const Draft& draft, std::string_view node);
 
-    // All that is stored of the node is below one of these, or is one of `single`.
-    std::vector<std::string> prefixes() const { return {status_, certificates_, serving_, offers_}; }
-    std::vector<std::string> single() const { return {info_, tunnel_, edge_}; }
-    // The keys that there are.
-    std::vector<std::string> present(const Draft& draft) const;
+// Takes away all that is the node's: what it says of itself, what is said of it, and of what is agreed all
+// that is dropped with it. The record of the node itself among it.
+void erase_all_of(Draft& draft, const std::string& node);
 
-  private:
-    std::string status_, certificates_, serving_, offers_, local_, info_, tunnel_, edge_;
-};
-
-// The number that a key ends with, as it is written: without zeros in front.
-std::optional<std::uint32_t> id_at_end(std::string_view key);
-
-// Takes away all that the node says of itself, and its liveness.
-void erase_owned(Draft& draft, const std::string& node);
+// What is agreed is of the node by its new name; what it says of itself goes, and is uploaded anew.
+void rename_all_of(Draft& draft, const std::string& before, const std::string& now);
 
 } // namespace p2prc::daemon::rules

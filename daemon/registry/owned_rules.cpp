@@ -1,5 +1,6 @@
 // What a node says of itself: taken as it is under its own keys, and local actions folded into agreed state.
 #include "core/json_members.h"
+#include "core/local_action.h"
 #include "core/process_status.h"
 #include "core/text.h"
 #include "daemon/registry/owned_keys.h"
@@ -18,15 +19,23 @@ constexpr std::size_t longest_value = 64 * 1024;
 // A process with its domains; see longest_spec.
 constexpr std::size_t longest_offer = 256 * 1024;
 
-// Number of the last local action that a process's record takes into account; the node drops its copy by it.
-constexpr const char* local_sequence = "local_sequence";
+bool is_folded(std::string_view key) {
+    return keys::family_of(key)->kind == keys::Kind::Folded;
+}
 
-Result<void> check_item(const OwnedKeys& owned, const std::string& node, const std::string& key,
-                        const Json* value) {
-    if (!owned.stored(key) && !owned.folded(key))
-        return fail(ErrorCode::NotPermitted,
-                    fmt::format("key '{}' is not owned by node '{}'", text::excerpt(key), node));
-    if (auto good = owned.check_form(key); !good) return good;
+bool is_offer(std::string_view key) {
+    return keys::family_of(key)->share == keys::Share::Offers;
+}
+
+// Of a status; nothing for any other key.
+std::optional<std::uint32_t> reported_process(std::string_view key) {
+    const auto parsed = keys::parse(key);
+    if (!parsed || parsed->family->prefix != keys::statuses) return std::nullopt;
+    return parsed->id();
+}
+
+Result<void> check_item(const std::string& node, const std::string& key, const Json* value) {
+    if (auto good = check_owned(key, node); !good) return std::unexpected(good.error());
     if (value && !value->is_object())
         return fail(ErrorCode::InvalidSpec,
                     fmt::format("the value of '{}' is not an object", text::excerpt(key)));
@@ -53,44 +62,27 @@ Json fit(const Json& value) {
 // What a node writes, and what there is room for.
 class Shelf {
   public:
-    explicit Shelf(Request& request)
-        : request_(request)
-        , owned_(request.actor.node)
-        , quota_(quota_of(request.actor.role)) {
-        for (const auto& key : owned_.present(request.draft)) {
-            ++keys_;
-            if (owned_.is_offer(key)) ++offers_;
-            bytes_ += request.draft.committed_size(key);
-        }
-    }
-
-    void erase(const std::string& key) {
-        if (!request_.draft.get(key)) return;
-        --keys_;
-        if (owned_.is_offer(key)) --offers_;
-        bytes_ -= request_.draft.committed_size(key);
-        request_.draft.erase(key);
-    }
+    explicit Shelf(Request& request) : request_(request), quota_(quota_of(request.actor.role)) {}
 
     // False: there is no room for it, and what was there before would be wrong now, so that it goes as well.
     bool put(const std::string& key, Json value) {
-        erase(key);
-        auto size = key.size() + document_size(value);
-        if (!fits(key, size) && owned_.is_status(key) && drop_log(value))
-            size = key.size() + document_size(value);
+        request_.draft.erase(key);
+        auto size = document_size(value);
+        if (!fits(key, size) && reported_process(key) && drop_log(value)) size = document_size(value);
         if (!fits(key, size)) return false;
-        ++keys_;
-        if (owned_.is_offer(key)) ++offers_;
-        bytes_ += size;
         request_.draft.put(key, std::move(value));
         return true;
     }
 
   private:
     bool fits(const std::string& key, std::size_t size) const {
-        const bool offer = owned_.is_offer(key);
-        return size <= (offer ? longest_offer : longest_value) && bytes_ + size <= quota_.owned_bytes &&
-               keys_ < quota_.owned_keys && (!offer || offers_ < quota_.processes);
+        const auto share = request_.draft.share_of(request_.actor.node);
+        const bool offer = is_offer(key);
+        const auto bytes = key.size() + size;
+        return bytes <= (offer ? longest_offer : longest_value) &&
+               has_room(share.owned_bytes, bytes, quota_.owned_bytes) &&
+               has_room(share.owned_keys, 1, quota_.owned_keys) &&
+               (!offer || has_room(share.offers, 1, quota_.processes));
     }
 
     // Last lines of a journal are nearly all of a status, and the least that it says.
@@ -100,37 +92,25 @@ class Shelf {
     }
 
     Request& request_;
-    OwnedKeys owned_;
     const Quota& quota_;
-    std::size_t keys_ = 0;
-    std::size_t offers_ = 0;
-    std::size_t bytes_ = 0;
-};
-
-struct LocalAction {
-    std::uint32_t id = 0;
-    std::string action;
-    std::uint64_t sequence = 0;
-    std::string by;
 };
 
 // False: it was folded before, or the process is not this node's (it may have been killed meanwhile).
 bool fold(Request& request, const LocalAction& local) {
     auto process = request.draft.process(local.id);
     if (!process || process->node != request.actor.node) return false;
-    const auto folded = json::member<std::uint64_t>(process->unknown, local_sequence);
-    if (folded >= local.sequence) return false;
+    if (taken_in(*process, local)) return false;
     const auto by = fmt::format("{}@{}", user_of(local.by), request.actor.node);
-    if (local.action == "kill") {
+    if (local.is_kill()) {
         forget(request.draft, *process, by, request.at());
         return true;
     }
     if (local.action != "stop" && local.action != "start" && local.action != "restart") return false;
     // Only the last of several actions is uploaded; each has counted as a change on its node.
-    process->change += local.sequence - folded;
-    process->desired = local.action == "stop" ? Desired::Stopped : Desired::Running;
+    process->change = change_with(*process, local);
+    process->desired = local.desired();
     process->changed_by = by;
-    process->unknown[local_sequence] = local.sequence;
+    set_folded_sequence(*process, local.sequence);
     request.draft.put(*process);
     return true;
 }
@@ -143,17 +123,13 @@ Json fold_all(Request& request, std::vector<LocalAction> actions) {
     return folded;
 }
 
-LocalAction read_local(std::string_view key, const Json& value) {
-    return {*id_at_end(key), json::member<std::string>(value, "action"),
-            json::member<std::uint64_t>(value, "sequence"), json::member<std::string>(value, "by")};
-}
-
 // A node that has acted upon later changes than the record counts knows better: the registry was restored
 // from a copy of before them.
-void catch_up(Request& request, const OwnedKeys& owned, const Json& set) {
+void catch_up(Request& request, const Json& set) {
     for (const auto& [key, value] : set.items()) {
-        if (!owned.is_status(key)) continue;
-        auto process = request.draft.process(*id_at_end(key));
+        const auto id = reported_process(key);
+        if (!id) continue;
+        auto process = request.draft.process(*id);
         if (!process || process->node != request.actor.node) continue;
         const auto status = status_from_json(value);
         if (status.applied <= process->change || status.applied > process->change + largest_believed_id)
@@ -168,8 +144,7 @@ void catch_up(Request& request, const OwnedKeys& owned, const Json& set) {
 // nothing of it is not enough: the start of it may be under way there, and without the tombstone nothing
 // would end it.
 void bury(Request& request) {
-    for (const auto& tombstone : request.draft.tombstones()) {
-        if (tombstone.node != request.actor.node) continue;
+    for (const auto& tombstone : request.draft.tombstones_on(request.actor.node)) {
         const auto* document = request.draft.get(keys::status(tombstone.node, tombstone.id));
         if (!document) continue;
         const auto status = status_from_json(*document);
@@ -184,21 +159,21 @@ struct Upload {
 };
 
 Result<Json> take(Request& request, const Upload& upload) {
-    const OwnedKeys owned(request.actor.node);
     for (const auto& [key, value] : upload.set.items())
-        if (auto good = check_item(owned, request.actor.node, key, &value); !good)
+        if (auto good = check_item(request.actor.node, key, &value); !good)
             return std::unexpected(good.error());
     for (const auto& key : upload.remove)
-        if (auto good = check_item(owned, request.actor.node, key, nullptr); !good)
+        if (auto good = check_item(request.actor.node, key, nullptr); !good)
             return std::unexpected(good.error());
     Shelf shelf(request);
     for (const auto& key : upload.remove)
-        if (!owned.folded(key)) shelf.erase(key);
+        if (!is_folded(key)) request.draft.erase(key);
     std::vector<LocalAction> actions;
     std::vector<std::string> without_room;
     for (const auto& [key, value] : upload.set.items()) {
-        if (owned.folded(key)) {
-            actions.push_back(read_local(key, value));
+        if (is_folded(key)) {
+            actions.push_back(local_action_from_json(value));
+            actions.back().id = keys::parse(key)->id();
             continue;
         }
         if (!shelf.put(key, fit(value))) {
@@ -206,11 +181,11 @@ Result<Json> take(Request& request, const Upload& upload) {
             continue;
         }
         // An id that a node knows is never given out again, even by a registry that was restored from before.
-        if (owned.is_status(key) && *id_at_end(key) <= largest_believed_id)
-            request.draft.seen_process_id(*id_at_end(key));
+        if (const auto id = reported_process(key); id && *id <= largest_believed_id)
+            request.draft.seen_process_id(*id);
     }
     auto folded = fold_all(request, std::move(actions));
-    catch_up(request, owned, upload.set);
+    catch_up(request, upload.set);
     bury(request);
     settle_offers(request);
     Json result{{"folded", std::move(folded)}};
@@ -227,7 +202,7 @@ Result<Json> put_status(Request& request) {
     Upload upload{*items, {}};
     const auto list = json::member<std::vector<std::string>>(request.params, "keep");
     const std::set<std::string_view> keep(list.begin(), list.end());
-    for (auto& key : OwnedKeys(request.actor.node).present(request.draft))
+    for (auto& key : owned_by(request.draft, request.actor.node))
         if (!items->contains(key) && !keep.contains(key)) upload.remove.push_back(std::move(key));
     return take(request, upload);
 }

@@ -1,6 +1,4 @@
 // Which port a process gets on its node.
-#include "core/gate.h"
-#include "core/json_members.h"
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -37,13 +35,8 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
                                                std::string_view name, std::optional<std::uint16_t> wanted,
                                                bool owner, const std::set<std::uint16_t>& in_use) {
     if (!wanted) return std::optional<std::uint16_t>();
-    std::map<std::uint16_t, std::string> taken;
-    for (const auto& [key, document] : draft.range("/processes/")) {
-        const auto port = json::member<std::uint16_t>(*document, "port");
-        const auto holder = last_part(key);
-        if (port != 0 && holder != name && json::member<std::string>(*document, "node") == node)
-            taken[port] = holder;
-    }
+    auto taken = draft.ports_on(node);
+    std::erase_if(taken, [&](const auto& holder) { return holder.second == name; });
     if (*wanted == 0) {
         const auto begin = spread(name) % chosen_count;
         for (std::uint32_t i = 0; i < chosen_count; ++i) {

@@ -3,14 +3,13 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
-#include "core/text.h"
 #include "daemon/registry/quota.h"
 #include "daemon/registry/rules.h"
+#include "daemon/state/find_process.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 namespace p2prc::daemon::rules {
 namespace {
@@ -96,7 +95,7 @@ Result<Json> same_name(const ProcessRecord& existing, const std::string& digest,
 Result<Json> change_rule(Request& request, Action action) {
     auto text = text_param(request, "process");
     if (!text) return std::unexpected(text.error());
-    auto process = resolve(request.draft, *text);
+    auto process = find_process(request.draft, *text);
     if (!process) return std::unexpected(process.error());
     if (!request.may_change(*process))
         return fail(ErrorCode::NotPermitted,
@@ -117,39 +116,6 @@ bool is_up(const Draft& draft, const ProcessRecord& process) {
 }
 
 } // namespace
-
-Result<ProcessRecord> resolve(const Draft& draft, std::string_view text) {
-    std::optional<ProcessRecord> found;
-    if (!text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
-        std::uint32_t id = 0;
-        if (std::from_chars(text.data(), text.data() + text.size(), id).ec == std::errc())
-            found = draft.process(id);
-    } else if (text.find('.') != std::string_view::npos) {
-        auto domain = normalize_domain(text);
-        if (!domain) return std::unexpected(domain.error());
-        const auto mapping = draft.domain(*domain);
-        if (!mapping)
-            return fail(ErrorCode::NotFound, fmt::format("no process has the domain '{}'", *domain),
-                        "p2prc domains lists them");
-        found = draft.process(mapping->process);
-        if (!found)
-            return fail(ErrorCode::NotFound,
-                        fmt::format("domain '{}' waits for process '{}', which does not exist", *domain,
-                                    mapping->process),
-                        fmt::format("spin a process named {}", mapping->process));
-    } else {
-        found = draft.process(text);
-    }
-    if (found) return *found;
-    std::vector<std::string> names;
-    for (const auto& process : draft.processes())
-        names.push_back(process.name);
-    const std::vector<std::string_view> candidates(names.begin(), names.end());
-    const auto near = nearest(text, candidates);
-    return fail(ErrorCode::NotFound, fmt::format("no process '{}'", text::excerpt(text)),
-                near.empty() ? "p2prc ps lists them"
-                             : fmt::format("did you mean '{}'? p2prc ps lists all", near));
-}
 
 // What the node that asks for itself knows of its own ports. It steers the choice of its own port alone.
 std::set<std::uint16_t> ports_in_use(const Request& request) {
@@ -256,7 +222,7 @@ std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, cons
 Result<Json> kill(Request& request) {
     auto text = text_param(request, "process");
     if (!text) return std::unexpected(text.error());
-    auto process = resolve(request.draft, *text);
+    auto process = find_process(request.draft, *text);
     if (!process) {
         auto waiting = offered(request, *text);
         if (!waiting) return std::unexpected(waiting.error());

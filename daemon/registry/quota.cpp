@@ -1,8 +1,5 @@
 #include "daemon/registry/quota.h"
 
-#include "core/json_members.h"
-#include "daemon/registry/maker.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,14 +13,11 @@ const Quota& limits(bool owner) {
     return quota_of(owner ? Role::Owner : Role::Member);
 }
 
-std::size_t tombstones_by(const Draft& draft, std::string_view node) {
-    const auto all = draft.range("/tombstones/");
-    return static_cast<std::size_t>(std::ranges::count_if(all, [&](const auto& item) {
-        return node_of(json::member<std::string>(*item.second, "by")) == node;
-    }));
-}
-
 } // namespace
+
+bool has_room(std::int64_t taken, std::size_t more, std::size_t limit) noexcept {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(taken, 0)) + more <= limit;
+}
 
 const Quota& quota_of(Role role) noexcept {
     return role == Role::Owner ? owner_quota : member_quota;
@@ -38,21 +32,16 @@ Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& pro
                                 process.name, size, longest_spec),
                     "put scripts and data into files on the node");
     const auto& quota = limits(owner);
-    std::size_t made = tombstones_by(draft, node), bytes = size, there = 0;
-    // The documents as they are: to read each whole, for each process of many that a node brings, takes long.
-    for (const auto& [key, other] : draft.range("/processes/")) {
-        if (json::member<std::string>(*other, "node") == process.node) ++there;
-        if (!is_maker(draft, node, json::member<std::string>(*other, "created_by"), *other)) continue;
-        ++made;
-        const auto committed = draft.committed_size(key);
-        bytes += committed != 0 ? committed : document_size(*other);
-    }
+    const auto share = draft.share_of(node);
+    const auto made = share.processes + share.tombstones;
+    const auto bytes = share.record_bytes + static_cast<std::int64_t>(size);
+    const auto there = draft.share_of(process.node).processes_on;
     // Others may have spun some there: they do not keep the node from its own.
-    if (made >= quota.processes || there >= 2 * quota.processes)
+    if (!has_room(made, 1, quota.processes) || !has_room(there, 1, 2 * quota.processes))
         return fail(ErrorCode::Conflict,
                     fmt::format("node '{}' has {} processes, and may have {}", node, made, quota.processes),
                     way_out);
-    if (bytes > quota.record_bytes)
+    if (!has_room(bytes, 0, quota.record_bytes))
         return fail(
             ErrorCode::Conflict,
             fmt::format(
@@ -63,8 +52,8 @@ Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& pro
 }
 
 Result<void> check_room_for_tombstone(const Draft& draft, std::string_view node, bool owner) {
-    const auto made = tombstones_by(draft, node);
-    if (made < limits(owner).processes) return {};
+    const auto made = draft.share_of(node).tombstones;
+    if (has_room(made, 1, limits(owner).processes)) return {};
     return fail(ErrorCode::Conflict,
                 fmt::format("{} processes that were killed from node '{}' have still to end", made, node),
                 "wait until their nodes are connected again, or run the command on another node");
@@ -72,11 +61,8 @@ Result<void> check_room_for_tombstone(const Draft& draft, std::string_view node,
 
 Result<void> check_room_for_domain(const Draft& draft, std::string_view node, bool owner) {
     const auto& quota = limits(owner);
-    const auto all = draft.range("/domains/");
-    const auto mapped = static_cast<std::size_t>(std::ranges::count_if(all, [&](const auto& item) {
-        return is_maker(draft, node, json::member<std::string>(*item.second, "created_by"), *item.second);
-    }));
-    if (mapped < quota.domains) return {};
+    const auto mapped = draft.share_of(node).domains;
+    if (has_room(mapped, 1, quota.domains)) return {};
     return fail(
         ErrorCode::Conflict,
         fmt::format("node '{}' has mapped {} domains, and may map {}", node, mapped, quota.domains),

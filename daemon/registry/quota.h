@@ -4,6 +4,7 @@
 #include "daemon/registry/request.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ inline constexpr Quota member_quota{1000, 4u << 20, 2000, 8192, 2u << 20};
 inline constexpr Quota owner_quota{10000, 32u << 20, 20000, 65536, 16u << 20};
 
 const Quota& quota_of(Role role) noexcept;
+// Whether so many more fit under the limit.
+bool has_room(std::int64_t taken, std::size_t more, std::size_t limit) noexcept;
 
 // Of one record's specification. What a node offers after a loss of the registry fits into a request then.
 inline constexpr std::size_t longest_spec = 64 * 1024;

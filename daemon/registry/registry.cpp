@@ -4,52 +4,17 @@
 #include "daemon/registry/damaged_rows.h"
 #include "daemon/registry/invitations.h"
 #include "daemon/registry/methods.h"
-#include "daemon/registry/rules.h"
+#include "daemon/registry/request.h"
 #include "store/sqlite.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 
 namespace p2prc::daemon {
 namespace {
-
-struct Row {
-    std::string_view method;
-    rules::Rule rule;
-};
-
-constexpr Row rows[] = {
-    {"process.spin", rules::spin},
-    {"process.stop", rules::stop},
-    {"process.start", rules::start},
-    {"process.restart", rules::restart},
-    {"process.kill", rules::kill},
-    {"domain.map", rules::map_domain},
-    {"domain.unmap", rules::unmap_domain},
-    {"fleet.init", rules::init},
-    {"fleet.export", rules::export_fleet},
-    {"fleet.import", rules::import_fleet},
-    {"fleet.invite", rules::invite},
-    {"node.join", rules::join},
-    {"node.leave", rules::leave},
-    {"node.remove", rules::remove_node},
-    {"node.register_key", rules::register_key},
-    {"node.live", rules::live},
-    {"challenge.publish", rules::publish_challenge},
-    {"challenge.remove", rules::remove_challenge},
-    {"certificate.sign", rules::sign_certificate},
-    {"status.put", rules::put_status},
-    {"status.update", rules::update_status},
-    {"registry.sweep", rules::sweep},
-};
-
-rules::Rule find_rule(std::string_view method) {
-    for (const auto& row : rows)
-        if (row.method == method) return row.rule;
-    return nullptr;
-}
 
 Result<void> authorise(const Request& request, const Method& method) {
     const auto& actor = request.actor;
@@ -87,8 +52,11 @@ Result<Mirror> load(store::Store& store) {
         if (!range) return std::unexpected(range.error());
         for (auto& item : range->items) {
             auto value = Json::parse(item.value, nullptr, false);
-            const auto size = item.value.size();
-            table->emplace(std::move(item.key), Document{std::move(value), item.revision, size});
+            if (table == &mirror.agreed) {
+                mirror.records.put(item.key, value);
+                mirror.shares.count(item.key, &value, item.value.size());
+            }
+            table->emplace(std::move(item.key), std::move(item.value));
         }
     }
     return mirror;
@@ -103,13 +71,15 @@ Result<void> mend(store::Store& store, const RegistryOptions& options, const std
 }
 
 // Every id that is known to have been given out.
-void note_ids(Draft& draft) {
-    for (const auto& process : draft.processes())
-        draft.seen_process_id(process.id);
-    for (const auto& tombstone : draft.tombstones())
-        draft.seen_process_id(tombstone.id);
-    for (const auto& mapping : draft.domains())
-        draft.seen_mapping_id(mapping.mapping_id);
+void note_ids(Draft& draft, const FleetState& records) {
+    std::uint32_t process = 0, mapping = 0;
+    for (const auto& [name, entry] : records.processes())
+        process = std::max(process, entry.record.id);
+    if (!records.tombstones().empty()) process = std::max(process, records.tombstones().rbegin()->first);
+    for (const auto& [fqdn, entry] : records.domains())
+        mapping = std::max(mapping, entry.record.mapping_id);
+    draft.seen_process_id(process);
+    draft.seen_mapping_id(mapping);
 }
 
 // How far ids jump in a store that was restored from a copy of unknown age: nodes may run processes whose ids
@@ -139,8 +109,8 @@ struct Registry::State {
         if (txn.then.empty()) return {};
         auto done = store->txn(txn);
         if (!done) return std::unexpected(done.error());
-        draft.apply_to(mirror, done->revision);
-        publish_invitations();
+        draft.apply_to(mirror);
+        if (draft.writes_secret(keys::invitations)) publish_invitations();
         return {};
     }
 
@@ -175,7 +145,7 @@ Result<std::unique_ptr<Registry>> Registry::open(RegistryOptions options) {
     state->store = std::move(*store);
     state->mirror = std::move(*mirror);
     Draft draft(state->mirror);
-    note_ids(draft);
+    note_ids(draft, state->mirror.records);
     // A counter may be among what was damaged, and a record whose id nothing else tells.
     if (state->store->origin() == store::Origin::Restored || !damaged->empty()) draft.skip_ids(restored_gap);
     if (auto done = state->commit(draft); !done) return std::unexpected(done.error());
@@ -185,8 +155,7 @@ Result<std::unique_ptr<Registry>> Registry::open(RegistryOptions options) {
 
 Result<Json> Registry::execute(const Actor& actor, std::string_view name, const Json& params) {
     const auto* method = find_method(name);
-    const auto rule = find_rule(name);
-    if (!method || !rule)
+    if (!method)
         return fail(ErrorCode::NotSupported,
                     fmt::format("the registry knows no request '{}'", text::excerpt(name, 60)),
                     "not in this version: upgrade p2prc on the root node");
@@ -196,7 +165,7 @@ Result<Json> Registry::execute(const Actor& actor, std::string_view name, const 
     Draft draft(state_->mirror);
     Request request{draft, actor, params, state_->now(), state_->options.sign};
     if (auto allowed = authorise(request, *method); !allowed) return std::unexpected(allowed.error());
-    auto result = rule(request);
+    auto result = method->rule(request);
     if (!result) return result;
     if (auto done = state_->commit(draft); !done) return std::unexpected(done.error());
     return result;

@@ -42,9 +42,6 @@ Result<Json> update_status(Request& request);
 
 // --- shared between the rules ---
 
-// The process that an id, a name or a domain stands for.
-Result<ProcessRecord> resolve(const Draft& draft, std::string_view text);
-
 enum class Action { Stop, Start, Restart };
 // Writes the change into the draft; one that changes nothing is success.
 void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by);

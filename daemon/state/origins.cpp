@@ -1,19 +1,18 @@
 #include "daemon/state/origins.h"
 
-#include "core/gate.h"
 #include "core/json_members.h"
+#include "daemon/state/fleet_state.h"
 
 #include <algorithm>
 
 namespace p2prc::daemon {
 namespace {
 
-constexpr std::string_view prefix = "/spun/";
 // There once everything that is spun here is noted.
-constexpr const char* marker = "/spun/";
+constexpr std::string_view marker = keys::spun_here;
 
 std::string key_of(const ProcessSpec& spec) {
-    return std::string(prefix) + spec_digest(spec);
+    return keys::spun(spec_digest(spec));
 }
 
 Json note_of(const ProcessSpec& spec, std::uint32_t id) {
@@ -48,7 +47,7 @@ void Origins::take_back(const ProcessSpec& spec) {
 
 void Origins::forget(const Tombstone& tombstone) {
     std::vector<Change> over;
-    for (const auto& [key, note] : own_.range(prefix))
+    for (const auto& [key, note] : own_.range(keys::spun_here))
         if (key != marker && json::member<std::string>(*note, "name") == tombstone.name &&
             is_of(*note, tombstone.id, tombstone.former_ids))
             over.push_back({std::string(key), std::nullopt, 0});
@@ -67,10 +66,10 @@ bool Origins::kept() const {
 
 void Origins::keep(const State& replica, std::string_view node) {
     std::vector<Change> notes;
-    notes.push_back({marker, Json{{"schema", 1}}, 0});
-    for (const auto& [key, document] : replica.range("/processes/")) {
-        const auto record = accept_process(key, *document);
-        if (record && record->node == node && record->created_by.ends_with("@" + std::string(node)))
+    notes.push_back({std::string(marker), Json{{"schema", 1}}, 0});
+    for (const auto name : replica.records().processes_on(node)) {
+        const auto* record = replica.records().process(name)->accepted();
+        if (record && record->created_by.ends_with("@" + std::string(node)))
             notes.push_back({key_of(record->spec), note_of(record->spec, record->id), 0});
     }
     own_.update(std::move(notes));

@@ -16,8 +16,6 @@ class Origins {
   public:
     explicit Origins(OwnState& own) : own_(own) {}
 
-    static bool owns(std::string_view key) { return key.starts_with("/spun/"); }
-
     // A user of this node asks for `spec` here: on disk when the own state is flushed, before anybody else
     // hears of it. False when it was noted before.
     bool note(const ProcessSpec& spec);

@@ -1,5 +1,6 @@
 #include "daemon/state/replica.h"
 
+#include "core/keys.h"
 #include "daemon/state/disk.h"
 #include "store/sqlite.h"
 
@@ -66,9 +67,8 @@ namespace {
 // What a node acts upon, and what somebody was told that it is so. The rest (status, measurements, liveness)
 // is told anew by its owners.
 bool agreed(std::string_view key) {
-    for (const std::string_view prefix : {"/fleet", "/nodes/", "/processes/", "/tombstones/", "/domains/"})
-        if (key.starts_with(prefix)) return true;
-    return false;
+    const auto* family = keys::family_of(key);
+    return family && family->durable;
 }
 
 store::Operation put_item(const std::string& key, std::uint64_t revision, const Json& value) {

@@ -1,6 +1,7 @@
 #include "daemon/state/state.h"
 
 #include "core/callback.h"
+#include "daemon/state/fleet_state.h"
 
 #include <algorithm>
 #include <utility>
@@ -25,13 +26,26 @@ struct Token {
     ~Token() { subscriber->active = false; }
 };
 
+// Most transactions have one change, or changes of one family: they are told without a copy.
+void tell_those_below(const std::string& prefix, std::span<const Change> changes,
+                      const ChangeCallback& callback) {
+    const auto below = [&](const Change& change) { return change.key.starts_with(prefix); };
+    const auto count = static_cast<std::size_t>(std::ranges::count_if(changes, below));
+    if (count == 0) return;
+    if (count == changes.size()) return callback(changes);
+    std::vector<Change> wanted;
+    wanted.reserve(count);
+    std::ranges::copy_if(changes, std::back_inserter(wanted), below);
+    callback(wanted);
+}
+
 } // namespace
 
 std::string document_text(const Json& value) {
     return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-State::State() = default;
+State::State() : records_(std::make_unique<FleetState>()) {}
 State::~State() = default;
 
 const Json* State::get(std::string_view key) const {
@@ -62,10 +76,18 @@ std::vector<Change> State::merge(std::vector<Change> changes) {
                 it->second.revision = change.revision;
                 continue;
             }
-            entries_.insert_or_assign(change.key, Entry{*change.value, change.revision});
+            if (it != entries_.end()) {
+                change.before = std::exchange(it->second.value, *change.value);
+                it->second.revision = change.revision;
+            } else {
+                entries_.emplace(change.key, Entry{*change.value, change.revision});
+            }
+            records_->put(change.key, *change.value);
         } else {
             if (it == entries_.end()) continue;
+            change.before = std::move(it->second.value);
             entries_.erase(it);
+            records_->erase(change.key);
         }
         effective.push_back(std::move(change));
     }
@@ -88,15 +110,11 @@ void State::deliver() {
         for (const auto& weak : subscribers) {
             const auto subscriber = weak.lock();
             if (!subscriber || !subscriber->active) continue;
-            std::vector<Change> wanted;
-            for (const auto& change : changes)
-                if (change.key.starts_with(subscriber->prefix)) wanted.push_back(change);
             // What fails in one of them is not the others', and the next changes are told all the same.
-            if (!wanted.empty())
-                guard_callback("a reader of changes of the state", false, [&] {
-                    subscriber->callback(wanted);
-                    return true;
-                });
+            guard_callback("a reader of changes of the state", false, [&] {
+                tell_those_below(subscriber->prefix, changes, subscriber->callback);
+                return true;
+            });
         }
     }
     delivering_ = false;
@@ -104,6 +122,9 @@ void State::deliver() {
 
 void State::load(std::map<std::string, Entry, std::less<>> entries, std::uint64_t revision) {
     entries_ = std::move(entries);
+    records_->clear();
+    for (const auto& [key, entry] : entries_)
+        records_->put(key, entry.value);
     revision_ = revision;
 }
 

@@ -20,11 +20,16 @@ namespace p2prc::daemon {
 
 using Json = nlohmann::json;
 
+class FleetState;
+
 struct Change {
     std::string key;
     std::optional<Json> value; // nothing: deleted
     std::uint64_t revision = 0;
-    friend bool operator==(const Change&, const Change&) = default;
+    std::optional<Json> before = {}; // told to subscribers: the value so far; nothing: there was none
+    friend bool operator==(const Change& one, const Change& other) {
+        return one.key == other.key && one.value == other.value && one.revision == other.revision;
+    }
 };
 
 struct Entry {
@@ -64,6 +69,8 @@ class State {
     std::vector<std::pair<std::string_view, const Json*>> range(std::string_view prefix) const;
     const std::map<std::string, Entry, std::less<>>& entries() const { return entries_; }
     std::uint64_t revision() const { return revision_; }
+    // The same as records, which need not be read again. Changes with the map.
+    const FleetState& records() const { return *records_; }
 
     // The callback may read, subscribe, end subscriptions and write; what it writes is delivered after the
     // transaction that it was called for.
@@ -83,6 +90,7 @@ class State {
     void deliver();
 
     std::map<std::string, Entry, std::less<>> entries_;
+    std::unique_ptr<FleetState> records_;
     std::uint64_t revision_ = 0;
     std::vector<std::weak_ptr<Subscriber>> subscribers_;
     std::vector<std::vector<Change>> undelivered_;

@@ -1,4 +1,3 @@
-#include "core/serving_keys.h"
 #include "daemon/api/routes.h"
 #include "dbus/limits.h"
 #include "tests/unit/daemon/api/fixture.h"
@@ -238,7 +237,7 @@ TEST_F(HelpersTest, KeysAreRegisteredOnce) {
 
 TEST_F(HelpersTest, TheRootSaysWhetherItsEdgeIsThere) {
     const auto said = [&](const char* what) {
-        const Json* edge = own->get(edge_key("home1"));
+        const Json* edge = own->get(keys::edge("home1"));
         return edge ? (*edge)[what] : Json(nullptr);
     };
     EXPECT_EQ(said("up"), nullptr) << "a member has none";

@@ -1,5 +1,4 @@
 // One cause for what is down, and the right one.
-#include "core/serving_keys.h"
 #include "daemon/api/problems.h"
 #include "daemon/api/status.h"
 #include "net/clock.h"
@@ -39,7 +38,7 @@ class ProblemsTest : public ApiTest {
                 {keys::tunnel("attic"), Json{{"up", true}}},
                 {keys::tunnel("root1"), Json{{"up", true}}},
                 {keys::serving("attic", "blog.home.example"), Json{{"state", "ok"}}},
-                {edge_key("root1"), Json{{"up", true}}}});
+                {keys::edge("root1"), Json{{"up", true}}}});
         own->set(keys::tunnel("home1"), {{"up", true}});
         own->set(keys::serving("home1", "wiki.home.example"), {{"state", "ok"}});
         fleet.requests.answers["x"] = [](const Json& params) -> Result<Json> { return params; };
@@ -82,7 +81,7 @@ TEST_F(ProblemsTest, ASilentNodeIsTheCauseOfAllThatIsOnIt) {
 }
 
 TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
-    commit({{edge_key("root1"),
+    commit({{keys::edge("root1"),
              Json{{"up", false}, {"detail", "p2prc-edge has ended"}, {"since", "2026-01-02T10:00:00Z"}}}});
     is("attic", "lost");
     own->set(keys::tunnel("home1"), {{"up", false}, {"detail", "refused"}});
@@ -101,7 +100,7 @@ TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
 }
 
 TEST_F(ProblemsTest, AnEdgeThatLeavesNamesOutIsNotTheCauseOfOthers) {
-    commit({{edge_key("root1"),
+    commit({{keys::edge("root1"),
              Json{{"up", true}, {"detail", "it serves revision 7, and the registry has 9"}}}});
     const auto problem = only();
     EXPECT_EQ(problem.subject, "routes");

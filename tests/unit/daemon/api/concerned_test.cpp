@@ -1,0 +1,102 @@
+#include "daemon/api/concerned.h"
+#include "daemon/state/disk.h"
+#include "daemon/state/own_state.h"
+#include "daemon/state/replica.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace p2prc::daemon {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class ConcernedTest : public testing::Test {
+  protected:
+    ConcernedTest() {
+        replica_->reset("store", 1,
+                        {{keys::process("web"), process(7, "web", "home1"), 1},
+                         {keys::process("api"), process(8, "api", "home2"), 1},
+                         {keys::domain("a.example"), domain("a.example", "web"), 1},
+                         {keys::domain("b.example"), domain("b.example", "api"), 1}});
+    }
+    static Json process(std::uint32_t id, const std::string& name, const std::string& node) {
+        ProcessRecord record;
+        record.id = id;
+        record.name = name;
+        record.node = node;
+        record.spec = spec_from_document(Json{{"name", name}, {"run", {{"command", "exec x"}}}}).value();
+        return to_json(record);
+    }
+    static Json domain(const std::string& fqdn, const std::string& process) {
+        DomainRecord record;
+        record.mapping_id = 1;
+        record.domain = fqdn;
+        record.process = process;
+        return to_json(record);
+    }
+    auto processes(const Change& change) { return *concerned(view_, keys::process_objects, change); }
+    auto nodes(const Change& change) { return *concerned(view_, keys::node_objects, change); }
+    auto domains(const Change& change) { return *concerned(view_, keys::domain_objects, change); }
+
+    net::TemporaryDirectory directory_;
+    Disk disk_;
+    std::unique_ptr<Replica> replica_ = Replica::open(directory_.path() / "replica.db", disk_).value();
+    std::unique_ptr<OwnState> own_ = OwnState::open(directory_.path() / "own.db", disk_).value();
+    View view_{*replica_, *own_, [] { return std::string("home1"); }};
+};
+
+TEST_F(ConcernedTest, AReportIsOfOneProcessAndItsDomains) {
+    const Change change{keys::status("home1", 7), Json::object(), 2};
+    EXPECT_THAT(processes(change), ElementsAre("7"));
+    EXPECT_THAT(domains(change), ElementsAre("a.example"));
+    EXPECT_THAT(nodes(change), IsEmpty());
+}
+
+TEST_F(ConcernedTest, ANodeIsThatOfItsProcessesAndDomains) {
+    const Change change{keys::live("home2"), Json::object(), 2};
+    EXPECT_THAT(processes(change), ElementsAre("8"));
+    EXPECT_THAT(domains(change), ElementsAre("b.example"));
+    EXPECT_THAT(nodes(change), ElementsAre("home2"));
+}
+
+TEST_F(ConcernedTest, AMappingIsOfTheProcessBeforeAndNow) {
+    const Change change{keys::domain("a.example"), domain("a.example", "api"), 2, domain("a.example", "web")};
+    EXPECT_THAT(processes(change), ElementsAre("7", "8"));
+    EXPECT_THAT(domains(change), ElementsAre("a.example"));
+}
+
+TEST_F(ConcernedTest, WhatIsGoneWasAnObject) {
+    replica_->apply("store", 2, {{keys::process("web"), std::nullopt, 2}});
+    const Change change{keys::process("web"), std::nullopt, 2, process(7, "web", "home1")};
+    EXPECT_THAT(processes(change), ElementsAre("7"));
+    EXPECT_THAT(domains(change), ElementsAre("a.example"));
+}
+
+TEST_F(ConcernedTest, TheFleetIsAllNodes) {
+    const Change change{std::string(keys::fleet), Json::object(), 2};
+    EXPECT_FALSE(concerned(view_, keys::node_objects, change));
+    EXPECT_THAT(processes(change), IsEmpty());
+}
+
+// A family that only this test has: its row says whom it concerns.
+TEST_F(ConcernedTest, AnotherFamilyIsAnnouncedByItsRow) {
+    const keys::ExtraFamily loads({.prefix = "/load/",
+                                   .kind = keys::Kind::Owned,
+                                   .parts = {keys::Part::Node},
+                                   .part_count = 1,
+                                   .node = keys::node_in_key,
+                                   .announces = keys::node_objects | keys::process_objects});
+    const Change change{"/load/home2", Json::object(), 2};
+    EXPECT_THAT(nodes(change), ElementsAre("home2"));
+    EXPECT_THAT(processes(change), ElementsAre("8"));
+    EXPECT_THAT(domains(change), IsEmpty());
+    // And of this node it is read where this node writes it.
+    own_->set("/load/home1", Json{{"load", 1}});
+    EXPECT_NE(view_.get("/load/home1"), nullptr);
+}
+
+} // namespace
+} // namespace p2prc::daemon
