@@ -2,6 +2,7 @@
 
 #include "daemon/fleet/frame.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace p2prc::daemon {
@@ -10,39 +11,49 @@ namespace {
 // A ping behind a part waits no longer than the part takes on a slow line.
 constexpr std::size_t part_size = 64 << 10;
 
-Json item_document(const Change& change) {
-    return {{"key", change.key}, {"value", change.value.value_or(nullptr)}, {"revision", change.revision}};
+std::string quoted(const std::string& text) {
+    return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Json event_document(const FeedEvent& event) {
-    return {{"event", event.reset ? "reset" : "changes"},
-            {"store_id", event.store_id},
-            {"revision", event.revision},
-            {"items", Json::array()}};
+std::string item_text(const FeedText& item) {
+    return fmt::format(R"({{"key":{},"revision":{},"value":{}}})", quoted(item.key), item.revision,
+                       item.value ? std::string_view(*item.value) : "null");
+}
+
+bool is_too_large(const FeedText& item) {
+    return item.key.size() + (item.value ? item.value->size() : 0) > max_frame - 1024;
+}
+
+// From the item at `begin` on, as many as fit; `end` is that of the next part, and of all when there is none.
+std::string part_text(const FeedStep& step, std::size_t begin, std::size_t& end) {
+    std::string items;
+    bool more = false;
+    for (end = begin; end < step.items.size() && !more; ++end) {
+        if (is_too_large(step.items[end])) continue;
+        const auto item = item_text(step.items[end]);
+        more = !items.empty() && items.size() + item.size() > part_size;
+        if (more) break;
+        if (!items.empty()) items += ',';
+        items += item;
+    }
+    return fmt::format(R"({{"event":"{}","items":[{}],{}"revision":{},"store_id":{}}})",
+                       step.reset ? "reset" : "changes", items, more ? R"("more":true,)" : "", step.revision,
+                       quoted(step.store_id));
 }
 
 } // namespace
 
-Json FeedWriter::next() {
-    auto document = event_document(event_);
-    std::size_t size = 0;
-    for (; at_ < event_.items.size(); ++at_) {
-        auto item = item_document(event_.items[at_]);
-        const auto item_size = item.dump(-1, ' ', false, Json::error_handler_t::replace).size();
-        if (item_size > max_frame - 1024) {
-            too_large_.push_back(event_.items[at_].key);
-            continue;
-        }
-        if (size > 0 && size + item_size > part_size) {
-            document["more"] = true;
-            return document;
-        }
-        document["items"].push_back(std::move(item));
-        size += item_size;
-        event_.items[at_].value.reset(); // it is not needed any more
+std::shared_ptr<const Bytes> FeedWriter::next() {
+    auto& part = step_->parts[at_];
+    auto frame = part.frame.lock();
+    if (!frame) {
+        frame = std::make_shared<const Bytes>(frame_of(part_text(*step_, at_, part.end)));
+        part.frame = frame;
     }
-    done_ = true;
-    return document;
+    for (; at_ < part.end; ++at_)
+        if (is_too_large(step_->items[at_])) too_large_.push_back(step_->items[at_].key);
+    done_ = at_ == step_->items.size();
+    return frame;
 }
 
 Result<std::optional<FeedEvent>> FeedReader::take(const Json& document) {

@@ -6,28 +6,29 @@
 #pragma once
 
 #include "core/error.h"
-#include "daemon/registry/feed_event.h"
+#include "daemon/registry/feed_step.h"
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 namespace p2prc::daemon {
 
-// The documents that carry an event, made one after the other; each is well below the size of a frame, so
-// that others come in between.
+// The frames that carry a step, one after the other; each is well below the largest one, so that others come
+// in between. What one writer has made and is still on its way, the next one takes.
 class FeedWriter {
   public:
-    explicit FeedWriter(FeedEvent event) : event_(std::move(event)) {}
-    // The next document; there is at least one. Not to be called once it is done().
-    Json next();
+    explicit FeedWriter(std::shared_ptr<const FeedStep> step) : step_(std::move(step)) {}
+    // The next frame; there is at least one. Not to be called once it is done().
+    std::shared_ptr<const Bytes> next();
     bool done() const { return done_; }
     // Keys whose single value does not fit into a frame: they are left out.
     const std::vector<std::string>& too_large() const { return too_large_; }
 
   private:
-    FeedEvent event_;
+    std::shared_ptr<const FeedStep> step_;
     std::size_t at_ = 0;
     bool done_ = false;
     std::vector<std::string> too_large_;

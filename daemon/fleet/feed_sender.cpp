@@ -26,8 +26,8 @@ FeedSender::FeedSender(asio::any_io_executor executor, std::shared_ptr<Session> 
     : executor_(std::move(executor))
     , session_(std::move(session)) {}
 
-void FeedSender::push(FeedEvent event) {
-    push_step(FeedWriter(std::move(event)));
+void FeedSender::push(std::shared_ptr<const FeedStep> step) {
+    push_step(FeedWriter(std::move(step)));
 }
 
 void FeedSender::push(Json document) {
@@ -51,7 +51,10 @@ void FeedSender::push_step(Step step) {
 bool FeedSender::send_some() {
     while (!steps_.empty() && session_->unsent() < mark && !session_->closed()) {
         auto* event = std::get_if<FeedWriter>(&steps_.front());
-        session_->send(event ? event->next() : std::get<Json>(steps_.front()));
+        if (event)
+            session_->send_frame(event->next());
+        else
+            session_->send(std::get<Json>(steps_.front()));
         if (event && !event->done()) continue;
         if (event)
             for (const auto& key : event->too_large())

@@ -24,7 +24,7 @@ class FeedSender : public std::enable_shared_from_this<FeedSender> {
   public:
     FeedSender(boost::asio::any_io_executor executor, std::shared_ptr<Session> session);
 
-    void push(FeedEvent event);
+    void push(std::shared_ptr<const FeedStep> step);
     void push(Json document);
     // Returns when all that was pushed before is in the session's hands, or the session is at its end: what
     // is sent after that comes after it.

@@ -35,8 +35,15 @@ Result<Bytes> encode_frame(const Json& document) {
     if (size > max_frame)
         return fail(ErrorCode::InvalidSpec, "a message of " + std::to_string(size) + " bytes is too large",
                     "at most " + std::to_string(max_frame) + " bytes fit");
-    Bytes frame{static_cast<std::uint8_t>(size >> 24), static_cast<std::uint8_t>(size >> 16),
-                static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size)};
+    return frame_of(text);
+}
+
+Bytes frame_of(std::string_view text) {
+    const auto size = text.size();
+    Bytes frame;
+    frame.reserve(header_size + size);
+    for (const unsigned shift : {24U, 16U, 8U, 0U})
+        frame.push_back(static_cast<std::uint8_t>(size >> shift));
     frame.insert(frame.end(), text.begin(), text.end());
     return frame;
 }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace p2prc::daemon {
 
@@ -21,6 +22,9 @@ inline constexpr std::size_t max_frame_depth = 64; // of nested arrays and objec
 
 // Text that is no UTF-8 has its wrong bytes replaced. InvalidSpec when the document is larger than max_frame.
 Result<Bytes> encode_frame(const Json& document);
+
+// The same of a document that is text already, which must be JSON and fit.
+Bytes frame_of(std::string_view text);
 
 class FrameReader {
   public:

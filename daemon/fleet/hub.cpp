@@ -196,8 +196,8 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
         position.revision = *at;
     const auto sender = std::make_shared<FeedSender>(executor, session);
     Member member{key, session, sender, {}};
-    auto sink = [weak = std::weak_ptr(sender)](const FeedEvent& event) {
-        if (const auto to = weak.lock()) to->push(event);
+    auto sink = [weak = std::weak_ptr(sender)](const std::shared_ptr<const FeedStep>& step) {
+        if (const auto to = weak.lock()) to->push(step);
     };
     // It dials again, and asks again.
     auto lost = [weak_session = std::weak_ptr(session)](const Error& error) {

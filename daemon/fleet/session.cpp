@@ -108,13 +108,13 @@ void Session::let_go(std::size_t bytes) {
 bool Session::send(const Json& document) {
     auto frame = encode_frame(document);
     if (!frame) return false;
-    enqueue(std::move(*frame));
+    send_frame(std::make_shared<const Bytes>(std::move(*frame)));
     return true;
 }
 
-void Session::enqueue(Bytes frame) {
+void Session::send_frame(std::shared_ptr<const Bytes> frame) {
     if (state_->closed) return;
-    state_->unsent_bytes += frame.size();
+    state_->unsent_bytes += frame->size();
     state_->unsent.push_back(std::move(frame));
     if (state_->unsent_bytes > max_unsent) {
         close(Error{ErrorCode::Unreachable, "the peer does not read what it is sent"});
@@ -129,14 +129,20 @@ void Session::enqueue(Bytes frame) {
 asio::awaitable<void> Session::write_queue(std::shared_ptr<Session> /* keeps it alive */) {
     while (!state_->unsent.empty() && !state_->closed) {
         // Frames that wait are sent together: one TLS record, one system call.
-        Bytes batch = std::move(state_->unsent.front());
+        auto batch = std::move(state_->unsent.front());
         state_->unsent.pop_front();
-        while (!state_->unsent.empty() && batch.size() + state_->unsent.front().size() <= 16384) {
-            batch.insert(batch.end(), state_->unsent.front().begin(), state_->unsent.front().end());
-            state_->unsent.pop_front();
+        const auto fits = [&](std::size_t size) {
+            return !state_->unsent.empty() && size + state_->unsent.front()->size() <= 16384;
+        };
+        if (fits(batch->size())) {
+            Bytes together(*batch);
+            for (; fits(together.size()); state_->unsent.pop_front())
+                together.insert(together.end(), state_->unsent.front()->begin(),
+                                state_->unsent.front()->end());
+            batch = std::make_shared<const Bytes>(std::move(together));
         }
-        const auto written = co_await state_->stream.write(batch);
-        state_->unsent_bytes -= batch.size();
+        const auto written = co_await state_->stream.write(*batch);
+        state_->unsent_bytes -= batch->size();
         state_->progress = net::boottime();
         state_->sent.ring();
         if (!written) {

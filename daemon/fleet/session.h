@@ -11,6 +11,7 @@
 // Unknown documents are ignored, unknown methods answered.
 #pragma once
 
+#include "core/encoding.h"
 #include "core/error.h"
 #include "daemon/fleet/control.h"
 #include "net/tls.h"
@@ -68,6 +69,8 @@ class Session : public std::enable_shared_from_this<Session> {
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
     // Queues a document. False when it is too large to be one frame.
     bool send(const Json& document);
+    // Queues a frame as it is, which many sessions may share.
+    void send_frame(std::shared_ptr<const Bytes> frame);
     // Bytes that are queued, and how long the peer has taken none of them.
     std::size_t unsent() const;
     std::chrono::nanoseconds stuck() const;
@@ -107,7 +110,6 @@ class Session : public std::enable_shared_from_this<Session> {
     void dispatch(const Json& document);
     void dispatch_reply(std::uint64_t id, const Json& document);
     void fail_all(const Error& error);
-    void enqueue(Bytes frame);
 
     std::unique_ptr<State> state_;
 };

@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 
 namespace p2prc::daemon {
 
@@ -48,7 +49,7 @@ struct Session::State {
     net::TlsStream stream;
     FrameReader reader;
     SessionHandlers handlers;
-    std::deque<Bytes> unsent;
+    std::deque<std::shared_ptr<const Bytes>> unsent;
     std::size_t unsent_bytes = 0;
     bool writing = false;
     bool closed = false;

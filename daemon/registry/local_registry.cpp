@@ -12,20 +12,23 @@
 namespace p2prc::daemon {
 namespace {
 
-Json parse(const std::string& text) {
-    return Json::parse(text, nullptr, false);
-}
-
 Error no_registry() {
     return {ErrorCode::Unreachable, "this node keeps no registry any more"};
 }
 
-// One that follows. The store's watch and the loop both hold it; it falls silent when the subscription goes.
+// One that follows. The list of them and the loop both hold it; it falls silent when the subscription goes.
 struct Follower {
-    FeedSink sink;           // on the loop only; empty: it has ended
-    FeedLost lost;           // the same
-    std::uint64_t watch = 0; // on the disk thread only
+    FeedSink sink; // on the loop only; empty: it has ended
+    FeedLost lost; // the same
 };
+
+using Step = std::shared_ptr<const FeedStep>;
+using Followers = std::vector<std::shared_ptr<Follower>>;
+
+void hand_over(const std::shared_ptr<Follower>& follower, const Step& step) {
+    const auto sink = follower->sink; // it may end itself while it is called
+    if (sink) sink(step);
+}
 
 } // namespace
 
@@ -39,12 +42,20 @@ struct LocalRegistry::Shared {
     Role role = Role::Owner;
     bool closed = false; // on the loop only
 
-    void deliver(const std::shared_ptr<Follower>& follower, FeedEvent event) {
-        auto shared_event = std::make_shared<const FeedEvent>(std::move(event));
-        boost::asio::post(loop, [follower, shared_event] {
-            const auto sink = follower->sink; // it may end itself while it is called
-            if (sink) sink(*shared_event);
+    // On the disk thread only. The list is never changed, but another one made: what is on its way to the
+    // loop has the followers of its time.
+    std::shared_ptr<const Followers> followers = std::make_shared<Followers>();
+    std::uint64_t watch = 0;                   // of the store, for all of them
+    std::weak_ptr<const FeedStep> whole_state; // the last one that somebody needed
+
+    void deliver(std::shared_ptr<const Followers> to, Step step) {
+        boost::asio::post(loop, [to = std::move(to), step = std::move(step)] {
+            for (const auto& follower : *to)
+                hand_over(follower, step);
         });
+    }
+    void deliver(const std::shared_ptr<Follower>& follower, Step step) {
+        boost::asio::post(loop, [follower, step = std::move(step)] { hand_over(follower, step); });
     }
 
     void lose(const std::shared_ptr<Follower>& follower, Error error) {
@@ -54,47 +65,83 @@ struct LocalRegistry::Shared {
         });
     }
 
-    // On the disk thread, which is the only one that commits: nothing happens between the range and the
-    // watch.
-    void begin(const std::shared_ptr<Follower>& follower, FeedPosition position) {
-        if (!registry) return lose(follower, no_registry());
+    static Step step_of(const std::string& store_id, const store::Commit& commit) {
+        auto step = std::make_shared<FeedStep>(FeedStep{false, store_id, commit.revision, {}});
+        for (const auto& change : commit.changes)
+            step->items.push_back({change.key, change.value, commit.revision});
+        return step;
+    }
+
+    // One watch for all: a commit is made into a step once, however many follow.
+    Result<void> watch_store() {
+        if (watch != 0) return {};
         auto& store = registry->store();
         const auto id = store.store_id();
-        const auto torn = std::make_shared<bool>(false);
-        const auto callback = [this, follower, id, torn](const store::Commit& commit) {
-            FeedEvent event{false, id, commit.revision, {}};
-            for (const auto& change : commit.changes) {
-                auto value = change.value ? std::optional(parse(*change.value)) : std::nullopt;
-                if (value && value->is_discarded())
-                    *torn = true;
-                else
-                    event.items.push_back({change.key, std::move(value), commit.revision});
-            }
-            deliver(follower, std::move(event));
-        };
-        if (position.store_id == id) {
-            auto started = store.watch(replicated_table, "", position.revision + 1, callback);
-            if (started && started->outcome == store::WatchOutcome::Watching) {
-                follower->watch = started->id;
-                if (!*torn) return;
-                // A disk that fails has changed the past. What stands now was read when it was opened.
-                end(follower);
-            }
-        }
+        auto started =
+            store.watch(replicated_table, "", store.revision() + 1, [this, id](const store::Commit& commit) {
+                if (!followers->empty()) deliver(followers, step_of(id, commit));
+            });
+        if (!started) return std::unexpected(started.error());
+        watch = started->id;
+        return {};
+    }
+
+    // What was committed after `revision`; nothing when that is not known any more, or a disk that fails has
+    // changed it: what stands now was read when it was opened.
+    std::optional<std::vector<Step>> steps_since(std::uint64_t revision) {
+        auto& store = registry->store();
+        std::vector<Step> steps;
+        bool torn = false;
+        const auto past = store.watch(replicated_table, "", revision + 1,
+                                      [&, id = store.store_id()](const store::Commit& commit) {
+                                          for (const auto& change : commit.changes)
+                                              torn = torn || (change.value && !Json::accept(*change.value));
+                                          steps.push_back(step_of(id, commit));
+                                      });
+        if (!past || past->outcome != store::WatchOutcome::Watching) return std::nullopt;
+        store.unwatch(past->id);
+        return torn ? std::nullopt : std::optional(std::move(steps));
+    }
+
+    Result<Step> read_whole_state() {
+        auto& store = registry->store();
         auto range = store.range(replicated_table, "");
-        if (!range) return lose(follower, range.error());
-        FeedEvent event{true, id, range->revision, {}};
-        for (const auto& item : range->items)
-            event.items.push_back({item.key, parse(item.value), item.revision});
-        const auto revision = range->revision;
-        deliver(follower, std::move(event));
-        auto started = store.watch(replicated_table, "", revision + 1, callback);
-        if (!started) return lose(follower, started.error());
-        follower->watch = started->id;
+        if (!range) return std::unexpected(range.error());
+        auto step = std::make_shared<FeedStep>(FeedStep{true, store.store_id(), range->revision, {}});
+        step->items.reserve(range->items.size());
+        for (auto& item : range->items)
+            step->items.push_back({std::move(item.key), std::move(item.value), item.revision});
+        whole_state = step;
+        return step;
+    }
+
+    // On the disk thread, which is the only one that commits: nothing happens between the past and the list.
+    void begin(const std::shared_ptr<Follower>& follower, const FeedPosition& position) {
+        if (!registry) return lose(follower, no_registry());
+        if (auto watching = watch_store(); !watching) return lose(follower, watching.error());
+        std::optional<std::vector<Step>> past;
+        if (position.store_id == registry->store().store_id()) past = steps_since(position.revision);
+        // Many that need all of it share one copy, and what came after that.
+        if (const auto whole = past ? nullptr : whole_state.lock()) {
+            past = steps_since(whole->revision);
+            if (past) past->insert(past->begin(), whole);
+        }
+        if (!past) {
+            auto whole = read_whole_state();
+            if (!whole) return lose(follower, whole.error());
+            past.emplace({*whole});
+        }
+        for (auto& step : *past)
+            deliver(follower, std::move(step));
+        auto more = *followers;
+        more.push_back(follower);
+        followers = std::make_shared<const Followers>(std::move(more));
     }
 
     void end(const std::shared_ptr<Follower>& follower) {
-        if (registry && follower->watch) registry->store().unwatch(std::exchange(follower->watch, 0));
+        auto fewer = *followers;
+        std::erase(fewer, follower);
+        followers = std::make_shared<const Followers>(std::move(fewer));
     }
 };
 
@@ -184,11 +231,12 @@ std::optional<OpenInvitation> LocalRegistry::find_invitation(std::string_view id
 }
 
 Subscription feed_replica(LocalRegistry& registry, Replica& replica, FeedLost lost) {
-    auto sink = [&replica](const FeedEvent& event) {
+    auto sink = [&replica](const std::shared_ptr<const FeedStep>& step) {
+        auto event = step->event();
         if (event.reset)
-            replica.reset(event.store_id, event.revision, event.items);
+            replica.reset(event.store_id, event.revision, std::move(event.items));
         else
-            replica.apply(event.store_id, event.revision, event.items);
+            replica.apply(event.store_id, event.revision, std::move(event.items));
     };
     return registry.follow(replica.position(), std::move(sink), std::move(lost));
 }

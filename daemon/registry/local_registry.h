@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/gateway.h"
-#include "daemon/registry/feed_event.h"
+#include "daemon/registry/feed_step.h"
 #include "daemon/registry/registry.h"
 #include "daemon/state/replica.h"
 
@@ -13,7 +13,7 @@ namespace p2prc::daemon {
 class Disk;
 
 // Called on the event loop, in the order of revisions.
-using FeedSink = std::function<void(const FeedEvent&)>;
+using FeedSink = std::function<void(const std::shared_ptr<const FeedStep>&)>;
 // Called on the event loop when the feed cannot go on: nothing comes any more.
 using FeedLost = std::function<void(const Error&)>;
 

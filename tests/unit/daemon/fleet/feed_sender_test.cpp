@@ -18,6 +18,10 @@ FeedEvent large_state() {
     return event;
 }
 
+std::shared_ptr<const FeedStep> shared(const FeedEvent& event) {
+    return std::make_shared<const FeedStep>(feed_step(event));
+}
+
 class FeedSenderTest : public testing::Test {
   protected:
     asio::awaitable<void> wait_until(std::function<bool()> condition) {
@@ -62,8 +66,8 @@ TEST_F(FeedSenderTest, AStateLargerThanAllThatMayWaitArrives) {
     };
     asio::co_spawn(loop, pair.right->run(std::move(reading)), asio::detached);
     const auto feed = [&]() -> asio::awaitable<void> {
-        sender->push(large_state());
-        sender->push(FeedEvent{false, "store", 10, {{"/processes/a", Json("a"), 10}}});
+        sender->push(shared(large_state()));
+        sender->push(shared({false, "store", 10, {{"/processes/a", Json("a"), 10}}}));
         co_await sender->caught_up();
         pair.left->send(Json{{"event", "answer"}});
         sender->push(Json{{"event", "synced"}});
@@ -81,9 +85,9 @@ TEST_F(FeedSenderTest, AStateLargerThanAllThatMayWaitArrives) {
 TEST_F(FeedSenderTest, APeerThatDoesNotReadHoldsLittle) {
     serve_left();
     const auto feed = [&]() -> asio::awaitable<void> {
-        sender->push(large_state());
+        sender->push(shared(large_state()));
         for (std::uint64_t i = 0; i < 200; ++i)
-            sender->push(FeedEvent{false, "store", 10 + i, {{"/processes/a", Json(i), 10 + i}}});
+            sender->push(shared({false, "store", 10 + i, {{"/processes/a", Json(i), 10 + i}}}));
         asio::steady_timer timer(loop, 100ms);
         co_await timer.async_wait(asio::use_awaitable);
         EXPECT_FALSE(pair.left->closed());

@@ -28,11 +28,14 @@ std::optional<FeedEvent> put_together(const std::vector<Json>& documents) {
     return whole;
 }
 
-std::vector<Json> feed_documents(FeedEvent event, std::vector<std::string>& too_large) {
-    FeedWriter writer(std::move(event));
+std::vector<Json> feed_documents(const FeedEvent& event, std::vector<std::string>& too_large) {
+    FeedWriter writer(std::make_shared<const FeedStep>(feed_step(event)));
     std::vector<Json> documents;
-    while (!writer.done())
-        documents.push_back(writer.next());
+    FrameReader reader;
+    while (!writer.done()) {
+        reader.feed(*writer.next());
+        documents.push_back(reader.next().value().value());
+    }
     too_large = writer.too_large();
     return documents;
 }
@@ -72,6 +75,16 @@ TEST(Feed, ValueLargerThanAFrameIsNamed) {
     EXPECT_EQ(too_large, std::vector<std::string>{"/processes/p0"});
     ASSERT_TRUE(whole);
     EXPECT_EQ(whole->items.size(), 1U);
+}
+
+TEST(Feed, AFrameThatIsOnItsWayIsMadeOnce) {
+    const auto step = std::make_shared<const FeedStep>(feed_step(event_of(40, 100'000)));
+    FeedWriter one(step), other(step);
+    while (!one.done()) {
+        const auto frame = one.next();
+        EXPECT_EQ(other.next(), frame);
+    }
+    EXPECT_TRUE(other.done());
 }
 
 TEST(Feed, PartsThatDoNotFitAreRefused) {

@@ -45,7 +45,8 @@ class LocalRegistryTest : public FleetTest {
     }
     Subscription follow(FeedPosition position) {
         return local_->follow(
-            std::move(position), [this](const FeedEvent& event) { seen_.push_back(event); }, lost());
+            std::move(position),
+            [this](const std::shared_ptr<const FeedStep>& step) { seen_.push_back(step->event()); }, lost());
     }
     FeedLost lost() {
         return [this](const Error& error) { lost_.push_back(error); };

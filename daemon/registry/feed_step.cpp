@@ -1,0 +1,23 @@
+#include "daemon/registry/feed_step.h"
+
+namespace p2prc::daemon {
+
+FeedEvent FeedStep::event() const {
+    FeedEvent event{reset, store_id, revision, {}};
+    event.items.reserve(items.size());
+    for (const auto& item : items) {
+        auto value = item.value ? std::optional(Json::parse(*item.value, nullptr, false)) : std::nullopt;
+        event.items.push_back({item.key, std::move(value), item.revision});
+    }
+    return event;
+}
+
+FeedStep feed_step(const FeedEvent& event) {
+    FeedStep step{event.reset, event.store_id, event.revision, {}};
+    for (const auto& item : event.items)
+        step.items.push_back(
+            {item.key, item.value ? std::optional(document_text(*item.value)) : std::nullopt, item.revision});
+    return step;
+}
+
+} // namespace p2prc::daemon
