@@ -51,6 +51,21 @@ def named(machine, subject, why=""):
     return problem
 
 
+def noted(machine, subject):
+    """Waits until `status` there has this note and nothing is down, and `doctor` warns of it; returns the problem."""
+    def seen():
+        code, problems = status(machine)
+        found = [problem for problem in problems if problem["subject"] == subject]
+        if not found or code != 0:
+            raise LabError(f"exit status {code}, {problems}")
+        return found[0]
+    problem = wait_until(seen, 60, f"{machine.name} to note {subject}")
+    doctor = machine.p2prc("doctor", "-o", "json", check=False)
+    findings = {finding["subject"]: finding for finding in doctor.json()}
+    assert problem["severity"] == "warning" and findings[subject]["state"] == "warn", findings
+    return problem
+
+
 def now(machine):
     return machine.run("date -u +%Y-%m-%dT%H:%M:%SZ").out.strip()
 
@@ -83,7 +98,7 @@ def test_a_limit_that_is_not_enforced(lab):
         sound(lab.home2)
     else:
         for machine in (lab.root, lab.home2, lab.home1):
-            problem = named(machine, "memory limits of home1")
+            problem = noted(machine, "memory limits of home1")
             assert "hog" in problem["cause"] and "cgroup_enable=memory" in problem["hint"], problem
     lab.home1.p2prc("kill", "hog")
     sound(lab.home2)
