@@ -70,11 +70,12 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
                            BroughtId keep) {
     if (draft.get(keys::process(process.name))) {
         const auto holder = draft.process(process.name);
-        return fail(
-            ErrorCode::Conflict,
-            fmt::format("process name '{}' is taken in the fleet{}", process.name,
-                        holder ? fmt::format(", on node '{}'", holder->node) : ""),
-            fmt::format("kill or rename one of the two, then join again: p2prc kill {}", process.name));
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process name '{}' is taken in the fleet{}", process.name,
+                                holder ? fmt::format(", on node '{}'", holder->node) : ""),
+                    fmt::format("kill one of the two, then join again; here or on {}: p2prc kill {}",
+                                holder ? fmt::format("node '{}'", holder->node) : "the other node",
+                                process.name));
     }
     // The port that it has now stays its port, also when it was chosen.
     auto port = bind_port(draft, node, process.name, process.port ? process.port : process.spec.port, owner);
