@@ -305,13 +305,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
     // Also when the link takes longer than anybody waits for here.
     const auto connected = co_await roles.turn_on(MachineRole::Connector);
     const auto up = co_await link->wait_up(link_wait);
-    if (!up && up.error().code == ErrorCode::NotPermitted)
-        co_return fail(
-            up.error().code,
-            "the root refuses this node's key: it was removed from the fleet, or is not let in yet (" +
-                up.error().message + ")",
-            "p2prc leave --force makes this node its own again, with all that runs here; then say p2prc "
-            "join with a token");
+    if (!up && up.error().code == ErrorCode::NotPermitted) co_return std::unexpected(up.error());
     if (!up)
         co_return fail(up.error().code,
                        "this node is a member now, but its link is not up: " + up.error().message,

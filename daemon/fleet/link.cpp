@@ -234,10 +234,13 @@ asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it
         if (stopped) co_return;
         if (reason.code == ErrorCode::NotPermitted) {
             ++refusals;
-            reason.hint =
-                "this node may have been removed from the fleet: p2prc leave --force makes it its own again";
+            reason.message = "the root refuses this node's key: it was removed from the fleet, or is not let "
+                             "in yet (" +
+                             reason.message + ")";
+            reason.hint = "p2prc leave --force makes this node its own again, with all that runs here; then "
+                          "say p2prc join with a token";
             if (refusals == refusals_believed) {
-                net::log_warning("the root refuses this node: " + reason.message);
+                net::log_warning(reason.message);
                 if (options.refused) options.refused();
             }
         }
@@ -268,9 +271,11 @@ bool MemberLink::reachable() const {
 }
 
 Error MemberLink::away() const {
+    const auto& last = state_->last;
+    // It is up, and is reached: other words than of one that does not answer.
+    if (last.code == ErrorCode::NotPermitted) return {ErrorCode::Unreachable, last.message, last.hint};
     auto error = Gateway::away();
-    error.message += ": " + state_->last.message;
-    if (state_->refusals >= refusals_believed) error.hint = state_->last.hint;
+    error.message += ": " + last.message;
     return error;
 }
 

@@ -144,6 +144,10 @@ def test_a_removed_node_hears_what_to_do(lab):
     lab.root.p2prc("nodes", "rm", "home1")
     wait_until(lambda: node_state(lab.root, "home1") is None, 20, "home1 to be removed")
     wait_until(lambda: not lab.home1.json("status")["reachable"], 30, "home1 to have lost its link")
+    for verb in ("status", "doctor"):
+        told = wait_until(lambda verb=verb: (said := lab.home1.p2prc(verb, check=False).out) and "removed from the fleet" in said and said, 60,
+                          f"{verb} to say why home1 has no link")
+        assert "leave --force" in told and "is it up" not in told, told
     refused = lab.home1.p2prc("join", "-", input=invite(lab) + "\n", check=False, timeout=90)
     assert refused.code != 0 and "leave --force" in refused.err, refused.err
     lab.home1.p2prc("leave", "--force", timeout=60)

@@ -343,7 +343,8 @@ TEST_F(FleetTest, RemovedNodeIsCutOffAtOnce) {
         EXPECT_FALSE(refused);
         if (!refused) {
             EXPECT_EQ(refused.error().code, ErrorCode::Unreachable);
-            EXPECT_FALSE(refused.error().hint.empty());
+            EXPECT_THAT(refused.error().message, testing::HasSubstr("it was removed from the fleet"));
+            EXPECT_THAT(refused.error().hint, testing::HasSubstr("p2prc leave --force"));
         }
         // It makes itself its own again.
         const auto left = co_await home.fleet->leave(true, "admin@cellar");
