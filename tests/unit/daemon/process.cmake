@@ -11,6 +11,6 @@ foreach(limit p2prcd:30 p2prc-edge:16 p2prc-connector:16)
   list(GET parts 1 threshold)
   add_test(NAME units.${unit}.exposure
     COMMAND ${SYSTEMD_ANALYZE} security --offline=true --no-pager --threshold=${threshold}
-      ${PROJECT_SOURCE_DIR}/units/${unit}.service)
+      ${PROJECT_BINARY_DIR}/units/${unit}.service)
   set_tests_properties(units.${unit}.exposure PROPERTIES LABELS unit TIMEOUT 60)
 endforeach()
