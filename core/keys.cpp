@@ -23,7 +23,6 @@ constexpr Family table[] = {
     {.prefix = nodes,
      .kind = Agreed,
      .parts = {Node},
-     .part_count = 1,
      .node = node_in_key,
      .dropped_with_node = true,
      .durable = true,
@@ -32,7 +31,6 @@ constexpr Family table[] = {
     {.prefix = processes,
      .kind = Agreed,
      .parts = {Process},
-     .part_count = 1,
      .node = node_in_value,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -43,7 +41,6 @@ constexpr Family table[] = {
     {.prefix = tombstones,
      .kind = Agreed,
      .parts = {Id},
-     .part_count = 1,
      .node = node_in_value,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -54,7 +51,6 @@ constexpr Family table[] = {
     {.prefix = domains,
      .kind = Agreed,
      .parts = {Domain},
-     .part_count = 1,
      .node = node_in_value,
      .renamed_with_node = true,
      .durable = true,
@@ -64,7 +60,6 @@ constexpr Family table[] = {
     {.prefix = challenges,
      .kind = Agreed,
      .parts = {Domain, Digest},
-     .part_count = 2,
      .node = node_in_value,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -72,14 +67,12 @@ constexpr Family table[] = {
     {.prefix = liveness,
      .kind = Registry,
      .parts = {Node},
-     .part_count = 1,
      .node = node_in_key,
      .dropped_with_node = true,
      .announces = all_objects},
     {.prefix = statuses,
      .kind = Owned,
      .parts = {Node, Id},
-     .part_count = 2,
      .node = node_in_key | node_in_value,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -88,7 +81,6 @@ constexpr Family table[] = {
     {.prefix = infos,
      .kind = Owned,
      .parts = {Node},
-     .part_count = 1,
      .node = node_in_key,
      .dropped_with_node = true,
      .announces = process_objects | node_objects,
@@ -96,7 +88,6 @@ constexpr Family table[] = {
     {.prefix = certificates,
      .kind = Owned,
      .parts = {Node, Domain},
-     .part_count = 2,
      .node = node_in_key,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -105,7 +96,6 @@ constexpr Family table[] = {
     {.prefix = servings,
      .kind = Owned,
      .parts = {Node, Domain},
-     .part_count = 2,
      .node = node_in_key,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -114,7 +104,6 @@ constexpr Family table[] = {
     {.prefix = tunnels,
      .kind = Owned,
      .parts = {Node},
-     .part_count = 1,
      .node = node_in_key,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -123,7 +112,6 @@ constexpr Family table[] = {
     {.prefix = edges,
      .kind = Owned,
      .parts = {Node},
-     .part_count = 1,
      .node = node_in_key,
      .dropped_with_node = true,
      .renamed_with_node = true,
@@ -131,21 +119,19 @@ constexpr Family table[] = {
     {.prefix = local_actions,
      .kind = Folded,
      .parts = {Node, Id},
-     .part_count = 2,
      .node = node_in_key,
      .dropped_with_node = true,
      .announces = process_objects | domain_objects},
-    {.prefix = spun_here, .kind = Local, .parts = {Digest}, .part_count = 1},
+    {.prefix = spun_here, .kind = Local, .parts = {Digest}},
     {.prefix = offers,
      .kind = Owned,
      .parts = {Node, Id},
-     .part_count = 2,
      .node = node_in_key,
      .dropped_with_node = true,
      .renamed_with_node = true,
      .share = Share::Offers},
-    {.prefix = invitations, .kind = Private, .parts = {Digest}, .part_count = 1},
-    {.prefix = counters, .kind = Private, .parts = {Digest}, .part_count = 1},
+    {.prefix = invitations, .kind = Private, .parts = {Digest}},
+    {.prefix = counters, .kind = Private, .parts = {Digest}},
 };
 
 std::vector<const Family*>& rows() {
@@ -159,7 +145,7 @@ std::vector<const Family*>& rows() {
 }
 
 bool has(const Family& family, std::string_view key) noexcept {
-    return family.part_count == 0 ? key == family.prefix : key.starts_with(family.prefix);
+    return family.part_count() == 0 ? key == family.prefix : key.starts_with(family.prefix);
 }
 
 } // namespace
@@ -175,7 +161,7 @@ const Family* family_of(std::string_view key) noexcept {
 }
 
 std::string_view Key::part(Part kind) const noexcept {
-    for (std::size_t i = 0; i < family->part_count; ++i)
+    for (std::size_t i = 0; i < family->part_count(); ++i)
         if (family->parts[i] == kind) return parts[i];
     return {};
 }
@@ -185,15 +171,16 @@ std::uint32_t Key::id() const noexcept {
 }
 
 std::string_view Key::subject() const noexcept {
-    return family->part_count == 0 ? std::string_view() : parts[family->part_count - 1];
+    return family->part_count() == 0 ? std::string_view() : parts[family->part_count() - 1];
 }
 
 std::optional<Key> parse(std::string_view key) noexcept {
     Key result{family_of(key), {}};
     if (!result.family) return std::nullopt;
     auto rest = key.substr(result.family->prefix.size());
-    for (std::size_t i = 0; i < result.family->part_count; ++i) {
-        const bool last = i + 1 == result.family->part_count;
+    const auto count = result.family->part_count();
+    for (std::size_t i = 0; i < count; ++i) {
+        const bool last = i + 1 == count;
         const auto end = last ? rest.size() : rest.find('/');
         if (end == std::string_view::npos || end == 0) return std::nullopt;
         result.parts[i] = rest.substr(0, end);
@@ -218,7 +205,7 @@ std::optional<std::uint32_t> id_from_text(std::string_view text) noexcept {
 }
 
 std::string of_node(const Family& family, std::string_view node) {
-    return fmt::format("{}{}{}", family.prefix, node, family.part_count > 1 ? "/" : "");
+    return fmt::format("{}{}{}", family.prefix, node, family.part_count() > 1 ? "/" : "");
 }
 
 std::string node(std::string_view name) {

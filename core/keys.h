@@ -30,7 +30,7 @@ enum class Kind {
 };
 
 // What a key has after the prefix of its family, between slashes.
-enum class Part : std::uint8_t { Node, Process, Id, Domain, Digest };
+enum class Part : std::uint8_t { None, Node, Process, Id, Domain, Digest };
 
 // Where the node stands to which a key belongs; a set of these.
 inline constexpr unsigned node_in_key = 1;
@@ -50,8 +50,7 @@ using Gate = Result<void> (*)(std::string_view key, const nlohmann::json& docume
 struct Family {
     std::string_view prefix; // one that ends without a slash is a single key
     Kind kind = Kind::Agreed;
-    std::array<Part, 2> parts{};
-    std::size_t part_count = 0;
+    std::array<Part, 2> parts{};    // None: no more
     unsigned node = 0;              // node_in_key, node_in_value
     bool dropped_with_node = false; // when its node leaves the fleet
     bool renamed_with_node = false; // when its node gets another name; or else it goes, and is written anew
@@ -60,10 +59,18 @@ struct Family {
     Share share = Share::None;
     Gate gate = nullptr; // none: readers judge each member by itself
 
-    // Owned by a node, in the table that this very node writes.
-    bool is_own() const noexcept {
-        return kind == Kind::Owned || kind == Kind::Folded || kind == Kind::Local;
+    // Zero for a single key.
+    constexpr std::size_t part_count() const noexcept {
+        return parts[1] != Part::None ? 2 : parts[0] != Part::None ? 1 : 0;
     }
+    // What its keys are about: their last part. None for a single key.
+    constexpr Part subject() const noexcept { return parts[1] != Part::None ? parts[1] : parts[0]; }
+    // Sent to the registry by the node that owns it.
+    bool is_uploaded() const noexcept { return kind == Kind::Owned || kind == Kind::Folded; }
+    // Owned by a node, in the table that this very node writes.
+    bool is_own() const noexcept { return is_uploaded() || kind == Kind::Local; }
+    // Against the share of the node that the key names, whatever the document says.
+    bool counts_by_key() const noexcept { return share == Share::Owned || share == Share::Offers; }
 };
 
 // In the order of the documentation. Valid until the program ends.

@@ -16,7 +16,7 @@ class Finder {
         , change_(change) {}
 
     Ids processes() {
-        switch (subject()) {
+        switch (key_.family->subject()) {
         case Part::Id:
             ids_.insert(std::string(key_.subject()));
             break;
@@ -38,13 +38,14 @@ class Finder {
                 add_process(name);
             break;
         case Part::Digest:
+        case Part::None:
             break;
         }
         return std::move(ids_);
     }
 
     Ids domains() {
-        switch (subject()) {
+        switch (key_.family->subject()) {
         case Part::Id:
             if (const auto* process = agreed_.process(key_.id())) add_domains_of(process->record.name);
             break;
@@ -61,14 +62,13 @@ class Finder {
                 add_domains_of(name);
             break;
         case Part::Digest:
+        case Part::None:
             break;
         }
         return std::move(ids_);
     }
 
   private:
-    Part subject() const { return key_.family->parts[key_.family->part_count - 1]; }
-
     void add_process(std::string_view name) {
         if (const auto* process = agreed_.process(name)) ids_.insert(std::to_string(process->record.id));
     }
@@ -94,7 +94,7 @@ std::optional<std::set<std::string>> concerned(const View& view, unsigned object
     const auto* family = keys::family_of(change.key);
     if (family && !(family->announces & objects)) return Ids();
     const auto key = keys::parse(change.key);
-    if (!key || family->part_count == 0) return std::nullopt;
+    if (!key || family->part_count() == 0) return std::nullopt;
     if (objects == keys::node_objects) {
         if (key->node().empty()) return std::nullopt;
         return Ids{std::string(key->node())};

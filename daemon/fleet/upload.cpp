@@ -25,7 +25,7 @@ constexpr auto retry = std::chrono::seconds(5);
 // The registry refuses a request with a key that it does not know: a later version's, which ran here before.
 bool is_uploaded(std::string_view key) {
     const auto* family = keys::family_of(key);
-    return family && (family->kind == keys::Kind::Owned || family->kind == keys::Kind::Folded);
+    return family && family->is_uploaded();
 }
 
 using Batch = std::map<std::string, std::optional<Json>>;

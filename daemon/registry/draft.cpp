@@ -76,8 +76,7 @@ void Draft::account(const std::string& key, const Json* now, std::size_t size) {
     if (const auto written = agreed_.find(key); written != agreed_.end()) {
         if (written->second) change_.count(key, &written->second->value, written->second->text.size(), -1);
     } else if (const auto before = mirror_.agreed.find(key); before != mirror_.agreed.end()) {
-        const bool by_key = family->share == keys::Share::Owned || family->share == keys::Share::Offers;
-        change_.count(key, by_key ? nullptr : get(key), before->second.size(), -1);
+        change_.count(key, family->counts_by_key() ? nullptr : get(key), before->second.size(), -1);
     }
     if (now) change_.count(key, now, size);
 }

@@ -22,7 +22,7 @@ std::vector<std::string> keys_of(const Draft& draft, const Family& family, std::
     if (family.node & keys::node_in_key) {
         const auto prefix = keys::of_node(family, node);
         for (auto& key : draft.keys_below(prefix))
-            if (family.part_count > 1 || key == prefix) found.push_back(std::move(key));
+            if (family.part_count() > 1 || key == prefix) found.push_back(std::move(key));
     } else if (family.node & keys::node_in_value) {
         for (const auto& [key, document] : draft.range(family.prefix))
             if (json::member<std::string>(*document, "node") == node) found.push_back(key);
@@ -39,13 +39,13 @@ std::unexpected<Error> wrong_form(std::string_view key, std::string_view what) {
 
 Result<keys::Key> check_owned(std::string_view key, std::string_view node) {
     const auto* family = keys::family_of(key);
-    const bool uploaded = family && (family->kind == Kind::Owned || family->kind == Kind::Folded);
+    const bool uploaded = family && family->is_uploaded();
     const auto mine = uploaded ? keys::of_node(*family, node) : std::string();
-    if (!uploaded || (family->part_count > 1 ? !key.starts_with(mine) : key != mine))
+    if (!uploaded || (family->part_count() > 1 ? !key.starts_with(mine) : key != mine))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("key '{}' is not owned by node '{}'", text::excerpt(key), node));
     const auto parsed = keys::parse(key);
-    const auto last = family->parts[family->part_count - 1];
+    const auto last = family->subject();
     if (last == keys::Part::Domain) {
         const auto normal = parsed ? normalize_domain(parsed->subject()) : Result<std::string>("");
         if (!normal || *normal != keys::last_part(key) || normal->empty()) return wrong_form(key, "a domain");

@@ -25,7 +25,7 @@ void Shares::count(std::string_view key, const nlohmann::json* document, std::si
     const auto* family = keys::family_of(key);
     if (!family || family->share == keys::Share::None) return;
     const auto bytes = sign * static_cast<std::int64_t>(key.size() + size);
-    if (family->share == keys::Share::Owned || family->share == keys::Share::Offers) {
+    if (family->counts_by_key()) {
         const auto parsed = keys::parse(key);
         if (!parsed) return;
         auto& share = at(parsed->node(), {});

@@ -14,7 +14,7 @@ namespace {
 
 TEST(KeyFamilies, EachKeyIsOfOneFamily) {
     for (const Family* one : families()) {
-        EXPECT_EQ(family_of(std::string(one->prefix) + (one->part_count ? "x" : "")), one) << one->prefix;
+        EXPECT_EQ(family_of(std::string(one->prefix) + (one->part_count() ? "x" : "")), one) << one->prefix;
         for (const Family* other : families())
             if (one != other)
                 EXPECT_FALSE(one->prefix.starts_with(other->prefix)) << one->prefix << other->prefix;
@@ -23,7 +23,7 @@ TEST(KeyFamilies, EachKeyIsOfOneFamily) {
 
 TEST(KeyFamilies, OfANodeSayWhereItStands) {
     for (const Family* family : families()) {
-        const bool named = family->part_count > 0 && family->parts[0] == Part::Node;
+        const bool named = family->part_count() > 0 && family->parts[0] == Part::Node;
         EXPECT_EQ(named, (family->node & node_in_key) != 0) << family->prefix;
         if (family->dropped_with_node || family->renamed_with_node)
             EXPECT_NE(family->node, 0U) << family->prefix;
@@ -40,7 +40,7 @@ TEST(KeyFamilies, OfANodeSayWhereItStands) {
 // What nodes act upon, and a conquered root could have written.
 TEST(KeyFamilies, AgreedOnesHaveAGate) {
     for (const Family* family : families())
-        if (family->kind == Kind::Agreed && family->part_count > 0)
+        if (family->kind == Kind::Agreed && family->part_count() > 0)
             EXPECT_NE(family->gate, nullptr) << family->prefix;
     EXPECT_FALSE(family_of(processes)->gate(process("web"), nlohmann::json{{"name", "../etc"}}));
 }
@@ -53,7 +53,7 @@ TEST(KeyFamilies, AreTheRowsOfTheArchitecture) {
     for (const Family* family : families()) {
         if (family->kind == Kind::Private) continue;
         const bool found = std::ranges::any_of(documented, [&](const std::string& key) {
-            return family->part_count == 0 ? key == family->prefix : key.starts_with(family->prefix);
+            return family->part_count() == 0 ? key == family->prefix : key.starts_with(family->prefix);
         });
         EXPECT_TRUE(found) << family->prefix << " has no row in docs/architecture.md";
     }
@@ -92,7 +92,7 @@ TEST(Keys, OfANodeAreOnePrefixOrOneKey) {
 
 TEST(Keys, OfAnotherRowAreKnownWhileItIsThere) {
     {
-        const ExtraFamily ports({.prefix = "/ports/", .parts = {Part::Digest}, .part_count = 1});
+        const ExtraFamily ports({.prefix = "/ports/", .parts = {Part::Digest}});
         ASSERT_TRUE(parse("/ports/tcp-25565"));
         EXPECT_EQ(parse("/ports/tcp-25565")->subject(), "tcp-25565");
     }

@@ -86,7 +86,6 @@ TEST_F(ConcernedTest, AnotherFamilyIsAnnouncedByItsRow) {
     const keys::ExtraFamily loads({.prefix = "/load/",
                                    .kind = keys::Kind::Owned,
                                    .parts = {keys::Part::Node},
-                                   .part_count = 1,
                                    .node = keys::node_in_key,
                                    .announces = keys::node_objects | keys::process_objects});
     const Change change{"/load/home2", Json::object(), 2};

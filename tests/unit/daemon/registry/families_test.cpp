@@ -14,14 +14,12 @@ using keys::Part;
 constexpr Family claims{.prefix = "/claims/",
                         .kind = Kind::Agreed,
                         .parts = {Part::Digest},
-                        .part_count = 1,
                         .node = keys::node_in_value,
                         .dropped_with_node = true,
                         .renamed_with_node = true};
 constexpr Family leases{.prefix = "/leases/",
                         .kind = Kind::Owned,
                         .parts = {Part::Node, Part::Id},
-                        .part_count = 2,
                         .node = keys::node_in_key,
                         .dropped_with_node = true,
                         .share = keys::Share::Owned};
