@@ -34,25 +34,12 @@ bool is_readable_record(std::string_view key, const Json& value) {
     return value.is_object();
 }
 
-bool is_readable(std::string_view table, std::string_view key, const std::string& text) {
-    const auto value = Json::parse(text, nullptr, false);
+} // namespace
+
+bool is_readable(std::string_view table, std::string_view key, const nlohmann::json& value) {
     if (value.is_discarded()) return false;
     if (table == replicated_table) return is_readable_record(key, value);
     return key.starts_with(keys::counters) ? value.is_number_unsigned() : value.is_object();
-}
-
-} // namespace
-
-Result<std::vector<DamagedRow>> find_damaged_rows(store::Store& store) {
-    std::vector<DamagedRow> rows;
-    for (const auto table : {replicated_table, private_table}) {
-        auto range = store.range(table, "");
-        if (!range) return std::unexpected(range.error());
-        for (auto& item : range->items)
-            if (!is_readable(table, item.key, item.value))
-                rows.push_back({std::string(table), std::move(item.key), std::move(item.value)});
-    }
-    return rows;
 }
 
 Result<void> set_aside_rows(store::Store& store, const std::string& file, const std::vector<DamagedRow>& rows,
@@ -62,7 +49,7 @@ Result<void> set_aside_rows(store::Store& store, const std::string& file, const 
     for (const auto& row : rows) {
         const auto other = copy.find(row.key);
         const bool kept = row.table == replicated_table && other != copy.end() &&
-                          is_readable(row.table, row.key, other->second);
+                          is_readable(row.table, row.key, Json::parse(other->second, nullptr, false));
         const Json line{{"key", row.key}, {"kept", kept}, {"text", row.text}};
         noted += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
         txn.then.push_back(kept ? store::put(row.table, row.key, other->second)

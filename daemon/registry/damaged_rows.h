@@ -5,6 +5,8 @@
 #include "core/error.h"
 #include "store/store.h"
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <map>
 #include <string>
 #include <string_view>
@@ -18,9 +20,9 @@ struct DamagedRow {
     std::string text; // what stands there
 };
 
-// All of them. A document is read when it is JSON of the kind that its key has and, where it is a record, the
-// record is the one that the key names.
-Result<std::vector<DamagedRow>> find_damaged_rows(store::Store& store);
+// Whether `value`, as it was parsed without exceptions, is JSON of the kind that its key has and, where that
+// is a record, the one that the key names.
+bool is_readable(std::string_view table, std::string_view key, const nlohmann::json& value);
 
 // Notes them in a file beside the database (`registry.rows.damaged-DATE`), then puts documents of `copy` in
 // their place, or deletes them where it has none.

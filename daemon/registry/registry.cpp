@@ -44,14 +44,24 @@ Result<void> authorise(const Request& request, const Method& method) {
     return {};
 }
 
-Result<Mirror> load(store::Store& store) {
+struct Loaded {
     Mirror mirror;
+    std::vector<DamagedRow> damaged; // rows that are not in `mirror`
+};
+
+Result<Loaded> load(store::Store& store) {
+    Loaded loaded;
+    auto& mirror = loaded.mirror;
     for (const auto& [name, table] :
          {std::pair{replicated_table, &mirror.agreed}, {private_table, &mirror.secrets}}) {
         auto range = store.range(name, "");
         if (!range) return std::unexpected(range.error());
         for (auto& item : range->items) {
-            auto value = Json::parse(item.value, nullptr, false);
+            const auto value = Json::parse(item.value, nullptr, false);
+            if (!is_readable(name, item.key, value)) {
+                loaded.damaged.push_back({std::string(name), std::move(item.key), std::move(item.value)});
+                continue;
+            }
             if (table == &mirror.agreed) {
                 mirror.records.put(item.key, value);
                 mirror.shares.count(item.key, &value, item.value.size());
@@ -59,7 +69,7 @@ Result<Mirror> load(store::Store& store) {
             table->emplace(std::move(item.key), std::move(item.value));
         }
     }
-    return mirror;
+    return loaded;
 }
 
 Result<void> mend(store::Store& store, const RegistryOptions& options, const std::vector<DamagedRow>& rows) {
@@ -133,21 +143,23 @@ Result<std::unique_ptr<Registry>> Registry::open(RegistryOptions options) {
     database.tables = {{std::string(replicated_table), true}, {std::string(private_table), false}};
     auto store = store::open_sqlite(database);
     if (!store) return std::unexpected(store.error());
-    const auto damaged = find_damaged_rows(**store);
-    if (!damaged) return std::unexpected(damaged.error());
-    if (!damaged->empty())
-        if (const auto mended = mend(**store, options, *damaged); !mended)
+    auto loaded = load(**store);
+    if (!loaded) return std::unexpected(loaded.error());
+    const bool damaged = !loaded->damaged.empty();
+    if (damaged) {
+        if (const auto mended = mend(**store, options, loaded->damaged); !mended)
             return std::unexpected(mended.error());
-    auto mirror = load(**store);
-    if (!mirror) return std::unexpected(mirror.error());
+        loaded = load(**store);
+        if (!loaded) return std::unexpected(loaded.error());
+    }
     auto state = std::make_unique<State>();
     state->options = std::move(options);
     state->store = std::move(*store);
-    state->mirror = std::move(*mirror);
+    state->mirror = std::move(loaded->mirror);
     Draft draft(state->mirror);
     note_ids(draft, state->mirror.records);
     // A counter may be among what was damaged, and a record whose id nothing else tells.
-    if (state->store->origin() == store::Origin::Restored || !damaged->empty()) draft.skip_ids(restored_gap);
+    if (state->store->origin() == store::Origin::Restored || damaged) draft.skip_ids(restored_gap);
     if (auto done = state->commit(draft); !done) return std::unexpected(done.error());
     state->publish_invitations();
     return std::unique_ptr<Registry>(new Registry(std::move(state)));
