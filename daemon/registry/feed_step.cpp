@@ -12,12 +12,4 @@ FeedEvent FeedStep::event() const {
     return event;
 }
 
-FeedStep feed_step(const FeedEvent& event) {
-    FeedStep step{event.reset, event.store_id, event.revision, {}};
-    for (const auto& item : event.items)
-        step.items.push_back(
-            {item.key, item.value ? std::optional(document_text(*item.value)) : std::nullopt, item.revision});
-    return step;
-}
-
 } // namespace p2prc::daemon

@@ -38,6 +38,4 @@ struct FeedStep {
     mutable std::map<std::size_t, Part> parts = {};
 };
 
-FeedStep feed_step(const FeedEvent& event);
-
 } // namespace p2prc::daemon

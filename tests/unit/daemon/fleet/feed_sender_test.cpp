@@ -1,5 +1,6 @@
 #include "daemon/fleet/feed_sender.h"
 #include "tests/unit/daemon/fleet/session_pair.h"
+#include "tests/unit/daemon/fleet/step_of.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -18,10 +19,6 @@ FeedEvent large_state() {
     return event;
 }
 
-std::shared_ptr<const FeedStep> shared(const FeedEvent& event) {
-    return std::make_shared<const FeedStep>(feed_step(event));
-}
-
 class FeedSenderTest : public testing::Test {
   protected:
     asio::awaitable<void> wait_until(std::function<bool()> condition) {
@@ -34,7 +31,7 @@ class FeedSenderTest : public testing::Test {
     }
     void serve_left() {
         SessionHandlers none;
-        asio::co_spawn(loop, pair.left->run(std::move(none)), asio::detached);
+        asio::co_spawn(loop, pair.left->run(std::move(none)), net::rethrow);
     }
     void close() {
         pair.left->close();
@@ -64,17 +61,17 @@ TEST_F(FeedSenderTest, AStateLargerThanAllThatMayWaitArrives) {
         order.push_back((*taken)->reset ? "reset" : "changes");
         if ((*taken)->reset) state = std::move(**taken);
     };
-    asio::co_spawn(loop, pair.right->run(std::move(reading)), asio::detached);
+    asio::co_spawn(loop, pair.right->run(std::move(reading)), net::rethrow);
     const auto feed = [&]() -> asio::awaitable<void> {
-        sender->push(shared(large_state()));
-        sender->push(shared({false, "store", 10, {{"/processes/a", Json("a"), 10}}}));
+        sender->push(step_of(large_state()));
+        sender->push(step_of({false, "store", 10, {{"/processes/a", Json("a"), 10}}}));
         co_await sender->caught_up();
         pair.left->send(Json{{"event", "answer"}});
         sender->push(Json{{"event", "synced"}});
         co_await wait_until([&] { return order.size() == 4; });
         close();
     };
-    asio::co_spawn(loop, feed(), asio::detached);
+    asio::co_spawn(loop, feed(), net::rethrow);
     loop.run();
     EXPECT_EQ(order, (std::vector<std::string>{"reset", "changes", "answer", "synced"}));
     ASSERT_TRUE(state);
@@ -85,9 +82,9 @@ TEST_F(FeedSenderTest, AStateLargerThanAllThatMayWaitArrives) {
 TEST_F(FeedSenderTest, APeerThatDoesNotReadHoldsLittle) {
     serve_left();
     const auto feed = [&]() -> asio::awaitable<void> {
-        sender->push(shared(large_state()));
+        sender->push(step_of(large_state()));
         for (std::uint64_t i = 0; i < 200; ++i)
-            sender->push(shared({false, "store", 10 + i, {{"/processes/a", Json(i), 10 + i}}}));
+            sender->push(step_of({false, "store", 10 + i, {{"/processes/a", Json(i), 10 + i}}}));
         asio::steady_timer timer(loop, 100ms);
         co_await timer.async_wait(asio::use_awaitable);
         EXPECT_FALSE(pair.left->closed());
@@ -95,7 +92,7 @@ TEST_F(FeedSenderTest, APeerThatDoesNotReadHoldsLittle) {
         close();
         co_await sender->caught_up();
     };
-    asio::co_spawn(loop, feed(), asio::detached);
+    asio::co_spawn(loop, feed(), net::rethrow);
     loop.run();
 }
 

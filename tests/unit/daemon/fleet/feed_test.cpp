@@ -1,5 +1,6 @@
 #include "daemon/fleet/feed.h"
 #include "daemon/fleet/frame.h"
+#include "tests/unit/daemon/fleet/step_of.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -29,7 +30,7 @@ std::optional<FeedEvent> put_together(const std::vector<Json>& documents) {
 }
 
 std::vector<Json> feed_documents(const FeedEvent& event, std::vector<std::string>& too_large) {
-    FeedWriter writer(std::make_shared<const FeedStep>(feed_step(event)));
+    FeedWriter writer(step_of(event));
     std::vector<Json> documents;
     FrameReader reader;
     while (!writer.done()) {
@@ -78,7 +79,7 @@ TEST(Feed, ValueLargerThanAFrameIsNamed) {
 }
 
 TEST(Feed, AFrameThatIsOnItsWayIsMadeOnce) {
-    const auto step = std::make_shared<const FeedStep>(feed_step(event_of(40, 100'000)));
+    const auto step = step_of(event_of(40, 100'000));
     FeedWriter one(step), other(step);
     while (!one.done()) {
         const auto frame = one.next();

@@ -61,8 +61,8 @@ class SessionTest : public testing::Test {
             return count(loop.get_executor(), std::move(params), alive);
         };
         handlers.event = [this](const Json& event) { events.push_back(event); };
-        asio::co_spawn(loop, run(pair.left, std::move(handlers), left_end), asio::detached);
-        asio::co_spawn(loop, run(pair.right, SessionHandlers(), right_end), asio::detached);
+        asio::co_spawn(loop, run(pair.left, std::move(handlers), left_end), net::rethrow);
+        asio::co_spawn(loop, run(pair.right, SessionHandlers(), right_end), net::rethrow);
     }
 
     static asio::awaitable<void> run(std::shared_ptr<Session> session, SessionHandlers handlers,
@@ -320,9 +320,9 @@ class FloodTest : public testing::Test {
 TEST_F(FloodTest, LargeRequestsWaitUntilThereIsRoomForThem) {
     SessionHandlers serving;
     serving.request = [this](std::string, Json params) { return work(std::move(params)); };
-    asio::co_spawn(loop, pair.left->run(std::move(serving)), asio::detached);
+    asio::co_spawn(loop, pair.left->run(std::move(serving)), net::rethrow);
     SessionHandlers none;
-    asio::co_spawn(loop, pair.right->run(std::move(none)), asio::detached);
+    asio::co_spawn(loop, pair.right->run(std::move(none)), net::rethrow);
     constexpr std::size_t size = 1000 << 10;
     constexpr int count = 14;
     int answered = 0;
@@ -338,7 +338,7 @@ TEST_F(FloodTest, LargeRequestsWaitUntilThereIsRoomForThem) {
         pair.right->close();
     };
     for (int n = 0; n < count; ++n)
-        asio::co_spawn(loop, ask(n), asio::detached);
+        asio::co_spawn(loop, ask(n), net::rethrow);
     loop.run();
     EXPECT_EQ(answered, count);
     EXPECT_LE(most, max_request_bytes / size + 1);
