@@ -5,6 +5,7 @@
 #include "net/file.h"
 #include "net/openssl.h"
 #include "tests/unit/net/temporary_directory.h"
+#include "tests/unit/support/eventually.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -129,13 +130,6 @@ class CertificatesTest : public testing::Test {
         certificates->set_mappings(table);
     }
     void settle() { io.run_for(200ms); }
-    template <class Condition>
-    bool eventually(Condition condition) {
-        const auto end = std::chrono::steady_clock::now() + 10s;
-        while (!condition() && std::chrono::steady_clock::now() < end)
-            io.run_one_for(100ms);
-        return condition();
-    }
 
     net::TemporaryDirectory directory;
     CertificateOptions options;
@@ -149,9 +143,9 @@ class CertificatesTest : public testing::Test {
 TEST_F(CertificatesTest, TriesAgainAlthoughTheClockWasSetBackMeanwhile) {
     now = today + std::chrono::years(4);
     start({1, "app.home.example", 80});
-    ASSERT_TRUE(eventually([&] { return source.asked == 1 && source.last_state == "failed"; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return source.asked == 1 && source.last_state == "failed"; }));
     now = today;
-    EXPECT_TRUE(eventually([&] { return source.asked >= 3; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return source.asked >= 3; }));
 }
 
 TEST_F(CertificatesTest, AnExpiredOneThatCannotBeRenewedHasFailed) {
@@ -160,7 +154,7 @@ TEST_F(CertificatesTest, AnExpiredOneThatCannotBeRenewedHasFailed) {
     std::filesystem::create_directories(file.parent_path());
     ASSERT_TRUE(net::write_file_atomically(file, pem.certificate + pem.key));
     start({1, "app.home.example", 80});
-    EXPECT_TRUE(eventually([&] { return source.asked >= 1 && source.last_state == "failed"; }))
+    EXPECT_TRUE(test::eventually(io, [&] { return source.asked >= 1 && source.last_state == "failed"; }))
         << source.last_state;
 }
 
@@ -170,7 +164,7 @@ TEST_F(CertificatesTest, OneThatLivesStaysReadyWhenItsRenewalFails) {
     std::filesystem::create_directories(file.parent_path());
     ASSERT_TRUE(net::write_file_atomically(file, pem.certificate + pem.key));
     start({1, "app.home.example", 80});
-    EXPECT_TRUE(eventually([&] { return source.last_detail == "the authority is away"; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return source.last_detail == "the authority is away"; }));
     EXPECT_EQ(source.last_state, "ready");
     EXPECT_TRUE(installed);
 }
@@ -178,13 +172,13 @@ TEST_F(CertificatesTest, OneThatLivesStaysReadyWhenItsRenewalFails) {
 TEST_F(CertificatesTest, OwnFilesThatCannotBeReadAreNamedAndReadLater) {
     const auto chain = directory.path() / "chain.pem", key = directory.path() / "key.pem";
     start({1, "app.home.example", 80, TlsMode::Node, chain.string(), key.string()});
-    ASSERT_TRUE(eventually([&] { return source.last_state == "failed"; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return source.last_state == "failed"; }));
     EXPECT_THAT(source.last_detail, HasSubstr(chain.string()));
     EXPECT_EQ(source.asked, 0) << "nobody else can get what the file of mappings names";
     const Pem pem = self_signed(today, today + 24h);
     ASSERT_TRUE(net::write_file_atomically(key, pem.key));
     ASSERT_TRUE(net::write_file_atomically(chain, pem.certificate));
-    EXPECT_TRUE(eventually([&] { return installed; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return installed; }));
 }
 
 TEST_F(CertificatesTest, NoOrderBeforeTheWorldAsksTheRoot) {
@@ -195,17 +189,18 @@ TEST_F(CertificatesTest, NoOrderBeforeTheWorldAsksTheRoot) {
         co_return fail(ErrorCode::Unreachable, zone + " is not delegated to this root yet");
     };
     order({"app.home.example"});
-    ASSERT_TRUE(eventually([&] { return source.last_state == "pending" && !source.last_detail.empty(); }));
+    ASSERT_TRUE(
+        test::eventually(io, [&] { return source.last_state == "pending" && !source.last_detail.empty(); }));
     EXPECT_THAT(source.last_detail, HasSubstr("home.example is not delegated to this root yet"));
     settle();
     EXPECT_EQ(source.asked, 0);
     delegated = true;
-    EXPECT_TRUE(eventually([&] { return source.asked > 0; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return source.asked > 0; }));
 }
 
 TEST_F(CertificatesTest, OrdersThatFailAreFewAnHourAlsoOverARestart) {
     order({"app.home.example"});
-    ASSERT_TRUE(eventually([&] { return source.asked == 5; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return source.asked == 5; }));
     settle();
     certificates->retry();
     settle();
@@ -216,18 +211,18 @@ TEST_F(CertificatesTest, OrdersThatFailAreFewAnHourAlsoOverARestart) {
     EXPECT_EQ(source.asked, 5);
     now += 61min;
     order({"app.home.example"});
-    EXPECT_TRUE(eventually([&] { return source.asked > 5; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return source.asked > 5; }));
 }
 
 TEST_F(CertificatesTest, OneThatHangsHoldsUpNoOther) {
     source.stuck = "a.home.example";
     order({"a.home.example", "b.home.example"});
-    EXPECT_TRUE(eventually([&] { return std::ranges::count(source.names, "b.home.example") > 1; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return std::ranges::count(source.names, "b.home.example") > 1; }));
 }
 
 TEST_F(CertificatesTest, ANameOutsideTheZoneIsHopelessAndSaysSo) {
     order({"blog.other.example"});
-    ASSERT_TRUE(eventually([&] { return source.last_state == "failed"; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return source.last_state == "failed"; }));
     EXPECT_THAT(source.last_detail, HasSubstr("passthrough"));
     EXPECT_EQ(source.asked, 0);
 }

@@ -1,5 +1,6 @@
 #include "connector/serving.h"
 #include "net/asio.h"
+#include "tests/unit/support/eventually.h"
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
@@ -44,13 +45,6 @@ class ServingTest : public testing::Test {
     }
     Mapping& mapping() { return table.mappings.at(7); }
     std::string state() { return told["app.home.example"]; }
-    template <class Condition>
-    bool eventually(Condition condition) {
-        const auto end = std::chrono::steady_clock::now() + 10s;
-        while (!condition() && std::chrono::steady_clock::now() < end)
-            io.run_one_for(100ms);
-        return condition();
-    }
     void settle() { io.run_for(60ms); }
 
     boost::asio::io_context io;
@@ -68,13 +62,13 @@ TEST_F(ServingTest, OnceTheEdgePassesAVisitorThrough) {
     settle();
     EXPECT_TRUE(asked.empty()) << "there is no session with the edge";
     serving->set_link(edge, true);
-    EXPECT_TRUE(eventually([&] { return state() == "ok"; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
     settle();
     EXPECT_EQ(asked, std::vector<std::string>{"app.home.example"});
     serving->set_link(edge, false);
     EXPECT_EQ(state(), "unknown");
     serving->set_link(edge, true);
-    EXPECT_TRUE(eventually([&] { return state() == "ok"; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
 }
 
 TEST_F(ServingTest, NotBeforeThereIsACertificateAndSomebodyToDial) {
@@ -90,7 +84,7 @@ TEST_F(ServingTest, NotBeforeThereIsACertificateAndSomebodyToDial) {
     EXPECT_TRUE(asked.empty());
     serving->set_certificate("app.home.example",
                              std::shared_ptr<ssl_ctx_st>(SSL_CTX_new(TLS_server_method()), SSL_CTX_free));
-    EXPECT_TRUE(eventually([&] { return state() == "ok"; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
     // It went away: nothing that was found out counts.
     mapping().address.reset();
     serving->set_mappings(table);
@@ -101,22 +95,22 @@ TEST_F(ServingTest, ProbesThatFailCountAfterAFew) {
     trouble = "the edge does not answer";
     serving->set_mappings(table);
     serving->set_link(edge, true);
-    ASSERT_TRUE(eventually([&] { return asked.size() == 1 && !state().empty(); }));
+    ASSERT_TRUE(test::eventually(io, [&] { return asked.size() == 1 && !state().empty(); }));
     EXPECT_EQ(state(), "unknown: the edge does not answer");
-    EXPECT_TRUE(eventually([&] { return state() == "failing: the edge does not answer"; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return state() == "failing: the edge does not answer"; }));
     trouble.clear();
-    EXPECT_TRUE(eventually([&] { return state() == "ok"; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
 }
 
 TEST_F(ServingTest, WhatTheLastVisitorGotCounts) {
     serving->set_mappings(table);
     serving->set_link(edge, true);
-    ASSERT_TRUE(eventually([&] { return state() == "ok"; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
     const auto before = asked.size();
     serving->answered(7, Answer::DialRefused);
     EXPECT_EQ(state(), "failing: nothing listens on 127.0.0.1:8080");
     // It is looked whether it is over; the probe is a visitor, too.
-    ASSERT_TRUE(eventually([&] { return asked.size() > before; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return asked.size() > before; }));
     EXPECT_THAT(state(), HasSubstr("failing"));
     serving->answered(7, Answer::Accepted);
     EXPECT_EQ(state(), "ok");
@@ -129,7 +123,7 @@ TEST_F(ServingTest, AnApplicationWithItsOwnTlsNeedNotAnswerTheProbe) {
     trouble = "the edge does not answer";
     serving->set_mappings(table);
     serving->set_link(edge, true);
-    ASSERT_TRUE(eventually([&] { return state() == "ok"; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
     settle();
     EXPECT_EQ(state(), "ok");
     EXPECT_EQ(asked.size(), 1U);
@@ -139,7 +133,7 @@ TEST_F(ServingTest, AWildcardIsAskedForByANameBelowIt) {
     mapping().domain = "*.wild.home.example";
     serving->set_mappings(table);
     serving->set_link(edge, true);
-    ASSERT_TRUE(eventually([&] { return told["*.wild.home.example"] == "ok"; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return told["*.wild.home.example"] == "ok"; }));
     EXPECT_THAT(asked[0], testing::EndsWith(".wild.home.example"));
     EXPECT_THAT(asked[0], testing::Not(HasSubstr("*")));
 }
@@ -147,7 +141,7 @@ TEST_F(ServingTest, AWildcardIsAskedForByANameBelowIt) {
 TEST_F(ServingTest, AllIsToldAgainToOneThatForgot) {
     serving->set_mappings(table);
     serving->set_link(edge, true);
-    ASSERT_TRUE(eventually([&] { return state() == "ok"; }));
+    ASSERT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
     told.clear();
     serving->report_again();
     EXPECT_EQ(state(), "ok");

@@ -3,6 +3,7 @@
 #include "edge/listen/listener.h"
 #include "net/identity.h"
 #include "tests/unit/edge/hello_builder.h"
+#include "tests/unit/support/eventually.h"
 
 #include <arpa/inet.h>
 #include <boost/asio/io_context.hpp>
@@ -42,20 +43,13 @@ class WaitingClientTest : public ::testing::Test {
         EXPECT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
         const auto hello = build::hello("app.home.example");
         EXPECT_EQ(send(client.get(), hello.data(), hello.size(), 0), static_cast<ssize_t>(hello.size()));
-        EXPECT_TRUE(eventually([this] { return edge.status()["dialling"] == 1; }));
+        EXPECT_TRUE(test::eventually(io, [this] { return edge.status()["dialling"] == 1; }));
     }
     static Config config() {
         Config made;
         made.routes_file = "none"; // nothing is kept on disk
         made.drain = 1h;
         return made;
-    }
-    template <class Condition>
-    bool eventually(Condition condition) {
-        const auto end = std::chrono::steady_clock::now() + 10s;
-        while (!condition() && std::chrono::steady_clock::now() < end)
-            io.run_one_for(50ms);
-        return condition();
     }
 
     boost::asio::io_context io{1};
@@ -65,7 +59,7 @@ class WaitingClientTest : public ::testing::Test {
 
 TEST_F(WaitingClientTest, OneThatLeavesIsNoticed) {
     client.reset();
-    EXPECT_TRUE(eventually([this] { return edge.status()["dialling"] == 0; }));
+    EXPECT_TRUE(test::eventually(io, [this] { return edge.status()["dialling"] == 0; }));
     const auto status = edge.status();
     EXPECT_EQ(status["first_closed"], 1);
     EXPECT_EQ(status["dial_failed"], 0);
@@ -77,7 +71,7 @@ TEST_F(WaitingClientTest, AnEdgeThatStopsWaitsForIt) {
     edge.drain([&] { drained = true; });
     EXPECT_FALSE(drained) << "nobody is there but who waits for a home";
     client.reset();
-    EXPECT_TRUE(eventually([&] { return drained; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return drained; }));
 }
 
 } // namespace

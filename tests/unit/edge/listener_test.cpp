@@ -1,6 +1,7 @@
 #include "edge/listen/listener.h"
 #include "edge/relay/target.h"
 #include "tests/unit/edge/hello_builder.h"
+#include "tests/unit/support/eventually.h"
 
 #include <arpa/inet.h>
 #include <boost/asio/io_context.hpp>
@@ -66,17 +67,10 @@ class ListenerTest : public ::testing::Test {
         port = net::local_endpoint(socket->get()).port;
         ASSERT_TRUE(listener->listen(std::move(*socket), Protocol::Tls));
     }
-    template <class Condition>
-    bool eventually(Condition condition) {
-        const auto end = std::chrono::steady_clock::now() + 10s;
-        while (!condition() && std::chrono::steady_clock::now() < end)
-            io.run_one_for(50ms);
-        return condition();
-    }
     Stranger stranger(std::uint8_t last) {
         const auto before = counters.accepted;
         Stranger one(port, last);
-        EXPECT_TRUE(eventually([&] { return counters.accepted > before; }));
+        EXPECT_TRUE(test::eventually(io, [&] { return counters.accepted > before; }));
         return one;
     }
 
@@ -95,7 +89,7 @@ TEST_F(ListenerTest, WhoHasWaitedLongestMakesRoomForANewcomer) {
     const Stranger first = stranger(1), second = stranger(2), third = stranger(3);
     Stranger newcomer = stranger(4);
     newcomer.say(build::hello("app.home.example"));
-    EXPECT_TRUE(eventually([&] { return handler.hellos.size() == 1; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return handler.hellos.size() == 1; }));
     EXPECT_TRUE(first.closed());
     EXPECT_FALSE(second.closed());
     EXPECT_FALSE(third.closed());
@@ -111,7 +105,7 @@ TEST_F(ListenerTest, OfAnAddressThatHasItsShareTheOldestMakesRoom) {
     const Stranger other = stranger(2), first = stranger(1), second = stranger(1);
     Stranger newcomer = stranger(1);
     newcomer.say(build::hello("app.home.example"));
-    EXPECT_TRUE(eventually([&] { return handler.hellos.size() == 1; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return handler.hellos.size() == 1; }));
     EXPECT_TRUE(first.closed());
     EXPECT_FALSE(second.closed());
     EXPECT_FALSE(other.closed());
@@ -129,7 +123,7 @@ TEST_F(ListenerTest, WhoHoldsMostBytesMakesRoomForOthers) {
     small.say(std::string_view(hello).substr(0, 10));
     Stranger newcomer = stranger(4);
     newcomer.say(hello);
-    EXPECT_TRUE(eventually([&] { return handler.hellos.size() == 1; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return handler.hellos.size() == 1; }));
     EXPECT_TRUE(hoarder.closed());
     EXPECT_FALSE(silent.closed());
     EXPECT_FALSE(small.closed());
@@ -150,7 +144,7 @@ TEST_F(ListenerTest, AcceptingMayStopWhileItPauses) {
     getrlimit(RLIMIT_NOFILE, &before);
     const rlimit none{3, before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &none);
-    EXPECT_TRUE(eventually([&] { return counters.no_descriptors > 0; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return counters.no_descriptors > 0; }));
     setrlimit(RLIMIT_NOFILE, &before);
     // All in one turn of the loop, in this order: the doors close, the poller turns, the pause is over.
     ASSERT_EQ(write(keep.get(), "x", 1), 1);
@@ -159,7 +153,7 @@ TEST_F(ListenerTest, AcceptingMayStopWhileItPauses) {
     boost::asio::steady_timer longer_pause(io, 150ms);
     longer_pause.async_wait([&](const auto&) { pause_over = true; });
     std::this_thread::sleep_until(longer_pause.expiry());
-    EXPECT_TRUE(eventually([&] { return pause_over; }));
+    EXPECT_TRUE(test::eventually(io, [&] { return pause_over; }));
     EXPECT_FALSE(listener);
     EXPECT_EQ(counters.accepted, 0u);
 }
