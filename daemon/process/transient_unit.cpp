@@ -243,7 +243,7 @@ Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_vi
     const auto& user = record.spec.run.user;
     if (user.empty()) {
         out.flag("DynamicUser", true);
-        out.text("User", dynamic_user(record.id));
+        out.text("User", dynamic_user(record.name));
     } else {
         out.text("User", user);
     }

@@ -1,5 +1,6 @@
 #include "daemon/process/unit_names.h"
 
+#include "core/encoding.h"
 #include "core/text.h"
 
 #include <fmt/format.h>
@@ -34,8 +35,13 @@ Result<void> check_unit_name(std::string_view unit) {
     return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is no name of a unit", text::excerpt(unit)));
 }
 
-std::string dynamic_user(std::uint32_t id) {
-    return "p2p-" + std::to_string(id);
+std::string dynamic_user(std::string_view process_name) {
+    constexpr std::string_view prefix = "p2p-";
+    constexpr std::string_view digest_prefix = "p2p_"; // no process's name makes a name with the other prefix
+    constexpr std::size_t longest = 31;                // systemd's valid_user_group_name(), from utmp(5)
+    if (prefix.size() + process_name.size() <= longest) return std::string(prefix).append(process_name);
+    const auto digest = to_hex(sha256(as_bytes(process_name)));
+    return std::string(digest_prefix).append(digest, 0, longest - digest_prefix.size());
 }
 
 } // namespace p2prc::daemon

@@ -3,7 +3,6 @@
 
 #include "core/error.h"
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -24,7 +23,9 @@ std::string_view process_of_unit(std::string_view unit) noexcept;
 Result<void> check_unit_name(std::string_view unit);
 
 // The user of a process without `user`. Never left to systemd: it would take the unit's name, and a unit that
-// is called like a service of p2prc would run as that service's user.
-std::string dynamic_user(std::uint32_t id);
+// is called like a service of p2prc would run as that service's user. It is made of the process's name and of
+// nothing else in its record: systemd has one unit of a name, so no two processes share a user, whatever a
+// root says of their ids. Processes of one user may read each other's files and memory through /proc.
+std::string dynamic_user(std::string_view process_name);
 
 } // namespace p2prc::daemon

@@ -134,7 +134,36 @@ TEST(TransientUnit, LowPortNeedsItsCapability) {
 TEST(TransientUnit, UserIsNeverLeftToSystemd) {
     const auto properties = transient_unit(calendar(), "home1", Origin::Local)->properties;
     ASSERT_TRUE(find(properties, "User"));
-    EXPECT_EQ(find(properties, "User")->value, "p2p-7");
+    EXPECT_EQ(find(properties, "User")->value, "p2p-calendar");
+}
+
+// Two processes of one user may read each other's files, environment and credentials by /proc/PID.
+TEST(TransientUnit, NoTwoProcessesHaveOneUserWhateverTheirIds) {
+    auto twin = calendar();
+    twin.name = twin.spec.name = "twin";
+    const auto user = [](const ProcessRecord& record) {
+        return find(transient_unit(record, "home1", Origin::Remote)->properties, "User")->value;
+    };
+    EXPECT_EQ(twin.id, calendar().id);
+    EXPECT_NE(user(twin), user(calendar()));
+}
+
+TEST(UnitNames, UsersOfLongNamesAreShortAndTheirOwn) {
+    const std::string longest(42, 'a');
+    const auto user = dynamic_user(longest);
+    EXPECT_EQ(user.size(), 31U); // systemd's limit
+    EXPECT_TRUE(user.starts_with("p2p_")) << user;
+    EXPECT_NE(user, dynamic_user(longest.substr(1)));
+    EXPECT_EQ(dynamic_user(std::string(27, 'a')), "p2p-" + std::string(27, 'a'));
+    EXPECT_EQ(dynamic_user(std::string(28, 'a')).size(), 31U);
+}
+
+TEST(TransientUnit, AnotherNodesProcessCannotPutOffItsEnd) {
+    const auto access = [](Origin origin) {
+        return find(transient_unit(calendar(), "home1", origin)->properties, "NotifyAccess")->value;
+    };
+    EXPECT_EQ(access(Origin::Remote), "none");
+    EXPECT_EQ(access(Origin::Local), "all");
 }
 
 TEST(TransientUnit, AUserListensAtALowPortAndAtNoOther) {
