@@ -90,7 +90,8 @@ std::vector<UnitProperty> acme_unit(const std::string& domain, const std::string
 asio::awaitable<Result<void>> run_acme(Systemd& systemd, std::string domain, std::string directory_url) {
     const std::string unit = acme_unit_name(domain);
     auto properties = acme_unit(domain, directory_url);
-    const auto result = co_await systemd.start_transient(unit, std::move(properties));
+    JobShare share{JobShare::Kind::Certificates};
+    const auto result = co_await systemd.start_transient(unit, std::move(properties), std::move(share));
     if (!result) co_return std::unexpected(result.error());
     if (*result != "done")
         co_return fail(ErrorCode::Failed, "no certificate came for '" + domain + "' (" + *result + ")",

@@ -63,7 +63,8 @@ std::string ports_unit_name(std::string_view process_name) {
 
 asio::awaitable<Result<void>> BindPrograms::run(std::string unit, std::vector<BindRule> rules) {
     auto properties = ports_unit(rules);
-    const auto result = co_await systemd_.start_transient(unit, std::move(properties));
+    JobShare share;
+    const auto result = co_await systemd_.start_transient(unit, std::move(properties), std::move(share));
     if (!result) co_return std::unexpected(result.error());
     if (*result != "done")
         co_return fail(ErrorCode::Failed, fmt::format("BPF programs could not be pinned ({})", *result),

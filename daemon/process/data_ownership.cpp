@@ -52,7 +52,8 @@ std::vector<UnitProperty> ownership_unit(std::string_view process_name, std::str
 asio::awaitable<Result<void>> disown_data(Systemd& systemd, std::string process_name, std::string directory) {
     const auto unit = ownership_unit_name(process_name);
     auto properties = ownership_unit(process_name, directory);
-    const auto result = co_await systemd.start_transient(unit, std::move(properties));
+    JobShare share;
+    const auto result = co_await systemd.start_transient(unit, std::move(properties), std::move(share));
     if (!result) co_return std::unexpected(result.error());
     if (*result != "done")
         co_return fail(ErrorCode::Failed,

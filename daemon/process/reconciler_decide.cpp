@@ -29,6 +29,10 @@ void Reconciler::Impl::evaluate(const std::string& name) {
     rename_status(name);
     bury(name);
     const auto now = facts(name, slot);
+    if (now.record && slot.share_id != now.record->id) {
+        slot.share = share_of(*now.record);
+        slot.share_id = now.record->id;
+    }
     Situation situation;
     situation.record = now.record ? &*now.record : nullptr;
     situation.local = now.local ? &*now.local : nullptr;

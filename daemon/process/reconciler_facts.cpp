@@ -1,4 +1,5 @@
 #include "daemon/process/reconciler_impl.h"
+#include "daemon/state/origins.h"
 
 #include <algorithm>
 
@@ -84,3 +85,10 @@ std::vector<std::string> Reconciler::Impl::left_over(const std::string& name) co
 }
 
 } // namespace p2prc::daemon
+// A member cannot choose who the registry says has made a record. A root can; it fills the shares of remote
+// processes, and no others.
+JobShare Reconciler::Impl::share_of(const ProcessRecord& record) const {
+    if (Origins(own_).here(record)) return {JobShare::Kind::Local};
+    return {JobShare::Kind::Remote, record.created_by.substr(record.created_by.rfind('@') + 1)};
+}
+

@@ -63,6 +63,9 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         std::string former;           // invocation that had ended before the start that is under way
         std::string left_behind;      // invocation whose main process ended before others of it
         Retry retry;
+        // Whose work its jobs are, and the id for which this was found out: it outlives the record.
+        JobShare share{JobShare::Kind::Remote};
+        std::uint32_t share_id = 0;
     };
 
     // An operation's hold on its name: the slot is busy for as long as it lives, however the operation ends.
@@ -97,6 +100,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     const Tombstone* tombstone_of(std::uint32_t id) const;
     const ProcessRecord* owner_of_id(std::uint32_t id) const;
     const ProcessStatus* written(std::uint32_t id) const;
+    JobShare share_of(const ProcessRecord& record) const;
     bool id_is_taken(std::uint32_t id) const;
     std::uint32_t id_of(const std::string& name, const UnitView& unit) const;
     void rename_status(const std::string& name);

@@ -178,7 +178,8 @@ asio::awaitable<bool> Reconciler::Impl::do_start(std::string name, Facts now, Ac
         slot.retry.attempted = std::chrono::steady_clock::now();
         if (what != Act::Retry) slot.retry = {};
     }
-    auto result = co_await systemd_.start_transient(unit_name(name), *content);
+    auto share = slots_[name].share;
+    auto result = co_await systemd_.start_transient(unit_name(name), *content, std::move(share));
     slots_[name].former.clear();
     co_return co_await started(name, now, std::move(result));
 }
@@ -223,7 +224,8 @@ asio::awaitable<bool> Reconciler::Impl::do_stop(std::string name, Facts now, Act
     const auto want = now.record ? wanted(*now.record, now.local ? &*now.local : nullptr) : Wanted{};
     write_state(draft(name, now), ProcessState::Stopping);
     const auto unit = unit_name(name);
-    const auto result = co_await systemd_.stop(unit);
+    auto share = slots_[name].share;
+    const auto result = co_await systemd_.stop(unit, std::move(share));
     if (stopping) co_return false;
     auto& slot = slots_[name];
     if (!result || (slot.unit && !slot.unit->dead())) {

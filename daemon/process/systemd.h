@@ -48,6 +48,20 @@ struct SystemdEvents {
     std::function<void(const std::vector<UnitView>&)> resynced;
 };
 
+// Whose work a job is. Jobs of one kind never wait for those of another, and starts never for stops: a
+// process that takes its time to end holds up nobody but those who wait for processes of the same maker.
+struct JobShare {
+    enum class Kind {
+        Own,          // p2prcd's own short units, which starts of processes wait for
+        Certificates, // p2prcd's own, which take minutes
+        Local,        // processes that were spun on this node
+        Remote,       // processes of other nodes
+    };
+    Kind kind = Kind::Own;
+    std::string maker = {}; // of a remote process: the node that spun it
+    friend bool operator==(const JobShare&, const JobShare&) = default;
+};
+
 class Systemd {
   public:
     virtual ~Systemd() = default;
@@ -58,16 +72,17 @@ class Systemd {
     // Starts a transient unit and waits until its job is over: "done", "failed", "canceled", "timeout", ...
     // A unit of that name that failed or just ends makes way. Conflict: the name is in use otherwise; when by
     // a unit of ours, `changed` has told of that before.
-    virtual boost::asio::awaitable<Result<std::string>> start_transient(std::string unit,
-                                                                        TransientUnit content) = 0;
+    virtual boost::asio::awaitable<Result<std::string>>
+    start_transient(std::string unit, TransientUnit content, JobShare share) = 0;
     // The same for a unit that needs no more than its properties.
-    boost::asio::awaitable<Result<std::string>> start_transient(std::string unit,
-                                                                std::vector<UnitProperty> properties) {
+    boost::asio::awaitable<Result<std::string>>
+    start_transient(std::string unit, std::vector<UnitProperty> properties, JobShare share) {
         TransientUnit content{std::move(properties), {}};
-        return start_transient(std::move(unit), std::move(content));
+        return start_transient(std::move(unit), std::move(content), std::move(share));
     }
-    // Stops and waits until the job is over. A unit that is not loaded counts as "done".
-    virtual boost::asio::awaitable<Result<std::string>> stop(std::string unit) = 0;
+    // Stops and waits until the job is over. A unit that is not loaded counts as "done". What has not ended
+    // within `job_timeout`, which it cannot extend, gets SIGKILL.
+    virtual boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share) = 0;
     // Lets systemd forget a failed unit. One that is not loaded is no error.
     virtual boost::asio::awaitable<Result<void>> reset_failed(std::string unit) = 0;
     // "running", "degraded", "starting", "stopping", ... Everything that systemd did before it answered has

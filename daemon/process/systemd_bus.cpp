@@ -134,8 +134,8 @@ awaitable<Result<std::string>> SystemdBus::Impl::boot() {
     co_return fmt::format("{}-{}", net::boot_id(), since);
 }
 
-SystemdBus::SystemdBus(dbus::Bus& bus, fs::path drop_ins)
-    : impl_(std::make_shared<Impl>(bus, std::move(drop_ins))) {}
+SystemdBus::SystemdBus(dbus::Bus& bus, fs::path drop_ins, std::chrono::milliseconds timeout)
+    : impl_(std::make_shared<Impl>(bus, std::move(drop_ins), timeout)) {}
 SystemdBus::~SystemdBus() {
     impl_->events = {};
     impl_->closed = true;
@@ -153,11 +153,12 @@ void SystemdBus::on_events(SystemdEvents events) {
 awaitable<Result<std::vector<UnitView>>> SystemdBus::units() {
     return impl_->units();
 }
-awaitable<Result<std::string>> SystemdBus::start_transient(std::string unit, TransientUnit content) {
-    return impl_->start(std::move(unit), std::move(content));
+awaitable<Result<std::string>> SystemdBus::start_transient(std::string unit, TransientUnit content,
+                                                           JobShare share) {
+    return impl_->start(std::move(unit), std::move(content), std::move(share));
 }
-awaitable<Result<std::string>> SystemdBus::stop(std::string unit) {
-    return impl_->stop(std::move(unit));
+awaitable<Result<std::string>> SystemdBus::stop(std::string unit, JobShare share) {
+    return impl_->stop(std::move(unit), std::move(share));
 }
 awaitable<Result<void>> SystemdBus::reset_failed(std::string unit) {
     return impl_->reset_failed(std::move(unit));

@@ -3,6 +3,7 @@
 
 #include "daemon/process/systemd.h"
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -15,7 +16,8 @@ namespace p2prc::daemon {
 class SystemdBus : public Systemd {
   public:
     // `bus` must outlive it. `drop_ins` is where drop-ins of units at run time go.
-    explicit SystemdBus(dbus::Bus& bus, std::filesystem::path drop_ins = "/run/systemd/system");
+    explicit SystemdBus(dbus::Bus& bus, std::filesystem::path drop_ins = "/run/systemd/system",
+                        std::chrono::milliseconds timeout = job_timeout);
     ~SystemdBus() override;
 
     // Installs the matches and subscribes. Events come from here on to whom on_events names.
@@ -27,9 +29,9 @@ class SystemdBus : public Systemd {
 
     void on_events(SystemdEvents events) override;
     boost::asio::awaitable<Result<std::vector<UnitView>>> units() override;
-    boost::asio::awaitable<Result<std::string>> start_transient(std::string unit,
-                                                                TransientUnit content) override;
-    boost::asio::awaitable<Result<std::string>> stop(std::string unit) override;
+    boost::asio::awaitable<Result<std::string>> start_transient(std::string unit, TransientUnit content,
+                                                                JobShare share) override;
+    boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share) override;
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override;
     boost::asio::awaitable<Result<std::string>> system_state() override;
     boost::asio::awaitable<Result<std::string>> features() override;

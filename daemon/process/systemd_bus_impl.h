@@ -29,11 +29,6 @@ inline const std::string manager_interface = "org.freedesktop.systemd1.Manager";
 inline const std::string properties_interface = "org.freedesktop.DBus.Properties";
 inline const std::string unit_path = "/org/freedesktop/systemd1/unit";
 
-inline constexpr std::size_t jobs_at_once = 16;
-// Longer than a stop may take by the limits of the unit, 30 s each: two stop commands, the main process, what
-// is left of it, and the same once more if a child outlives SIGTERM.
-inline constexpr std::chrono::seconds job_timeout{240};
-
 // A unit as it is asked for by its name, which need not be one of ours, or be loaded at all.
 struct FoundUnit {
     UnitView view;
@@ -43,22 +38,25 @@ struct FoundUnit {
 
 // A job that somebody waits for.
 struct JobWait {
-    explicit JobWait(const boost::asio::any_io_executor& executor) : timer(executor, job_timeout) {}
+    JobWait(const boost::asio::any_io_executor& executor, std::chrono::milliseconds timeout)
+        : timer(executor, timeout) {}
     boost::asio::steady_timer timer;
     std::string result; // empty: not over
 };
 
 class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
   public:
-    Impl(dbus::Bus& bus, std::filesystem::path drop_ins)
+    Impl(dbus::Bus& bus, std::filesystem::path drop_ins, std::chrono::milliseconds timeout)
         : bus_(bus)
         , drop_ins_(std::move(drop_ins))
-        , slots_(bus.executor(), jobs_at_once) {}
+        , timeout_(timeout)
+        , slots_(bus.executor()) {}
 
     boost::asio::awaitable<Result<void>> connect();
     boost::asio::awaitable<Result<std::vector<UnitView>>> units();
-    boost::asio::awaitable<Result<std::string>> start(std::string unit, TransientUnit content);
-    boost::asio::awaitable<Result<std::string>> stop(std::string unit);
+    boost::asio::awaitable<Result<std::string>> start(std::string unit, TransientUnit content,
+                                                      JobShare share);
+    boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share);
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit);
     boost::asio::awaitable<Result<std::string>> text_property(const char* name);
     boost::asio::awaitable<Result<std::string>> boot();
@@ -137,6 +135,8 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<dbus::Message>> send_start(std::string unit,
                                                              const std::vector<UnitProperty>& properties);
     boost::asio::awaitable<Result<std::string>> wait_job(dbus::Message reply);
+    boost::asio::awaitable<Result<std::string>> stop_job(std::string unit);
+    boost::asio::awaitable<Result<void>> kill(std::string unit);
     boost::asio::awaitable<Result<void>> subscribe();
     boost::asio::awaitable<Result<FoundUnit>> read_unit(std::string unit);
     boost::asio::awaitable<void> resync();
@@ -150,7 +150,8 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
 
     dbus::Bus& bus_;
     DropIns drop_ins_;
-    JobSlots slots_;
+    std::chrono::milliseconds timeout_; // of a job
+    JobQueues slots_;
     std::uint64_t resyncs_ = 0;
     std::vector<dbus::Registration> matches_;
     std::map<std::string, UnitView> views_;

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
 
+#include <csignal>
+
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
@@ -14,6 +16,9 @@ using asio::awaitable;
 using namespace std::chrono_literals;
 
 namespace {
+
+// What systemd says of a job whose time is over (job_result_to_string()), and we of one that it lost.
+constexpr const char* job_timed_out = "timeout";
 
 // How long a unit that has ended may hold its name until systemd has removed it.
 constexpr auto removal_timeout = 10s;
@@ -67,21 +72,21 @@ awaitable<Result<std::string>> SystemdBus::Impl::wait_job(dbus::Message reply) {
     if (read <= 0) co_return std::unexpected(dbus::bus_error("cannot read the path of systemd's job", read));
     const std::string job = path;
     if (const auto done = finished_.find(job); done != finished_.end()) co_return done->second;
-    const auto wait = std::make_shared<JobWait>(bus_.executor());
+    const auto wait = std::make_shared<JobWait>(bus_.executor(), timeout_);
     waits_[job] = wait;
     boost::system::error_code ignored;
     co_await wait->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     waits_.erase(job);
-    if (wait->result.empty())
-        co_return fail(ErrorCode::Failed, "systemd did not finish a job in time", "see systemctl list-jobs");
+    if (wait->result.empty()) co_return std::string(job_timed_out);
     if (wait->result == "manager-gone")
         co_return fail(ErrorCode::Unreachable, "systemd left the bus during a job");
     co_return wait->result;
 }
 
-awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, TransientUnit content) {
+awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, TransientUnit content,
+                                                       JobShare share) {
     const auto self = shared_from_this();
-    const auto slot = co_await slots_.acquire();
+    const auto slot = co_await slots_.starts(share.kind).acquire(share.maker);
     if (const auto named = check_unit_name(unit); !named) co_return std::unexpected(named.error());
     const OwnJob own(*this, unit);
     const auto former = drop_ins_.read(unit);
@@ -147,10 +152,28 @@ awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
     }
 }
 
-awaitable<Result<std::string>> SystemdBus::Impl::stop(std::string unit) {
+// Whatever the process has had systemd believe, such as EXTEND_TIMEOUT_USEC=, its time is over.
+awaitable<Result<std::string>> SystemdBus::Impl::stop(std::string unit, JobShare share) {
     const auto self = shared_from_this();
-    const auto slot = co_await slots_.acquire();
+    const auto slot = co_await slots_.stops(share.kind).acquire(share.maker);
     const OwnJob own(*this, unit);
+    auto stopped = co_await stop_job(unit);
+    if (!stopped || *stopped != job_timed_out) co_return stopped;
+    if (const auto killed = co_await kill(unit); !killed) co_return std::unexpected(killed.error());
+    co_return co_await stop_job(unit);
+}
+
+awaitable<Result<void>> SystemdBus::Impl::kill(std::string unit) {
+    auto message = bus_.new_call(manager_name, manager_path, manager_interface, "KillUnit");
+    if (!message) co_return std::unexpected(message.error());
+    sd_bus_message_append(message->get(), "ssi", unit.c_str(), "all", SIGKILL);
+    const auto reply = co_await bus_.exchange(*message);
+    if (reply.is_error() && reply.error_name() != "org.freedesktop.systemd1.NoSuchUnit")
+        co_return std::unexpected(reply.to_error());
+    co_return Result<void>{};
+}
+
+awaitable<Result<std::string>> SystemdBus::Impl::stop_job(std::string unit) {
     const std::vector<std::string> arguments{unit, "replace"};
     const auto reply = co_await call("StopUnit", arguments);
     if (reply.error_name() == "org.freedesktop.systemd1.NoSuchUnit") co_return std::string("done");

@@ -7,12 +7,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace p2prc::daemon {
+
+// Longer than a stop may take by the limits of the unit, 30 s each: two stop commands, the main process, what
+// is left of it, and the same once more if a child outlives SIGTERM.
+inline constexpr std::chrono::seconds job_timeout{240};
 
 // One argument of StartTransientUnit: the D-Bus signature inside the variant, and the value in JSON.
 // Structures and arrays are JSON arrays, a string for `ay` is its bytes.

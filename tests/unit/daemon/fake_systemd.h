@@ -26,13 +26,14 @@ class FakeSystemd : public Systemd {
         co_return all;
     }
 
-    Word start_transient(std::string unit, TransientUnit content) override {
+    Word start_transient(std::string unit, TransientUnit content, JobShare share) override {
         if (unit.starts_with("p2prcd-ports")) {
             port_units.push_back(unit);
             co_return std::string(pins ? "done" : "failed");
         }
         calls.push_back("start " + unit);
         started[unit] = content.properties;
+        shares[unit] = share;
         if (throw_once) {
             throw_once = false;
             throw std::bad_alloc();
@@ -71,8 +72,9 @@ class FakeSystemd : public Systemd {
         co_return std::string("done");
     }
 
-    Word stop(std::string unit) override {
+    Word stop(std::string unit, JobShare share) override {
         calls.push_back("stop " + unit);
+        shares[unit] = share;
         if (loaded.contains(unit)) end(unit, {"success", CLD_KILLED, SIGTERM, ""});
         co_return std::string("done");
     }
@@ -130,6 +132,7 @@ class FakeSystemd : public Systemd {
     std::vector<std::string> calls;
     std::vector<std::string> port_units;                      // runs of p2prcd-ports
     std::map<std::string, std::vector<UnitProperty>> started; // what was asked for last
+    std::map<std::string, JobShare> shares;                   // whose work the last job was
     bool pins = true;                                         // this machine has BPF
     std::optional<UnitResult> fail_start_with;
     std::optional<Error> refuse_start;

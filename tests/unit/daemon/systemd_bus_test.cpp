@@ -41,6 +41,15 @@ class SystemdBusTest : public testing::Test {
              {{"s", "name"}, {"s", "mode"}, {"a(sv)", "properties"}, {"a(sa(sv))", "aux"}},
              {{"o", "job"}},
              [this](dbus::Message call) { return start(call); }});
+        // A stop that its process puts off: it ends when the process is killed.
+        interface.methods.push_back(
+            {"StopUnit", {{"s", "name"}, {"s", "mode"}}, {{"o", "job"}}, [this](dbus::Message call) {
+                 return stop(call);
+             }});
+        interface.methods.push_back(
+            {"KillUnit", {{"s", "name"}, {"s", "whom"}, {"i", "signal"}}, {}, [this](dbus::Message call) {
+                 return kill(call);
+             }});
         objects.push_back(manager->add_object(manager_path, interface).value());
         for (const auto& [unit, state] : states)
             add(unit);
@@ -76,6 +85,23 @@ class SystemdBusTest : public testing::Test {
             EXPECT_TRUE(manager->send(*signal));
         });
         co_return reply;
+    }
+    asio::awaitable<Result<dbus::Message>> stop(dbus::Message call) {
+        auto reply = call.new_reply();
+        sd_bus_message_append(reply->get(), "o", "/job/2");
+        co_return reply;
+    }
+    asio::awaitable<Result<dbus::Message>> kill(dbus::Message call) {
+        const char *unit = nullptr, *whom = nullptr;
+        int signal = 0;
+        sd_bus_message_read(call.get(), "ssi", &unit, &whom, &signal);
+        killed = std::string(unit) + " " + whom + " " + std::to_string(signal);
+        asio::post(bus.io, [this, name = std::string(unit)] {
+            auto over = manager->new_signal(manager_path, "org.freedesktop.systemd1.Manager", "JobRemoved");
+            sd_bus_message_append(over->get(), "uoss", 2, "/job/2", name.c_str(), "done");
+            EXPECT_TRUE(manager->send(*over));
+        });
+        co_return call.new_reply();
     }
     void remove(const std::string& unit) {
         states.erase(unit);
@@ -129,6 +155,7 @@ class SystemdBusTest : public testing::Test {
     std::map<std::string, std::string> states{{"p2prc-mail.service", "active"},
                                               {"p2prc-web.service", "active"}};
     std::function<void(const std::string& unit)> on_read;
+    std::string killed; // by KillUnit
     std::unique_ptr<dbus::Bus> manager, own;
     std::vector<dbus::Registration> objects;
 };
@@ -166,7 +193,7 @@ class SystemdBusStartTest : public SystemdBusTest {
 
     Result<std::string> start_web() {
         TransientUnit content{{}, "[Service]\nExecStart=:/bin/new\n"};
-        return bus.run(systemd->start_transient(web, content));
+        return bus.run(systemd->start_transient(web, content, JobShare{}));
     }
     std::string drop_in() const {
         std::ifstream file(drop_ins / (web + ".d") / "p2prc-command.conf");
@@ -178,6 +205,15 @@ class SystemdBusStartTest : public SystemdBusTest {
     const fs::path& drop_ins = temporary.path();
     std::unique_ptr<SystemdBus> systemd;
 };
+
+TEST_F(SystemdBusStartTest, WhatPutsOffItsEndIsKilled) {
+    SystemdBus impatient(*own, drop_ins, std::chrono::milliseconds(200));
+    ASSERT_TRUE(bus.run(impatient.connect()));
+    const auto stopped = bus.run(impatient.stop(web, JobShare{}));
+    ASSERT_TRUE(stopped) << stopped.error().message;
+    EXPECT_EQ(*stopped, "done");
+    EXPECT_EQ(killed, web + " all 9");
+}
 
 TEST_F(SystemdBusStartTest, AUnitThatHasEndedMakesWayWhenItIsRemoved) {
     for (const auto* state : {"inactive", "deactivating"}) {
@@ -214,7 +250,7 @@ TEST_F(SystemdBusStartTest, AnothersUnitKeepsItsNameAndItsCommand) {
 TEST_F(SystemdBusStartTest, NoCommandIsWrittenForWhatIsNoUnit) {
     const auto escaped = drop_ins / "victim.service.d";
     TransientUnit content{{}, "[Service]\nExecStart=:/bin/new\n"};
-    const auto started = bus.run(systemd->start_transient("p2prc-x/../victim.service", content));
+    const auto started = bus.run(systemd->start_transient("p2prc-x/../victim.service", content, JobShare{}));
     ASSERT_FALSE(started);
     EXPECT_EQ(started.error().code, ErrorCode::InvalidSpec);
     EXPECT_FALSE(fs::exists(escaped));
@@ -223,7 +259,7 @@ TEST_F(SystemdBusStartTest, NoCommandIsWrittenForWhatIsNoUnit) {
 
 TEST_F(SystemdBusStartTest, APropertyThatCannotBeWrittenLeavesNoCommandBehind) {
     TransientUnit content{{{"Description", "s", "a\nb"}}, "[Service]\nExecStart=:/bin/new\n"};
-    const auto started = bus.run(systemd->start_transient(web, content));
+    const auto started = bus.run(systemd->start_transient(web, content, JobShare{}));
     ASSERT_FALSE(started);
     EXPECT_EQ(started.error().code, ErrorCode::InvalidSpec);
     EXPECT_TRUE(fs::is_empty(drop_ins));
