@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace p2prc::daemon {
 namespace {
@@ -49,7 +50,7 @@ void add_identity(Properties& out, const ProcessRecord& record, std::string_view
                      fmt::format("{}={}", field_digest, record.digest)}));
 }
 
-void add_lifetime(Properties& out, const ProcessRecord& record, Attempt attempt) {
+void add_lifetime(Properties& out, const ProcessRecord& record, Origin origin, Attempt attempt) {
     const auto& run = record.spec.run;
     // Not `simple`: that reports success before the command has been executed.
     out.text("Type", "exec");
@@ -67,8 +68,13 @@ void add_lifetime(Properties& out, const ProcessRecord& record, Attempt attempt)
         statuses.push_back(status);
     out.add("RestartPreventExitStatus", "(aiai)", json::array({statuses, json::array()}));
     // For programs that watch over themselves: sd_notify(3), WATCHDOG_USEC=. A command often runs under a
-    // shell, so it need not come from the main process.
-    out.text("NotifyAccess", "all");
+    // shell, so it need not come from the main process. EXTEND_TIMEOUT_USEC= comes by the same socket, and
+    // with it a process that ignores SIGTERM puts off its own end, and the machine's shutdown, for as long as
+    // it likes: another node's process gets no such socket.
+    out.text("NotifyAccess", origin == Origin::Local ? "all" : "none");
+    // A job's own limit cannot be extended, so that a shutdown goes on. JobTimeoutUSec cannot be set for a
+    // transient unit (systemd 252).
+    out.number("JobRunningTimeoutUSec", std::chrono::microseconds(job_timeout).count());
     out.text("OOMPolicy", "stop");
 }
 
@@ -239,7 +245,7 @@ Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_vi
     if (!drop_in) return std::unexpected(drop_in.error());
     Properties out;
     add_identity(out, record, node);
-    add_lifetime(out, record, attempt);
+    add_lifetime(out, record, origin, attempt);
     const auto& user = record.spec.run.user;
     if (user.empty()) {
         out.flag("DynamicUser", true);
