@@ -154,6 +154,16 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
     out.text("ProtectHome", origin == Origin::Local ? "read-only" : "yes");
     out.text("ProtectProc", "invisible");
     out.flag("PrivateDevices", true);
+    // What ProtectSystem=strict leaves: systemd 252 keeps /run, and /run/lock with it, as they were where the
+    // machine is a container, and PrivateDevices= binds the machine's own /dev/shm and /dev/mqueue. What is
+    // written there takes the machine's memory, and outlives the process.
+    out.add("ReadOnlyPaths", "as", json::array({"-/run"}));
+    // What PID 1 does not take it says in the journal, one line a message, at the cost of its other lines.
+    if (origin == Origin::Remote) out.add("InaccessiblePaths", "as", json::array({"-/run/systemd/notify"}));
+    out.flag("PrivateIPC", true);
+    // Without `size=`, for which systemd takes a tenth of the memory: systemd 252 writes a percent sign into
+    // the unit's file as it is, and reads a specifier after a reload.
+    out.add("TemporaryFileSystem", "a(ss)", json::array({json::array({"/dev/shm", "mode=1777"})}));
     // A mask of those allowed. None at all is written as the empty string, which systemd 252 reads as no
     // restriction after a reload; a cgroup namespace takes a capability that the process does not have.
     out.number("RestrictNamespaces", clone_newcgroup);
