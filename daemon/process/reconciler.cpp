@@ -77,6 +77,7 @@ void Reconciler::Impl::follow() {
             }
             impl->forget_refused();
             impl->forget_actions();
+            impl->retry_held();
         }));
     subscriptions_.push_back(
         replica_.subscribe(std::string(keys::tombstones), [weak](std::span<const Change> changes) {

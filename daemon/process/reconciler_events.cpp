@@ -53,6 +53,7 @@ void Reconciler::Impl::on_gone(const std::string& unit) {
     if (slot.unit && !slot.unit->dead()) slot.end.reset();
     slot.unit.reset();
     evaluate(name);
+    retry_held();
 }
 
 void Reconciler::Impl::on_outside_job(const std::string& unit, bool queued) {

@@ -8,7 +8,24 @@ namespace p2prc::daemon {
 const ProcessRecord* Reconciler::Impl::record_of(std::string_view name) const {
     const auto* entry = agreed().process(name);
     const auto* record = entry ? entry->accepted() : nullptr;
-    return record && record->node == options.node ? record : nullptr;
+    return record && record->node == options.node && holder_of_id(*record).empty() ? record : nullptr;
+}
+
+// The name of another process of this node that has the record's id; empty: none has. No registry gives an id
+// out twice. One that was restored from an older copy may not have heard yet which ids its nodes know; one in
+// the wrong hands would have two processes share all that is kept by id, their status first of all.
+std::string Reconciler::Impl::holder_of_id(const ProcessRecord& record) const {
+    const auto runs_it = [&](const std::string& name) {
+        const auto slot = slots_.find(name);
+        return slot != slots_.end() && slot->second.unit && !slot->second.unit->dead() &&
+               slot->second.unit->process == record.id;
+    };
+    const auto* status = written(record.id);
+    if (!status || status->name == record.name || runs_it(record.name)) return {};
+    const auto* entry = agreed().process(status->name);
+    const auto* holder = entry ? entry->accepted() : nullptr;
+    const bool here = holder && holder->node == options.node;
+    return (here ? holder->id == record.id : runs_it(status->name)) ? status->name : "";
 }
 
 const Tombstone* Reconciler::Impl::tombstone_of(std::uint32_t id) const {
@@ -70,6 +87,13 @@ Reconciler::Impl::Facts Reconciler::Impl::facts(const std::string& name, const S
     return now;
 }
 
+// A member cannot choose who the registry says has made a record. A root can; it fills the shares of remote
+// processes, and no others.
+JobShare Reconciler::Impl::share_of(const ProcessRecord& record) const {
+    if (Origins(own_).here(record)) return {JobShare::Kind::Local};
+    return {JobShare::Kind::Remote, record.created_by.substr(record.created_by.rfind('@') + 1)};
+}
+
 // The statuses that say that something without a record runs. Before anything was received there are no
 // records, and that proves nothing; what a tombstone ends is reported first; and what ran in an earlier boot
 // runs again if the registry takes it in.
@@ -85,10 +109,3 @@ std::vector<std::string> Reconciler::Impl::left_over(const std::string& name) co
 }
 
 } // namespace p2prc::daemon
-// A member cannot choose who the registry says has made a record. A root can; it fills the shares of remote
-// processes, and no others.
-JobShare Reconciler::Impl::share_of(const ProcessRecord& record) const {
-    if (Origins(own_).here(record)) return {JobShare::Kind::Local};
-    return {JobShare::Kind::Remote, record.created_by.substr(record.created_by.rfind('@') + 1)};
-}
-

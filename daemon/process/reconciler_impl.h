@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 
 namespace p2prc::daemon {
 
@@ -62,10 +63,10 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         std::string confirmed;        // invocation of which all is known up to now
         std::string former;           // invocation that had ended before the start that is under way
         std::string left_behind;      // invocation whose main process ended before others of it
-        Retry retry;
         // Whose work its jobs are, and the id for which this was found out: it outlives the record.
         JobShare share{JobShare::Kind::Remote};
         std::uint32_t share_id = 0;
+        Retry retry;
     };
 
     // An operation's hold on its name: the slot is busy for as long as it lives, however the operation ends.
@@ -101,6 +102,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     const ProcessRecord* owner_of_id(std::uint32_t id) const;
     const ProcessStatus* written(std::uint32_t id) const;
     JobShare share_of(const ProcessRecord& record) const;
+    std::string holder_of_id(const ProcessRecord& record) const;
     bool id_is_taken(std::uint32_t id) const;
     std::uint32_t id_of(const std::string& name, const UnitView& unit) const;
     void rename_status(const std::string& name);
@@ -143,8 +145,10 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void await_retry(const std::string& name);
     void arm_retry(const std::string& name, std::chrono::milliseconds pause);
     void judge_record(std::string_view name);
+    void judge_id(const ProcessRecord& record);
     void judge_all_records();
     void forget_refused();
+    void retry_held();
     bool runs(std::uint32_t id) const;
 
     ProcessStatus draft(const std::string& name, const Facts& now) const;
@@ -161,6 +165,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     JournalTail& journal_;
     std::optional<BootGap> boot_gap_; // before this boot
     std::map<std::string, Slot> slots_;
+    std::set<std::string> held_;  // processes whose id another one has
     bool confines_ports_ = false; // systemd can keep a process to its port by itself
     BindPrograms bind_programs_;
     std::vector<Subscription> subscriptions_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace p2prc::daemon {
 
@@ -22,7 +23,8 @@ bool says_refused(const ProcessStatus& status) {
 // its id is not that of something else here, and a line in the journal.
 void Reconciler::Impl::judge_record(std::string_view claimed) {
     const auto* entry = agreed().process(claimed);
-    if (!entry || !entry->refused || entry->record.node != options.node) return;
+    if (!entry || entry->record.node != options.node) return;
+    if (!entry->refused) return judge_id(entry->record);
     const auto name = text::excerpt(keys::last_part(claimed), longest_name);
     const auto id = entry->record.id;
     const auto* known = written(id);
@@ -59,6 +61,26 @@ void Reconciler::Impl::judge_all_records() {
     for (const auto name : here)
         judge_record(name);
     forget_refused();
+}
+
+void Reconciler::Impl::judge_id(const ProcessRecord& record) {
+    const auto holder = holder_of_id(record);
+    if (holder.empty() || !held_.insert(record.name).second || !options.warn) return;
+    options.warn(fmt::format("{} is not accepted: its id {} is that of '{}' here", keys::process(record.name),
+                             record.id, holder),
+                 record.name);
+}
+
+// Where the other one is gone or has another id, it is as if the record had come now.
+void Reconciler::Impl::retry_held() {
+    for (const auto& name : std::exchange(held_, {})) {
+        const auto* entry = agreed().process(name);
+        const auto* record = entry ? entry->accepted() : nullptr;
+        if (record && record->node == options.node && !holder_of_id(*record).empty())
+            held_.insert(name);
+        else
+            evaluate(name);
+    }
 }
 
 // The records are gone, or in order by now.
