@@ -1,5 +1,6 @@
 #include "core/gate.h"
 
+#include "core/local_action.h"
 #include "core/names.h"
 #include "core/text.h"
 
@@ -48,6 +49,14 @@ std::string check_port(const ProcessRecord& process) {
     return {};
 }
 
+std::string check_counts(const ProcessRecord& process) {
+    for (const auto& [what, count] : {std::pair{"change", process.change},
+                                      {"epoch", process.epoch},
+                                      {"local_sequence", folded_sequence(process)}})
+        if (count > largest_count) return fmt::format("its {} is {}, which nobody has counted", what, count);
+    return {};
+}
+
 std::string check(std::string_view key, const ProcessRecord& process) {
     if (auto why = words(check_process_name(process.name)); !why.empty()) return why;
     if (auto why = check_name(key, keys::process(process.name), process.name); !why.empty()) return why;
@@ -57,6 +66,7 @@ std::string check(std::string_view key, const ProcessRecord& process) {
     if (process.id == 0) return "it has no id";
     if (process.former_ids.size() > most_former_ids) return "it has too many former ids";
     if (auto why = check_port(process); !why.empty()) return why;
+    if (auto why = check_counts(process); !why.empty()) return why;
     return check_texts({{"changed_by", &process.changed_by},
                         {"digest", &process.digest},
                         {"created_at", &process.created_at},

@@ -14,6 +14,15 @@ namespace p2prc {
 // A process that has moved between registries more often is no longer recognised by its oldest ids.
 inline constexpr std::size_t most_former_ids = 16;
 
+// Of `change`, `epoch` and `local_sequence`, which count what people ask for: a larger number was not
+// counted. Sums of two stay far from where they would begin anew.
+inline constexpr std::uint64_t largest_count = std::uint64_t{1} << 53;
+
+// A node that has applied later changes than its record counts knows better, by so many: its registry was
+// restored from an older copy, and catches up. By more, one of the two numbers was made up, and what the
+// record asks for now counts.
+inline constexpr std::uint64_t most_changes_ahead = std::uint64_t{1} << 30;
+
 // `key` is the one under which the document is stored. For all: the name in it is the last part of the key
 // and has the form of such a name; ids are there; texts are short and without control characters.
 

@@ -6,6 +6,8 @@
 #include "daemon/process/port_target.h"
 #include "net/clock.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -32,6 +34,14 @@ constexpr const char* verb_name(Verb verb) {
 
 constexpr Goal goal_of(Verb verb, const WaitFor& wait) {
     return verb == Verb::Stop ? Goal::Stopped : verb == Verb::Kill ? Goal::Gone : wait.goal;
+}
+
+// What the reconciler does not accept it does not stop either.
+Result<void> acted_upon(const View& view, const ProcessRecord& record) {
+    const auto* entry = view.replica().records().process(record.name);
+    if (!entry || !entry->refused) return {};
+    return fail(entry->refused->code, entry->refused->message,
+                fmt::format("systemctl stop p2prc-{}.service ends what runs", record.name));
 }
 
 // Ports of this machine that a process whose port is chosen must not get: somebody listens there.
@@ -184,6 +194,7 @@ asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::
     if (result) {
         awaited.change = json::member<std::uint64_t>(*result, "change");
     } else if (result.error().code == ErrorCode::Unreachable && record->node == view_->node() && !offered) {
+        if (const auto good = acted_upon(*view_, *record); !good) co_return std::unexpected(good.error());
         const auto change = co_await act_here(verb, *record, by(user));
         if (!change) co_return std::unexpected(change.error());
         awaited.change = *change;

@@ -1,5 +1,7 @@
 #include "daemon/process/plan.h"
 
+#include "core/gate.h"
+
 namespace p2prc::daemon {
 namespace {
 
@@ -59,7 +61,9 @@ Act plan(const Situation& now) {
     if (!now.record) return runs ? Act::Observe : now.left_over ? Act::Forget : Act::Nothing;
     if (runs && !now.same_process) return Act::Occupied;
     auto want = wanted(*now.record, now.local);
-    if (now.status && now.status->applied > want.change) {
+    const auto ahead =
+        now.status && now.status->applied > want.change ? now.status->applied - want.change : 0;
+    if (ahead > 0 && ahead <= most_changes_ahead) {
         // The record is from before what was done here: its registry was restored from an older copy, and
         // takes in what this node reports. Nothing is done again or undone meanwhile.
         want.change = now.status->applied;

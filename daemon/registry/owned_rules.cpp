@@ -1,4 +1,5 @@
 // What a node says of itself: taken as it is under its own keys, and local actions folded into agreed state.
+#include "core/gate.h"
 #include "core/json_members.h"
 #include "core/local_action.h"
 #include "core/process_status.h"
@@ -100,6 +101,7 @@ bool fold(Request& request, const LocalAction& local) {
     auto process = request.draft.process(local.id);
     if (!process || process->node != request.actor.node) return false;
     if (taken_in(*process, local)) return false;
+    if (local.sequence - folded_sequence(*process) > most_changes_ahead) return false;
     const auto by = fmt::format("{}@{}", user_of(local.by), request.actor.node);
     if (local.is_kill()) {
         forget(request.draft, *process, by, request.at());
@@ -132,7 +134,7 @@ void catch_up(Request& request, const Json& set) {
         auto process = request.draft.process(*id);
         if (!process || process->node != request.actor.node) continue;
         const auto status = status_from_json(value);
-        if (status.applied <= process->change || status.applied > process->change + largest_believed_id)
+        if (status.applied <= process->change || status.applied > process->change + most_changes_ahead)
             continue;
         process->change = status.applied;
         process->desired = stopped_on_request(status) ? Desired::Stopped : Desired::Running;

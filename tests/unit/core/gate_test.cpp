@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
 namespace p2prc {
 namespace {
 
@@ -89,6 +92,18 @@ TEST(Gate, AProcessIsWholeAndItsTextsAreLines) {
              spec_with({{"command", {"/bin/cat", "\xEF\xBF\xBE"}}}),
              spec_with({{"command", std::vector<std::string>(4097, "x")}})})
         EXPECT_FALSE(accept_process("/processes/web", process(more))) << more.dump(-1, ' ', true);
+}
+
+// What was applied is compared with them: after 2^64-2 nothing would ever be later.
+TEST(Gate, CountsAreThoseOfPeople) {
+    const std::uint64_t most = std::uint64_t{1} << 53;
+    EXPECT_TRUE(accept_process("/processes/web", process({{"change", most}, {"epoch", most}})));
+    for (const auto* count : {"change", "epoch", "local_sequence"})
+        for (const auto made_up : {most + 1, std::numeric_limits<std::uint64_t>::max() - 1}) {
+            const auto accepted = accept_process("/processes/web", process({{count, made_up}}));
+            ASSERT_FALSE(accepted) << count;
+            EXPECT_THAT(accepted.error().message, HasSubstr(count));
+        }
 }
 
 TEST(Gate, ATombstoneIsThatOfItsId) {

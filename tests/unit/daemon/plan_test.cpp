@@ -55,6 +55,19 @@ TEST(Plan, ARecordOfBeforeWhatWasDoneUndoesNothing) {
     EXPECT_EQ(plan(now), Act::Nothing);
 }
 
+// Nobody changed it so often: the number came from a root in the wrong hands, or is its damage.
+TEST(Plan, AnAppliedChangeThatNobodyMadeIsNotBelieved) {
+    Case c;
+    c.status.applied = std::uint64_t{1} << 53;
+    EXPECT_EQ(plan(c.situation()), Act::Restart);
+    c.record.desired = Desired::Stopped;
+    EXPECT_EQ(plan(c.situation()), Act::Stop);
+    c.status.applied = c.record.change + (1U << 30);
+    EXPECT_EQ(plan(c.situation()), Act::Observe);
+    c.status.applied += 1;
+    EXPECT_EQ(plan(c.situation()), Act::Stop);
+}
+
 TEST(Plan, FailureOfThisBootIsNotTriedAgain) {
     Case c;
     c.status.state = ProcessState::Failed;

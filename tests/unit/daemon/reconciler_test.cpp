@@ -14,6 +14,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <limits>
 
 namespace p2prc::daemon {
 namespace {
@@ -798,6 +799,86 @@ TEST_F(ReconcilerTest, WhatWasSpunHereIsNotHeldToThePolicyAndNothingElseThatIsLi
     web.change = 5;
     want(web);
     expect(ProcessState::Running);
+}
+
+TEST_F(ReconcilerTest, AnIdIsThatOfOneProcess) {
+    start();
+    want(record());
+    const auto before = status();
+    auto twin = record(7, "twin");
+    twin.change = 2;
+    want(twin);
+    EXPECT_EQ(count("start p2prc-twin.service"), 0);
+    EXPECT_EQ(status(), before);
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings[0].find("its id 7 is that of 'web' here"), std::string::npos) << warnings[0];
+    daemon_restart(true);
+    EXPECT_EQ(count("start p2prc-twin.service"), 0);
+    expect(ProcessState::Running);
+    // The registry was restored from an older copy, and has given the first one another id by now.
+    auto web = record(8);
+    web.former_ids = {7};
+    want(web);
+    expect(ProcessState::Running, {}, 8);
+    EXPECT_EQ(status(7)->name, "twin");
+    expect(ProcessState::Running);
+}
+
+// What ran without a record keeps its id for as long as it runs.
+TEST_F(ReconcilerTest, AnIdIsThatOfWhatRuns) {
+    start();
+    want(record());
+    commit(keys::process("web"), std::nullopt);
+    want(record(7, "twin"));
+    EXPECT_EQ(count("start p2prc-twin.service"), 0);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    systemd.remove(unit);
+    run();
+    EXPECT_EQ(count("start p2prc-twin.service"), 1);
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->name, "twin");
+}
+
+TEST_F(ReconcilerTest, AChangeThatNobodyMadeIsNotAppliedAndOneThatWasIsForgotten) {
+    start();
+    want(record());
+    auto made_up = record();
+    made_up.change = std::numeric_limits<std::uint64_t>::max() - 1;
+    want(made_up);
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->applied, 1U);
+    // An earlier version has applied it.
+    auto poisoned = *status();
+    poisoned.applied = made_up.change;
+    own->set(keys::status("home1", 7), status_to_json(poisoned));
+    auto stopped = record();
+    stopped.change = 2;
+    stopped.desired = Desired::Stopped;
+    want(stopped);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(status()->applied, 2U);
+}
+
+// A member's processes may take their time to end, and nobody else waits for that.
+TEST_F(ReconcilerTest, JobsAreOfWhoeverSpunTheProcess) {
+    start();
+    auto web = record();
+    EXPECT_TRUE(Origins(*own).note(web.spec));
+    want(web);
+    EXPECT_EQ(systemd.shares.at(unit), JobShare{JobShare::Kind::Local});
+    auto mail = record(8, "mail");
+    mail.created_by = "bob@home2";
+    want(mail);
+    const JobShare remote{JobShare::Kind::Remote, "home2"};
+    EXPECT_EQ(systemd.shares.at("p2prc-mail.service"), remote);
+    daemon_restart();
+    systemd.shares.clear();
+    // Whose it was is known after its record is gone.
+    Origins(*own).forget(Tombstone{7, "web", "home1", "", "", {}});
+    kill(7, "web");
+    kill(8, "mail");
+    EXPECT_EQ(systemd.shares.at(unit), JobShare{JobShare::Kind::Local});
+    EXPECT_EQ(systemd.shares.at("p2prc-mail.service"), remote);
 }
 
 TEST_F(ReconcilerTest, AdoptsWhatRunsAfterARestartOfTheDaemon) {

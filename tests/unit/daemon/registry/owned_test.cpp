@@ -63,6 +63,14 @@ TEST_F(OwnedRulesTest, AReportAheadOfTheRecordIsBelieved) {
     EXPECT_EQ(at("/processes/web")["change"], 5) << "only of what runs there";
 }
 
+// A record with such a number is refused by every node.
+TEST_F(OwnedRulesTest, ALocalActionThatNobodyCountedIsNotTakenIn) {
+    const Json action{{"id", 1}, {"action", "stop"}, {"sequence", std::uint64_t{1} << 60}, {"by", "alice"}};
+    ok(home_, "status.update", {{"set", {{"/local/home1/1", action}}}});
+    EXPECT_EQ(at("/processes/web")["change"], 1);
+    EXPECT_EQ(at("/processes/web")["desired"], "running");
+}
+
 TEST_F(OwnedRulesTest, WhatRunsAndIsUnknownIsTakenInUnderItsId) {
     auto record = at("/processes/web");
     record["id"] = 40;
