@@ -1,5 +1,6 @@
 #include "daemon/api/acme_unit.h"
 
+#include "core/encoding.h"
 #include "core/paths.h"
 
 #include <cerrno>
@@ -29,8 +30,13 @@ nlohmann::json command(nlohmann::json argv, bool may_fail) {
 } // namespace
 
 std::string acme_unit_name(const std::string& domain) {
-    const std::string plain = domain.starts_with("*.") ? "wildcard." + domain.substr(2) : domain;
-    return "p2prcd-acme-" + plain + ".service";
+    constexpr std::size_t longest = 200; // a unit's name has 255 octets at most, a domain 253
+    constexpr std::size_t digits = 32;
+    // No domain has a colon: neither name can be that of another domain.
+    std::string name = domain.starts_with("*.") ? "wildcard:" + domain.substr(2) : domain;
+    if (name.size() > longest)
+        name = name.substr(0, longest) + ":" + to_hex(sha256(as_bytes(domain))).substr(0, digits);
+    return "p2prcd-acme-" + name + ".service";
 }
 
 std::vector<UnitProperty> acme_unit(const std::string& domain, const std::string& directory_url) {

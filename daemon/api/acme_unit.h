@@ -11,7 +11,8 @@
 
 namespace p2prc::daemon {
 
-// "p2prcd-acme-calendar.home.example.service"; `*` cannot stand in a unit's name.
+// "p2prcd-acme-calendar.home.example.service", "p2prcd-acme-wildcard:home.example.service"; a domain that is
+// too long is cut, and its digest added. Each domain has a name of its own.
 std::string acme_unit_name(const std::string& domain);
 
 // Runs uacme(1), which makes an account when it has none and calls the connector's hook for the challenge.

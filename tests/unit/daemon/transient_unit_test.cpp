@@ -113,7 +113,7 @@ TEST(TransientUnit, ARecordIsOfOneProcess) {
 }
 
 TEST(UnitNames, AreOneFileName) {
-    for (const auto* name : {"p2prc-web.service", "p2prcd-acme-wildcard.home.example.service", "a@b.service"})
+    for (const auto* name : {"p2prc-web.service", "p2prcd-acme-wildcard:home.example.service", "a@b.service"})
         EXPECT_EQ(check_unit_name(name).has_value(),
                   std::string_view(name).find('@') == std::string_view::npos);
     for (const auto* name : {"p2prc-x/../../system/cron.service", ".service", ".x.service", "p2prc-x.socket",

@@ -2,12 +2,15 @@
 #include "daemon/api/journal_logs.h"
 #include "daemon/api/journal_reader.h"
 #include "daemon/process/append_json.h"
+#include "daemon/process/unit_names.h"
 #include "tests/unit/daemon/api/fixture.h"
 
 #include <systemd/sd-bus.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 namespace p2prc::daemon {
 namespace {
@@ -25,8 +28,24 @@ std::size_t children(std::string_view name) {
 
 class UnitsTest : public ApiTest {};
 
+TEST_F(UnitsTest, EachDomainsAcmeUnitHasANameOfItsOwn) {
+    EXPECT_EQ(acme_unit_name("a.home.example"), "p2prcd-acme-a.home.example.service");
+    std::string longest; // 253 octets in labels of 63 and 61
+    for (const char letter : {'a', 'b', 'c', 'd'})
+        longest += std::string(letter == 'd' ? 61 : 63, letter) + (letter == 'd' ? "" : ".");
+    ASSERT_EQ(longest.size(), 253U);
+    std::set<std::string> names;
+    const std::array<std::string, 6> domains{
+        "*.home.example",         "wildcard.home.example",        longest, longest.substr(0, 252) + "e",
+        "*." + longest.substr(2), "wildcard." + longest.substr(9)};
+    for (const auto& domain : domains) {
+        names.insert(acme_unit_name(domain));
+        EXPECT_TRUE(check_unit_name(acme_unit_name(domain))) << acme_unit_name(domain);
+    }
+    EXPECT_EQ(names.size(), domains.size());
+}
+
 TEST_F(UnitsTest, TheAcmeUnitCanBeWrittenAndHandsOverDataOnly) {
-    EXPECT_EQ(acme_unit_name("*.home.example"), "p2prcd-acme-wildcard.home.example.service");
     const auto unit = acme_unit("a.home.example", "https://acme.example/$HOME");
     bool as_user = false;
     for (const UnitProperty& property : unit) {
