@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
+#include "core/names.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -28,43 +29,48 @@ Result<int> map_domain(const MapOptions& options, Context& context) {
     if (options.tls == "none")
         return fail(ErrorCode::NotSupported, "--tls none is not in this version",
                     "use --tls node or --tls passthrough");
+    // As the registry writes it: what it answers is found by this.
+    const auto domain_name = normalize_domain(options.domain);
+    if (!domain_name) return std::unexpected(domain_name.error());
     const auto process =
-        options.process.empty() ? options.domain.substr(0, options.domain.find('.')) : options.process;
+        options.process.empty() ? domain_name->substr(0, domain_name->find('.')) : options.process;
     Json settings = Json::object();
     if (!options.tls.empty()) settings["tls"] = options.tls;
     if (options.port != 0) settings["port"] = options.port;
     Daemon daemon;
-    if (auto mapped = daemon.call(&dbus::Client::map_domain, options.domain, process, settings); !mapped)
+    if (auto mapped = daemon.call(&dbus::Client::map_domain, *domain_name, process, settings); !mapped)
         return std::unexpected(mapped.error());
     if (options.tls == "passthrough" && !context.json)
         note("the process gets its certificate itself: by TLS-ALPN-01, for HTTP-01 is not carried to it");
     auto domains = daemon.call(&dbus::Client::domains);
     if (!domains) return std::unexpected(domains.error());
     for (const auto& domain : *domains) {
-        if (cell(domain, "process") != process || cell(domain, "domain") != options.domain) continue;
+        if (cell(domain, "process") != process || cell(domain, "domain") != *domain_name) continue;
         if (context.json) {
             print(domain, domain_fields());
             return 0;
         }
-        note(fmt::format("{} is mapped to '{}': {}{}", options.domain, process, cell(domain, "state"),
+        note(fmt::format("{} is mapped to '{}': {}{}", *domain_name, process, cell(domain, "state"),
                          cell(domain, "reason") == "-" ? "" : " (" + cell(domain, "reason") + ")"));
         return 0;
     }
     if (context.json)
-        print(Json{{"domain", options.domain}, {"process", process}});
+        print(Json{{"domain", *domain_name}, {"process", process}});
     else
-        note(fmt::format("{} is mapped to '{}'", options.domain, process));
+        note(fmt::format("{} is mapped to '{}'", *domain_name, process));
     return 0;
 }
 
-Result<int> unmap_domain(const std::string& domain, Context& context) {
+Result<int> unmap_domain(const std::string& given, Context& context) {
+    const auto domain = normalize_domain(given);
+    if (!domain) return std::unexpected(domain.error());
     Daemon daemon;
-    if (auto done = daemon.call(&dbus::Client::unmap_domain, domain); !done)
+    if (auto done = daemon.call(&dbus::Client::unmap_domain, *domain); !done)
         return std::unexpected(done.error());
     if (context.json)
-        print(Json{{"domain", domain}});
+        print(Json{{"domain", *domain}});
     else
-        note(fmt::format("{} is no longer mapped", domain));
+        note(fmt::format("{} is no longer mapped", *domain));
     return 0;
 }
 
