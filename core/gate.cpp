@@ -1,11 +1,14 @@
 #include "core/gate.h"
 
+#include "core/json_members.h"
 #include "core/local_action.h"
 #include "core/names.h"
 #include "core/text.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <initializer_list>
 
 namespace p2prc {
@@ -120,6 +123,36 @@ std::string check(std::string_view key, const ChallengeRecord& challenge) {
     return words(check_node_name(challenge.node));
 }
 
+bool is_address(const std::string& text) {
+    in6_addr any;
+    return inet_pton(AF_INET, text.c_str(), &any) == 1 || inet_pton(AF_INET6, text.c_str(), &any) == 1;
+}
+
+// RFC 7468 section 3: lines of ASCII.
+bool is_pem_text(std::string_view text) {
+    return text.size() <= longest_web_ca &&
+           std::ranges::all_of(text, [](char c) { return (c >= ' ' && c <= '~') || c == '\n' || c == '\r'; });
+}
+
+std::string check(std::string_view /* the only one */, const FleetRecord& fleet) {
+    if (!fleet.zone.empty()) {
+        const auto normal = normalize_domain(fleet.zone);
+        if (!normal) return normal.error().message;
+        if (*normal != fleet.zone || normal->starts_with("*"))
+            return fmt::format("zone '{}' is not written in its normal form", text::excerpt(fleet.zone));
+    }
+    if (!fleet.root.empty())
+        if (auto why = words(check_node_name(fleet.root)); !why.empty()) return why;
+    if (fleet.public_ips.size() > most_public_ips) return "it has too many public addresses";
+    for (const auto& address : fleet.public_ips)
+        if (!is_address(address))
+            return fmt::format("public address '{}' is no IP address", text::excerpt(address));
+    if (!fleet.acme.empty() && !is_acme_source(fleet.acme))
+        return fmt::format("'{}' is no ACME directory", text::excerpt(fleet.acme));
+    if (!is_pem_text(fleet.web_ca)) return "the certificate of its web CA is no PEM text";
+    return check_texts({{"id", &fleet.id}});
+}
+
 template <class Record>
 Result<Record> accept(std::string_view key, Result<Record> record) {
     if (!record) return refuse(key, record.error().message);
@@ -147,6 +180,32 @@ Result<NodeRecord> accept_node(std::string_view key, const Json& document) {
 
 Result<ChallengeRecord> accept_challenge(std::string_view key, const Json& document) {
     return accept(key, challenge_from_json(document));
+}
+
+Result<FleetRecord> accept_fleet(std::string_view key, const Json& document) {
+    return accept(key, fleet_from_json(document));
+}
+
+Result<ProcessRecord> accept_offer(std::string_view key, const Json& document) {
+    if (!document.is_object() || !document.contains("process")) return refuse(key, "it has no process");
+    const auto& process = document["process"];
+    auto record = accept_process(keys::process(json::member<std::string>(process, "name")), process);
+    if (record && key != keys::offer(record->node, record->id))
+        return refuse(key, "its key is not that of its node and id");
+    return record;
+}
+
+bool is_listable(std::string_view key, const ProcessRecord& process) {
+    return process.id != 0 && check_process_name(process.name) && check_node_name(process.node) &&
+           key == keys::process(process.name);
+}
+
+bool is_acme_source(std::string_view acme) noexcept {
+    constexpr std::string_view scheme = "https://";
+    constexpr std::size_t longest_url = 2048;
+    return acme == "none" ||
+           (acme.starts_with(scheme) && acme.size() > scheme.size() && acme.size() <= longest_url &&
+            std::ranges::all_of(acme, [](char c) { return c > ' ' && c <= '~' && c != '"'; }));
 }
 
 } // namespace p2prc

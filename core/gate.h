@@ -11,6 +11,9 @@
 
 namespace p2prc {
 
+// More addresses has no root, nor more text the certificate of its web CA.
+inline constexpr std::size_t most_public_ips = 32;
+inline constexpr std::size_t longest_web_ca = 16384;
 // A process that has moved between registries more often is no longer recognised by its oldest ids.
 inline constexpr std::size_t most_former_ids = 16;
 
@@ -35,6 +38,20 @@ Result<DomainRecord> accept_domain(std::string_view key, const nlohmann::json& d
 Result<NodeRecord> accept_node(std::string_view key, const nlohmann::json& document);
 // The key is that of its domain and value; the value is a digest, and its name fits into DNS.
 Result<ChallengeRecord> accept_challenge(std::string_view key, const nlohmann::json& document);
+
+// Zone and root are names or empty, the addresses are IP addresses, and certificates come from "none" or an
+// https URL; the web CA's certificate has no character that PEM has not.
+Result<FleetRecord> accept_fleet(std::string_view key, const nlohmann::json& document);
+// The process in an offer, which is accepted as if it were stored; the key is that of its node and id.
+Result<ProcessRecord> accept_offer(std::string_view key, const nlohmann::json& document);
+
+// Whether lists show a process that accept_process() refuses: it has the name in the key, an id, and the name
+// of a node. People copy these into commands.
+bool is_listable(std::string_view key, const ProcessRecord& process);
+
+// Where certificates come from: "none" is the fleet's own web CA, an https URL an ACME directory (RFC 8555
+// section 6.1).
+bool is_acme_source(std::string_view acme) noexcept;
 
 // The same for a row of the table of families.
 template <auto accept>

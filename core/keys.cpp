@@ -19,7 +19,11 @@ constexpr unsigned all_objects = process_objects | node_objects | domain_objects
 
 // docs/architecture.md, "State", has the same rows for people.
 constexpr Family table[] = {
-    {.prefix = fleet, .kind = Agreed, .durable = true, .announces = node_objects | domain_objects},
+    {.prefix = fleet,
+     .kind = Agreed,
+     .durable = true,
+     .announces = node_objects | domain_objects,
+     .gate = check_document<accept_fleet>},
     {.prefix = nodes,
      .kind = Agreed,
      .parts = {Node},
@@ -129,7 +133,8 @@ constexpr Family table[] = {
      .node = node_in_key,
      .dropped_with_node = true,
      .renamed_with_node = true,
-     .share = Share::Offers},
+     .share = Share::Offers,
+     .gate = check_document<accept_offer>},
     {.prefix = invitations, .kind = Private, .parts = {Digest}},
     {.prefix = counters, .kind = Private, .parts = {Digest}},
 };

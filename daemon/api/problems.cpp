@@ -1,5 +1,6 @@
 #include "daemon/api/problems.h"
 
+#include "core/gate.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
 #include "core/text.h"
@@ -295,7 +296,7 @@ class Finder {
     // What a node has without a record, as the registry could not take it in.
     void find_offers() {
         for (const auto& [key, offer] : view_.replica().range(keys::offers)) {
-            const auto process = offered_process(*offer);
+            const auto process = accept_offer(key, *offer);
             const auto refused = foreign(*offer, "refused");
             if (!process || refused.empty()) continue;
             add({false,

@@ -1,5 +1,6 @@
 #include "daemon/api/routes.h"
 
+#include "core/gate.h"
 #include "core/names.h"
 
 #include <algorithm>
@@ -19,28 +20,15 @@ std::string socket_address(const std::string& ip, unsigned port) {
     return (v6 ? "[" + ip + "]" : ip) + ":" + std::to_string(port);
 }
 
-// RFC 1035 section 5.1: one character string, quoted.
-std::string quoted(const std::string& text) {
-    std::string result = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') result += '\\';
-        result += c;
-    }
-    return result + '"';
-}
-
-// RFC 8555 section 8.4; for a wildcard the name is that of its parent.
-std::string challenge_name(const std::string& domain) {
-    return "_acme-challenge." + (domain.starts_with("*.") ? domain.substr(2) : domain);
-}
-
 std::vector<ZoneRecord> challenges(const View& view, const std::string& zone) {
     std::vector<ZoneRecord> records;
     for (const auto& [key, document] : view.replica().range(keys::challenges)) {
-        const auto challenge = challenge_from_json(*document);
+        const auto challenge = accept_challenge(key, *document);
         if (!challenge || !in_zone(challenge->domain, zone)) continue;
-        records.push_back(
-            {challenge_name(challenge->domain), "TXT", challenge_ttl, quoted(challenge->value)});
+        const auto name = challenge_name(challenge->domain);
+        if (!name) continue;
+        // RFC 1035 section 5.1: one character string, quoted; a digest has nothing to escape.
+        records.push_back({*name, "TXT", challenge_ttl, "\"" + challenge->value + "\""});
     }
     return records;
 }

@@ -1,5 +1,6 @@
 #include "daemon/api/view.h"
 
+#include "core/gate.h"
 #include "core/json_members.h"
 #include "daemon/state/find_process.h"
 #include "net/clock.h"
@@ -18,15 +19,6 @@ auto accepted_of(const Entry* entry) {
 
 } // namespace
 
-std::optional<ProcessRecord> offered_process(const Json& offer) {
-    if (!offer.is_object()) return std::nullopt;
-    const auto process = offer.find("process");
-    if (process == offer.end()) return std::nullopt;
-    auto record = process_from_json(*process);
-    if (!record) return std::nullopt;
-    return std::move(*record);
-}
-
 View::View(State& replica, State& own, std::function<std::string()> node, std::function<bool()> reachable)
     : replica_(&replica)
     , own_(&own)
@@ -38,6 +30,10 @@ const Json* View::get(const std::string& key) const {
     const bool own =
         parsed && parsed->family->is_own() && (parsed->node().empty() || parsed->node() == node());
     return own ? own_->get(key) : replica_->get(key);
+}
+
+const FleetRecord* View::fleet() const {
+    return accepted_of(records().fleet());
 }
 
 const NodeRecord* View::node_record(std::string_view name) const {
@@ -76,7 +72,7 @@ std::vector<const DomainRecord*> View::domains_of(const ProcessRecord& process) 
 std::optional<ProcessRecord> View::offered(const std::string& id) const {
     for (const auto& [key, document] : replica_->range(keys::offers))
         if (keys::last_part(key) == id)
-            if (auto record = offered_process(*document)) return record;
+            if (auto record = accept_offer(key, *document)) return std::move(*record);
     return std::nullopt;
 }
 
@@ -94,7 +90,8 @@ std::vector<std::string> View::process_names() const {
 std::string View::live(const std::string& name) const {
     if (name == node()) return "up";
     const Json* document = replica_->get(keys::live(name));
-    return document ? json::member<std::string>(*document, "state", "lost") : "lost";
+    const auto state = document ? json::member<std::string>(*document, "state") : std::string();
+    return state == "up" || state == "suspect" ? state : "lost";
 }
 
 std::string View::live_since(const std::string& name) const {

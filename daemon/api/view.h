@@ -51,7 +51,7 @@ class View {
                std::views::transform(&ProcessEntry::record);
     }
     // nullptr: there is none.
-    const FleetRecord* fleet() const { return records().fleet(); }
+    const FleetRecord* fleet() const;
     const NodeRecord* node_record(std::string_view name) const;
     const ProcessRecord* process(std::string_view name) const;
     const ProcessRecord* process(std::uint32_t id) const;
@@ -84,8 +84,5 @@ class View {
     std::function<std::string()> node_;
     std::function<bool()> reachable_;
 };
-
-// The process that an offer of its node is about; nothing when it cannot be read.
-std::optional<ProcessRecord> offered_process(const Json& offer);
 
 } // namespace p2prc::daemon

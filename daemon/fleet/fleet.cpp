@@ -109,8 +109,15 @@ Result<std::string> Fleet::Impl::CaHolder::sign(const std::string& domain, const
 }
 
 std::optional<FleetRecord> Fleet::Impl::fleet_record() const {
-    const auto* record = replica.records().fleet();
+    const auto* entry = replica.records().fleet();
+    const auto* record = entry ? entry->accepted() : nullptr;
     return record ? std::optional(*record) : std::nullopt;
+}
+
+void Fleet::Impl::fleet_changed() const {
+    const auto* entry = replica.records().fleet();
+    if (entry && entry->refused)
+        net::log_warning(entry->refused->message, {{"FLEET_HINT", entry->refused->hint}});
 }
 
 asio::awaitable<Result<void>> Fleet::Impl::start() {
@@ -139,6 +146,10 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
                                    [weak = weak_from_this()](std::span<const Change> killed) {
                                        if (const auto impl = weak.lock()) impl->forget_killed(killed);
                                    });
+    fleet_changes =
+        replica.subscribe(std::string(keys::fleet), [weak = weak_from_this()](std::span<const Change>) {
+            if (const auto impl = weak.lock()) impl->fleet_changed();
+        });
     process_changes =
         replica.subscribe(std::string(keys::processes), [weak = weak_from_this()](std::span<const Change>) {
             if (const auto impl = weak.lock()) impl->look_at_machine.ring();

@@ -72,6 +72,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<void>> start();
     boost::asio::awaitable<Result<Json>> spin(Json params);
     void forget_killed(std::span<const Change> tombstones);
+    void fleet_changed() const;
     // fleet_registry.cpp
     // `brought` is what the node takes home from a fleet that it has left.
     boost::asio::awaitable<Result<void>> start_registry(Json brought = Json::object());
@@ -141,6 +142,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     bool stopped = false;
     Subscription tombstones;
     Subscription process_changes;
+    Subscription fleet_changes;
     Bell look_at_machine; // what runs here changed
     std::optional<std::chrono::steady_clock::time_point> last_look;
 

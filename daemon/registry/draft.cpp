@@ -127,8 +127,7 @@ Names Draft::present(const Names& committed, const Names& written, KeyOf key_of)
 }
 
 std::optional<FleetRecord> Draft::fleet() const {
-    const auto* record = (agreed_.contains(keys::fleet) ? written_ : mirror_.records).fleet();
-    return record ? std::optional(*record) : std::nullopt;
+    return read_of((agreed_.contains(keys::fleet) ? written_ : mirror_.records).fleet());
 }
 
 std::optional<NodeRecord> Draft::node(std::string_view name) const {

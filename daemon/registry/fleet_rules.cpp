@@ -1,4 +1,5 @@
 // Making the fleet, and giving it a zone and a root.
+#include "core/gate.h"
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
@@ -31,12 +32,8 @@ Result<void> check_address(const std::string& address) {
                 "give an IPv4 or IPv6 address, such as 203.0.113.1");
 }
 
-// RFC 8555 section 6.1: an ACME directory is at an https URL.
 Result<void> check_acme(const std::string& acme) {
-    constexpr std::string_view scheme = "https://";
-    const bool url = acme.starts_with(scheme) && acme.size() > scheme.size() &&
-                     acme.find_first_of(" \t\n\"") == std::string::npos;
-    if (url || acme == "none") return {};
+    if (is_acme_source(acme)) return {};
     return fail(
         ErrorCode::InvalidSpec,
         fmt::format("'{}' is no ACME directory, where certificates could come from", text::excerpt(acme)),
@@ -171,6 +168,11 @@ Result<Json> init(Request& request) {
     if (wanted->acme) fleet->acme = *wanted->acme;
     if (wanted->web_ca) fleet->web_ca = *wanted->web_ca;
     if (!fleet->zone.empty() && !fleet->public_ips.empty() && fleet->root.empty()) fleet->root = self.name;
+    // What homes would refuse is not taken in. What stands there of an earlier version keeps no root from
+    // starting: it says its name and key each time.
+    if (!wanted->zone.empty() || wanted->public_ips || wanted->acme || wanted->web_ca)
+        if (auto good = accept_fleet(keys::fleet, to_json(*fleet)); !good)
+            return std::unexpected(good.error());
     request.draft.put(self);
     request.draft.put(*fleet);
     return to_json(*fleet);

@@ -50,8 +50,7 @@ const typename Table::mapped_type* find(const Table& table, const Key& key) {
 
 void FleetState::put(std::string_view key, const Json& document) {
     if (key == keys::fleet) {
-        auto read = fleet_from_json(document);
-        fleet_ = read ? std::optional(std::move(*read)) : std::nullopt;
+        fleet_ = read(std::string(key), document, accept_fleet, fleet_from_json);
         return;
     }
     const auto* family = keys::family_of(key);
@@ -113,6 +112,10 @@ void FleetState::erase_node(std::string_view name) {
 void FleetState::put_process(const std::string& key, std::string_view name, const Json& document) {
     erase_process(name);
     auto entry = read(key, document, accept_process, process_from_json);
+    if (entry.refused && entry.readable) {
+        entry.record.name = name;
+        entry.readable = is_listable(key, entry.record);
+    }
     if (!entry.readable) {
         entry.record.id = json::member<std::uint32_t>(document, "id");
         entry.record.name = name;

@@ -1,7 +1,8 @@
 // What the documents of a state say: each read once, when it changes, and found by id, name, node and domain.
 //
 // Pure, and without an opinion: it holds what the gate refuses as well, marked as such. Whoever acts upon a
-// record asks for `accepted`; whoever lists or names records takes them all.
+// record asks for `accepted`; whoever lists them for `read`, which leaves out what has no name that could be
+// shown.
 #pragma once
 
 #include "core/local_action.h"
@@ -25,12 +26,13 @@ template <class Record>
 struct Entry_of {
     Record record;
     std::optional<Error> refused; // by the gate (core/gate.h)
-    bool readable = true;         // false: `record` has no more than its name, its id and its node
+    bool readable = true;         // false: no more of `record` is meant than its name, its id and its node
 
     const Record* accepted() const { return refused ? nullptr : &record; }
     const Record* read() const { return readable ? &record : nullptr; }
 };
 
+using FleetEntry = Entry_of<FleetRecord>;
 using ProcessEntry = Entry_of<ProcessRecord>;
 using DomainEntry = Entry_of<DomainRecord>;
 using NodeEntry = Entry_of<NodeRecord>;
@@ -54,7 +56,7 @@ class FleetState {
     void erase(std::string_view key);
     void clear();
 
-    const FleetRecord* fleet() const { return fleet_ ? &*fleet_ : nullptr; }
+    const FleetEntry* fleet() const { return fleet_ ? &*fleet_ : nullptr; }
 
     const Table<NodeEntry>& nodes() const { return nodes_; }
     const NodeEntry* node(std::string_view name) const;
@@ -106,7 +108,7 @@ class FleetState {
     void erase_tombstone(std::uint32_t id);
     void erase_status(std::string_view node, std::uint32_t id);
 
-    std::optional<FleetRecord> fleet_;
+    std::optional<FleetEntry> fleet_;
     Table<NodeEntry> nodes_;
     NameIndex nodes_by_key_;
     Table<ProcessEntry> processes_;

@@ -5,7 +5,7 @@ import copy
 from lab import wait_until
 from lab.conquered import conquered
 from lab.errors import LabError
-from lab.household import info, make_fleet, node_state, spin, wait_state
+from lab.household import domain, info, make_fleet, node_state, spin, wait_state
 
 MACHINES = ["root", "home2"]
 
@@ -96,6 +96,44 @@ def test_a_tombstone_is_no_path(lab):
     told(lab, "is not accepted")
     assert not lab.home2.ok("ls -d /run/systemd/system/systemd-tmpfiles-clean.service.d")
     untouched(lab)
+
+
+def test_what_is_no_record_fails_no_list(lab):
+    lab.home2.p2prc("map-domain", "kept.home.example", "kept", "--port", "8080", check=False)
+    names = {entry["name"] for entry in lab.home2.json("ps")}
+    nodes = {entry["name"] for entry in lab.home2.json("nodes")}
+    command = "x; touch /root/pwned-by-copying"
+    with conquered(lab.root) as registry:
+        for key in ("/nodes/none", "/processes/none", "/domains/none.home.example", "/challenges/none", "/tombstones/7001", "/offers/home2/7002",
+                    "/info/none", "/tunnels/root", "/live/none"):
+            registry.put(key, ["no", "object"])
+        registry.put(f"/processes/{command}", forged(registry, command, 7003))
+        registry.put("/offers/home2/7004", {"process": forged(registry, command, 7004), "refused": "it is"})
+        registry.put(f"/nodes/{command}", {**registry.get("/nodes/home2"), "name": command})
+        registry.put("/live/home2", {"state": command})
+    linked(lab)
+    wait_until(lambda: not domain(lab.home2, "none.home.example"), 60, "home2 to have what was written")
+    for machine in (lab.home2, lab.root):
+        assert {entry["name"] for entry in machine.json("ps")} == names
+        assert {entry["name"] for entry in machine.json("nodes")} == nodes
+        machine.json("domains")
+        for verb in ("status", "doctor"):
+            assert command not in machine.p2prc(verb, check=False).out, verb
+        machine.json("dns", "records")
+    untouched(lab)
+
+
+def test_a_fleet_record_that_is_none_is_not_believed(lab):
+    with conquered(lab.root) as registry:
+        good = registry.get("/fleet")
+        registry.put("/fleet", {**good, "root": "../home2", "acme": "https://acme.example/\x1b[2J"})
+    linked(lab)
+    told(lab, "/fleet is not accepted")
+    untouched(lab)
+    with conquered(lab.root) as registry:
+        registry.put("/fleet", good)
+    linked(lab)
+    wait_until(lambda: lab.home2.p2prc("fleet", "ca", check=False).code == 0, 30, "home2 to know its fleet again")
 
 
 def test_the_data_of_another_process_is_not_given_away(lab):

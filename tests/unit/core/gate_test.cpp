@@ -166,6 +166,58 @@ TEST(Gate, ANodeHasKeysThatAreFingerprints) {
     }
 }
 
+TEST(Gate, AFleetHasNamesAndAddresses) {
+    const Json alone{{"id", std::string(32, 'a')}, {"zone", ""}, {"root", ""}};
+    const Json good{{"id", std::string(32, 'a')},
+                    {"zone", "home.example"},
+                    {"root", "root"},
+                    {"public_ips", {"203.0.113.10", "2001:db8::10"}},
+                    {"acme", "https://acme.example/dir"},
+                    {"web_ca", "-----BEGIN CERTIFICATE-----\nMIIB+/=\n-----END CERTIFICATE-----\n"}};
+    EXPECT_TRUE(accept_fleet("/fleet", alone));
+    EXPECT_TRUE(accept_fleet("/fleet", good));
+    for (const auto& bad : std::initializer_list<Json>{
+             {{"zone", "Home.Example"}},
+             {{"zone", "*.home.example"}},
+             {{"zone", "home.example\n"}},
+             {{"root", "../x"}},
+             {{"public_ips", {"203.0.113.10", "root.home.example"}}},
+             {{"public_ips", {"203.0.113.10\n"}}},
+             {{"public_ips", std::vector<std::string>(most_public_ips + 1, "203.0.113.10")}},
+             {{"acme", "http://acme.example/dir"}},
+             {{"acme", "https://acme.example/\x1b[2J"}},
+             {{"web_ca", "-----BEGIN\x1b]0;x\x07"}},
+             {{"web_ca", std::string(longest_web_ca + 1, 'A')}},
+             {{"id", "\n"}}}) {
+        auto document = good;
+        document.update(bad);
+        EXPECT_FALSE(accept_fleet("/fleet", document)) << document;
+    }
+    EXPECT_FALSE(accept_fleet("/fleet", Json::array()));
+}
+
+TEST(Gate, AnOfferIsThatOfItsNodeAndId) {
+    EXPECT_TRUE(accept_offer("/offers/home1/7", {{"process", process()}, {"domains", Json::array()}}));
+    EXPECT_FALSE(accept_offer("/offers/home2/7", {{"process", process()}}));
+    EXPECT_FALSE(accept_offer("/offers/home1/8", {{"process", process()}}));
+    EXPECT_FALSE(accept_offer("/offers/home1/7", {{"process", process({{"name", "x; reboot"}})}}));
+    EXPECT_FALSE(accept_offer("/offers/home1/7", {{"process", 7}}));
+    EXPECT_FALSE(accept_offer("/offers/home1/7", Json::array()));
+}
+
+// What a list shows becomes words that people copy ("p2prc logs NAME").
+TEST(Gate, AListHasNamesAlsoOfWhatIsRefused) {
+    const auto listable = [](const std::string& key, Json more = Json::object()) {
+        return is_listable(key, process_from_json(process(std::move(more))).value());
+    };
+    EXPECT_TRUE(listable("/processes/web", {{"digest", "a\nb"}}));
+    EXPECT_FALSE(listable("/processes/x; reboot", {{"name", "x; reboot"}}));
+    EXPECT_FALSE(listable("/processes/other"));
+    EXPECT_FALSE(listable("/processes/a/web"));
+    EXPECT_FALSE(listable("/processes/web", {{"node", "a b"}}));
+    EXPECT_FALSE(listable("/processes/web", {{"id", 0}}));
+}
+
 TEST(Gate, AChallengeFitsIntoDns) {
     const auto challenge = [](const std::string& domain, const std::string& value) {
         return accept_challenge(

@@ -77,6 +77,12 @@ TEST_F(FleetStateTest, HoldsWhatTheGateRefuses) {
     ASSERT_NE(entry, nullptr);
     EXPECT_TRUE(entry->refused);
     EXPECT_EQ(entry->accepted(), nullptr);
+    EXPECT_EQ(entry->read(), nullptr) << "no list shows such a name";
+    EXPECT_EQ(entry->record.name, "x/../web") << "the key's";
+    forged["digest"] = "a\nb";
+    state.put(keys::process("other"), forged);
+    entry = state.process("other");
+    EXPECT_EQ(entry->accepted(), nullptr);
     EXPECT_NE(entry->read(), nullptr);
     forged["spec"] = "nonsense";
     state.put(keys::process("other"), forged);

@@ -17,12 +17,13 @@ class HelpersTest : public ApiTest {
 };
 
 TEST_F(HelpersTest, TheRouteTableComesFromTheAgreedState) {
-    ChallengeRecord challenge{"wiki.home.example", "a\"b", "home1", 0};
+    const std::string digest(43, 'A');
+    ChallengeRecord challenge{"wiki.home.example", digest, "home1", 0};
     DomainRecord waiting;
     waiting.mapping_id = 6;
     waiting.domain = "later.home.example";
     waiting.process = "later";
-    commit({{keys::challenge("wiki.home.example", "a\"b"), to_json(challenge)},
+    commit({{keys::challenge("wiki.home.example", digest), to_json(challenge)},
             {keys::domain("later.home.example"), to_json(waiting)}});
     dbus::EdgeClient edge(*user);
     const auto feed = bus.run(edge.routes());
@@ -42,7 +43,33 @@ TEST_F(HelpersTest, TheRouteTableComesFromTheAgreedState) {
     EXPECT_EQ(table->zones[0].addresses, (std::vector<std::string>{"203.0.113.1", "2001:db8::1"}));
     ASSERT_EQ(table->zones[0].records.size(), 1U);
     EXPECT_EQ(table->zones[0].records[0].name, "_acme-challenge.wiki.home.example");
-    EXPECT_EQ(table->zones[0].records[0].data, "\"a\\\"b\"");
+    EXPECT_EQ(table->zones[0].records[0].data, "\"" + digest + "\"");
+}
+
+// A conquered or faulty root, or a record of a later version: the rest is served.
+TEST_F(HelpersTest, WhatIsNotAcceptedIsLeftOutAlone) {
+    const auto before = route_table(api->view());
+    const std::string digest(43, 'A');
+    ChallengeRecord forged{"wiki.home.example", "\" TXT \"more", "home1", 0};
+    ChallengeRecord moved{"wiki.home.example", digest, "home1", 0};
+    commit({{keys::challenge("wiki.home.example", forged.value), to_json(forged)},
+            {keys::challenge("other.home.example", digest), to_json(moved)},
+            {"/challenges/x", Json(7)},
+            {"/nodes/broken", Json{{"name", "broken"}, {"connector_key", "short"}}},
+            {"/domains/broken.home.example", Json::array()}});
+    auto after = route_table(api->view());
+    after.revision = before.revision;
+    EXPECT_EQ(after, before);
+}
+
+// Without a fleet record that it accepts, a connector is told of no edge, and no name is answered for.
+TEST_F(HelpersTest, AFleetRecordIsAcceptedWholeOrNotAtAll) {
+    auto document = *api->view().get("/fleet");
+    document["acme"] = "https://acme.example/\x1b[2J";
+    commit({{"/fleet", document}});
+    EXPECT_FALSE(api->view().fleet());
+    EXPECT_TRUE(route_table(api->view()).zones.empty());
+    EXPECT_TRUE(connector_document(api->view(), Json::array())["edges"].empty());
 }
 
 TEST_F(HelpersTest, TwelveThousandRoutesArrive) {
