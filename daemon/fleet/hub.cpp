@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "daemon/fleet/bell.h"
 #include "daemon/fleet/feed_sender.h"
+#include "daemon/fleet/log_shares.h"
 #include "daemon/fleet/session.h"
 #include "daemon/registry/methods.h"
 #include "daemon/state/fleet_state.h"
@@ -37,7 +38,8 @@ struct Hub::State : std::enable_shared_from_this<State> {
         , registry(re)
         , replica(rp)
         , options(std::move(o))
-        , tick(e) {}
+        , tick(e)
+        , logs(e) {}
 
     struct Member {
         std::string key;
@@ -52,8 +54,10 @@ struct Hub::State : std::enable_shared_from_this<State> {
     Result<void> check_method(const std::string& method) const;
     asio::awaitable<Result<Json>> serve_request(std::shared_ptr<State> self, std::string node,
                                                 std::string method, Json params);
-    asio::awaitable<Result<std::unique_ptr<TextStream>>>
-    open_stream(std::shared_ptr<State> self, std::string node, std::string method, Json params);
+    asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::shared_ptr<State> self,
+                                                                     std::string reader, std::string node,
+                                                                     std::string method, Json params);
+    asio::awaitable<Result<std::unique_ptr<TextStream>>> open_logs_of(std::string node, Json params);
     asio::awaitable<void> say_goodbye(std::shared_ptr<State> self, std::string node);
     asio::awaitable<void> judge(std::shared_ptr<State> self);
     asio::awaitable<void> judge_one(std::string node);
@@ -67,6 +71,7 @@ struct Hub::State : std::enable_shared_from_this<State> {
     Replica& replica;
     HubOptions options;
     Bell tick;
+    LogShares logs;                                          // that are passed
     std::map<std::string, Member> members;                   // by node name, connected
     std::map<std::string, std::chrono::nanoseconds> heard;   // boot time of the last sign of each node
     std::map<std::string, std::chrono::nanoseconds> awaited; // since when one that was not heard of is
@@ -114,7 +119,7 @@ void Hub::serve(net::TlsStream stream, net::Endpoint source) {
 
 asio::awaitable<Result<std::unique_ptr<TextStream>>> Hub::open_stream(std::string node, std::string method,
                                                                       Json params) {
-    return state_->open_stream(state_, std::move(node), std::move(method), std::move(params));
+    return state_->open_stream(state_, "", std::move(node), std::move(method), std::move(params));
 }
 
 // The removal of a node's record, or another key in it, ends its session at once.
@@ -147,9 +152,9 @@ SessionHandlers Hub::State::handlers(const std::string& node) {
     handlers.request = [self = shared_from_this(), node](std::string method, Json params) {
         return self->serve_request(self, node, std::move(method), std::move(params));
     };
-    handlers.stream = [self = shared_from_this()](std::string method, Json params) {
+    handlers.stream = [self = shared_from_this(), node](std::string method, Json params) {
         const auto target = json::member<std::string>(params, "node");
-        return self->open_stream(self, target, std::move(method), std::move(params));
+        return self->open_stream(self, node, target, std::move(method), std::move(params));
     };
     handlers.event = [weak](const Json& event) {
         const auto self = weak.lock();
@@ -276,10 +281,18 @@ asio::awaitable<void> Hub::State::say_goodbye(std::shared_ptr<State> /* keeps it
 }
 
 asio::awaitable<Result<std::unique_ptr<TextStream>>>
-Hub::State::open_stream(std::shared_ptr<State> /* keeps it alive */, std::string node, std::string method,
-                        Json params) {
+Hub::State::open_stream(std::shared_ptr<State> /* keeps it alive */, std::string reader, std::string node,
+                        std::string method, Json params) {
     if (method != "logs") co_return fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
     if (node.empty()) co_return fail(ErrorCode::InvalidSpec, "'" + method + "' names no node");
+    auto share = logs.take(reader, node);
+    if (!share) co_return std::unexpected(share.error());
+    auto stream = co_await open_logs_of(node, std::move(params));
+    if (!stream) co_return std::unexpected(stream.error());
+    co_return logs.hold(std::move(*stream), std::move(*share));
+}
+
+asio::awaitable<Result<std::unique_ptr<TextStream>>> Hub::State::open_logs_of(std::string node, Json params) {
     if (node == options.node_name()) {
         if (options.open_logs) co_return co_await options.open_logs(std::move(params));
         co_return fail(ErrorCode::NotSupported, "logs are not in this version");
@@ -291,6 +304,7 @@ Hub::State::open_stream(std::shared_ptr<State> /* keeps it alive */, std::string
         co_return fail(ErrorCode::Unreachable, "node '" + node + "' is not connected to the root",
                        "see p2prc nodes show " + node);
     const auto session = member->second.session;
+    std::string method = "logs";
     co_return co_await session->open_stream(std::move(method), std::move(params));
 }
 
