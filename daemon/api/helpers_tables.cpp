@@ -65,10 +65,11 @@ void Helpers::follow() {
         refresh_soon();
     });
     on(agreed, keys::processes, [this](std::span<const Change> changes) { processes_changed(changes); });
-    on(*own_, keys::local_actions, [this](std::span<const Change>) {
-        mappings_stale_ = true;
-        refresh_soon();
-    });
+    for (const auto family : {keys::local_actions, keys::infos}) // the second: where the root is
+        on(*own_, family, [this](std::span<const Change>) {
+            mappings_stale_ = true;
+            refresh_soon();
+        });
     on(*own_, keys::statuses, [this](std::span<const Change>) { serving_.look_soon(); });
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/api/routes.h"
 
 #include "core/gate.h"
+#include "core/json_members.h"
 #include "core/names.h"
 
 #include <algorithm>
@@ -109,6 +110,11 @@ Json connector_document(const View& view, const Json& mappings) {
         // The root's own connector goes over the loopback: the public address may be its router's (1:1 NAT).
         std::vector<std::string> addresses = fleet->public_ips;
         if (fleet->root == self) addresses = {"127.0.0.1"};
+        // A member in the root's own network has found it there, and not at a public address, which it tries
+        // first (daemon/fleet/root_addresses.h).
+        const Json* info = view.get(keys::node_info(self));
+        const auto reached = info ? json::member<std::string>(*info, "root_address") : std::string();
+        if (!reached.empty() && fleet->root != self) addresses = {reached};
         if (!key.empty())
             for (const std::string& ip : addresses)
                 edges.push_back({{"address", socket_address(ip, 443)}, {"key", key}});

@@ -142,6 +142,8 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
         net::log_warning("changes of the network will be noticed late: " + changes.error().message);
     }
     claim_own_state();
+    if (const auto* info = own.get(keys::node_info(settings.name)))
+        root_address = json::optional_member<std::string>(*info, "root_address");
     tombstones = replica.subscribe(std::string(keys::tombstones),
                                    [weak = weak_from_this()](std::span<const Change> killed) {
                                        if (const auto impl = weak.lock()) impl->forget_killed(killed);
@@ -200,6 +202,9 @@ void Fleet::Impl::start_link() {
     };
     link_options.refused = [weak] {
         if (const auto self = weak.lock()) self->settle_leave(true);
+    };
+    link_options.reached = [weak](const net::Address& address) {
+        if (const auto self = weak.lock()) self->root_reached(address);
     };
     link_options.seen_from = [weak](const std::string& source) {
         const auto self = weak.lock();

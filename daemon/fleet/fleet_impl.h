@@ -94,6 +94,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     // fleet_info.cpp
     void refresh_info();
     Json look_at_this_machine(bool edge) const;
+    void root_reached(const net::Address& address);
     void measured(std::chrono::microseconds round_trip);
     void clock_seen(std::chrono::milliseconds ahead);
     boost::asio::awaitable<void> watch_machine(std::shared_ptr<Impl> self);
@@ -159,6 +160,8 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     // Member.
     std::unique_ptr<MemberLink> link;
     std::string seen_from; // the address that the root saw
+    // The private address at which the root was reached last; nothing: a public one, or not known yet.
+    std::optional<std::string> root_address;
     std::optional<double> latency_ms;
     std::optional<std::chrono::milliseconds> clock_ahead; // of the root's
     std::shared_ptr<net::NetworkChanges> network;

@@ -2,6 +2,7 @@
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/node_checks.h"
 #include "daemon/fleet/node_info.h"
+#include "daemon/fleet/root_addresses.h"
 #include "net/resolve.h"
 
 #include <algorithm>
@@ -56,6 +57,14 @@ void Fleet::Impl::refresh_info() {
     info["nat"] = nullptr;
     if (!root && !seen_from.empty()) info["nat"] = !mine(seen_from);
     if (edge && !fleet->public_ips.empty()) info["nat"] = std::ranges::none_of(fleet->public_ips, mine);
+    // For this machine's connector, and for members in the root's own network.
+    info["root_address"] = !root && root_address ? Json(*root_address) : Json(nullptr);
+    if (edge) {
+        auto list = Json::array();
+        for (const auto& address : private_addresses(addresses))
+            list.push_back(address.text());
+        info["private_addresses"] = std::move(list);
+    }
     info["via"] = edge ? Json("direct") : root ? Json(nullptr) : Json("edge");
     info["server_port"] = edge ? Json(std::uint64_t{edge_port}) : Json(nullptr);
     info["latency_ms"] = latency_ms ? Json(*latency_ms) : Json(nullptr);
@@ -113,23 +122,19 @@ asio::awaitable<void> Fleet::Impl::watch_network(std::shared_ptr<Impl> /* keeps 
     }
 }
 
-// What the fleet says now, then what the invitation said: the root may have moved since, or the fleet's word
-// may be wrong.
 std::vector<net::Endpoint> Fleet::Impl::root_addresses() const {
-    std::vector<net::Endpoint> addresses;
-    const auto add = [&](const net::Endpoint& endpoint) {
-        if (std::ranges::find(addresses, endpoint) == addresses.end()) addresses.push_back(endpoint);
-    };
-    if (!settings.root) return addresses;
+    if (!settings.root) return {};
     const auto fleet = fleet_record();
-    // The replica is this root's only once the link was up for the first time.
-    if (fleet && fleet->zone == settings.root->zone) {
-        for (const auto& text : fleet->public_ips)
-            if (const auto address = net::Address::parse(text)) add({*address, options.root_port});
-    }
-    for (const auto& endpoint : settings.root->addresses)
-        add(endpoint);
-    return addresses;
+    const auto* info = fleet ? replica.get(keys::node_info(fleet->root)) : nullptr;
+    const auto own_ones = own_addresses();
+    return root_endpoints(*settings.root, fleet ? &*fleet : nullptr, info, own_ones, options.root_port);
+}
+
+// The connector dials the same (daemon/api/routes.cpp), also while the link is down or p2prcd starts again.
+void Fleet::Impl::root_reached(const net::Address& address) {
+    root_address.reset();
+    if (!address.is_global() && !address.is_loopback()) root_address = address.text();
+    refresh_info();
 }
 
 // The name server's name is in the parent zone too, as glue, and so is right before the zone itself is.

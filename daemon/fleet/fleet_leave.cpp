@@ -110,6 +110,7 @@ asio::awaitable<Result<void>> Fleet::Impl::come_home(Json brought) {
     settings.root.reset();
     link.reset();
     seen_from.clear();
+    root_address.reset();
     latency_ms.reset();
     // It is in the luggage; the ids of the next registry are other processes'.
     std::vector<Change> noted;

@@ -6,6 +6,7 @@
 #include "daemon/fleet/join.h"
 #include "daemon/fleet/node_info.h"
 #include "daemon/fleet/ports.h"
+#include "daemon/fleet/root_addresses.h"
 #include "daemon/fleet/token.h"
 #include "net/clock.h"
 #include "net/log.h"
@@ -23,7 +24,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto link_wait = 20s;
-constexpr std::size_t most_addresses = 16; // of the root, as many as a token holds
 
 // The addresses that were given, or those of this machine that are reachable from everywhere.
 Result<std::vector<std::string>> public_addresses(const Json& options) {
@@ -229,8 +229,8 @@ asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_
     // Machines in the root's own network may not reach its public address from inside (a router without NAT
     // loopback): the key says who it is, wherever it is found.
     if (!settings.root)
-        for (const auto& address : own_addresses())
-            if (!address.is_global() && address.is_v4() && token.addresses.size() < most_addresses)
+        for (const auto& address : private_addresses(own_addresses()))
+            if (token.addresses.size() < most_root_addresses)
                 token.addresses.push_back({address, options.root_port});
     token.root_key = settings.root ? settings.root->key : identity->fingerprint();
     token.id = text_of(*made, "id");
@@ -296,7 +296,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         auto addresses = token->addresses;
         for (const auto& endpoint : known)
             if (std::ranges::find(addresses, endpoint) == addresses.end()) addresses.push_back(endpoint);
-        if (addresses.size() > most_addresses) addresses.resize(most_addresses);
+        if (addresses.size() > most_root_addresses) addresses.resize(most_root_addresses);
         known = std::move(addresses);
         if (const auto saved = save_settings(settings_file(), settings); !saved)
             co_return std::unexpected(saved.error());

@@ -63,6 +63,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     bool stopped = false;
     int refusals = 0;
     std::size_t next_address = 0;
+    net::Address dialled;                                 // the last that worked
     std::vector<net::Endpoint> found;                     // by DNS
     std::chrono::nanoseconds asked_dns = net::boottime(); // or when the link was up last
 };
@@ -94,7 +95,10 @@ asio::awaitable<Result<net::TlsStream>> MemberLink::State::connect() {
             if (!context) co_return std::unexpected(context.error());
             net::TlsStream stream(executor, std::move(*socket), *context);
             const auto done = co_await stream.handshake(net::TlsStream::Side::Client, timing.handshake);
-            if (done) co_return std::move(stream);
+            if (done) {
+                dialled = endpoint.address;
+                co_return std::move(stream);
+            }
             error = {done.error().code, "the root at " + endpoint.text() + ": " + done.error().message};
         } else {
             error = socket.error();
@@ -143,6 +147,7 @@ asio::awaitable<Error> MemberLink::State::attempt() {
     if (stopped) co_return last;
     refusals = 0;
     found.clear();
+    if (options.reached) options.reached(dialled);
     if (const auto source = theirs->find("source"); source != theirs->end() && source->is_string())
         if (options.seen_from) options.seen_from(source->get<std::string>());
     session = current;

@@ -44,6 +44,8 @@ struct LinkOptions {
     std::function<void(bool up, const std::string& reason)> changed;
     // The root has refused this node's key several times in a row.
     std::function<void()> refused;
+    // The address at which the root was reached.
+    std::function<void(const net::Address& address)> reached;
     // The address that the root saw us come from.
     std::function<void(const std::string& source)> seen_from;
     // A new measurement of the round trip.

@@ -134,6 +134,21 @@ TEST_F(HelpersTest, ChangedRoutesAreToldToTheEdgeAlone) {
     EXPECT_EQ(bus.run(edge.routes()).value().document["routes"].size(), 2U);
 }
 
+TEST_F(HelpersTest, TheConnectorDialsTheRootWhereItWasReached) {
+    dbus::ConnectorClient connector(*user);
+    int told = 0;
+    const auto watch = connector.watch([&](std::uint64_t) { ++told; });
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
+    ASSERT_TRUE(bus.run(connector.mappings()));
+    own->set("/info/home1", {{"root_address", "192.168.1.5"}});
+    ASSERT_TRUE(wait([&] { return told > 0; }));
+    const auto edges = bus.run(connector.mappings()).value().document["edges"];
+    ASSERT_EQ(edges.size(), 1U);
+    EXPECT_EQ(edges[0]["address"], "192.168.1.5:443");
+    own->set("/info/home1", {{"root_address", nullptr}});
+    EXPECT_EQ(connector_document(api->view(), Json::array())["edges"].size(), 2U) << "the public ones";
+}
+
 TEST_F(HelpersTest, MappingsAreThisNodesAlone) {
     DomainRecord elsewhere;
     elsewhere.mapping_id = 8;
