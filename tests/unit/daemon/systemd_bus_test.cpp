@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 
 namespace p2prc::daemon {
 namespace {
@@ -58,6 +59,11 @@ class SystemdBusTest : public testing::Test {
 
     static asio::awaitable<Result<dbus::Message>> empty(dbus::Message call) { co_return call.new_reply(); }
     asio::awaitable<Result<dbus::Message>> list(dbus::Message call) {
+        ++lists;
+        if (bad_lists > 0) {
+            --bad_lists;
+            co_return fail(ErrorCode::Failed, "the manager executes itself anew");
+        }
         auto reply = call.new_reply();
         sd_bus_message_open_container(reply->get(), 'a', "(ssssssouso)");
         for (const auto& [unit, state] : states)
@@ -156,6 +162,8 @@ class SystemdBusTest : public testing::Test {
                                               {"p2prc-web.service", "active"}};
     std::function<void(const std::string& unit)> on_read;
     std::string killed; // by KillUnit
+    int lists = 0;     // that were asked for
+    int bad_lists = 0; // the next ones
     std::unique_ptr<dbus::Bus> manager, own;
     std::vector<dbus::Registration> objects;
 };
@@ -180,6 +188,32 @@ TEST_F(SystemdBusTest, AListIsTrueWhenItIsReturned) {
     }
     EXPECT_EQ(found, states);
     EXPECT_EQ(found.size(), 3U);
+}
+
+// systemctl daemon-reexec: the manager says that it is done, and answers badly for a while.
+TEST_F(SystemdBusTest, UnitsAreReadAgainUntilTheManagerAnswers) {
+    SystemdBus systemd(*own);
+    ASSERT_TRUE(bus.run(systemd.connect()));
+    ASSERT_TRUE(bus.run(systemd.units()));
+    std::optional<std::vector<UnitView>> resynced;
+    systemd.on_events(
+        {.changed = {}, .gone = {}, .outside_job = {}, .resynced = [&](const auto& all) { resynced = all; }});
+    // A unit of which no signal told.
+    states["p2prc-wiki.service"] = "active";
+    add("p2prc-wiki.service");
+    lists = 0;
+    bad_lists = 2;
+    auto reloading = manager->new_signal(manager_path, "org.freedesktop.systemd1.Manager", "Reloading");
+    sd_bus_message_append(reloading->get(), "b", 0);
+    ASSERT_TRUE(manager->send(*reloading));
+    const auto wait = [&]() -> asio::awaitable<Result<bool>> {
+        for (int round = 0; round < 4000 && !resynced; ++round)
+            co_await test::sleep_for(std::chrono::milliseconds(5));
+        co_return resynced.has_value();
+    };
+    ASSERT_TRUE(bus.run(wait()).value());
+    EXPECT_EQ(lists, 3);
+    EXPECT_EQ(resynced->size(), 3U);
 }
 
 class SystemdBusStartTest : public SystemdBusTest {
