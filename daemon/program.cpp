@@ -160,6 +160,7 @@ Result<void> Program::Impl::open() {
             if (Origins(*own_).here(record)) return {};
             return check_remote_spin(config_.remote_spin, record.spec);
         },
+        .unconfined = [this] { return reconciler_ ? reconciler_->unconfined() : std::nullopt; },
     };
     api_ = std::make_unique<Api>(parts);
     open_logs_ = journal_logs(loop_.get_executor(), api_->view());

@@ -1,5 +1,6 @@
 // The units of p2prc under systemd.
 #include "cli/doctor/check.h"
+#include "cli/output.h"
 #include "core/bind_rule.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
@@ -81,7 +82,15 @@ std::optional<bool> has_bind_programs() {
 }
 
 // Debian 12's systemd cannot by itself; what is open where nothing can is in process-file.md.
-awaitable<void> check_sandbox(dbus::Bus& bus, Findings& findings) {
+awaitable<void> check_sandbox(dbus::Bus& bus, const Facts& facts, Findings& findings) {
+    constexpr const char* way_out = "where nodes are not trusted: [remote] spin = \"no\" in p2prcd.toml";
+    if (facts.contains("unconfined")) {
+        findings.push_back({CheckState::Warn, "sandbox",
+                            fmt::format("processes are not kept to their ports: {}; p2prcd tries again",
+                                        cell(facts, "unconfined")),
+                            fmt::format("{}; {}", cell(facts, "unconfined_hint"), way_out)});
+        co_return;
+    }
     const auto features = co_await text_property(bus, "/org/freedesktop/systemd1",
                                                  "org.freedesktop.systemd1.Manager", "Features");
     if (!features) co_return;
@@ -92,7 +101,7 @@ awaitable<void> check_sandbox(dbus::Bus& bus, Findings& findings) {
     else
         findings.push_back({CheckState::Warn, "sandbox",
                             "processes are not kept to their ports: this machine attaches no BPF programs",
-                            "where nodes are not trusted: [remote] spin = \"no\" in p2prcd.toml"});
+                            way_out});
 }
 
 std::string unmask_command(const std::string& unit, const std::string& state) {
@@ -137,7 +146,7 @@ awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, 
         const auto state = co_await active_state(**bus, unit);
         findings.push_back(judge(unit, state, needed));
     }
-    co_await check_sandbox(**bus, findings);
+    co_await check_sandbox(**bus, facts, findings);
 }
 
 } // namespace

@@ -94,7 +94,11 @@ Api::Impl::Impl(ApiParts p)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
               parts.ports)
     , manager(Manager::Parts{parts.bus, parts.fleet, view, actions, rights,
-                             [this] { return helpers.reports(); },
+                             [this] {
+                                 auto reports = helpers.reports();
+                                 if (parts.unconfined) reports.unconfined = parts.unconfined();
+                                 return reports;
+                             },
                              [this](Json& document) { measure(document); }})
     , objects(parts.bus, view, kinds()) {}
 

@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace p2prc::daemon {
@@ -31,6 +32,8 @@ struct ApiParts {
     // Whether this node lets a process of the agreed state run here; empty: any.
     Accepts accepts = {};
     Ports ports = {};
+    // Why processes are not kept to their ports here; nothing: they are.
+    std::function<std::optional<Error>()> unconfined = {};
 };
 
 class Api {

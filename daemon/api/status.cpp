@@ -85,6 +85,10 @@ Json facts_document(const View& view, bool is_root, const Gateway& gateway, cons
         facts["link_error"] = away.message;
         facts["link_hint"] = away.hint;
     }
+    if (reports.unconfined) {
+        facts["unconfined"] = reports.unconfined->message;
+        facts["unconfined_hint"] = reports.unconfined->hint;
+    }
     facts["node_list"] = node_documents(view);
     facts["process_list"] = process_documents(view);
     facts["edge_report"] = reports.edge;

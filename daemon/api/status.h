@@ -5,16 +5,18 @@
 #include "daemon/gateway.h"
 
 #include <cstdint>
+#include <optional>
 
 namespace p2prc::daemon {
 
-// What the helpers reported last; empty objects when they have not.
+// What the helpers reported last (empty objects when they have not), and what p2prcd itself could not do.
 struct HelperReports {
     Json edge = Json::object();
     Json connector = Json::object();
     // The table that the edge is to serve.
     std::uint64_t routes_revision = 0;
     std::uint64_t routes_left_out = 0; // parts that are more than it can be told
+    std::optional<Error> unconfined;   // why processes are not kept to their ports
 };
 
 // {version, node, root (b), reachable (b), fleet: {zone, root, public_ips, acme}, nodes, processes, domains,
@@ -22,8 +24,9 @@ struct HelperReports {
 // daemon/api/problems.h has them}
 Json status_document(const View& view, bool is_root, const Gateway& gateway);
 
-// Status, and {link_error, link_hint: while not reachable, edge_report, connector: reports, routes:
-// {revision, left_out}, own_certificates, node_list, process_list, mapped: [..], revision}.
+// Status, and {link_error, link_hint: while not reachable, unconfined, unconfined_hint: while processes are
+// not kept to their ports, edge_report, connector: reports, routes: {revision, left_out}, own_certificates,
+// node_list, process_list, mapped: [..], revision}.
 Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports);
 
 } // namespace p2prc::daemon

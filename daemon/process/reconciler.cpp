@@ -105,6 +105,7 @@ void Reconciler::Impl::detach() {
     systemd_.on_events({});
     subscriptions_.clear();
     stopping = true;
+    ports_timer_.reset();
 }
 
 Result<void> Reconciler::Impl::check_name(std::string_view name) const {
@@ -184,6 +185,9 @@ void Reconciler::set_remote_spin(RemoteSpin policy) {
 }
 void Reconciler::network_changed() {
     impl_->network_changed();
+}
+const std::optional<Error>& Reconciler::unconfined() const {
+    return impl_->unconfined;
 }
 void Reconciler::system_is_stopping() {
     impl_->stopping = true;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ struct ReconcilerOptions {
     // What failed too often is tried again after the first pause, then after ever longer ones.
     std::chrono::milliseconds first_retry_pause{8'000};
     std::chrono::milliseconds longest_retry_pause{60'000};
+    // The same for the programs that keep processes to their ports.
+    std::chrono::milliseconds first_ports_pause{30'000};
+    std::chrono::milliseconds longest_ports_pause{3'600'000};
 };
 
 // The directories that systemd 252 loads units from, but for its own transient ones.
@@ -69,6 +73,9 @@ class Reconciler {
 
     // What fails without a network is tried again at once.
     void network_changed();
+
+    // Why processes that start now are not kept to their ports; nothing: they are, or it is not known yet.
+    const std::optional<Error>& unconfined() const;
 
     // The machine goes down: nothing is concluded from here on.
     void system_is_stopping();

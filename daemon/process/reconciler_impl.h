@@ -41,6 +41,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
 
     ReconcilerOptions options;
     bool stopping = false;
+    std::optional<Error> unconfined;
 
   private:
     // Attempts at what failed too often.
@@ -125,6 +126,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<bool> do_start(std::string name, Facts now, Act what);
     Result<TransientUnit> permitted_unit(const std::string& name, const Facts& now, Act what);
     boost::asio::awaitable<void> prepare_ports();
+    boost::asio::awaitable<void> prepare_ports_again(std::shared_ptr<Impl> self);
+    void retry_ports_later();
     boost::asio::awaitable<Result<void>> confine(std::string name, Facts now, TransientUnit& content);
     boost::asio::awaitable<Result<void>> prepare_data(std::string name, Facts now, Act what);
     boost::asio::awaitable<bool> started(std::string name, Facts now, Result<std::string> result);
@@ -168,6 +171,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     std::set<std::string> held_;  // processes whose id another one has
     bool confines_ports_ = false; // systemd can keep a process to its port by itself
     BindPrograms bind_programs_;
+    std::unique_ptr<boost::asio::steady_timer> ports_timer_; // until they are prepared again
+    std::chrono::milliseconds ports_pause_{0};               // before that
     std::vector<Subscription> subscriptions_;
 };
 

@@ -2,8 +2,12 @@
 #include "daemon/state/origins.h"
 #include "net/cgroups.h"
 #include "net/log.h"
+#include "net/spawn.h"
 
+#include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace p2prc::daemon {
 
@@ -20,11 +24,39 @@ asio::awaitable<void> Reconciler::Impl::prepare_ports() {
         if (const auto rule = bind_rule(*record); rule && rule->port) rules.push_back(*rule);
     }
     const auto prepared = co_await bind_programs_.prepare(std::move(rules));
-    if (prepared || confines_ports_ || stopping) co_return;
-    net::log_warning(
-        fmt::format("processes are not kept to their ports, so each can bind those of others: {}",
-                    prepared.error().message),
-        {{"FLEET_HINT", prepared.error().hint}});
+    if (confines_ports_ || stopping) co_return;
+    const bool again = unconfined.has_value();
+    unconfined.reset();
+    if (prepared) {
+        if (again)
+            net::log_notice("processes are kept to their ports from their next start on");
+        co_return;
+    }
+    unconfined = prepared.error();
+    retry_ports_later();
+    if (!again)
+        net::log_warning(
+            fmt::format("processes are not kept to their ports, so each can bind those of others: {}",
+                        prepared.error().message),
+            {{"FLEET_HINT", prepared.error().hint}});
+}
+
+// What failed may have been the moment: a boot under load, a BPF file system that is mounted later. A machine
+// that never has one is asked every hour.
+void Reconciler::Impl::retry_ports_later() {
+    ports_pause_ = ports_pause_ == ports_pause_.zero() ? options.first_ports_pause
+                                                       : std::min(2 * ports_pause_, options.longest_ports_pause);
+    ports_timer_ = std::make_unique<asio::steady_timer>(loop_, ports_pause_);
+    ports_timer_->async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        const auto impl = weak.lock();
+        if (error || !impl || impl->stopping) return;
+        asio::co_spawn(impl->loop_, impl->prepare_ports_again(impl),
+                       net::ReportFailure("keeping processes to their ports"));
+    });
+}
+
+asio::awaitable<void> Reconciler::Impl::prepare_ports_again(std::shared_ptr<Impl> /* keeps it alive */) {
+    co_await prepare_ports();
 }
 
 // A process that cannot be confined is started all the same where that is no more than a free port for it.

@@ -140,3 +140,11 @@ def test_without_a_bpf_file_system_processes_start_unconfined(lab):
     spin(lab.root, "lower", ["/bin/sleep", "infinity"], node="home1", port=82, check=False)
     reason = wait_until(lambda: info(lab.root, "lower").get("reason"), 20, "lower to be refused")
     assert reason["step"] == "policy" and "port 82" in reason["detail"], reason
+    doctor = lab.home1.p2prc("doctor", check=False).out
+    assert "processes are not kept to their ports: " in doctor and "tries again" in doctor, doctor
+    # It may come later than p2prcd.
+    lab.home1.run("mount -t bpf -o mode=700 bpf /sys/fs/bpf")
+    wait_until(lambda: lab.home1.ok("test -e /sys/fs/bpf/p2prc/bind6-none"), 180, "p2prcd to have tried again")
+    wait_until(lambda: "processes are not kept" not in lab.home1.p2prc("doctor", check=False).out, 30, "the doctor to see that")
+    spin(lab.home1, "fourth", binder(lab))
+    assert lines(lab, "fourth")["other"] == NONE

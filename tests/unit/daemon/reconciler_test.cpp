@@ -58,7 +58,8 @@ class ReconcilerTest : public testing::Test {
             },
             .warn = [this](std::string_view message, std::string_view) { warnings.emplace_back(message); },
             .first_retry_pause = first_retry_pause,
-            .longest_retry_pause = std::chrono::hours(2)};
+            .longest_retry_pause = std::chrono::hours(2),
+            .first_ports_pause = first_ports_pause};
         reconciler =
             std::make_unique<Reconciler>(loop.get_executor(), systemd, *replica, *own, journal, options);
         boost::asio::co_spawn(loop, reconciler->start(), boost::asio::detached);
@@ -142,6 +143,7 @@ class ReconcilerTest : public testing::Test {
     std::vector<std::string> warnings;
     std::chrono::milliseconds patience = std::chrono::seconds(10);
     std::chrono::milliseconds first_retry_pause = std::chrono::hours(1);
+    std::chrono::milliseconds first_ports_pause = std::chrono::hours(1);
 };
 
 // Where an attempt is waited for, the loop is never out of work.
@@ -528,7 +530,7 @@ TEST_F(ReconcilerTest, ATombstoneIsNoPath) {
     expect(ProcessState::Failed, StopKind::StartFailed, 6000);
 }
 
-TEST_F(ReconcilerTest, ALowPortOfAnotherNodesProcessTakesBpf) {
+TEST_F(RetryTest, ALowPortOfAnotherNodesProcessTakesBpf) {
     systemd.built_with = "+PAM -BPF_FRAMEWORK";
     systemd.pins = false;
     start();
@@ -584,7 +586,24 @@ TEST_F(ReconcilerTest, WhatStartsIsKeptToItsPort) {
     EXPECT_EQ(systemd.port_units.back(), "p2prcd-ports.service");
 }
 
-TEST_F(ReconcilerTest, WithoutBpfProcessesStartUnconfined) {
+TEST_F(RetryTest, ProgramsThatCouldNotBePinnedAreTriedAgain) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    systemd.pins = false;
+    first_ports_pause = std::chrono::milliseconds(100);
+    start(); // for a second: after 100, 300 and 700 ms
+    EXPECT_EQ(systemd.port_units.size(), 4U);
+    ASSERT_TRUE(reconciler->unconfined());
+    systemd.pins = true;
+    run();
+    EXPECT_EQ(systemd.port_units.size(), 5U);
+    EXPECT_FALSE(reconciler->unconfined());
+    want(record());
+    EXPECT_NE(bind_programs(), "none");
+    run();
+    EXPECT_EQ(systemd.port_units.size(), 5U);
+}
+
+TEST_F(RetryTest, WithoutBpfProcessesStartUnconfined) {
     systemd.built_with = "+PAM -BPF_FRAMEWORK";
     systemd.pins = false;
     start();
