@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -65,6 +66,13 @@ Result<int> init(InitOptions options, Context& context) {
         note("set these records where the domain is registered:");
         for (const auto& record : (*fleet)["records"])
             fmt::print("{} {} {}\n", cell(record, "name"), cell(record, "type"), cell(record, "data"));
+        const auto servers = std::ranges::count_if(
+            (*fleet)["records"], [](const Json& record) { return cell(record, "type") == "NS"; });
+        if (servers == 1)
+            note("some registries want two name servers: give this machine a second address and say both "
+                 "(p2prc "
+                 "init --public-ip A --public-ip B), or delegate a name below a domain that is hosted "
+                 "elsewhere");
     }
     if (const auto hint = cell(*fleet, "hint"); hint != "-") note(hint);
     return 0;

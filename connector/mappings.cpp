@@ -83,6 +83,9 @@ MappingTable read_table(const json& document) {
             if (auto mapping = mapping_of(entry)) table.mappings.emplace(mapping->id, std::move(*mapping));
     if (std::string acme = text(document, "acme"); !acme.empty()) table.acme = std::move(acme);
     table.zone = text(document, "zone");
+    for (const json& entry : list(document, "name_servers"))
+        if (const auto address = net::Address::parse(entry.is_string() ? entry.get<std::string>() : ""))
+            table.name_servers.insert(*address);
     return table;
 }
 

@@ -42,6 +42,8 @@ struct MappingTable {
     std::string zone;          // of the fleet
     std::string acme = "none"; // the directory's URL, or "none": the fleet's own web CA
     std::map<std::uint32_t, Mapping> mappings;
+    // On the root, where the edge is dialled over the loopback: addresses at which its DNS server may answer.
+    std::set<net::Address> name_servers;
     friend bool operator==(const MappingTable&, const MappingTable&) = default;
 };
 

@@ -44,6 +44,19 @@ Route route_of(const View& view, const DomainRecord& domain) {
     return route;
 }
 
+// The edge answers DNS at addresses of this machine: public ones, or private ones behind a 1:1 NAT.
+Json own_name_servers(const View& view, const FleetRecord& fleet) {
+    std::set<std::string> addresses(fleet.public_ips.begin(), fleet.public_ips.end());
+    if (const Json* info = view.get(keys::node_info(view.node()))) {
+        for (const auto& text : json::member<std::vector<std::string>>(*info, "private_addresses"))
+            addresses.insert(text);
+        for (const char* family : {"ipv4", "ipv6"})
+            if (auto text = json::member<std::string>(*info, family); !text.empty())
+                addresses.insert(std::move(text));
+    }
+    return addresses;
+}
+
 Json to_document(const ZoneRecord& record) {
     return {{"name", record.name}, {"type", record.type}, {"ttl", record.ttl}, {"data", record.data}};
 }
@@ -119,10 +132,12 @@ Json connector_document(const View& view, const Json& mappings) {
             for (const std::string& ip : addresses)
                 edges.push_back({{"address", socket_address(ip, 443)}, {"key", key}});
     }
-    return {{"edges", edges},
-            {"acme", fleet ? fleet->acme : "none"},
-            {"zone", fleet ? fleet->zone : ""},
-            {"mappings", mappings}};
+    Json document{{"edges", edges},
+                  {"acme", fleet ? fleet->acme : "none"},
+                  {"zone", fleet ? fleet->zone : ""},
+                  {"mappings", mappings}};
+    if (fleet && fleet->root == self) document["name_servers"] = own_name_servers(view, *fleet);
+    return document;
 }
 
 Json zone_documents(const View& view) {

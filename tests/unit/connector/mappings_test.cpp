@@ -45,9 +45,11 @@ TEST(Mappings, OfP2prcdAreReadTolerantly) {
         {"address": "[2001:db8::1]:443", "key": ")" +
                                                 key + R"("}, {"address": "nonsense", "key": "x"}, 5],
         "mappings": [{"id": 3, "domain": "a.example", "port": 80, "tls": "node", "more": true},
-                     {"id": 4, "domain": "b.example", "port": 80, "tls": "of a later version"}, "?"]})");
+                     {"id": 4, "domain": "b.example", "port": 80, "tls": "of a later version"}, "?"],
+        "name_servers": ["203.0.113.1", "2001:db8::1", "nonsense", 7]})");
     const auto table = mapping_table_from_json(document);
     ASSERT_TRUE(table);
+    EXPECT_EQ(table->name_servers.size(), 2u);
     EXPECT_EQ(table->edges.size(), 1u);
     EXPECT_EQ(table->mappings.size(), 1u);
     EXPECT_EQ(table->acme, "https://ca.example/dir");

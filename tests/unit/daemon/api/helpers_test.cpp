@@ -172,6 +172,9 @@ TEST_F(HelpersTest, MappingsAreThisNodesAlone) {
     fleet.node = "root1"; // the root's own connector takes the loopback
     EXPECT_EQ(connector_document(api->view(), Json::array())["edges"],
               Json::array({{{"address", "127.0.0.1:443"}, {"key", std::string(64, 'e')}}}));
+    own->set("/info/root1", {{"ipv4", "203.0.113.1"}, {"private_addresses", {"10.0.0.5"}}});
+    EXPECT_EQ(connector_document(api->view(), Json::array())["name_servers"],
+              (Json{"10.0.0.5", "2001:db8::1", "203.0.113.1"}));
 }
 
 TEST_F(HelpersTest, OnlyWhatAProcessHereDeclaresIsMapped) {
