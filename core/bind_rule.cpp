@@ -1,10 +1,13 @@
 #include "core/bind_rule.h"
 
+#include "core/process_spec.h"
 #include "core/text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
+#include <optional>
 
 namespace p2prc {
 
@@ -12,6 +15,8 @@ namespace {
 
 constexpr std::string_view no_port = "none";
 constexpr std::string_view low_prefix = "low-";
+// A process's `port`, and its further ones.
+constexpr std::size_t most_ports = 1 + most_further_ports;
 
 std::optional<std::uint16_t> port_of(std::string_view digits) {
     std::uint16_t port = 0;
@@ -24,19 +29,28 @@ std::optional<std::uint16_t> port_of(std::string_view digits) {
 } // namespace
 
 std::string bind_rule_name(const BindRule& rule) {
-    if (!rule.port) return std::string(no_port);
-    return fmt::format("{}{}", rule.free_ports ? low_prefix : "", *rule.port);
+    if (rule.ports.empty()) return std::string(no_port);
+    return fmt::format("{}{}", rule.free_ports ? low_prefix : "", fmt::join(rule.ports, "+"));
 }
 
 Result<BindRule> bind_rule_from_name(std::string_view name) {
     BindRule rule;
     if (name == no_port) return rule;
     rule.free_ports = name.starts_with(low_prefix);
-    rule.port = port_of(rule.free_ports ? name.substr(low_prefix.size()) : name);
+    auto rest = rule.free_ports ? name.substr(low_prefix.size()) : name;
+    bool good = true;
+    while (good) {
+        const auto end = rest.find('+');
+        const auto port = port_of(rest.substr(0, end));
+        good = port && (rule.ports.empty() || rule.ports.back() < *port) && rule.ports.size() < most_ports;
+        if (good) rule.ports.push_back(*port);
+        if (end == std::string_view::npos) break;
+        rest.remove_prefix(end + 1);
+    }
     // Only what is written as bind_rule_name() writes it: it is a part of a file's name.
-    if (rule.port && bind_rule_name(rule) == name) return rule;
+    if (good && bind_rule_name(rule) == name) return rule;
     return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is no rule for ports", text::excerpt(name)),
-                "a rule is a port, low-PORT or none");
+                "a rule is ports (8120, 8384+22000), low-PORTS or none");
 }
 
 std::string_view bind_attach_name(BindFamily family) noexcept {

@@ -4,9 +4,9 @@
 #include "core/error.h"
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace p2prc {
 
@@ -14,12 +14,12 @@ namespace p2prc {
 inline constexpr std::uint16_t first_free_port = 1024;
 
 struct BindRule {
-    std::optional<std::uint16_t> port; // its own
-    bool free_ports = false;           // beside its own all from first_free_port on
+    std::vector<std::uint16_t> ports; // its own, ascending
+    bool free_ports = false;          // beside its own all from first_free_port on
     friend bool operator==(const BindRule&, const BindRule&) = default;
 };
 
-// "none", "8120"; "low-443" with `free_ports`. One name for each rule.
+// "none", "8120", "8384+22000"; "low-443" with `free_ports`. One name for each rule.
 std::string bind_rule_name(const BindRule& rule);
 Result<BindRule> bind_rule_from_name(std::string_view name);
 

@@ -70,6 +70,8 @@ std::string_view type_words(FieldType type) {
         return "a number";
     case FieldType::StringList:
         return "a list of strings";
+    case FieldType::IntegerList:
+        return "a list of whole numbers";
     case FieldType::StringMap:
         return "a table of strings";
     case FieldType::Table:
@@ -126,6 +128,9 @@ bool has_type(const Json& value, FieldType type) {
         return value.is_number();
     case FieldType::StringList:
         return is_string_list(value);
+    case FieldType::IntegerList:
+        return value.is_array() &&
+               std::ranges::all_of(value, [](const Json& item) { return item.is_number_integer(); });
     case FieldType::StringMap:
         return value.is_object() &&
                std::ranges::all_of(value, [](const Json& item) { return item.is_string(); });

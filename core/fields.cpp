@@ -13,6 +13,7 @@ constexpr std::array spec{
     Field{"port", Integer, "u", true,
           "The port it listens on at 127.0.0.1. 0: one is chosen, remembered and passed as $PORT. Absent: "
           "none."},
+    Field{"ports", IntegerList, "au", true, "Further ports that it may bind on its node."},
     Field{"domain", String, "s", true, "A domain that is mapped to it when it is spun."},
     Field{"deploy.strategy", String, "s", false, "A deployer that prepares what the process needs."},
     Field{"deploy.script", String, "s", false, "The deployer's input."},

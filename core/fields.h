@@ -14,6 +14,7 @@ enum class FieldType {
     Integer,
     Number,
     StringList,
+    IntegerList,
     StringMap,
     Table,
     TableList,

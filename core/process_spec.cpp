@@ -58,6 +58,19 @@ Refusal set_domain(ProcessSpec& spec, const Json& value) {
     return "";
 }
 
+Refusal set_ports(ProcessSpec& spec, const Json& value) {
+    if (value.size() > most_further_ports) return fmt::format("has more than {} ports", most_further_ports);
+    std::set<std::uint16_t> ports;
+    for (const auto& item : value) {
+        const auto port = item.get<std::int64_t>();
+        if (port < 1 || port > 65535) return fmt::format("{} is not a port; 1-65535", port);
+        if (!ports.insert(static_cast<std::uint16_t>(port)).second)
+            return fmt::format("{} is there twice", port);
+    }
+    spec.ports.assign(ports.begin(), ports.end());
+    return "";
+}
+
 Refusal set_command(ProcessSpec& spec, const Json& value) {
     spec.run.shell = value.is_string();
     spec.run.command =
@@ -87,6 +100,7 @@ const std::array bindings{
                 return "";
             },
             [](const ProcessSpec& s) { return s.port ? Json(*s.port) : Json(nullptr); }},
+    Binding{"ports", set_ports, [](const ProcessSpec& s) { return unless_empty(s.ports); }},
     Binding{"domain", set_domain, [](const ProcessSpec& s) { return unless_empty(s.domain); }},
     Binding{"run.command", set_command, get_command},
     Binding{"run.kill",
@@ -207,6 +221,9 @@ class Reader {
             return std::unexpected(bad_key(locate_, "run.environment",
                                            "PORT is set by p2prc for a process with a port",
                                            "leave PORT out"));
+        if (strict_ && spec_.port && std::ranges::count(spec_.ports, *spec_.port) > 0)
+            return std::unexpected(bad_key(locate_, "ports", fmt::format("{} is its `port`", *spec_.port),
+                                           "leave it out here: `ports` are further ones"));
         if (strict_ && !spec_.domain.empty() && !spec_.port)
             return std::unexpected(bad_key(locate_, "domain", "a process without a port cannot have a domain",
                                            "add port = N, the port it listens on, or port = 0"));

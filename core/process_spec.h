@@ -42,10 +42,13 @@ struct LimitsSpec {
     friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
 };
 
+inline constexpr std::size_t most_further_ports = 8;
+
 // Made by the codecs below and held const from then on; a change is another spec with another digest.
 struct ProcessSpec {
     std::string name;
     std::optional<std::uint16_t> port; // 0: one is chosen and bound beside the spec; nothing: no port
+    std::vector<std::uint16_t> ports;  // further ones that it may bind, ascending
     std::string domain;                // normalised; empty: none
     DeploySpec deploy;
     RunSpec run;

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 namespace p2prc {
 namespace {
 
@@ -131,6 +133,12 @@ Result<ProcessRecord> process_from_json(const Json& document) {
                                                        "desired", "change", "changed_by", "port", "epoch",
                                                        "spec", "digest", "created_at", "created_by"});
     return process;
+}
+
+std::vector<std::uint16_t> ports_of(const ProcessRecord& process) {
+    std::set<std::uint16_t> ports(process.spec.ports.begin(), process.spec.ports.end());
+    if (process.port) ports.insert(*process.port);
+    return {ports.begin(), ports.end()};
 }
 
 Json to_json(const Tombstone& tombstone) {

@@ -65,6 +65,9 @@ struct ProcessRecord {
     nlohmann::json unknown = nlohmann::json::object();
 };
 
+// All that it may bind: the bound one and the further ones of its spec, ascending.
+std::vector<std::uint16_t> ports_of(const ProcessRecord& process);
+
 // /tombstones/<process id>: a killed process. Absence never kills; this does. Removed once its node has
 // reported.
 struct Tombstone {

@@ -180,6 +180,8 @@ class Reader {
     static bool accepts(const Field& field, std::string_view type) {
         if (type == field.signature) return true;
         if (field.type == FieldType::Command) return type == "s" || type == "as";
+        if (field.type == FieldType::IntegerList)
+            return type.starts_with("a") && is_integer_type(type.substr(1));
         return is_integer_type(type) && (field.type == FieldType::Size || is_integer_type(field.signature));
     }
 

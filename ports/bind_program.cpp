@@ -39,7 +39,8 @@ std::vector<bpf_insn> bind_program(const BindRule& rule) {
         std::int32_t port;
     };
     std::vector<Comparison> allowed{{BPF_JEQ, 0}};
-    if (rule.port) allowed.push_back({BPF_JEQ, *rule.port});
+    for (const auto port : rule.ports)
+        allowed.push_back({BPF_JEQ, port});
     if (rule.free_ports) allowed.push_back({BPF_JGE, first_free_port});
     for (std::size_t left = allowed.size(); const auto& [operation, port] : allowed)
         program.push_back(

@@ -21,15 +21,14 @@ asio::awaitable<void> Reconciler::Impl::prepare_ports() {
     for (const auto name : agreed().processes_on(options.node)) {
         const auto* record = record_of(name);
         if (!record) continue;
-        if (const auto rule = bind_rule(*record); rule && rule->port) rules.push_back(*rule);
+        if (const auto rule = bind_rule(*record); rule && !rule->ports.empty()) rules.push_back(*rule);
     }
     const auto prepared = co_await bind_programs_.prepare(std::move(rules));
     if (confines_ports_ || stopping) co_return;
     const bool again = unconfined.has_value();
     unconfined.reset();
     if (prepared) {
-        if (again)
-            net::log_notice("processes are kept to their ports from their next start on");
+        if (again) net::log_notice("processes are kept to their ports from their next start on");
         co_return;
     }
     unconfined = prepared.error();
@@ -44,8 +43,9 @@ asio::awaitable<void> Reconciler::Impl::prepare_ports() {
 // What failed may have been the moment: a boot under load, a BPF file system that is mounted later. A machine
 // that never has one is asked every hour.
 void Reconciler::Impl::retry_ports_later() {
-    ports_pause_ = ports_pause_ == ports_pause_.zero() ? options.first_ports_pause
-                                                       : std::min(2 * ports_pause_, options.longest_ports_pause);
+    ports_pause_ = ports_pause_ == ports_pause_.zero()
+                       ? options.first_ports_pause
+                       : std::min(2 * ports_pause_, options.longest_ports_pause);
     ports_timer_ = std::make_unique<asio::steady_timer>(loop_, ports_pause_);
     ports_timer_->async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
         const auto impl = weak.lock();

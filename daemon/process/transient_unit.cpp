@@ -121,7 +121,8 @@ void add_common_sandbox(Properties& out) {
 }
 
 bool has_low_port(const ProcessRecord& record) {
-    return record.port && *record.port < first_free_port;
+    const auto ports = ports_of(record);
+    return !ports.empty() && ports.front() < first_free_port;
 }
 
 // What it may bind, by systemd.resource-control(5), SocketBindAllow=. Rules are of a family, a protocol (0:
@@ -129,8 +130,10 @@ bool has_low_port(const ProcessRecord& record) {
 // clients of UDP bind it, and connect(2) and listen(2) choose a port without being asked.
 void add_ports(Properties& out, const ProcessRecord& record, std::uint32_t first_denied,
                std::uint32_t last_denied) {
-    if (record.port)
-        out.add("SocketBindAllow", "a(iiqq)", json::array({json::array({0, 0, 1, *record.port})}));
+    json allowed = json::array();
+    for (const auto port : ports_of(record))
+        allowed.push_back(json::array({0, 0, 1, port}));
+    if (!allowed.empty()) out.add("SocketBindAllow", "a(iiqq)", std::move(allowed));
     out.add("SocketBindDeny", "a(iiqq)",
             json::array({json::array({0, 0, last_denied - first_denied + 1, first_denied})}));
 }
@@ -191,9 +194,9 @@ bool has_controls(const json& value) {
 } // namespace
 
 std::optional<BindRule> bind_rule(const ProcessRecord& record) {
-    if (record.spec.run.user.empty()) return BindRule{record.port, false};
+    if (record.spec.run.user.empty()) return BindRule{ports_of(record), false};
     if (!has_low_port(record) || record.spec.run.user == "root") return std::nullopt;
-    return BindRule{record.port, true};
+    return BindRule{ports_of(record), true};
 }
 
 void add_bind_programs(std::vector<UnitProperty>& properties, const BindRule& rule) {
@@ -244,7 +247,7 @@ Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, b
     return fail(ErrorCode::NotPermitted,
                 fmt::format("this node cannot keep '{}' to port {}: it could listen at every port below "
                             "{}",
-                            record.spec.name, *record.port, first_free_port),
+                            record.spec.name, ports_of(record).front(), first_free_port),
                 fmt::format("give it a port from {}: domains lead to any", first_free_port));
 }
 

@@ -179,7 +179,8 @@ std::map<std::uint16_t, std::string> Draft::ports_on(std::string_view node) cons
     for (const auto name :
          present(mirror_.records.processes_on(node), written_.processes_on(node), keys::process)) {
         const auto* entry = current<ProcessEntry>(keys::process(name), &FleetState::process, name);
-        if (entry->record.port) ports.emplace(*entry->record.port, name);
+        for (const auto port : ports_of(entry->record))
+            ports.emplace(port, name);
     }
     return ports;
 }

@@ -77,6 +77,8 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
                                 holder ? fmt::format("node '{}'", holder->node) : "the other node",
                                 process.name));
     }
+    if (auto free = check_further_ports(draft, node, process.name, process.spec.ports, owner); !free)
+        return free;
     // The port that it has now stays its port, also when it was chosen.
     auto port = bind_port(draft, node, process.name, process.port ? process.port : process.spec.port, owner);
     if (!port) return std::unexpected(port.error());

@@ -1,4 +1,4 @@
-// Which port a process gets on its node.
+// Which ports a process gets on its node.
 #include "daemon/registry/rules.h"
 
 #include <fmt/format.h>
@@ -29,14 +29,51 @@ std::uint32_t spread(std::string_view name) {
     return hash;
 }
 
+// The ports of all other processes of the node, with their holders.
+std::map<std::uint16_t, std::string> ports_of_others(const Draft& draft, std::string_view node,
+                                                     std::string_view name) {
+    auto taken = draft.ports_on(node);
+    std::erase_if(taken, [&](const auto& holder) { return holder.second == name; });
+    return taken;
+}
+
+Result<void> check_fixed_port(const Draft& draft, std::string_view node, std::uint16_t wanted, bool owner,
+                              const std::map<std::uint16_t, std::string>& taken) {
+    if (!owner && std::ranges::find(owner_ports, wanted) != owner_ports.end())
+        return fail(ErrorCode::NotPermitted, fmt::format("port {} belongs to the fleet's owner", wanted),
+                    "choose another port; port = 0 has one chosen");
+    const auto fleet = draft.fleet();
+    if (fleet && !fleet->zone.empty() && fleet->root == node &&
+        std::ranges::find(edge_ports, wanted) != edge_ports.end())
+        return fail(
+            ErrorCode::PortTaken,
+            fmt::format("port {} on node '{}' is held by p2prc-edge, the fleet's public side", wanted, node),
+            "choose another port: the edge leads the domain's port 443 to it");
+    if (const auto holder = taken.find(wanted); holder != taken.end())
+        return fail(
+            ErrorCode::PortTaken,
+            fmt::format("port {} on node '{}' is taken by process '{}'", wanted, node, holder->second),
+            fmt::format("choose another port (port = 0 has one chosen), or end it: p2prc kill {}",
+                        holder->second));
+    return {};
+}
+
 } // namespace
+
+Result<void> check_further_ports(const Draft& draft, std::string_view node, std::string_view name,
+                                 std::span<const std::uint16_t> ports, bool owner) {
+    if (ports.empty()) return {};
+    const auto taken = ports_of_others(draft, node, name);
+    for (const auto port : ports)
+        if (auto free = check_fixed_port(draft, node, port, owner, taken); !free) return free;
+    return {};
+}
 
 Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_view node,
                                                std::string_view name, std::optional<std::uint16_t> wanted,
                                                bool owner, const std::set<std::uint16_t>& in_use) {
     if (!wanted) return std::optional<std::uint16_t>();
-    auto taken = draft.ports_on(node);
-    std::erase_if(taken, [&](const auto& holder) { return holder.second == name; });
+    const auto taken = ports_of_others(draft, node, name);
     if (*wanted == 0) {
         const auto begin = spread(name) % chosen_count;
         for (std::uint32_t i = 0; i < chosen_count; ++i) {
@@ -48,22 +85,8 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
                                 first_chosen + chosen_count - 1, node),
                     "give a port in the process file, or kill a process there");
     }
-    if (!owner && std::ranges::find(owner_ports, *wanted) != owner_ports.end())
-        return fail(ErrorCode::NotPermitted, fmt::format("port {} belongs to the fleet's owner", *wanted),
-                    "choose another port; port = 0 has one chosen");
-    const auto fleet = draft.fleet();
-    if (fleet && !fleet->zone.empty() && fleet->root == node &&
-        std::ranges::find(edge_ports, *wanted) != edge_ports.end())
-        return fail(
-            ErrorCode::PortTaken,
-            fmt::format("port {} on node '{}' is held by p2prc-edge, the fleet's public side", *wanted, node),
-            "choose another port: the edge leads the domain's port 443 to it");
-    if (const auto holder = taken.find(*wanted); holder != taken.end())
-        return fail(
-            ErrorCode::PortTaken,
-            fmt::format("port {} on node '{}' is taken by process '{}'", *wanted, node, holder->second),
-            fmt::format("choose another port (port = 0 has one chosen), or end it: p2prc kill {}",
-                        holder->second));
+    if (auto free = check_fixed_port(draft, node, *wanted, owner, taken); !free)
+        return std::unexpected(free.error());
     return wanted;
 }
 

@@ -151,7 +151,11 @@ Result<Json> spin(Request& request) {
     if (auto allowed = check_remote_policy(request, node, *spec); !allowed)
         return std::unexpected(allowed.error());
     const bool owner = request.is_owner();
-    auto port = bind_port(request.draft, node, spec->name, spec->port, owner, ports_in_use(request));
+    if (auto free = check_further_ports(request.draft, node, spec->name, spec->ports, owner); !free)
+        return std::unexpected(free.error());
+    auto in_use = ports_in_use(request);
+    in_use.insert(spec->ports.begin(), spec->ports.end());
+    auto port = bind_port(request.draft, node, spec->name, spec->port, owner, in_use);
     if (!port) return std::unexpected(port.error());
 
     ProcessRecord process;

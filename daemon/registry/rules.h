@@ -55,6 +55,10 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
                                                std::string_view name, std::optional<std::uint16_t> wanted,
                                                bool owner, const std::set<std::uint16_t>& in_use = {});
 
+// Whether process `name` may have further ports `ports` on `node`: PortTaken names the holder.
+Result<void> check_further_ports(const Draft& draft, std::string_view node, std::string_view name,
+                                 std::span<const std::uint16_t> ports, bool owner);
+
 // Whether `node` may have a name of this form at all.
 Result<void> check_domain_rights(const Draft& draft, std::string_view domain, std::string_view node,
                                  bool owner);

@@ -117,6 +117,21 @@ def test_a_user_is_kept_from_other_low_ports_only(lab):
     assert "BPFProgram" not in lab.home1.read("/run/systemd/transient/p2prc-free.service")
 
 
+def test_further_ports_are_its_own_too(lab):
+    def spin_file(name, keys, check=True):
+        words = ", ".join(f'"{word}"' for word in ("/usr/bin/python3", "/usr/local/lib/binder.py", lab.root.address))
+        lab.home1.write(f"/root/{name}.toml", f'name = "{name}"\n{keys}\n[run]\ncommand = [{words}]\n')
+        return lab.home1.p2prc("spin", f"/root/{name}.toml", check=check)
+    spin_file("several", "port = 8130\nports = [8119]")
+    seen = lines(lab, "several")
+    assert seen["own"] == seen["other"] == ALL and seen["high"] == seen["low"] == NONE, seen
+    spin_file("without", "ports = [8443]")
+    seen = lines(lab, "without")
+    assert seen["high"] == ALL and seen["other"] == seen["low"] == NONE, seen
+    refused = spin_file("thief", "port = 8119", check=False)
+    assert refused.code != 0 and "port 8119" in refused.err and "several" in refused.err, refused.err
+
+
 def test_after_a_boot_all_are_kept_to_their_ports(lab):
     lab.home1.reboot()
     wait_state(lab.home1, "holder", "running", timeout=60)

@@ -13,6 +13,7 @@ using Json = nlohmann::json;
 constexpr const char* full = R"(
 name = "calendar"
 port = 5232
+ports = [22000, 21027]
 domain = "Calendar.Home.Example"
 
 [run]
@@ -40,6 +41,7 @@ TEST(ProcessFile, ReadsEveryKey) {
     ASSERT_TRUE(spec) << spec.error().message;
     EXPECT_EQ(spec->name, "calendar");
     EXPECT_EQ(spec->port, 5232);
+    EXPECT_EQ(spec->ports, (std::vector<std::uint16_t>{21027, 22000}));
     EXPECT_EQ(spec->domain, "calendar.home.example");
     EXPECT_EQ(spec->run.command.size(), 3U);
     EXPECT_FALSE(spec->run.shell);
@@ -86,6 +88,15 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "f.toml:2: port: must be a whole number, not a string"},
         {"name = 'a'\nport = 80.5\nrun.command = ['x']",
          "f.toml:2: port: must be a whole number, not a number with"},
+        {"name = 'a'\nports = [0]\nrun.command = ['x']", "f.toml:2: ports: 0 is not a port; 1-65535"},
+        {"name = 'a'\nports = [70000]\nrun.command = ['x']", "f.toml:2: ports: 70000 is not a port"},
+        {"name = 'a'\nports = ['80']\nrun.command = ['x']",
+         "f.toml:2: ports: must be a list of whole numbers, not a list"},
+        {"name = 'a'\nports = 80\nrun.command = ['x']",
+         "f.toml:2: ports: must be a list of whole numbers, not a whole number"},
+        {"name = 'a'\nports = [80, 80]\nrun.command = ['x']", "f.toml:2: ports: 80 is there twice"},
+        {"name = 'a'\nports = [1,2,3,4,5,6,7,8,9]\nrun.command = ['x']", "f.toml:2: ports: has more than 8"},
+        {"name = 'a'\nport = 80\nports = [80]\nrun.command = ['x']", "f.toml:3: ports: 80 is its `port`"},
         {"name = 'A'\nrun.command = ['x']", "f.toml:1: name: 'A' does not start with a letter a-z"},
         {"name = 'edge'\nrun.command = ['x']", "f.toml:1: name: 'edge' is a part of p2prc"},
         {"name = 'a'\nrun.command = []", "f.toml:2: run.command: is empty"},

@@ -196,7 +196,7 @@ TEST(TransientUnit, TheSandboxListensAtItsPortOnly) {
 
 TEST(TransientUnit, TheRuleForItsPorts) {
     auto record = calendar();
-    EXPECT_EQ(bind_rule(record), (BindRule{5232, false}));
+    EXPECT_EQ(bind_rule(record), (BindRule{{5232}, false}));
     record.port.reset();
     EXPECT_EQ(bind_rule(record), BindRule{});
     record.spec.run.user = "caddy";
@@ -204,14 +204,29 @@ TEST(TransientUnit, TheRuleForItsPorts) {
     record.port = 8443;
     EXPECT_EQ(bind_rule(record), std::nullopt);
     record.port = 443;
-    EXPECT_EQ(bind_rule(record), (BindRule{443, true}));
+    EXPECT_EQ(bind_rule(record), (BindRule{{443}, true}));
     record.spec.run.user = "root";
     EXPECT_EQ(bind_rule(record), std::nullopt);
 }
 
+TEST(TransientUnit, FurtherPortsAreItsOwnToo) {
+    auto record = calendar();
+    record.spec.ports = {443, 22000};
+    EXPECT_EQ(bind_rule(record), (BindRule{{443, 5232, 22000}, false}));
+    const auto properties = transient_unit(record, "home1", Origin::Remote)->properties;
+    EXPECT_EQ(find(properties, "SocketBindAllow")->value.dump(), "[[0,0,1,443],[0,0,1,5232],[0,0,1,22000]]");
+    EXPECT_NE(find(properties, "AmbientCapabilities"), nullptr);
+    EXPECT_FALSE(check_remote_port(RemoteSpin::Sandboxed, record, false)) << "as if it were its port";
+    EXPECT_TRUE(check_remote_port(RemoteSpin::Sandboxed, record, true));
+    record.spec.ports = {22000};
+    record.port.reset();
+    EXPECT_EQ(bind_rule(record), (BindRule{{22000}, false}));
+    EXPECT_TRUE(check_remote_port(RemoteSpin::Sandboxed, record, false));
+}
+
 TEST(TransientUnit, TheProgramsOfItsRule) {
     std::vector<UnitProperty> properties;
-    add_bind_programs(properties, {443, true});
+    add_bind_programs(properties, {{443}, true});
     ASSERT_EQ(properties.size(), 1U);
     EXPECT_EQ(properties[0].name, "BPFProgram");
     EXPECT_EQ(properties[0].signature, "a(ss)");

@@ -71,6 +71,32 @@ TEST_F(ProcessRulesTest, AFixedPortIsOncePerNode) {
     spin(home, spec("other", {{"port", 8080}}));
 }
 
+TEST_F(ProcessRulesTest, FurtherPortsAreOncePerNodeToo) {
+    const auto home = add("home1", 'b');
+    spin(root(), spec("sync", {{"port", 8384}, {"ports", {22000, 25565}}}));
+    for (const Json& wanted :
+         {Json{{"port", 22000}}, Json{{"ports", {8384}}}, Json{{"ports", {1234, 25565}}}}) {
+        const auto error = refused(root(), "process.spin", {{"spec", spec("other", wanted)}});
+        EXPECT_EQ(error.code, ErrorCode::PortTaken) << wanted;
+        EXPECT_THAT(error.message, HasSubstr("is taken by process 'sync'"));
+    }
+    spin(home, spec("other", {{"ports", {22000}}}));
+    EXPECT_TRUE(at("/processes/other")["port"].is_null());
+    EXPECT_EQ(refused(home, "process.spin", {{"spec", spec("sshd", {{"ports", {22}}})}}).code,
+              ErrorCode::NotPermitted);
+    EXPECT_EQ(refused(root(), "process.spin", {{"spec", spec("web", {{"ports", {443}}})}}).code,
+              ErrorCode::PortTaken)
+        << "the edge's";
+}
+
+TEST_F(ProcessRulesTest, AChosenPortIsNoneOfTheFurtherOnes) {
+    spin(root(), spec("first", {{"port", 0}}));
+    const int chosen = at("/processes/first")["port"];
+    ok(root(), "process.kill", {{"process", "first"}});
+    spin(root(), spec("first", {{"port", 0}, {"ports", {chosen}}}));
+    EXPECT_NE(at("/processes/first")["port"], chosen);
+}
+
 TEST_F(ProcessRulesTest, ChosenPortsAreRememberedAndUnique) {
     std::set<int> ports;
     for (int i = 0; i < 50; ++i) {
