@@ -227,6 +227,13 @@ std::uint32_t Draft::next(std::string_view name) {
     return id;
 }
 
+bool Draft::is_believable_process_id(std::uint32_t id) const {
+    constexpr std::uint32_t most_missed_ids = 1u << 16; // since the copy that the store was restored from
+    const auto* committed = look(mirror_.secrets, {}, keys::counter(process_counter));
+    const auto last = committed && committed->is_number_unsigned() ? committed->get<std::uint32_t>() : 0;
+    return id <= last || id - last <= most_missed_ids;
+}
+
 void Draft::seen(std::string_view name, std::uint32_t id) {
     if (id > counter(name)) put_secret(keys::counter(name), id);
 }

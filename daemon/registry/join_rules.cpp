@@ -54,7 +54,7 @@ std::string made_by(const std::string& before, const std::string& node) {
 // New ids are above all that were brought: none stands for two processes on one node, not even for a while.
 void see_brought_ids(Draft& draft, const Luggage& luggage) {
     for (const auto& process : luggage.processes)
-        if (process.id <= largest_believed_id) draft.seen_process_id(process.id);
+        if (draft.is_believable_process_id(process.id)) draft.seen_process_id(process.id);
 }
 
 void give_new_id(Draft& draft, ProcessRecord& process) {
@@ -83,8 +83,8 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
     auto port = bind_port(draft, node, process.name, process.port ? process.port : process.spec.port, owner);
     if (!port) return std::unexpected(port.error());
     process.port = *port;
-    const bool free = process.id != 0 && process.id <= largest_believed_id && !draft.process(process.id) &&
-                      !draft.get(keys::tombstone(process.id));
+    const bool free = process.id != 0 && draft.is_believable_process_id(process.id) &&
+                      !draft.process(process.id) && !draft.get(keys::tombstone(process.id));
     if (keep == BroughtId::IfFree && free)
         draft.seen_process_id(process.id);
     else

@@ -134,7 +134,7 @@ void catch_up(Request& request, const Json& set) {
         auto process = request.draft.process(*id);
         if (!process || process->node != request.actor.node) continue;
         const auto status = status_from_json(value);
-        if (status.applied <= process->change || status.applied > process->change + most_changes_ahead)
+        if (status.applied <= process->change || status.applied - process->change > most_changes_ahead)
             continue;
         process->change = status.applied;
         process->desired = stopped_on_request(status) ? Desired::Stopped : Desired::Running;
@@ -183,7 +183,7 @@ Result<Json> take(Request& request, const Upload& upload) {
             continue;
         }
         // An id that a node knows is never given out again, even by a registry that was restored from before.
-        if (const auto id = reported_process(key); id && *id <= largest_believed_id)
+        if (const auto id = reported_process(key); id && request.draft.is_believable_process_id(*id))
             request.draft.seen_process_id(*id);
     }
     auto folded = fold_all(request, std::move(actions));

@@ -81,9 +81,6 @@ void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
 std::vector<std::string> release_domains(Draft& draft, std::string_view process);
 void erase_challenges(Draft& draft, std::string_view domain);
 
-// No fleet gets there by itself; a node that made the numbers run out would make them begin again.
-inline constexpr std::uint32_t largest_believed_id = 1u << 30;
-
 // What a node brings from another registry becomes its process or mapping here, or nothing is written.
 enum class BroughtId { Never, IfFree }; // whether it keeps its id
 Result<void> bring_process(Draft& draft, ProcessRecord process, const std::string& node, bool owner,
