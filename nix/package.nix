@@ -69,7 +69,7 @@ stdenv.mkDerivation {
   ];
 
   meta = {
-    description = "Run things on the machines a household owns";
+    description = "Run services on the machines a household owns";
     license = lib.licenses.lgpl21Plus;
     platforms = lib.platforms.linux;
     mainProgram = "p2prc";
