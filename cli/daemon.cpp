@@ -9,7 +9,7 @@ namespace p2prc::cli {
 // What a person can do about an error that has no hint of its own.
 Error Daemon::with_hint(Error error) {
     if (!error.hint.empty()) return error;
-    if (error.code == ErrorCode::Unreachable) error.hint = "is the daemon there? systemctl status p2prcd";
+    if (error.code == ErrorCode::Unreachable) error.hint = "is the daemon running? systemctl status p2prcd";
     if (error.code == ErrorCode::NotPermitted) error.hint = "run it with sudo";
     return error;
 }

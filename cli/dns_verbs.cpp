@@ -49,21 +49,21 @@ Result<int> list_records(const std::string& zone, Context& context) {
 } // namespace
 
 void add_dns_verbs(CLI::App& app, Action& action) {
-    auto* dns = app.add_subcommand("dns", "the zones and records that the root answers");
+    auto* dns = app.add_subcommand("dns", "show the zones and records that the root answers");
     dns->require_subcommand(1);
-    dns->add_subcommand("zones", "lists the zones")->callback([&action] { action = list_zones; });
+    dns->add_subcommand("zones", "list the zones")->callback([&action] { action = list_zones; });
     auto zone = std::make_shared<std::string>();
-    auto* records = dns->add_subcommand("records", "lists the records");
+    auto* records = dns->add_subcommand("records", "list the records");
     records->add_option("ZONE", *zone, "only this zone");
     records->callback([&action, zone] { action = [zone](Context& c) { return list_records(*zone, c); }; });
     for (const auto* later : {"add", "rm", "ds"}) {
-        auto* verb = dns->add_subcommand(later, "records of one's own, DNSSEC")->group(later_group);
+        auto* verb = dns->add_subcommand(later, "manage your own records and DNSSEC")->group(later_group);
         verb->allow_extras()->fallthrough(false);
         verb->callback([&action, later] {
             action = [later](Context&) -> Result<int> {
                 return fail(ErrorCode::NotSupported,
                             fmt::format("p2prc dns {} is not in this version", later),
-                            "names that are mapped have their records by themselves");
+                            "mapped domains get their records automatically");
             };
         });
     }

@@ -41,7 +41,7 @@ Result<int> map_domain(const MapOptions& options, Context& context) {
     if (auto mapped = daemon.call(&dbus::Client::map_domain, *domain_name, process, settings); !mapped)
         return std::unexpected(mapped.error());
     if (options.tls == "passthrough" && !context.json)
-        note("the process gets its certificate itself: by TLS-ALPN-01, for HTTP-01 is not carried to it");
+        note("the process gets its certificate itself, by TLS-ALPN-01; HTTP-01 is not forwarded to it");
     auto domains = daemon.call(&dbus::Client::domains);
     if (!domains) return std::unexpected(domains.error());
     for (const auto& domain : *domains) {
@@ -96,11 +96,12 @@ Result<int> list_domains(Context& context) {
 } // namespace
 
 void add_domain_verbs(CLI::App& app, Action& action) {
-    auto* map = app.add_subcommand("map-domain", "makes a process reachable under a domain");
+    auto* map = app.add_subcommand("map-domain", "make a process reachable under a domain");
     auto options = std::make_shared<MapOptions>();
     map->add_option("DOMAIN", options->domain, "the domain")->required();
     map->add_option("PROCESS", options->process, "the process; default: the first label of DOMAIN");
-    map->add_option("--tls", options->tls, "who ends TLS: node (default), or passthrough: the process itself")
+    map->add_option("--tls", options->tls,
+                    "where TLS is terminated: node (default), or passthrough: in the process")
         ->check(one_of({"node", "passthrough"}, {"none"}));
     map->add_option("--port", options->port, "a port that the process declares; default: its port")
         ->check(number_between(1, 65535));
@@ -109,13 +110,13 @@ void add_domain_verbs(CLI::App& app, Action& action) {
     map->add_option("--via", options->via, "the node that reaches it")->group("");
     map->callback([&action, options] { action = [options](Context& c) { return map_domain(*options, c); }; });
 
-    auto* unmap = app.add_subcommand("unmap-domain", "removes a domain");
+    auto* unmap = app.add_subcommand("unmap-domain", "unmap a domain");
     auto domain = std::make_shared<std::string>();
     unmap->add_option("DOMAIN", *domain, "the domain")->required();
     unmap->callback(
         [&action, domain] { action = [domain](Context& c) { return unmap_domain(*domain, c); }; });
 
-    app.add_subcommand("domains", "lists the mapped domains")->callback([&action] { action = list_domains; });
+    app.add_subcommand("domains", "list the mapped domains")->callback([&action] { action = list_domains; });
 }
 
 } // namespace p2prc::cli

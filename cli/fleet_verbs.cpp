@@ -30,7 +30,7 @@ constexpr const char* letsencrypt_directory = "https://acme-v02.api.letsencrypt.
 
 // Terms are agreed to by a person, never by a program: asked on a terminal only.
 std::string ask_for_acme() {
-    std::fputs("Certificates: [1] the fleet's own authority (browsers must be told to trust it)\n"
+    std::fputs("Certificates: [1] the fleet's own certificate authority (browsers warn until they trust it)\n"
                "              [2] Let's Encrypt (you agree to its subscriber agreement, "
                "letsencrypt.org/repository)\n"
                "Choose [1]: ",
@@ -63,7 +63,7 @@ Result<int> init(InitOptions options, Context& context) {
     }
     note(fmt::format("this node is '{}'", cell(*fleet, "name")));
     if (fleet->contains("records") && !(*fleet)["records"].empty()) {
-        note("set these records where the domain is registered:");
+        note("add these DNS records at your domain registrar:");
         for (const auto& record : (*fleet)["records"])
             fmt::print("{} {} {}\n", cell(record, "name"), cell(record, "type"), cell(record, "data"));
         const auto servers = std::ranges::count_if(
@@ -96,7 +96,8 @@ Result<int> invite(const std::string& role, const std::string& expires, Context&
         return 0;
     }
     fmt::print("{}\n", cell(*invitation, "token"));
-    note(fmt::format("on the new machine, until {}: sudo p2prc join TOKEN", cell(*invitation, "expires")));
+    note(fmt::format("on the new machine, run: sudo p2prc join TOKEN (valid for one machine, until {})",
+                     cell(*invitation, "expires")));
     return 0;
 }
 
@@ -122,7 +123,7 @@ Result<int> leave(bool force, Context& context) {
     if (context.json)
         print(Json::object());
     else
-        note("left the fleet; what runs here goes on, in a fleet of one");
+        note("left the fleet; processes here keep running, but their domains are not public any more");
     return 0;
 }
 
@@ -199,8 +200,9 @@ Result<int> print_ca(Context& context) {
 } // namespace
 
 void add_fleet_verbs(CLI::App& app, Action& action) {
-    auto* init_verb =
-        app.add_subcommand("init", "makes a fleet; with a domain and an address, this node is its root");
+    auto* init_verb = app.add_subcommand(
+        "init",
+        "create a fleet; with --domain and --public-ip this machine becomes its public server (the root)");
     auto options = std::make_shared<InitOptions>();
     init_verb->add_option("--name", options->name, "this node's name; default: the host's");
     init_verb->add_option("--domain", options->domain,
@@ -211,49 +213,49 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     init_verb->add_option("--acme", options->acme, "URL of an ACME directory, letsencrypt, or none");
     init_verb->callback([&action, options] { action = [options](Context& c) { return init(*options, c); }; });
 
-    auto* invite_verb = app.add_subcommand("invite", "prints a token with which one machine can join");
+    auto* invite_verb = app.add_subcommand("invite", "print a token with which one machine can join");
     auto role = std::make_shared<std::string>("member");
     auto expires = std::make_shared<std::string>("1h");
     invite_verb->add_option("--role", *role, "what it may do; default: member")
         ->check(one_of({"member", "owner"}, {"guest"}));
     invite_verb->add_option("--expires", *expires,
-                            "how long the token is good, such as 15m, 1h (default) or 7d; at most 30d");
+                            "how long the token is valid, such as 15m, 1h (default) or 7d; at most 30d");
     invite_verb->callback([&action, role, expires] {
         action = [role, expires](Context& c) { return invite(*role, *expires, c); };
     });
 
-    auto* join_verb = app.add_subcommand("join", "joins a fleet; what runs here comes along");
+    auto* join_verb = app.add_subcommand("join", "join a fleet; processes already running here join too");
     auto token = std::make_shared<std::string>();
     auto name = std::make_shared<std::string>();
     join_verb->add_option("TOKEN", *token, "the token of p2prc invite, or - to read it from standard input")
         ->required();
-    join_verb->add_option("--name", *name, "this node's name in the fleet; default: its present one");
+    join_verb->add_option("--name", *name, "this node's name in the fleet; default: its current name");
     join_verb->callback(
         [&action, token, name] { action = [token, name](Context& c) { return join(*token, *name, c); }; });
 
-    auto* leave_verb = app.add_subcommand("leave", "leaves the fleet; what runs here goes on");
+    auto* leave_verb = app.add_subcommand("leave", "leave the fleet; processes here keep running");
     auto force = std::make_shared<bool>(false);
-    leave_verb->add_flag("--force", *force, "also while the root does not answer");
+    leave_verb->add_flag("--force", *force, "leave even if the root cannot be reached");
     leave_verb->callback([&action, force] { action = [force](Context& c) { return leave(*force, c); }; });
 
-    auto* nodes = app.add_subcommand("nodes", "lists the nodes");
+    auto* nodes = app.add_subcommand("nodes", "list the nodes");
     nodes->require_subcommand(0, 1);
     nodes->callback([&action, nodes] {
         if (nodes->get_subcommands().empty()) action = list_nodes;
     });
     auto node_name = std::make_shared<std::string>();
-    auto* show = nodes->add_subcommand("show", "shows one node");
+    auto* show = nodes->add_subcommand("show", "show one node");
     show->add_option("NAME", *node_name, "the node")->required();
     show->callback(
         [&action, node_name] { action = [node_name](Context& c) { return show_node(*node_name, c); }; });
-    auto* remove = nodes->add_subcommand("rm", "removes a node and revokes its key");
+    auto* remove = nodes->add_subcommand("rm", "remove a node and revoke its key");
     remove->add_option("NAME", *node_name, "the node")->required();
     remove->callback(
         [&action, node_name] { action = [node_name](Context& c) { return remove_node(*node_name, c); }; });
 
-    auto* fleet = app.add_subcommand("fleet", "the fleet's own authority");
+    auto* fleet = app.add_subcommand("fleet", "the fleet's certificate authority (CA)");
     fleet->require_subcommand(1);
-    fleet->add_subcommand("ca", "prints the certificate of the fleet's web CA, PEM")->callback([&action] {
+    fleet->add_subcommand("ca", "print the CA's certificate, in PEM")->callback([&action] {
         action = print_ca;
     });
 }

@@ -16,19 +16,21 @@ void add_later_verbs(CLI::App& app, Action& action) {
         const char* instead;
     };
     static constexpr std::array verbs{
-        Later{"move", "moves a process with its data",
+        Later{"move", "move a process with its data",
               "kill it here and spin it there; copy /var/lib/p2prc-data/NAME"},
-        Later{"history", "revisions and stop reasons of a process", "p2prc info NAME shows the last stop"},
-        Later{"map-port", "maps a public port", "map a domain; its port is 443"},
-        Later{"unmap-port", "removes a public port", "p2prc unmap-domain removes a domain"},
-        Later{"ports", "lists the public ports", "p2prc domains lists the domains"},
-        Later{"forward", "a local port to a node's port", "map a domain to the process that listens there"},
-        Later{"ssh", "a shell on a node", "p2prc spin NAME --node NODE -- COMMAND runs a command there"},
-        Later{"job", "batches of tasks", "p2prc spin NAME --node NODE -- COMMAND runs one"},
-        Later{"volunteer", "lends this machine's time", "p2prc join TOKEN makes it a member of a fleet"},
-        Later{"backup", "saves the registry",
+        Later{"history", "list revisions and stop reasons of a process",
+              "p2prc info NAME shows the last stop"},
+        Later{"map-port", "map a public port", "map a domain; its port is 443"},
+        Later{"unmap-port", "unmap a public port", "p2prc unmap-domain removes a domain"},
+        Later{"ports", "list the public ports", "p2prc domains lists the domains"},
+        Later{"forward", "forward a local port to a node's port",
+              "map a domain to the process that listens there"},
+        Later{"ssh", "open a shell on a node", "p2prc spin NAME --node NODE -- COMMAND runs a command there"},
+        Later{"job", "run batches of tasks", "p2prc spin NAME --node NODE -- COMMAND runs one"},
+        Later{"volunteer", "lend this machine's time", "p2prc join TOKEN makes it a member of a fleet"},
+        Later{"backup", "back up the registry",
               "mask p2prcd and its socket, and copy /var/lib/p2prc: BACKUP in p2prcd(8)"},
-        Later{"restore", "restores the registry",
+        Later{"restore", "restore the registry",
               "mask p2prcd and its socket, and put the copy back: BACKUP in p2prcd(8)"},
     };
     for (const auto& verb : verbs) {

@@ -29,7 +29,7 @@ std::vector<std::string> split_at_dashes(int argc, char** argv, Context& context
 
 int run(int argc, char** argv) {
     Context context;
-    CLI::App app{"One place to run things, made of the machines a household owns.", "p2prc"};
+    CLI::App app{"Run services on your own machines and publish them under your own domain.", "p2prc"};
     app.set_version_flag("--version", "p2prc " P2PRC_VERSION);
     app.require_subcommand(1);
     app.fallthrough();

@@ -45,10 +45,9 @@ Result<Json> wait_options(const WaitOptions& options) {
 }
 
 void add_wait_options(CLI::App* verb, WaitOptions& options) {
-    auto* no_wait =
-        verb->add_flag("--no-wait", options.no_wait, "return when it is started, not when it is ready");
+    auto* no_wait = verb->add_flag("--no-wait", options.no_wait, "return as soon as it has started");
     verb->add_option("--timeout", options.timeout,
-                     "how long to wait until it is ready: 30s, 10m (default 60s)")
+                     "how long to wait for it to be ready: 30s, 10m (default 60s)")
         ->excludes(no_wait);
 }
 
@@ -60,7 +59,7 @@ Error usage(std::string message) {
 
 Result<ProcessSpec> spec_from_words(const SpinOptions& options, const Context& context) {
     if (context.command.empty())
-        return std::unexpected(usage(fmt::format("'{}' has no command behind --", options.subject)));
+        return std::unexpected(usage(fmt::format("'{}' has no command after --", options.subject)));
     Json document = {{"name", options.subject}, {"run", {{"command", context.command}}}};
     if (options.port >= 0) document["port"] = options.port;
     if (!options.domain.empty()) document["domain"] = options.domain;
@@ -71,18 +70,19 @@ Result<ProcessSpec> spec_from_path(const SpinOptions& options) {
     auto text = net::read_file(options.subject, 1 << 20);
     if (!text && text.error().code == ErrorCode::NotFound && check_process_name(options.subject))
         return std::unexpected(
-            usage(fmt::format("'{}' is no file, and no command follows it", options.subject)));
+            usage(fmt::format("there is no file '{}', and no command follows it", options.subject)));
     if (!text && text.error().code == ErrorCode::NotFound) {
         std::error_code error;
         auto missing = text.error();
         missing.hint =
-            fmt::format("check the path: {} is not there",
+            fmt::format("check the path: {} does not exist",
                         std::filesystem::absolute(options.subject, error).lexically_normal().string());
         return std::unexpected(missing);
     }
     if (!text) return std::unexpected(text.error());
     if (options.port >= 0 || !options.domain.empty())
-        return std::unexpected(usage("--port and --domain stand in the process file, not beside it"));
+        return std::unexpected(
+            usage("--port and --domain cannot be used with a process file; set them in the file"));
     return spec_from_toml(*text, options.subject);
 }
 
@@ -234,8 +234,8 @@ Result<int> kill(const std::string& subject, Context& context) {
     else
         note(fmt::format("killed '{}'", name));
     for (const auto& domain : waiting)
-        note(fmt::format("{} still waits for a process '{}'; p2prc unmap-domain {} removes it", domain, name,
-                         domain));
+        note(fmt::format("{} stays reserved for a process named '{}'; to release it: p2prc unmap-domain {}",
+                         domain, name, domain));
     return 0;
 }
 
@@ -247,10 +247,10 @@ Result<int> stop(const std::string& subject, Context& context) {
     if (context.json) return show_process(daemon, subject, true);
     const auto info = daemon.call(&dbus::Client::information, subject);
     if (info && cell(*info, "state") != "stopped" && cell(*info, "state") != "failed")
-        note(fmt::format("'{}' is to be stopped; it is {} on {} now", subject, cell(*info, "state"),
+        note(fmt::format("'{}' will be stopped; now it is {} on {}", subject, cell(*info, "state"),
                          cell(*info, "node")));
     else
-        note(fmt::format("'{}' is stopped; p2prc start brings it back", subject));
+        note(fmt::format("'{}' is stopped; p2prc start starts it again", subject));
     return 0;
 }
 
@@ -272,13 +272,14 @@ Result<int> start(Change method, std::string_view done, const std::string& subje
 } // namespace
 
 void add_process_verbs(CLI::App& app, Action& action) {
-    auto* spin_verb = app.add_subcommand("spin", "spins a process and waits until it is ready");
+    auto* spin_verb = app.add_subcommand("spin", "start a new process and wait until it is ready");
     auto options = std::make_shared<SpinOptions>();
     spin_verb
-        ->add_option("FILE.toml|NAME", options->subject, "a process file, or a name with a command behind --")
+        ->add_option("FILE.toml|NAME", options->subject, "a process file, or a name followed by -- COMMAND")
         ->required();
     spin_verb->add_option("--node", options->node, "the node to run on; default: this one");
-    spin_verb->add_option("--port", options->port, "the port it listens on; 0: a chosen one, in $PORT")
+    spin_verb
+        ->add_option("--port", options->port, "the port it listens on; 0: p2prc chooses one and sets $PORT")
         ->check(number_between(0, 65535));
     spin_verb->add_option("--domain", options->domain, "a domain to map to it");
     spin_verb->footer("p2prc spin NAME [--port P] [--domain D] -- COMMAND... runs a command without a file.");
@@ -288,9 +289,7 @@ void add_process_verbs(CLI::App& app, Action& action) {
         action = [options, waiting](Context& c) { return spin(*options, *waiting, c); };
     });
 
-    app.add_subcommand("ps", "lists the processes of the whole fleet")->callback([&action] {
-        action = list;
-    });
+    app.add_subcommand("ps", "list the processes of the whole fleet")->callback([&action] { action = list; });
 
     auto add = [&](const char* verb, const char* words, auto run) {
         auto* command = app.add_subcommand(verb, words);
@@ -299,12 +298,12 @@ void add_process_verbs(CLI::App& app, Action& action) {
         command->callback(
             [&action, subject, run] { action = [subject, run](Context& c) { return run(*subject, c); }; });
     };
-    add("info", "shows a process", [](const std::string& subject, Context& context) -> Result<int> {
+    add("info", "show a process", [](const std::string& subject, Context& context) -> Result<int> {
         Daemon daemon;
         return show_process(daemon, subject, context.json);
     });
-    add("kill", "stops a process and removes its record; its data stays", kill);
-    add("stop", "stops a process and keeps its record", stop);
+    add("kill", "stop a process and remove its record; its data stays", kill);
+    add("stop", "stop a process and keep its record", stop);
     auto add_start = [&](const char* verb, const char* words, Change method, const char* done) {
         auto* command = app.add_subcommand(verb, words);
         auto subject = std::make_shared<std::string>();
@@ -317,9 +316,9 @@ void add_process_verbs(CLI::App& app, Action& action) {
             };
         });
     };
-    add_start("start", "starts a stopped process and waits until it is ready", &dbus::Client::start_with,
+    add_start("start", "start a stopped process and wait until it is ready", &dbus::Client::start_with,
               "runs");
-    add_start("restart", "stops and starts a process", &dbus::Client::restart_with, "runs again");
+    add_start("restart", "stop and start a process", &dbus::Client::restart_with, "runs again");
 }
 
 } // namespace p2prc::cli

@@ -44,7 +44,8 @@ std::string by_kind(const std::vector<std::string>& subjects) {
 }
 
 void print_problem(const Json& problem) {
-    fmt::print("{:<9} {}\n", is_down(problem) ? "wrong" : "note", text::for_terminal(cell(problem, "cause")));
+    fmt::print("{:<9} {}\n", is_down(problem) ? "problem" : "note",
+               text::for_terminal(cell(problem, "cause")));
     const auto affects = problem.value("affects", std::vector<std::string>{});
     if (!affects.empty()) fmt::print("{:<9}   down with it: {}\n", "", by_kind(affects));
     if (cell(problem, "hint") != "-")
@@ -64,12 +65,17 @@ Result<int> status(Context& context) {
     const auto fleet = facts->value("fleet", Json::object());
     const bool root = facts->value("root", false);
     const bool in_fleet = cell(fleet, "zone") != "-";
-    fmt::print("node      {} ({})\n", cell(*facts, "node"), !in_fleet ? "alone" : root ? "root" : "member");
-    fmt::print("fleet     {}\n", in_fleet ? cell(fleet, "zone") : "none; p2prc init or p2prc join");
+    fmt::print("node      {} ({})\n", cell(*facts, "node"),
+               !in_fleet ? "standalone"
+               : root    ? "root"
+                         : "member");
+    fmt::print("fleet     {}\n", in_fleet ? cell(fleet, "zone")
+                                          : "none; create one with p2prc init, or join one with p2prc join");
     if (in_fleet && !root)
         fmt::print("root      {}, {}\n", cell(fleet, "root"),
-                   facts->value("reachable", false) ? "reachable"
-                                                    : "not reachable: what is elsewhere is as it was before");
+                   facts->value("reachable", false)
+                       ? "reachable"
+                       : "not reachable; what is shown of other nodes may be out of date");
     if (cell(*facts, "edge") != "-") fmt::print("edge      {}\n", cell(*facts, "edge"));
     for (const auto* what : {"nodes", "tunnels", "processes", "domains", "certificates"})
         if (const auto by_state = facts->value(what, Json::object());
@@ -78,7 +84,7 @@ Result<int> status(Context& context) {
                        counts(by_state));
     for (const auto& problem : problems)
         print_problem(problem);
-    if (!problems.empty()) note("p2prc doctor says more");
+    if (!problems.empty()) note("for details: p2prc doctor");
     return exit_status;
 }
 
@@ -134,9 +140,9 @@ Result<int> doctor(Context& context) {
 } // namespace
 
 void add_status_verbs(CLI::App& app, Action& action) {
-    app.add_subcommand("status", "one screen: node, fleet, processes, domains, what is wrong")
+    app.add_subcommand("status", "show nodes, processes, domains and problems on one screen")
         ->callback([&action] { action = status; });
-    app.add_subcommand("doctor", "checks everything end to end; each finding with its fix")
+    app.add_subcommand("doctor", "check everything end to end; show how to fix each problem")
         ->callback([&action] { action = doctor; });
 }
 

@@ -105,9 +105,9 @@ std::optional<Usage> wrong_command(const Place& place, const std::vector<std::st
     }
     if (place.below.empty()) return std::nullopt;
     if (place.path.size() > 1)
-        return Usage{fmt::format("{} needs a command behind it", place.command),
+        return Usage{fmt::format("'{}' needs a subcommand", place.command),
                      fmt::format("one of: {}", fmt::join(place.offered, ", "))};
-    if (words.empty()) return Usage{"which command?", see};
+    if (words.empty()) return Usage{"no command given", see};
     return std::nullopt;
 }
 
@@ -127,7 +127,7 @@ Usage usage_of(const CLI::App& app, const CLI::ParseError& error, const std::vec
     if (auto wrong = wrong_command(place, words); wrong && (place.unknown || !unknown)) return *wrong;
     // Whoever types a command to run without `--` is told so at its first word, or at its first option.
     const bool command_without_dashes = place.command == "p2prc spin" && !context.has_command;
-    const auto behind_dashes = "the command to run goes behind --: p2prc spin NAME [--port P] -- COMMAND...";
+    const auto behind_dashes = "the command to run goes after --: p2prc spin NAME [--port P] -- COMMAND...";
     if (unknown) {
         const auto near = nearest_option(place, *unknown);
         return {fmt::format("{} has no option '{}'", place.command, *unknown),

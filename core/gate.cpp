@@ -110,7 +110,7 @@ std::string check(std::string_view key, const NodeRecord& node) {
     for (const auto& [what, value] :
          {std::pair{"key", &node.key}, {"edge_key", &node.edge_key}, {"connector_key", &node.connector_key}})
         if (!value->empty() && !is_fingerprint(*value))
-            return fmt::format("its {} is no fingerprint of a key", what);
+            return fmt::format("its {} is not a key's fingerprint", what);
     return check_texts({{"joined_at", &node.joined_at}});
 }
 

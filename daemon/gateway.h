@@ -1,4 +1,4 @@
-// The way to the fleet's registry, wherever it is: in this process, or through the control link.
+// Access to the fleet's registry, wherever it is: in this process, or through the control link.
 #pragma once
 
 #include "core/error.h"
@@ -24,10 +24,10 @@ class Gateway {
     virtual bool reachable() const = 0;
     // Why it is not, and what to do about that.
     virtual Error away() const {
-        return {
-            ErrorCode::Unreachable, "the root node is not reachable",
-            "is it up, and does this machine reach its port 443? what runs on this node goes on, and can be "
-            "listed, stopped, started and killed"};
+        return {ErrorCode::Unreachable, "the root node is not reachable",
+                "is it up, and can this machine reach its port 443? processes on this node keep running and "
+                "can be "
+                "listed, stopped, started and killed"};
     }
 };
 

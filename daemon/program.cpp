@@ -115,7 +115,7 @@ Result<void> Program::Impl::open() {
     if (!bus) return std::unexpected(bus.error());
     bus_ = std::move(*bus);
     bus_->on_disconnect([this](const Error& error) {
-        fail_with({ErrorCode::Unreachable, "the message bus is gone: " + error.message,
+        fail_with({ErrorCode::Unreachable, "lost the connection to the message bus: " + error.message,
                    "systemd starts p2prcd again"});
     });
     systemd_ = std::make_unique<SystemdBus>(*bus_);
@@ -223,7 +223,7 @@ awaitable<void> Program::Impl::stop() {
 void Program::Impl::reload() {
     const auto config = load_config(config_files(options_.config_root));
     if (!config) {
-        net::log_error(config.error().message + "; the settings stay as they were",
+        net::log_error(config.error().message + "; the settings are unchanged",
                        {{"MESSAGE_ID", message_bad_configuration}});
         return;
     }
@@ -233,7 +233,7 @@ void Program::Impl::reload() {
         reconciler_->set_remote_spin(config_.remote_spin);
         fleet_->settings_changed();
     }
-    net::log_info("read the configuration again");
+    net::log_info("reloaded the configuration");
 }
 
 awaitable<void> Program::Impl::serve_signals() {

@@ -42,7 +42,7 @@ asio::awaitable<Result<Message>> Caller::send(Message call, std::chrono::microse
                       "p2prcd has not answered for " +
                           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(timeout).count()) +
                           " seconds",
-                      "journalctl -u p2prcd may say what it does"};
+                      "see journalctl -u p2prcd"};
     else if (name == "org.freedesktop.DBus.Error.NoReply" ||
              name == "org.freedesktop.DBus.Error.Disconnected")
         error = Error{ErrorCode::Unreachable, "p2prcd went away before it answered",

@@ -69,9 +69,9 @@ asio::awaitable<void> run_method(std::shared_ptr<Exported> exported, const Metho
         reply = co_await method->handler(call);
     } catch (const std::exception& exception) {
         reply = fail(ErrorCode::Failed, method->name + " failed inside: " + exception.what(),
-                     "this is a defect; the daemon's log may say more");
+                     "this is a bug; the daemon's log may say more");
     } catch (...) {
-        reply = fail(ErrorCode::Failed, method->name + " failed inside", "this is a defect");
+        reply = fail(ErrorCode::Failed, method->name + " failed inside", "this is a bug");
     }
     answer(*exported, method->name, call, std::move(reply));
 }
@@ -99,7 +99,7 @@ const Property* find_property(const Exported& exported, const char* name) {
 
 Result<void> broken_property(const Property& property) {
     return fail(ErrorCode::Failed, property.name + " failed inside",
-                "this is a defect; the daemon's log may say more");
+                "this is a bug; the daemon's log may say more");
 }
 
 int on_get(sd_bus*, const char* path, const char*, const char* name, sd_bus_message* reply, void* userdata,

@@ -112,7 +112,7 @@ Findings check_dns(const Facts& facts) {
             findings.push_back(
                 {CheckState::Fail, "dns " + address,
                  fmt::format("no answer for {}: {}", zone, ares_strerror(status)),
-                 "on the root: systemctl status p2prc-edge; is port 53 (UDP and TCP) open to the world?"});
+                 "on the root: systemctl status p2prc-edge; is port 53 (UDP and TCP) open to the Internet?"});
         }
     }
     Resolver world;
@@ -123,13 +123,13 @@ Findings check_dns(const Facts& facts) {
     const bool delegated = std::ranges::any_of(
         found, [&](const auto& a) { return std::ranges::find(expected, a) != expected.end(); });
     if (delegated) {
-        findings.push_back({CheckState::Ok, "delegation of " + zone, "the world finds " + name, ""});
+        findings.push_back({CheckState::Ok, "delegation of " + zone, name + " resolves to this fleet", ""});
     } else {
         findings.push_back(
             {CheckState::Fail, "delegation of " + zone,
              found.empty() ? fmt::format("{} is not found: {}", name, ares_strerror(v4.status))
                            : fmt::format("{} resolves to {}, not to the root", name, fmt::join(found, ", ")),
-             fmt::format("where {} is registered, set NS {} and its address {}", zone, name,
+             fmt::format("at the registrar of {}, set NS {} and its address {}", zone, name,
                          fmt::join(expected, " and "))});
     }
     return findings;

@@ -95,7 +95,7 @@ void check_tunnels(const Facts& facts, Findings& findings) {
             findings.push_back({CheckState::Ok, subject, "up", ""});
         else if (any && !has_route(cell(edge, "address")))
             findings.push_back(
-                {CheckState::Ok, subject, "no way there from this machine; another tunnel is up", ""});
+                {CheckState::Ok, subject, "no route there from this machine; another tunnel is up", ""});
         else
             findings.push_back({any ? CheckState::Warn : CheckState::Fail,
                                 subject,
@@ -119,7 +119,7 @@ void check_edge(const Facts& facts, Findings& findings) {
              "unmap the domain: p2prc unmap-domain DOMAIN; journalctl -u p2prc-edge lists all"});
     if (const auto left_out = routes.value("left_out", std::uint64_t{0}); left_out != 0)
         findings.push_back({CheckState::Warn, "edge",
-                            fmt::format("{} names and records are more than it can be told", left_out),
+                            fmt::format("{} names and records do not fit into its table", left_out),
                             "unmap domains that are not in use: p2prc domains lists them"});
 }
 
@@ -148,8 +148,7 @@ Findings check_link(const Facts& facts) {
 }
 
 Finding unknown(const char* subject) {
-    return {CheckState::Warn, subject, "not looked at: p2prcd does not say what to expect",
-            "start p2prcd first"};
+    return {CheckState::Warn, subject, "skipped: p2prcd does not answer", "sudo systemctl start p2prcd"};
 }
 
 Findings check_fleet(const Facts& facts) {

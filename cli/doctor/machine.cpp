@@ -54,8 +54,8 @@ Findings check_clock(const Facts&) {
     timex state{};
     // adjtimex(2): TIME_ERROR means that nothing keeps this clock in step.
     const bool synchronised = adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
-    if (synchronised) return {{CheckState::Ok, "clock", "kept in step by a time service", ""}};
-    return {{CheckState::Warn, "clock", "no time service keeps it in step; certificates need the right time",
+    if (synchronised) return {{CheckState::Ok, "clock", "synchronised by a time service", ""}};
+    return {{CheckState::Warn, "clock", "the clock is not synchronised; TLS fails when it drifts",
              "timedatectl set-ntp true"}};
 }
 

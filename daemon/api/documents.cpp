@@ -81,7 +81,7 @@ std::optional<DomainState> trouble_of_process(const View& view, const ProcessRec
     if (state == ProcessState::Lost) return DomainState{"waiting", "node '" + process.node + "' is lost"};
     if (view.live(process.node) == "suspect")
         return DomainState{"waiting",
-                           "node '" + process.node + "' is suspect: it has not been heard of lately"};
+                           "node '" + process.node + "' is suspect: it has just stopped answering"};
     if (state == ProcessState::Running) return std::nullopt;
     return DomainState{state == ProcessState::Failed ? "failed" : "waiting",
                        "process '" + process.name + "' is " + std::string(process_state_name(state))};
@@ -91,10 +91,10 @@ std::optional<DomainState> trouble_of_tunnel(const View& view, const std::string
     if (const auto* fleet = view.fleet(); fleet && fleet->root.empty())
         return DomainState{
             "waiting",
-            "this node is alone: a root with a public address serves names (p2prc init, p2prc join)"};
+            "not reachable from the Internet: this machine is not in a fleet (p2prc init, p2prc join)"};
     const auto* node = view.node_record(name);
     if (!node || node->connector_key.empty())
-        return DomainState{"waiting", "the connector of node '" + name + "' has not come yet"};
+        return DomainState{"waiting", "the connector of node '" + name + "' has not connected yet"};
     const Json* tunnel = view.get(keys::tunnel(name));
     if (tunnel && json::member<bool>(*tunnel, "up")) return std::nullopt;
     const auto detail = tunnel ? json::member<std::string>(*tunnel, "detail") : "";
@@ -113,7 +113,7 @@ std::optional<DomainState> trouble_of_certificate(const View& view, const std::s
     const bool failed = certificate->state == "failed";
     return DomainState{failed ? "failed" : "waiting",
                        (failed ? "no certificate: " : "no certificate yet: ") +
-                           (certificate->detail.empty() ? "it is being asked for" : certificate->detail)};
+                           (certificate->detail.empty() ? "it has been ordered" : certificate->detail)};
 }
 
 // What the node that serves it sees: who listens, what visitors got, and what a probe through the edge did.
@@ -121,9 +121,10 @@ DomainState state_of_domain(const View& view, const DomainRecord& domain) {
     const auto* process = view.process(domain.process);
     if (!process) return {"waiting", "there is no process '" + domain.process + "'"};
     if (domain.process_id == 0)
-        return {"waiting", "it was mapped by " + domain.created_by + " before process '" + domain.process +
-                               "' came to node '" + process->node +
-                               "', and does not lead there by itself: map it again there, or as an owner"};
+        return {"waiting",
+                "it was mapped by " + domain.created_by + " before process '" + domain.process +
+                    "' came to node '" + process->node +
+                    "', and is not served there automatically: map it again there, or as an owner"};
     if (auto trouble = trouble_of_process(view, *process)) return std::move(*trouble);
     const Json* serving = view.get(keys::serving(process->node, domain.domain));
     const auto seen = serving ? json::member<std::string>(*serving, "state") : "";
@@ -132,7 +133,7 @@ DomainState state_of_domain(const View& view, const DomainRecord& domain) {
     if (seen == "failing") return {"failed", reason.empty() ? "visitors are not served" : std::move(reason)};
     if (auto trouble = trouble_of_certificate(view, process->node, domain)) return std::move(*trouble);
     if (seen == "ok") return {};
-    return {"waiting", reason.empty() ? "it has not been asked for through the edge yet" : std::move(reason)};
+    return {"waiting", reason.empty() ? "it has not been probed through the edge yet" : std::move(reason)};
 }
 
 } // namespace

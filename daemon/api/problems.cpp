@@ -40,14 +40,15 @@ struct Fix {
 // type is not taken from the word of another node.
 constexpr std::array fixes{
     Fix{"disk", "free some space on the file system of /var/lib/p2prc"},
-    Fix{"clock", "let a time service keep it and the root's clock in step: timedatectl set-ntp true"},
+    Fix{"clock", "synchronise this clock and the root's with a time service: timedatectl set-ntp true"},
     Fix{"memory limits",
         "add cgroup_enable=memory to the kernel's command line (Raspberry Pi: cmdline.txt in /boot/firmware "
-        "or /boot) and reboot; in a container its host must hand the controller on"},
+        "or /boot) and reboot; in a container, its host must delegate the memory controller"},
     Fix{"ACME client", "install the package uacme"},
-    Fix{"port", "stop what has it, or move that to another port; then: systemctl restart p2prc-edge.socket "
+    Fix{"port", "stop the program that holds it, or move it to another port; then: systemctl restart "
+                "p2prc-edge.socket "
                 "p2prc-edge.service"},
-    Fix{"public address", "forward the three ports to this machine; if it has another public address now: "
+    Fix{"public address", "forward the three ports to this machine; if its public address has changed: "
                           "p2prc init --public-ip ADDRESS"},
 };
 
@@ -149,8 +150,8 @@ class Finder {
         const auto since = heard.empty() ? view_.live_since(node.name) : heard;
         add({true,
              "node " + node.name,
-             since.empty() ? fmt::format("node '{}' was never heard of", node.name)
-                           : fmt::format("node '{}' does not answer since {}", node.name, when(since)),
+             since.empty() ? fmt::format("node '{}' has never connected", node.name)
+                           : fmt::format("node '{}' has not answered since {}", node.name, when(since)),
              fmt::format("check its power and network; if it is gone for good: p2prc nodes rm {}", node.name),
              since,
              {}});
@@ -163,7 +164,7 @@ class Finder {
         const auto* tunnel = view_.get(keys::tunnel(node.name));
         if (tunnel && json::member<bool>(*tunnel, "up")) return;
         if (by_subject_.contains("link") || by_subject_.contains("edge")) return;
-        const auto detail = tunnel ? foreign(*tunnel, "detail") : "its connector has not come yet";
+        const auto detail = tunnel ? foreign(*tunnel, "detail") : "its connector has not connected yet";
         add({true,
              "tunnel of " + node.name,
              fmt::format("node '{}' has no tunnel to the edge{}{}", node.name, detail.empty() ? "" : ": ",
@@ -263,7 +264,7 @@ class Finder {
 
     std::string hint_for(const DomainRecord& domain, const ProcessRecord* process) const {
         if (!process)
-            return fmt::format("spin '{}', or give the name up: p2prc unmap-domain {}", domain.process,
+            return fmt::format("spin '{}', or release the domain: p2prc unmap-domain {}", domain.process,
                                domain.domain);
         if (process->desired == Desired::Stopped) return "p2prc start " + process->name;
         return fmt::format("p2prc info {0}; p2prc logs {0}; {1}", process->name,
@@ -283,9 +284,9 @@ class Finder {
             const auto detail = foreign(*document, "detail");
             add({until < now,
                  "certificate of " + domain.domain,
-                 fmt::format("the certificate of '{}' {} on {} and there is no new one{}{}", domain.domain,
-                             until < now ? "ended" : "ends", until.substr(0, 10), detail.empty() ? "" : ": ",
-                             detail),
+                 fmt::format("the certificate of '{}' {} on {} and was not renewed{}{}", domain.domain,
+                             until < now ? "expired" : "expires", until.substr(0, 10),
+                             detail.empty() ? "" : ": ", detail),
                  on(domain.node, "systemctl restart p2prc-connector; "
                                  "journalctl -u p2prc-connector -u 'p2prcd-acme-*'"),
                  "",
@@ -304,7 +305,7 @@ class Finder {
                  fmt::format("process {} ('{}') of node '{}' is not known to the fleet's registry, which was "
                              "restored from an older copy: {}",
                              process->id, process->name, process->node, refused),
-                 fmt::format("it comes back by itself when that is out of its way; to end it: p2prc kill {}",
+                 fmt::format("it comes back on its own once that is resolved; to end it: p2prc kill {}",
                              process->id),
                  "",
                  {}});

@@ -83,7 +83,7 @@ std::vector<Error> damage_notices(const fs::path& directory) {
                                remove});
         else if (file == "registry.db")
             notices.push_back({ErrorCode::Failed,
-                               what + "the registry was made anew of this node's copy of it: lost are open "
+                               what + "the registry was rebuilt from this node's copy of it: lost are open "
                                       "invitations, and perhaps the last changes",
                                remove});
     }

@@ -38,7 +38,7 @@ void FeedSender::push_step(Step step) {
     if (session_->closed()) return;
     steps_.push_back(std::move(step));
     if (steps_.size() > most_waiting && session_->stuck() > patience) {
-        session_->close(Error{ErrorCode::Unreachable, "the peer does not read what it is sent"});
+        session_->close(Error{ErrorCode::Unreachable, "the peer does not read what it gets"});
         return;
     }
     if (sending_ || send_some()) return;

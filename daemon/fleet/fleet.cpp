@@ -30,7 +30,8 @@ Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, Fle
 asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {
     // Not Unreachable, for which an action would be noted here and wait for the registry that is left.
     if (impl_.moving && (method.starts_with("process.") || method.starts_with("domain.")))
-        co_return fail(ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment");
+        co_return fail(ErrorCode::Conflict, "this machine is joining or leaving a fleet right now",
+                       "try again in a moment");
     if (method == "process.spin") co_return co_await impl_.spin(std::move(params));
     co_return co_await pass(std::move(method), std::move(params));
 }
@@ -48,7 +49,8 @@ asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::pass(std::string metho
         co_return answer;
     }
     if (impl_.no_registry) co_return std::unexpected(*impl_.no_registry);
-    co_return fail(ErrorCode::Unreachable, "this node is just changing its fleet", "try again in a moment");
+    co_return fail(ErrorCode::Unreachable, "this machine is joining or leaving a fleet right now",
+                   "try again in a moment");
 }
 
 // That a user of this node asks for it here is noted before the registry hears of it: what comes back from a
@@ -340,7 +342,8 @@ asio::awaitable<Result<std::unique_ptr<TextStream>>> Fleet::logs(std::string nod
     if (impl->hub) co_return co_await impl->hub->open_stream(std::move(node), "logs", std::move(params));
     params["node"] = node;
     if (impl->link) co_return co_await impl->link->open_stream("logs", std::move(params));
-    co_return fail(ErrorCode::Unreachable, "this node is just changing its fleet", "try again in a moment");
+    co_return fail(ErrorCode::Unreachable, "this machine is joining or leaving a fleet right now",
+                   "try again in a moment");
 }
 
 } // namespace p2prc::daemon

@@ -43,7 +43,7 @@ Result<std::vector<std::string>> public_addresses(const Json& options) {
             addresses.push_back(address.text());
     if (addresses.empty())
         return fail(ErrorCode::InvalidSpec, "this machine has no public address that p2prc can see",
-                    "give the address under which it is reached: --public-ip IP");
+                    "give the address at which it can be reached: --public-ip IP");
     return addresses;
 }
 
@@ -65,7 +65,8 @@ Json registrar_records(const FleetRecord& fleet) {
 } // namespace
 
 Error busy() {
-    return {ErrorCode::Conflict, "this node is just changing its fleet", "try again in a moment"};
+    return {ErrorCode::Conflict, "this machine is joining or leaving a fleet right now",
+            "try again in a moment"};
 }
 
 std::string text_of(const Json& document, const char* key) {
@@ -90,7 +91,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     const auto given = wanted.find("public_ips");
     if (zone.empty() && given != wanted.end() && given->is_array() && !given->empty()) {
         if (!before || before->zone.empty())
-            co_return fail(ErrorCode::InvalidSpec, "a public address is that of a zone, and there is none",
+            co_return fail(ErrorCode::InvalidSpec, "a public address needs a zone, and there is none",
                            "give both: p2prc init --domain ZONE --public-ip IP");
         zone = before->zone;
     }
@@ -110,7 +111,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
             if (!*installed)
                 co_return fail(ErrorCode::NotFound,
                                "a root node needs the edge, and it is not installed here",
-                               "install the package p2prc-edge, then say p2prc init again");
+                               "install the package p2prc-edge, then run p2prc init again");
             if (const auto free = co_await check_ports(); !free) co_return std::unexpected(free.error());
         }
     }
@@ -155,15 +156,15 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
         if (!up) {
             auto error = up.error();
             error.message = "the edge is not up: " + error.message;
-            error.hint += "; then say p2prc init again";
+            error.hint += "; then run p2prc init again";
             co_return std::unexpected(error);
         }
         result["edge"] = true;
     }
     if (fleet->acme == "none" && !fleet->zone.empty())
-        result["hint"] =
-            "certificates come from the fleet's own CA (p2prc fleet ca); p2prc init --acme letsencrypt turns "
-            "public ones on";
+        result["hint"] = "browsers warn until they trust the fleet's own CA (p2prc fleet ca); for "
+                         "certificates that all browsers "
+                         "trust: p2prc init --acme letsencrypt";
     refresh_info();
     co_return result;
 }
@@ -307,14 +308,13 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
     const auto up = co_await link->wait_up(link_wait);
     if (!up && up.error().code == ErrorCode::NotPermitted) co_return std::unexpected(up.error());
     if (!up)
-        co_return fail(up.error().code,
-                       "this node is a member now, but its link is not up: " + up.error().message,
-                       "it goes on trying; see p2prc status");
+        co_return fail(up.error().code, "this node has joined, but its link is not up: " + up.error().message,
+                       "it keeps trying; see p2prc status");
     refresh_info();
     if (!connected)
         co_return fail(connected.error().code,
-                       "this node is a member now, but no domain reaches it: " + connected.error().message,
-                       connected.error().hint + "; then say p2prc join again");
+                       "this node has joined, but no domain reaches it: " + connected.error().message,
+                       connected.error().hint + "; then run p2prc join again");
     if (const auto fleet = fleet_record()) result["root"] = fleet->root;
     co_return result;
 }

@@ -75,7 +75,7 @@ asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> Fleet::Impl::open_or_men
     const auto damage = fresh.error();
     const auto mended = co_await mend_registry();
     if (mended) {
-        net::log_error(damage.message + "; the registry was made anew of this node's copy of it");
+        net::log_error(damage.message + "; the registry was rebuilt from this node's copy of it");
         co_return co_await open_registry();
     }
     if (mended.error().code == ErrorCode::NotSupported) {

@@ -87,7 +87,7 @@ Hub::Hub(asio::any_io_executor executor, LocalRegistry& registry, Replica& repli
         replica.subscribe(std::string(keys::nodes), [weak = std::weak_ptr(state_)](std::span<const Change>) {
             if (const auto state = weak.lock()) state->drop_removed();
         });
-    net::spawn_loop(executor, "judging which nodes are lost",
+    net::spawn_loop(executor, "checking which nodes are lost",
                     [state = state_] { return state->judge(state); });
 }
 
@@ -212,7 +212,7 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
     members[node] = std::move(member);
     asio::co_spawn(executor, tell_synced(self, sender),
                    net::ReportFailure("telling a member that it has all"));
-    asio::co_spawn(executor, judge_one(node), net::ReportFailure("judging a node"));
+    asio::co_spawn(executor, judge_one(node), net::ReportFailure("checking a node"));
 
     auto serving = handlers(node);
     const auto reason = co_await session->run(std::move(serving));

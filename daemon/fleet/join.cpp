@@ -47,13 +47,13 @@ asio::awaitable<Result<net::TlsStream>> connect(asio::any_io_executor executor, 
     co_return std::unexpected(last);
 }
 
-// A handshake says no more than yes or no. The date in the token and our clock make a good guess, and only a
+// TLS does not say why a handshake was refused. Guess expiry from the token's date and our clock: only a
 // guess.
 Error explain(const Error& error, const JoinToken& token) {
     const std::string ask = "ask for a new one: p2prc invite, on the root node";
     if (error.code == ErrorCode::Unreachable)
-        return {error.code, "the root node cannot be reached: " + error.message,
-                "see whether this machine is on line, and p2prc-edge runs on the root"};
+        return {error.code, "cannot reach the root node: " + error.message,
+                "check that this machine is online and that p2prc-edge is running on the root"};
     if (error.code != ErrorCode::NotPermitted) return error;
     const auto expires = std::chrono::system_clock::time_point(std::chrono::seconds(token.expires));
     if (expires < std::chrono::system_clock::now())
@@ -83,7 +83,7 @@ asio::awaitable<Result<Json>> admit(std::weak_ptr<LocalRegistry> weak, std::stri
     params["key"] = std::move(*key);
     params.erase("key_proof");
     const auto registry = weak.lock();
-    if (!registry) co_return fail(ErrorCode::Unreachable, "this node keeps no registry any more");
+    if (!registry) co_return fail(ErrorCode::Unreachable, "this node does not hold the registry any more");
     Actor guest;
     guest.user = "invitation";
     co_return co_await registry->request_as(std::move(guest), std::move(method), std::move(params));

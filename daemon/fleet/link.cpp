@@ -192,7 +192,7 @@ asio::awaitable<void> MemberLink::State::watch(std::shared_ptr<State> /* keeps i
     const auto& timing = options.timing;
     const auto bell = probe;
     auto limit = timing.dead;
-    // The first ping that nothing has come after: a network that keeps changing does not put its time off.
+    // The time of the first unanswered ping. The deadline counts from it; network changes do not extend it.
     auto asked = net::boottime();
     while (session == watched && !watched->closed() && !stopped) {
         watched->ping();

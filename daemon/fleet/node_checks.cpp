@@ -136,7 +136,7 @@ std::vector<NodeCheck> check_node(const CheckSubjects& subjects) {
     if (!subjects.acme_client.empty() && ::access(subjects.acme_client.c_str(), X_OK) != 0)
         checks.push_back(
             {CheckState::Fail, "ACME client",
-             fmt::format("{} is not there, and the fleet's certificates come from an ACME server",
+             fmt::format("{} is not installed, and the fleet's certificates come from an ACME server",
                          subjects.acme_client.string())});
     if (subjects.public_side) {
         if (const auto listeners = net::tcp_listeners())

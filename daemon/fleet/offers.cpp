@@ -16,7 +16,7 @@ bool is_up(const OwnState& own, const std::string& node, std::uint32_t id) {
                       status->state == ProcessState::Stopping);
 }
 
-// A user of this node has ended it, and the registry that is no more was to hear of it yet.
+// Whether a user of this node killed it, and the kill was not uploaded before the registry was lost.
 bool killed_here(const OwnState& own, const std::string& node, std::uint32_t id) {
     const auto* action = own.records().local_action(node, id);
     return action && action->is_kill();

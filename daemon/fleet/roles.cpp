@@ -10,8 +10,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* note =
-    "p2prcd has turned this role on; its units start on the condition that this file is there.\n";
+constexpr const char* note = "p2prcd has enabled this role; its units start only if this file exists.\n";
 
 Result<void> make_directory(const fs::path& directory) {
     std::error_code error;

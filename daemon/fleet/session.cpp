@@ -117,7 +117,7 @@ void Session::send_frame(std::shared_ptr<const Bytes> frame) {
     state_->unsent_bytes += frame->size();
     state_->unsent.push_back(std::move(frame));
     if (state_->unsent_bytes > max_unsent) {
-        close(Error{ErrorCode::Unreachable, "the peer does not read what it is sent"});
+        close(Error{ErrorCode::Unreachable, "the peer does not read what it gets"});
         return;
     }
     if (std::exchange(state_->writing, true)) return;
@@ -198,7 +198,7 @@ asio::awaitable<Result<Json>> Session::exchange_hello(Json mine, std::chrono::mi
     timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
         const auto session = weak.lock();
         if (!error && session)
-            session->close(Error{ErrorCode::Unreachable, "the peer said no hello in time"});
+            session->close(Error{ErrorCode::Unreachable, "the peer sent no hello in time"});
     });
     auto theirs = co_await read_document();
     timer.cancel();
@@ -209,7 +209,7 @@ asio::awaitable<Result<Json>> Session::exchange_hello(Json mine, std::chrono::mi
     }
     const auto hello = theirs->find("hello");
     if (hello == theirs->end() || !hello->is_object()) {
-        const Error error{ErrorCode::InvalidSpec, "the peer's first message is no hello"};
+        const Error error{ErrorCode::InvalidSpec, "the peer's first message is not a hello"};
         close(error);
         co_return std::unexpected(error);
     }

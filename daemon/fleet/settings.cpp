@@ -35,10 +35,10 @@ Result<FleetSettings> load_settings(const std::filesystem::path& file, const std
     };
     const auto document = Json::parse(*text, nullptr, false);
     if (!document.is_object() || !document.contains("name") || !document["name"].is_string())
-        return bad("is no settings file of p2prcd");
+        return bad("is not a settings file of p2prcd");
     FleetSettings settings;
     settings.name = document["name"];
-    if (!check_node_name(settings.name)) return bad("'" + settings.name + "' is no name of a node");
+    if (!check_node_name(settings.name)) return bad("'" + settings.name + "' is not a node name");
     const auto root = document.find("root");
     if (root == document.end() || root->is_null()) return settings;
     if (!root->is_object()) return bad("'root' is not an object");

@@ -192,7 +192,8 @@ Result<std::string> WebCa::sign(const std::string& domain, const std::string& re
     const auto normal = normalize_domain(domain);
     if (!normal) return std::unexpected(normal.error());
     if (!in_zone(*normal, zone_))
-        return fail(ErrorCode::NotPermitted, *normal + " is not a name of the zone " + zone_);
+        return fail(ErrorCode::NotPermitted, *normal + " is not below " + zone_ +
+                                                 ", and the fleet's own CA signs only names below its zone");
     const auto request = read_request(request_pem);
     if (!request) return std::unexpected(request.error());
     EVP_PKEY* key = X509_REQ_get0_pubkey(request->get());

@@ -47,7 +47,7 @@ std::string first_line(const fs::path& path) {
     return std::string(text.substr(0, text.find('\n')));
 }
 
-// ENOENT is also said of a script whose interpreter is not there.
+// ENOENT is also the error for a script whose interpreter does not exist.
 std::string not_there(const std::string& program, Origin origin) {
     const auto shown = text::excerpt(program);
     if (program.find('/') == std::string::npos) return fmt::format("there is no command {}", shown);
@@ -55,19 +55,19 @@ std::string not_there(const std::string& program, Origin origin) {
         return fmt::format("{} is in a home, and what another node spins sees none", shown);
     if (!status_of(program)) {
         if (is_below(program, "/tmp") || is_below(program, "/var/tmp"))
-            return fmt::format("{} is not there: a process has a /tmp of its own", shown);
+            return fmt::format("{} does not exist: each process has its own /tmp", shown);
         if (is_in_a_home(program))
-            return fmt::format("{} is not there, or the interpreter of its first line is not", shown);
-        return fmt::format("{} is not there", shown);
+            return fmt::format("{} or the interpreter in its first line does not exist", shown);
+        return fmt::format("{} does not exist", shown);
     }
     const auto line = first_line(program);
     if (line.ends_with('\r'))
         return fmt::format(
             "{} has the line ends of Windows, so the interpreter of its first line is not found", shown);
     if (line.starts_with("#!"))
-        return fmt::format("the interpreter that {} names is not there: {}", shown,
+        return fmt::format("the interpreter that {} names does not exist: {}", shown,
                            text::excerpt(line.substr(2)));
-    return fmt::format("the loader that {} needs is not there: it is for another system", shown);
+    return fmt::format("the loader that {} needs does not exist: it is for another system", shown);
 }
 
 // The first directory on the way that others may not enter, or the file that others may not execute.
@@ -145,7 +145,7 @@ std::string credentials_failure(const ProcessSpec& spec) {
         if (!status_of(path) && errno == ENOENT && !is_in_a_home(path)) missing.push_back(all.back());
     }
     if (!missing.empty())
-        return fmt::format("{} of run.credentials {} not there", fmt::join(missing, ", "),
+        return fmt::format("{} of run.credentials {} missing", fmt::join(missing, ", "),
                            missing.size() == 1 ? "is" : "are");
     if (all.empty()) return {};
     return fmt::format("{}run.credentials: {} cannot be read", all.size() == 1 ? "" : "a file of ",

@@ -62,15 +62,15 @@ constexpr std::array exec_steps{
 
 // In a person's words, for the steps that a process file or a command line can get wrong.
 std::string_view step_words(std::string_view step) {
-    if (step == "CHDIR") return "its directory is not there, or not its own";
-    if (step == "EXEC") return "the command is not there, or cannot be executed";
-    if (step == "USER" || step == "GROUP") return "there is no such user";
+    if (step == "CHDIR") return "its working directory is missing or not accessible";
+    if (step == "EXEC") return "the command does not exist or is not executable";
+    if (step == "USER" || step == "GROUP") return "the user does not exist";
     if (step == "NAMESPACE")
-        return "its sandbox could not be made; if this machine is a container, its host must allow nesting "
+        return "its sandbox could not be set up; if this machine is a container, its host must allow nesting "
                "(Proxmox: "
                "Options, Features, nesting)";
-    if (step == "CREDENTIALS") return "a file of run.credentials is not there, or cannot be read";
-    if (step == "STATE_DIRECTORY") return "its data directory could not be made";
+    if (step == "CREDENTIALS") return "a file of run.credentials is missing or cannot be read";
+    if (step == "STATE_DIRECTORY") return "its data directory could not be created";
     return {};
 }
 
@@ -135,7 +135,7 @@ std::string how_it_stopped(const UnitResult& result) {
 }
 
 constexpr std::string_view left_behind_words =
-    "its command ended and left processes behind, which were ended, too; tell it to stay in the foreground";
+    "its command ended and left processes behind, which were ended too; make it stay in the foreground";
 
 StopReason own_reason(const UnitResult& result, bool executed) {
     const auto& word = result.result;
@@ -180,7 +180,7 @@ StopReason exit_reason(const UnitResult& result, const StopContext& context) {
         limit.code = reason.code;
         limit.signal = reason.signal;
         limit.detail =
-            fmt::format("it failed too often in a minute; the last time: {}", how_it_ended(result));
+            fmt::format("it failed too often within a minute; the last time: {}", how_it_ended(result));
         if (context.left_behind) limit.detail += fmt::format("; {}", left_behind_words);
         return limit;
     }

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t log_lines = 10;
-// The journal gets a process's last words by another way than we get its end.
+// The journal and PropertiesChanged are not ordered: wait for the last lines of a process.
 constexpr auto journal_grace = 60ms;
 
 asio::awaitable<void> pause(asio::any_io_executor loop, std::chrono::milliseconds time) {
@@ -45,7 +45,7 @@ std::string words_for_step(std::string_view step, const ProcessSpec& spec) {
 
 } // namespace
 
-// Before it is said of a process that nobody knows how it ended, systemd is asked whether it did.
+// Asks systemd whether a process has really ended before its end is reported as unknown.
 asio::awaitable<Result<bool>> Reconciler::Impl::still_missing(std::string name) {
     const auto all = co_await systemd_.units();
     if (!all) co_return std::unexpected(all.error());
@@ -110,7 +110,7 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         context.left_behind = end && !end->invocation.empty() && left_behind == end->invocation;
         reason = exit_reason(result, context);
     } else {
-        reason.detail = "it ended while p2prcd did not run, and the journal does not say how";
+        reason.detail = "it ended while p2prcd was not running, and the journal does not say how";
     }
     if (!asked_for(reason.kind)) {
         co_await pause(loop_, journal_grace);

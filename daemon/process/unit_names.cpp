@@ -32,7 +32,7 @@ Result<void> check_unit_name(std::string_view unit) {
     const bool named = unit.ends_with(service_suffix) && unit.size() > service_suffix.size();
     if (named && unit.size() <= longest && unit.front() != '.' && std::ranges::all_of(unit, allowed))
         return {};
-    return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is no name of a unit", text::excerpt(unit)));
+    return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not a unit name", text::excerpt(unit)));
 }
 
 std::string dynamic_user(std::string_view process_name) {

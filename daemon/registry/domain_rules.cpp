@@ -65,13 +65,13 @@ Result<void> check_port(const ProcessRecord& process, std::optional<std::uint16_
                         const std::string& domain) {
     if (!process.port)
         return fail(ErrorCode::InvalidSpec,
-                    fmt::format("process '{}' declares no port, so domain '{}' cannot lead to it",
+                    fmt::format("process '{}' declares no port, so domain '{}' cannot point to it",
                                 process.name, domain),
                     "spin it with a port (port = 0 has one chosen)");
     if (port && *port != *process.port)
         return fail(ErrorCode::InvalidSpec,
                     fmt::format("process '{}' declares port {}, not {}", process.name, *process.port, *port),
-                    "leave --port away to use the one that it declares");
+                    "omit --port to use the one that it declares");
     return {};
 }
 
@@ -158,10 +158,9 @@ Result<void> check_domain_rights(const Draft& draft, std::string_view domain, st
                     fmt::format("domain '{}' does not lie in the fleet's zone '{}'", domain, zone),
                     "only the fleet's owner maps other domains; choose a name below the zone");
     if (is_owners(domain, zone))
-        return fail(
-            ErrorCode::NotPermitted, fmt::format("domain '{}' belongs to the fleet's owner", domain),
-            "the zone itself, ns*, _*, wildcards and names that other programs look for by themselves "
-            "(mail, wpad) are the owner's; choose another name");
+        return fail(ErrorCode::NotPermitted, fmt::format("domain '{}' belongs to the fleet's owner", domain),
+                    "the zone itself, ns*, _*, wildcards and names that programs look up on their own "
+                    "(mail, wpad) are the owner's; choose another name");
     if (const auto above = name_above(draft, domain, zone, node))
         return fail(
             ErrorCode::NotPermitted,
@@ -189,7 +188,7 @@ Result<void> check_domain_free(const Draft& draft, std::string_view domain, std:
     const auto holder = draft.domain(domain);
     if (holder && holder->process == process) return {};
     return fail(ErrorCode::DomainTaken, fmt::format("domain '{}' is held by {}", domain, holder_text(holder)),
-                fmt::format("choose another name, or give that one up first: p2prc unmap-domain {}", domain));
+                fmt::format("choose another name, or release that one first: p2prc unmap-domain {}", domain));
 }
 
 Result<void> check_domain_serving(const Draft& draft, const std::string& domain, const ProcessRecord& process,
@@ -201,7 +200,7 @@ Result<void> check_domain_serving(const Draft& draft, const std::string& domain,
     return fail(ErrorCode::DomainTaken,
                 fmt::format("domain '{}' was mapped by {}{}", domain, waiting->created_by,
                             before.empty() ? "" : " and led to node '" + before + "' before"),
-                fmt::format("ask there to give it up: p2prc unmap-domain {}", domain));
+                fmt::format("ask its owner to release it: p2prc unmap-domain {}", domain));
 }
 
 DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::string& process, bool from_file,

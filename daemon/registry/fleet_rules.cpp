@@ -28,7 +28,7 @@ Result<void> check_address(const std::string& address) {
     if (inet_pton(AF_INET, address.c_str(), bytes) == 1 || inet_pton(AF_INET6, address.c_str(), bytes) == 1)
         return {};
     return fail(ErrorCode::InvalidSpec,
-                fmt::format("public address '{}' is no IP address", text::excerpt(address, 60)),
+                fmt::format("public address '{}' is not an IP address", text::excerpt(address, 60)),
                 "give an IPv4 or IPv6 address, such as 203.0.113.1");
 }
 
@@ -36,8 +36,8 @@ Result<void> check_acme(const std::string& acme) {
     if (is_acme_source(acme)) return {};
     return fail(
         ErrorCode::InvalidSpec,
-        fmt::format("'{}' is no ACME directory, where certificates could come from", text::excerpt(acme)),
-        "give the https URL of one, letsencrypt, or none for the fleet's own authority");
+        fmt::format("'{}' is not the URL of an ACME directory", text::excerpt(acme)),
+        "give an https URL, letsencrypt, or none for the fleet's own certificate authority");
 }
 
 Result<Wanted> read_wanted(const Request& request) {
@@ -51,7 +51,7 @@ Result<Wanted> read_wanted(const Request& request) {
     if (!wanted.name.empty())
         if (auto named = check_node_name(wanted.name); !named) return std::unexpected(named.error());
     if (!wanted.key.empty() && !is_fingerprint(wanted.key))
-        return fail(ErrorCode::InvalidSpec, "'key' is no fingerprint of a key");
+        return fail(ErrorCode::InvalidSpec, "'key' is not a key's fingerprint");
     if (!wanted.zone.empty()) {
         auto zone = normalize_domain(wanted.zone);
         if (!zone) return std::unexpected(zone.error());
@@ -93,7 +93,7 @@ Result<void> change_self(Request& request, FleetRecord& fleet, NodeRecord& self,
             return fail(
                 ErrorCode::Conflict,
                 fmt::format("this node is known as '{}' to the other members of the fleet", self.name),
-                "leave --name away");
+                "omit --name");
         if (fleet.root == self.name) fleet.root = wanted.name;
         rename_node(request.draft, self, wanted.name);
     }

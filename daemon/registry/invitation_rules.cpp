@@ -75,12 +75,13 @@ Result<Json> invite(Request& request) {
         return fail(ErrorCode::NotSupported, "the role guest is not in this version", "invite a member");
     const auto role = role_text->empty() ? Role::Member : role_from_name(*role_text);
     if (!role)
-        return fail(ErrorCode::InvalidSpec, fmt::format("no role '{}'", text::excerpt(*role_text, 40)),
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("there is no role '{}'", text::excerpt(*role_text, 40)),
                     "it is member or owner");
     const auto seconds = json::member<std::int64_t>(request.params, "expires_seconds", default_expiry);
     if (seconds < 1 || seconds > longest_expiry)
         return fail(ErrorCode::InvalidSpec,
-                    fmt::format("an invitation cannot be good for {} seconds", seconds),
+                    fmt::format("an invitation cannot be valid for {} seconds", seconds),
                     "give a time from 1 second to 30 days");
     const auto fleet = request.draft.fleet();
     if (!fleet || fleet->root.empty())

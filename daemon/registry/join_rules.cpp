@@ -137,9 +137,9 @@ Json welcome(const Draft& draft, const NodeRecord& node, const Luggage& luggage)
 }
 
 Result<void> check_keys(const Draft& draft, const std::string& key, const std::string& connector_key) {
-    if (!is_fingerprint(key)) return fail(ErrorCode::InvalidSpec, "'key' is no fingerprint of a key");
+    if (!is_fingerprint(key)) return fail(ErrorCode::InvalidSpec, "'key' is not a key's fingerprint");
     if (!connector_key.empty() && !is_fingerprint(connector_key))
-        return fail(ErrorCode::InvalidSpec, "'connector_key' is no fingerprint of a key");
+        return fail(ErrorCode::InvalidSpec, "'connector_key' is not a key's fingerprint");
     for (const auto& node : draft.nodes())
         for (const auto* held : {&node.key, &node.edge_key, &node.connector_key})
             if (*held == key || (!connector_key.empty() && *held == connector_key))

@@ -13,7 +13,7 @@ namespace p2prc::daemon {
 namespace {
 
 Error no_registry() {
-    return {ErrorCode::Unreachable, "this node keeps no registry any more"};
+    return {ErrorCode::Unreachable, "this node does not hold the registry any more"};
 }
 
 // One that follows. The list of them and the loop both hold it; it falls silent when the subscription goes.

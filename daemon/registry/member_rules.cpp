@@ -59,9 +59,10 @@ Result<Json> register_key(Request& request) {
     auto key = text_param(request, "key");
     if (!key) return std::unexpected(key.error());
     if (*kind != "edge" && *kind != "connector")
-        return fail(ErrorCode::InvalidSpec, fmt::format("no kind of key '{}'", text::excerpt(*kind, 40)),
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("there is no kind of key '{}'", text::excerpt(*kind, 40)),
                     "it is edge or connector");
-    if (!is_fingerprint(*key)) return fail(ErrorCode::InvalidSpec, "'key' is no fingerprint of a key");
+    if (!is_fingerprint(*key)) return fail(ErrorCode::InvalidSpec, "'key' is not a key's fingerprint");
     auto self = *request.draft.node(request.actor.node);
     const auto fleet = request.draft.fleet();
     if (*kind == "edge" && fleet && !fleet->root.empty() && fleet->root != self.name)
@@ -85,7 +86,7 @@ Result<Json> live(Request& request) {
     auto state = text_param(request, "state");
     if (!state) return std::unexpected(state.error());
     if (*state != "up" && *state != "suspect" && *state != "lost")
-        return fail(ErrorCode::InvalidSpec, fmt::format("no state '{}' of a node", *state),
+        return fail(ErrorCode::InvalidSpec, fmt::format("a node has no state '{}'", *state),
                     "it is up, suspect or lost");
     if (!request.draft.node(*name)) return Json{{"changed", false}};
     const auto* before = request.draft.get(keys::live(*name));

@@ -48,7 +48,7 @@ Result<void> check_fixed_port(const Draft& draft, std::string_view node, std::ui
         return fail(
             ErrorCode::PortTaken,
             fmt::format("port {} on node '{}' is held by p2prc-edge, the fleet's public side", wanted, node),
-            "choose another port: the edge leads the domain's port 443 to it");
+            "choose another local port, such as 8000; visitors still connect to port 443");
     if (const auto holder = taken.find(wanted); holder != taken.end())
         return fail(
             ErrorCode::PortTaken,

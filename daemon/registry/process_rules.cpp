@@ -83,12 +83,11 @@ Result<Json> same_name(const ProcessRecord& existing, const std::string& digest,
                                 existing.name, existing.node),
                     how_to_replace(existing));
     if (!wanted_node.empty() && wanted_node != existing.node)
-        return fail(
-            ErrorCode::Conflict,
-            fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name, existing.node,
-                        wanted_node),
-            fmt::format("leave --node out, or remove that one first: p2prc kill {} (its data stays on {})",
-                        existing.name, existing.node));
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name,
+                                existing.node, wanted_node),
+                    fmt::format("omit --node, or remove that one first: p2prc kill {} (its data stays on {})",
+                                existing.name, existing.node));
     return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
 }
 

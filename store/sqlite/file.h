@@ -1,4 +1,4 @@
-// The database file seen from outside: making it, and telling whether somebody else has put it there.
+// The database file itself: creating it, and detecting whether somebody else has replaced it.
 //
 // A store that is restored from a copy has revisions which other machines remember with another content.
 // Nobody can be relied upon to say so, hence the seal: when a store is closed in order, FILE.closed notes

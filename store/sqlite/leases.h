@@ -1,4 +1,4 @@
-// The running times of leases, in memory: a keepalive writes nothing.
+// The remaining times of leases, in memory: a keepalive writes nothing.
 #pragma once
 
 #include <chrono>

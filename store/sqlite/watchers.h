@@ -1,4 +1,4 @@
-// Who wants to hear of which keys.
+// The watchers of keys.
 #pragma once
 
 #include "store/store.h"

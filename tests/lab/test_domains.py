@@ -312,7 +312,7 @@ def test_status_and_doctor_of_a_sound_house(lab):
         said = machine.json("status")
         assert said["problems"] == [], said
         assert said["fleet"]["zone"] == "home.example" and said["reachable"] is True, said
-        assert "wrong" not in machine.p2prc("status").out
+        assert "problem" not in machine.p2prc("status").out
         findings = {finding["subject"]: finding for finding in machine.json("doctor")}
         assert all(finding["state"] != "fail" for finding in findings.values()), findings
         subjects = ["daemon", "dns 203.0.113.10", "delegation of home.example", "p2prcd.service", "p2prc-connector.service", "domain app.home.example", "clock"]

@@ -275,7 +275,7 @@ def test_what_becomes_of_data_is_said_and_the_way_back_works(lab):
 def test_what_cannot_start_names_the_file_or_the_user(lab):
     lab.home1.write("/root/keyed.toml", 'name = "keyed"\n[run]\ncommand = ["/bin/sleep", "9"]\ncredentials = { token = "/etc/no-such-token" }\n')
     code, words = said(lab.home1, "spin", "/root/keyed.toml")
-    assert code == 1 and "/etc/no-such-token of run.credentials is not there" in words and "Protocol error" not in words, words
+    assert code == 1 and "/etc/no-such-token of run.credentials is missing" in words and "Protocol error" not in words, words
     lab.home1.write("/root/user.toml", 'name = "user"\n[run]\ncommand = ["/bin/sleep", "9"]\nuser = "nobdy"\n')
     code, words = said(lab.home1, "spin", "/root/user.toml")
     assert code == 1 and "there is no user 'nobdy' on this machine" in words, words

@@ -193,7 +193,7 @@ def test_why_a_command_was_not_executed(lab):
     lab.home1.write("/home/anna/bot.py", "#!/usr/bin/python3\n", mode=0o755)
     cases = {"dos": ("/srv/dos.sh", "Windows"), "plain": ("/srv/plain.sh", "chmod +x"), "script": ("/srv/script", "#!"),
              "closed": ("/srv/closed/bot.sh", "/srv/closed is closed to its user (mode 0700)"), "anna": ("/home/anna/bot.py", "run.user"),
-             "missing": ("/srv/missing", "/srv/missing is not there")}
+             "missing": ("/srv/missing", "/srv/missing does not exist")}
     for name, (program, words) in cases.items():
         refusal = spin(lab.home1, name, [program], check=False)
         assert refusal.code == 1 and words in refusal.err, (name, refusal)

@@ -45,8 +45,8 @@ TEST(CommandLine, AWrongOptionIsNamedAndARightOneSuggested) {
     EXPECT_EQ(says("nodes rm a --zzz"),
               "p2prc: p2prc nodes rm has no option '--zzz'\n  see p2prc nodes rm --help\n");
     EXPECT_EQ(says("info --prot"), "p2prc: p2prc info has no option '--prot'\n  see p2prc info --help\n");
-    EXPECT_NE(says("spin web python3 -m http.server").find("behind --"), std::string::npos);
-    EXPECT_NE(says("spin web /bin/true").find("'/bin/true'\n  the command to run goes behind --"),
+    EXPECT_NE(says("spin web python3 -m http.server").find("after --"), std::string::npos);
+    EXPECT_NE(says("spin web /bin/true").find("'/bin/true'\n  the command to run goes after --"),
               std::string::npos);
     EXPECT_EQ(says("nodes rm a b"),
               "p2prc: p2prc nodes rm takes no further argument: 'b'\n  see p2prc nodes rm --help\n");

@@ -42,9 +42,9 @@ class ExecFailureTest : public testing::Test {
 };
 
 TEST_F(ExecFailureTest, WhatIsNotThere) {
-    EXPECT_EQ(words("/srv/no-such-bot", missing), "/srv/no-such-bot is not there");
+    EXPECT_EQ(words("/srv/no-such-bot", missing), "/srv/no-such-bot does not exist");
     EXPECT_EQ(words("no-such-bot", missing), "there is no command no-such-bot");
-    EXPECT_TRUE(says(words("/tmp/no-such-bot", missing), "/tmp of its own"));
+    EXPECT_TRUE(says(words("/tmp/no-such-bot", missing), "its own /tmp"));
     EXPECT_TRUE(says(words("/home/anna/no-such-bot", missing, Origin::Remote), "another node"));
 }
 
@@ -83,7 +83,7 @@ TEST_F(ExecFailureTest, TheFileOfACredentialIsNamed) {
     EXPECT_EQ(credentials_failure(spec), "");
     const auto there = file("users", "anna\n"), absent = (top / "absent").string();
     spec.run.credentials = {{"users", there}, {"token", absent}};
-    EXPECT_EQ(credentials_failure(spec), absent + " of run.credentials is not there");
+    EXPECT_EQ(credentials_failure(spec), absent + " of run.credentials is missing");
     spec.run.credentials = {{"token", there}};
     EXPECT_EQ(credentials_failure(spec), "run.credentials: " + there + " cannot be read");
     spec.run.credentials = {{"token", "/root/token"}};

@@ -112,7 +112,7 @@ TEST_F(ProblemsTest, AConnectorThatNeverCameIsNamed) {
     commit({{keys::tunnel("attic"), std::nullopt}});
     auto problem = only();
     EXPECT_EQ(problem.subject, "tunnel of attic");
-    EXPECT_THAT(problem.cause, HasSubstr("has not come"));
+    EXPECT_THAT(problem.cause, HasSubstr("has not connected"));
     EXPECT_THAT(problem.hint, StartsWith("on attic: "));
     EXPECT_EQ(problem.affects, std::vector<std::string>{"domain blog.home.example"});
     EXPECT_EQ(status_document(api->view(), false, fleet.requests)["tunnels"], Json({{"down", 1}, {"up", 2}}));

@@ -284,7 +284,7 @@ TEST_F(FleetTest, BadTokensAreRefusedAndChangeNothing) {
         changed = *decode_token(token);
         changed.addresses = {*net::Endpoint::parse("127.0.0.1:1")};
         EXPECT_THAT(co_await refused(*encode_token(changed)),
-                    HasSubstr("Unreachable: the root node cannot be reached"));
+                    HasSubstr("Unreachable: cannot reach the root node"));
 
         // A name that is taken: nothing changes, and the same token still works under another.
         const auto taken = co_await home.fleet->join(token, "attic", "admin@cellar");
