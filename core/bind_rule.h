@@ -1,4 +1,4 @@
-// What a process may bind, as a value: the BPF programs that see to it are made and found by it.
+// The rule for which ports a process may bind, as a value. It names the BPF programs that enforce it.
 #pragma once
 
 #include "core/error.h"

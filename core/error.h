@@ -1,4 +1,4 @@
-// The one closed set of errors: what went wrong, in words, and what to do next.
+// The closed set of errors: what went wrong, as text, and what to do next.
 #pragma once
 
 #include <expected>

@@ -1,4 +1,4 @@
-// What a process is: the immutable description that re-produces it anywhere.
+// The process specification: an immutable description from which any node can run the process.
 #pragma once
 
 #include "core/error.h"

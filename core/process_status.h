@@ -1,4 +1,4 @@
-// What a process does now, as its node reports it.
+// The status of a process, as its node reports it.
 #pragma once
 
 #include "core/process_spec.h"

@@ -1,4 +1,4 @@
-// What an edge needs to know, as one value: which names go where, who may open tunnels, what DNS answers.
+// All that an edge needs, as one value: routes, the connectors that may open tunnels, and DNS zones.
 //
 // It comes from p2prcd over D-Bus, from the edge's cache of that, or from a file of routes.
 #pragma once

@@ -1,4 +1,4 @@
-// Whether the last boot ended in order: a note that only a shutdown leaves.
+// Whether the last boot ended with an orderly shutdown: only a shutdown writes this file.
 #pragma once
 
 #include "core/error.h"

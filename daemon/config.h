@@ -1,4 +1,4 @@
-// Settings of p2prcd: shipped defaults, p2prcd.toml and its drop-ins, the last word winning.
+// Settings of p2prcd: shipped defaults, p2prcd.toml and its drop-ins; later files override earlier ones.
 #pragma once
 
 #include "core/error.h"

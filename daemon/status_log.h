@@ -1,4 +1,4 @@
-// Tells the journal of processes that stopped though nobody asked for it.
+// Logs processes that stopped although nobody asked for it.
 #pragma once
 
 #include "daemon/state/own_state.h"

@@ -1,4 +1,4 @@
-// The sd-bus connection beneath Bus and its registrations: who wakes it, and when.
+// The sd-bus connection below Bus and its registrations: when to wake it.
 #pragma once
 
 #include "dbus/message.h"

@@ -1,4 +1,4 @@
-// What single calls may carry beyond the limits that all others have.
+// Calls whose size limits are higher than the usual ones.
 #pragma once
 
 #include "dbus/codec.h"

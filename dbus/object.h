@@ -1,4 +1,4 @@
-// What an object on the bus offers: an interface as a value, its methods coroutines.
+// An interface of a D-Bus object as a value; its methods are coroutines.
 #pragma once
 
 #include "core/error.h"

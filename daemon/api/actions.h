@@ -1,4 +1,5 @@
-// The verbs behind the bus: what is asked of the registry, what is done here while it is away, and the waits.
+// Executes the commands of the bus: requests to the registry, local actions while it is unreachable, and
+// waits.
 #pragma once
 
 #include "daemon/api/view.h"
@@ -17,7 +18,7 @@ enum class Verb { Stop, Start, Restart, Kill };
 
 class Actions {
   public:
-    // What this node itself refuses to spin, before the registry is asked.
+    // What this node refuses to spin, checked before the registry is asked.
     using CheckSpec = std::function<Result<void>(const ProcessSpec&)>;
 
     // All must outlive it.

@@ -1,4 +1,4 @@
-// All of p2prcd's objects on the bus, in the order in which no client sees half of them.
+// All of p2prcd's objects on the bus, registered in an order in which no client sees only some of them.
 #pragma once
 
 #include "core/process_spec.h"
@@ -25,7 +25,7 @@ struct ApiParts {
     FleetControl& fleet;
     State& replica;
     OwnState& own;
-    // What this node itself refuses to spin.
+    // What this node refuses to spin.
     std::function<Result<void>(const ProcessSpec&)> check_spec = {};
     IssueCertificate issue_certificate = {};
     HelperUsers users = {};
@@ -45,7 +45,7 @@ class Api {
     // Registers the objects, then takes the bus name: whoever finds the name finds everything.
     boost::asio::awaitable<Result<void>> start();
 
-    // The link to the registry came or went.
+    // The link to the registry went up or down.
     void link_changed();
 
     const View& view() const;

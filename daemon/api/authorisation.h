@@ -1,4 +1,4 @@
-// Who may call what: the one table from methods to rights, and the questions to polkit.
+// Who may call which method: the table of rights, and authorisation by polkit.
 #pragma once
 
 #include "core/error.h"

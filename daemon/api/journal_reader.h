@@ -20,10 +20,10 @@ using Journal = std::unique_ptr<sd_journal, JournalCloser>;
 
 class JournalReader {
   public:
-    // Begins with the last `lines` entries.
+    // Starts with the last `lines` entries.
     JournalReader(std::string unit, std::uint32_t lines) : unit_(std::move(unit)), lines_(lines) {}
 
-    // The next entries, at most about 32 KiB of whole lines; empty: there are no more at present.
+    // The next entries, at most about 32 KiB of whole lines; empty: there are no more yet.
     Result<std::string> read();
     // Goes on in the files that there are now, with the entry after the last one that was read: a journal
     // that is open sees no files that come later.

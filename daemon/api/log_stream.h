@@ -1,4 +1,4 @@
-// Log text from a stream into a descriptor that a client reads.
+// Copies log text from a stream to a descriptor that a client reads.
 #pragma once
 
 #include "daemon/fleet/control.h"

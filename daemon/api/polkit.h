@@ -1,4 +1,4 @@
-// Questions to polkit whether a caller may do something: few at a time, and none without an end.
+// Asks polkit whether a caller may do something: a bounded number of questions, each with a timeout.
 #pragma once
 
 #include "core/error.h"
@@ -34,7 +34,7 @@ class Polkit {
     // when there is no polkit. It may ask a person when the call allows that.
     boost::asio::awaitable<Result<void>> ask(dbus::Message call, uid_t uid, std::string action);
 
-    // How long a person may take.
+    // How long a person may take to answer.
     std::chrono::seconds patience{120};
 
   private:

@@ -1,4 +1,4 @@
-// What is wrong in the fleet: each cause once, with what is down because of it.
+// The problems of the fleet: each cause once, with everything that is down because of it.
 #pragma once
 
 #include "daemon/api/view.h"

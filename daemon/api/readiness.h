@@ -1,4 +1,4 @@
-// Which processes of this node are ready: found out here, where they run, and told in their statuses.
+// Finds out which processes of this node are ready, and writes it into their statuses.
 #pragma once
 
 #include "daemon/api/view.h"
@@ -24,7 +24,7 @@ namespace p2prc::daemon {
 // none waits to become ready, nothing is done.
 class Readiness {
   public:
-    // Where it looks; replaced in tests.
+    // Where it looks for listeners; replaced in tests.
     struct Sources {
         std::function<Result<std::vector<net::Listener>>()> listeners;
         std::function<UnitSockets(const std::string& process)> unit;
@@ -46,7 +46,7 @@ class Readiness {
     void note(const std::string& key);
     void look();
     void look_in(Clock::duration time);
-    // What the run lacks; nothing: it is ready. `listeners` is filled when it is needed.
+    // What the run is waiting for; nothing: it is ready. `listeners` is filled when needed.
     std::optional<std::string> lack(const ProcessRecord& record, Clock::duration age,
                                     std::optional<std::vector<net::Listener>>& listeners) const;
 

@@ -1,4 +1,4 @@
-// The whole picture on one screen, and the facts that a check-up needs.
+// The data of `p2prc status`, and the facts that `p2prc doctor` needs.
 #pragma once
 
 #include "daemon/api/view.h"

@@ -1,4 +1,4 @@
-// What this node knows, read as one: the replica, and over it what the node itself writes.
+// One reading view of all that this node knows: the replica, overlaid with the node's own state.
 #pragma once
 
 #include "core/records.h"

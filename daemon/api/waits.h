@@ -1,4 +1,4 @@
-// Waiting until a process has become what was asked of it, by the statuses that come in.
+// Waits until a process has reached the requested state, by following its status.
 #pragma once
 
 #include "core/process_status.h"
@@ -37,7 +37,7 @@ struct Awaited {
     std::string node;
     std::uint64_t change = 0; // statuses of earlier changes say nothing yet
     Goal goal = Goal::Ready;
-    // Stopping ends by limits of its own.
+    // Stopping has its own time limits.
     std::chrono::seconds patience{300};
     // Of a run that was there before: that it had stopped and was started again by itself is not news.
     std::uint32_t restarts = 0;

@@ -15,13 +15,13 @@ class Bell {
   public:
     explicit Bell(const boost::asio::any_io_executor& executor) : timer_(executor) {}
 
-    // Wakes the waiter, or the next one at once.
+    // Wakes the waiter; without one, the next waiter returns at once.
     void ring() {
         rung_ = true;
         timer_.cancel();
     }
 
-    // False when `time` passed without a ring.
+    // Returns false if `time` passed without a ring.
     boost::asio::awaitable<bool> wait(std::chrono::milliseconds time = std::chrono::hours(24 * 365)) {
         if (!rung_) {
             timer_.expires_after(time);

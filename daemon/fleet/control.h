@@ -1,4 +1,4 @@
-// What the bus asks of the fleet: make it, grow it, leave it, and reach the logs of any node.
+// What the bus asks of the fleet: create it, invite to it, join and leave it, and read the logs of any node.
 #pragma once
 
 #include "core/error.h"
@@ -50,8 +50,8 @@ class FleetControl {
     virtual boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t expires_seconds,
                                                         std::string by) = 0;
 
-    // Returns when the link is up and the replica is whole: {name, domain, root}. `name` may be empty: this
-    // node's present one.
+    // Returns when the link is up and the replica is complete: {name, domain, root}. `name` may be empty:
+    // this node's present one.
     virtual boost::asio::awaitable<Result<Json>> join(std::string token, std::string name,
                                                       std::string by) = 0;
 

@@ -1,4 +1,4 @@
-// Databases of p2prcd that were damaged: what is done about them, and what people are told.
+// Handles damaged databases of p2prcd, and says what to tell people about them.
 #pragma once
 
 #include "core/error.h"

@@ -1,4 +1,4 @@
-// Sends a member what the registry's feed tells, as fast as the member reads.
+// Sends the registry's feed to a member, as fast as the member reads.
 #pragma once
 
 #include "daemon/fleet/feed.h"

@@ -1,4 +1,4 @@
-// This node's part in its fleet, whichever it is: alone, the root, or a member. The daemon makes one of
+// This node's role in its fleet: standalone, root, or member. The daemon creates one of
 // these.
 //
 // Alone and as a root the registry is in this process; as a member it is at the other end of the control

@@ -1,4 +1,4 @@
-// The inside of Fleet; only for daemon/fleet/fleet*.cpp.
+// The implementation of Fleet; only for daemon/fleet/fleet*.cpp.
 #pragma once
 
 #include "daemon/fleet/bell.h"

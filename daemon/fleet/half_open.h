@@ -1,4 +1,4 @@
-// Which connections may be half open, and who makes room for whom: strangers cannot keep members out.
+// Limits half-open connections and decides which to evict, so that strangers cannot lock members out.
 //
 // Pure: knows addresses and numbers, no sockets.
 #pragma once
@@ -33,11 +33,11 @@ class HalfOpen {
     Id arrive(std::function<void()> drop);
     void name(Id id, const net::Address& address);
     void leave(Id id);
-    // A member's handshake from there has succeeded.
+    // A member's handshake from this address has succeeded.
     void remember(const net::Address& address);
 
     std::size_t size() const noexcept { return waiting_.size(); }
-    // So many that they should get less time.
+    // There are so many that they should get less time.
     bool crowded() const noexcept { return 2 * waiting_.size() > limits_.all; }
 
   private:

@@ -1,4 +1,4 @@
-// A member's control link to the root: dialled, kept, noticed when dead, dialled again.
+// A member's control link to the root: dials, keeps the connection alive, detects its loss, and dials again.
 #pragma once
 
 #include "daemon/fleet/control.h"
@@ -40,7 +40,7 @@ struct LinkOptions {
     // Other addresses of it, as DNS has them; asked when none of those leads to it. May be empty.
     std::function<boost::asio::awaitable<std::vector<net::Endpoint>>()> look_up;
     OpenLogs open_logs; // for other nodes that ask
-    // Each transition, with the reason when it went down.
+    // Called for each transition, with the reason when it went down.
     std::function<void(bool up, const std::string& reason)> changed;
     // The root has refused this node's key several times in a row.
     std::function<void()> refused;
@@ -50,7 +50,7 @@ struct LinkOptions {
     std::function<void(const std::string& source)> seen_from;
     // A new measurement of the round trip.
     std::function<void(std::chrono::microseconds)> measured;
-    // By how much this machine's clock is ahead of the root's.
+    // How far this machine's clock is ahead of the root's.
     std::function<void(std::chrono::milliseconds ahead)> clock;
     // Somebody on another node looks at what processes use.
     std::function<void()> looked;
@@ -71,7 +71,7 @@ class MemberLink : public Gateway {
 
     // Waits until the link is up; otherwise the reason why the last attempt failed.
     boost::asio::awaitable<Result<void>> wait_up(std::chrono::milliseconds timeout);
-    // This machine's network changed: probe the link, or dial now.
+    // This machine's network has changed: probes the link, or dials at once.
     void network_changed();
     // Tells the root that somebody here looks at what processes use.
     void look();

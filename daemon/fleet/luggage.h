@@ -1,4 +1,4 @@
-// What a node takes home from a fleet that it leaves, on disk until its own registry has it.
+// The records that a node keeps when it leaves a fleet, on disk until its own registry has them.
 //
 // Between the root's answer, which gives the records up, and their import here, this file is the only place
 // that has them.
@@ -17,11 +17,11 @@ class LuggageFile {
   public:
     explicit LuggageFile(std::filesystem::path path) : path_(std::move(path)) {}
 
-    // On disk when it returns. `luggage` is what fleet.import takes.
+    // It is on disk when this returns. `luggage` is what fleet.import takes.
     Result<void> pack(const nlohmann::json& luggage) const;
-    // Nothing when there is none: no leave is under way.
+    // Nothing if there is none: no leave is in progress.
     Result<std::optional<nlohmann::json>> load() const;
-    // Gone from the disk when it returns.
+    // It is removed from the disk when this returns.
     Result<void> remove() const;
 
   private:

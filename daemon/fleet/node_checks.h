@@ -1,4 +1,4 @@
-// What a node finds out about its own machine that no other node can see: disk, clock, control groups, ports.
+// Checks of this machine that no other node can make: disk, clock, control groups, ports.
 //
 // It is part of /info/NODE, so that status and doctor name it on every node.
 #pragma once

@@ -1,4 +1,4 @@
-// What a node measures of itself for the fleet's list of nodes.
+// What a node measures about itself for the list of nodes.
 #pragma once
 
 #include "net/address.h"

@@ -1,4 +1,4 @@
-// Who holds the ports that the edge needs, before it is turned on.
+// Finds out which program holds the ports that the edge needs, before the edge is enabled.
 #pragma once
 
 #include "core/error.h"

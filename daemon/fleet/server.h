@@ -1,4 +1,4 @@
-// Takes in the connections that the edge passes on, and hands over those whose TLS handshake succeeded.
+// Accepts the connections that the edge passes on, and hands over those whose TLS handshake succeeded.
 #pragma once
 
 #include "core/error.h"

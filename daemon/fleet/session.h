@@ -67,7 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
     boost::asio::awaitable<Result<Json>>
     request(std::string method, Json params, std::chrono::milliseconds timeout = std::chrono::seconds(30));
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
-    // Queues a document. False when it is too large to be one frame.
+    // Queues a document. Returns false if it is too large for one frame.
     bool send(const Json& document);
     // Queues a frame as it is, which many sessions may share.
     void send_frame(std::shared_ptr<const Bytes> frame);
@@ -82,10 +82,10 @@ class Session : public std::enable_shared_from_this<Session> {
     std::optional<std::chrono::microseconds> round_trip() const;
     // By how much this machine's wall clock is ahead of the peer's, by its last answer.
     std::optional<std::chrono::milliseconds> clock_ahead() const;
-    // Since the last byte of the peer. Goes on while the machine is suspended.
+    // Time since the last byte from the peer. Includes the time that the machine is suspended.
     std::chrono::nanoseconds silence() const;
 
-    // Ends it: run() returns, with `reason` where given.
+    // Ends the connection: run() returns, with `reason` if given.
     void close(std::optional<Error> reason = {});
     bool closed() const;
     // Waits until what was queued is handed to the kernel, or the connection ends.

@@ -1,4 +1,4 @@
-// The inside of Session; only for daemon/fleet/session*.cpp.
+// The implementation of Session; only for daemon/fleet/session*.cpp.
 #pragma once
 
 #include "daemon/fleet/bell.h"

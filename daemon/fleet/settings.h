@@ -1,4 +1,4 @@
-// What a node knows of its own membership before any store is open: its name and, for a member, its root.
+// What a node knows about its membership before any store is open: its name and, for a member, its root.
 #pragma once
 
 #include "core/error.h"

@@ -1,4 +1,4 @@
-// Keeps the registry's copy of what this node alone writes equal to it: whole at first, then what changes.
+// Uploads this node's own state to the registry: first all of it, then changes.
 #pragma once
 
 #include "daemon/gateway.h"
@@ -13,7 +13,7 @@ namespace p2prc::daemon {
 
 class Upload {
   public:
-    // Begins at once; ends when it is destroyed. The gateway outlives it.
+    // Starts at once and ends when it is destroyed. The gateway must outlive it.
     Upload(boost::asio::any_io_executor executor, Gateway& gateway, OwnState& own, const Replica& replica);
     ~Upload();
 

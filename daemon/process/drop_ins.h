@@ -1,4 +1,4 @@
-// The drop-ins in which units at run time have their commands.
+// The drop-ins that contain the commands of transient units.
 #pragma once
 
 #include "core/error.h"

@@ -1,4 +1,4 @@
-// Why a command could not be executed, in a person's words: one exit status stands for many causes.
+// Explains to people why a command could not be executed: one exit status covers all the causes.
 #pragma once
 
 #include "core/process_spec.h"

@@ -1,4 +1,4 @@
-// A bound on the jobs that are queued with systemd at once, and who waits for whom.
+// Limits the jobs that are queued with systemd at the same time, and decides who waits for whom.
 #pragma once
 
 #include "daemon/process/systemd.h"

@@ -1,4 +1,4 @@
-// What the journal holds about a process: its last lines, and how a run ended while nobody looked.
+// What the journal says about a process: its last lines, and how a run ended while p2prcd was not running.
 #pragma once
 
 #include "daemon/process/logged_end.h"

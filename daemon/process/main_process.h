@@ -1,4 +1,4 @@
-// What the kernel says of a unit's main process, which systemd may not have heard yet.
+// What the kernel knows about a unit's main process before systemd does.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What to do about one process: a function from what is wanted, what was reported and what systemd runs.
+// Decides what to do about one process: a function of its desired state, its last status and its unit.
 #pragma once
 
 #include "core/local_action.h"
@@ -24,7 +24,7 @@ Wanted wanted(const ProcessRecord& record, const LocalAction* local);
 
 enum class Act {
     Nothing,
-    Observe, // write down what systemd runs
+    Observe, // record what systemd runs
     Recall,  // the same, after finding out how the run before it ended unseen
     Confirm, // the same of a new run, after hearing whether it is not over already
     Start,
@@ -32,9 +32,9 @@ enum class Act {
     Restart,  // stop, then start
     Stop,     // the record stays
     Kill,     // stop for good
-    Conclude, // it ended and nobody has written down why
+    Conclude, // it ended and the reason is not recorded yet
     Forget,   // it ran without a record and ended: nobody waits for the report
-    Settle,   // nothing to do with systemd: note that the change was seen
+    Settle,   // nothing to do with systemd: record that the change was applied
     Occupied, // another process runs under this name and no tombstone ends it
 };
 

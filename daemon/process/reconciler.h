@@ -1,4 +1,4 @@
-// Makes what systemd runs equal to what is wanted of this node, and writes down what happens.
+// Brings the units of this node to the desired state, and records what happens.
 #pragma once
 
 #include "daemon/process/data_directories.h"

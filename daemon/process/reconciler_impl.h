@@ -52,17 +52,17 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         bool due = false;
     };
 
-    // What is known of one name beside what is written down.
+    // What is known about one process name beyond the recorded state.
     struct Slot {
-        bool busy = false;            // an operation runs; what happens meanwhile is looked at after it
+        bool busy = false;            // an operation is running; events meanwhile are handled after it
         bool outside = false;         // a job that is not ours was queued while it ran
         bool watched = false;         // it was seen running: events since then are complete
         bool adopted = false;         // it was found running: what happened before was not seen
         std::optional<UnitView> unit; // as systemd has it now
         std::optional<UnitView> end;  // as it was when it last ended, exit data included
         std::string executed;         // invocation in which the command was executed
-        std::string confirmed;        // invocation of which all is known up to now
-        std::string former;           // invocation that had ended before the start that is under way
+        std::string confirmed;        // last invocation whose start and end are recorded
+        std::string former;           // invocation that had ended before the current start
         std::string left_behind;      // invocation whose main process ended before others of it
         // Whose work its jobs are, and the id for which this was found out: it outlives the record.
         JobShare share{JobShare::Kind::Remote};

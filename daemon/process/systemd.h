@@ -1,4 +1,4 @@
-// The seam to systemd: what the reconciler asks of the manager and what it is told, without a bus in sight.
+// The interface to systemd: what the reconciler asks of the manager and what it is told, without D-Bus types.
 #pragma once
 
 #include "core/error.h"

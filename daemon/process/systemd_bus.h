@@ -1,4 +1,4 @@
-// The seam to systemd over D-Bus.
+// The interface to systemd, over D-Bus.
 #pragma once
 
 #include "daemon/process/systemd.h"

@@ -1,4 +1,4 @@
-// How much memory and processor time a unit uses, from its control group.
+// A unit's use of memory and processor time, from its control group.
 #pragma once
 
 #include <cstdint>

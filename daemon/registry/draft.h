@@ -1,4 +1,4 @@
-// A transaction in the making: reads what is committed and what it has written itself, and keeps its writes.
+// A transaction being built: reads committed state and its own writes, and collects the writes.
 //
 // The registry is the only writer of its database, so what is committed is also kept in memory (Mirror):
 // rules read without errors, and only the commit can fail.

@@ -1,4 +1,4 @@
-// What the registry tells those who follow it, here and on the control link.
+// The events of the registry's feed, here and on the control link.
 #pragma once
 
 #include "daemon/state/state.h"

@@ -1,4 +1,4 @@
-// Invitations: one secret for one node, good until it expires; never replicated.
+// Invitations: one secret for one node, valid until it expires; never replicated.
 #pragma once
 
 #include "daemon/registry/request.h"

@@ -14,7 +14,7 @@ class Disk;
 
 // Called on the event loop, in the order of revisions.
 using FeedSink = std::function<void(const std::shared_ptr<const FeedStep>&)>;
-// Called on the event loop when the feed cannot go on: nothing comes any more.
+// Called on the event loop when the feed has failed: there are no more events.
 using FeedLost = std::function<void(const Error&)>;
 
 class LocalRegistry : public Gateway {
@@ -26,7 +26,7 @@ class LocalRegistry : public Gateway {
     boost::asio::awaitable<Result<void>> open(RegistryOptions options);
     ~LocalRegistry() override;
 
-    // What was asked before is still answered; what is asked from now on is refused, whoever holds this. The
+    // Requests made before are still answered; later ones are refused, whoever holds this object. The
     // file is closed on the disk's thread, before all that is posted to it later.
     void close();
 

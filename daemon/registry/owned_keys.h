@@ -1,4 +1,4 @@
-// Which keys of the replicated table a node writes itself, and their forms.
+// The keys of the replicated table that a node writes itself, and their format.
 #pragma once
 
 #include "core/keys.h"

@@ -1,4 +1,4 @@
-// How much of the registry one node may fill: every node keeps all of it, in memory and on disk.
+// Limits each node's share of the registry, because every node keeps all of it, in memory and on disk.
 #pragma once
 
 #include "daemon/registry/request.h"

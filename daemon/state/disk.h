@@ -1,4 +1,4 @@
-// The one thread on which the daemon waits for disks, so that its event loop never does.
+// The thread on which the daemon waits for the disk, so that its event loop never does.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,4 +1,4 @@
-// What this node alone writes: status of its processes, its addresses, certificates, and local actions.
+// The state that only this node writes: status of its processes, its addresses, certificates, local actions.
 #pragma once
 
 #include "core/error.h"
