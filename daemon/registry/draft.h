@@ -84,8 +84,8 @@ class Draft {
     // Numbers that are never given out twice.
     std::uint32_t next_process_id() { return next(process_counter); }
     std::uint32_t next_mapping_id() { return next(mapping_counter); }
-    // What a node says of ids is believed so far. Each request may move the numbers on a little: one that says more would have
-    // them run out, and begin again.
+    // What a node says of ids is believed so far. Each request may move the numbers on a little: one that
+    // says more would have them run out, and begin again.
     bool is_believable_process_id(std::uint32_t id) const;
     // Ids up to this one are known to be in use somewhere.
     void seen_process_id(std::uint32_t id) { seen(process_counter, id); }

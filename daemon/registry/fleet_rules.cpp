@@ -34,10 +34,9 @@ Result<void> check_address(const std::string& address) {
 
 Result<void> check_acme(const std::string& acme) {
     if (is_acme_source(acme)) return {};
-    return fail(
-        ErrorCode::InvalidSpec,
-        fmt::format("'{}' is not the URL of an ACME directory", text::excerpt(acme)),
-        "give an https URL, letsencrypt, or none for the fleet's own certificate authority");
+    return fail(ErrorCode::InvalidSpec,
+                fmt::format("'{}' is not the URL of an ACME directory", text::excerpt(acme)),
+                "give an https URL, letsencrypt, or none for the fleet's own certificate authority");
 }
 
 Result<Wanted> read_wanted(const Request& request) {

@@ -41,12 +41,15 @@ TEST_F(OwnedRulesTest, PutReplacesWhatTheNodeOwns) {
 
 // Ids that ran out would begin again, and one would stand for two processes.
 TEST_F(OwnedRulesTest, AReportMovesTheNextIdOnlyALittle) {
-    const auto next = [&](const std::string& name) { return spin(home_, spec(name))["id"].get<std::uint64_t>(); };
+    const auto next = [&](const std::string& name) {
+        return spin(home_, spec(name))["id"].get<std::uint64_t>();
+    };
     const auto first = next("one");
     ok(home_, "status.update", {{"set", {{"/status/home1/1073741824", status()}}}});
     EXPECT_EQ(next("two"), first + 1) << "nobody has spun a thousand million processes";
     ok(home_, "status.update", {{"set", {{"/status/home1/" + std::to_string(first + 1000), status()}}}});
-    EXPECT_EQ(next("three"), first + 1001) << "it was spun after the copy that the registry was restored from";
+    EXPECT_EQ(next("three"), first + 1001)
+        << "it was spun after the copy that the registry was restored from";
 }
 
 TEST_F(OwnedRulesTest, APutInPartsTakesNothingAwayInBetween) {
