@@ -68,7 +68,7 @@ def test_a_domain_that_waits_leads_to_nobody_by_its_name_alone(lab):
     wait_state(lab.root, "diary", "running")
     for name in ("bank.home.example", "door.home.example"):
         row = domain_of(lab, name)
-        assert row["state"] == "waiting" and "does not lead there by itself" in row["reason"], row
+        assert row["state"] == "waiting" and "is not served there automatically" in row["reason"], row
     with ControlLink(lab.home1) as link:
         error = refused(link, "domain.map", {"domain": "bank.home.example", "process": "bank"})
         assert error.code == "NotPermitted", error
