@@ -162,8 +162,8 @@ class SystemdBusTest : public testing::Test {
                                               {"p2prc-web.service", "active"}};
     std::function<void(const std::string& unit)> on_read;
     std::string killed; // by KillUnit
-    int lists = 0;     // that were asked for
-    int bad_lists = 0; // the next ones
+    int lists = 0;      // that were asked for
+    int bad_lists = 0;  // the next ones
     std::unique_ptr<dbus::Bus> manager, own;
     std::vector<dbus::Registration> objects;
 };
