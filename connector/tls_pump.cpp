@@ -26,13 +26,17 @@ TlsPump::TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel,
     , tunnel_(std::move(tunnel))
     , application_(std::move(application))
     , received_(std::move(received))
+    , output_(tunnel_.get())
     , ssl_(SSL_new(context))
     , over_(std::move(over))
     , on_resetting_(std::move(resetting)) {
     if (!ssl_) return;
-    SSL_set_fd(ssl_.get(), tunnel_.get());
     SSL_set_accept_state(ssl_.get());
-    if (received_.empty()) return;
+    SSL_set0_wbio(ssl_.get(), output_.make_bio());
+    if (received_.empty()) {
+        SSL_set0_rbio(ssl_.get(), BIO_new_socket(tunnel_.get(), BIO_NOCLOSE));
+        return;
+    }
     // The first bytes come from memory; OpenSSL keeps a partial record when the BIO changes.
     BIO* bio = BIO_new_mem_buf(received_.data(), static_cast<int>(received_.size()));
     BIO_set_mem_eof_return(bio, -1);
@@ -49,7 +53,7 @@ void TlsPump::on_ready(unsigned which, std::uint32_t events) {
     }
     if (which == tunnel_side) {
         client_readable_ |= (events & EPOLLIN) != 0 || ended;
-        client_writable_ |= (events & EPOLLOUT) != 0 || ended;
+        if ((events & EPOLLOUT) != 0 || ended) output_.set_writable();
     } else {
         application_readable_ |= (events & EPOLLIN) != 0 || ended;
         application_writable_ |= (events & EPOLLOUT) != 0 || ended;
@@ -74,7 +78,18 @@ void TlsPump::step() {
     if (budget_ == 0) poller_.again(*this);
 }
 
+bool TlsPump::flush() {
+    const std::size_t waiting = output_.waiting();
+    if (!output_.flush()) return false;
+    budget_ -= std::min(budget_, waiting - output_.waiting());
+    return true;
+}
+
 bool TlsPump::handshake() {
+    if (!flush()) {
+        finish();
+        return false;
+    }
     while (true) {
         ERR_clear_error();
         const int result = SSL_do_handshake(ssl_.get());
@@ -105,8 +120,7 @@ bool TlsPump::wait_for(int result) {
         }
         client_readable_ = false;
         return true;
-    case SSL_ERROR_WANT_WRITE:
-        client_writable_ = false;
+    case SSL_ERROR_WANT_WRITE: // much is waiting: flush() comes first
         return true;
     default:
         return false;
@@ -170,11 +184,15 @@ bool TlsPump::write_to_application(const char* data, std::size_t size) {
 }
 
 bool TlsPump::application_to_client() {
-    if (!to_client_.empty() && client_writable_) {
+    if (!flush()) {
+        abort();
+        return false;
+    }
+    if (!to_client_.empty() && output_.waiting() == 0) {
         std::string pending = std::exchange(to_client_, {});
         if (!write_to_client(pending.data(), pending.size())) return false;
     }
-    while (budget_ > 0 && to_client_.empty() && !application_ended_ && application_readable_) {
+    while (budget_ > 0 && may_write() && !application_ended_ && application_readable_) {
         const ssize_t size =
             ::recv(application_.get(), shared_buffer.data(), shared_buffer.size(), MSG_DONTWAIT);
         if (size > 0) {
@@ -189,13 +207,18 @@ bool TlsPump::application_to_client() {
             return true;
         }
     }
-    if (application_ended_ && !close_notified_ && to_client_.empty() && client_writable_)
-        return end_towards_client();
+    if (application_ended_ && !ending_ && may_write()) end_towards_client();
+    if (ending_ && !close_notified_ && output_.waiting() == 0) {
+        ::shutdown(tunnel_.get(), SHUT_WR);
+        close_notified_ = true;
+        active_ = std::chrono::steady_clock::now();
+    }
     return true;
 }
 
 bool TlsPump::write_to_client(const char* data, std::size_t size) {
-    while (size > 0) {
+    // One record at a time, and each only when the socket has taken the one before.
+    while (size > 0 && output_.waiting() == 0) {
         ERR_clear_error();
         const int sent = SSL_write(ssl_.get(), data, static_cast<int>(size));
         if (sent > 0) {
@@ -204,35 +227,25 @@ bool TlsPump::write_to_client(const char* data, std::size_t size) {
             continue;
         }
         const int error = SSL_get_error(ssl_.get(), sent);
-        if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ) {
-            abort();
-            return false;
-        }
-        // WANT_READ: a message of the client's that OpenSSL waits for the rest of, such as a KeyUpdate in two
-        // records (RFC 8446 section 5.1 allows that). Nothing can be written before.
-        if (error == SSL_ERROR_WANT_WRITE) client_writable_ = false;
-        to_client_.assign(data, size);
-        return true;
+        // A message of the client's that OpenSSL waits for the rest of, such as a KeyUpdate in two records
+        // (RFC 8446 section 5.1 allows that). Nothing can be written before.
+        if (error == SSL_ERROR_WANT_READ) break;
+        abort();
+        return false;
     }
+    to_client_.assign(data, size);
     return true;
 }
 
-bool TlsPump::end_towards_client() {
+void TlsPump::end_towards_client() {
     // In the middle of a message of the client's (as above) OpenSSL ends nothing.
-    if (SSL_in_init(ssl_.get()) != 0) return true;
+    if (SSL_in_init(ssl_.get()) != 0) return;
     ERR_clear_error();
-    const int result = SSL_shutdown(ssl_.get());
-    if (result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE) {
-        client_writable_ = false;
-        return true;
-    }
-    ::shutdown(tunnel_.get(), SHUT_WR);
+    SSL_shutdown(ssl_.get());
     // Nothing follows close_notify (RFC 8446 section 6.1). OpenSSL answers a client's request for new keys
     // all the same, and takes the socket's refusal for the end of what the client says.
     SSL_set0_wbio(ssl_.get(), BIO_new(BIO_s_null()));
-    close_notified_ = true;
-    active_ = std::chrono::steady_clock::now();
-    return true;
+    ending_ = true;
 }
 
 void TlsPump::reset_client() {

@@ -2,6 +2,7 @@
 // application's.
 #pragma once
 
+#include "connector/tls_output.h"
 #include "net/fd.h"
 #include "net/openssl.h"
 #include "tunnel/poller.h"
@@ -54,7 +55,10 @@ class TlsPump final : public tunnel::PollHandler {
     bool application_to_client();
     bool write_to_application(const char* data, std::size_t size);
     bool write_to_client(const char* data, std::size_t size);
-    bool end_towards_client();
+    // Writes what OpenSSL has written and the socket has not taken. False: the socket failed.
+    bool flush();
+    bool may_write() const noexcept { return to_client_.empty() && output_.waiting() == 0; }
+    void end_towards_client();
     // The application is gone and everything it sent has been written: reset the client once that has
     // arrived.
     void reset_client();
@@ -66,6 +70,7 @@ class TlsPump final : public tunnel::PollHandler {
     net::UniqueFd tunnel_;
     net::UniqueFd application_;
     std::string received_; // read by the first BIO until it is used up
+    TlsOutput output_;     // what `ssl_` writes to
     SslPtr ssl_;
     Over over_;
     Resetting on_resetting_;
@@ -76,7 +81,6 @@ class TlsPump final : public tunnel::PollHandler {
     bool first_bio_ = false;
     bool secured_ = false;
     bool client_readable_ = true;
-    bool client_writable_ = true;
     bool application_readable_ = true;
     bool application_writable_ = true;
     bool client_ended_ = false;       // close_notify came
@@ -84,7 +88,8 @@ class TlsPump final : public tunnel::PollHandler {
     bool application_ended_ = false;  // its FIN came
     bool application_broken_ = false; // writing to it failed: its end is a reset, whatever read says
     bool resetting_ = false;
-    bool close_notified_ = false; // and was passed on as close_notify and a FIN
+    bool ending_ = false;         // and was passed on as close_notify
+    bool close_notified_ = false; // that has been sent, and a FIN
     bool done_ = false;
 };
 

@@ -366,7 +366,10 @@ class Connection {
             client_.close();
             break;
         case 15:
-            much % 4 == 3 ? client_.renegotiate() : client_.new_keys(much % 2 == 1);
+            if (much % 4 == 3) client_.renegotiate();
+            // The answers to many are more than may wait for a client that does not read.
+            for (int i = 0; much % 4 != 3 && i < (much < 0xf0 ? 1 : 400); ++i)
+                client_.new_keys(much % 2 == 1);
             break;
         case 16:
             client_.raw(std::string(much % 16 + 1U, static_cast<char>(much)));

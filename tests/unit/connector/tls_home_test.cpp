@@ -298,6 +298,42 @@ TEST_F(TlsHomeTest, ReadsOnAfterItsEndThoughTheClientWantsNewKeys) {
     EXPECT_EQ(home.receive_all(), "");
 }
 
+TEST_F(TlsHomeTest, ReadsOnThoughTheClientWantsNewKeysAndReadsNothing) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    const std::string much(60'000'000, 'd');
+    std::atomic<std::size_t> said = 0;
+    std::thread writer([&] {
+        for (constexpr std::size_t piece = 100'000; said < much.size(); said += piece)
+            home.send(std::string_view(much).substr(said, piece));
+        home.finish();
+    });
+    for (std::size_t last = 1; last != said;) {
+        last = said;
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+    ASSERT_LT(said, much.size()) << "nothing held it back";
+    const auto want_new_keys = [&](int times) {
+        for (int i = 0; i < times; ++i) {
+            ASSERT_EQ(SSL_key_update(client.ssl.get(), SSL_KEY_UPDATE_REQUESTED), 1);
+            ASSERT_EQ(SSL_do_handshake(client.ssl.get()), 1);
+        }
+    };
+    want_new_keys(3);
+    client.send("question");
+    EXPECT_EQ(home.receive(8), "question") << "the first answer waits";
+    // More answers than are kept: then the client has to read, and nothing is lost.
+    want_new_keys(3000);
+    client.send("and more");
+    std::string got;
+    got.reserve(much.size());
+    EXPECT_TRUE(client.receive_all(got));
+    writer.join();
+    EXPECT_TRUE(got == much);
+    EXPECT_EQ(home.receive(8), "and more");
+}
+
 TEST_F(TlsHomeTest, ResumesASession) {
     SSL_SESSION* session = nullptr;
     {
