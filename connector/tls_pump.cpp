@@ -114,7 +114,7 @@ bool TlsPump::wait_for(int result) {
         if (first_bio_) {
             // The bytes in memory are used up: continue with the socket.
             SSL_set0_rbio(ssl_.get(), BIO_new_socket(tunnel_.get(), BIO_NOCLOSE));
-            received_ = {};
+            std::string().swap(received_); // assigning would keep the memory
             first_bio_ = false;
             return true;
         }
