@@ -21,6 +21,8 @@ constexpr auto expires_soon = std::chrono::hours(24 * 7);
 // A node says no more of itself than that, whatever it sends.
 constexpr std::size_t most_checks = 16;
 constexpr std::size_t longest_text = 300;
+// A root that was taken over can write any number of them.
+constexpr std::size_t most_refused = 8;
 
 std::string foreign(const Json& document, std::string_view key) {
     return text::excerpt(json::member<std::string>(document, key), longest_text);
@@ -78,6 +80,7 @@ class Finder {
             find_domain(domain);
         find_certificates();
         find_offers();
+        find_refused();
         return std::move(problems_);
     }
 
@@ -312,12 +315,41 @@ class Finder {
         }
     }
 
+    // What the gate keeps out, on every node alike: a fault of the registry, or an attack through it. The
+    // status of a process says it itself.
+    void find_refused() {
+        const auto& records = view_.replica().records();
+        if (const auto* entry = records.fleet()) refused(keys::fleet, entry->refused);
+        for (const auto& [name, entry] : records.nodes())
+            refused(keys::node(name), entry.refused);
+        for (const auto& [fqdn, entry] : records.domains())
+            refused(keys::domain(fqdn), entry.refused);
+        for (const auto& [id, entry] : records.tombstones())
+            refused(keys::tombstone(id), entry.refused);
+        for (const auto& [key, document] : view_.replica().range(keys::challenges))
+            if (const auto read = accept_challenge(key, *document); !read) refused(key, read.error());
+        for (const auto& [key, document] : view_.replica().range(keys::offers))
+            if (const auto read = accept_offer(key, *document); !read) refused(key, read.error());
+        if (refused_ > most_refused)
+            add({false,
+                 "registry",
+                 fmt::format("{} more records are not accepted", refused_ - most_refused),
+                 "look at the root node's registry, which holds them",
+                 "",
+                 {}});
+    }
+    void refused(std::string_view key, const std::optional<Error>& error) {
+        if (!error || ++refused_ > most_refused) return;
+        add({false, fmt::format("record {}", text::excerpt(key)), error->message, error->hint, "", {}});
+    }
+
     const View& view_;
     const Gateway& gateway_;
     const FleetRecord* fleet_; // the state does not change meanwhile
     std::vector<Problem> problems_;
     std::map<std::string, std::size_t> by_subject_;
     std::set<std::string> silent_; // nodes that are suspect or lost
+    std::size_t refused_ = 0;
 };
 
 } // namespace

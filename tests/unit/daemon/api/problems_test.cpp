@@ -156,6 +156,23 @@ TEST_F(ProblemsTest, WhatWasStoppedOnPurposeIsNotDown) {
     EXPECT_EQ(problem.hint, "p2prc start wiki");
 }
 
+// The edge gets none of it, so that it is said here or nowhere.
+TEST_F(ProblemsTest, ARecordThatTheGateKeepsOutIsNamed) {
+    const auto key = std::string(keys::challenges) + "x..home.example/0123456789abcdef";
+    commit({{key, Json{{"schema", 1},
+                       {"domain", "x..home.example"},
+                       {"value", std::string(43, 'A')},
+                       {"node", "home1"}}}});
+    const auto problem = only();
+    EXPECT_FALSE(problem.down);
+    EXPECT_THAT(problem.subject, HasSubstr(key));
+    EXPECT_THAT(problem.cause, HasSubstr("is not accepted"));
+    for (int i = 0; i < 20; ++i)
+        commit({{keys::node("x" + std::to_string(i)), Json{{"schema", 1}, {"name", "y"}}}});
+    EXPECT_EQ(problems().size(), 9U);
+    EXPECT_EQ(problems().back().cause, "13 more records are not accepted");
+}
+
 TEST_F(ProblemsTest, ACertificateThatEndsSoon) {
     auto mapping = *api->view().domain("blog.home.example");
     mapping.tls = TlsMode::Node;
