@@ -4,7 +4,7 @@
 #pragma once
 
 #include "daemon/process/drop_ins.h"
-#include "daemon/process/job_slots.h"
+#include "daemon/process/job_queues.h"
 #include "daemon/process/systemd_bus.h"
 #include "daemon/process/unit_names.h"
 #include "daemon/process/unit_view_reader.h"
@@ -49,8 +49,7 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     Impl(dbus::Bus& bus, std::filesystem::path drop_ins, std::chrono::milliseconds timeout)
         : bus_(bus)
         , drop_ins_(std::move(drop_ins))
-        , timeout_(timeout)
-        , slots_(bus.executor()) {}
+        , timeout_(timeout) {}
 
     boost::asio::awaitable<Result<void>> connect();
     boost::asio::awaitable<Result<std::vector<UnitView>>> units();
