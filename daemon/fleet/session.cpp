@@ -229,7 +229,8 @@ asio::awaitable<Error> Session::run(SessionHandlers handlers) {
         dispatch(*document);
         if (state_->handlers.heard) state_->handlers.heard();
         // The peer waits, by TCP's own means, until there is room for its next request.
-        while (state_->held > max_request_bytes && !state_->closed)
+        while (!state_->closed &&
+               (state_->held > max_request_bytes || state_->serving >= max_requests_at_once))
             co_await state_->room.wait();
     }
     close(reason);
@@ -266,10 +267,7 @@ void Session::dispatch(const Json& document) {
     } else if (const auto id = number(document, "id"); id && document.contains("method")) {
         const auto params = document.value("params", Json::object());
         const auto method = text(document, "method");
-        if (state_->serving >= max_requests_at_once) {
-            const Error error{ErrorCode::Failed, "too many requests at once", "wait for answers"};
-            send({{"id", *id}, {"error", error_to_json(error)}});
-        } else if (document.contains("stream") && state_->outgoing.contains(*id)) {
+        if (document.contains("stream") && state_->outgoing.contains(*id)) {
             close(Error{ErrorCode::InvalidSpec, "the peer gives two streams the same number"});
         } else if (document.contains("stream") && state_->outgoing.size() >= state_->handlers.streams) {
             const Error error{ErrorCode::Failed,

@@ -32,12 +32,13 @@ inline constexpr std::size_t stream_window = 16;
 // A peer that does not read is dropped when this much waits for it. Whoever has more to send waits for
 // room().
 inline constexpr std::size_t max_unsent = 16 << 20;
-inline constexpr std::size_t max_requests_at_once = 256;
+// When so many of the peer's requests are served, or so much of them, as they came over the wire, nothing
+// more is read until one is answered. Streams are fewer: they alone never keep the answers to our requests
+// unread.
+inline constexpr std::size_t max_requests_at_once = 64;
+inline constexpr std::size_t max_request_bytes = 4 << 20;
 // Streams that a peer may read at once, where its handlers do not say otherwise.
 inline constexpr std::size_t max_streams_at_once = 8;
-// Beyond so much of the peer's requests, as they came over the wire, nothing more is read until some are
-// answered.
-inline constexpr std::size_t max_request_bytes = 4 << 20;
 
 Json error_to_json(const Error& error);
 Error error_from_json(const Json& document);

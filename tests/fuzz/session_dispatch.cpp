@@ -181,17 +181,17 @@ class TestedEnd {
         static const Json much{{"event", "much"}, {"text", std::string(20'000, 'x')}};
         with([](auto session) { session->send(much); });
     }
-    void answer_all() {
-        for (const auto& bell : std::exchange(waiting_, {}))
+    // Returns whether there were any.
+    bool answer_all() {
+        const auto waiting = std::exchange(waiting_, {});
+        for (const auto& bell : waiting)
             bell->ring();
+        return !waiting.empty();
     }
     void close() {
         with([](auto session) { session->close(); });
     }
-    void drop_all() {
-        streams_.clear();
-        answer_all();
-    }
+    void drop_streams() { streams_.clear(); }
 
   private:
     struct Reading {
@@ -388,9 +388,11 @@ class Link {
     }
 
     void finish() {
-        tested_.drop_all();
+        tested_.drop_streams();
         peer_.read_again();
         turn();
+        while (tested_.answer_all()) // more of its requests are read then
+            turn();
         if (peer_.has_broken_a_frame()) require(!tested_.running() && peer_.ended());
         if (peer_.well_behaved() && tested_.running()) {
             peer_.cancel_streams();

@@ -304,6 +304,35 @@ TEST_F(SessionTest, AMethodAsLongAsAFrameIsAnswered) {
 // A peer that asks faster than it is answered waits; all of it is answered in the end.
 class FloodTest : public testing::Test {
   protected:
+    void flood(std::size_t count, std::size_t size) {
+        SessionHandlers serving;
+        serving.request = [this](std::string, Json params) { return work(std::move(params)); };
+        asio::co_spawn(loop, pair.left->run(std::move(serving)), net::rethrow);
+        SessionHandlers none;
+        asio::co_spawn(loop, pair.right->run(std::move(none)), net::rethrow);
+        std::size_t answered = 0;
+        const auto ask = [&](std::size_t n) -> asio::awaitable<void> {
+            Json params{{"n", n}, {"text", std::string(size, 'x')}};
+            const auto answer = co_await pair.right->request("work", std::move(params));
+            EXPECT_TRUE(answer) << answer.error().message;
+            if (answer) {
+                EXPECT_EQ((*answer)["n"], n);
+            }
+            if (++answered < count) co_return;
+            pair.left->close();
+            pair.right->close();
+        };
+        for (std::size_t n = 0; n < count; ++n)
+            asio::co_spawn(loop, ask(n), net::rethrow);
+        loop.run();
+        EXPECT_EQ(answered, count);
+    }
+
+    asio::io_context loop;
+    SessionPair pair{loop};
+    std::size_t at_once = 0, most = 0;
+
+  private:
     asio::awaitable<Result<Json>> work(Json params) {
         most = std::max(most, ++at_once);
         asio::steady_timer timer(loop, 1ms);
@@ -311,37 +340,17 @@ class FloodTest : public testing::Test {
         --at_once;
         co_return Json{{"n", params.value("n", 0)}};
     }
-
-    asio::io_context loop;
-    SessionPair pair{loop};
-    std::size_t at_once = 0, most = 0;
 };
 
 TEST_F(FloodTest, LargeRequestsWaitUntilThereIsRoomForThem) {
-    SessionHandlers serving;
-    serving.request = [this](std::string, Json params) { return work(std::move(params)); };
-    asio::co_spawn(loop, pair.left->run(std::move(serving)), net::rethrow);
-    SessionHandlers none;
-    asio::co_spawn(loop, pair.right->run(std::move(none)), net::rethrow);
     constexpr std::size_t size = 1000 << 10;
-    constexpr int count = 14;
-    int answered = 0;
-    const auto ask = [&](int n) -> asio::awaitable<void> {
-        Json params{{"n", n}, {"text", std::string(size, 'x')}};
-        const auto answer = co_await pair.right->request("work", std::move(params));
-        EXPECT_TRUE(answer) << answer.error().message;
-        if (answer) {
-            EXPECT_EQ((*answer)["n"], n);
-        }
-        if (++answered < count) co_return;
-        pair.left->close();
-        pair.right->close();
-    };
-    for (int n = 0; n < count; ++n)
-        asio::co_spawn(loop, ask(n), net::rethrow);
-    loop.run();
-    EXPECT_EQ(answered, count);
+    flood(14, size);
     EXPECT_LE(most, max_request_bytes / size + 1);
+}
+
+TEST_F(FloodTest, ManyRequestsWaitUntilThereIsRoomForThem) {
+    flood(5 * max_requests_at_once, 1);
+    EXPECT_EQ(most, max_requests_at_once);
 }
 
 } // namespace
