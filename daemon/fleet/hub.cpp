@@ -50,7 +50,6 @@ struct Hub::State : std::enable_shared_from_this<State> {
 
     asio::awaitable<void> run(std::shared_ptr<State> self, std::shared_ptr<Session> session,
                               net::Endpoint source);
-    asio::awaitable<void> tell_synced(std::shared_ptr<State> self, std::shared_ptr<FeedSender> sender);
     Result<void> check_method(const std::string& method) const;
     asio::awaitable<Result<Json>> serve_request(std::shared_ptr<State> self, std::string node,
                                                 std::string method, Json params);
@@ -168,8 +167,8 @@ SessionHandlers Hub::State::handlers(const std::string& node) {
     return handlers;
 }
 
-asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_ptr<Session> session,
-                                      net::Endpoint source) {
+asio::awaitable<void> Hub::State::run(std::shared_ptr<State> /* keeps it alive */,
+                                      std::shared_ptr<Session> session, net::Endpoint source) {
     const auto key = session->tls().peer_fingerprint();
     const auto* record = find_node_by_key(replica, key);
     if (!record || stopped) co_return;
@@ -208,10 +207,11 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> self, std::shared_p
     auto lost = [weak_session = std::weak_ptr(session)](const Error& error) {
         if (const auto to = weak_session.lock()) to->close(error);
     };
-    member.feed = registry.follow(position, std::move(sink), std::move(lost));
+    auto caught_up = [weak = std::weak_ptr(sender)] {
+        if (const auto to = weak.lock()) to->push(Json{{"event", "synced"}});
+    };
+    member.feed = registry.follow_as(node, position, std::move(sink), std::move(lost), std::move(caught_up));
     members[node] = std::move(member);
-    asio::co_spawn(executor, tell_synced(self, sender),
-                   net::ReportFailure("telling a member that it has all"));
     asio::co_spawn(executor, judge_one(node), net::ReportFailure("checking a node"));
 
     auto serving = handlers(node);
@@ -228,15 +228,6 @@ asio::awaitable<void> Hub::State::sweep() {
     Json none = Json::object();
     const auto swept = co_await registry.request("registry.sweep", std::move(none));
     if (!swept) net::log_warning("the registry cannot be swept: " + swept.error().message);
-}
-
-// The registry works through requests in order: what follows the past changes is answered after they were
-// fed.
-asio::awaitable<void> Hub::State::tell_synced(std::shared_ptr<State> /* keeps it alive */,
-                                              std::shared_ptr<FeedSender> sender) {
-    if (stopped) co_return;
-    co_await sweep();
-    sender->push(Json{{"event", "synced"}});
 }
 
 // What a member may ask for on its link. The registry judges by itself; this is the second line.

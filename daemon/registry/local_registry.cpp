@@ -2,11 +2,15 @@
 
 #include "core/json_members.h"
 #include "daemon/state/disk.h"
+#include "net/fair_slots.h"
 #include "store/store.h"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
 
+#include <limits>
+#include <optional>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -16,10 +20,21 @@ Error no_registry() {
     return {ErrorCode::Unreachable, "this node does not hold the registry any more"};
 }
 
+// Whose turn it is: a node's name, or one of these, which are none.
+const std::string this_node;
+const std::string guests = "guests/";
+
+const std::string& turn_of(const Actor& actor) {
+    return actor.local ? this_node : actor.node.empty() ? guests : actor.node;
+}
+
 // One that follows. The list of them and the loop both hold it; it falls silent when the subscription goes.
+// On the loop only:
 struct Follower {
-    FeedSink sink; // on the loop only; empty: it has ended
+    FeedSink sink; // empty: it has ended
     FeedLost lost; // the same
+    std::function<void()> caught_up;
+    std::optional<net::FairSlots::Holder> turn; // while it begins
 };
 
 using Step = std::shared_ptr<const FeedStep>;
@@ -33,6 +48,11 @@ void hand_over(const std::shared_ptr<Follower>& follower, const Step& step) {
 } // namespace
 
 struct LocalRegistry::Shared {
+    Shared(std::unique_ptr<Registry> r, Disk& d, boost::asio::any_io_executor l)
+        : registry(std::move(r))
+        , disk(d)
+        , loop(std::move(l)) {}
+
     // Closed on the disk thread, where all else that uses it runs but for the invitations, which the loop
     // asks for while `closed` is not set.
     std::unique_ptr<Registry> registry;
@@ -40,7 +60,8 @@ struct LocalRegistry::Shared {
     boost::asio::any_io_executor loop;
     std::string node;
     Role role = Role::Owner;
-    bool closed = false; // on the loop only
+    bool closed = false;                                                 // on the loop only
+    net::FairSlots turns = {std::numeric_limits<std::size_t>::max(), 1}; // the same
 
     // On the disk thread only. The list is never changed, but another one made: what is on its way to the
     // loop has the followers of its time.
@@ -60,6 +81,7 @@ struct LocalRegistry::Shared {
 
     void lose(const std::shared_ptr<Follower>& follower, Error error) {
         boost::asio::post(loop, [follower, error = std::move(error)] {
+            follower->caught_up = nullptr;
             const auto lost = follower->lost;
             if (lost) lost(error);
         });
@@ -115,6 +137,15 @@ struct LocalRegistry::Shared {
         return step;
     }
 
+    // A node's turn is over, and it hears of it after what it was fed.
+    void end_turn(const std::shared_ptr<Follower>& follower) {
+        boost::asio::post(loop, [follower] {
+            follower->turn.reset();
+            const auto caught_up = std::exchange(follower->caught_up, nullptr);
+            if (caught_up && follower->sink) caught_up();
+        });
+    }
+
     // On the disk thread, which is the only one that commits: nothing happens between the past and the list.
     void begin(const std::shared_ptr<Follower>& follower, const FeedPosition& position) {
         if (!registry) return lose(follower, no_registry());
@@ -157,13 +188,14 @@ struct LocalRegistry::Following {
     ~Following() {
         follower->sink = nullptr;
         follower->lost = nullptr;
+        follower->caught_up = nullptr;
         shared->disk.post([shared = shared, follower = follower] { shared->end(follower); });
     }
 };
 
 LocalRegistry::LocalRegistry(std::unique_ptr<Registry> registry, Disk& disk,
                              boost::asio::any_io_executor loop)
-    : shared_(std::make_shared<Shared>(Shared{std::move(registry), disk, std::move(loop), {}})) {}
+    : shared_(std::make_shared<Shared>(std::move(registry), disk, std::move(loop))) {}
 
 LocalRegistry::~LocalRegistry() {
     close();
@@ -201,6 +233,14 @@ boost::asio::awaitable<Result<Json>> LocalRegistry::request(std::string method, 
 
 boost::asio::awaitable<Result<Json>> LocalRegistry::request_as(Actor actor, std::string method, Json params) {
     const auto shared = shared_;
+    auto whose = turn_of(actor);
+    if (shared->turns.waiting(whose) >= max_waiting_requests)
+        co_return fail(
+            ErrorCode::Failed,
+            fmt::format("{} requests of this node wait already, which is the most", max_waiting_requests),
+            "wait for their answers");
+    const auto turn = co_await shared->turns.acquire(std::move(whose));
+    if (shared->closed) co_return std::unexpected(no_registry());
     auto answer = std::make_shared<Result<Json>>();
     shared->disk.post(
         [shared, answer, actor = std::move(actor), method = std::move(method), params = std::move(params)] {
@@ -216,12 +256,26 @@ boost::asio::awaitable<Result<Json>> LocalRegistry::request_as(Actor actor, std:
 }
 
 Subscription LocalRegistry::follow(FeedPosition position, FeedSink sink, FeedLost lost) {
+    return follow_as(this_node, std::move(position), std::move(sink), std::move(lost), {});
+}
+
+Subscription LocalRegistry::follow_as(const std::string& node, FeedPosition position, FeedSink sink,
+                                      FeedLost lost, std::function<void()> caught_up) {
     auto follower = std::make_shared<Follower>();
     follower->sink = std::move(sink);
     follower->lost = std::move(lost);
+    follower->caught_up = std::move(caught_up);
     const auto shared = shared_;
-    shared->disk.post(
-        [shared, follower, position = std::move(position)] { shared->begin(follower, position); });
+    shared->turns.enter(node, [weak = std::weak_ptr(shared), follower,
+                               position = std::move(position)](net::FairSlots::Holder turn) {
+        const auto here = weak.lock();
+        if (!here || !follower->sink) return;
+        follower->turn.emplace(std::move(turn));
+        here->disk.post([here, follower, position] {
+            here->begin(follower, position);
+            here->end_turn(follower);
+        });
+    });
     return Subscription(std::make_shared<Following>(shared, std::move(follower)));
 }
 

@@ -8,6 +8,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <functional>
+#include <string>
+
 namespace p2prc::daemon {
 
 class Disk;
@@ -17,6 +20,11 @@ using FeedSink = std::function<void(const std::shared_ptr<const FeedStep>&)>;
 // Called on the event loop when the feed has failed: there are no more events.
 using FeedLost = std::function<void(const Error&)>;
 
+// What one node may have waiting: further requests of it are refused.
+inline constexpr std::size_t max_waiting_requests = 1000;
+
+// Nodes take turns, this one among them: the disk thread has one request or feed of each node at a time.
+// However much one node asks, a request of another waits for one of its requests at most.
 class LocalRegistry : public Gateway {
   public:
     // `loop` is the daemon's executor. Without a registry it has to be opened.
@@ -26,8 +34,9 @@ class LocalRegistry : public Gateway {
     boost::asio::awaitable<Result<void>> open(RegistryOptions options);
     ~LocalRegistry() override;
 
-    // Requests made before are still answered; later ones are refused, whoever holds this object. The
-    // file is closed on the disk's thread, before all that is posted to it later.
+    // Requests that are under way are still answered; those that wait for their node's turn and later ones
+    // are refused, whoever holds this object. The file is closed on the disk's thread, before all that is
+    // posted to it later.
     void close();
 
     // As this node itself, whose name and role are those of the actor last given to `act_as`.
@@ -41,6 +50,9 @@ class LocalRegistry : public Gateway {
     // Feeds `sink` from `position` on: with the changes since, or with a reset first when the store is
     // another one, the history is gone or the position is ahead. Ends with the subscription.
     [[nodiscard]] Subscription follow(FeedPosition position, FeedSink sink, FeedLost lost);
+    // For a peer on a link, in its turn. `caught_up` is called once `sink` has had what there was before.
+    [[nodiscard]] Subscription follow_as(const std::string& node, FeedPosition position, FeedSink sink,
+                                         FeedLost lost, std::function<void()> caught_up);
 
     // From any handler of the loop, without waiting for the disk.
     std::optional<OpenInvitation> find_invitation(std::string_view id) const;

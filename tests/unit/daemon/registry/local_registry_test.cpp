@@ -9,7 +9,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <future>
+#include <optional>
 
 namespace p2prc::daemon::test {
 namespace {
@@ -43,6 +45,30 @@ class LocalRegistryTest : public FleetTest {
         settle();
         return answer;
     }
+    // Asks `count` times as a node; `answered` says who was answered when, and what.
+    void ask_as(const Actor& actor, int count = 1) {
+        for (int n = 0; n < count; ++n)
+            boost::asio::co_spawn(loop_,
+                                  local_->request_as(actor, "domain.unmap", {{"domain", "no.home.example"}}),
+                                  [this, who = actor.node](std::exception_ptr, const Result<Json>& result) {
+                                      answered_.emplace_back(who, result.error());
+                                  });
+        loop_.poll();
+        loop_.restart();
+    }
+    void run_until_answered(std::size_t count) {
+        auto work = boost::asio::make_work_guard(loop_);
+        while (answered_.size() < count)
+            loop_.run_one();
+        work.reset();
+        loop_.poll();
+        loop_.restart();
+    }
+    // How many were answered before `node` first was.
+    std::ptrdiff_t before(std::string_view node) const {
+        return std::ranges::find(answered_, node, [](const auto& one) { return one.first; }) -
+               answered_.begin();
+    }
     Subscription follow(FeedPosition position) {
         return local_->follow(
             std::move(position),
@@ -63,6 +89,21 @@ class LocalRegistryTest : public FleetTest {
     std::unique_ptr<LocalRegistry> local_;
     std::vector<FeedEvent> seen_;
     std::vector<Error> lost_;
+    std::vector<std::pair<std::string, Error>> answered_;
+};
+
+// The disk thread is busy while it lives.
+class SlowDisk {
+  public:
+    explicit SlowDisk(Disk& disk) {
+        disk.post([gate = gate_.get_future().share()] { gate.wait(); });
+    }
+    SlowDisk(const SlowDisk&) = delete;
+    SlowDisk& operator=(const SlowDisk&) = delete;
+    ~SlowDisk() { gate_.set_value(); }
+
+  private:
+    std::promise<void> gate_;
 };
 
 TEST_F(LocalRegistryTest, RequestsActAsThisNode) {
@@ -150,14 +191,13 @@ TEST_F(LocalRegistryTest, AFeedThatCannotGoOnSaysSoUnlessItHasEnded) {
 
 TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
     // The disk is slow: whatever has to be done there before is not done yet when the file is opened again.
-    std::promise<void> slow;
-    disk_.post([gate = slow.get_future().share()] { gate.wait(); });
-    auto following = follow({});
+    std::optional<SlowDisk> slow(disk_);
     Result<Json> asked_before = fail(ErrorCode::Failed, "no answer"), asked_after = asked_before;
     boost::asio::co_spawn(loop_, local_->request("process.spin", {{"spec", spec("web")}}),
                           [&](std::exception_ptr, Result<Json> result) { asked_before = std::move(result); });
     loop_.poll();
     loop_.restart();
+    auto following = follow({});
     following.reset();
     local_->close();
     RegistryOptions options;
@@ -176,7 +216,7 @@ TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
                           [&](std::exception_ptr, Result<Json> result) { asked_after = std::move(result); });
     loop_.poll();
     loop_.restart();
-    slow.set_value();
+    slow.reset();
     settle();
     settle();
     EXPECT_TRUE(asked_before) << asked_before.error().message;
@@ -190,6 +230,80 @@ TEST_F(LocalRegistryTest, AClosedOneLetsGoOfItsFileForTheNext) {
     const auto feeding = feed_replica(*next, *copy, lost());
     settle();
     EXPECT_NE(copy->get("/processes/web"), nullptr);
+}
+
+TEST_F(LocalRegistryTest, AFloodOfOneNodeIsWaitedForOnce) {
+    std::optional<SlowDisk> slow(disk_);
+    ask_as(member("home1"), 500);
+    ask_as(member("home2"), 2);
+    ask_as(stranger(), 1);
+    ask_as(root(), 2);
+    slow.reset();
+    run_until_answered(505);
+    EXPECT_LE(before("home2"), 1);
+    EXPECT_LE(before(""), 2);
+    EXPECT_LE(before("root"), 3);
+    EXPECT_EQ(answered_.back().first, "home1");
+}
+
+TEST_F(LocalRegistryTest, RequestsOfOnesOwnUsersLeaveMembersTheirTurn) {
+    std::optional<SlowDisk> slow(disk_);
+    ask_as(root(), 500);
+    ask_as(member("home1"));
+    slow.reset();
+    run_until_answered(501);
+    EXPECT_LE(before("home1"), 1);
+}
+
+TEST_F(LocalRegistryTest, MoreThanMayWaitIsRefusedToItsNodeAlone) {
+    std::optional<SlowDisk> slow(disk_);
+    const auto count = static_cast<int>(max_waiting_requests) + 1; // one does not wait
+    ask_as(member("home1"), count + 3);
+    ASSERT_EQ(answered_.size(), 3u);
+    EXPECT_THAT(answered_[0].second.message, HasSubstr("which is the most"));
+    ask_as(member("home2"));
+    EXPECT_EQ(answered_.size(), 3u);
+    slow.reset();
+    run_until_answered(3 + max_waiting_requests + 2);
+}
+
+TEST_F(LocalRegistryTest, AFeedBeginsInItsNodesTurn) {
+    std::optional<SlowDisk> slow(disk_);
+    ask_as(member("home1"), 10);
+    std::vector<std::size_t> steps_at, caught_up_at; // how many were answered then
+    const auto follow_as = [&](const std::string& node) {
+        return local_->follow_as(
+            node, {}, [&](const auto&) { steps_at.push_back(answered_.size()); }, lost(),
+            [&] { caught_up_at.push_back(answered_.size()); });
+    };
+    const auto waits = follow_as("home1");
+    const auto is_next = follow_as("home2");
+    auto ended = follow_as("home1");
+    ended.reset();
+    ask_as(member("home1"), 5);
+    slow.reset();
+    run_until_answered(15);
+    ASSERT_EQ(steps_at.size(), 2u);
+    EXPECT_LE(steps_at[0], 1u);
+    EXPECT_EQ(steps_at[1], 10u);
+    EXPECT_EQ(caught_up_at, steps_at);
+    EXPECT_TRUE(lost_.empty());
+}
+
+TEST_F(LocalRegistryTest, WhoWaitsWhenItIsClosedIsRefused) {
+    std::optional<SlowDisk> slow(disk_);
+    ask_as(member("home1"), 2);
+    const auto caught_up = std::make_shared<bool>(false);
+    const auto following =
+        local_->follow_as("home1", {}, [](const auto&) {}, lost(), [caught_up] { *caught_up = true; });
+    local_->close();
+    slow.reset();
+    run_until_answered(2);
+    settle();
+    EXPECT_EQ(answered_[0].second.code, ErrorCode::NotPermitted) << "under way";
+    EXPECT_EQ(answered_[1].second.code, ErrorCode::Unreachable);
+    ASSERT_EQ(lost_.size(), 1u);
+    EXPECT_FALSE(*caught_up);
 }
 
 TEST(MethodTable, EveryMethodIsBuilt) {
