@@ -66,7 +66,7 @@ Result<CertificateRequest> make_certificate_request(const std::string& domain) {
 
 Result<Validity> certificate_validity(const std::string& pem) {
     const net::BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-    const net::CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    const net::CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, net::no_passphrase, nullptr));
     if (!certificate) return net::openssl_fail("the certificate cannot be read");
     return Validity{time_of(X509_get0_notBefore(certificate.get())),
                     time_of(X509_get0_notAfter(certificate.get()))};

@@ -52,10 +52,10 @@ BioPtr reader(const std::string& pem) {
 
 Result<void> use_chain(SSL_CTX* context, const std::string& pem) {
     const BioPtr bio = reader(pem);
-    const CertificatePtr leaf(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    const CertificatePtr leaf(PEM_read_bio_X509(bio.get(), nullptr, net::no_passphrase, nullptr));
     if (!leaf || SSL_CTX_use_certificate(context, leaf.get()) != 1)
         return net::openssl_fail("the certificate cannot be read");
-    while (CertificatePtr next{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+    while (CertificatePtr next{PEM_read_bio_X509(bio.get(), nullptr, net::no_passphrase, nullptr)})
         if (SSL_CTX_add1_chain_cert(context, next.get()) != 1)
             return net::openssl_fail("the certificate's chain cannot be used");
     ERR_clear_error(); // the end of the text is an "error" too
@@ -64,7 +64,7 @@ Result<void> use_chain(SSL_CTX* context, const std::string& pem) {
 
 Result<void> use_key(SSL_CTX* context, const std::string& pem) {
     const BioPtr bio = reader(pem);
-    const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+    const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, net::no_passphrase, nullptr));
     if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
         return net::openssl_fail("the private key cannot be read or is not the certificate's");
     return {};

@@ -68,8 +68,6 @@ Result<Identity> Identity::generate() {
 
 Result<Identity> Identity::from_pem(const std::string& private_key_pem) {
     const BioPtr bio(BIO_new_mem_buf(private_key_pem.data(), static_cast<int>(private_key_pem.size())));
-    // A passphrase is never asked for: the callback gives none.
-    const auto no_passphrase = [](char*, int, int, void*) { return -1; };
     std::shared_ptr<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr),
                                   EVP_PKEY_free);
     if (!key) return openssl_fail("not a private key in PEM");

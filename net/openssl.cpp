@@ -1,5 +1,7 @@
 #include "net/openssl.h"
 
+#include <openssl/pem.h>
+
 namespace p2prc::net {
 
 std::string openssl_errors() {
@@ -21,6 +23,24 @@ std::string bio_text(BIO* bio) {
     char* data = nullptr;
     const auto size = BIO_get_mem_data(bio, &data);
     return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
+}
+
+int no_passphrase(char* /* buffer */, int /* size */, int /* writing */, void* /* data */) noexcept {
+    return -1;
+}
+
+Result<std::string> to_pem(X509* certificate) {
+    const BioPtr bio(BIO_new(BIO_s_mem()));
+    if (!bio || PEM_write_bio_X509(bio.get(), certificate) != 1)
+        return openssl_fail("cannot encode a certificate");
+    return bio_text(bio.get());
+}
+
+Result<std::string> plain_certificate(const std::string& pem) {
+    const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    const CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
+    if (!certificate) return openssl_fail("not a certificate in PEM");
+    return to_pem(certificate.get());
 }
 
 } // namespace p2prc::net

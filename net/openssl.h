@@ -33,4 +33,11 @@ std::unexpected<Error> openssl_fail(std::string what);
 // What was written to a memory BIO.
 std::string bio_text(BIO* bio);
 
+// For PEM_read_bio_*: a passphrase is never asked for.
+int no_passphrase(char* buffer, int size, int writing, void* data) noexcept;
+
+Result<std::string> to_pem(X509* certificate);
+// The certificate in `pem`, written anew, without what stands around it.
+Result<std::string> plain_certificate(const std::string& pem);
+
 } // namespace p2prc::net

@@ -46,13 +46,6 @@ bool set_common_name(X509* certificate, const std::string& text) {
                                       static_cast<int>(text.size()), -1, 0) == 1;
 }
 
-Result<std::string> to_pem(X509* certificate) {
-    const BioPtr bio(BIO_new(BIO_s_mem()));
-    if (!bio || PEM_write_bio_X509(bio.get(), certificate) != 1)
-        return openssl_fail("cannot encode a certificate");
-    return net::bio_text(bio.get());
-}
-
 // Its dates do not matter to who trusts it by hand, and no wrong clock may make it useless.
 Result<CertificatePtr> make_ca(const net::Identity& key, const std::string& zone) {
     CertificatePtr ca(X509_new());
@@ -108,7 +101,7 @@ Result<RequestPtr> read_request(const std::string& pem) {
     };
     if (pem.size() > max_request) return bad("is too large");
     const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-    RequestPtr request(PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr));
+    RequestPtr request(PEM_read_bio_X509_REQ(bio.get(), nullptr, net::no_passphrase, nullptr));
     if (!request) {
         net::openssl_errors();
         return bad("is not PKCS #10 in PEM");
@@ -135,8 +128,8 @@ Result<std::optional<WebCa>> WebCa::load(const std::filesystem::path& directory)
     const auto key = net::load_or_create_identity(directory);
     if (!key) return std::unexpected(key.error());
     const BioPtr bio(BIO_new_mem_buf(pem->data(), static_cast<int>(pem->size())));
-    const std::shared_ptr<X509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr),
-                                            X509_free);
+    const std::shared_ptr<X509> certificate(
+        PEM_read_bio_X509(bio.get(), nullptr, net::no_passphrase, nullptr), X509_free);
     if (!certificate) return openssl_fail(path.string() + " is not a certificate");
     if (net::certificate_fingerprint(certificate.get()) != key->fingerprint())
         return fail(ErrorCode::Failed, path.string() + " does not belong to the key beside it",
@@ -166,7 +159,7 @@ Result<WebCa> WebCa::load_or_create(const std::filesystem::path& directory, cons
     if (!key) return std::unexpected(key.error());
     const auto certificate = make_ca(*key, zone);
     if (!certificate) return std::unexpected(certificate.error());
-    const auto pem = to_pem(certificate->get());
+    const auto pem = net::to_pem(certificate->get());
     if (!pem) return std::unexpected(pem.error());
     if (const auto written = net::write_file_atomically(directory / "ca.pem", *pem); !written)
         return std::unexpected(written.error());
@@ -223,7 +216,7 @@ Result<std::string> WebCa::sign(const std::string& domain, const std::string& re
                        (named ? "DNS:" : "critical,DNS:") + *normal) ||
         X509_sign(leaf.get(), key_.get(), EVP_sha256()) == 0)
         return openssl_fail("cannot sign a certificate for " + *normal);
-    const auto pem = to_pem(leaf.get());
+    const auto pem = net::to_pem(leaf.get());
     if (!pem) return pem;
     return *pem + pem_;
 }
