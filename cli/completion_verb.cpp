@@ -20,7 +20,7 @@ Result<int> complete(const std::string& kind) {
     const auto rows = daemon.call(method);
     if (!rows) return 0;
     for (const auto& row : *rows)
-        if (row.contains(key) && row[key].is_string()) fmt::print("{}\n", cell(row, key));
+        if (row.contains(key) && row[key].is_string()) print_line(cell(row, key));
     return 0;
 }
 

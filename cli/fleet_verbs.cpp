@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
+#include "net/openssl.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -65,7 +66,8 @@ Result<int> init(InitOptions options, Context& context) {
     if (fleet->contains("records") && !(*fleet)["records"].empty()) {
         note("add these DNS records at your domain registrar:");
         for (const auto& record : (*fleet)["records"])
-            fmt::print("{} {} {}\n", cell(record, "name"), cell(record, "type"), cell(record, "data"));
+            print_line(
+                fmt::format("{} {} {}", cell(record, "name"), cell(record, "type"), cell(record, "data")));
         const auto servers = std::ranges::count_if(
             (*fleet)["records"], [](const Json& record) { return cell(record, "type") == "NS"; });
         if (servers == 1)
@@ -95,7 +97,7 @@ Result<int> invite(const std::string& role, const std::string& expires, Context&
         print(*invitation);
         return 0;
     }
-    fmt::print("{}\n", cell(*invitation, "token"));
+    print_line(cell(*invitation, "token"));
     note(fmt::format("on the new machine, run: sudo p2prc join TOKEN (valid for one machine, until {})",
                      cell(*invitation, "expires")));
     return 0;
@@ -188,8 +190,13 @@ Result<int> remove_node(const std::string& name, Context& context) {
 
 Result<int> print_ca(Context& context) {
     Daemon daemon;
-    auto certificate = daemon.call(&dbus::Client::fleet_certificate);
-    if (!certificate) return std::unexpected(certificate.error());
+    const auto received = daemon.call(&dbus::Client::fleet_certificate);
+    if (!received) return std::unexpected(received.error());
+    // It comes from the root, and people put it where programs trust it.
+    const auto certificate = net::plain_certificate(*received);
+    if (!certificate)
+        return fail(ErrorCode::Failed, "what the root gives out as the CA's certificate is none",
+                    "do not trust this root; see p2prc status there");
     if (context.json)
         print(Json{{"certificate", *certificate}});
     else

@@ -77,7 +77,6 @@ int main(int argc, char** argv) {
     try {
         return p2prc::cli::run(argc, argv);
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "p2prc: %s\n", error.what());
-        return 1;
+        return p2prc::cli::report({p2prc::ErrorCode::Failed, error.what(), ""}, false);
     }
 }

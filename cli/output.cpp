@@ -55,8 +55,9 @@ std::string render(const Table& table) {
     rows.insert(rows.end(), table.rows.begin(), table.rows.end());
     for (auto& row : rows)
         for (std::size_t i = 0; i < row.size(); ++i)
-            row[i] =
-                text::for_terminal(row[i], i + 1 < row.size() ? text::Lines::Replace : text::Lines::Keep);
+            row[i] = text::for_terminal(row[i], table.last_has_lines && i + 1 == row.size()
+                                                    ? text::Lines::Keep
+                                                    : text::Lines::Replace);
     std::vector<std::size_t> widths(table.header.size(), 0);
     for (const auto& row : rows)
         for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
@@ -84,6 +85,11 @@ void print(const Table& table) {
     }
     const auto text = render(table);
     std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void print_line(std::string_view text) {
+    const auto line = text::for_terminal(text) + "\n";
+    std::fwrite(line.data(), 1, line.size(), stdout);
 }
 
 std::string json_text(const Json& document, int indent) {
@@ -132,13 +138,17 @@ int report(const Error& error, bool json) {
     if (json) {
         print(Json{{"error", {{"code", info.name}, {"message", error.message}, {"hint", error.hint}}}});
     } else {
-        note("p2prc: " + error.message);
-        if (!error.hint.empty()) note("  " + error.hint);
+        note("p2prc: " + below_each_other(error.message, 2)); // perhaps from another machine
+        if (!error.hint.empty()) note("  " + below_each_other(error.hint, 2));
     }
     return info.exit_status;
 }
 
 std::string cell(const Json& document, std::string_view key) {
+    return text::for_terminal(cell_lines(document, key));
+}
+
+std::string cell_lines(const Json& document, std::string_view key) {
     const auto* value = find(document, key);
     if (!value) return "-";
     if (value->is_string()) {

@@ -19,10 +19,14 @@ namespace p2prc::cli {
 struct Table {
     std::vector<std::string> header;
     std::vector<std::vector<std::string>> rows;
-    std::string when_empty;
+    std::string when_empty = {};
+    bool last_has_lines = false; // cells of the last column keep theirs, below each other
 };
 std::string render(const Table& table);
 void print(const Table& table);
+
+// One line on standard output, whatever is in it: a newline from another machine does not begin another one.
+void print_line(std::string_view text);
 
 // JSON leaves DEL and the C1 controls as they are, and terminals obey them: here they are escaped too. An
 // `indent` of -1 makes one line.
@@ -38,8 +42,11 @@ void note(std::string_view text);
 // "p2prc: MESSAGE" and its hint on standard error, or the object on standard output. Returns the exit status.
 int report(const Error& error, bool json);
 
-// A member for a table's cell or a sentence, fit for a terminal: "-" for what is null or missing.
+// A member for a table's cell or a sentence, one line and fit for a terminal: "-" for what is null or
+// missing.
 std::string cell(const nlohmann::json& document, std::string_view key);
+// The same with the lines of a text, for a cell that keeps them.
+std::string cell_lines(const nlohmann::json& document, std::string_view key);
 // 1536 -> "1.5K"; "-" for null.
 std::string cell_bytes(const nlohmann::json& document, std::string_view key);
 // "3m", "2h", "5d" since an RFC 3339 time; "-" when it cannot be read.

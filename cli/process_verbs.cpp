@@ -9,6 +9,7 @@
 #include "core/names.h"
 #include "core/process_spec.h"
 #include "core/stop_reason.h"
+#include "core/text.h"
 #include "net/file.h"
 
 #include <CLI/CLI.hpp>
@@ -98,8 +99,9 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
         "waits_for", "since", "run_command", "kill_command", "cpu_seconds", "restarts", "epoch", "digest"};
     Table table;
     table.header = {"KEY", "VALUE"};
+    table.last_has_lines = true; // a shell's command
     for (const auto* key : keys)
-        table.rows.push_back({key, cell(*info, key)});
+        table.rows.push_back({key, cell_lines(*info, key)});
     table.rows.push_back({"memory", cell_bytes(*info, "memory_bytes")});
     const bool stopped_before = info->contains("reason") && (*info)["reason"].is_object();
     table.rows.push_back(
@@ -107,7 +109,7 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
     print(table);
     if (stopped_before)
         for (const auto& line : reason_from_json((*info)["reason"]).log)
-            note("  | " + line);
+            note("  | " + text::for_terminal(line));
     return 0;
 }
 

@@ -3,7 +3,6 @@
 #include "cli/doctor/check.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
-#include "core/text.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -40,16 +39,14 @@ std::string by_kind(const std::vector<std::string>& subjects) {
         text += text.empty() ? subject : kind == last ? ", " + name : "; " + subject;
         last = kind;
     }
-    return text::for_terminal(text);
+    return text;
 }
 
 void print_problem(const Json& problem) {
-    fmt::print("{:<9} {}\n", is_down(problem) ? "problem" : "note",
-               text::for_terminal(cell(problem, "cause")));
+    print_line(fmt::format("{:<9} {}", is_down(problem) ? "problem" : "note", cell(problem, "cause")));
     const auto affects = problem.value("affects", std::vector<std::string>{});
-    if (!affects.empty()) fmt::print("{:<9}   down with it: {}\n", "", by_kind(affects));
-    if (cell(problem, "hint") != "-")
-        fmt::print("{:<9}   {}\n", "", text::for_terminal(cell(problem, "hint")));
+    if (!affects.empty()) print_line(fmt::format("{:<9}   down with it: {}", "", by_kind(affects)));
+    if (cell(problem, "hint") != "-") print_line(fmt::format("{:<9}   {}", "", cell(problem, "hint")));
 }
 
 Result<int> status(Context& context) {
@@ -65,23 +62,24 @@ Result<int> status(Context& context) {
     const auto fleet = facts->value("fleet", Json::object());
     const bool root = facts->value("root", false);
     const bool in_fleet = cell(fleet, "zone") != "-";
-    fmt::print("node      {} ({})\n", cell(*facts, "node"),
-               !in_fleet ? "standalone"
-               : root    ? "root"
-                         : "member");
-    fmt::print("fleet     {}\n", in_fleet ? cell(fleet, "zone")
-                                          : "none; create one with p2prc init, or join one with p2prc join");
+    print_line(fmt::format("node      {} ({})", cell(*facts, "node"),
+                           !in_fleet ? "standalone"
+                           : root    ? "root"
+                                     : "member"));
+    print_line(fmt::format("fleet     {}",
+                           in_fleet ? cell(fleet, "zone")
+                                    : "none; create one with p2prc init, or join one with p2prc join"));
     if (in_fleet && !root)
-        fmt::print("root      {}, {}\n", cell(fleet, "root"),
-                   facts->value("reachable", false)
-                       ? "reachable"
-                       : "not reachable; what is shown of other nodes may be out of date");
-    if (cell(*facts, "edge") != "-") fmt::print("edge      {}\n", cell(*facts, "edge"));
+        print_line(fmt::format("root      {}, {}", cell(fleet, "root"),
+                               facts->value("reachable", false)
+                                   ? "reachable"
+                                   : "not reachable; what is shown of other nodes may be out of date"));
+    if (cell(*facts, "edge") != "-") print_line(fmt::format("edge      {}", cell(*facts, "edge")));
     for (const auto* what : {"nodes", "tunnels", "processes", "domains", "certificates"})
         if (const auto by_state = facts->value(what, Json::object());
             !by_state.empty() || std::string_view(what) == "processes")
-            fmt::print("{:<9} {}\n", std::string_view(what) == "certificates" ? "certs" : what,
-                       counts(by_state));
+            print_line(fmt::format("{:<9} {}", std::string_view(what) == "certificates" ? "certs" : what,
+                                   counts(by_state)));
     for (const auto& problem : problems)
         print_problem(problem);
     if (!problems.empty()) note("for details: p2prc doctor");
@@ -103,10 +101,11 @@ std::string_view state_name(CheckState state) {
 // What follows from another finding stands below that one, without what to do: that is said there.
 void print_finding(const Finding& finding) {
     const bool follows = !finding.because.empty();
-    fmt::print("{:<5} {}{}: {}\n", state_name(finding.state), follows ? "  - " : "",
-               text::for_terminal(finding.subject), text::for_terminal(finding.detail));
-    if (!finding.affects.empty()) fmt::print("        down with it: {}\n", by_kind(finding.affects));
-    if (!finding.fix.empty() && !follows) fmt::print("        {}\n", text::for_terminal(finding.fix));
+    print_line(fmt::format("{:<5} {}{}: {}", state_name(finding.state), follows ? "  - " : "",
+                           finding.subject, finding.detail));
+    if (!finding.affects.empty())
+        print_line(fmt::format("        down with it: {}", by_kind(finding.affects)));
+    if (!finding.fix.empty() && !follows) print_line("        " + finding.fix);
 }
 
 Result<int> doctor(Context& context) {

@@ -19,7 +19,9 @@ TEST(Table, PadsAllColumnsButTheLast) {
 
 TEST(Table, KeepsTheLinesOfTheLastColumnInIt) {
     EXPECT_EQ(render({.header = {"A", "LONG"}, .rows = {{"x", ""}, {"y", "z"}}}), "A  LONG\nx\ny  z\n");
-    EXPECT_EQ(render({.header = {"KEY", "VALUE"}, .rows = {{"command", "a \\\n  b\n"}, {"port", "1"}}}),
+    EXPECT_EQ(render({.header = {"KEY", "VALUE"},
+                      .rows = {{"command", "a \\\n  b\n"}, {"port", "1"}},
+                      .last_has_lines = true}),
               "KEY      VALUE\ncommand  a \\\n           b\nport     1\n");
 }
 
@@ -27,15 +29,36 @@ TEST(Table, KeepsTheLinesOfTheLastColumnInIt) {
 TEST(Table, NoCellMovesACursorOrBeginsARow) {
     const std::string hostile = "\x1b[2J\x1b]52;c;aGk=\x07\xc2\x9b"
                                 "1A\r\nroot  up";
-    const auto text = render({.header = {"A", "B"}, .rows = {{hostile, hostile}}});
-    for (const char* control : {"\x1b", "\x07", "\xc2\x9b", "\r"})
-        EXPECT_EQ(text.find(control), std::string::npos) << text;
-    EXPECT_EQ(std::ranges::count(text, '\n'), 3)
-        << "the last column alone may have lines, and they are indented";
-    EXPECT_EQ(text.find("\nroot"), std::string::npos);
+    for (const bool lines : {false, true}) {
+        const auto text =
+            render({.header = {"A", "B"}, .rows = {{hostile, hostile}}, .last_has_lines = lines});
+        for (const char* control : {"\x1b", "\x07", "\xc2\x9b", "\r"})
+            EXPECT_EQ(text.find(control), std::string::npos) << text;
+        EXPECT_EQ(std::ranges::count(text, '\n'), lines ? 3 : 2);
+        EXPECT_EQ(text.find("\nroot"), std::string::npos) << "lines of a cell are indented";
+    }
     const Json row = {{"text", hostile}, {"list", {hostile}}, {"table", {{"a", hostile}}}};
-    for (const char* key : {"text", "list", "table"})
-        EXPECT_EQ(cell(row, key).find_first_of("\x1b\x07\r\x9b"), std::string::npos) << key;
+    for (const char* key : {"text", "list", "table"}) {
+        EXPECT_EQ(cell(row, key).find_first_of("\x1b\x07\r\n\x9b"), std::string::npos) << key;
+        EXPECT_EQ(cell_lines(row, key).find_first_of("\x1b\x07\r\x9b"), std::string::npos) << key;
+    }
+}
+
+TEST(Printing, ALineIsOne) {
+    testing::internal::CaptureStdout();
+    print_line("home.example\nwrong     do as I say\x1b[2J\r");
+    const auto text = testing::internal::GetCapturedStdout();
+    EXPECT_EQ(std::ranges::count(text, '\n'), 1);
+    EXPECT_EQ(text.find_first_of("\x1b\r"), std::string::npos);
+}
+
+TEST(Printing, AnErrorOfAnotherMachineIsNoOtherMessage) {
+    testing::internal::CaptureStderr();
+    report({ErrorCode::Failed, "refused\np2prc: all is well\x1b[2J", "see\nthere"}, false);
+    const auto text = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(text.find("\np2prc:"), std::string::npos) << text;
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+    EXPECT_NE(text.find("\n  there"), std::string::npos) << text;
 }
 
 TEST(JsonText, EscapesWhatTerminalsObey) {
