@@ -19,6 +19,7 @@ constexpr std::array rules{
     Rule{"port ", "p2prc-edge.service"},
     Rule{"edge", "p2prc-edge.service"},
     Rule{"edge", "port "},
+    Rule{"connector role ", "p2prc-connector.service"},
     Rule{"dns ", "p2prc-edge.service"},
     Rule{"dns ", "link"},
     Rule{"delegation ", "dns "},

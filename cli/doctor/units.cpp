@@ -2,6 +2,7 @@
 #include "cli/doctor/check.h"
 #include "cli/output.h"
 #include "core/bind_rule.h"
+#include "core/machine_role.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
 #include "net/cgroups.h"
@@ -109,7 +110,7 @@ std::string unmask_command(const std::string& unit, const std::string& state) {
     return fmt::format("systemctl unmask {}{}; ", state == "masked-runtime" ? "--runtime " : "", unit);
 }
 
-Finding judge(const std::string& unit, const Result<std::string>& state, bool needed) {
+Finding judge(const std::string& unit, const Result<std::string>& state, bool needed, bool root) {
     Finding finding{CheckState::Ok, unit, state ? *state : state.error().message, ""};
     const bool runs = state && (*state == "active" || *state == "activating" || *state == "reloading");
     if (runs) return finding;
@@ -119,9 +120,8 @@ Finding judge(const std::string& unit, const Result<std::string>& state, bool ne
     }
     finding.state = CheckState::Fail;
     if (state && *state == "skipped") {
-        finding.detail = "p2prcd has not turned this role on";
-        finding.fix = unit == edge ? "p2prc init --domain and --public-ip of this fleet, again"
-                                   : "p2prc join with a token of this fleet, again";
+        finding.detail = role_is_off(unit == edge ? MachineRole::Edge : MachineRole::Connector);
+        finding.fix = how_to_turn_roles_on(root);
         return finding;
     }
     // A service that runs is given its socket at its own start.
@@ -144,7 +144,7 @@ awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, 
                                                              {"p2prc-connector.service", in_fleet(facts)}}};
     for (const auto& [unit, needed] : units) {
         const auto state = co_await active_state(**bus, unit);
-        findings.push_back(judge(unit, state, needed));
+        findings.push_back(judge(unit, state, needed, is_public_root(facts)));
     }
     co_await check_sandbox(**bus, facts, findings);
 }

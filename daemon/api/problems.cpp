@@ -2,6 +2,7 @@
 
 #include "core/gate.h"
 #include "core/json_members.h"
+#include "core/machine_role.h"
 #include "core/process_status.h"
 #include "core/text.h"
 #include "daemon/api/documents.h"
@@ -54,11 +55,13 @@ constexpr std::array fixes{
                           "p2prc init --public-ip ADDRESS"},
 };
 
-std::string_view check_fix(std::string_view subject) noexcept {
+std::string check_fix(std::string_view subject, bool root) {
+    for (const auto role : {MachineRole::Edge, MachineRole::Connector})
+        if (subject == role_subject(role)) return how_to_turn_roles_on(root);
     if (subject.starts_with("port ")) subject = "port";
     for (const auto& fix : fixes)
-        if (fix.subject == subject) return fix.words;
-    return {};
+        if (fix.subject == subject) return std::string(fix.words);
+    return "p2prc doctor"; // a check of a later version
 }
 
 class Finder {
@@ -112,6 +115,10 @@ class Finder {
         add({true, "link", away.message, away.hint, "", {}});
     }
 
+    static bool says_why_the_edge_is_down(std::string_view subject) {
+        return subject == role_subject(MachineRole::Edge) || subject.starts_with("port ");
+    }
+
     // What the edge's node says of it, while that can be heard.
     void find_edge() {
         if (!has_root() || !gateway_.reachable()) return;
@@ -131,8 +138,9 @@ class Finder {
         auto fix =
             std::string("systemctl start p2prc-edge.socket p2prc-edge.service; journalctl -u p2prc-edge");
         for (const auto& check : checks_of(fleet_->root))
-            if (check.state == "fail" && check.subject.starts_with("port ")) {
-                why = check.subject + ": " + check.detail;
+            if (check.state == "fail" && says_why_the_edge_is_down(check.subject)) {
+                why = check.subject == role_subject(MachineRole::Edge) ? check.detail
+                                                                       : check.subject + ": " + check.detail;
                 fix = check.fix;
                 break;
             }
@@ -167,12 +175,18 @@ class Finder {
         const auto* tunnel = view_.get(keys::tunnel(node.name));
         if (tunnel && json::member<bool>(*tunnel, "up")) return;
         if (by_subject_.contains("link") || by_subject_.contains("edge")) return;
-        const auto detail = tunnel ? foreign(*tunnel, "detail") : "its connector has not connected yet";
+        auto detail = tunnel ? foreign(*tunnel, "detail") : "its connector has not connected yet";
+        std::string fix = "systemctl start p2prc-connector; journalctl -u p2prc-connector";
+        for (const auto& check : checks_of(node.name))
+            if (check.state == "fail" && check.subject == role_subject(MachineRole::Connector)) {
+                detail = check.detail;
+                fix = check.fix;
+            }
         add({true,
              "tunnel of " + node.name,
              fmt::format("node '{}' has no tunnel to the edge{}{}", node.name, detail.empty() ? "" : ": ",
                          detail),
-             on(node.name, "systemctl start p2prc-connector; journalctl -u p2prc-connector"),
+             on(node.name, std::move(fix)),
              "",
              {}});
     }
@@ -182,8 +196,11 @@ class Finder {
         if (silent_.contains(node.name)) return;
         for (const auto& check : checks_of(node.name)) {
             if (check.state != "fail" && check.state != "warn") continue;
-            // Said as the reason of the edge already.
-            if (by_subject_.contains("edge") && check.subject.starts_with("port ")) continue;
+            // Said as the reason of the edge already, or of the tunnel.
+            if (by_subject_.contains("edge") && says_why_the_edge_is_down(check.subject)) continue;
+            if (by_subject_.contains("tunnel of " + node.name) &&
+                check.subject == role_subject(MachineRole::Connector))
+                continue;
             add({check.state == "fail",
                  fmt::format("{} of {}", check.subject, node.name),
                  fmt::format("{} of node '{}': {}", check.subject, node.name, check.detail),
@@ -205,8 +222,7 @@ class Finder {
         for (const auto& check : *checks) {
             if (list.size() == most_checks) break;
             auto subject = foreign(check, "subject");
-            std::string fix(check_fix(subject));
-            if (fix.empty()) fix = "p2prc doctor"; // a check of a later version
+            auto fix = check_fix(subject, fleet_ && node == fleet_->root);
             list.push_back({json::member<std::string>(check, "state"), std::move(subject),
                             foreign(check, "detail"), std::move(fix)});
         }

@@ -36,6 +36,11 @@ Json Fleet::Impl::look_at_this_machine(bool edge) const {
             const auto* domain = agreed.domain(fqdn)->accepted();
             if (domain && domain->tls == TlsMode::Node) subjects.acme_client = options.acme_client;
         }
+    if (options.units && roles.kept()) {
+        if (edge && !roles.on(MachineRole::Edge)) subjects.roles_off.push_back(MachineRole::Edge);
+        if ((edge || settings.root) && !roles.on(MachineRole::Connector))
+            subjects.roles_off.push_back(MachineRole::Connector);
+    }
     subjects.public_side = edge;
     if (edge) subjects.public_ips = fleet->public_ips;
     return to_json(check_node(subjects));

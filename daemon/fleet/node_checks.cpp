@@ -138,6 +138,8 @@ std::vector<NodeCheck> check_node(const CheckSubjects& subjects) {
             {CheckState::Fail, "ACME client",
              fmt::format("{} is not installed, and the fleet's certificates come from an ACME server",
                          subjects.acme_client.string())});
+    for (const auto role : subjects.roles_off)
+        checks.push_back({CheckState::Fail, role_subject(role), role_is_off(role)});
     if (subjects.public_side) {
         if (const auto listeners = net::tcp_listeners())
             for (const std::uint16_t port : {443, 80, 53})

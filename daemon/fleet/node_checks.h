@@ -3,6 +3,7 @@
 // It is part of /info/NODE, so that status and doctor name it on every node.
 #pragma once
 
+#include "core/machine_role.h"
 #include "net/address.h"
 #include "net/listeners.h"
 
@@ -22,7 +23,8 @@ enum class CheckState { Ok, Warn, Fail };
 
 struct NodeCheck {
     CheckState state = CheckState::Ok;
-    std::string subject; // "disk", "clock", "memory limits", "ACME client", "port 443", "public address"
+    // "disk", "clock", "memory limits", "ACME client", "edge role", "port 443", "public address"
+    std::string subject;
     std::string detail;
     friend bool operator==(const NodeCheck&, const NodeCheck&) = default;
 };
@@ -33,6 +35,7 @@ struct CheckSubjects {
     std::optional<std::chrono::milliseconds> clock_ahead; // of the root's clock
     std::vector<std::string> limited;                     // processes here with limits.memory
     std::filesystem::path acme_client;                    // where domains here need one
+    std::vector<MachineRole> roles_off;                   // that this node needs, and does not have
     bool public_side = false;                             // this node has the fleet's edge
     std::vector<std::string> public_ips;                  // of the edge
 };

@@ -27,7 +27,7 @@ std::vector<std::string> units_of(MachineRole role) {
 }
 
 fs::path Roles::file(MachineRole role) const {
-    return directory_ / (role == MachineRole::Edge ? "edge" : "connector");
+    return directory_ / role_name(role);
 }
 
 bool Roles::kept() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/error.h"
+#include "core/machine_role.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -13,8 +14,6 @@
 namespace p2prc::daemon {
 
 class UnitControl;
-
-enum class MachineRole { Edge, Connector };
 
 // A role that is on is a file in a directory of p2prcd's state, and its units start with every boot on the
 // condition that the file is there (ConditionPathExists=). Nothing is enabled below /etc, which is read-only

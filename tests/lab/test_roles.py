@@ -95,6 +95,11 @@ def test_an_edge_without_its_role_is_named(lab):
     assert not lab.root.active("p2prc-edge.service")
     (finding,) = [finding for finding in lab.root.json("doctor") if finding["subject"] == "p2prc-edge.service"]
     assert finding["state"] == "fail" and "p2prc init" in finding["fix"], finding
+
+    def status_says_the_same():
+        problems = [problem for problem in lab.root.json("status")["problems"] if problem["subject"] == "edge"]
+        return [problem["hint"] for problem in problems] == [finding["fix"]] and finding["detail"] in problems[0]["cause"]
+    wait_until(status_says_the_same, 60, "status to say the same as doctor")
     make_root(lab)
     wait_roles(lab, "root")
     wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be up again")

@@ -97,6 +97,11 @@ TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
     problem = only();
     EXPECT_THAT(problem.cause, HasSubstr("oldweb.service"));
     EXPECT_THAT(problem.hint, HasSubstr("restart p2prc-edge.socket"));
+    // No unit of a role that is off can be started.
+    check("root1", "fail", "edge role", "p2prcd has not turned the edge on");
+    problem = only();
+    EXPECT_THAT(problem.cause, HasSubstr("does not run: p2prcd has not turned the edge on"));
+    EXPECT_EQ(problem.hint, "on root1: p2prc init --domain and --public-ip of this fleet, again");
 }
 
 TEST_F(ProblemsTest, AnEdgeThatLeavesNamesOutIsNotTheCauseOfOthers) {
@@ -116,6 +121,10 @@ TEST_F(ProblemsTest, AConnectorThatNeverCameIsNamed) {
     EXPECT_THAT(problem.hint, StartsWith("on attic: "));
     EXPECT_EQ(problem.affects, std::vector<std::string>{"domain blog.home.example"});
     EXPECT_EQ(status_document(api->view(), false, fleet.requests)["tunnels"], Json({{"down", 1}, {"up", 2}}));
+    check("attic", "fail", "connector role", "p2prcd has not turned the connector on");
+    problem = only();
+    EXPECT_THAT(problem.cause, HasSubstr("p2prcd has not turned the connector on"));
+    EXPECT_EQ(problem.hint, "on attic: p2prc join with a token of this fleet, again");
 }
 
 TEST_F(ProblemsTest, AFailedProcessIsTheCauseOfItsDomain) {

@@ -88,6 +88,12 @@ TEST(NodeChecks, OnlyWhatIsAskedFor) {
     EXPECT_EQ(checks[1]["state"], "ok");
     EXPECT_EQ(checks[2]["state"], "fail");
     EXPECT_THAT(checks[2]["detail"].get<std::string>(), HasSubstr("/nowhere/uacme"));
+    CheckSubjects off;
+    off.roles_off = {MachineRole::Edge};
+    const auto roles = to_json(check_node(off));
+    ASSERT_EQ(roles.size(), 1U);
+    EXPECT_EQ(roles[0]["subject"], "edge role");
+    EXPECT_EQ(roles[0]["state"], "fail");
 }
 
 } // namespace
