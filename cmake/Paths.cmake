@@ -30,6 +30,8 @@ p2prc_default(P2PRC_TMPFILES_DIR lib/tmpfiles.d)
 p2prc_default(P2PRC_CATALOG_DIR lib/systemd/catalog)
 p2prc_default(P2PRC_DBUS_POLICY_DIR "${dbus_policy_dir}")
 p2prc_default(P2PRC_POLKIT_ACTIONS_DIR "${polkit_actions_dir}")
+# needrestart(1) reads what is in /etc alone.
+p2prc_default(P2PRC_NEEDRESTART_DIR /etc/needrestart/conf.d)
 p2prc_default(P2PRC_ZSH_COMPLETION_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 
 # Programs and defaults that nobody else reads. Not CMAKE_INSTALL_LIBDIR, which differs by architecture.

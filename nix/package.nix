@@ -62,6 +62,8 @@ stdenv.mkDerivation {
 
   cmakeFlags = [
     "-DP2PRC_TESTS=OFF"
+    # NixOS has no needrestart; nothing is installed outside the store.
+    "-DP2PRC_NEEDRESTART_DIR=share/doc/p2prc/needrestart"
     # systemd runs these; it looks for no name in the store.
     "-DP2PRC_UACME=${uacme}/bin/uacme"
     "-DP2PRC_CHOWN=${coreutils}/bin/chown"

@@ -50,6 +50,10 @@ def test_another_user_may_look_and_is_asked_for_changes(lab):
     assert refused.code != 0 and "org.p2prc1.kill" in lab.home1.run("pkaction").out, refused
 
 
+def test_needrestart_finds_what_it_is_to_leave_running(lab):
+    assert "^p2prc-" in lab.home1.read("/etc/needrestart/conf.d/p2prc.conf")
+
+
 def test_the_defaults_are_read(lab):
     lab.home1.run("sed -i '1i nonsense = 1' /usr/local/lib/p2prc/p2prcd.toml && systemctl reload p2prcd")
     wait_until(lambda: "/usr/local/lib/p2prc/p2prcd.toml:1" in lab.home1.journal("-u", "p2prcd"), 20, "the mistake in the defaults to be named")

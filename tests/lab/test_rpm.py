@@ -44,6 +44,10 @@ def test_the_edge_can_be_run_by_hand(lab):
     assert "p2prc-edge" in lab.root.run(["/usr/bin/p2prc-edge", "--version"]).out
 
 
+def test_needrestart_finds_what_it_is_to_leave_running(lab):
+    assert "^p2prc-" in lab.home1.read("/etc/needrestart/conf.d/p2prc.conf")
+
+
 def test_the_packages_declare_no_file_twice(lab):
     files = [line for package in lab.made("p2prc-*.rpm", "--rpm") for line in host.call("rpm", "-qlp", package).split("\n") if line]
     directories = {file for file in files if any(other.startswith(file + "/") for other in files)}
