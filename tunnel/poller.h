@@ -39,7 +39,8 @@ class Poller {
     boost::asio::any_io_executor executor() const;
 
     // Calls `handler` for every change of `fd` in `events` (EPOLLIN, EPOLLOUT, EPOLLRDHUP; edge-triggered;
-    // also if it is ready already). Closing `fd` ends it.
+    // also if it is ready already). Closing `fd` ends it, unless somebody else holds it too, as systemd does
+    // with what it passes on (epoll(7), question 6): then remove() must come first.
     Result<void> add(int fd, std::uint32_t events, PollHandler& handler, unsigned which);
     // The same for an `fd` that was added before, by any handler.
     Result<void> change(int fd, std::uint32_t events, PollHandler& handler, unsigned which);

@@ -206,6 +206,7 @@ class Acceptor final : public tunnel::PollHandler {
 
     Result<void> start() { return listener_.poller.add(socket_.get(), EPOLLIN, *this, 0); }
     void stop() {
+        listener_.poller.remove(socket_.get()); // systemd may hold it as well
         socket_.reset();
         pause_.cancel();
     }

@@ -130,6 +130,25 @@ TEST_F(ListenerTest, WhoHoldsMostBytesMakesRoomForOthers) {
     EXPECT_EQ(counters.over_bytes, 1u);
 }
 
+// systemd holds the sockets that it passes on: they stay open, and ready, when the edge has closed its own.
+TEST_F(ListenerTest, WhoComesToASocketThatItNoLongerAcceptsFromIsLeftAlone) {
+    auto socket = open_listener({net::Address::v4({127, 0, 0, 1}), 0});
+    ASSERT_TRUE(socket) << socket.error().message;
+    port = net::local_endpoint(socket->get()).port;
+    const net::UniqueFd of_systemd(fcntl(socket->get(), F_DUPFD_CLOEXEC, 3));
+    listener.emplace(poller, ListenerOptions{}, handler, counters);
+    ASSERT_TRUE(listener->listen(std::move(*socket), Protocol::Tls));
+    listener->stop_accepting();
+    io.poll();
+    const Stranger late(port, 1);
+    for (int i = 0; i < 5; ++i) {
+        io.restart();
+        io.poll();
+    }
+    EXPECT_EQ(counters.accepted, 0u);
+    EXPECT_FALSE(late.closed());
+}
+
 // The end of the pause may be due, and its handler queued behind others, when the doors are closed.
 TEST_F(ListenerTest, AcceptingMayStopWhileItPauses) {
     open({});
