@@ -1,7 +1,6 @@
 // Probes a domain: connects through the edge as any client would, and checks who answers.
 #pragma once
 
-#include "core/error.h"
 #include "net/address.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -23,7 +22,18 @@ struct EdgeProbe {
     std::chrono::milliseconds timeout{5000};
 };
 
-// Succeeds if clients get through. The error says what they get instead.
-boost::asio::awaitable<Result<void>> probe_edge(EdgeProbe probe);
+enum class Visit {
+    Served,
+    Refused, // by an alert or another certificate, or there was no answer at all
+    Closed,  // without a byte of an answer
+    NotTls,  // answered by bytes that are not TLS
+};
+
+struct ProbeResult {
+    Visit visit = Visit::Served;
+    std::string trouble = {}; // what visitors get instead of being served
+};
+
+boost::asio::awaitable<ProbeResult> probe_edge(EdgeProbe probe);
 
 } // namespace p2prc::connector

@@ -42,7 +42,7 @@ struct Domain {
     Mapping mapping;
     std::shared_ptr<ssl_ctx_st> certificate;
     bool probing = false;
-    bool arrived = false;             // the current probe has reached the application
+    bool arrived = false;             // the current probe has reached an application with its own TLS
     bool passed = false;              // the last probe succeeded
     int failures = 0;                 // probes in a row
     std::string trouble;              // of the last probe
@@ -62,6 +62,14 @@ struct Domain {
         pause = {};
     }
 };
+
+// An application that terminates TLS itself may answer a probe as it likes, with an alert or late, but with
+// TLS. Below a wildcard, it may close the connection of a name that it does not serve.
+bool speaks_tls(const Domain& domain, Visit visit) {
+    if (domain.mapping.tls != TlsMode::Passthrough) return true;
+    if (visit == Visit::Closed) return !domain.arrived || domain.mapping.domain.starts_with("*.");
+    return visit != Visit::NotTls;
+}
 
 } // namespace
 
@@ -146,12 +154,9 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
         Domain& domain = domains.at(found->second);
         const bool news = domain.answer != answer;
         domain.answer = answer;
-        // An application that terminates TLS itself may answer a probe as it likes: it is enough that the
-        // probe has reached it through the edge.
-        const bool arrived =
-            answer == Answer::Accepted && domain.probing && domain.mapping.tls == TlsMode::Passthrough;
-        if (arrived) domain.passed = domain.arrived = true;
-        if (!news && !arrived) return;
+        if (answer == Answer::Accepted && domain.probing && domain.mapping.tls == TlsMode::Passthrough)
+            domain.arrived = true;
+        if (!news) return;
         tell(domain);
         // After a failure, probe again soon.
         if (answer == Answer::Accepted) return;
@@ -162,7 +167,7 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
 
     static asio::awaitable<void> try_one(std::shared_ptr<State> self, std::string name, EdgeProbe what) {
         const std::shared_ptr<ssl_ctx_st> with = what.own;
-        const Result<void> passed = co_await self->probe(std::move(what));
+        const ProbeResult result = co_await self->probe(std::move(what));
         --self->under_way;
         const auto found = self->domains.find(name);
         if (self->closed || found == self->domains.end()) co_return;
@@ -171,10 +176,16 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
         self->stir();
         // The mapping has changed meanwhile: the result does not apply any more.
         if (domain.due == Clock::time_point{} || !domain.ready() || self->links.empty()) co_return;
-        domain.passed = passed || domain.arrived;
+        const bool is_tls = speaks_tls(domain, result.visit);
+        domain.passed = result.visit == Visit::Served || (domain.arrived && is_tls);
         domain.failures = domain.passed ? 0 : domain.failures + 1;
-        domain.trouble = domain.passed ? std::string() : passed.error().message;
-        const bool calm = domain.passed && domain.answer == Answer::Accepted;
+        domain.trouble = domain.passed ? std::string()
+                         : is_tls      ? result.trouble
+                                       : std::string(not_tls_reason);
+        // Bytes that are not TLS leave no doubt, and every further probe is noise in the application's log.
+        const bool certain = !is_tls && result.visit == Visit::NotTls;
+        if (certain) domain.failures = std::max(domain.failures, self->options.failures);
+        const bool calm = certain || (domain.passed && domain.answer == Answer::Accepted);
         domain.pause = calm                        ? std::chrono::milliseconds(0)
                        : domain.pause.count() == 0 ? self->options.first_retry
                                                    : std::min(domain.pause * 2, self->options.longest_retry);

@@ -31,7 +31,7 @@ class Serving {
     // "ok", "failing" or "unknown", with the reason.
     using Report =
         std::function<void(const std::string& domain, const std::string& state, const std::string& reason)>;
-    using Probe = std::function<boost::asio::awaitable<Result<void>>(EdgeProbe)>;
+    using Probe = std::function<boost::asio::awaitable<ProbeResult>(EdgeProbe)>;
 
     // Reports each change. `probe` is probe_edge, or a test's.
     Serving(boost::asio::any_io_executor executor, Report report, ServingOptions options = {},

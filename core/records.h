@@ -81,6 +81,8 @@ struct Tombstone {
 
 enum class TlsMode { Passthrough, Node };
 std::string_view tls_mode_name(TlsMode mode) noexcept;
+// Why a domain is not served whose process should terminate TLS; its connector finds this out.
+constexpr std::string_view not_tls_reason = "the process does not answer with TLS";
 
 // /domains/<fqdn>
 struct DomainRecord {

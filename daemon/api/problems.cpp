@@ -3,6 +3,7 @@
 #include "core/gate.h"
 #include "core/json_members.h"
 #include "core/machine_role.h"
+#include "core/names.h"
 #include "core/process_status.h"
 #include "core/text.h"
 #include "daemon/api/documents.h"
@@ -268,7 +269,7 @@ class Finder {
         add({!is_meant(process),
              affected,
              fmt::format("domain '{}' is {}: {}", domain.domain, state, reason),
-             hint_for(domain, process),
+             hint_for(domain, process, reason),
              "",
              {}});
     }
@@ -281,11 +282,20 @@ class Finder {
         return process->desired == Desired::Stopped || state == "starting" || state == "deploying";
     }
 
-    std::string hint_for(const DomainRecord& domain, const ProcessRecord* process) const {
+    std::string hint_for_tls(const DomainRecord& domain) const {
+        const auto in_process = fmt::format("let '{}' speak TLS on port {}", domain.process, domain.port);
+        if (!fleet_ || !in_zone(domain.domain, fleet_->zone)) return in_process;
+        return fmt::format("let its node terminate TLS: p2prc map-domain {} {}; or {}", domain.domain,
+                           domain.process, in_process);
+    }
+
+    std::string hint_for(const DomainRecord& domain, const ProcessRecord* process,
+                         std::string_view reason) const {
         if (!process)
             return fmt::format("spin '{}', or release the domain: p2prc unmap-domain {}", domain.process,
                                domain.domain);
         if (process->desired == Desired::Stopped) return "p2prc start " + process->name;
+        if (reason == not_tls_reason) return hint_for_tls(domain);
         return fmt::format("p2prc info {0}; p2prc logs {0}; {1}", process->name,
                            on(process->node, "journalctl -u p2prc-connector -u 'p2prcd-acme-*'"));
     }

@@ -84,6 +84,22 @@ def test_one_that_does_not_listen_yet_has_a_page(lab):
     wait_domain(lab.home1, "late.home.example", "live")
 
 
+def test_plain_http_behind_passthrough_is_not_live(lab):
+    lab.home1.p2prc("spin", "plain", "--port", "8106", "--", "/usr/bin/python3", "-m", "http.server", "8106", "--bind", "127.0.0.1")
+    lab.home1.p2prc("map-domain", "plain.home.example", "--tls", "passthrough")
+    wait_domain(lab.home1, "plain.home.example", "failed", "the process does not answer with TLS")
+    problem = next(p for p in lab.home1.p2prc("status", "-o", "json", check=False).json()["problems"] if p["subject"] == "domain plain.home.example")
+    assert "p2prc map-domain plain.home.example plain" in problem["hint"], problem
+    assert answer(lab, "plain.home.example").code == 35
+    # Its log is not filled by probes: one of the mapping, and the visitor's.
+    seen = lab.home1.p2prc("logs", "plain").out
+    assert 1 <= seen.count("code 400") <= 3, seen
+    lab.home1.p2prc("map-domain", "plain.home.example")
+    wait_domain(lab.home1, "plain.home.example", "live", timeout=180)
+    lab.home1.p2prc("kill", "plain")
+    lab.home1.p2prc("unmap-domain", "plain.home.example")
+
+
 def test_one_that_is_stopped_has_a_page_too(lab):
     lab.home1.p2prc("stop", "late")
     wait_until(lambda: "503" in answer(lab, "late.home.example").out, 30, "visitors to get a page")

@@ -30,11 +30,10 @@ class ServingTest : public testing::Test {
             },
             ServingOptions{
                 .first_retry = 5ms, .longest_retry = 10ms, .calm = 1h, .failures = 3, .at_once = 2},
-            [this](EdgeProbe probe) -> boost::asio::awaitable<Result<void>> {
+            [this](EdgeProbe probe) -> boost::asio::awaitable<ProbeResult> {
                 asked.push_back(probe.name);
                 if (arrives) serving->answered(7, Answer::Accepted);
-                if (trouble.empty()) co_return Result<void>{};
-                co_return fail(ErrorCode::Unreachable, trouble);
+                co_return ProbeResult{trouble.empty() ? Visit::Served : visit, trouble};
             });
         Mapping mapping;
         mapping.id = 7;
@@ -53,6 +52,7 @@ class ServingTest : public testing::Test {
     int reports = 0;
     std::vector<std::string> asked;
     std::string trouble;
+    Visit visit = Visit::Refused;
     bool arrives = false; // the probe, at the application
     std::optional<Serving> serving;
 };
@@ -127,6 +127,43 @@ TEST_F(ServingTest, AnApplicationWithItsOwnTlsNeedNotAnswerTheProbe) {
     settle();
     EXPECT_EQ(state(), "ok");
     EXPECT_EQ(asked.size(), 1U);
+}
+
+TEST_F(ServingTest, AnApplicationThatShouldSpeakTlsAndDoesNot) {
+    arrives = true;
+    trouble = "visitors get an answer that is not TLS";
+    visit = Visit::NotTls;
+    serving->set_mappings(table);
+    serving->set_link(edge, true);
+    ASSERT_TRUE(test::eventually(io, [&] { return state() != ""; }));
+    EXPECT_EQ(state(), "failing: the process does not answer with TLS");
+    settle();
+    EXPECT_EQ(asked.size(), 1U) << "each probe is noise in its log";
+    // It is started again, in a control group of its own.
+    trouble.clear();
+    mapping().groups = {17};
+    serving->set_mappings(table);
+    EXPECT_TRUE(test::eventually(io, [&] { return state() == "ok"; }));
+}
+
+TEST_F(ServingTest, AnApplicationThatHangsUpIsNotOneWithTlsEither) {
+    arrives = true;
+    trouble = "the edge closes the connection";
+    visit = Visit::Closed;
+    serving->set_mappings(table);
+    serving->set_link(edge, true);
+    ASSERT_TRUE(test::eventually(io, [&] { return asked.size() == 1 && state() != ""; }));
+    EXPECT_EQ(state(), "unknown: the process does not answer with TLS") << "it may have been about to end";
+    EXPECT_TRUE(
+        test::eventually(io, [&] { return state() == "failing: the process does not answer with TLS"; }));
+    // It was the edge: nobody reached the application.
+    arrives = false;
+    EXPECT_TRUE(test::eventually(io, [&] { return state() == "failing: the edge closes the connection"; }));
+    // The name that is asked for below a wildcard is one that the application does not serve.
+    arrives = true;
+    mapping().domain = "*.wild.home.example";
+    serving->set_mappings(table);
+    EXPECT_TRUE(test::eventually(io, [&] { return told["*.wild.home.example"] == "ok"; }));
 }
 
 TEST_F(ServingTest, AWildcardIsAskedForByANameBelowIt) {

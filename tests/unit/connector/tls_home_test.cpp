@@ -13,9 +13,11 @@
 
 #include <atomic>
 #include <fstream>
+#include <thread>
 
 using namespace p2prc;
 using namespace p2prc::test;
+using connector::Visit;
 
 namespace {
 
@@ -434,16 +436,61 @@ TEST_F(TlsHomeTest, AProbeWantsItsOwnCertificate) {
     };
     const auto own = harness.certificates[0].second;
     const auto passed = probe(own, "app.home.example");
-    EXPECT_TRUE(passed) << passed.error().message;
+    EXPECT_EQ(passed.visit, Visit::Served) << passed.trouble;
     const Pem other = self_signed("app.home.example");
     const auto shown = probe(*connector::make_tls_context("app.home.example", other.certificate, other.key),
                              "app.home.example");
-    ASSERT_FALSE(shown);
-    EXPECT_NE(shown.error().message.find("another certificate"), std::string::npos);
+    EXPECT_EQ(shown.visit, Visit::Refused);
+    EXPECT_NE(shown.trouble.find("another certificate"), std::string::npos);
     const auto refused = probe(own, "other.home.example");
-    ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("alert"), std::string::npos) << refused.error().message;
-    EXPECT_TRUE(probe(nullptr, "app.home.example")); // any answer will do
+    EXPECT_EQ(refused.visit, Visit::Refused);
+    EXPECT_NE(refused.trouble.find("alert"), std::string::npos) << refused.trouble;
+    EXPECT_EQ(probe(nullptr, "app.home.example").visit, Visit::Served); // any certificate will do
+}
+
+// An application that should terminate TLS itself, and what it says to a probe.
+TEST_F(TlsHomeTest, AProbeToldInPlainTextKnowsIt) {
+    harness.on_loop([&] {
+        harness.table.mappings[1].tls = TlsMode::Passthrough;
+        harness.connector().set_mappings(harness.table);
+        return 0;
+    });
+    harness.carry(1, TlsMode::Passthrough);
+    const auto visit_of = [&](auto application) {
+        connector::EdgeProbe what{.edge = {net::Address::v4({127, 0, 0, 1}), harness.public_port()},
+                                  .name = "app.home.example",
+                                  .own = nullptr,
+                                  .timeout = std::chrono::seconds(2)};
+        std::thread home([&] {
+            Peer peer = app.accept();
+            application(peer);
+        });
+        const auto seen = harness.await(connector::probe_edge(what));
+        home.join();
+        return seen.visit;
+    };
+    EXPECT_EQ(visit_of([](Peer& peer) {
+                  // As a server of lines does: it reads a whole request, and there is one.
+                  std::string request;
+                  while (request.find("\r\n\r\n") == std::string::npos)
+                      request += peer.receive(1);
+                  peer.send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+              }),
+              Visit::NotTls);
+    EXPECT_EQ(visit_of([](Peer& peer) { peer.send("SSH-2.0-server\r\n"); }), Visit::NotTls);
+    EXPECT_EQ(visit_of([](Peer& peer) {
+                  peer.receive(5);
+                  peer.finish();
+                  peer.receive_all();
+              }),
+              Visit::Closed);
+    // A fatal alert, unrecognized_name (RFC 8446 section 6).
+    EXPECT_EQ(visit_of([](Peer& peer) {
+                  peer.send(std::string_view("\x15\x03\x03\x00\x02\x02\x70", 7));
+                  peer.receive_all();
+              }),
+              Visit::Refused);
+    EXPECT_EQ(visit_of([](Peer& peer) { peer.receive_all(); }), Visit::Refused) << "it waits";
 }
 
 TEST(TlsContexts, MatchTheirOwnName) {

@@ -138,6 +138,15 @@ TEST_F(ProblemsTest, AFailedProcessIsTheCauseOfItsDomain) {
     EXPECT_EQ(problem.affects, std::vector<std::string>{"domain wiki.home.example"});
 }
 
+TEST_F(ProblemsTest, ADomainWhoseProcessDoesNotSpeakTls) {
+    commit({{keys::serving("attic", "blog.home.example"),
+             Json{{"state", "failing"}, {"reason", std::string(not_tls_reason)}}}});
+    EXPECT_EQ(only().cause, "domain 'blog.home.example' is failed: the process does not answer with TLS");
+    EXPECT_EQ(only().hint,
+              "let its node terminate TLS: p2prc map-domain blog.home.example blog; or let 'blog' speak "
+              "TLS on port 8081");
+}
+
 TEST_F(ProblemsTest, WhatANodeFindsOutIsNamedEverywhere) {
     check("attic", "fail", "memory limits", "limits.memory of blog is not enforced\x1b[2J");
     auto problem = only();
