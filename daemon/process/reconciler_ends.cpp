@@ -1,3 +1,4 @@
+#include "daemon/process/bind_failure.h"
 #include "daemon/process/exec_failure.h"
 #include "daemon/process/reconciler_impl.h"
 #include "daemon/process/unit_names.h"
@@ -29,6 +30,11 @@ asio::awaitable<void> pause(asio::any_io_executor loop, std::chrono::millisecond
 
 bool asked_for(StopKind kind) noexcept {
     return kind == StopKind::Stopped || kind == StopKind::Killed;
+}
+
+bool ended_by_itself(StopKind kind) noexcept {
+    return kind == StopKind::ExitCode || kind == StopKind::Finished || kind == StopKind::Signal ||
+           kind == StopKind::CoreDump || kind == StopKind::StartLimit;
 }
 
 ProcessState state_after(StopKind kind) noexcept {
@@ -132,6 +138,14 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
     co_return true;
 }
 
+// Whatever systemd enforces it by, BPF programs of ours or its own.
+std::string Reconciler::Impl::words_for_bind(const ProcessRecord& record, const StopReason& reason) const {
+    const auto rule = bind_rule(record);
+    const bool confined = confines_ports_ || bind_programs_.usable();
+    if (!ended_by_itself(reason.kind) || !rule || !confined) return {};
+    return bind_failure(record.spec, *rule, reason.log);
+}
+
 // What the table of reasons cannot know.
 void Reconciler::Impl::explain(const std::string& name, StopReason& reason, const Facts& now) {
     if (!now.record) return;
@@ -143,6 +157,8 @@ void Reconciler::Impl::explain(const std::string& name, StopReason& reason, cons
     if (reason.kind == StopKind::StartFailed)
         if (auto words = words_for_step(reason.step, now.record->spec); !words.empty())
             reason.detail = std::move(words);
+    if (auto words = words_for_bind(*now.record, reason); !words.empty())
+        reason.detail += (reason.detail.empty() ? "" : "; ") + words;
     if (reason.kind != StopKind::StartLimit) return;
     const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(slots_[name]));
     reason.detail += fmt::format("; it is tried again after {} s", pause.count());

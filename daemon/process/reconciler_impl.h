@@ -137,6 +137,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<bool> do_confirm(std::string name);
     boost::asio::awaitable<bool> do_forget(std::string name);
     boost::asio::awaitable<Result<bool>> still_missing(std::string name);
+    std::string words_for_bind(const ProcessRecord& record, const StopReason& reason) const;
     void explain(const std::string& name, StopReason& reason, const Facts& now);
     boost::asio::awaitable<void> write_end(std::string name, Facts now, StopReason reason,
                                            ProcessState state);

@@ -76,6 +76,18 @@ def test_a_start_that_fails_says_why_and_leaves_a_record(lab):
     assert "Failed at step CREDENTIALS" in lab.home1.p2prc("logs", "secretive").out
 
 
+def test_a_bind_that_is_refused_is_explained(lab):
+    for name, port, words in (("noport", None, "it may bind no port, as it has none: spin it with --port 8222"),
+                              ("other", 8223, "it may bind only its own port 8223 ($PORT)")):
+        spin(lab.home1, name, ["/usr/bin/python3", "-m", "http.server", "8222"], port=port, restart="no", check=False)
+        reason = wait_reason(lab.home1, name, "exit-code")
+        assert words in (reason["detail"] or ""), reason
+        assert words in lab.home1.p2prc("info", name).out
+        assert words in lab.home1.p2prc("status", check=False).out
+        wait_until(lambda words=words, name=name: words in lab.home1.p2prc("logs", name).out, 20, "its log to say so")
+        lab.home1.p2prc("kill", name)
+
+
 def test_start_limit(lab):
     # It runs until it is told, so that spin has seen it run; from then on it ends as soon as it is executed.
     run_until_told(lab, "flaps", "echo flapping; exit 5", restart="always")

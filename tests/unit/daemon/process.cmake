@@ -1,5 +1,5 @@
 p2prc_test(daemon_process
-  SOURCES config_test.cpp data_directories_test.cpp exec_failure_test.cpp exit_reason_test.cpp job_queues_test.cpp logged_end_test.cpp plan_test.cpp port_target_test.cpp reconciler_test.cpp systemd_bus_test.cpp measuring_test.cpp
+  SOURCES bind_failure_test.cpp config_test.cpp data_directories_test.cpp exec_failure_test.cpp exit_reason_test.cpp job_queues_test.cpp logged_end_test.cpp plan_test.cpp port_target_test.cpp reconciler_test.cpp systemd_bus_test.cpp measuring_test.cpp
     transient_unit_test.cpp usage_test.cpp
   DEPENDS p2prc_daemon_process p2prc_daemon_config p2prc_test_bus)
 

@@ -586,6 +586,36 @@ TEST_F(ReconcilerTest, WhatStartsIsKeptToItsPort) {
     EXPECT_EQ(systemd.port_units.back(), "p2prcd-ports.service");
 }
 
+TEST_F(ReconcilerTest, SaysThatItMayNotBindAPort) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    journal.lines = {"    self.socket.bind(self.server_address)",
+                     "PermissionError: [Errno 1] Operation not permitted"};
+    start();
+    auto web = record();
+    web.spec.run.command = {"/usr/bin/python3", "-m", "http.server", "8222"};
+    web.spec.run.restart = Restart::No;
+    web.digest = spec_digest(web.spec);
+    want(web);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    EXPECT_EQ(status()->reason->detail, "it may bind no port, as it has none: spin it with --port 8222");
+}
+
+TEST_F(ReconcilerTest, WithoutBpfABindIsRefusedForOtherReasons) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    systemd.pins = false;
+    journal.lines = {"bind: Operation not permitted"};
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    EXPECT_EQ(status()->reason->detail, "");
+}
+
 TEST_F(RetryTest, ProgramsThatCouldNotBePinnedAreTriedAgain) {
     systemd.built_with = "+PAM -BPF_FRAMEWORK";
     systemd.pins = false;
