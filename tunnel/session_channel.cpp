@@ -175,6 +175,10 @@ void SessionChannel::close() noexcept {
     if (state_) state_->close();
 }
 
+std::chrono::nanoseconds SessionChannel::silence() const noexcept {
+    return state_->silent ? net::boottime() - state_->heard : std::chrono::nanoseconds(0);
+}
+
 net::TlsStream& SessionChannel::stream() noexcept {
     return state_->stream;
 }

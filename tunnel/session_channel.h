@@ -34,6 +34,8 @@ class SessionChannel {
     // Closes unless the peer sends something within `within`. For use after a change of the network.
     void probe(std::chrono::milliseconds within);
     void close() noexcept;
+    // If it was closed because the peer fell silent: since when it has been; otherwise 0.
+    std::chrono::nanoseconds silence() const noexcept;
 
     net::TlsStream& stream() noexcept;
 

@@ -30,12 +30,15 @@ Tunnels::Ticket Tunnels::State::open(FlowRequest request, Opened done) {
     auto pending = std::make_shared<PendingFlow>();
     pending->request = std::move(request);
     pending->done = std::move(done);
-    pending->deadline = Clock::now() + options.wait;
+    pending->begun = Clock::now();
+    pending->deadline = pending->begun + options.wait;
     pending->place = pending_flows.insert(pending_flows.end(), pending);
     if (!tunnel::may_travel_unsealed(pending->request.tls)) {
         finish(pending, fail(ErrorCode::NotSupported, "sealed flows are not in this version"));
     } else if (!allowed(pending->request.connector_key)) {
         finish(pending, fail(ErrorCode::Unreachable, "the node has no connector in this fleet"));
+    } else if (pending->begun >= deadline_of(*pending)) {
+        finish(pending, fail(ErrorCode::Unreachable, "the node is not connected"));
     } else {
         advance(pending);
         schedule_tick();
@@ -147,6 +150,23 @@ void Tunnels::State::serve_waiting(const std::string& key) {
     }
 }
 
+Tunnels::State::Clock::time_point Tunnels::State::deadline_of(const PendingFlow& pending) const {
+    const auto& key = pending.request.connector_key;
+    return is_connected(key) ? pending.deadline : std::min(pending.deadline, back_by(key));
+}
+
+// A machine that lost power says nothing, and pings would notice only after a while.
+void Tunnels::State::probe_connector(PendingFlow& pending, Clock::time_point now) {
+    if (std::exchange(pending.probed, true)) return;
+    const auto found = by_key.find(pending.request.connector_key);
+    if (found == by_key.end()) return;
+    for (const auto& session : found->second) {
+        if (now - session->probed_at < options.another) continue; // for another client
+        session->probed_at = now;
+        session->channel->probe(options.probe);
+    }
+}
+
 bool Tunnels::State::end(PendingFlow& pending) {
     if (std::exchange(pending.over, true)) return false;
     while (!pending.asked.empty())
@@ -189,11 +209,14 @@ void Tunnels::State::tick() {
     const auto now = Clock::now();
     const std::vector<std::shared_ptr<PendingFlow>> under_way(pending_flows.begin(), pending_flows.end());
     for (const auto& pending : under_way) {
-        if (now >= pending->deadline) {
-            const bool absent = !by_key.contains(pending->request.connector_key);
+        if (now >= deadline_of(*pending)) {
+            const bool absent = !is_connected(pending->request.connector_key);
             finish(pending, fail(ErrorCode::Unreachable,
                                  absent ? "the node is not connected" : "the node did not answer in time"));
-        } else if (!pending->waiting && now >= pending->another_at) {
+            continue;
+        }
+        if (now - pending->begun >= options.another) probe_connector(*pending, now);
+        if (!pending->waiting && now >= pending->another_at) {
             pending->last = {ErrorCode::Unreachable, "the node did not answer in time", {}};
             advance(pending);
         }

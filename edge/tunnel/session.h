@@ -26,6 +26,7 @@ struct EdgeSession {
     // work most recently.
     std::list<std::unique_ptr<EdgeFlow>> idle;
     std::unique_ptr<tunnel::SessionChannel> channel;
+    std::chrono::steady_clock::time_point probed_at{};
 };
 
 struct PendingFlow {
@@ -33,7 +34,9 @@ struct PendingFlow {
 
     FlowRequest request;
     Tunnels::Opened done;
+    Time begun;
     Time deadline;
+    bool probed = false;                        // its connector, for want of an answer
     Time another_at;                            // when to try one more flow connection
     std::list<std::unique_ptr<EdgeFlow>> asked; // flow connections that have not answered yet
     unsigned tries = 0;

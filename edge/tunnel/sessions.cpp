@@ -13,6 +13,9 @@ namespace asio = boost::asio;
 
 void Tunnels::State::allow(const std::vector<std::string>& connector_keys) {
     keys = {connector_keys.begin(), connector_keys.end()};
+    std::erase_if(heard, [this](const auto& entry) { return !allowed(entry.first); });
+    for (const auto& key : keys)
+        if (!is_connected(key)) heard.try_emplace(key, Clock::now());
     std::vector<std::shared_ptr<EdgeSession>> removed;
     for (const auto& [id, session] : sessions)
         if (!allowed(session->key)) removed.push_back(session);
@@ -26,6 +29,11 @@ void Tunnels::State::allow(const std::vector<std::string>& connector_keys) {
         if (!allowed(pending->request.connector_key)) orphans.push_back(pending);
     for (const auto& pending : orphans)
         finish(pending, fail(ErrorCode::Unreachable, "the node was removed from the fleet"));
+}
+
+Tunnels::State::Clock::time_point Tunnels::State::back_by(const std::string& key) const {
+    const auto found = heard.find(key);
+    return found == heard.end() ? Clock::time_point{} : found->second + options.back;
 }
 
 // If there are too many, in total or from one address, the oldest is evicted: refusing the newest would let
@@ -89,6 +97,7 @@ void Tunnels::State::add_session(const std::shared_ptr<EdgeSession>& session) {
     sessions[session->id] = session;
     auto& same = by_key[session->key];
     same.push_back(session);
+    heard.erase(session->key);
     // A connector has no more paths to this edge than this: the oldest sessions belong to lost connections.
     if (same.size() > options.sessions_per_key) end_session(std::shared_ptr(same.front()));
     schedule_tick();
@@ -98,7 +107,10 @@ void Tunnels::State::end_session(const std::shared_ptr<EdgeSession>& session) {
     if (sessions.erase(session->id) == 0) return;
     const auto same = by_key.find(session->key);
     std::erase(same->second, session);
-    if (same->second.empty()) by_key.erase(same);
+    if (same->second.empty()) {
+        by_key.erase(same);
+        if (allowed(session->key)) heard[session->key] = Clock::now() - session->channel->silence();
+    }
     session->channel->close();
     while (!session->idle.empty())
         retire(session->idle, *session->idle.front());

@@ -25,6 +25,9 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     // sessions.cpp
     bool allowed(std::string_view key) const { return keys.contains(key); }
     void allow(const std::vector<std::string>& connector_keys);
+    bool is_connected(const std::string& key) const { return by_key.contains(key); }
+    // Until when clients wait for a connector without a session.
+    Clock::time_point back_by(const std::string& key) const;
     std::uint64_t begin_handshake(net::TlsStream& stream, const net::Address& from);
     void end_handshake(std::uint64_t number);
     static boost::asio::awaitable<void> serve_session(std::shared_ptr<State> state, net::UniqueFd socket,
@@ -46,6 +49,8 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     Ticket open(FlowRequest request, Opened done);
     void cancel(const Ticket& ticket);
     void advance(const std::shared_ptr<PendingFlow>& pending);
+    Clock::time_point deadline_of(const PendingFlow& pending) const;
+    void probe_connector(PendingFlow& pending, Clock::time_point now);
     bool ask_one(const std::shared_ptr<PendingFlow>& pending);
     // The connector's newest session that has an idle flow connection; null: there is none.
     EdgeSession* ready_session(const std::string& key) const;
@@ -72,6 +77,8 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     std::set<std::string, std::less<>> keys;
     std::unordered_map<std::uint64_t, std::shared_ptr<EdgeSession>> sessions;
     std::map<std::string, std::vector<std::shared_ptr<EdgeSession>>> by_key; // oldest first
+    // Connectors without a session: when they were last heard of, or, before that, allowed.
+    std::map<std::string, Clock::time_point> heard;
     std::list<std::shared_ptr<PendingFlow>> pending_flows;
     std::map<std::string, std::deque<std::shared_ptr<PendingFlow>>> waiting;
     std::list<PendingFlow*> waiting_in_order;

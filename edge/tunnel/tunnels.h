@@ -21,9 +21,15 @@
 namespace p2prc::edge {
 
 struct TunnelOptions {
-    std::chrono::milliseconds handshake{5000};  // of a session
-    std::chrono::milliseconds wait{10000};      // for a flow connection and its answer, in total
-    std::chrono::milliseconds another{300};     // without an answer, another flow connection is tried as well
+    std::chrono::milliseconds handshake{5000}; // of a session
+    std::chrono::milliseconds wait{10000};     // for a flow connection and its answer, in total
+    std::chrono::milliseconds another{300};    // without an answer, another flow connection is tried as well
+    // After another{} without an answer the connector itself is asked: one that says nothing for this time
+    // has gone. A session's handshake would fail over such a path, too.
+    std::chrono::milliseconds probe{5000};
+    // For a connector that has lost its last session: it may be restarting or changing its address, and tries
+    // again every two seconds. Beyond this, clients are refused at once.
+    std::chrono::milliseconds back{3000};
     std::chrono::milliseconds idle_life{60000}; // an idle flow connection is closed after this time
     std::chrono::milliseconds settle{10000};    // how often the target may fall
     // Beyond each of these limits, the oldest is evicted unless another choice is named.
@@ -95,8 +101,9 @@ class Tunnels {
     // `polled`: it is registered with the Poller already.
     void accept_flow(net::UniqueFd socket, ByteView received, bool polled = false);
 
-    // Unreachable: the connector has no session or did not answer in time. NotFound, NotSupported, Failed:
-    // the connector refused. `done` is never called from inside open().
+    // Unreachable: the connector has no session, also shortly after it was heard of last, or did not answer
+    // in time. NotFound, NotSupported, Failed: the connector refused. `done` is never called from inside
+    // open().
     using Ticket = std::weak_ptr<PendingFlow>;
     Ticket open(FlowRequest request, Opened done);
     // The client has left: `done` is not called any more, unless the call is already queued.

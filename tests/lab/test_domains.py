@@ -245,6 +245,10 @@ def test_the_edge_starts_without_the_daemon(lab):
 def test_power_cuts_on_either_side(lab):
     lab.home1.power_cut()
     assert lab.client.run(["curl", "-s", "--max-time", "3", "https://app.home.example/"], check=False).code != 0
+    # The edge finds out, and says so to everybody at once: an alert (curl 35), not a client's own patience (28).
+    def alerted():
+        return lab.client.run(["curl", "-s", "--max-time", "5", "https://app.home.example/"], check=False).code == 35
+    wait_until(alerted, 60, "visitors of a home without power to be told")
     wait_https(lab.client, "deep.home.example", "here is deep")
     lab.home1.boot()
     wait_https(lab.client, "app.home.example", "here is app", timeout=60)

@@ -3,6 +3,7 @@
 #include "tunnel/session_frame.h"
 #include "tunnel_harness.h"
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -321,6 +322,38 @@ TEST_F(TunnelTest, GivesUpOnAHomeThatStaysAway) {
     EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().waiting == 0; }));
 }
 
+TEST_F(TunnelTest, RefusesAtOnceOnceAHomeHasBeenAwayAWhile) {
+    harness.edge_options.back = std::chrono::milliseconds(300);
+    harness.run();
+    ASSERT_TRUE(up());
+    harness.on_loop([this] {
+        harness.stop_connector();
+        return 0;
+    });
+    EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().homes == 0; }));
+    // It was there a moment ago, so it is waited for; but not for ten seconds.
+    const auto start = std::chrono::steady_clock::now();
+    Peer early = Peer::connect(harness.public_port());
+    early.send("x");
+    EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().waiting == 1; }));
+    EXPECT_EQ(early.receive_all(), "");
+    Peer late = Peer::connect(harness.public_port());
+    late.send("x");
+    EXPECT_EQ(late.receive_all(), "");
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+    EXPECT_EQ(harness.on_loop([this] { return harness.edge().counts().failed; }), 2U);
+    ASSERT_TRUE(harness.last_error());
+    EXPECT_EQ(harness.last_error()->message, "the node is not connected");
+    harness.on_loop([this] {
+        harness.start_connector();
+        return 0;
+    });
+    ASSERT_TRUE(up());
+    Peer client = Peer::connect(harness.public_port());
+    client.send("back");
+    EXPECT_EQ(app.accept().receive(4), "back");
+}
+
 TEST_F(TunnelTest, ReconnectsAfterTheSessionIsLost) {
     harness.run();
     ASSERT_TRUE(up());
@@ -414,13 +447,75 @@ class ForgedTest : public TunnelTest {
     edge::TunnelCounts counts() {
         return harness.on_loop([this] { return harness.edge().counts(); });
     }
+    // A session by hand, whose keys are held, and which does not answer pings.
+    struct Held {
+        std::unique_ptr<net::TlsStream> stream;
+        std::optional<tunnel::FlowSeals> seals;
+        std::uint64_t session = 0;
+    };
+    static boost::asio::awaitable<void> take_session(TunnelHarness& home, Held& hold) {
+        auto context = net::tls_client(home.home_identity(), std::string(tunnel::session_alpn),
+                                       [](std::string_view) { return true; });
+        Peer socket = Peer::connect(home.edge_port());
+        hold.stream = std::make_unique<net::TlsStream>(home.io().get_executor(),
+                                                       net::UniqueFd(dup(socket.fd())), *context);
+        co_await hold.stream->handshake(net::TlsStream::Side::Client, std::chrono::milliseconds(5000));
+        const auto exported = hold.stream->export_key(tunnel::exporter_label, tunnel::exporter_size);
+        hold.seals.emplace(*exported);
+        tunnel::FrameReader reader;
+        std::array<std::uint8_t, 256> buffer;
+        while (hold.session == 0) {
+            const std::span<std::uint8_t> space(buffer);
+            const auto size = co_await hold.stream->read_some(space);
+            if (!size) co_return;
+            reader.feed(ByteView(buffer).first(*size));
+            const auto frame = reader.next();
+            if (frame && *frame) hold.session = tunnel::parse_hello((*frame)->payload)->session;
+        }
+    }
+    void hold_session() {
+        harness.on_loop([&] {
+            boost::asio::co_spawn(harness.io(), take_session(harness, held), boost::asio::detached);
+            return 0;
+        });
+    }
+    void TearDown() override {
+        harness.on_loop([&] {
+            held.stream.reset();
+            return 0;
+        });
+    }
     void expect_closed(std::string_view bytes) {
         Peer stranger = Peer::connect(harness.edge_port());
         stranger.send(bytes);
         char byte = 0;
         EXPECT_LE(::recv(stranger.fd(), &byte, 1, 0), 0);
     }
+
+    Held held;
 };
+
+// As if its machine had lost power: pings would notice it after 45 seconds.
+TEST_F(ForgedTest, AVisitorFindsOutThatAHomeHasFallenSilent) {
+    harness.edge_options.probe = std::chrono::milliseconds(300);
+    harness.edge_options.back = std::chrono::milliseconds(200);
+    harness.run(false);
+    hold_session();
+    ASSERT_TRUE(harness.eventually([&] { return held.session != 0; }));
+    const auto preface = held.seals->seal_preface({held.session, 1});
+    Peer flow = Peer::connect(harness.edge_port());
+    flow.send(std::string(preface.begin(), preface.end()));
+    ASSERT_TRUE(harness.eventually([this] { return harness.edge().counts().idle == 1; }));
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 2; ++i) {
+        Peer client = Peer::connect(harness.public_port());
+        client.send("x");
+        EXPECT_EQ(client.receive_all(), "");
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+    EXPECT_EQ(counts().failed, 2U);
+    EXPECT_EQ(counts().homes, 0U);
+}
 
 TEST_F(ForgedTest, PrefacesOfStrangersAreClosed) {
     harness.run();
@@ -475,36 +570,7 @@ TEST_F(ForgedTest, ManyAddressesCannotHoldAllHandshakes) {
 
 TEST_F(ForgedTest, ACounterIsGoodOnce) {
     harness.run(false);
-    // A session by hand, to hold its keys.
-    struct Held {
-        std::unique_ptr<net::TlsStream> stream;
-        std::optional<tunnel::FlowSeals> seals;
-        std::uint64_t session = 0;
-    } held;
-    const auto take_session = [](TunnelHarness& home, Held& hold) -> boost::asio::awaitable<void> {
-        auto context = net::tls_client(home.home_identity(), std::string(tunnel::session_alpn),
-                                       [](std::string_view) { return true; });
-        Peer socket = Peer::connect(home.edge_port());
-        hold.stream = std::make_unique<net::TlsStream>(home.io().get_executor(),
-                                                       net::UniqueFd(dup(socket.fd())), *context);
-        co_await hold.stream->handshake(net::TlsStream::Side::Client, std::chrono::milliseconds(5000));
-        const auto exported = hold.stream->export_key(tunnel::exporter_label, tunnel::exporter_size);
-        hold.seals.emplace(*exported);
-        tunnel::FrameReader reader;
-        std::array<std::uint8_t, 256> buffer;
-        while (hold.session == 0) {
-            const std::span<std::uint8_t> space(buffer);
-            const auto size = co_await hold.stream->read_some(space);
-            if (!size) co_return;
-            reader.feed(ByteView(buffer).first(*size));
-            const auto frame = reader.next();
-            if (frame && *frame) hold.session = tunnel::parse_hello((*frame)->payload)->session;
-        }
-    };
-    harness.on_loop([&] {
-        boost::asio::co_spawn(harness.io(), take_session(harness, held), boost::asio::detached);
-        return 0;
-    });
+    hold_session();
     ASSERT_TRUE(harness.eventually([&] { return held.session != 0; }));
     const auto preface = held.seals->seal_preface({held.session, 5});
     const std::string bytes(preface.begin(), preface.end());
