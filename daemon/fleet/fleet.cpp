@@ -28,6 +28,8 @@ Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, Fle
     , offers(replica, own, [this] { return settings.name; }, [this] { return moving; }) {}
 
 asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {
+    const auto self = impl_.shared_from_this();
+    if (impl_.link && !impl_.moving && !impl_.can_do_alone(method, params)) co_await impl_.link->wait_back();
     // Not Unreachable, for which an action would be noted here and wait for the registry that is left.
     if (impl_.moving && (method.starts_with("process.") || method.starts_with("domain.")))
         co_return fail(ErrorCode::Conflict, "this machine is joining or leaving a fleet right now",
@@ -51,6 +53,14 @@ asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::pass(std::string metho
     if (impl_.no_registry) co_return std::unexpected(*impl_.no_registry);
     co_return fail(ErrorCode::Unreachable, "this machine is joining or leaving a fleet right now",
                    "try again in a moment");
+}
+
+// What runs here is stopped and started without the root, which must not hold that up.
+bool Fleet::Impl::can_do_alone(const std::string& method, const Json& params) const {
+    if (method == "process.spin" || !method.starts_with("process.")) return false;
+    const auto id = keys::id_from_text(text_of(params, "process"));
+    const auto* entry = id ? replica.records().process(*id) : nullptr;
+    return entry && entry->record.node == settings.name;
 }
 
 // That a user of this node asks for it here is noted before the registry hears of it: what comes back from a
@@ -341,6 +351,7 @@ asio::awaitable<Result<std::unique_ptr<TextStream>>> Fleet::logs(std::string nod
     }
     if (impl->hub) co_return co_await impl->hub->open_stream(std::move(node), "logs", std::move(params));
     params["node"] = node;
+    if (impl->link) co_await impl->link->wait_back();
     if (impl->link) co_return co_await impl->link->open_stream("logs", std::move(params));
     co_return fail(ErrorCode::Unreachable, "this machine is joining or leaving a fleet right now",
                    "try again in a moment");

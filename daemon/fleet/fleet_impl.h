@@ -70,6 +70,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
 
     // fleet.cpp
     boost::asio::awaitable<Result<void>> start();
+    bool can_do_alone(const std::string& method, const Json& params) const;
     boost::asio::awaitable<Result<Json>> spin(Json params);
     void forget_killed(std::span<const Change> tombstones);
     void fleet_changed() const;

@@ -84,6 +84,8 @@ asio::awaitable<Result<void>> Fleet::Impl::leave(bool force, std::string by) {
     if (const auto packed = luggage_file.pack(bring); !packed) co_return packed;
     leaving = true;
     Json params{{"by", by}};
+    co_await link->wait_back();
+    if (stopped) co_return fail(ErrorCode::Unreachable, "p2prcd is being stopped");
     const auto left = co_await link->request("node.leave", std::move(params));
     if (stopped) co_return fail(ErrorCode::Unreachable, "p2prcd is being stopped");
     if (!left && !force) {

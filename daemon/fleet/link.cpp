@@ -61,6 +61,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     bool ask_all = false; // the replica does not follow the feed: ask for everything
     bool up = false;
     bool stopped = false;
+    std::chrono::nanoseconds down_since = net::boottime();
     int refusals = 0;
     std::size_t next_address = 0;
     net::Address dialled;                                 // the last that worked
@@ -225,7 +226,7 @@ void MemberLink::State::set_up() {
 void MemberLink::State::set_down(const Error& reason) {
     last = reason;
     if (!std::exchange(up, false)) return;
-    asked_dns = net::boottime();
+    asked_dns = down_since = net::boottime();
     upload.reset();
     if (options.changed) options.changed(false, reason.message);
 }
@@ -296,7 +297,14 @@ void MemberLink::look() {
 asio::awaitable<Result<Json>> MemberLink::request(std::string method, Json params) {
     const auto session = state_->session;
     if (!session || !state_->up) co_return std::unexpected(away());
-    co_return co_await session->request(std::move(method), std::move(params));
+    auto answer = co_await session->request(std::move(method), std::move(params));
+    if (!answer && session->closed() && answer.error().code == ErrorCode::Unreachable)
+        co_return fail(
+            ErrorCode::Unreachable,
+            "the link to the root broke before it answered: " + answer.error().message,
+            "it may have been done all the same: look at p2prc ps and p2prc domains before you try "
+            "again");
+    co_return answer;
 }
 
 asio::awaitable<Result<std::unique_ptr<TextStream>>> MemberLink::open_stream(std::string method,
@@ -312,9 +320,17 @@ asio::awaitable<Result<void>> MemberLink::wait_up(std::chrono::milliseconds time
         const auto bell = std::make_shared<Bell>(state->executor);
         state->waiters.push_back(bell);
         co_await bell->wait(timeout);
+        std::erase(state->waiters, bell);
     }
     if (state->up) co_return Result<void>();
     co_return std::unexpected(state->last);
+}
+
+asio::awaitable<void> MemberLink::wait_back() {
+    if (state_->last.code == ErrorCode::NotPermitted) co_return;
+    const auto away =
+        std::chrono::duration_cast<std::chrono::milliseconds>(net::boottime() - state_->down_since);
+    if (away < state_->options.timing.back) (void)co_await wait_up(state_->options.timing.back - away);
 }
 
 } // namespace p2prc::daemon

@@ -30,6 +30,9 @@ struct LinkTiming {
     std::chrono::milliseconds probe{1500}; // the same after a change of this machine's network
     // So long without a link, and DNS is asked too, as often as that.
     std::chrono::milliseconds look_up{30000};
+    // So long after its loss, people's requests wait for a link: a root that is being upgraded is back by the
+    // third attempt.
+    std::chrono::milliseconds back{6000};
 };
 
 struct LinkOptions {
@@ -71,6 +74,9 @@ class MemberLink : public Gateway {
 
     // Waits until the link is up; otherwise the reason why the last attempt failed.
     boost::asio::awaitable<Result<void>> wait_up(std::chrono::milliseconds timeout);
+    // The same for a link that was lost, or begun, a moment ago; one that has been away for longer, or whose
+    // key the root refuses, is not waited for. Nothing that was sent is sent again.
+    boost::asio::awaitable<void> wait_back();
     // This machine's network has changed: probes the link, or dials at once.
     void network_changed();
     // Tells the root that somebody here looks at what processes use.

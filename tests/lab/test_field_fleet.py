@@ -140,6 +140,15 @@ def test_an_unattended_upgrade_interrupts_nobody(lab):
     wait_until(lambda: node_state(lab.root, "home1") == "up", 60, "home1 to be connected")
 
 
+def test_a_start_of_the_roots_daemon_refuses_nobody(lab):
+    spin(lab.home1, "away", ["/bin/sleep", "infinity"], node="root")
+    for verb, then in (("stop", "stopped"), ("start", "running"), ("stop", "stopped")):
+        lab.root.run("systemctl restart p2prcd.service")
+        lab.home1.p2prc(verb, "away")
+        wait_state(lab.home1, "away", then)
+    lab.home1.p2prc("kill", "away")
+
+
 def test_a_removed_node_hears_what_to_do(lab):
     lab.root.p2prc("nodes", "rm", "home1")
     wait_until(lambda: node_state(lab.root, "home1") is None, 20, "home1 to be removed")

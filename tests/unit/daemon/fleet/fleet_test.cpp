@@ -394,6 +394,67 @@ TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
     });
 }
 
+TEST_F(FleetTest, ARequestWaitsForALinkThatIsJustComingBack) {
+    home.back = 10s;
+    home.make();
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        auto& gateway = home.fleet->gateway();
+        auto params = spin_params("here");
+        const auto here = co_await gateway.request("process.spin", params);
+        EXPECT_TRUE(here) << here.error().message;
+        const auto lose = [&]() -> asio::awaitable<void> {
+            relay.set(Relay::Mode::Refuse);
+            EXPECT_TRUE(co_await until([&] { return !gateway.reachable(); }));
+        };
+        co_await lose();
+        asio::steady_timer timer(loop, 300ms);
+        timer.async_wait([this](const boost::system::error_code&) { relay.set(Relay::Mode::Pass); });
+        params = spin_params("soon");
+        const auto spun = co_await gateway.request("process.spin", params);
+        EXPECT_TRUE(spun) << spun.error().message;
+        EXPECT_TRUE(home.replica->get("/processes/soon"));
+        // What runs here is stopped without it.
+        co_await lose();
+        auto began = std::chrono::steady_clock::now();
+        params = Json{{"process", (*here)["id"].dump()}, {"by", "user@cellar"}};
+        const auto stopped = co_await gateway.request("process.stop", params);
+        EXPECT_EQ(stopped.error().code, ErrorCode::Unreachable);
+        EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
+        // Of one that has been away for longer it is said at once.
+        home.back = 10ms;
+        home.make();
+        EXPECT_TRUE(co_await home.fleet->start());
+        timer.expires_after(50ms);
+        co_await timer.async_wait(net::as_result);
+        began = std::chrono::steady_clock::now();
+        params = spin_params("late");
+        const auto late = co_await home.fleet->gateway().request("process.spin", params);
+        EXPECT_EQ(late.error().code, ErrorCode::Unreachable);
+        EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
+    });
+}
+
+TEST_F(FleetTest, ARequestWhoseAnswerIsLostIsNotMadeTwice) {
+    home.back = 10s;
+    home.make();
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        relay.set(Relay::Mode::Swallow);
+        auto params = spin_params("lost");
+        const auto lost = co_await home.fleet->gateway().request("process.spin", params);
+        EXPECT_EQ(lost.error().code, ErrorCode::Unreachable);
+        EXPECT_NE(lost.error().message.find("broke before it answered"), std::string::npos)
+            << lost.error().message;
+        relay.drop();
+        relay.set(Relay::Mode::Pass);
+        params = spin_params("next");
+        const auto next = co_await home.fleet->gateway().request("process.spin", params);
+        EXPECT_TRUE(next) << next.error().message;
+        EXPECT_FALSE(home.replica->get("/processes/lost"));
+    });
+}
+
 TEST_F(FleetTest, LeavingTakesTheProcessesHome) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();

@@ -70,6 +70,7 @@ class TestNode {
                                std::chrono::milliseconds(50),  std::chrono::milliseconds(100),
                                std::chrono::milliseconds(100), std::chrono::milliseconds(400),
                                std::chrono::milliseconds(200)};
+        options.link_timing.back = back;
         options.hub_timing = {std::chrono::milliseconds(1000), std::chrono::milliseconds(500),
                               std::chrono::milliseconds(1000), std::chrono::milliseconds(50)};
         if (listens_) options.control_socket = listen();
@@ -83,7 +84,8 @@ class TestNode {
     std::uint16_t root_port = 443;
     std::unique_ptr<Fleet> fleet;
     std::string renamed;
-    int looks = 0; // of somebody on another node
+    int looks = 0;                     // of somebody on another node
+    std::chrono::milliseconds back{0}; // how long requests wait for a link that was lost just now
 
   private:
     net::UniqueFd listen() const {
