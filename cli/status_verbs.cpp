@@ -45,7 +45,9 @@ std::string by_kind(const std::vector<std::string>& subjects) {
 void print_problem(const Json& problem) {
     print_line(fmt::format("{:<9} {}", is_down(problem) ? "problem" : "note", cell(problem, "cause")));
     const auto affects = problem.value("affects", std::vector<std::string>{});
-    if (!affects.empty()) print_line(fmt::format("{:<9}   down with it: {}", "", by_kind(affects)));
+    if (!affects.empty())
+        print_line(fmt::format("{:<9}   {}: {}", "", is_down(problem) ? "down with it" : "waits for it",
+                               by_kind(affects)));
     if (cell(problem, "hint") != "-") print_line(fmt::format("{:<9}   {}", "", cell(problem, "hint")));
 }
 
@@ -104,7 +106,9 @@ void print_finding(const Finding& finding) {
     print_line(fmt::format("{:<5} {}{}: {}", state_name(finding.state), follows ? "  - " : "",
                            finding.subject, finding.detail));
     if (!finding.affects.empty())
-        print_line(fmt::format("        down with it: {}", by_kind(finding.affects)));
+        print_line(fmt::format("        {}: {}",
+                               finding.state == CheckState::Fail ? "down with it" : "waits for it",
+                               by_kind(finding.affects)));
     if (!finding.fix.empty() && !follows) print_line("        " + finding.fix);
 }
 

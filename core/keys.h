@@ -141,9 +141,10 @@ std::string certificate(std::string_view node, std::string_view fqdn); // Certif
 std::string certificate_prefix(std::string_view node);
 // {"state": "ok", "failing" or "unknown", "reason", "at": RFC 3339, since when}.
 std::string serving(std::string_view node, std::string_view fqdn);
-// {"up": bool, "detail": why it is not} of the sessions of the node's connector with the edge.
+// {"up": bool, "detail": why it is not, "since"} of the sessions of the node's connector with the edge. While
+// it has not been up yet: {"connecting": since when, RFC 3339}.
 std::string tunnel(std::string_view node);
-// {"up": bool, "detail", "since"} of the edge on the fleet's root.
+// The same of the edge on the fleet's root.
 std::string edge(std::string_view node);
 // What a user of the node asked of a process that runs there while the registry was away: LocalAction.
 std::string local_action(std::string_view node, std::uint32_t id);

@@ -22,6 +22,8 @@ class Gateway {
     // What people should know of this node's databases, and do.
     virtual std::vector<Error> notices() const { return {}; }
     virtual bool reachable() const = 0;
+    // It has not been reached yet since a moment ago, when this program began or its node joined.
+    virtual bool connecting() const { return false; }
     // Why it is not, and what to do about that.
     virtual Error away() const {
         return {ErrorCode::Unreachable, "the root node is not reachable",

@@ -84,6 +84,15 @@ bool has_route(const std::string& endpoint) {
     return socket && ::connect(socket.get(), found->ai_addr, found->ai_addrlen) == 0;
 }
 
+// Whether link or tunnel have just begun to be made: p2prcd says so as a note.
+bool is_connecting(const Facts& facts) {
+    const auto tunnel = "tunnel of " + cell(facts, "node");
+    return std::ranges::any_of(facts.value("problems", Json::array()), [&](const Json& problem) {
+        const auto subject = cell(problem, "subject");
+        return (subject == "link" || subject == tunnel) && problem.value("severity", "down") != "down";
+    });
+}
+
 // The connector's sessions with the edge. One is enough; an address family that this home does not have is
 // nothing to mend.
 void check_tunnels(const Facts& facts, Findings& findings) {
@@ -97,7 +106,7 @@ void check_tunnels(const Facts& facts, Findings& findings) {
             findings.push_back(
                 {CheckState::Ok, subject, "no route there from this machine; another tunnel is up", ""});
         else
-            findings.push_back({any ? CheckState::Warn : CheckState::Fail,
+            findings.push_back({any || is_connecting(facts) ? CheckState::Warn : CheckState::Fail,
                                 subject,
                                 "not up: " + cell(edge, "error"),
                                 "journalctl -u p2prc-connector; on the root: systemctl status p2prc-edge",

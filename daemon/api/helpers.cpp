@@ -101,8 +101,14 @@ Result<void> Helpers::publish() {
     if (!connector) return std::unexpected(connector.error());
     registrations_ = {*edge, *connector};
     // What was kept is of a connector that this daemon has not seen; one that runs reports anew.
-    if (own_->get(keys::edge(view_->node()))) set_edge(false, "it has not registered with p2prcd yet");
-    if (own_->get(keys::tunnel(view_->node()))) set_tunnel(false, "the connector has not reported yet");
+    if (const auto key = keys::edge(view_->node()); own_->get(key)) {
+        own_->erase(key);
+        set_edge(false, "it has not registered with p2prcd yet");
+    }
+    if (const auto key = keys::tunnel(view_->node()); own_->get(key)) {
+        own_->erase(key);
+        set_tunnel(false, "the connector has not reported yet");
+    }
     follow();
     return {};
 }
@@ -279,6 +285,11 @@ void Helpers::set_edge(bool up, const std::string& detail) {
         if (own_->get(key)) own_->erase(key);
         return;
     }
+    set_up_or_down(key, up, detail);
+}
+
+// Only changes are written: they are uploaded, and on disk.
+void Helpers::set_up_or_down(const std::string& key, bool up, const std::string& detail) {
     const Json* before = own_->get(key);
     if (before && json::member<bool>(*before, "up") == up &&
         json::member<std::string>(*before, "detail") == detail)
@@ -286,15 +297,15 @@ void Helpers::set_edge(bool up, const std::string& detail) {
     // What began to be down is down since then, whatever more is known of it.
     const bool same = before && json::member<bool>(*before, "up") == up;
     const auto since = same ? json::member<std::string>(*before, "since") : net::now_rfc3339();
-    own_->set(key, {{"up", up}, {"detail", detail}, {"since", since}});
+    Json document = {{"up", up}, {"detail", detail}, {"since", since}};
+    // It has not been up yet since this program began, or since the node joined.
+    if (!up && (!before || before->contains("connecting")))
+        document["connecting"] = before ? json::member<std::string>(*before, "connecting") : since;
+    own_->set(key, std::move(document));
 }
 
-// Only changes are written: they are uploaded, and on disk.
 void Helpers::set_tunnel(bool up, const std::string& detail) {
-    Json document = {{"up", up}, {"detail", detail}};
-    const std::string key = keys::tunnel(view_->node());
-    const Json* before = own_->get(key);
-    if (!before || *before != document) own_->set(key, std::move(document));
+    set_up_or_down(keys::tunnel(view_->node()), up, detail);
 }
 
 // One session with any of the edge's addresses is a tunnel.

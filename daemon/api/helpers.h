@@ -51,6 +51,7 @@ class Helpers {
     void read_edge();
     void set_edge(bool up, const std::string& detail);
     void set_tunnel(bool up, const std::string& detail);
+    void set_up_or_down(const std::string& key, bool up, const std::string& detail);
     void read_tunnel();
 
     dbus::Interface edge_interface();

@@ -65,6 +65,15 @@ std::string check_fix(std::string_view subject, bool root) {
     return "p2prc doctor"; // a check of a later version
 }
 
+// Whether it began a moment ago, and may still be on its way up: after a boot a network takes its time. Times
+// of one form compare as texts; one of the future is of another clock.
+bool just_now(const std::string& since) {
+    constexpr std::chrono::seconds moment{20};
+    const auto now = std::chrono::system_clock::now();
+    return since.size() == net::now_rfc3339().size() && since >= net::to_rfc3339(now - moment) &&
+           since <= net::to_rfc3339(now + moment);
+}
+
 class Finder {
   public:
     Finder(const View& view, const Gateway& gateway) : view_(view), gateway_(gateway), fleet_(view.fleet()) {}
@@ -113,7 +122,10 @@ class Finder {
             add({false, "databases", notice.message, notice.hint, "", {}});
         if (gateway_.reachable()) return;
         const auto away = gateway_.away();
-        add({true, "link", away.message, away.hint, "", {}});
+        if (gateway_.connecting())
+            add({false, "link", "connecting to the root node", "", "", {}});
+        else
+            add({true, "link", away.message, away.hint, "", {}});
     }
 
     static bool says_why_the_edge_is_down(std::string_view subject) {
@@ -136,6 +148,7 @@ class Finder {
             return;
         }
         auto why = foreign(*edge, "detail");
+        bool known = false; // why, and waiting does not help
         auto fix =
             std::string("systemctl start p2prc-edge.socket p2prc-edge.service; journalctl -u p2prc-edge");
         for (const auto& check : checks_of(fleet_->root))
@@ -143,13 +156,19 @@ class Finder {
                 why = check.subject == role_subject(MachineRole::Edge) ? check.detail
                                                                        : check.subject + ": " + check.detail;
                 fix = check.fix;
+                known = true;
                 break;
             }
+        const auto since = json::member<std::string>(*edge, "since");
+        if (just_now(json::member<std::string>(*edge, "connecting")) && !known) {
+            add({false, "edge", fmt::format("the edge on '{}' is starting", fleet_->root), "", since, {}});
+            return;
+        }
         add({true,
              "edge",
              fmt::format("the edge on '{}' does not run: {}", fleet_->root, why),
              on(fleet_->root, std::move(fix)),
-             json::member<std::string>(*edge, "since"),
+             since,
              {}});
     }
 
@@ -178,11 +197,22 @@ class Finder {
         if (by_subject_.contains("link") || by_subject_.contains("edge")) return;
         auto detail = tunnel ? foreign(*tunnel, "detail") : "its connector has not connected yet";
         std::string fix = "systemctl start p2prc-connector; journalctl -u p2prc-connector";
+        bool off = false;
         for (const auto& check : checks_of(node.name))
             if (check.state == "fail" && check.subject == role_subject(MachineRole::Connector)) {
                 detail = check.detail;
                 fix = check.fix;
+                off = true;
             }
+        if (!off && tunnel_is_connecting(view_, node.name)) {
+            add({false,
+                 "tunnel of " + node.name,
+                 fmt::format("node '{}' is connecting its tunnel to the edge", node.name),
+                 "",
+                 "",
+                 {}});
+            return;
+        }
         add({true,
              "tunnel of " + node.name,
              fmt::format("node '{}' has no tunnel to the edge{}{}", node.name, detail.empty() ? "" : ": ",
@@ -266,12 +296,18 @@ class Finder {
         if (state == "live") return;
         if (node == view_.node() && blame("link", affected)) return;
         const auto reason = text::excerpt(json::member<std::string>(document, "reason"), longest_text);
-        add({!is_meant(process),
+        add({!is_meant(process) && !(state == "waiting" && just_now(tunnel_since(node))),
              affected,
              fmt::format("domain '{}' is {}: {}", domain.domain, state, reason),
              hint_for(domain, process, reason),
              "",
              {}});
+    }
+
+    // A domain is served once it has been probed through the tunnel.
+    std::string tunnel_since(const std::string& node) const {
+        const auto* tunnel = view_.get(keys::tunnel(node));
+        return tunnel ? json::member<std::string>(*tunnel, "since") : std::string();
     }
 
     // A process that was stopped on purpose, or is about to run, and a fleet that has no root yet.
@@ -379,6 +415,13 @@ class Finder {
 };
 
 } // namespace
+
+bool tunnel_is_connecting(const View& view, const std::string& node) {
+    if (view.live(node) != "up") return false;
+    const auto* tunnel = view.get(keys::tunnel(node));
+    if (!tunnel) return just_now(view.live_since(node));
+    return !json::member<bool>(*tunnel, "up") && just_now(json::member<std::string>(*tunnel, "connecting"));
+}
 
 std::vector<Problem> find_problems(const View& view, const Gateway& gateway) {
     return Finder(view, gateway).run();

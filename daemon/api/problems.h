@@ -20,6 +20,9 @@ struct Problem {
 
 // In the order of causes: what others depend on first.
 std::vector<Problem> find_problems(const View& view, const Gateway& gateway);
+// Whether a node's tunnel has not been up yet since its p2prcd began or it joined, a moment ago. One that was
+// lost is down at once.
+bool tunnel_is_connecting(const View& view, const std::string& node);
 // [{severity: "down"|"warning", subject, cause, hint, since, affects}]
 Json to_json(const std::vector<Problem>& problems);
 

@@ -25,7 +25,7 @@ Json tunnels(const View& view) {
     for (const auto& node : view.nodes()) {
         const auto* tunnel = view.get(keys::tunnel(node.name));
         const bool up = tunnel && json::member<bool>(*tunnel, "up") && view.live(node.name) == "up";
-        const std::string state = up ? "up" : "down";
+        const std::string state = up ? "up" : tunnel_is_connecting(view, node.name) ? "connecting" : "down";
         counts[state] = json::member<std::uint64_t>(counts, state) + 1;
     }
     return counts;

@@ -96,6 +96,10 @@ bool Fleet::Impl::SwitchGateway::reachable() const {
     return impl_.registry || (impl_.link && impl_.link->reachable());
 }
 
+bool Fleet::Impl::SwitchGateway::connecting() const {
+    return impl_.link && impl_.link->connecting();
+}
+
 Error Fleet::Impl::SwitchGateway::away() const {
     if (impl_.no_registry) return *impl_.no_registry;
     return impl_.link ? impl_.link->away() : Gateway::away();

@@ -49,6 +49,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
         explicit SwitchGateway(Impl& impl) : impl_(impl) {}
         boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
         bool reachable() const override;
+        bool connecting() const override;
         Error away() const override;
         std::vector<Error> notices() const override;
         boost::asio::awaitable<Result<Json>> pass(std::string method, Json params);

@@ -288,6 +288,9 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         if (const auto removed = remove_registry(); !removed) net::log_warning(removed.error().message);
         settings.root = joined.root;
         rename(joined.name);
+        // Of a tunnel in a fleet before, nothing is kept.
+        const auto now = net::now_rfc3339();
+        own.set(keys::tunnel(settings.name), {{"up", false}, {"since", now}, {"connecting", now}});
         net::log_notice("joined the fleet of " + token->zone + " as " + settings.name);
         start_link();
         result["name"] = settings.name;

@@ -60,6 +60,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     Error last = {ErrorCode::Unreachable, "the root was not dialled yet"};
     bool ask_all = false; // the replica does not follow the feed: ask for everything
     bool up = false;
+    bool ever_up = false;
     bool stopped = false;
     std::chrono::nanoseconds down_since = net::boottime();
     int refusals = 0;
@@ -216,7 +217,7 @@ asio::awaitable<void> MemberLink::State::watch(std::shared_ptr<State> /* keeps i
 
 void MemberLink::State::set_up() {
     if (up) return;
-    up = true;
+    up = ever_up = true;
     upload = std::make_unique<Upload>(executor, gateway, own, replica);
     for (const auto& waiter : std::exchange(waiters, {}))
         waiter->ring();
@@ -274,6 +275,11 @@ MemberLink::~MemberLink() {
 
 bool MemberLink::reachable() const {
     return state_->up;
+}
+
+bool MemberLink::connecting() const {
+    return !state_->ever_up && state_->last.code != ErrorCode::NotPermitted &&
+           net::boottime() - state_->down_since < state_->options.timing.first;
 }
 
 Error MemberLink::away() const {

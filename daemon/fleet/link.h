@@ -33,6 +33,8 @@ struct LinkTiming {
     // So long after its loss, people's requests wait for a link: a root that is being upgraded is back by the
     // third attempt.
     std::chrono::milliseconds back{6000};
+    // So long a link that has never been up is one that is being made, and no fault: a network after a boot.
+    std::chrono::milliseconds first{20000};
 };
 
 struct LinkOptions {
@@ -69,6 +71,7 @@ class MemberLink : public Gateway {
 
     boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
     bool reachable() const override;
+    bool connecting() const override;
     Error away() const override;
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
 

@@ -1,7 +1,7 @@
 """What status, doctor and the lists say is so: each trouble by its cause, on every node, with an exit status for programs."""
 
 from lab import LabError, wait_until
-from lab.household import info, make_fleet, spin, wait_reason, wait_state
+from lab.household import info, join, make_fleet, spin, wait_reason, wait_state
 
 MACHINES = ["root", "home1", "home2"]
 SLEEP = ["/bin/sleep", "infinity"]
@@ -68,6 +68,28 @@ def noted(machine, subject):
 
 def now(machine):
     return machine.run("date -u +%Y-%m-%dT%H:%M:%SZ").out.strip()
+
+
+def test_what_is_on_its_way_up_is_no_fault(lab):
+    def never_down(machines):
+        """Asks until nothing is even noted; nothing may be down meanwhile."""
+        def seen():
+            quiet = True
+            for machine in machines:
+                code, problems = status(machine)
+                assert code == 0, (machine.name, problems)
+                quiet = quiet and not any(p["subject"] == "link" or p["subject"].startswith("tunnel") for p in problems)
+            return quiet
+        wait_until(seen, 60, "all to be connected")
+    lab.home2.p2prc("kill", "two")
+    lab.home2.p2prc("leave")
+    join(lab, lab.home2)
+    never_down((lab.home2, lab.root))
+    spin(lab.home2, "two", SLEEP)
+    sound(lab.home2)
+    lab.home2.reboot()
+    never_down((lab.home2,))
+    sound(lab.root)
 
 
 def test_use_is_known_elsewhere_soon_and_kept_fresh(lab):

@@ -93,6 +93,9 @@ TEST(Doctor, AnAddressFamilyThatIsNotThereIsNoFailureBesideAnotherTunnel) {
     facts["connector"]["edges"][0]["up"] = false;
     const auto none = check_link(facts);
     EXPECT_EQ(none.back().state, CheckState::Fail);
+    // It has just joined.
+    facts["problems"] = {{{"severity", "warning"}, {"subject", "tunnel of home1"}, {"cause", "connecting"}}};
+    EXPECT_EQ(check_link(facts).back().state, CheckState::Warn);
 }
 
 } // namespace

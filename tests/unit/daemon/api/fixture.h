@@ -32,9 +32,11 @@ class FakeGateway : public Gateway {
         co_return found->second(params);
     }
     bool reachable() const override { return !answers.empty(); }
+    bool connecting() const override { return is_connecting; }
 
     std::map<std::string, std::function<Result<Json>(const Json&)>> answers;
     std::vector<std::pair<std::string, Json>> requests;
+    bool is_connecting = false;
 };
 
 class FakeStream : public TextStream {

@@ -319,13 +319,17 @@ TEST_F(HelpersTest, ADomainIsLiveWhileTheConnectorHasATunnel) {
     dbus::ConnectorClient connector(*line);
     ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
     EXPECT_EQ(state(), "waiting");
+    const auto connecting = [&] { return own->get(keys::tunnel("home1"))->contains("connecting"); };
     const auto report = [&](bool up) {
         Json status = {{"edges", Json::array({{{"address", "203.0.113.1:443"},
                                                {"up", up},
                                                {"error", up ? "" : "connection refused"}}})}};
         ASSERT_TRUE(bus.run(connector.report_status(std::move(status))));
     };
+    report(false);
+    EXPECT_TRUE(connecting());
     report(true);
+    EXPECT_FALSE(connecting());
     EXPECT_EQ(state(), "waiting"); // nobody has tried it
     ASSERT_TRUE(bus.run(connector.report_serving("wiki.home.example", "ok", "")));
     EXPECT_EQ(state(), "live");
@@ -336,6 +340,7 @@ TEST_F(HelpersTest, ADomainIsLiveWhileTheConnectorHasATunnel) {
     report(false);
     EXPECT_EQ(state(), "waiting");
     EXPECT_EQ((*own->get(keys::tunnel("home1")))["detail"], "connection refused");
+    EXPECT_FALSE(connecting()) << "it was up, and is lost";
     report(true);
     line.reset();
     const auto ended = [&] { return (*own->get(keys::tunnel("home1")))["up"] == false; };

@@ -127,6 +127,61 @@ TEST_F(ProblemsTest, AConnectorThatNeverCameIsNamed) {
     EXPECT_EQ(problem.hint, "on attic: p2prc join with a token of this fleet, again");
 }
 
+TEST_F(ProblemsTest, ATunnelThatIsBeingMadeIsNoFaultYet) {
+    const auto began = [](std::chrono::seconds ago) {
+        return net::to_rfc3339(std::chrono::system_clock::now() - ago);
+    };
+    const auto is_down = [&](const Json& tunnel) {
+        commit({{keys::tunnel("attic"), tunnel}});
+        const auto problem = only();
+        EXPECT_EQ(problem.subject, "tunnel of attic");
+        EXPECT_EQ(problem.affects, std::vector<std::string>{"domain blog.home.example"});
+        const auto tunnels = status_document(api->view(), false, fleet.requests)["tunnels"];
+        EXPECT_EQ(tunnels, Json({{problem.down ? "down" : "connecting", 1}, {"up", 2}}));
+        return problem.down;
+    };
+    EXPECT_FALSE(is_down({{"up", false}, {"connecting", began(std::chrono::seconds(3))}}));
+    EXPECT_TRUE(is_down({{"up", false}, {"connecting", began(std::chrono::minutes(1))}}));
+    EXPECT_TRUE(is_down({{"up", false}, {"connecting", began(std::chrono::minutes(-1))}}))
+        << "by a wrong clock";
+    EXPECT_TRUE(is_down({{"up", false}, {"since", began(std::chrono::seconds(3))}})) << "it was lost";
+    // It has joined, or its machine has booted.
+    commit({{keys::tunnel("attic"), std::nullopt},
+            {keys::live("attic"), Json{{"state", "up"}, {"since", began(std::chrono::seconds(3))}}}});
+    EXPECT_FALSE(only().down);
+    commit({{keys::live("attic"), Json{{"state", "up"}, {"since", began(std::chrono::minutes(1))}}}});
+    EXPECT_TRUE(only().down);
+    // And once it is up, its domains are probed.
+    commit({{keys::tunnel("attic"), Json{{"up", true}, {"since", began(std::chrono::seconds(3))}}},
+            {keys::serving("attic", "blog.home.example"), Json{{"state", "unknown"}}}});
+    EXPECT_EQ(only().subject, "domain blog.home.example");
+    EXPECT_FALSE(only().down);
+    commit({{keys::tunnel("attic"), Json{{"up", true}, {"since", began(std::chrono::minutes(1))}}}});
+    EXPECT_TRUE(only().down);
+}
+
+TEST_F(ProblemsTest, ALinkThatIsBeingMadeIsNoFaultYet) {
+    fleet.requests.answers.clear();
+    fleet.requests.is_connecting = true;
+    EXPECT_EQ(only().subject, "link");
+    EXPECT_FALSE(only().down);
+    fleet.requests.is_connecting = false;
+    EXPECT_TRUE(only().down);
+}
+
+TEST_F(ProblemsTest, AnEdgeThatIsStartingIsNoFaultYet) {
+    const auto down = [&](std::chrono::seconds ago) {
+        const auto since = net::to_rfc3339(std::chrono::system_clock::now() - ago);
+        commit({{keys::edge("root1"), Json{{"up", false}, {"since", since}, {"connecting", since}}}});
+        EXPECT_EQ(only().subject, "edge");
+        return only().down;
+    };
+    EXPECT_FALSE(down(std::chrono::seconds(3)));
+    EXPECT_TRUE(down(std::chrono::minutes(1)));
+    check("root1", "fail", "port 443", "it is held by oldweb.service, and the edge needs it");
+    EXPECT_TRUE(down(std::chrono::seconds(3))) << "it does not come by waiting";
+}
+
 TEST_F(ProblemsTest, AFailedProcessIsTheCauseOfItsDomain) {
     StopReason reason;
     reason.kind = StopKind::ExitCode;

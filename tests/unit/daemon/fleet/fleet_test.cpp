@@ -145,11 +145,15 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
         EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
         const auto port = (*home.replica->get("/processes/calendar"))["port"];
 
+        Json former{{"up", false}, {"detail", "of a fleet that it has left"}};
+        home.own->set("/tunnels/cellar", former);
+
         const auto joined = co_await home.fleet->join(token, "cellar-2", "admin@cellar");
         EXPECT_TRUE(joined) << joined.error().message;
         EXPECT_FALSE(home.fleet->is_root());
         EXPECT_EQ(home.fleet->node_name(), "cellar-2");
         EXPECT_EQ(home.renamed, "cellar-2");
+        EXPECT_TRUE(home.own->get("/tunnels/cellar-2")->contains("connecting"));
         EXPECT_EQ(text(*home.replica, "/processes/calendar", "node"), "cellar-2");
         EXPECT_EQ(text(*root.replica, "/processes/calendar", "node"), "cellar-2");
         EXPECT_EQ((*home.replica->get("/processes/calendar"))["port"], port);
@@ -452,6 +456,23 @@ TEST_F(FleetTest, ARequestWhoseAnswerIsLostIsNotMadeTwice) {
         const auto next = co_await home.fleet->gateway().request("process.spin", params);
         EXPECT_TRUE(next) << next.error().message;
         EXPECT_FALSE(home.replica->get("/processes/lost"));
+    });
+}
+
+TEST_F(FleetTest, ALinkThatIsBeingMadeIsNoFault) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        auto& gateway = home.fleet->gateway();
+        EXPECT_FALSE(gateway.connecting());
+        relay.set(Relay::Mode::Refuse);
+        EXPECT_TRUE(co_await until([&] { return !gateway.reachable(); }));
+        EXPECT_FALSE(gateway.connecting()) << "it was up: this is a loss";
+        home.make();
+        EXPECT_TRUE(co_await home.fleet->start());
+        EXPECT_TRUE(home.fleet->gateway().connecting());
+        relay.set(Relay::Mode::Pass);
+        EXPECT_TRUE(co_await until([&] { return home.fleet->gateway().reachable(); }));
+        EXPECT_FALSE(home.fleet->gateway().connecting());
     });
 }
 
