@@ -158,6 +158,9 @@ void bury(Request& request) {
 struct Upload {
     Json set = Json::object();
     std::vector<std::string> remove;
+    // That the registry has itself, and the node has not: whatever they look like. A root that was taken
+    // over, or a later version, may have left any.
+    std::vector<std::string> gone = {};
 };
 
 Result<Json> take(Request& request, const Upload& upload) {
@@ -170,6 +173,8 @@ Result<Json> take(Request& request, const Upload& upload) {
     Shelf shelf(request);
     for (const auto& key : upload.remove)
         if (!is_folded(key)) request.draft.erase(key);
+    for (const auto& key : upload.gone)
+        request.draft.erase(key);
     std::vector<LocalAction> actions;
     std::vector<std::string> without_room;
     for (const auto& [key, value] : upload.set.items()) {
@@ -205,7 +210,7 @@ Result<Json> put_status(Request& request) {
     const auto list = json::member<std::vector<std::string>>(request.params, "keep");
     const std::set<std::string_view> keep(list.begin(), list.end());
     for (auto& key : owned_by(request.draft, request.actor.node))
-        if (!items->contains(key) && !keep.contains(key)) upload.remove.push_back(std::move(key));
+        if (!items->contains(key) && !keep.contains(key)) upload.gone.push_back(std::move(key));
     return take(request, upload);
 }
 

@@ -89,6 +89,13 @@ class FleetTest : public testing::Test {
         auto item = registry_->store().get(replicated_table, key);
         return item && *item ? Json::parse((*item)->value) : Json();
     }
+    // Writes a document past the rules, as a root that was taken over does.
+    void plant(const std::string& key, const Json& document, std::string_view table = replicated_table) {
+        store::Txn txn;
+        txn.then.push_back(store::put(std::string(table), key, document.dump()));
+        ASSERT_TRUE(registry_->store().txn(txn));
+        open();
+    }
     std::vector<std::string> keys_below(const std::string& prefix) {
         std::vector<std::string> keys;
         const auto range = registry_->store().range(replicated_table, prefix);

@@ -52,6 +52,16 @@ TEST_F(OwnedRulesTest, AReportMovesTheNextIdOnlyALittle) {
         << "it was spun after the copy that the registry was restored from";
 }
 
+TEST_F(OwnedRulesTest, APutTakesAwayWhatTheRegistryHasUnderAnyKey) {
+    for (const auto* key : {"/offers/home1/x", "/status/home1/007", "/certificates/home1/-"})
+        plant(key, {{"id", 1}});
+    ok(home_, "status.put", {{"items", {{"/status/home1/1", status()}}}});
+    EXPECT_NE(at("/status/home1/1"), Json());
+    for (const auto* prefix : {"/offers/", "/certificates/"})
+        EXPECT_TRUE(keys_below(prefix).empty()) << prefix;
+    EXPECT_EQ(keys_below("/status/"), std::vector<std::string>{"/status/home1/1"});
+}
+
 TEST_F(OwnedRulesTest, APutInPartsTakesNothingAwayInBetween) {
     ok(home_, "status.put", {{"items", {{"/status/home1/1", status()}, {"/info/home1", {{"nat", true}}}}}});
     ok(home_, "status.update", {{"set", {{"/info/home1", {{"nat", false}}}}}});
