@@ -203,11 +203,13 @@ Result<void> check_domain_serving(const Draft& draft, const std::string& domain,
                 fmt::format("ask its owner to release it: p2prc unmap-domain {}", domain));
 }
 
-DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::string& process, bool from_file,
-                          const std::string& by) {
+Result<DomainRecord> claim_domain(Draft& draft, const std::string& domain, const std::string& process,
+                                  bool from_file, const std::string& by) {
     if (const auto mapping = draft.domain(domain)) return *mapping;
+    const auto id = draft.next_mapping_id();
+    if (!id) return std::unexpected(id.error());
     DomainRecord mapping;
-    mapping.mapping_id = draft.next_mapping_id();
+    mapping.mapping_id = *id;
     mapping.domain = domain;
     mapping.process = process;
     mapping.from_file = from_file;
@@ -291,12 +293,13 @@ Result<Json> map_domain(Request& request) {
         if (auto room = check_room_for_domain(request.draft, request.actor.node, request.is_owner()); !room)
             return std::unexpected(room.error());
     auto mapping = claim_domain(request.draft, *domain, *name, false, request.by());
-    mapping.tls = *tls;
-    mapping.unknown.erase(requested_port);
-    if (*port) mapping.unknown[requested_port] = **port;
-    if (process) attach(mapping, *process);
-    request.draft.put(mapping);
-    return to_json(mapping);
+    if (!mapping) return std::unexpected(mapping.error());
+    mapping->tls = *tls;
+    mapping->unknown.erase(requested_port);
+    if (*port) mapping->unknown[requested_port] = **port;
+    if (process) attach(*mapping, *process);
+    request.draft.put(*mapping);
+    return to_json(*mapping);
 }
 
 Result<Json> unmap_domain(Request& request) {

@@ -4,10 +4,16 @@
 #include "daemon/registry/registry.h"
 #include "daemon/state/state.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <iterator>
+#include <limits>
 
 namespace p2prc::daemon {
 namespace {
+
+constexpr auto last_number = std::numeric_limits<std::uint32_t>::max();
 
 template <class Entry>
 auto read_of(const Entry* entry) -> std::optional<decltype(entry->record)> {
@@ -221,17 +227,39 @@ std::uint32_t Draft::counter(std::string_view name) const {
     return stored && stored->is_number_unsigned() ? stored->get<std::uint32_t>() : 0;
 }
 
-std::uint32_t Draft::next(std::string_view name) {
-    const auto id = counter(name) + 1;
-    put_secret(keys::counter(name), id);
-    return id;
+Result<std::uint32_t> Draft::next(std::string_view name) {
+    const auto last = counter(name);
+    if (last == last_number)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("the fleet's registry has no number left for another {}", name),
+                    "nobody has made so many: the registry was tampered with; put a backup of registry.db "
+                    "in its place, on the root node, while p2prcd is stopped there");
+    put_secret(keys::counter(name), last + 1);
+    return last + 1;
 }
 
-bool Draft::is_believable_process_id(std::uint32_t id) const {
-    constexpr std::uint32_t most_missed_ids = 1u << 16; // since the copy that the store was restored from
-    const auto* committed = look(mirror_.secrets, {}, keys::counter(process_counter));
-    const auto last = committed && committed->is_number_unsigned() ? committed->get<std::uint32_t>() : 0;
-    return id <= last || id - last <= most_missed_ids;
+Result<std::uint32_t> Draft::next_process_id() {
+    for (;;) {
+        const auto id = next(process_counter);
+        if (!id || (!has_process_id(*id) && !avoided_ids_.contains(*id))) return id;
+    }
+}
+
+bool Draft::claim_process_id(std::uint32_t id) {
+    const auto last = counter(process_counter);
+    if (id <= last) return true;
+    const std::uint64_t claimed = std::uint64_t{counter(claimed_counter)} + (id - last);
+    if (claimed > most_claimed_ids) return false;
+    put_secret(keys::counter(claimed_counter), claimed);
+    seen_process_id(id);
+    return true;
+}
+
+bool Draft::has_process_id(std::uint32_t id) const {
+    if (written_.process(id) || get(keys::tombstone(id))) return true;
+    return std::ranges::any_of(mirror_.records.processes_with(id), [&](const ProcessEntry* entry) {
+        return !agreed_.contains(keys::process(entry->record.name));
+    });
 }
 
 void Draft::seen(std::string_view name, std::uint32_t id) {
@@ -239,8 +267,11 @@ void Draft::seen(std::string_view name, std::uint32_t id) {
 }
 
 void Draft::skip_ids(std::uint32_t count) {
-    for (const auto name : {process_counter, mapping_counter})
-        put_secret(keys::counter(name), counter(name) + count);
+    for (const auto name : {process_counter, mapping_counter}) {
+        const auto last = counter(name);
+        put_secret(keys::counter(name), last + std::min(count, last_number - last));
+    }
+    erase_secret(keys::counter(claimed_counter));
 }
 
 store::Txn Draft::transaction() const {

@@ -34,6 +34,9 @@ struct Mirror {
     Shares shares;      // the same
 };
 
+// More process ids were not given out between a copy of the store and its loss.
+inline constexpr std::uint32_t most_claimed_ids = 1u << 16;
+
 // In bytes, as it is stored and sent.
 std::size_t document_size(const Json& value);
 
@@ -81,16 +84,22 @@ class Draft {
     void put(const ProcessRecord& process) { put(keys::process(process.name), to_json(process)); }
     void put(const DomainRecord& domain) { put(keys::domain(domain.domain), to_json(domain)); }
 
-    // Numbers that are never given out twice.
-    std::uint32_t next_process_id() { return next(process_counter); }
-    std::uint32_t next_mapping_id() { return next(mapping_counter); }
-    // What a node says of ids is believed so far. Each request may move the numbers on a little: one that
-    // says more would have them run out, and begin again.
-    bool is_believable_process_id(std::uint32_t id) const;
-    // Ids up to this one are known to be in use somewhere.
+    // Numbers that are never given out twice. Conflict when there are no more: they do not begin again.
+    Result<std::uint32_t> next_process_id();
+    Result<std::uint32_t> next_mapping_id() { return next(mapping_counter); }
+    // A node says that it knows a process by this id, so that it is not given out any more. False: it is not
+    // believed. What nodes say moves the numbers on by `most_claimed_ids` in all, however often they say it:
+    // otherwise the numbers would run out at a node's word.
+    bool claim_process_id(std::uint32_t id);
+    // next_process_id() leaves it out in this transaction.
+    void avoid_process_id(std::uint32_t id) { avoided_ids_.insert(id); }
+    // Whether a record or a tombstone has it, also one that cannot be read.
+    bool has_process_id(std::uint32_t id) const;
+    // Ids up to this one are in records.
     void seen_process_id(std::uint32_t id) { seen(process_counter, id); }
     void seen_mapping_id(std::uint32_t id) { seen(mapping_counter, id); }
     // Leaves a gap, for ids that were given out after the copy was made that the store was restored from.
+    // Nodes may claim ids anew.
     void skip_ids(std::uint32_t count);
 
     // What differs from the committed state.
@@ -115,16 +124,19 @@ class Draft {
     Names present(const Names& committed, const Names& written, KeyOf key_of) const;
     void account(const std::string& key, const Json* now, std::size_t size);
 
-    static constexpr std::string_view process_counter = "process", mapping_counter = "mapping";
+    // The last number of each, and how far claims have moved that of processes on.
+    static constexpr std::string_view process_counter = "process", mapping_counter = "mapping",
+                                      claimed_counter = "claimed";
     std::uint32_t counter(std::string_view name) const;
-    std::uint32_t next(std::string_view name);
+    Result<std::uint32_t> next(std::string_view name);
     void seen(std::string_view name, std::uint32_t id);
 
     const Mirror& mirror_;
     Writes agreed_;
     Writes secrets_;
-    FleetState written_;                                    // of agreed_
-    Shares change_;                                         // of what nodes fill, by agreed_
+    FleetState written_; // of agreed_
+    Shares change_;      // of what nodes fill, by agreed_
+    std::set<std::uint32_t> avoided_ids_;
     mutable std::map<std::string, Json, std::less<>> read_; // committed documents that were asked for
 };
 

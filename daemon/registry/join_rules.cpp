@@ -51,17 +51,17 @@ std::string made_by(const std::string& before, const std::string& node) {
     return fmt::format("{}@{}", user_of(before), node);
 }
 
-// New ids are above all that were brought: none stands for two processes on one node, not even for a while.
+// New ids are none of those that were brought: none stands for two processes on one node, not even for a
+// while.
 void see_brought_ids(Draft& draft, const Luggage& luggage) {
     for (const auto& process : luggage.processes)
-        if (draft.is_believable_process_id(process.id)) draft.seen_process_id(process.id);
+        if (!draft.claim_process_id(process.id)) draft.avoid_process_id(process.id);
 }
 
-void give_new_id(Draft& draft, ProcessRecord& process) {
+void note_former_id(ProcessRecord& process) {
     if (process.id != 0) process.former_ids.push_back(process.id);
     if (process.former_ids.size() > most_former_ids)
         process.former_ids.erase(process.former_ids.begin(), process.former_ids.end() - most_former_ids);
-    process.id = draft.next_process_id();
 }
 
 } // namespace
@@ -83,12 +83,9 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
     auto port = bind_port(draft, node, process.name, process.port ? process.port : process.spec.port, owner);
     if (!port) return std::unexpected(port.error());
     process.port = *port;
-    const bool free = process.id != 0 && draft.is_believable_process_id(process.id) &&
-                      !draft.process(process.id) && !draft.get(keys::tombstone(process.id));
-    if (keep == BroughtId::IfFree && free)
-        draft.seen_process_id(process.id);
-    else
-        give_new_id(draft, process);
+    const bool keeps_id = keep == BroughtId::IfFree && process.id != 0 && !draft.has_process_id(process.id) &&
+                          draft.claim_process_id(process.id);
+    if (!keeps_id) note_former_id(process);
     process.node = node;
     if (auto room = check_room_for_process(draft, process, node, owner); !room) return room;
     process.changed_by = made_by(process.changed_by, node);
@@ -96,10 +93,18 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
     claimant.created_by = made_by(process.created_by, node);
     // In the same fleet another node's user may have asked for it, and it stays as confined as it was.
     if (keep == BroughtId::Never) process.created_by = claimant.created_by;
-    // What homes would refuse is not taken in.
+    // What homes would refuse is not taken in. An id is given out only once nothing else refuses it: a node
+    // could have them run out otherwise, by asking again and again.
+    if (!keeps_id) process.id = 1;
     if (auto good = accept_process(keys::process(process.name), to_json(process)); !good)
         return std::unexpected(good.error());
+    if (!keeps_id) {
+        const auto id = draft.next_process_id();
+        if (!id) return std::unexpected(id.error());
+        process.id = *id;
+    }
     draft.put(process);
+    claimant.id = process.id;
     attach_domains(draft, claimant, owner);
     return {};
 }
@@ -116,9 +121,10 @@ Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::
     if (draft.get(keys::domain(brought.domain))) return {};
     if (auto room = check_room_for_domain(draft, node, owner); !room) return room;
     auto mapping = claim_domain(draft, brought.domain, brought.process, brought.from_file, server.created_by);
-    mapping.tls = brought.tls;
-    mapping.unknown = brought.unknown;
-    draft.put(mapping);
+    if (!mapping) return std::unexpected(mapping.error());
+    mapping->tls = brought.tls;
+    mapping->unknown = brought.unknown;
+    draft.put(*mapping);
     return {};
 }
 

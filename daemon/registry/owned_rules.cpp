@@ -188,8 +188,7 @@ Result<Json> take(Request& request, const Upload& upload) {
             continue;
         }
         // An id that a node knows is never given out again, even by a registry that was restored from before.
-        if (const auto id = reported_process(key); id && request.draft.is_believable_process_id(*id))
-            request.draft.seen_process_id(*id);
+        if (const auto id = reported_process(key)) request.draft.claim_process_id(*id);
     }
     auto folded = fold_all(request, std::move(actions));
     catch_up(request, upload.set);

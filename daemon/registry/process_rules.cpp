@@ -170,10 +170,15 @@ Result<Json> spin(Request& request) {
         return std::unexpected(allowed.error());
     if (auto room = check_room_for_process(request.draft, process, request.actor.node, owner); !room)
         return std::unexpected(room.error());
-    process.id = request.draft.next_process_id();
+    const auto id = request.draft.next_process_id();
+    if (!id) return std::unexpected(id.error());
+    process.id = *id;
     request.draft.put(process);
     if (!process.spec.domain.empty())
-        claim_domain(request.draft, process.spec.domain, process.name, true, process.created_by);
+        if (const auto claimed =
+                claim_domain(request.draft, process.spec.domain, process.name, true, process.created_by);
+            !claimed)
+            return std::unexpected(claimed.error());
     attach_domains(request.draft, process, owner);
     return Json{{"id", process.id}, {"name", process.name}, {"node", process.node}, {"created", true}};
 }

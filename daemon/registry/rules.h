@@ -72,8 +72,8 @@ Result<void> check_domain_free(const Draft& draft, std::string_view domain, std:
 Result<void> check_domain_serving(const Draft& draft, const std::string& domain, const ProcessRecord& process,
                                   bool owner);
 // Writes a new mapping for a domain that is free, or the one that waits for `process` already.
-DomainRecord claim_domain(Draft& draft, const std::string& domain, const std::string& process, bool from_file,
-                          const std::string& by);
+Result<DomainRecord> claim_domain(Draft& draft, const std::string& domain, const std::string& process,
+                                  bool from_file, const std::string& by);
 // Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
 // mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);

@@ -1,7 +1,11 @@
 // What nodes report, local actions that are folded, and when a tombstone goes.
+#include "core/json_members.h"
+#include "daemon/registry/draft.h"
 #include "tests/unit/daemon/registry/fleet.h"
 
 #include <fmt/format.h>
+
+#include <limits>
 
 namespace p2prc::daemon::test {
 namespace {
@@ -50,6 +54,69 @@ TEST_F(OwnedRulesTest, AReportMovesTheNextIdOnlyALittle) {
     ok(home_, "status.update", {{"set", {{"/status/home1/" + std::to_string(first + 1000), status()}}}});
     EXPECT_EQ(next("three"), first + 1001)
         << "it was spun after the copy that the registry was restored from";
+}
+
+TEST_F(OwnedRulesTest, ReportsMoveTheNextIdByABoundedSumHoweverMany) {
+    const auto next = [&](const std::string& name) {
+        return spin(root(), spec(name))["id"].get<std::uint64_t>();
+    };
+    const auto first = next("first");
+    auto claimed = first;
+    std::uint64_t last = first;
+    for (int round = 1; round <= 20; ++round) {
+        claimed += most_claimed_ids;
+        ok(home_, "status.update", {{"set", {{fmt::format("/status/home1/{}", claimed), status()}}}});
+        ok(home_, "status.update", {{"set", {{fmt::format("/status/home1/{}", last + 1000), status()}}}});
+        last = next(fmt::format("p{}", round));
+        if (round == 10) open();
+    }
+    EXPECT_LE(last, first + most_claimed_ids + 20);
+    EXPECT_GE(last, first + most_claimed_ids);
+}
+
+TEST_F(OwnedRulesTest, RefusedOffersMoveTheNextIdNotAtAll) {
+    auto record = at("/processes/web");
+    record["id"] = 0;
+    record["spec"]["name"] = "younger";
+    record["port"] = record["spec"]["port"] = 8081;
+    record["changed_by"] = record["created_at"] = std::string(300, 'x');
+    const auto next = spin(root(), spec("one"))["id"].get<int>() + 1;
+    for (int i = 0; i < 5; ++i)
+        ok(home_, "status.update", {{"set", {{"/offers/home1/0", {{"process", record}}}}}});
+    EXPECT_THAT(at("/offers/home1/0")["refused"].get<std::string>(), HasSubstr("too long"));
+    EXPECT_EQ(spin(root(), spec("two"))["id"], next);
+}
+
+TEST_F(OwnedRulesTest, NumbersThatHaveRunOutDoNotBeginAgain) {
+    constexpr auto last = std::numeric_limits<std::uint32_t>::max();
+    plant("counters/process", last - 1, private_table);
+    EXPECT_EQ(spin(root(), spec("last"))["id"], last);
+    const auto error = refused(root(), "process.spin", {{"spec", spec("more")}});
+    EXPECT_EQ(error.code, ErrorCode::Conflict);
+    EXPECT_THAT(error.message, HasSubstr("no number left"));
+    plant("counters/mapping", last, private_table);
+    EXPECT_EQ(refused(root(), "domain.map", {{"domain", "x.home.example"}, {"process", "later"}}).code,
+              ErrorCode::Conflict);
+}
+
+TEST(IdsOfADraft, NoneThatIsInUseIsGivenOut) {
+    const Mirror mirror{};
+    Draft draft(mirror);
+    ProcessRecord process;
+    process.id = 2;
+    process.name = "web";
+    draft.put(process);
+    draft.put(keys::tombstone(3), to_json(Tombstone{3, "old", "home1", "", ""}));
+    draft.avoid_process_id(4);
+    EXPECT_EQ(*draft.next_process_id(), 1U);
+    EXPECT_EQ(*draft.next_process_id(), 5U);
+    EXPECT_TRUE(draft.claim_process_id(5 + most_claimed_ids));
+    EXPECT_FALSE(draft.claim_process_id(6 + most_claimed_ids));
+    // A store that was restored from a copy has to learn anew what was given out since.
+    draft.skip_ids(10);
+    EXPECT_TRUE(draft.claim_process_id(15 + 2 * most_claimed_ids));
+    draft.skip_ids(std::numeric_limits<std::uint32_t>::max());
+    EXPECT_FALSE(draft.next_process_id());
 }
 
 TEST_F(OwnedRulesTest, APutTakesAwayWhatTheRegistryHasUnderAnyKey) {
