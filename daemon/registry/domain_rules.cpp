@@ -218,6 +218,12 @@ Result<DomainRecord> claim_domain(Draft& draft, const std::string& domain, const
     return mapping;
 }
 
+void take_over(DomainRecord& mapping, const DomainRecord& brought) {
+    mapping.tls = brought.tls;
+    if (const auto port = json::optional_member<std::uint16_t>(brought.unknown, requested_port))
+        mapping.unknown[requested_port] = *port;
+}
+
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner) {
     for (auto& mapping : draft.domains_of(process.name)) {
         if (!may_serve(draft, mapping, process, owner) || !may_publish(draft, mapping, process)) continue;

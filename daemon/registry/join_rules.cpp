@@ -1,6 +1,7 @@
 // Admitting a node with what it brings, or refusing it whole.
 #include "core/gate.h"
 #include "core/json_members.h"
+#include "core/local_action.h"
 #include "core/names.h"
 #include "daemon/registry/invitations.h"
 #include "daemon/registry/maker.h"
@@ -26,22 +27,13 @@ Result<Luggage> read_luggage(const Json& params) {
     Luggage luggage;
     const auto list = [&](const char* key) { return params.value(key, Json::array()); };
     for (const auto& document : list("processes")) {
-        auto process = process_from_json(document);
+        auto process = read_brought_process(document);
         if (!process) return std::unexpected(process.error());
-        if (auto named = check_process_name(process->spec.name); !named)
-            return std::unexpected(named.error());
-        process->name = process->spec.name;
-        process->digest = spec_digest(process->spec);
-        unseal(process->unknown);
         luggage.processes.push_back(std::move(*process));
     }
     for (const auto& document : list("domains")) {
-        auto domain = domain_from_json(document);
+        auto domain = read_brought_domain(document);
         if (!domain) return std::unexpected(domain.error());
-        auto normal = normalize_domain(domain->domain);
-        if (!normal) return std::unexpected(normal.error());
-        domain->domain = *normal;
-        unseal(domain->unknown);
         luggage.domains.push_back(std::move(*domain));
     }
     return luggage;
@@ -64,7 +56,42 @@ void note_former_id(ProcessRecord& process) {
         process.former_ids.erase(process.former_ids.begin(), process.former_ids.end() - most_former_ids);
 }
 
+// In the same fleet another node's user may have asked for it, and it stays as confined as it was. That is
+// the bringing node's word alone, so that it fills nobody else's share, and gives no rights to a machine that
+// comes later.
+void keep_maker(const Draft& draft, ProcessRecord& process, const std::string& node) {
+    const std::string maker(node_of(process.created_by));
+    if (maker == node || !check_node_name(maker)) {
+        process.created_by = made_by(process.created_by, node);
+        return;
+    }
+    process.created_by = made_by(process.created_by, maker);
+    count_for_its_node(process);
+    if (!draft.node(maker)) seal_for_nobody(process);
+}
+
 } // namespace
+
+Result<ProcessRecord> read_brought_process(const Json& document) {
+    auto process = process_from_json(document);
+    if (!process) return process;
+    if (auto named = check_process_name(process->spec.name); !named) return std::unexpected(named.error());
+    process->name = process->spec.name;
+    process->digest = spec_digest(process->spec);
+    const auto sequence = folded_sequence(*process);
+    process->unknown = Json::object();
+    if (sequence != 0) set_folded_sequence(*process, sequence);
+    return process;
+}
+
+Result<DomainRecord> read_brought_domain(const Json& document) {
+    auto domain = domain_from_json(document);
+    if (!domain) return domain;
+    auto normal = normalize_domain(domain->domain);
+    if (!normal) return std::unexpected(normal.error());
+    domain->domain = *normal;
+    return domain;
+}
 
 Result<void> bring_process(Draft& draft, ProcessRecord process, const std::string& node, bool owner,
                            BroughtId keep) {
@@ -91,8 +118,10 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
     process.changed_by = made_by(process.changed_by, node);
     auto claimant = process;
     claimant.created_by = made_by(process.created_by, node);
-    // In the same fleet another node's user may have asked for it, and it stays as confined as it was.
-    if (keep == BroughtId::Never) process.created_by = claimant.created_by;
+    if (keep == BroughtId::Never)
+        process.created_by = claimant.created_by;
+    else
+        keep_maker(draft, process, node);
     // What homes would refuse is not taken in. An id is given out only once nothing else refuses it: a node
     // could have them run out otherwise, by asking again and again.
     if (!keeps_id) process.id = 1;
@@ -122,8 +151,7 @@ Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::
     if (auto room = check_room_for_domain(draft, node, owner); !room) return room;
     auto mapping = claim_domain(draft, brought.domain, brought.process, brought.from_file, server.created_by);
     if (!mapping) return std::unexpected(mapping.error());
-    mapping->tls = brought.tls;
-    mapping->unknown = brought.unknown;
+    take_over(*mapping, brought);
     draft.put(*mapping);
     return {};
 }

@@ -9,6 +9,7 @@ namespace {
 constexpr const char* maker_key = "maker_key";
 constexpr const char* last_key = "last_key";
 constexpr const char* last_node_member = "last_node";
+constexpr const char* brought_member = "brought";
 
 bool is_key_of(const Draft& draft, std::string_view node, const Json& more, const char* member) {
     if (!more.is_object() || !more.contains(member)) return true;
@@ -66,10 +67,16 @@ void seal_makers(Draft& draft, const NodeRecord& gone) {
     }
 }
 
-void unseal(Json& more) {
-    if (!more.is_object()) return;
-    more.erase(maker_key);
-    more.erase(last_key);
+void seal_for_nobody(ProcessRecord& process) {
+    process.unknown[maker_key] = "";
+}
+
+void count_for_its_node(ProcessRecord& process) {
+    process.unknown[brought_member] = true;
+}
+
+bool counts_for_its_node(const Json& document) {
+    return json::member<bool>(document, brought_member);
 }
 
 } // namespace p2prc::daemon::rules

@@ -28,7 +28,13 @@ void clear_last_node(DomainRecord& mapping);
 
 // Notes in all that is left of a node, which goes, whose it is.
 void seal_makers(Draft& draft, const NodeRecord& gone);
-// What a node brings says nothing of that.
-void unseal(nlohmann::json& more);
+// Notes of a process whose maker is no node of the fleet that no later one of that name has made it.
+void seal_for_nobody(ProcessRecord& process);
+
+// Notes that the process counts as the share of the node that it is on: that node has brought it, and whose
+// user asked for it is that node's word.
+void count_for_its_node(ProcessRecord& process);
+// Of all of a process's document.
+bool counts_for_its_node(const nlohmann::json& document);
 
 } // namespace p2prc::daemon::rules

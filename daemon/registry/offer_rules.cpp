@@ -26,29 +26,24 @@ bool is_buried(const Draft& draft, const ProcessRecord& offered, std::string_vie
     return tombstone && tombstone->node == node && tombstone->name == offered.name;
 }
 
-Result<void> adopt(Request& request, ProcessRecord process, const Json& domains) {
-    if (auto named = check_process_name(process.spec.name); !named) return named;
+Result<void> adopt(Request& request, const Json& offer) {
+    auto brought = read_brought_process(offer.value("process", Json()));
+    if (!brought) return std::unexpected(brought.error());
+    auto& process = *brought;
     if (const auto other = killed_elsewhere(request.draft, process.id, request.actor.node); !other.empty())
         return fail(
             ErrorCode::Conflict,
             fmt::format("the id {} is that of a process which was killed on node '{}' and has still to "
                         "end there",
                         process.id, other));
-    process.name = process.spec.name;
-    process.digest = spec_digest(process.spec);
-    unseal(process.unknown);
     const auto& node = request.actor.node;
     const bool owner = request.is_owner();
     const auto done = bring_process(request.draft, process, node, owner, BroughtId::IfFree);
     if (!done) return done;
     // A domain that is another's by now stays the other's.
-    for (const auto& document : domains) {
-        auto mapping = domain_from_json(document);
+    for (const auto& document : offer.value("domains", Json::array())) {
+        const auto mapping = read_brought_domain(document);
         if (!mapping || mapping->process != process.name) continue;
-        const auto normal = normalize_domain(mapping->domain);
-        if (!normal) continue;
-        mapping->domain = *normal;
-        unseal(mapping->unknown);
         (void)bring_domain(request.draft, *mapping, node, owner);
     }
     if (auto adopted = request.draft.process(process.name)) {
@@ -66,7 +61,7 @@ void settle(Request& request, const std::string& key, Json& document) {
         draft.erase(key);
         return;
     }
-    const auto adopted = adopt(request, *process, document.value("domains", Json::array()));
+    const auto adopted = adopt(request, document);
     if (adopted) {
         draft.erase(key);
         return;

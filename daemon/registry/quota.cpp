@@ -9,6 +9,9 @@ namespace {
 
 constexpr const char* way_out = "end some that are not needed: p2prc ps lists them, p2prc kill ends them";
 
+// Of one record and its key: names, and who made it.
+constexpr std::size_t largest_mapping = 1024;
+
 const Quota& limits(bool owner) {
     return quota_of(owner ? Role::Owner : Role::Member);
 }
@@ -61,12 +64,20 @@ Result<void> check_room_for_tombstone(const Draft& draft, std::string_view node,
 
 Result<void> check_room_for_domain(const Draft& draft, std::string_view node, bool owner) {
     const auto& quota = limits(owner);
-    const auto mapped = draft.share_of(node).domains;
-    if (has_room(mapped, 1, quota.domains)) return {};
-    return fail(
-        ErrorCode::Conflict,
-        fmt::format("node '{}' has mapped {} domains, and may map {}", node, mapped, quota.domains),
-        "give up some that are not needed: p2prc domains lists them, p2prc unmap-domain removes them");
+    constexpr const char* fewer =
+        "give up some that are not needed: p2prc domains lists them, p2prc unmap-domain removes them";
+    const auto share = draft.share_of(node);
+    if (!has_room(share.domains, 1, quota.domains))
+        return fail(ErrorCode::Conflict,
+                    fmt::format("node '{}' has mapped {} domains, and may map {}", node, share.domains,
+                                quota.domains),
+                    fewer);
+    if (!has_room(share.domain_bytes, largest_mapping, quota.domain_bytes))
+        return fail(ErrorCode::Conflict,
+                    fmt::format("the domains that node '{}' has mapped take up {} bytes, and may take up {}",
+                                node, share.domain_bytes, quota.domain_bytes),
+                    fewer);
+    return {};
 }
 
 } // namespace p2prc::daemon::rules

@@ -11,16 +11,17 @@
 namespace p2prc::daemon::rules {
 
 struct Quota {
-    std::size_t processes;    // that were asked for from the node, with those that have still to end
+    std::size_t processes;    // that were asked for from the node or that it brought, with those to end yet
     std::size_t record_bytes; // of these
     std::size_t domains;      // that were mapped from the node
+    std::size_t domain_bytes; // of these
     std::size_t owned_keys;   // that the node writes itself
     std::size_t owned_bytes;  // of these, with the keys
 };
 
 // An owner is trusted with the fleet; its limit keeps a mistake from filling it.
-inline constexpr Quota member_quota{1000, 4u << 20, 2000, 8192, 2u << 20};
-inline constexpr Quota owner_quota{10000, 32u << 20, 20000, 65536, 16u << 20};
+inline constexpr Quota member_quota{1000, 4u << 20, 2000, 2u << 20, 8192, 2u << 20};
+inline constexpr Quota owner_quota{10000, 32u << 20, 20000, 20u << 20, 65536, 16u << 20};
 
 const Quota& quota_of(Role role) noexcept;
 // Whether so many more fit under the limit.

@@ -74,6 +74,8 @@ Result<void> check_domain_serving(const Draft& draft, const std::string& domain,
 // Writes a new mapping for a domain that is free, or the one that waits for `process` already.
 Result<DomainRecord> claim_domain(Draft& draft, const std::string& domain, const std::string& process,
                                   bool from_file, const std::string& by);
+// Into a new mapping, what counts of one that a node brings: how TLS ends, and the port that was asked for.
+void take_over(DomainRecord& mapping, const DomainRecord& brought);
 // Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
 // mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
@@ -81,7 +83,12 @@ void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
 std::vector<std::string> release_domains(Draft& draft, std::string_view process);
 void erase_challenges(Draft& draft, std::string_view domain);
 
-// What a node brings from another registry becomes its process or mapping here, or nothing is written.
+// What a node brings from another registry, of which nothing but the members is taken over that this version
+// knows: others would count as nobody's share, and what the other registry has noted beside them means
+// nothing here.
+Result<ProcessRecord> read_brought_process(const Json& document);
+Result<DomainRecord> read_brought_domain(const Json& document);
+// It becomes the node's process or mapping here, or nothing is written.
 enum class BroughtId { Never, IfFree }; // whether it keeps its id
 Result<void> bring_process(Draft& draft, ProcessRecord process, const std::string& node, bool owner,
                            BroughtId keep = BroughtId::Never);

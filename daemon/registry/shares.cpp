@@ -11,6 +11,7 @@ Share& Share::operator+=(const Share& other) {
     processes_on += other.processes_on;
     tombstones += other.tombstones;
     domains += other.domains;
+    domain_bytes += other.domain_bytes;
     owned_keys += other.owned_keys;
     owned_bytes += other.owned_bytes;
     offers += other.offers;
@@ -42,12 +43,15 @@ void Shares::count(std::string_view key, const nlohmann::json* document, std::si
     if (family->prefix == keys::tombstones) {
         made_by("by").tombstones += sign;
     } else if (family->share == keys::Share::Processes) {
-        auto& share = made_by("created_by");
+        auto& there = at(json::member<std::string>(*document, "node"), {});
+        auto& share = rules::counts_for_its_node(*document) ? there : made_by("created_by");
         share.processes += sign;
         share.record_bytes += bytes;
-        at(json::member<std::string>(*document, "node"), {}).processes_on += sign;
+        there.processes_on += sign;
     } else if (family->share == keys::Share::Domains) {
-        made_by("created_by").domains += sign;
+        auto& share = made_by("created_by");
+        share.domains += sign;
+        share.domain_bytes += bytes;
     }
 }
 

@@ -16,11 +16,12 @@ namespace p2prc::daemon {
 
 // Differences as well: each may be below zero.
 struct Share {
-    std::int64_t processes = 0;    // that were asked for from the node
+    std::int64_t processes = 0;    // that were asked for from the node, or that it brought
     std::int64_t record_bytes = 0; // of these
     std::int64_t processes_on = 0; // that are on it, whoever asked for them
     std::int64_t tombstones = 0;   // that were left from it
     std::int64_t domains = 0;      // that were mapped from it
+    std::int64_t domain_bytes = 0; // of these
     std::int64_t owned_keys = 0;   // that it writes itself
     std::int64_t owned_bytes = 0;
     std::int64_t offers = 0; // of these

@@ -141,6 +141,19 @@ TEST_F(AccessTest, SpecificationsAreSmallAlsoInAll) {
     spin(owner_, large("theirs", 60'000));
 }
 
+TEST_F(AccessTest, DomainsAreSmallInAll) {
+    plant("/domains/fat.home.example", {{"mapping_id", 9},
+                                        {"domain", "fat.home.example"},
+                                        {"process", "later"},
+                                        {"created_by", "friend@" + member_.node},
+                                        {"junk", std::string(2u << 20, 'x')}});
+    const auto error = refused(member_, "domain.map", {{"domain", "x.home.example"}, {"process", "later"}});
+    EXPECT_EQ(error.code, ErrorCode::Conflict);
+    EXPECT_THAT(error.message, HasSubstr("2097152"));
+    ok(member_, "domain.unmap", {{"domain", "fat.home.example"}});
+    ok(member_, "domain.map", {{"domain", "x.home.example"}, {"process", "later"}});
+}
+
 TEST_F(AccessTest, InvitationsOfANodeAreLimited) {
     for (int i = 0; i < 200; ++i)
         ok(owner_, "fleet.invite");

@@ -213,6 +213,22 @@ TEST_F(MemberRulesTest, ABroughtDomainChangesNoneThatWaitsHere) {
     EXPECT_EQ(at("/domains/diary.home.example"), before) << "the owner's visitors went to who came";
 }
 
+// Where a mapping led in another registry means nothing here: nodes of that name are others.
+TEST_F(MemberRulesTest, ABroughtDomainPublishesNobodyElsesProcess) {
+    make_fleet();
+    const auto victim = add("home2", 'c');
+    const Json door{
+        {"domain", "door.home.example"}, {"process", "diary"}, {"last_node", "home2"}, {"junk", "much"}};
+    ok(stranger(), "node.join",
+       {{"invitation", ok(root(), "fleet.invite")["id"]},
+        {"name", "home1"},
+        {"key", fingerprint('b')},
+        {"domains", {door}}});
+    EXPECT_FALSE(at("/domains/door.home.example").contains("junk"));
+    spin(victim, spec("diary", {{"port", 0}}));
+    EXPECT_EQ(at("/domains/door.home.example")["process_id"], 0);
+}
+
 TEST_F(MemberRulesTest, ATakenNameRefusesTheWholeJoin) {
     make_fleet();
     spin(root(), spec("files", {{"port", 0}, {"domain", "files.home.example"}}));

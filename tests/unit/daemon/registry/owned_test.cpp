@@ -184,6 +184,77 @@ TEST_F(OwnedRulesTest, WhatRunsAndIsUnknownIsTakenInUnderItsId) {
               ErrorCode::NotPermitted);
 }
 
+// Whose user asked for it is the word of the node that offers it.
+TEST_F(OwnedRulesTest, WhatIsOfferedFillsTheShareOfTheNodeThatOffersIt) {
+    const auto other = add("home2", 'e');
+    auto record = at("/processes/web");
+    record["node"] = "home2";
+    record["port"] = nullptr;
+    record["spec"].erase("port");
+    record["desired"] = "stopped";
+    int id = 100;
+    std::string refusal;
+    const auto offer = [&](int count, const std::string& maker, std::size_t size) {
+        auto set = Json::object();
+        for (int i = 0; i < count; ++i) {
+            record["id"] = ++id;
+            record["name"] = record["spec"]["name"] = fmt::format("p{}", id);
+            record["spec"]["run"]["command"] = {"/bin/true", std::string(size, 'x')};
+            record["created_by"] = maker;
+            set[keys::offer("home2", static_cast<std::uint32_t>(id))] = {{"process", record}};
+        }
+        ok(other, "status.update", {{"set", set}});
+        const auto left = at(keys::offer("home2", static_cast<std::uint32_t>(id)));
+        return left.is_object() ? left.value("refused", std::string()) : std::string();
+    };
+    for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(offer(100, "root@home1", 1), "");
+    EXPECT_THAT(offer(1, "root@home1", 1), HasSubstr("'home2' has 1000 processes"));
+    EXPECT_EQ(refused(other, "process.spin", {{"spec", spec("more")}}).code, ErrorCode::Conflict);
+    spin(home_, spec("theirs"));
+    // The whole of it goes with the node.
+    ok(root(), "node.remove", {{"name", "home2"}});
+    ASSERT_EQ(add("home2", 'e').node, "home2");
+    for (int i = 0; i < 69; ++i)
+        EXPECT_EQ(offer(1, i % 2 == 0 ? "x@nobody" : "root@home1", 60'000), "") << i;
+    EXPECT_THAT(offer(1, "x@nobody", 60'000), HasSubstr("may have 4194304"));
+    EXPECT_THAT(offer(1, "x@no/body", 60'000), HasSubstr("may have 4194304"));
+    // What nobody here has made is nobody's, whoever takes the name.
+    const auto fresh = fmt::format("p{}", id - 3);
+    ASSERT_EQ(at("/processes/" + fresh)["created_by"], "root@home1");
+    const auto ghost = fmt::format("p{}", id - 2);
+    ASSERT_EQ(at("/processes/" + ghost)["created_by"], "x@nobody");
+    const auto nobody = add("nobody", 'f');
+    EXPECT_EQ(refused(nobody, "process.kill", {{"process", ghost}}).code, ErrorCode::NotPermitted);
+    ok(other, "process.kill", {{"process", ghost}});
+}
+
+TEST_F(OwnedRulesTest, WhatIsOfferedHasTheMembersThatAreKnown) {
+    const auto other = add("home2", 'e');
+    auto record = at("/processes/web");
+    record["id"] = 40;
+    record["name"] = record["spec"]["name"] = "younger";
+    record["port"] = record["spec"]["port"] = 8081;
+    record["junk"] = std::string(20'000, 'x');
+    record["local_sequence"] = 7;
+    record["maker_key"] = fingerprint('a');
+    Json waiting{{"domain", "z.home.example"}, {"process", "younger"}, {"requested_port", 9}};
+    waiting["junk"] = std::string(20'000, 'x');
+    waiting["last_node"] = "home2";
+    waiting["last_key"] = fingerprint('e');
+    ok(home_, "status.update",
+       {{"set", {{"/offers/home1/40", {{"process", record}, {"domains", {waiting}}}}}}});
+    const auto process = at("/processes/younger");
+    EXPECT_EQ(process["local_sequence"], 7);
+    EXPECT_FALSE(process.contains("junk"));
+    EXPECT_FALSE(process.contains("maker_key"));
+    const auto domain = at("/domains/z.home.example");
+    EXPECT_EQ(domain["requested_port"], 9) << "it waits for a process with that port";
+    EXPECT_EQ(domain["process_id"], 0);
+    for (const auto* member : {"junk", "last_node", "last_key"})
+        EXPECT_FALSE(domain.contains(member)) << member;
+}
+
 TEST_F(OwnedRulesTest, AnOfferWhoseNameIsTakenStaysAndSaysWhy) {
     spin(root(), spec("younger"));
     auto record = at("/processes/web");
