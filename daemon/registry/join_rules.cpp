@@ -170,12 +170,13 @@ Json welcome(const Draft& draft, const NodeRecord& node, const Luggage& luggage)
             {"processes", processes}};
 }
 
+// Nodes have proved their own keys, and the root names its edge's. A connector's key a node only names.
 Result<void> check_keys(const Draft& draft, const std::string& key, const std::string& connector_key) {
     if (!is_fingerprint(key)) return fail(ErrorCode::InvalidSpec, "'key' is not a key's fingerprint");
     if (!connector_key.empty() && !is_fingerprint(connector_key))
         return fail(ErrorCode::InvalidSpec, "'connector_key' is not a key's fingerprint");
     for (const auto& node : draft.nodes())
-        for (const auto* held : {&node.key, &node.edge_key, &node.connector_key})
+        for (const auto* held : {&node.key, &node.edge_key})
             if (*held == key || (!connector_key.empty() && *held == connector_key))
                 return fail(ErrorCode::Conflict,
                             fmt::format("that key belongs to node '{}' of the fleet", node.name),
@@ -183,6 +184,21 @@ Result<void> check_keys(const Draft& draft, const std::string& key, const std::s
     if (key == connector_key)
         return fail(ErrorCode::Conflict, "the node's key and its connector's are the same");
     return {};
+}
+
+// The joining node has proved that this key is its own: a node that names it as its connector's does not keep
+// it out.
+void take_back(Draft& draft, const std::string& key) {
+    for (auto& node : draft.nodes()) {
+        if (node.connector_key != key) continue;
+        node.connector_key.clear();
+        draft.put(node);
+    }
+}
+
+bool is_named(const Draft& draft, const std::string& connector_key) {
+    return std::ranges::any_of(draft.nodes(),
+                               [&](const NodeRecord& node) { return node.connector_key == connector_key; });
 }
 
 } // namespace
@@ -231,10 +247,12 @@ Result<Json> join(Request& request) {
                         *name));
     if (auto good = check_keys(draft, *key, *connector_key); !good) return std::unexpected(good.error());
 
+    take_back(draft, *key);
     NodeRecord node;
     node.name = *name;
     node.key = *key;
-    node.connector_key = *connector_key;
+    // One that another node has named first is not given here: the connector asks for it again, and is told.
+    if (!is_named(draft, *connector_key)) node.connector_key = *connector_key;
     node.role = invitation->role;
     node.joined_at = request.at();
     draft.put(node);

@@ -279,6 +279,30 @@ TEST_F(MemberRulesTest, KeysBelongToOneNode) {
     ok(root(), "node.register_key", {{"kind", "edge"}, {"key", fingerprint('f')}});
 }
 
+// Keys are public in a fleet, and a connector's is its node's word.
+TEST_F(MemberRulesTest, AKeyThatAnotherOnlyNamesKeepsNobodyOut) {
+    make_fleet();
+    const auto home = add("home1", 'b');
+    const auto other = add("home2", 'c');
+    ok(other, "node.register_key", {{"kind", "connector"}, {"key", fingerprint('d')}});
+    ok(other, "node.leave");
+    const auto back = [&] {
+        return Json{{"invitation", ok(root(), "fleet.invite")["id"]},
+                    {"name", "home2"},
+                    {"key", fingerprint('c')},
+                    {"connector_key", fingerprint('d')}};
+    };
+    ok(home, "node.register_key", {{"kind", "connector"}, {"key", fingerprint('c')}});
+    ok(stranger(), "node.join", back());
+    EXPECT_EQ(at("/nodes/home1")["connector_key"], "");
+    EXPECT_EQ(at("/nodes/home2")["connector_key"], fingerprint('d'));
+    ok(other, "node.leave");
+    ok(home, "node.register_key", {{"kind", "connector"}, {"key", fingerprint('d')}});
+    ok(stranger(), "node.join", back());
+    EXPECT_EQ(at("/nodes/home2")["connector_key"], "") << "it makes itself another one";
+    ok(other, "node.register_key", {{"kind", "connector"}, {"key", fingerprint('e')}});
+}
+
 TEST_F(MemberRulesTest, AMachineThatComesBackReplacesWhatItHadHere) {
     make_fleet();
     const auto home = add("home1", 'b');
