@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <nlohmann/json_fwd.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ class Gateway {
     virtual boost::asio::awaitable<Result<Json>> request(std::string method, Json params) = 0;
     // What people should know of this node's databases, and do.
     virtual std::vector<Error> notices() const { return {}; }
+    // Why others do not see all that this node says of itself, though the registry can be reached.
+    virtual std::optional<Error> upload_trouble() const { return std::nullopt; }
     virtual bool reachable() const = 0;
     // It has not been reached yet since a moment ago, when this program began or its node joined.
     virtual bool connecting() const { return false; }

@@ -120,6 +120,13 @@ class Finder {
     void find_link() {
         for (const auto& notice : gateway_.notices())
             add({false, "databases", notice.message, notice.hint, "", {}});
+        if (const auto trouble = gateway_.upload_trouble())
+            add({true,
+                 "status of " + view_.node(),
+                 text::excerpt(trouble->message, longest_text),
+                 trouble->hint,
+                 "",
+                 {}});
         if (gateway_.reachable()) return;
         const auto away = gateway_.away();
         if (gateway_.connecting())

@@ -109,6 +109,11 @@ std::vector<Error> Fleet::Impl::SwitchGateway::notices() const {
     return damage_notices(impl_.options.directory);
 }
 
+std::optional<Error> Fleet::Impl::SwitchGateway::upload_trouble() const {
+    if (impl_.upload) return impl_.upload->trouble();
+    return impl_.link ? impl_.link->upload_trouble() : std::nullopt;
+}
+
 void Fleet::Impl::CaHolder::set(WebCa ca) {
     const std::lock_guard lock(mutex_);
     ca_ = std::move(ca);

@@ -52,6 +52,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
         bool connecting() const override;
         Error away() const override;
         std::vector<Error> notices() const override;
+        std::optional<Error> upload_trouble() const override;
         boost::asio::awaitable<Result<Json>> pass(std::string method, Json params);
 
       private:

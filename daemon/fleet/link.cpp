@@ -282,6 +282,10 @@ bool MemberLink::connecting() const {
            net::boottime() - state_->down_since < state_->options.timing.first;
 }
 
+std::optional<Error> MemberLink::upload_trouble() const {
+    return state_->upload ? state_->upload->trouble() : std::nullopt;
+}
+
 Error MemberLink::away() const {
     const auto& last = state_->last;
     // It is up, and is reached: other words than of one that does not answer.

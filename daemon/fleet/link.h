@@ -73,6 +73,7 @@ class MemberLink : public Gateway {
     bool reachable() const override;
     bool connecting() const override;
     Error away() const override;
+    std::optional<Error> upload_trouble() const override;
     boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string method, Json params);
 
     // Waits until the link is up; otherwise the reason why the last attempt failed.

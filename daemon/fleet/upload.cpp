@@ -22,10 +22,11 @@ namespace {
 constexpr std::size_t part_size = max_frame / 2;
 constexpr auto retry = std::chrono::seconds(5);
 
-// The registry refuses a request with a key that it does not know: a later version's, which ran here before.
+// The registry refuses a request with a key that it does not know, or of another form: a later version's,
+// which ran here before.
 bool is_uploaded(std::string_view key) {
-    const auto* family = keys::family_of(key);
-    return family && family->is_uploaded();
+    const auto parsed = keys::parse(key);
+    return parsed && parsed->family->is_uploaded();
 }
 
 using Batch = std::map<std::string, std::optional<Json>>;
@@ -80,23 +81,30 @@ struct Upload::State {
     bool whole = true; // everything must be put again
     bool stopped = false;
     bool disk_fails = false;
-    bool no_room = false;
+    std::set<std::string> left_out; // keys for which the registry has no room
+    std::optional<Error> refused;
     Bell bell;
     Bell pause;
 };
 
 namespace {
 
+std::string no_room(const std::set<std::string>& left_out) {
+    return fmt::format(
+        "the registry has no room for {} of this node's keys, {} among them: others do not see "
+        "them",
+        left_out.size(), text::excerpt(*left_out.begin()));
+}
+
 // The registry takes what it has room for (daemon/registry/quota.h), and names the rest.
 template <class State>
-void note_room(State& state, const Json& answer) {
-    const auto left_out = json::member<std::vector<std::string>>(answer, "without_room");
-    if (!left_out.empty() && !state.no_room)
-        net::log_warning(
-            fmt::format("the registry has no room for {} of this node's keys, {} among them: others "
-                        "do not see them",
-                        left_out.size(), text::excerpt(left_out.front())));
-    state.no_room = !left_out.empty();
+void note_room(State& state, const Batch& sent, const Json& answer) {
+    const bool noted = !state.left_out.empty();
+    for (const auto& [key, value] : sent)
+        state.left_out.erase(key);
+    for (auto& key : json::member<std::vector<std::string>>(answer, "without_room"))
+        if (sent.contains(key)) state.left_out.insert(std::move(key));
+    if (!state.left_out.empty() && !noted) net::log_warning(no_room(state.left_out));
 }
 
 template <class State>
@@ -104,6 +112,7 @@ asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
     bool whole = state->whole;
     if (whole) {
         state->pending.clear();
+        state->left_out.clear();
         for (const auto& [key, entry] : state->own.entries())
             if (is_uploaded(key)) state->pending[key] = entry.value;
         state->whole = false;
@@ -134,7 +143,7 @@ asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
         const auto done = co_await state->gateway.request(method, std::move(params));
         if (state->stopped) co_return Result<void>();
         if (!done) co_return std::unexpected(done.error());
-        note_room(*state, *done);
+        note_room(*state, part, *done);
         for (const auto& [key, value] : part)
             if (value) sent.insert(key);
     } while (!state->pending.empty());
@@ -149,10 +158,17 @@ asio::awaitable<void> keep_uploading(std::shared_ptr<State> state) {
             continue;
         }
         const auto sent = co_await send_once(state);
-        if (sent || state->stopped) continue;
+        if (state->stopped) continue;
+        if (sent) {
+            state->refused.reset();
+            continue;
+        }
         // No answer in time does not end a link: it is tried again until the link's end destroys this.
-        if (sent.error().code != ErrorCode::Unreachable)
-            net::log_warning("the registry refuses this node's status: " + sent.error().message);
+        if (sent.error().code != ErrorCode::Unreachable) {
+            if (!state->refused || state->refused->message != sent.error().message)
+                net::log_warning("the registry refuses this node's status: " + sent.error().message);
+            state->refused = sent.error();
+        }
         state->whole = true;
         co_await state->pause.wait(retry);
     }
@@ -171,6 +187,22 @@ Upload::Upload(asio::any_io_executor executor, Gateway& gateway, OwnState& own, 
     });
     net::spawn_loop(executor, "uploading this node's state",
                     [state = state_] { return keep_uploading(state); });
+}
+
+std::optional<Error> Upload::trouble() const {
+    if (state_->refused)
+        return Error{
+            state_->refused->code,
+            fmt::format("the registry refuses what this node says of itself, so that others see an "
+                        "earlier state of it: {}",
+                        state_->refused->message),
+            "run the same version of p2prc here and on the root node; journalctl -u p2prcd, on both, "
+            "says more"};
+    if (!state_->left_out.empty())
+        return Error{
+            ErrorCode::Conflict, no_room(state_->left_out),
+            "end processes that are not needed, and give up domains: p2prc kill, p2prc unmap-domain"};
+    return std::nullopt;
 }
 
 Upload::~Upload() {

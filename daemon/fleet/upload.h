@@ -8,6 +8,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <memory>
+#include <optional>
 
 namespace p2prc::daemon {
 
@@ -16,6 +17,9 @@ class Upload {
     // Starts at once and ends when it is destroyed. The gateway must outlive it.
     Upload(boost::asio::any_io_executor executor, Gateway& gateway, OwnState& own, const Replica& replica);
     ~Upload();
+
+    // Why the registry does not have all of it; nothing while it has, or has not answered yet.
+    std::optional<Error> trouble() const;
 
   private:
     struct State;

@@ -33,7 +33,9 @@ class FakeGateway : public Gateway {
     }
     bool reachable() const override { return !answers.empty(); }
     bool connecting() const override { return is_connecting; }
+    std::optional<Error> upload_trouble() const override { return trouble; }
 
+    std::optional<Error> trouble;
     std::map<std::string, std::function<Result<Json>(const Json&)>> answers;
     std::vector<std::pair<std::string, Json>> requests;
     bool is_connecting = false;

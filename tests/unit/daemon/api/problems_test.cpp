@@ -104,6 +104,16 @@ TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
     EXPECT_EQ(problem.hint, "on root1: p2prc init --domain and --public-ip of this fleet, again");
 }
 
+TEST_F(ProblemsTest, AReportThatDoesNotArriveIsSaid) {
+    fleet.requests.trouble =
+        Error{ErrorCode::NotPermitted, "the registry refuses what this node says", "upgrade"};
+    const auto problem = only();
+    EXPECT_TRUE(problem.down);
+    EXPECT_EQ(problem.subject, "status of home1");
+    EXPECT_THAT(problem.cause, HasSubstr("the registry refuses"));
+    EXPECT_EQ(problem.hint, "upgrade");
+}
+
 TEST_F(ProblemsTest, AnEdgeThatLeavesNamesOutIsNotTheCauseOfOthers) {
     commit({{keys::edge("root1"),
              Json{{"up", true}, {"detail", "it serves revision 7, and the registry has 9"}}}});

@@ -799,6 +799,31 @@ TEST_F(FleetTest, ADamagedRowIsTakenFromTheRootsCopy) {
     });
 }
 
+TEST_F(FleetTest, ANodeWhoseWordsDoNotArriveKnowsWhy) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        auto& gateway = home.fleet->gateway();
+        EXPECT_FALSE(gateway.upload_trouble());
+        const auto large = keys::status("cellar", 7);
+        home.own->set(large, Json{{"p", std::string(100'000, 'x')}});
+        EXPECT_TRUE(co_await until([&] { return gateway.upload_trouble().has_value(); }));
+        if (const auto trouble = gateway.upload_trouble()) {
+            EXPECT_THAT(trouble->message, testing::HasSubstr("no room for 1 of this node's keys, " + large));
+        }
+        // What is said later does not take it back.
+        home.own->set(keys::status("cellar", 8), Json{{"state", "stopped"}});
+        EXPECT_TRUE(co_await until([&] { return root.replica->get(keys::status("cellar", 8)) != nullptr; }));
+        EXPECT_TRUE(gateway.upload_trouble());
+        home.own->erase(large);
+        EXPECT_TRUE(co_await until([&] { return !gateway.upload_trouble(); }));
+        home.own->set(keys::node_info("attic"), Json{{"nat", true}});
+        EXPECT_TRUE(co_await until([&] { return gateway.upload_trouble().has_value(); }));
+        if (const auto trouble = gateway.upload_trouble()) {
+            EXPECT_THAT(trouble->message, testing::HasSubstr("not owned by node 'cellar'"));
+        }
+    });
+}
+
 TEST_F(FleetTest, WithoutARegistryAndItsCopyTheNodeGoesOnAndSaysSo) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
