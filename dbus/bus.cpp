@@ -227,11 +227,13 @@ asio::awaitable<Result<uid_t>> Bus::sender_uid(std::string sender) {
 Result<void> Bus::emit_properties_changed(const std::string& path, const std::string& interface,
                                           const std::vector<std::string>& names) {
     std::vector<char*> list = pointers(names);
+    connection_->begin_properties();
     return check(connection_, "announcing changed properties",
                  sd_bus_emit_properties_changed_strv(get(), path.c_str(), interface.c_str(), list.data()));
 }
 
 Result<void> Bus::emit_object_added(const std::string& path) {
+    connection_->begin_properties();
     return check(connection_, "announcing an object", sd_bus_emit_object_added(get(), path.c_str()));
 }
 

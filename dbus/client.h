@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
+#include "dbus/limits.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
@@ -29,7 +30,7 @@ class Caller {
         // For the answer. Without a limit it ends with p2prcd or the connection.
         std::chrono::microseconds timeout = no_timeout;
         bool exact = false; // CodecLimits::exact
-        CodecLimits answer = {};
+        CodecLimits answer = answer_limits;
     };
 
     // `bus` must outlive it. With `interactive`, polkit may ask the caller's user for a password; with

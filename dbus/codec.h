@@ -14,6 +14,9 @@
 
 namespace p2prc::dbus {
 
+// Whatever writes fails with too_large() when the message would be larger than largest_message; that message
+// is of no use then.
+
 // What is read and written at most; beyond it is InvalidSpec. dbus-daemon drops a connection whose message
 // nests 64 containers, and one level of a{sv} is three of them.
 struct CodecLimits {

@@ -1,5 +1,6 @@
 #include "core/text.h"
 #include "dbus/codec.h"
+#include "dbus/limits.h"
 #include "dbus/signature.h"
 
 #include <nlohmann/json.hpp>
@@ -138,11 +139,36 @@ class Checker {
     std::size_t bytes_ = 0;
 };
 
+// D-Bus specification, "Marshaling": what a value of the type begins at a multiple of.
+std::size_t alignment_of(char type) {
+    switch (type) {
+    case 'n':
+    case 'q':
+        return 2;
+    case 'i':
+    case 'u':
+    case 'b':
+    case 's':
+    case 'o':
+    case 'a':
+        return 4;
+    case 'x':
+    case 't':
+    case 'd':
+    case '(':
+    case '{':
+        return 8;
+    default:
+        return 1;
+    }
+}
+
 // Appends what a Checker has passed, with texts made fit: sd-bus would refuse them in the middle of a
-// message, when it is too late to leave one out. The first failure sticks.
+// message, when it is too late to leave one out. The first failure sticks, and so does reaching
+// largest_message: the bus ends the connection of whoever sends it more than it takes.
 class Writer {
   public:
-    explicit Writer(sd_bus_message* message) : message_(message) {}
+    explicit Writer(const Message& message) : written_(message), message_(message.get()) {}
 
     int write(std::string_view type, const Json& value) {
         switch (type[0]) {
@@ -164,13 +190,12 @@ class Writer {
             return basic<double>('d', value);
         case 'b': {
             const int truth = value.get<bool>() ? 1 : 0;
-            return keep(sd_bus_message_append_basic(message_, 'b', &truth));
+            return append('b', &truth, 4);
         }
         case 's':
             return text(value.get_ref<const std::string&>());
         case 'o':
-            return keep(
-                sd_bus_message_append_basic(message_, 'o', value.get_ref<const std::string&>().c_str()));
+            return append_text('o', value.get_ref<const std::string&>());
         case 'v': {
             const std::string inner = natural_type(value);
             open('v', inner);
@@ -185,13 +210,20 @@ class Writer {
     }
 
     int open(char kind, std::string_view contents) {
+        if (kind == 'v') {
+            grow(1, contents.size() + 2);
+        } else if (kind == 'a') {
+            grow(4, 4);
+            grow(alignment_of(contents[0]), 0);
+        } else {
+            grow(8, 0);
+        }
+        if (status_ < 0) return status_;
         return keep(sd_bus_message_open_container(message_, kind, std::string(contents).c_str()));
     }
-    int close() { return keep(sd_bus_message_close_container(message_)); }
+    int close() { return status_ < 0 ? status_ : keep(sd_bus_message_close_container(message_)); }
     int text(const std::string& text) {
-        return text::fits_bus(text)
-                   ? keep(sd_bus_message_append_basic(message_, 's', text.c_str()))
-                   : keep(sd_bus_message_append_basic(message_, 's', text::for_bus(text).c_str()));
+        return text::fits_bus(text) ? append_text('s', text) : append_text('s', text::for_bus(text));
     }
     int status() const { return status_; }
 
@@ -201,10 +233,22 @@ class Writer {
         return status_;
     }
 
+    void grow(std::size_t alignment, std::size_t bytes) {
+        if (written_.grow(alignment, bytes) > largest_message) keep(-EMSGSIZE);
+    }
+
+    int append(char type, const void* value, std::size_t bytes) {
+        grow(alignment_of(type), bytes);
+        return status_ < 0 ? status_ : keep(sd_bus_message_append_basic(message_, type, value));
+    }
+    int append_text(char type, const std::string& text) {
+        return append(type, text.c_str(), 4 + text.size() + 1);
+    }
+
     template <class T>
     int basic(char type, const Json& value) {
         const T number = value.get<T>();
-        return keep(sd_bus_message_append_basic(message_, type, &number));
+        return append(type, &number, sizeof number);
     }
 
     int dictionary(std::string_view rest, const Json& value) {
@@ -240,6 +284,7 @@ class Writer {
         return close();
     }
 
+    const Message& written_;
     sd_bus_message* message_;
     int status_ = 0;
 };
@@ -269,7 +314,7 @@ std::string misfit(std::span<const Field> fields, const std::string& prefix, con
 // The objects of an answer. One value that does not fit is left out: it must not take the others along.
 class TableWriter {
   public:
-    explicit TableWriter(sd_bus_message* message) : writer_(message) {}
+    explicit TableWriter(const Message& message) : writer_(message) {}
 
     void list(std::span<const Field> fields, const Json& rows, unsigned depth = 0) {
         writer_.open('a', "a{sv}");
@@ -314,6 +359,7 @@ class TableWriter {
 };
 
 Result<void> done(const Writer& writer) {
+    if (writer.status() == -EMSGSIZE) return std::unexpected(too_large());
     if (writer.status() < 0) return std::unexpected(bus_error("writing a D-Bus message", writer.status()));
     return {};
 }
@@ -329,7 +375,7 @@ Result<void> write_value(const Message& message, std::string_view type, const Js
     if (!fits(type, value, limits))
         return fail(ErrorCode::InvalidSpec,
                     "a value does not fit the D-Bus type '" + std::string(type) + "' or is too big");
-    Writer writer(message.get());
+    Writer writer(message);
     writer.write(type, value);
     return done(writer);
 }
@@ -346,13 +392,13 @@ Result<void> write_spec(const Message& message, const Json& document) {
 }
 
 Result<void> write_fields(const Message& message, std::span<const Field> fields, const Json& object) {
-    TableWriter tables(message.get());
+    TableWriter tables(message);
     tables.table(fields, "", object.is_object() ? object : Json::object());
     return done(tables.writer());
 }
 
 Result<void> write_field_list(const Message& message, std::span<const Field> fields, const Json& list) {
-    TableWriter tables(message.get());
+    TableWriter tables(message);
     tables.list(fields, list.is_array() ? list : Json::array());
     return done(tables.writer());
 }

@@ -1,5 +1,7 @@
 #include "dbus/connection.h"
 
+#include "dbus/limits.h"
+
 #include <boost/asio/post.hpp>
 #include <poll.h>
 #include <systemd/sd-bus.h>
@@ -54,9 +56,24 @@ Result<void> Connection::send(const Message& message) {
     return {};
 }
 
+bool Connection::add_property(const std::string& path, const std::string& name, const std::string& type,
+                              std::size_t value) {
+    // An entry of a{oa{sa{sv}}} with one interface of ours and the three that all objects have, and one of
+    // a{sv}, with their lengths and what aligns them.
+    constexpr std::size_t around_object = 200;
+    constexpr std::size_t around_property = 16;
+    if (properties_size_ == 0 || path != properties_path_) {
+        properties_path_ = path;
+        properties_size_ += around_object + path.size();
+    }
+    properties_size_ += around_property + name.size() + type.size() + value;
+    return properties_size_ <= largest_message;
+}
+
 void Connection::pump() {
     for (int turn = 0; turn < messages_a_turn; ++turn) {
         if (closed_) return;
+        begin_properties();
         const int r = sd_bus_process(bus_, nullptr);
         if (r < 0) return disconnected(r);
         if (r == 0) return arm();

@@ -42,6 +42,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void close();
     Result<void> send(const Message& message);
 
+    // Properties that sd-bus itself puts into one message, which has those of all objects where it is the
+    // answer to GetManagedObjects: forgets the earlier ones, and counts one more of `value` bytes. False:
+    // there are too many.
+    void begin_properties() noexcept { properties_size_ = 0; }
+    bool add_property(const std::string& path, const std::string& name, const std::string& type,
+                      std::size_t value);
+
     std::function<void(const Error&)> on_disconnect;
     std::unordered_set<std::shared_ptr<PendingCall>> calls;
     // Unique names are never used twice on one bus, so an answer stays right.
@@ -58,6 +65,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     boost::asio::posix::stream_descriptor descriptor_;
     boost::asio::steady_timer timer_;
     std::optional<std::uint64_t> timer_at_; // CLOCK_MONOTONIC, microseconds
+    std::size_t properties_size_ = 0;
+    std::string properties_path_;
     bool reading_ = false;
     bool writing_ = false;
     bool kicked_ = false;

@@ -1,6 +1,5 @@
 // The two helpers' side of p2prcd: the edge's and the connector's interface.
 #include "dbus/client.h"
-#include "dbus/limits.h"
 #include "dbus/names.h"
 
 #include <nlohmann/json.hpp>
@@ -58,8 +57,7 @@ asio::awaitable<Result<void>> EdgeClient::register_key(std::string fingerprint) 
 
 asio::awaitable<Result<Feed>> EdgeClient::routes() {
     const Json arguments = Json::array();
-    auto body = co_await caller_.invoke(names::edge_path, names::edge_interface, "GetRoutes", "", arguments,
-                                        {.answer = route_table_limits});
+    auto body = co_await caller_.invoke(names::edge_path, names::edge_interface, "GetRoutes", "", arguments);
     co_return to_feed(std::move(body));
 }
 

@@ -1,6 +1,7 @@
 #include "dbus/message.h"
 
 #include "core/text.h"
+#include "dbus/limits.h"
 
 #include <systemd/sd-bus.h>
 
@@ -54,12 +55,17 @@ Message Message::share(sd_bus_message* message) noexcept {
     return Message(sd_bus_message_ref(message));
 }
 
-Message::Message(const Message& other) noexcept : message_(sd_bus_message_ref(other.message_)) {}
+Message::Message(const Message& other) noexcept
+    : message_(sd_bus_message_ref(other.message_))
+    , size_(other.size_) {}
 
-Message::Message(Message&& other) noexcept : message_(std::exchange(other.message_, nullptr)) {}
+Message::Message(Message&& other) noexcept
+    : message_(std::exchange(other.message_, nullptr))
+    , size_(other.size_) {}
 
 Message& Message::operator=(Message other) noexcept {
     std::swap(message_, other.message_);
+    std::swap(size_, other.size_);
     return *this;
 }
 
@@ -116,6 +122,18 @@ Error Message::to_error() const {
 
 void Message::rewind() noexcept {
     sd_bus_message_rewind(message_, 1);
+}
+
+std::size_t Message::grow(std::size_t alignment, std::size_t bytes) const noexcept {
+    size_ = (size_ + alignment - 1) / alignment * alignment + bytes;
+    return size_;
+}
+
+Error too_large() {
+    return {ErrorCode::Failed,
+            "the message would have more than the " + std::to_string(largest_message >> 20U) +
+                " MiB that the message bus carries",
+            "ask for one object at a time"};
 }
 
 Result<Message> Message::new_reply() const {

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,10 @@ class Message {
     // Reads from the beginning again.
     void rewind() noexcept;
 
+    // Counts what is appended to the body: `bytes` at the next multiple of `alignment`. Returns its size with
+    // them. sd-bus does not tell it.
+    std::size_t grow(std::size_t alignment, std::size_t bytes) const noexcept;
+
     // An empty reply to this call.
     Result<Message> new_reply() const;
     // An error reply to this call, with error_text.
@@ -54,7 +59,11 @@ class Message {
   private:
     explicit Message(sd_bus_message* message) noexcept : message_(message) {}
     sd_bus_message* message_ = nullptr;
+    mutable std::size_t size_ = 0;
 };
+
+// What is said instead of a message that would be larger than largest_message.
+Error too_large();
 
 // Message and hint as the one string of an error reply: "MESSAGE\nhint: HINT", or the message alone. One, as
 // GLib drops the text of an error whose body is anything but a single string (g_dbus_message_to_gerror).

@@ -110,11 +110,14 @@ int on_get(sd_bus*, const char* path, const char*, const char* name, sd_bus_mess
     // One property that cannot be told must not take the others along: sd-bus gives up GetAll, the list of
     // all objects and PropertiesChanged for it. An object that is not there is another matter.
     const Message message = Message::share(reply);
-    const Result<void> result = guard_callback("reading a property", broken_property(*property),
-                                               [&] { return property->get(path, message); });
-    if (result) return 1;
-    if (result.error().code != ErrorCode::NotFound && write_nothing(message, property->type)) return 1;
-    return set_error(error, result.error());
+    Result<void> result = guard_callback("reading a property", broken_property(*property),
+                                         [&] { return property->get(path, message); });
+    if (!result && result.error().code != ErrorCode::NotFound && write_nothing(message, property->type))
+        result = {};
+    if (result &&
+        !exported->connection->add_property(path, property->name, property->type, message.grow(1, 0)))
+        result = std::unexpected(too_large());
+    return result ? 1 : set_error(error, result.error());
 }
 
 int on_set(sd_bus*, const char* path, const char*, const char* name, sd_bus_message* value, void* userdata,

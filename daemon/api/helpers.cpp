@@ -148,7 +148,7 @@ Helpers::Reply Helpers::routes(Request request) {
     Json document = to_json(routes_);
     document.erase("revision");
     Answer result = two(routes_.revision, std::move(document));
-    result.limits = dbus::route_table_limits;
+    result.limits = dbus::answer_limits;
     co_return result;
 }
 

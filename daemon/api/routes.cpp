@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t challenge_ttl = 30;
 constexpr std::uint32_t mapped_ttl = 60;
-// With names of any length these stay below dbus::route_table_limits.
+// With names of any length these stay below dbus::answer_limits.
 constexpr std::size_t most_routes = 50'000, most_records = 10'000;
 
 std::string socket_address(const std::string& ip, unsigned port) {

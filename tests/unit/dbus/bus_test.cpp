@@ -1,5 +1,6 @@
 #include "dbus/bus.h"
 #include "dbus/codec.h"
+#include "dbus/limits.h"
 #include "tests/unit/support/private_bus.h"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -38,6 +39,13 @@ asio::awaitable<Result<Message>> echo(Message call) {
     if (text == "unsendable") {
         auto reply = call.new_reply();
         sd_bus_message_open_container(reply->get(), 'a', "s"); // sd-bus refuses to send it
+        co_return reply;
+    }
+    if (text == "largest" || text == "too large") {
+        auto reply = call.new_reply();
+        const std::string large(largest_message - (text == "largest" ? 5 : 4), 'x');
+        const auto written = write_value(*reply, "s", large, {.bytes = 2 * largest_message});
+        if (!written) co_return std::unexpected(written.error());
         co_return reply;
     }
     if (text == "throw") throw std::runtime_error("thrown on purpose");
@@ -103,6 +111,56 @@ TEST_F(BusTest, EveryCallIsAnswered) {
     const auto cut = echo_call("long").error();
     EXPECT_TRUE(cut.message.ends_with("aaa...")) << cut.message.substr(cut.message.size() - 10);
     EXPECT_EQ(cut.hint, "see");
+}
+
+// dbus-daemon would end the connection.
+TEST_F(BusTest, AnAnswerThatTheBusDoesNotCarryIsAnError) {
+    const auto largest = echo_call("largest");
+    ASSERT_TRUE(largest) << largest.error().message;
+    EXPECT_EQ(read_string(*largest).size(), largest_message - 5);
+    const auto large = echo_call("too large");
+    ASSERT_FALSE(large);
+    EXPECT_EQ(large.error(), too_large());
+    EXPECT_TRUE(echo_call("hello"));
+}
+
+TEST_F(BusTest, AListOfObjectsThatTheBusDoesNotCarryIsAnError) {
+    constexpr std::size_t each = 50'000;
+    std::size_t count = largest_message / (each + 1000);
+    Interface interface{"org.example1.Large"};
+    interface.properties.push_back(
+        {"Value", "s", Emits::Change, [](const std::string&, const Message& reply) {
+             return write_value(reply, "s", std::string(each, 'x'));
+         }});
+    const std::string below = "/org/example1/large";
+    const auto objects = server->add_objects(below, interface,
+                                             [&](const std::string& at) { return at.size() > below.size(); });
+    const auto list = server->add_enumerator(below, [&] {
+        std::vector<std::string> paths;
+        for (std::size_t i = 0; i < count; ++i)
+            paths.push_back(below + "/" + std::to_string(i));
+        return paths;
+    });
+    const auto manager = server->add_object_manager(below);
+    ASSERT_TRUE(objects && list && manager);
+    const auto call = [&](const char* interface_of, const char* member, const std::string& at) {
+        return client->new_call("org.example1", at, interface_of, member).value();
+    };
+    const auto managed = [&] {
+        return bus.run(client->call(call("org.freedesktop.DBus.ObjectManager", "GetManagedObjects", below)));
+    };
+    const auto most = managed();
+    ASSERT_TRUE(most) << most.error().message;
+    count = largest_message / each;
+    const auto large = managed();
+    ASSERT_FALSE(large);
+    EXPECT_EQ(large.error(), too_large());
+    // Neither the next list nor one object counts what was before.
+    count = 1;
+    EXPECT_TRUE(managed());
+    Message one = call("org.freedesktop.DBus.Properties", "GetAll", below + "/7");
+    sd_bus_message_append(one.get(), "s", "org.example1.Large");
+    EXPECT_TRUE(bus.run(client->call(one)));
 }
 
 TEST_F(BusTest, APropertyThatCannotBeToldTakesNoOtherAlong) {

@@ -199,6 +199,29 @@ TEST_F(CodecTest, LimitsHold) {
     EXPECT_FALSE(read_value(wide, small));
 }
 
+// Counted as the D-Bus specification has it ("Marshaling"), over all arguments.
+TEST_F(CodecTest, TheSizeOfAMessageIsKnown) {
+    Message message = make();
+    const auto size_with = [&](const char* type, const Json& value) {
+        EXPECT_TRUE(write_value(message, type, value)) << type;
+        return message.grow(1, 0);
+    };
+    EXPECT_EQ(size_with("y", 1), 1U);
+    EXPECT_EQ(size_with("s", "abc"), 4U + 8U);
+    EXPECT_EQ(size_with("t", 1), 16U + 8U);
+    EXPECT_EQ(size_with("as", Json::array({"a", "b"})), 24U + 4U + 8U + 6U);
+    EXPECT_EQ(size_with("a{sv}", {{"k", "v"}}), 48U + 6U /* k */ + 3U /* its type */ + 3U + 6U);
+    EXPECT_EQ(size_with("(qb)", Json::array({1, true})), 72U + 8U);
+}
+
+TEST_F(CodecTest, RowsBeyondAMessageAreRefused) {
+    const Json list(40, Json{{"name", "x"}, {"text", std::string(std::size_t{1} << 20U, 'x')}});
+    Message message = make();
+    const auto written = write_field_list(message, {}, list);
+    ASSERT_FALSE(written);
+    EXPECT_EQ(written.error(), too_large());
+}
+
 TEST_F(CodecTest, DuplicateAndNonTextKeysAreRefused) {
     Message twice = make();
     sd_bus_message_append(twice.get(), "a{sv}", 2, "a", "u", 1, "a", "u", 2);

@@ -102,7 +102,7 @@ TEST(RouteTableSize, MoreThanAnAnswerCarriesIsCutAndTheRestFits) {
     table.zones[0].records.assign(12'000, {std::string(253, 'c'), "TXT", 30, std::string(200, 'd')});
     EXPECT_EQ(cut_to_fit(table), 20'000U + 2'000U);
     EXPECT_EQ(table.routes.size(), 50'000U);
-    EXPECT_TRUE(dbus::fits("a{sv}", to_json(table), dbus::route_table_limits));
+    EXPECT_TRUE(dbus::fits("a{sv}", to_json(table), dbus::answer_limits));
     EXPECT_EQ(cut_to_fit(table), 0U);
 }
 
