@@ -339,8 +339,8 @@ std::map<std::string, Cost> Bench::run(int rounds) {
         ask(owner, "domain.unmap", {{"domain", fmt::format("new{}.home.example", i)}});
     });
     const View& view = api_->view();
-    costs["list of all processes"] = measure(5, [&](int) { (void)process_documents(view); });
-    costs["list of all domains"] = measure(5, [&](int) { (void)domain_documents(view); });
+    costs["list of all processes"] = measure(5, [&](int) { (void)process_rows(view); });
+    costs["list of all domains"] = measure(5, [&](int) { (void)domain_rows(view); });
     costs["one process by id"] = measure(100, [&](int) { (void)view.find_process(std::to_string(last.id)); });
     costs["table of routes"] = measure(5, [&](int) { (void)route_table(view); });
     return costs;

@@ -35,16 +35,16 @@ struct Api::Impl {
             dbus::names::process_prefix, dbus::names::process_interface, process_fields(), "id", {}, {},
             keys::process_objects};
         processes.polled = {"memory_bytes", "cpu_seconds"};
-        processes.documents = [this] { return process_documents(view); };
+        processes.documents = [this] { return process_rows(view); };
         processes.document = [this](const std::string& id) {
             const auto* record = view.process(keys::id_from_text(id).value_or(0));
-            return record ? process_document(view, *record) : Json(nullptr);
+            return record ? process_row(view, *record) : Json(nullptr);
         };
         processes.measure = [this](Json& document) { measure(document); };
         processes.methods = manager.process_methods();
         ObjectKind nodes{dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {},
                          keys::node_objects};
-        nodes.documents = [this] { return node_documents(view); };
+        nodes.documents = [this] { return node_rows(view); };
         nodes.polled = {"last_seen"};
         nodes.measure = [this](Json& node) {
             const auto heard = view.last_heard(json::member<std::string>(node, "name"));
@@ -52,16 +52,16 @@ struct Api::Impl {
         };
         nodes.document = [this](const std::string& name) {
             const auto* record = view.node_record(name);
-            return record ? node_document(view, *record) : Json(nullptr);
+            return record ? node_row(view, *record) : Json(nullptr);
         };
         nodes.methods = manager.node_methods();
         ObjectKind domains{
             dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {},
             keys::domain_objects};
-        domains.documents = [this] { return domain_documents(view); };
+        domains.documents = [this] { return domain_rows(view); };
         domains.document = [this](const std::string& fqdn) {
             const auto* record = view.domain(fqdn);
-            return record ? domain_document(view, *record) : Json(nullptr);
+            return record ? domain_row(view, *record) : Json(nullptr);
         };
         domains.methods = manager.domain_methods();
         return {std::move(processes), std::move(nodes), std::move(domains)};

@@ -3,6 +3,7 @@
 #include "core/fields.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
+#include "core/text.h"
 
 #include <algorithm>
 #include <utility>
@@ -167,24 +168,68 @@ Json domain_document(const View& view, const DomainRecord& record) {
             {"reason", or_null(now.reason)}};
 }
 
-Json process_documents(const View& view) {
+namespace {
+
+// 10,000 processes and 12,000 domains are to fit into a message of the bus (dbus/limits.h), whatever is in
+// them.
+constexpr std::size_t longest_text = 256;   // no name is longer, nor is a domain
+constexpr std::size_t longest_value = 2048; // of lists and tables, as JSON
+
+void cut_texts(Json& value) {
+    if (value.is_string()) {
+        const auto& text = value.get_ref<const std::string&>();
+        if (text.size() > longest_text) value = std::string(text::cut(text, longest_text)) + "...";
+    } else if (value.is_structured()) {
+        for (Json& inner : value)
+            cut_texts(inner);
+    }
+}
+
+Json row_of(Json document) {
+    for (const auto& [key, value] : document.items()) {
+        cut_texts(value);
+        // The registry limits how many names of domains there are.
+        if (value.is_structured() && key != "domains" &&
+            value.dump(-1, ' ', false, Json::error_handler_t::replace).size() > longest_value)
+            value = nullptr;
+    }
+    return document;
+}
+
+} // namespace
+
+Json process_row(const View& view, const ProcessRecord& record) {
+    Json document = process_document(view, record);
+    if (Json& reason = document["reason"]; reason.is_object()) reason.erase("log");
+    return row_of(std::move(document));
+}
+
+Json node_row(const View& view, const NodeRecord& record) {
+    return row_of(node_document(view, record));
+}
+
+Json domain_row(const View& view, const DomainRecord& record) {
+    return row_of(domain_document(view, record));
+}
+
+Json process_rows(const View& view) {
     Json list = Json::array();
     for (const ProcessRecord& record : view.processes())
-        list.push_back(process_document(view, record));
+        list.push_back(process_row(view, record));
     return list;
 }
 
-Json node_documents(const View& view) {
+Json node_rows(const View& view) {
     Json list = Json::array();
     for (const NodeRecord& record : view.nodes())
-        list.push_back(node_document(view, record));
+        list.push_back(node_row(view, record));
     return list;
 }
 
-Json domain_documents(const View& view) {
+Json domain_rows(const View& view) {
     Json list = Json::array();
     for (const DomainRecord& record : view.domains())
-        list.push_back(domain_document(view, record));
+        list.push_back(domain_row(view, record));
     return list;
 }
 

@@ -107,15 +107,14 @@ void Manager::add_process_verbs(std::vector<dbus::Method>& methods) {
     methods.push_back(method(rights, "UnmapDomain", {{"s", "domain"}}, {}, [this](Request request) {
         return unmap_domain(request.text(0), request.caller);
     }));
-    methods.push_back(method(rights, "ListDomains", {}, {{"aa{sv}", "domains"}}, [this](Request) {
-        return list(domain_documents(parts_.view), domain_fields());
-    }));
+    methods.push_back(method(rights, "ListDomains", {}, {{"aa{sv}", "domains"}},
+                             [this](Request) { return list(domain_rows(parts_.view), domain_fields()); }));
 }
 
 void Manager::add_fleet_verbs(std::vector<dbus::Method>& methods) {
     auto& rights = parts_.rights;
     methods.push_back(method(rights, "ListNodes", {}, {{"aa{sv}", "nodes"}},
-                             [this](Request) { return list(node_documents(parts_.view), node_fields()); }));
+                             [this](Request) { return list(node_rows(parts_.view), node_fields()); }));
     methods.push_back(method(rights, "RemoveNode", {{"s", "name"}}, {}, [this](Request request) {
         return remove_node(request.text(0), request.caller);
     }));
@@ -184,7 +183,7 @@ void Manager::announce() {
 }
 
 Json Manager::processes() const {
-    Json list = process_documents(parts_.view);
+    Json list = process_rows(parts_.view);
     for (Json& document : list)
         parts_.measure(document);
     return list;

@@ -53,9 +53,9 @@ Json edge(const View& view) {
 } // namespace
 
 Json status_document(const View& view, bool is_root, const Gateway& gateway) {
-    const Json processes = process_documents(view);
-    const Json nodes = node_documents(view);
-    const Json domains = domain_documents(view);
+    const Json processes = process_rows(view);
+    const Json nodes = node_rows(view);
+    const Json domains = domain_rows(view);
     const auto* fleet = view.fleet();
     const bool reachable = gateway.reachable();
     Json about_fleet = Json::object();
@@ -89,8 +89,8 @@ Json facts_document(const View& view, bool is_root, const Gateway& gateway, cons
         facts["unconfined"] = reports.unconfined->message;
         facts["unconfined_hint"] = reports.unconfined->hint;
     }
-    facts["node_list"] = node_documents(view);
-    facts["process_list"] = process_documents(view);
+    facts["node_list"] = node_rows(view);
+    facts["process_list"] = process_rows(view);
     facts["edge_report"] = reports.edge;
     facts["connector"] = reports.connector;
     facts["routes"] = {{"revision", reports.routes_revision}, {"left_out", reports.routes_left_out}};
@@ -102,7 +102,7 @@ Json facts_document(const View& view, bool is_root, const Gateway& gateway, cons
     for (const auto& [key, document] : view.own().range(keys::certificate_prefix(view.node())))
         own_certificates.push_back(*document);
     facts["own_certificates"] = own_certificates;
-    facts["mapped"] = domain_documents(view);
+    facts["mapped"] = domain_rows(view);
     return facts;
 }
 

@@ -1,3 +1,4 @@
+#include "dbus/names.h"
 #include "tests/unit/daemon/api/fixture.h"
 
 #include <boost/asio/post.hpp>
@@ -71,6 +72,83 @@ TEST_F(ManagerTest, Lists) {
     EXPECT_EQ(bus.run(client->records("elsewhere.example")).error().code, ErrorCode::NotFound);
     EXPECT_EQ(bus.run(client->zones()).value()[0]["name"], "home.example");
     EXPECT_EQ(bus.run(client->version()).value(), P2PRC_VERSION);
+}
+
+// One message has them all: what others made long is cut, and whole for one process alone.
+TEST_F(ManagerTest, RowsAreShort) {
+    const std::string words(60'000, 'x');
+    ProcessRecord record = process(8, "long", "root1");
+    record.spec =
+        spec_from_document(Json{{"name", "long"}, {"run", {{"command", {"/bin/x", words}}}}}).value();
+    record.digest = spec_digest(record.spec);
+    StopReason reason;
+    reason.kind = StopKind::ExitCode;
+    reason.detail = words;
+    reason.log = {words};
+    const Json info_of_root = {
+        {"ipv4", words}, {"labels", Json::array({words, words})}, {"gpus", Json(900, "gpu")}};
+    commit({{keys::process("long"), to_json(record)},
+            {keys::status("root1", 8), status(record, ProcessState::Failed, reason)},
+            {keys::node_info("root1"), info_of_root}});
+    const auto processes = bus.run(client->processes());
+    ASSERT_TRUE(processes) << processes.error().message;
+    ASSERT_EQ(processes->size(), 2U);
+    EXPECT_LT(processes->dump().size(), 4000U);
+    const Json& row = (*processes)[(*processes)[0]["name"] == "long" ? 0 : 1];
+    EXPECT_TRUE(row["run_command"].get<std::string>().ends_with("xxx..."));
+    EXPECT_EQ(row["reason"]["kind"], "exit-code");
+    EXPECT_FALSE(row["reason"].contains("log"));
+    const auto nodes = bus.run(client->nodes());
+    ASSERT_TRUE(nodes) << nodes.error().message;
+    EXPECT_LT(nodes->dump().size(), 3000U);
+    const auto info = bus.run(client->information("long"));
+    ASSERT_TRUE(info) << info.error().message;
+    EXPECT_EQ((*info)["run_command"], "/bin/x " + words);
+    EXPECT_EQ((*info)["reason"]["log"], Json::array({words}));
+}
+
+class FullFleetTest : public ApiTest {};
+
+TEST_F(FullFleetTest, ItIsListed) {
+    constexpr std::uint32_t processes = 10'000, domains = 12'000;
+    populate();
+    std::map<std::string, std::optional<Json>> records;
+    ProcessRecord record = process(8, "long", "root1");
+    const Json command = {"/bin/x", std::string(1000, 'x')};
+    record.spec = spec_from_document(Json{{"name", "long"}, {"run", {{"command", command}}}}).value();
+    record.digest = spec_digest(record.spec);
+    for (std::uint32_t i = 1; i < processes; ++i) {
+        record.id = 100 + i;
+        record.name = record.spec.name = "process-with-a-name-" + std::to_string(i);
+        records[keys::process(record.name)] = to_json(record);
+    }
+    DomainRecord domain;
+    domain.process = "wiki";
+    domain.process_id = 7;
+    domain.node = "home1";
+    domain.port = 8080;
+    domain.tls = TlsMode::Passthrough;
+    for (std::uint32_t i = 1; i < domains; ++i) {
+        domain.mapping_id = 10 + i;
+        domain.domain = "a-domain-with-a-name-" + std::to_string(i) + ".home.example";
+        records[keys::domain(domain.domain)] = to_json(domain);
+    }
+    commit(std::move(records));
+    start();
+    const auto ps = bus.run(client->processes());
+    ASSERT_TRUE(ps) << ps.error().message;
+    EXPECT_EQ(ps->size(), processes);
+    const auto mapped = bus.run(client->domains());
+    ASSERT_TRUE(mapped) << mapped.error().message;
+    EXPECT_EQ(mapped->size(), domains);
+    const auto zone = bus.run(client->records("home.example"));
+    ASSERT_TRUE(zone) << zone.error().message;
+    const auto facts = bus.run(client->facts());
+    ASSERT_TRUE(facts) << facts.error().message;
+    const auto call = user->new_call(dbus::names::service, dbus::names::root_path,
+                                     "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+    const auto objects = bus.run(user->call(*call));
+    ASSERT_TRUE(objects) << objects.error().message;
 }
 
 TEST_F(ManagerTest, SpinAnswersWhenItRuns) {
