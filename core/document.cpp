@@ -58,6 +58,79 @@ struct Converter {
     }
 };
 
+// The parser and Converter call themselves for each level, and so does the end of a document: thousands of
+// levels would take the whole stack.
+constexpr std::size_t most_levels = 32;
+
+// Behind the string that begins at `start`, or where it breaks off.
+std::size_t end_of_string(std::string_view text, std::size_t start) {
+    const char quote = text[start];
+    const std::string three(3, quote);
+    const bool lines = text.substr(start).starts_with(three);
+    for (auto at = start + (lines ? 3 : 1); at < text.size(); ++at) {
+        if (quote == '"' && text[at] == '\\') {
+            ++at;
+        } else if (!lines && (text[at] == quote || text[at] == '\n')) {
+            return at + 1;
+        } else if (lines && text.substr(at).starts_with(three)) {
+            // One or two quotes more are the end of what is quoted.
+            return std::min(text.find_first_not_of(quote, at + 3), std::min(at + 5, text.size()));
+        }
+    }
+    return text.size();
+}
+
+// The place in a TOML text where a dotted key has more parts, or more brackets are open, than there are
+// levels.
+std::optional<std::size_t> too_deep(std::string_view text) {
+    std::size_t dots = 0;
+    std::size_t open = 0;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        switch (text[at]) {
+        case '#':
+            at = std::min(text.find('\n', at), text.size()) - 1;
+            break;
+        case '"':
+        case '\'':
+            at = end_of_string(text, at) - 1;
+            break;
+        case '.':
+            ++dots;
+            break;
+        case '[':
+        case '{':
+            ++open;
+            dots = 0;
+            break;
+        case ']':
+        case '}':
+            open -= open > 0 ? 1 : 0;
+            break;
+        case ',':
+        case '=':
+        case '\n':
+            dots = 0;
+            break;
+        default:
+            break;
+        }
+        if (dots >= most_levels || open > most_levels) return at;
+    }
+    return std::nullopt;
+}
+
+std::string on_one_line(std::string_view words) {
+    std::string line;
+    for (const char c : words) {
+        const bool space = c == ' ' || c == '\n' || c == '\r' || c == '\t';
+        if (!space)
+            line.push_back(c);
+        else if (!line.empty() && line.back() != ' ')
+            line.push_back(' ');
+    }
+    return line;
+}
+
 std::string_view type_words(FieldType type) {
     switch (type) {
     case FieldType::String:
@@ -163,6 +236,11 @@ Locate TomlDocument::locate() const {
 }
 
 Result<TomlDocument> parse_toml(std::string_view text, std::string_view file) {
+    if (const auto at = too_deep(text))
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{}:{}: nested in more than {} levels", file,
+                                1 + std::ranges::count(text.substr(0, *at), '\n'), most_levels),
+                    "there are no such keys, nor such values");
     TomlDocument result;
     try {
         const toml::table table = toml::parse(text, file);
@@ -171,7 +249,8 @@ Result<TomlDocument> parse_toml(std::string_view text, std::string_view file) {
         if (!converter.failure) return std::unexpected(converter.failure.error());
     } catch (const toml::parse_error& error) {
         return fail(ErrorCode::InvalidSpec,
-                    fmt::format("{}:{}: not TOML: {}", file, error.source().begin.line, error.description()),
+                    fmt::format("{}:{}: not TOML: {}", file, error.source().begin.line,
+                                on_one_line(error.description())),
                     "strings are in double quotes, tables in [brackets]");
     }
     return result;

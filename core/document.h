@@ -23,7 +23,7 @@ struct TomlDocument {
     Locate locate() const;
 };
 
-// InvalidSpec with file and line when it is not TOML.
+// InvalidSpec with file and line when it is not TOML, or nested deeper than any of ours.
 Result<TomlDocument> parse_toml(std::string_view text, std::string_view file);
 
 // An InvalidSpec that starts with the place and the key: "calendar.toml:3: run.comand: WHY".
