@@ -173,15 +173,17 @@ bool is_string_list(const Json& value) {
     return value.is_array() && std::ranges::all_of(value, [](const Json& item) { return item.is_string(); });
 }
 
-// The member that keeps a table or list of strings from being one.
-std::optional<std::pair<std::string, const Json*>> no_string_in(const Json& value, FieldType type,
-                                                                std::string_view key) {
+// The member that keeps a table or list of strings or whole numbers from being one.
+std::optional<std::pair<std::string, const Json*>> misfit_in(const Json& value, FieldType type,
+                                                             std::string_view key) {
+    const bool numbers = type == FieldType::IntegerList;
     const bool map = type == FieldType::StringMap && value.is_object();
-    const bool list = (type == FieldType::StringList || type == FieldType::Command) && value.is_array();
+    const bool list =
+        (numbers || type == FieldType::StringList || type == FieldType::Command) && value.is_array();
     if (!map && !list) return std::nullopt;
     std::size_t index = 0;
     for (const auto& [name, item] : value.items()) {
-        if (!item.is_string())
+        if (numbers ? !item.is_number_integer() : !item.is_string())
             return std::pair(map ? fmt::format("{}.{}", key, name) : fmt::format("{}[{}]", key, index),
                              &item);
         ++index;
@@ -264,12 +266,14 @@ Error bad_key(const Locate& locate, std::string_view key, std::string_view why, 
 }
 
 Result<void> check_known_keys(const Json& table, std::string_view path,
-                              std::span<const std::string_view> known, const Locate& locate) {
+                              std::span<const std::string_view> known, const Locate& locate,
+                              std::span<const std::string_view> offered) {
+    if (offered.empty()) offered = known;
     for (const auto& [key, value] : table.items()) {
         if (std::ranges::find(known, key) != known.end()) continue;
         const auto full = path.empty() ? key : fmt::format("{}.{}", path, key);
-        const auto near = nearest(key, known);
-        auto hint = near.empty() ? fmt::format("known keys: {}", fmt::join(known, ", "))
+        const auto near = nearest(key, offered);
+        auto hint = near.empty() ? fmt::format("known keys: {}", fmt::join(offered, ", "))
                                  : fmt::format("did you mean '{}'?", near);
         return std::unexpected(bad_key(locate, full, "unknown key", std::move(hint)));
     }
@@ -278,9 +282,12 @@ Result<void> check_known_keys(const Json& table, std::string_view path,
 
 Result<void> check_type(const Json& value, FieldType type, std::string_view key, const Locate& locate) {
     if (has_type(value, type)) return {};
-    if (const auto member = no_string_in(value, type, key))
+    if (const auto member = misfit_in(value, type, key))
         return std::unexpected(bad_key(
-            locate, member->first, fmt::format("must be a string, not {}", found_words(*member->second))));
+            locate, member->first,
+            fmt::format("must be {}, not {}",
+                        type_words(type == FieldType::IntegerList ? FieldType::Integer : FieldType::String),
+                        found_words(*member->second))));
     return std::unexpected(
         bad_key(locate, key, fmt::format("must be {}, not {}", type_words(type), found_words(value))));
 }

@@ -30,10 +30,11 @@ Result<TomlDocument> parse_toml(std::string_view text, std::string_view file);
 Error bad_key(const Locate& locate, std::string_view key, std::string_view why, std::string hint = {},
               ErrorCode code = ErrorCode::InvalidSpec);
 
-// Refuses a key of `table` that is not in `known`, naming the nearest one. `path` is the table's own key
-// path.
+// Refuses a key of `table` that is not in `known`, naming the nearest one of those that are offered: all of
+// `known` without a list of its own. `path` is the table's own key path.
 Result<void> check_known_keys(const nlohmann::json& table, std::string_view path,
-                              std::span<const std::string_view> known, const Locate& locate);
+                              std::span<const std::string_view> known, const Locate& locate,
+                              std::span<const std::string_view> offered = {});
 
 // Refuses a value that is not of `type`, saying what was wanted and what was found.
 Result<void> check_type(const nlohmann::json& value, FieldType type, std::string_view key,

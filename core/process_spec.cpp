@@ -178,9 +178,12 @@ bool is_default(const Json& value) {
            ((value.is_array() || value.is_object()) && value.empty());
 }
 
-std::vector<std::string_view> keys_of_table(std::string_view table) {
+enum class Keys { All, Built };
+
+std::vector<std::string_view> keys_of_table(std::string_view table, Keys which = Keys::All) {
     std::vector<std::string_view> keys;
     for (const auto& field : spec_fields()) {
+        if (which == Keys::Built && !field.built) continue;
         const auto dot = field.key.find('.');
         std::string_view key;
         if (table.empty())
@@ -190,6 +193,20 @@ std::vector<std::string_view> keys_of_table(std::string_view table) {
         if (!key.empty() && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
     }
     return keys;
+}
+
+// Of a key that is known in another place: what is meant.
+std::string hint_for_place(std::string_view path, std::string_view key) {
+    for (const auto& field : spec_fields()) {
+        const auto dot = field.key.find('.');
+        const auto table = dot == std::string_view::npos ? std::string_view() : field.key.substr(0, dot);
+        if (!field.built || table == path || field.key.substr(table.empty() ? 0 : dot + 1) != key) continue;
+        if (path.empty()) return fmt::format("did you mean '{}'?", field.key);
+        return table.empty()
+                   ? fmt::format("'{}' belongs to the top of the file, above the first [table]", key)
+                   : fmt::format("'{}' belongs to [{}]", key, table);
+    }
+    return {};
 }
 
 bool is_built(std::string_view table) {
@@ -216,7 +233,7 @@ class Reader {
         if (auto done = read_table(document, ""); !done) return std::unexpected(done.error());
         if (spec_.name.empty()) return missing("name", "name = \"calendar\"");
         if (spec_.run.command.empty())
-            return missing("run.command", "[run] command = [\"/usr/bin/program\", \"argument\"]");
+            return missing("run.command", "run.command = [\"/usr/bin/program\", \"argument\"]");
         if (strict_ && spec_.port && spec_.run.environment.contains("PORT"))
             return std::unexpected(bad_key(locate_, "run.environment",
                                            "PORT is set by p2prc for a process with a port",
@@ -242,7 +259,9 @@ class Reader {
     Result<void> read_table(const Json& table, std::string_view path) {
         if (strict_) {
             const auto known = keys_of_table(path);
-            if (auto checked = check_known_keys(table, path, known, locate_); !checked) return checked;
+            const auto offered = keys_of_table(path, Keys::Built);
+            if (auto checked = check_known_keys(table, path, known, locate_, offered); !checked)
+                return std::unexpected(in_its_place(table, path, known, std::move(checked.error())));
         }
         for (const auto& [key, value] : table.items()) {
             const auto full = path.empty() ? key : fmt::format("{}.{}", path, key);
@@ -257,6 +276,17 @@ class Reader {
             }
         }
         return {};
+    }
+
+    // The first unknown key may be one that stands in another table.
+    static Error in_its_place(const Json& table, std::string_view path,
+                              std::span<const std::string_view> known, Error error) {
+        for (const auto& [key, value] : table.items()) {
+            if (std::ranges::find(known, key) != known.end()) continue;
+            if (auto hint = hint_for_place(path, key); !hint.empty()) error.hint = std::move(hint);
+            break;
+        }
+        return error;
     }
 
     Result<void> read_field(const Field& field, const Json& value) {
