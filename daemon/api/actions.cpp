@@ -226,8 +226,16 @@ asio::awaitable<Result<void>> Actions::unmap_domain(std::string domain, std::str
     if (!name) co_return std::unexpected(name.error());
     Json params = {{"domain", *name}, {"by", by(user)}};
     const auto result = co_await fleet_->gateway().request("domain.unmap", std::move(params));
-    if (!result) co_return std::unexpected(result.error());
-    co_return Result<void>{};
+    if (result) co_return Result<void>{};
+    Error error = result.error();
+    if (error.code == ErrorCode::NotFound) {
+        std::vector<std::string_view> mapped;
+        for (const DomainRecord& record : view_->domains())
+            mapped.push_back(record.domain);
+        if (const auto near = nearest(*name, mapped); !near.empty())
+            error.hint = fmt::format("did you mean '{}'? p2prc domains lists them", near);
+    }
+    co_return std::unexpected(std::move(error));
 }
 
 } // namespace p2prc::daemon

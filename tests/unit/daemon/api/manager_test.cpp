@@ -151,6 +151,17 @@ TEST_F(FullFleetTest, ItIsListed) {
     ASSERT_TRUE(objects) << objects.error().message;
 }
 
+TEST_F(ManagerTest, AMistypedDomainIsNotUnmapped) {
+    fleet.requests.answers["domain.unmap"] = [](const Json&) {
+        return fail(ErrorCode::NotFound, "that domain is not mapped", "p2prc domains lists them");
+    };
+    const auto done = bus.run(client->unmap_domain("wikki.home.example"));
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().hint, "did you mean 'wiki.home.example'? p2prc domains lists them");
+    EXPECT_EQ(bus.run(client->unmap_domain("something.else.example")).error().hint,
+              "p2prc domains lists them");
+}
+
 TEST_F(ManagerTest, SpinAnswersWhenItRuns) {
     accept_spin(ProcessState::Running);
     const auto path = bus.run(client->spin(spec, ""));
