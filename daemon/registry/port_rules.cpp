@@ -37,24 +37,30 @@ std::map<std::uint16_t, std::string> ports_of_others(const Draft& draft, std::st
     return taken;
 }
 
-Result<void> check_fixed_port(const Draft& draft, std::string_view node, std::uint16_t wanted, bool owner,
-                              const std::map<std::uint16_t, std::string>& taken) {
-    if (!owner && std::ranges::find(owner_ports, wanted) != owner_ports.end())
+// The key of the process file that a port stands in.
+enum class PortKey { Port, Ports };
+
+Result<void> check_fixed_port(const Draft& draft, std::string_view node, std::uint16_t number, bool owner,
+                              const std::map<std::uint16_t, std::string>& taken, PortKey key) {
+    // `ports` are fixed: none of them is chosen.
+    const bool further = key == PortKey::Ports;
+    const auto wanted = fmt::format("{}{}", number, further ? " of `ports`" : "");
+    if (!owner && std::ranges::find(owner_ports, number) != owner_ports.end())
         return fail(ErrorCode::NotPermitted, fmt::format("port {} belongs to the fleet's owner", wanted),
-                    "choose another port; port = 0 has one chosen");
+                    further ? "choose another port" : "choose another port; port = 0 has one chosen");
     const auto fleet = draft.fleet();
     if (fleet && !fleet->zone.empty() && fleet->root == node &&
-        std::ranges::find(edge_ports, wanted) != edge_ports.end())
+        std::ranges::find(edge_ports, number) != edge_ports.end())
         return fail(
             ErrorCode::PortTaken,
             fmt::format("port {} on node '{}' is held by p2prc-edge, the fleet's public side", wanted, node),
             "choose another local port, such as 8000; visitors still connect to port 443");
-    if (const auto holder = taken.find(wanted); holder != taken.end())
+    if (const auto holder = taken.find(number); holder != taken.end())
         return fail(
             ErrorCode::PortTaken,
             fmt::format("port {} on node '{}' is taken by process '{}'", wanted, node, holder->second),
-            fmt::format("choose another port (port = 0 has one chosen), or end it: p2prc kill {}",
-                        holder->second));
+            fmt::format("choose another port{}, or end it: p2prc kill {}",
+                        further ? "" : " (port = 0 has one chosen)", holder->second));
     return {};
 }
 
@@ -65,7 +71,7 @@ Result<void> check_further_ports(const Draft& draft, std::string_view node, std:
     if (ports.empty()) return {};
     const auto taken = ports_of_others(draft, node, name);
     for (const auto port : ports)
-        if (auto free = check_fixed_port(draft, node, port, owner, taken); !free) return free;
+        if (auto free = check_fixed_port(draft, node, port, owner, taken, PortKey::Ports); !free) return free;
     return {};
 }
 
@@ -85,7 +91,7 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
                                 first_chosen + chosen_count - 1, node),
                     "give a port in the process file, or kill a process there");
     }
-    if (auto free = check_fixed_port(draft, node, *wanted, owner, taken); !free)
+    if (auto free = check_fixed_port(draft, node, *wanted, owner, taken, PortKey::Port); !free)
         return std::unexpected(free.error());
     return wanted;
 }

@@ -79,6 +79,9 @@ TEST_F(ProcessRulesTest, FurtherPortsAreOncePerNodeToo) {
         const auto error = refused(root(), "process.spin", {{"spec", spec("other", wanted)}});
         EXPECT_EQ(error.code, ErrorCode::PortTaken) << wanted;
         EXPECT_THAT(error.message, HasSubstr("is taken by process 'sync'"));
+        const bool further = wanted.contains("ports");
+        EXPECT_EQ(error.message.find("of `ports`") != std::string::npos, further) << error.message;
+        EXPECT_EQ(error.hint.find("port = 0") == std::string::npos, further) << error.hint;
     }
     spin(home, spec("other", {{"ports", {22000}}}));
     EXPECT_TRUE(at("/processes/other")["port"].is_null());
