@@ -59,7 +59,17 @@ std::uint32_t Reconciler::Impl::id_of(const std::string& name, const UnitView& u
             return tombstone->id;
     }
     if (record && std::ranges::count(record->former_ids, unit.process) > 0) return record->id;
-    return unit.process;
+    return record || written(unit.process) ? unit.process : reported_id(name).value_or(unit.process);
+}
+
+// The id under which this node last said that the name runs. Between two registries there is no record that
+// knows the ids which its process had.
+std::optional<std::uint32_t> Reconciler::Impl::reported_id(const std::string& name) const {
+    for (const auto id : own_.records().statuses_of(options.node, name)) {
+        const auto* status = written(id);
+        if (was_up(status->state) && !id_is_taken(id)) return id;
+    }
+    return {};
 }
 
 Reconciler::Impl::Facts Reconciler::Impl::facts(const std::string& name, const Slot& slot) const {

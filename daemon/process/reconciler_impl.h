@@ -106,6 +106,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     std::string holder_of_id(const ProcessRecord& record) const;
     bool id_is_taken(std::uint32_t id) const;
     std::uint32_t id_of(const std::string& name, const UnitView& unit) const;
+    std::optional<std::uint32_t> reported_id(const std::string& name) const;
     void rename_status(const std::string& name);
     std::vector<std::string> left_over(const std::string& name) const;
 

@@ -1,5 +1,7 @@
 #include "daemon/process/reconciler_impl.h"
 
+#include <ranges>
+
 namespace p2prc::daemon {
 
 // What was reported of a process before its node came into this fleet goes on under its new id.
@@ -7,8 +9,8 @@ void Reconciler::Impl::rename_status(const std::string& name) {
     const auto* record = record_of(name);
     if (!record) return;
     const auto id = record->id;
-    const auto former_ids = record->former_ids; // writing changes what is pointed to
-    for (const auto former : former_ids) {
+    const auto former_ids = record->former_ids;                  // writing changes what is pointed to
+    for (const auto former : former_ids | std::views::reverse) { // what was said last counts
         const auto* before = written(former);
         if (!before || before->name != name) continue;
         auto status = *before;

@@ -163,3 +163,26 @@ def test_a_removed_node_hears_what_to_do(lab):
     join(lab, lab.home1)
     assert node_state(lab.root, "home1") == "up"
     wait_state(lab.root, "steady", "running")
+
+
+def runs(machine, *names):
+    """Which main process each of them has, and what made it stop last."""
+    known = {name: wait_state(machine, name, "running") for name in names}
+    return {name: (machine.unit(f"p2prc-{name}.service")["MainPID"], known[name].get("reason")) for name in names}
+
+
+def test_leaving_and_joining_interrupt_nothing(lab):
+    # Its unit carries the number that its record has here, not those that it is given in the fleet; and it was changed once.
+    lab.home1.p2prc("leave", timeout=60)
+    for name in ("quiet", "solo"):
+        spin(lab.home1, name, ["/bin/sleep", "infinity"])
+    lab.home1.p2prc("restart", "solo")
+    join(lab, lab.home1)
+    names = ("quiet", "solo", "steady")
+    before = runs(lab.home1, *names)
+    for way in ([], ["--force"], []):
+        lab.home1.p2prc("leave", *way, timeout=60)
+        assert runs(lab.home1, *names) == before
+        wait_until(lambda: node_state(lab.root, "home1") is None, 20, "the root to let home1 go")
+        join(lab, lab.home1)
+        assert runs(lab.home1, *names) == before

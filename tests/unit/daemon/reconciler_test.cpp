@@ -261,6 +261,35 @@ TEST_F(ReconcilerTest, WhatComesIntoAFleetGoesOnUnderItsNewId) {
     expect(ProcessState::Stopped, StopKind::Killed, 20);
 }
 
+// A node that leaves a fleet is without a record for a moment, and the unit knows only its first id.
+TEST_F(ReconcilerTest, WhatLeavesAFleetGoesOnUnderItsNewId) {
+    start();
+    auto own_record = record();
+    own_record.change = 3;
+    want(own_record);
+    const auto move_to = [&](const std::string& store, std::uint32_t id, std::vector<std::uint32_t> former) {
+        auto there = record(id);
+        there.change = 3;
+        there.former_ids = std::move(former);
+        std::vector<Change> items;
+        items.push_back({keys::process("web"), to_json(there), 1});
+        replica->reset(store, 1, items);
+        run();
+    };
+    move_to("fleet", 20, {7});
+    std::vector<Change> gone;
+    gone.push_back({keys::process("web"), std::nullopt, 2});
+    replica->apply("fleet", 2, gone);
+    run();
+    expect(ProcessState::Running, {}, 20);
+    EXPECT_FALSE(status(7));
+    move_to("alone", 21, {7, 20});
+    EXPECT_EQ(count("stop " + unit), 0);
+    expect(ProcessState::Running, {}, 21);
+    EXPECT_EQ(status(21)->applied, 3u);
+    EXPECT_FALSE(status(20));
+}
+
 TEST_F(ReconcilerTest, WhatRunsWithoutARecordIsForgottenWhenItEnds) {
     start();
     want(record());
