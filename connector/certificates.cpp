@@ -52,8 +52,9 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         std::string chain_file, key_file; // from a file of mappings; empty: get a certificate
         bool ready = false;
         bool unreported = false;
-        SystemTime until{};                    // of the certificate in use
-        SystemTime renew{};                    // when to ask for the next one, by the wall clock
+        bool unheard = false; // the last report was refused: the next table brings another try
+        SystemTime until{};   // of the certificate in use
+        SystemTime renew{};   // when to ask for the next one, by the wall clock
         std::chrono::nanoseconds not_before{}; // nor before this boot time: the wall clock may be set back
         std::chrono::milliseconds pause{0};
         bool under_way = false;
@@ -123,7 +124,8 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             const auto old = domains.find(mapping.domain);
             if (old != domains.end() && old->second.acme == acme && old->second.zone == table.zone &&
                 !old->second.own_files() && mapping.certificate.empty()) {
-                next[mapping.domain] = old->second;
+                Domain& kept = next[mapping.domain] = old->second;
+                kept.unreported = kept.unreported || (kept.ready && std::exchange(kept.unheard, false));
                 continue;
             }
             Domain domain;
@@ -199,11 +201,18 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         co_return Result<void>{};
     }
 
+    static asio::awaitable<void> report(std::shared_ptr<State> self, std::string name, std::string state,
+                                        std::string detail, std::string not_after) {
+        const bool heard = co_await self->source.report(name, state, detail, not_after);
+        if (const auto found = self->domains.find(name); found != self->domains.end())
+            found->second.unheard = !heard;
+    }
+
     // Reports the state before anything is ordered.
     static asio::awaitable<void> report_kept(std::shared_ptr<State> self, std::string name, Domain at_start) {
         if (at_start.alive(self->options.now())) {
             const std::string not_after = at_start.not_after();
-            co_await self->source.report(name, "ready", "", not_after);
+            co_await report(self, name, "ready", "", not_after);
         }
         if (const auto found = self->domains.find(name); found != self->domains.end())
             found->second.unreported = false;
@@ -219,8 +228,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         const std::string detail =
             error.hint.empty() ? error.message : fmt::format("{}; {}", error.message, error.hint);
         const std::string not_after = domain.not_after();
-        co_await self->source.report(name, domain.alive(self->options.now()) ? "ready" : state, detail,
-                                     not_after);
+        co_await report(self, name, domain.alive(self->options.now()) ? "ready" : state, detail, not_after);
     }
 
     // Returns false if the order was postponed.
@@ -265,7 +273,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             const bool begun = co_await begin_order(self, name, at_start.zone);
             if (!begun) co_return;
         }
-        if (!alive) co_await self->source.report(name, "pending", "", "");
+        if (!alive) co_await report(self, name, "pending", "", "");
         Result<void> done;
         if (!at_start.own_files()) done = co_await obtain(self, name, at_start.acme);
         const auto found = self->domains.find(name);
@@ -283,7 +291,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             std::error_code ignored;
             std::filesystem::remove(self->order_file(name), ignored);
             const std::string not_after = domain.not_after();
-            co_await self->source.report(name, "ready", "", not_after);
+            co_await report(self, name, "ready", "", not_after);
             co_return;
         }
         domain.pause = domain.pause.count() == 0 ? self->options.first_retry

@@ -25,8 +25,9 @@ class CertificateSource {
     virtual boost::asio::awaitable<Result<std::string>> sign(std::string domain, std::string csr) = 0;
     // Runs the ACME client; afterwards, the files of acme_files exist.
     virtual boost::asio::awaitable<Result<void>> issue(std::string domain) = 0;
-    // "pending", "ready" or "failed", with the reason, and its expiry date (RFC 3339).
-    virtual boost::asio::awaitable<void> report(std::string domain, std::string state, std::string detail,
+    // "pending", "ready" or "failed", with the reason, and its expiry date (RFC 3339). False: it was not
+    // heard.
+    virtual boost::asio::awaitable<bool> report(std::string domain, std::string state, std::string detail,
                                                 std::string not_after) = 0;
 };
 

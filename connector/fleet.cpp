@@ -179,16 +179,17 @@ asio::awaitable<Result<void>> Fleet::issue(std::string domain) {
     co_return co_await link->client->issue_certificate(domain);
 }
 
-asio::awaitable<void> Fleet::report(std::string domain, std::string state, std::string detail,
+asio::awaitable<bool> Fleet::report(std::string domain, std::string state, std::string detail,
                                     std::string not_after) {
     if (state == "failed" || (state == "ready" && !detail.empty()))
         net::log_warning(fmt::format("no new certificate for {}: {}", domain, detail));
     else if (state == "ready")
         net::log_notice(fmt::format("the certificate for {} is valid until {}", domain, not_after));
     const std::shared_ptr<BusLink> link = state_->link;
-    if (!link) co_return;
+    if (!link) co_return false;
     const Result<void> reported = co_await link->client->report_certificate(domain, state, detail, not_after);
     if (!reported) state_->failed("cannot report on certificates", reported.error());
+    co_return reported.has_value();
 }
 
 } // namespace p2prc::connector

@@ -38,7 +38,7 @@ class Fleet final : public CertificateSource {
 
     boost::asio::awaitable<Result<std::string>> sign(std::string domain, std::string csr) override;
     boost::asio::awaitable<Result<void>> issue(std::string domain) override;
-    boost::asio::awaitable<void> report(std::string domain, std::string state, std::string detail,
+    boost::asio::awaitable<bool> report(std::string domain, std::string state, std::string detail,
                                         std::string not_after) override;
 
   private:

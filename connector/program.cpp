@@ -71,10 +71,10 @@ class NoSource final : public CertificateSource {
     asio::awaitable<Result<void>> issue(std::string domain) override {
         co_return fail(ErrorCode::NotFound, "no certificate for " + domain);
     }
-    asio::awaitable<void> report(std::string domain, std::string state, std::string detail,
+    asio::awaitable<bool> report(std::string domain, std::string state, std::string detail,
                                  std::string) override {
         if (state == "failed") net::log_warning(fmt::format("{}: {}", domain, detail));
-        co_return;
+        co_return true;
     }
 };
 

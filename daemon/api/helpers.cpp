@@ -153,8 +153,9 @@ Helpers::Reply Helpers::routes(Request request) {
 }
 
 // Also for the hook of the ACME client: news goes to whoever has registered.
-Helpers::Reply Helpers::mappings(Request) {
+Helpers::Reply Helpers::mappings(Request request) {
     refresh();
+    if (request.caller.sender == connector_) forget_certificates();
     co_return two(view_->replica().revision(), document_);
 }
 

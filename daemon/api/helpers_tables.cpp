@@ -89,7 +89,8 @@ void Helpers::refresh() {
     if (!std::exchange(mappings_stale_, false)) return;
     serving_.read();
     mappings_changed();
-    forget_certificates();
+    // One that comes registers, and then reports all that it has.
+    if (connector_.empty()) forget_certificates();
 }
 
 void Helpers::refresh_routes() {
@@ -131,7 +132,8 @@ void Helpers::mappings_changed() {
     tell(connector_, dbus::names::connector_path, dbus::names::connector_interface, "MappingsChanged");
 }
 
-// Statuses of certificates of domains that are not served here any more.
+// Statuses of certificates of domains that are not served here any more, once the connector has seen a table
+// without them: it reports a domain anew that comes into its table, and not one that was away for a moment.
 void Helpers::forget_certificates() {
     const std::string prefix = keys::certificate_prefix(view_->node());
     std::vector<std::string> old;

@@ -63,11 +63,12 @@ class Refusing final : public CertificateSource {
         }
         co_return fail(ErrorCode::Unreachable, "the authority is away");
     }
-    boost::asio::awaitable<void> report(std::string, std::string state, std::string detail,
+    boost::asio::awaitable<bool> report(std::string, std::string state, std::string detail,
                                         std::string) override {
         last_state = std::move(state);
         last_detail = std::move(detail);
-        co_return;
+        ++reports;
+        co_return heard;
     }
 
     int asked = 0;
@@ -75,6 +76,8 @@ class Refusing final : public CertificateSource {
     std::string stuck; // never answered
     std::string last_state;
     std::string last_detail;
+    int reports = 0;
+    bool heard = true;
 };
 
 TEST(CertificateValidity, ReadsOneWithoutAnEnd) {
@@ -167,6 +170,27 @@ TEST_F(CertificatesTest, OneThatLivesStaysReadyWhenItsRenewalFails) {
     EXPECT_TRUE(test::eventually(io, [&] { return source.last_detail == "the authority is away"; }));
     EXPECT_EQ(source.last_state, "ready");
     EXPECT_TRUE(installed);
+}
+
+TEST_F(CertificatesTest, AReportThatIsRefusedIsMadeAgainWithTheNextTable) {
+    const Pem pem = self_signed(today - 10 * 24h, today + 80 * 24h);
+    const auto file = directory.path() / "certs/app.home.example/bundle.pem";
+    std::filesystem::create_directories(file.parent_path());
+    ASSERT_TRUE(net::write_file_atomically(file, pem.certificate + pem.key));
+    MappingTable table;
+    table.mappings[1] = {1, "app.home.example", 80};
+    source.heard = false; // the domain is away for a moment
+    start(table);
+    ASSERT_TRUE(test::eventually(io, [&] { return source.reports == 1; }));
+    settle();
+    EXPECT_EQ(source.reports, 1);
+    source.heard = true;
+    certificates->set_mappings(table);
+    EXPECT_TRUE(test::eventually(io, [&] { return source.reports == 2; }));
+    certificates->set_mappings(table);
+    settle();
+    EXPECT_EQ(source.reports, 2) << "what was heard is not said again";
+    EXPECT_EQ(source.last_state, "ready");
 }
 
 TEST_F(CertificatesTest, OwnFilesThatCannotBeReadAreNamedAndReadLater) {

@@ -369,6 +369,32 @@ TEST_F(HelpersTest, ChallengesAndCertificatesOnlyForWhatIsServedHere) {
     EXPECT_TRUE(wait([&] { return own->get(keys::certificate("home1", "wiki.home.example")) == nullptr; }));
 }
 
+// A registry that was restored from an older copy takes the domain in again presently. The connector, which
+// asks once for both changes, sees nothing new and has nothing to report.
+TEST_F(HelpersTest, ACertificateOfADomainThatWasAwayForAMomentStaysKnown) {
+    dbus::ConnectorClient connector(*user);
+    const auto certificate = [&] { return own->get(keys::certificate("home1", "wiki.home.example")); };
+    const Json record = *api->view().get(keys::domain("wiki.home.example"));
+    int told = 0;
+    const auto watch = connector.watch([&](std::uint64_t) { ++told; });
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
+    ASSERT_TRUE(bus.run(connector.mappings()));
+    ASSERT_TRUE(
+        bus.run(connector.report_certificate("wiki.home.example", "ready", "", "2027-01-01T00:00:00Z")));
+    commit({{keys::domain("wiki.home.example"), std::nullopt}});
+    ASSERT_TRUE(wait([&] { return told == 1; }));
+    EXPECT_TRUE(certificate());
+    commit({{keys::domain("wiki.home.example"), record}});
+    ASSERT_TRUE(wait([&] { return told == 2; }));
+    ASSERT_TRUE(bus.run(connector.mappings()));
+    ASSERT_TRUE(certificate());
+    EXPECT_EQ((*certificate())["state"], "ready");
+    // One that is gone when the connector asks is forgotten.
+    commit({{keys::domain("wiki.home.example"), std::nullopt}});
+    ASSERT_TRUE(bus.run(connector.mappings()));
+    EXPECT_FALSE(certificate());
+}
+
 TEST_F(HelpersTest, ReportsShowInTheFacts) {
     dbus::EdgeClient edge(*user);
     ASSERT_TRUE(bus.run(edge.report_status({{"sessions", 2}})));
