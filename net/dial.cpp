@@ -56,4 +56,10 @@ asio::awaitable<Result<UniqueFd>> dial(Endpoint endpoint, std::chrono::milliseco
     co_return fd;
 }
 
+bool has_route(const Endpoint& endpoint) {
+    const auto target = to_asio(endpoint);
+    const UniqueFd fd(::socket(target.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    return fd && ::connect(fd.get(), target.data(), static_cast<socklen_t>(target.size())) == 0;
+}
+
 } // namespace p2prc::net

@@ -18,4 +18,8 @@ namespace p2prc::net {
 boost::asio::awaitable<Result<UniqueFd>> dial(Endpoint endpoint, std::chrono::milliseconds timeout,
                                               std::chrono::milliseconds user_timeout = {});
 
+// Whether this machine has a way to the address. connect() on a UDP socket looks for a route and sends
+// nothing.
+bool has_route(const Endpoint& endpoint);
+
 } // namespace p2prc::net

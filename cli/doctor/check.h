@@ -40,6 +40,11 @@ Findings check_units(const Facts& facts); // p2prcd, edge and connector under sy
 Findings check_disk(const Facts& facts);
 Findings check_clock(const Facts& facts);
 
+// What the name server at `address` answered about the zone; `error` is empty when it did. One of an address
+// family that this machine does not have is nothing to mend while another one answers.
+Finding judge_name_server(const std::string& zone, const std::string& address, const std::string& error,
+                          bool route, bool another_answers);
+
 // Causes before what follows from them, what fails first: each finding that another one explains stands below
 // that one, and names it.
 Findings in_order(Findings findings);

@@ -1,6 +1,7 @@
 // The zone's delegation, asked with c-ares as the rest of the world would ask.
 #include "cli/doctor/check.h"
 #include "cli/output.h"
+#include "net/dial.h"
 
 #include <ares.h>
 #include <arpa/inet.h>
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int query_timeout_ms = 2000;
 constexpr int tries = 2;
+constexpr std::uint16_t dns_port = 53;
 
 struct Answer {
     int status = ARES_ETIMEOUT;
@@ -94,7 +96,22 @@ class Resolver {
     bool ready_ = false;
 };
 
+bool has_route(const std::string& server) {
+    const auto address = net::Address::parse(server);
+    return !address || net::has_route({*address, dns_port});
+}
+
 } // namespace
+
+Finding judge_name_server(const std::string& zone, const std::string& address, const std::string& error,
+                          bool route, bool another_answers) {
+    const auto subject = "dns " + address;
+    if (error.empty()) return {CheckState::Ok, subject, "answers for " + zone, ""};
+    if (!route && another_answers)
+        return {CheckState::Ok, subject, "no route there from this machine; another address answers", ""};
+    return {CheckState::Fail, subject, fmt::format("no answer for {}: {}", zone, error),
+            "on the root: systemctl status p2prc-edge; is port 53 (UDP and TCP) open to the Internet?"};
+}
 
 Findings check_dns(const Facts& facts) {
     if (facts.empty()) return {unknown("dns")};
@@ -103,17 +120,13 @@ Findings check_dns(const Facts& facts) {
     if (zone == "-") return {{CheckState::Ok, "dns", "this fleet has no zone", ""}};
     const auto expected = fleet.value("public_ips", std::vector<std::string>{});
     Findings findings;
-    for (const auto& address : expected) {
-        Resolver direct(address);
-        const int status = direct.soa(zone);
-        if (status == ARES_SUCCESS) {
-            findings.push_back({CheckState::Ok, "dns " + address, "answers for " + zone, ""});
-        } else {
-            findings.push_back(
-                {CheckState::Fail, "dns " + address,
-                 fmt::format("no answer for {}: {}", zone, ares_strerror(status)),
-                 "on the root: systemctl status p2prc-edge; is port 53 (UDP and TCP) open to the Internet?"});
-        }
+    std::vector<int> answers;
+    for (const auto& address : expected)
+        answers.push_back(Resolver(address).soa(zone));
+    const bool any = std::ranges::count(answers, ARES_SUCCESS) > 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        const auto error = answers[i] == ARES_SUCCESS ? "" : ares_strerror(answers[i]);
+        findings.push_back(judge_name_server(zone, expected[i], error, has_route(expected[i]), any));
     }
     Resolver world;
     const auto name = "ns1." + zone;

@@ -2,12 +2,10 @@
 #include "cli/doctor/check.h"
 #include "cli/output.h"
 #include "net/address.h"
-#include "net/fd.h"
+#include "net/dial.h"
 
 #include <fmt/format.h>
-#include <netdb.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <ctime>
@@ -68,20 +66,9 @@ Finding check_certificate(const Json& certificate) {
     return finding;
 }
 
-// Whether this machine has a way to the address. connect() on a UDP socket looks for a route and sends
-// nothing.
 bool has_route(const std::string& endpoint) {
     const auto parsed = net::Endpoint::parse(endpoint);
-    if (!parsed) return true;
-    addrinfo hints{};
-    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-    hints.ai_socktype = SOCK_DGRAM;
-    addrinfo* found = nullptr;
-    const auto port = std::to_string(parsed->port);
-    if (::getaddrinfo(parsed->address.text().c_str(), port.c_str(), &hints, &found) != 0) return true;
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
-    const net::UniqueFd socket(::socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    return socket && ::connect(socket.get(), found->ai_addr, found->ai_addrlen) == 0;
+    return !parsed || net::has_route(*parsed);
 }
 
 // Whether link or tunnel have just begun to be made: p2prcd says so as a note.

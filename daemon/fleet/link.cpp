@@ -25,6 +25,14 @@ constexpr int refusals_believed = 5;
 
 } // namespace
 
+Error telling_failure(std::span<const DialFailure> failures, const std::optional<net::Address>& worked) {
+    const auto first = [&](auto holds) { return std::ranges::find_if(failures, holds); };
+    auto told = first([&](const DialFailure& failure) { return failure.endpoint.address == worked; });
+    if (told == failures.end()) told = first(&DialFailure::has_route);
+    if (told == failures.end()) told = failures.begin();
+    return told == failures.end() ? Error{ErrorCode::Unreachable, "the root was not dialled"} : told->error;
+}
+
 struct MemberLink::State : std::enable_shared_from_this<State> {
     State(asio::any_io_executor e, net::Identity i, Replica& r, OwnState& o, LinkOptions op, Gateway& g)
         : executor(e)
@@ -65,7 +73,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     std::chrono::nanoseconds down_since = net::boottime();
     int refusals = 0;
     std::size_t next_address = 0;
-    net::Address dialled;                                 // the last that worked
+    std::optional<net::Address> dialled;                  // the last that worked
     std::vector<net::Endpoint> found;                     // by DNS
     std::chrono::nanoseconds asked_dns = net::boottime(); // or when the link was up last
 };
@@ -86,7 +94,7 @@ asio::awaitable<Result<net::TlsStream>> MemberLink::State::connect() {
         if (std::ranges::find(addresses, endpoint) == addresses.end()) addresses.push_back(endpoint);
     if (addresses.empty()) co_return fail(ErrorCode::Unreachable, "no address of the root is known");
     const auto& timing = options.timing;
-    Error error;
+    std::vector<DialFailure> failures;
     for (std::size_t i = 0; i < addresses.size() && !stopped; ++i) {
         const auto endpoint = addresses[next_address % addresses.size()];
         auto socket = co_await net::dial(endpoint, timing.dial, timing.dead);
@@ -101,13 +109,16 @@ asio::awaitable<Result<net::TlsStream>> MemberLink::State::connect() {
                 dialled = endpoint.address;
                 co_return std::move(stream);
             }
-            error = {done.error().code, "the root at " + endpoint.text() + ": " + done.error().message};
+            failures.push_back(
+                {endpoint,
+                 {done.error().code, "the root at " + endpoint.text() + ": " + done.error().message},
+                 true});
         } else {
-            error = socket.error();
+            failures.push_back({endpoint, socket.error(), net::has_route(endpoint)});
         }
         ++next_address; // stays on one that works, moves on from one that does not
     }
-    co_return std::unexpected(error);
+    co_return std::unexpected(telling_failure(failures, dialled));
 }
 
 SessionHandlers MemberLink::State::handlers(const std::shared_ptr<Session>& of) {
@@ -149,7 +160,7 @@ asio::awaitable<Error> MemberLink::State::attempt() {
     if (stopped) co_return last;
     refusals = 0;
     found.clear();
-    if (options.reached) options.reached(dialled);
+    if (options.reached) options.reached(*dialled);
     if (const auto source = theirs->find("source"); source != theirs->end() && source->is_string())
         if (options.seen_from) options.seen_from(source->get<std::string>());
     session = current;

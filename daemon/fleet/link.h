@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,16 @@ struct LinkOptions {
     std::function<void()> looked;
     LinkTiming timing;
 };
+
+// An attempt at one of the root's addresses.
+struct DialFailure {
+    net::Endpoint endpoint;
+    Error error;
+    bool has_route = true;
+};
+// What people are told after all addresses failed: of the one that worked last, or else of the first to which
+// this machine has a route. A family of addresses that it does not have is nothing to mend.
+Error telling_failure(std::span<const DialFailure> failures, const std::optional<net::Address>& worked);
 
 // Feeds the replica, uploads the own state, and carries requests. Up means that the replica holds everything.
 class MemberLink : public Gateway {

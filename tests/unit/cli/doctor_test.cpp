@@ -98,5 +98,17 @@ TEST(Doctor, AnAddressFamilyThatIsNotThereIsNoFailureBesideAnotherTunnel) {
     EXPECT_EQ(check_link(facts).back().state, CheckState::Warn);
 }
 
+TEST(Doctor, ANameServerWithoutARouteIsNoFailureBesideOneThatAnswers) {
+    const auto judge = [](bool route, bool another) {
+        return judge_name_server("home.example", "2001:db8::1", "Could not contact DNS servers", route,
+                                 another);
+    };
+    EXPECT_EQ(judge(false, true).state, CheckState::Ok);
+    EXPECT_THAT(judge(false, true).detail, HasSubstr("no route there from this machine"));
+    EXPECT_EQ(judge(true, true).state, CheckState::Fail);
+    EXPECT_EQ(judge(false, false).state, CheckState::Fail) << "no other way to ask";
+    EXPECT_EQ(judge_name_server("home.example", "2001:db8::1", "", true, false).state, CheckState::Ok);
+}
+
 } // namespace
 } // namespace p2prc::cli

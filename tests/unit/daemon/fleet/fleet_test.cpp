@@ -1,6 +1,7 @@
 // Whole fleets over real TLS, real stores and loopback: init, join, requests, removal, reconnection, leaving.
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/join.h"
+#include "daemon/fleet/link.h"
 #include "daemon/fleet/token.h"
 #include "daemon/registry/registry.h"
 #include "daemon/state/origins.h"
@@ -356,6 +357,21 @@ TEST_F(FleetTest, RemovedNodeIsCutOffAtOnce) {
         EXPECT_TRUE(home.fleet->is_root());
         EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("late")));
     });
+}
+
+TEST(MemberLinkTest, TheFailureThatIsToldIsOfAnAddressThatCanWork) {
+    const auto failure = [](const char* endpoint, const char* message, bool route) {
+        return DialFailure{*net::Endpoint::parse(endpoint), {ErrorCode::Unreachable, message}, route};
+    };
+    const std::vector<DialFailure> none_routed{failure("203.0.113.10:443", "four", false),
+                                               failure("[2001:db8::10]:443", "six", false)};
+    const std::vector<DialFailure> four_routed{failure("[2001:db8::10]:443", "six", false),
+                                               failure("203.0.113.10:443", "four", true)};
+    EXPECT_EQ(telling_failure(four_routed, {}).message, "four");
+    EXPECT_EQ(telling_failure(none_routed, {}).message, "four");
+    EXPECT_EQ(telling_failure(none_routed, *net::Address::parse("2001:db8::10")).message, "six");
+    EXPECT_EQ(telling_failure(four_routed, *net::Address::parse("203.0.113.99")).message, "four");
+    EXPECT_FALSE(telling_failure({}, {}).message.empty());
 }
 
 TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
