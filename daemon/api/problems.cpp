@@ -302,11 +302,17 @@ class Finder {
         if (blame("tunnel of " + node, affected)) return;
         if (state == "live") return;
         if (node == view_.node() && blame("link", affected)) return;
+        const auto run = process ? run_of(*process) : Run();
+        if (process && run.state != "running") {
+            // One entry for all domains that wait for the same process.
+            const auto [first, is_first] = waited_for_.emplace(process->name, affected);
+            if (!is_first && blame(first->second, affected)) return;
+        }
         const auto reason = text::excerpt(json::member<std::string>(document, "reason"), longest_text);
-        add({!is_meant(process) && !(state == "waiting" && just_now(tunnel_since(node))),
+        add({!is_meant(process, run) && !(state == "waiting" && just_now(tunnel_since(node))),
              affected,
              fmt::format("domain '{}' is {}: {}", domain.domain, state, reason),
-             hint_for(domain, process, reason),
+             hint_for(domain, process, run, reason),
              "",
              {}});
     }
@@ -317,12 +323,24 @@ class Finder {
         return tunnel ? json::member<std::string>(*tunnel, "since") : std::string();
     }
 
+    struct Run {
+        std::string state;
+        bool stopped_outside = false; // with systemctl: as much on purpose as with p2prc
+    };
+    Run run_of(const ProcessRecord& process) const {
+        const auto document = process_document(view_, process);
+        Run run{json::member<std::string>(document, "state")};
+        run.stopped_outside = run.state == "stopped" && document["reason"].is_object() &&
+                              reason_from_json(document["reason"]).kind == StopKind::StoppedOutside;
+        return run;
+    }
+
     // A process that was stopped on purpose, or is about to run, and a fleet that has no root yet.
-    bool is_meant(const ProcessRecord* process) const {
+    bool is_meant(const ProcessRecord* process, const Run& run) const {
         if (!has_root()) return true;
         if (!process) return false;
-        const auto state = json::member<std::string>(process_document(view_, *process), "state");
-        return process->desired == Desired::Stopped || state == "starting" || state == "deploying";
+        return process->desired == Desired::Stopped || run.stopped_outside || run.state == "starting" ||
+               run.state == "deploying";
     }
 
     std::string hint_for_tls(const DomainRecord& domain) const {
@@ -332,12 +350,13 @@ class Finder {
                            domain.process, in_process);
     }
 
-    std::string hint_for(const DomainRecord& domain, const ProcessRecord* process,
+    std::string hint_for(const DomainRecord& domain, const ProcessRecord* process, const Run& run,
                          std::string_view reason) const {
         if (!process)
             return fmt::format("spin '{}', or release the domain: p2prc unmap-domain {}", domain.process,
                                domain.domain);
-        if (process->desired == Desired::Stopped) return "p2prc start " + process->name;
+        if (process->desired == Desired::Stopped || run.state == "stopped")
+            return "p2prc start " + process->name;
         if (reason == not_tls_reason) return hint_for_tls(domain);
         return fmt::format("p2prc info {0}; p2prc logs {0}; {1}", process->name,
                            on(process->node, "journalctl -u p2prc-connector -u 'p2prcd-acme-*'"));
@@ -417,7 +436,8 @@ class Finder {
     const FleetRecord* fleet_; // the state does not change meanwhile
     std::vector<Problem> problems_;
     std::map<std::string, std::size_t> by_subject_;
-    std::set<std::string> silent_; // nodes that are suspect or lost
+    std::map<std::string, std::string> waited_for_; // processes that do not run: the first domain that waits
+    std::set<std::string> silent_;                  // nodes that are suspect or lost
     std::size_t refused_ = 0;
 };
 

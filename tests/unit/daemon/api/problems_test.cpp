@@ -239,6 +239,34 @@ TEST_F(ProblemsTest, WhatWasStoppedOnPurposeIsNotDown) {
     EXPECT_EQ(problem.hint, "p2prc start wiki");
 }
 
+TEST_F(ProblemsTest, WhatWasStoppedFromOutsideWasStoppedOnPurpose) {
+    StopReason reason;
+    reason.kind = StopKind::StoppedOutside;
+    report(wiki, ProcessState::Stopped, reason);
+    auto problem = only();
+    EXPECT_FALSE(problem.down);
+    EXPECT_EQ(problem.hint, "p2prc start wiki");
+    // What ended by itself was to go on, as its domain says.
+    reason.kind = StopKind::Finished;
+    report(wiki, ProcessState::Stopped, reason);
+    problem = only();
+    EXPECT_TRUE(problem.down);
+    EXPECT_EQ(problem.hint, "p2prc start wiki");
+}
+
+TEST_F(ProblemsTest, TheDomainsOfAStoppedProcessAreOneEntry) {
+    auto second = *api->view().domain("wiki.home.example");
+    second.mapping_id = 12;
+    second.domain = "zwei.home.example";
+    commit({{keys::domain(second.domain), to_json(second)}});
+    wiki.desired = Desired::Stopped;
+    commit({{keys::process("wiki"), to_json(wiki)}});
+    report(wiki, ProcessState::Stopped);
+    const auto problem = only();
+    EXPECT_EQ(problem.subject, "domain wiki.home.example");
+    EXPECT_EQ(problem.affects, std::vector<std::string>{"domain zwei.home.example"});
+}
+
 // The edge gets none of it, so that it is said here or nowhere.
 TEST_F(ProblemsTest, ARecordThatTheGateKeepsOutIsNamed) {
     const auto key = std::string(keys::challenges) + "x..home.example/0123456789abcdef";
