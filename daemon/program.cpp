@@ -78,6 +78,7 @@ class Program::Impl {
 
     ProgramOptions options_;
     Config config_;
+    std::string settings_error_; // of the last reload
     asio::io_context loop_{1};
     asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
     std::optional<Error> failure_;
@@ -137,6 +138,7 @@ Result<void> Program::Impl::open() {
             net::log_notice("the link to the root is down: " + reason);
         if (api_) api_->link_changed();
     };
+    fleet.settings_error = [this] { return settings_error_; };
     fleet.remote_spin = [this] { return std::string(remote_spin_name(config_.remote_spin)); };
     fleet.looked = [this] {
         if (measuring_) measuring_->look();
@@ -225,9 +227,12 @@ void Program::Impl::reload() {
     if (!config) {
         net::log_error(config.error().message + "; the settings are unchanged",
                        {{"MESSAGE_ID", message_bad_configuration}});
+        settings_error_ = config.error().message;
+        if (reconciler_) fleet_->settings_changed();
         return;
     }
     config_ = *config;
+    settings_error_.clear();
     net::set_log_level(config_.log);
     if (reconciler_) {
         reconciler_->set_remote_spin(config_.remote_spin);

@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "core/bind_rule.h"
 #include "core/machine_role.h"
+#include "core/text.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
 #include "net/cgroups.h"
@@ -13,10 +14,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
+#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <optional>
 
 namespace p2prc::cli {
@@ -24,6 +28,7 @@ namespace {
 
 using boost::asio::awaitable;
 
+constexpr const char* daemon_unit = "p2prcd.service";
 constexpr const char* control_socket = "p2prcd-control.socket";
 constexpr const char* edge = "p2prc-edge.service";
 constexpr const char* systemd = "org.freedesktop.systemd1";
@@ -47,10 +52,17 @@ awaitable<Result<std::string>> text_property(dbus::Bus& bus, std::string path, c
 }
 
 // "active" and so on; "masked" or "masked-runtime": it cannot be started; "skipped": systemd did not start
-// it, as a condition of the unit did not hold.
+// it, as a condition of the unit did not hold; "failing": it ends as often as systemd starts it.
 awaitable<Result<std::string>> state_of(dbus::Bus& bus, std::string object) {
     constexpr auto interface = "org.freedesktop.systemd1.Unit";
     const auto state = co_await text_property(bus, object, interface, "ActiveState");
+    if (state && *state == "activating") {
+        // The first pause comes before the first of the restarts that are counted.
+        const auto sub_state = co_await text_property(bus, object, interface, "SubState");
+        const auto restarts = co_await property(bus, object, "org.freedesktop.systemd1.Service", "NRestarts");
+        const bool pauses = sub_state && *sub_state == "auto-restart";
+        if (pauses || (restarts && restarts->is_number() && *restarts != 0)) co_return std::string("failing");
+    }
     if (!state || *state != "inactive") co_return state;
     const auto file = co_await text_property(bus, object, interface, "UnitFileState");
     if (file && file->starts_with("masked")) co_return file;
@@ -105,6 +117,35 @@ awaitable<void> check_sandbox(dbus::Bus& bus, const Facts& facts, Findings& find
                             way_out});
 }
 
+struct JournalCloser {
+    void operator()(sd_journal* journal) const { sd_journal_close(journal); }
+};
+
+// The last error that a unit has logged in this boot; empty: none, or this user may not read the journal.
+std::string last_error(const char* unit) {
+    sd_journal* opened = nullptr;
+    if (sd_journal_open(&opened, SD_JOURNAL_LOCAL_ONLY) < 0) return {};
+    const std::unique_ptr<sd_journal, JournalCloser> journal(opened);
+    sd_id128_t boot{};
+    if (sd_id128_get_boot(&boot) < 0) return {};
+    std::array<char, SD_ID128_STRING_MAX> boot_text{};
+    sd_id128_to_string(boot, boot_text.data());
+    const auto match = [&](const std::string& text) {
+        sd_journal_add_match(journal.get(), text.data(), text.size());
+    };
+    match(fmt::format("_SYSTEMD_UNIT={}", unit));
+    match(fmt::format("_BOOT_ID={}", boot_text.data()));
+    for (int priority = 0; priority <= 3; ++priority) // alternatives, as they are of one field
+        match(fmt::format("PRIORITY={}", priority));
+    const void* data = nullptr;
+    std::size_t size = 0;
+    if (sd_journal_seek_tail(journal.get()) < 0 || sd_journal_previous(journal.get()) <= 0 ||
+        sd_journal_get_data(journal.get(), "MESSAGE", &data, &size) < 0)
+        return {};
+    const std::string_view field(static_cast<const char*>(data), size);
+    return text::excerpt(field.substr(field.find('=') + 1), 500);
+}
+
 std::string unmask_command(const std::string& unit, const std::string& state) {
     if (!state.starts_with("masked")) return {};
     return fmt::format("systemctl unmask {}{}; ", state == "masked-runtime" ? "--runtime " : "", unit);
@@ -119,6 +160,8 @@ Finding judge(const std::string& unit, const Result<std::string>& state, bool ne
         return finding;
     }
     finding.state = CheckState::Fail;
+    if (const auto error = unit == daemon_unit ? last_error(daemon_unit) : ""; !error.empty())
+        finding.detail += ": " + error;
     if (state && *state == "skipped") {
         finding.detail = role_is_off(unit == edge ? MachineRole::Edge : MachineRole::Connector);
         finding.fix = how_to_turn_roles_on(root);
@@ -127,7 +170,7 @@ Finding judge(const std::string& unit, const Result<std::string>& state, bool ne
     // A service that runs is given its socket at its own start.
     finding.fix = fmt::format("{2}systemctl {1}; journalctl -u {0}", unit,
                               unit == control_socket ? "restart p2prcd" : "start " + unit,
-                              unmask_command(unit, finding.detail));
+                              unmask_command(unit, state ? *state : ""));
     return finding;
 }
 
@@ -138,7 +181,7 @@ awaitable<void> look(boost::asio::any_io_executor executor, const Facts& facts, 
         co_return;
     }
     // Without its socket p2prcd runs and no member reaches it.
-    const std::array<std::pair<std::string, bool>, 4> units{{{"p2prcd.service", true},
+    const std::array<std::pair<std::string, bool>, 4> units{{{daemon_unit, true},
                                                              {control_socket, is_public_root(facts)},
                                                              {edge, is_public_root(facts)},
                                                              {"p2prc-connector.service", in_fleet(facts)}}};

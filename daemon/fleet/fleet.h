@@ -38,6 +38,8 @@ struct FleetOptions {
     std::function<void(bool up, const std::string& reason)> link_changed;
     // `[remote] spin` of p2prcd.toml, asked for whenever this node tells about itself.
     std::function<std::string()> remote_spin;
+    // Why what the files of p2prcd's settings say is not in force; empty: it is. Asked for at the same times.
+    std::function<std::string()> settings_error;
     // Somebody on some node looks at what processes use.
     std::function<void()> looked;
     // The program that gets certificates from an ACME server; empty: it is not looked for.
@@ -61,7 +63,7 @@ class Fleet : public FleetControl {
     // used; a root that is away is no error.
     boost::asio::awaitable<Result<void>> start();
 
-    // What `remote_spin` says may be another thing now: the fleet is told.
+    // What `remote_spin` or `settings_error` says may be another thing now: the fleet is told.
     void settings_changed();
 
     const std::string& key() const; // this node's fingerprint

@@ -25,6 +25,7 @@ Json Fleet::Impl::look_at_this_machine(bool edge) const {
     CheckSubjects subjects;
     subjects.state_directory = options.directory;
     if (settings.root) subjects.clock_ahead = clock_ahead;
+    if (options.settings_error) subjects.settings_error = options.settings_error();
     const auto& agreed = replica.records();
     for (const auto name : agreed.processes_on(settings.name)) {
         const auto* process = agreed.process(name)->accepted();

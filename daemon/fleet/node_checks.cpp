@@ -132,6 +132,9 @@ std::vector<NodeCheck> check_node(const CheckSubjects& subjects) {
         checks.push_back(check_disk(std::uint64_t{disk.f_bavail} * disk.f_frsize,
                                     std::uint64_t{disk.f_blocks} * disk.f_frsize));
     if (subjects.clock_ahead) checks.push_back(check_clock(*subjects.clock_ahead));
+    if (!subjects.settings_error.empty())
+        checks.push_back(
+            {CheckState::Warn, "settings", "those of before are in force: " + subjects.settings_error});
     if (!subjects.limited.empty()) checks.push_back(check_limits(subjects.limited, net::limits_memory()));
     if (!subjects.acme_client.empty() && ::access(subjects.acme_client.c_str(), X_OK) != 0)
         checks.push_back(

@@ -1,4 +1,4 @@
-// Checks of this machine that no other node can make: disk, clock, control groups, ports.
+// Checks of this machine that no other node can make: disk, clock, settings, control groups, ports.
 //
 // It is part of /info/NODE, so that status and doctor name it on every node.
 #pragma once
@@ -23,7 +23,7 @@ enum class CheckState { Ok, Warn, Fail };
 
 struct NodeCheck {
     CheckState state = CheckState::Ok;
-    // "disk", "clock", "memory limits", "ACME client", "edge role", "port 443", "public address"
+    // "disk", "clock", "settings", "memory limits", "ACME client", "edge role", "port 443", "public address"
     std::string subject;
     std::string detail;
     friend bool operator==(const NodeCheck&, const NodeCheck&) = default;
@@ -33,6 +33,7 @@ struct NodeCheck {
 struct CheckSubjects {
     std::filesystem::path state_directory;                // the disk of it
     std::optional<std::chrono::milliseconds> clock_ahead; // of the root's clock
+    std::string settings_error;                           // why what their files say is not in force
     std::vector<std::string> limited;                     // processes here with limits.memory
     std::filesystem::path acme_client;                    // where domains here need one
     std::vector<MachineRole> roles_off;                   // that this node needs, and does not have

@@ -210,6 +210,28 @@ input()
     lab.home1.p2prc("kill", "quiet")
 
 
+def test_a_mistake_in_the_settings_is_told(lab):
+    file = "/etc/p2prc/p2prcd.toml"
+    before = lab.home1.read(file) if lab.home1.ok(f"test -e {file}") else None
+    lab.home1.write(file, '# one line\nlog = "loud"\n')
+    lab.home1.run("systemctl reload p2prcd")
+    for verb in ("status", "doctor"):
+        shown = wait_until(lambda verb=verb: (words := lab.home1.p2prc(verb, check=False).out) and "settings of" in words and words, 10,
+                           f"{verb} to name the mistake")
+        assert f"{file}:2" in shown and "loud" in shown and "systemctl reload p2prcd" in shown, shown
+    lab.home1.run("systemctl restart p2prcd", check=False)
+    for _ in range(5):
+        (finding,) = [finding for finding in wait_until(lambda: lab.home1.json("doctor", check=False), 20, "doctor to answer")
+                      if finding["subject"] == "p2prcd.service"]
+        assert finding["state"] == "fail" and f"{file}:2" in finding["detail"], finding
+    if before is None:
+        lab.home1.run(f"rm {file}")
+    else:
+        lab.home1.write(file, before)
+    lab.home1.run("systemctl restart p2prcd")
+    assert "settings of" not in lab.home1.p2prc("status", check=False).out
+
+
 def test_a_file_of_the_caller_is_pointed_out(lab):
     lab.home1.run("mkdir -p /srv/bot; echo 'print(1)' >/srv/bot/bot.py")
     result = lab.home1.run("cd /srv/bot; p2prc spin bot --no-wait -- /usr/bin/python3 bot.py", check=False)

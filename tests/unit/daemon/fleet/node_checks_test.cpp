@@ -34,6 +34,16 @@ TEST(NodeChecks, AClockThatIsAnotherThanTheRoots) {
     EXPECT_THAT(check_clock(24h * 1000).detail, HasSubstr("1000 days ahead of the root's"));
 }
 
+TEST(NodeChecks, SettingsThatAreNotInForce) {
+    CheckSubjects subjects;
+    EXPECT_TRUE(check_node(subjects).empty());
+    subjects.settings_error = "/etc/p2prc/p2prcd.toml:3: log: 'loud' is none of \"error\"";
+    const auto checks = check_node(subjects);
+    ASSERT_EQ(checks.size(), 1U);
+    EXPECT_EQ(checks[0].state, CheckState::Warn);
+    EXPECT_THAT(checks[0].detail, HasSubstr("p2prcd.toml:3"));
+}
+
 TEST(NodeChecks, LimitsThatNobodyEnforces) {
     EXPECT_EQ(check_limits({}, false).state, CheckState::Ok);
     EXPECT_EQ(check_limits({"web"}, true).state, CheckState::Ok);
