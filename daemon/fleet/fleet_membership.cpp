@@ -294,6 +294,11 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         net::log_notice("joined the fleet of " + token->zone + " as " + settings.name);
         start_link();
         result["name"] = settings.name;
+        // It was the root of a fleet of its own: a member has no edge.
+        if (roles.on(MachineRole::Edge)) {
+            const auto off = co_await roles.turn_off(MachineRole::Edge);
+            if (!off) net::log_warning("the edge cannot be turned off: " + off.error().message);
+        }
     } else {
         // The root may have moved: the token says where it is now.
         auto& known = settings.root->addresses;

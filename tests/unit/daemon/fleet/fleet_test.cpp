@@ -3,6 +3,7 @@
 #include "daemon/fleet/join.h"
 #include "daemon/fleet/link.h"
 #include "daemon/fleet/token.h"
+#include "daemon/fleet/units.h"
 #include "daemon/registry/registry.h"
 #include "daemon/state/origins.h"
 #include "store/sqlite.h"
@@ -184,6 +185,38 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
             co_await until([&] { return text(*root.replica, "/status/cellar-2/7", "state") == "running"; }));
         home.own->erase("/status/cellar-2/7");
         EXPECT_TRUE(co_await until([&] { return !root.replica->get("/status/cellar-2/7"); }));
+    });
+}
+
+// Does what it is told, and remembers it.
+class NotedUnits : public UnitControl {
+  public:
+    asio::awaitable<Result<bool>> installed(std::string) override { co_return true; }
+    asio::awaitable<bool> active(std::string) override { co_return true; }
+    asio::awaitable<Result<void>> start(std::vector<std::string>) override { co_return Result<void>(); }
+    asio::awaitable<Result<void>> stop(std::vector<std::string> units) override {
+        stopped.insert(stopped.end(), units.begin(), units.end());
+        co_return Result<void>();
+    }
+    std::vector<std::string> stopped;
+};
+
+TEST_F(FleetTest, ARootThatJoinsAnotherFleetHasNoEdge) {
+    NotedUnits units;
+    home.units = &units;
+    home.make();
+    play([&]() -> asio::awaitable<void> {
+        const auto token = co_await make_root();
+        EXPECT_TRUE(co_await home.fleet->start());
+        Json options{{"domain", "other.example"}, {"public_ips", {"127.0.0.1"}}};
+        const auto made = co_await home.fleet->init(options, "admin@cellar");
+        EXPECT_TRUE(made) << made.error().message;
+        EXPECT_TRUE(std::filesystem::exists(home.directory.path() / "roles/edge"));
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+        EXPECT_FALSE(std::filesystem::exists(home.directory.path() / "roles/edge"));
+        EXPECT_TRUE(std::filesystem::exists(home.directory.path() / "roles/connector"));
+        EXPECT_THAT(units.stopped, testing::ElementsAre("p2prc-edge.socket", "p2prc-edge.service"));
     });
 }
 

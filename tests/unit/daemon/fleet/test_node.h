@@ -61,6 +61,7 @@ class TestNode {
         options.directory = directory.path();
         options.host_name = name_;
         options.root_port = root_port;
+        options.units = units;
         options.open_logs = [name = name_](Json params) {
             return one_line(name + ": " + params.value("process", std::string()));
         };
@@ -82,6 +83,7 @@ class TestNode {
     std::unique_ptr<Replica> replica;
     std::unique_ptr<OwnState> own;
     std::uint16_t root_port = 443;
+    UnitControl* units = nullptr;
     std::unique_ptr<Fleet> fleet;
     std::string renamed;
     int looks = 0;                     // of somebody on another node
