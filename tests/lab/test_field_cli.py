@@ -220,7 +220,7 @@ def test_a_mistake_in_the_settings_is_told(lab):
                            f"{verb} to name the mistake")
         assert f"{file}:2" in shown and "loud" in shown and "systemctl reload p2prcd" in shown, shown
     lab.home1.run("systemctl restart p2prcd", check=False)
-    for _ in range(5):
+    for _ in range(2):  # in the pause before the next try, and after it
         (finding,) = [finding for finding in wait_until(lambda: lab.home1.json("doctor", check=False), 20, "doctor to answer")
                       if finding["subject"] == "p2prcd.service"]
         assert finding["state"] == "fail" and f"{file}:2" in finding["detail"], finding
