@@ -114,13 +114,32 @@ int error_of(std::span<const std::string> log) {
     return 0;
 }
 
+// For want of the line: the same, by the files as they are now; 0 where they do not tell. PID 1's child
+// cannot write to the journal once that is closed to another node's process.
+int likely_error(const std::string& program, Origin origin) {
+    if (program.find('/') == std::string::npos) return ENOENT;
+    if (origin == Origin::Remote && is_in_a_home(program)) return ENOENT;
+    if (!closed_part(program).empty()) return EACCES;
+    const auto found = status_of(program);
+    if (!found) return ENOENT;
+    if (S_ISDIR(found->st_mode)) return EACCES;
+    const auto line = first_line(program);
+    if (line.empty() || line.starts_with('\x7f')) return 0; // a program may fail for other reasons
+    if (!line.starts_with("#!")) return ENOEXEC;
+    const auto begin = line.find_first_not_of(" \t", 2);
+    const auto interpreter =
+        begin == std::string::npos ? "" : line.substr(begin, line.find_first_of(" \t", begin) - begin);
+    return status_of(interpreter) ? 0 : ENOENT;
+}
+
 } // namespace
 
 std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const std::string> log) {
     const std::string program = spec.run.shell             ? "/bin/sh"
                                 : spec.run.command.empty() ? ""
                                                            : spec.run.command.front();
-    switch (error_of(log)) {
+    const int logged = error_of(log);
+    switch (logged == 0 && origin == Origin::Remote ? likely_error(program, origin) : logged) {
     case ENOENT:
         return not_there(program, origin);
     case EACCES:

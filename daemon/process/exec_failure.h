@@ -9,8 +9,9 @@
 
 namespace p2prc::daemon {
 
-// `log`: what systemd said between fork and exec, which names the error. Looks at files as far as p2prcd sees
-// them; home directories it does not. Empty when nothing more is known than that it failed.
+// `log`: what systemd said between fork and exec, which names the error; of another node's process it says
+// nothing. Looks at files as far as p2prcd sees them; home directories it does not. Empty when nothing more
+// is known than that it failed.
 std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const std::string> log);
 
 // Which file of run.credentials systemd could not read. Of files that p2prcd does not see, all are named.

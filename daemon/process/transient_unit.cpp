@@ -146,6 +146,18 @@ void add_low_port(Properties& out, const ProcessRecord& record) {
     add_ports(out, record, 1, first_free_port - 1);
 }
 
+// The journal forgets its oldest lines when it is full, those of this machine's own programs too. journald's
+// limit counts messages: one by its sockets may be as large as the sender likes (768 MiB, sealed memfd), one
+// line of output has 48 KiB at most (LineMax=). The output of a process of another node arrives nevertheless:
+// PID 1 connects it before these paths are closed. What PID 1 does not take by its own socket it writes to
+// the journal, one line a message.
+void add_quiet(Properties& out) {
+    out.add("InaccessiblePaths", "as", json::array({"-/run/systemd/journal", "-/run/systemd/notify"}));
+    // A tenth of what journald lets by itself. It multiplies both where the disk has room (burst_modulate()).
+    out.number("LogRateLimitIntervalUSec", 30 * second);
+    out.add("LogRateLimitBurst", "u", 1000);
+}
+
 // A dynamic user's sandbox: writes to its data directory and nowhere else.
 void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin origin) {
     const std::uint64_t capabilities = has_low_port(record) ? cap_net_bind_service : 0;
@@ -161,8 +173,7 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
     // machine is a container, and PrivateDevices= binds the machine's own /dev/shm and /dev/mqueue. What is
     // written there takes the machine's memory, and outlives the process.
     out.add("ReadOnlyPaths", "as", json::array({"-/run"}));
-    // What PID 1 does not take it says in the journal, one line a message, at the cost of its other lines.
-    if (origin == Origin::Remote) out.add("InaccessiblePaths", "as", json::array({"-/run/systemd/notify"}));
+    if (origin == Origin::Remote) add_quiet(out);
     out.flag("PrivateIPC", true);
     // Without `size=`, for which systemd takes a tenth of the memory: systemd 252 writes a percent sign into
     // the unit's file as it is, and reads a specifier after a reload.

@@ -48,6 +48,33 @@ exec sleep infinity
 """
 
 
+# By every way to the journal: messages that are larger than any line, and more lines than anybody reads.
+LOUD = """
+import fcntl, os, socket, struct, sys
+for path in "/run/systemd/journal/socket", "/run/systemd/journal/dev-log", "/dev/log", "/run/systemd/journal/stdout":
+    kind = socket.SOCK_STREAM if path.endswith("stdout") else socket.SOCK_DGRAM
+    try:
+        with socket.socket(socket.AF_UNIX, kind) as s:
+            s.connect(path)
+            if path.endswith("socket"):
+                for _ in range(16):
+                    body = os.urandom(8 << 20)
+                    with os.fdopen(os.memfd_create("message", os.MFD_ALLOW_SEALING), "wb", buffering=0) as message:
+                        message.write(b"MESSAGE=large\\nBODY\\n" + struct.pack("<Q", len(body)) + body + b"\\n")
+                        fcntl.fcntl(message, fcntl.F_ADD_SEALS, 0xf)
+                        socket.send_fds(s, [b""], [message.fileno()])
+            print("REACHED", path)
+    except OSError as error:
+        print("CLOSED", path, error.strerror)
+print("TRIED", flush=True)
+print("to standard error", file=sys.stderr, flush=True)
+for number in range(30000):
+    print("line", number)
+print("", flush=True)
+os.execv("/bin/sleep", ["sleep", "infinity"])
+"""
+
+
 def setup(lab):
     make_fleet(lab, "home1", "home2")
     spin(lab.home2, "kept", ["/bin/sh", "-c", f"umask 077; echo '{SECRET}' >$STATE_DIRECTORY/secret; exec sleep infinity"])
@@ -131,6 +158,37 @@ def test_a_process_of_another_node_cannot_put_off_its_end(lab):
     assert "notification message" not in lab.home2.journal("--since", "-1min")
     lab.root.p2prc("kill", "leech", check=False, timeout=120)
     wait_until(lambda: not lab.home2.active("p2prc-leech.service") and not lab.home2.ok(["pgrep", "-f", "EXTEND_TIMEOUT"]), 120, "the leech to be ended")
+
+
+def test_it_does_not_push_the_journal_of_the_machine_out(lab):
+    lab.home2.write("/etc/systemd/journald.conf.d/small.conf", "[Journal]\nSystemMaxUse=64M\nRuntimeMaxUse=64M\n")
+    lab.home2.run("systemctl restart systemd-journald")
+    first = "journalctl --unit p2prcd.service --no-pager --output short-iso-precise | head -2"
+    before = lab.home2.run(first).out
+    spin(lab.root, "loud", ["/usr/bin/python3", "-c", LOUD], node="home2", wait=False)
+    # It ends as another program, once it has printed everything.
+    main = "cat /proc/$(systemctl show --value --property MainPID p2prc-loud.service)/comm"
+    wait_until(lambda: lab.home2.run(main, check=False).out.strip() == "sleep", 90, "it to have tried everything")
+
+    def printed():
+        lines = lab.home2.run("journalctl --unit p2prc-loud.service --output cat --no-pager").out.splitlines()
+        return lines if "to standard error" in lines else None
+    lines = wait_until(printed, 30, "its output to arrive")
+    assert not [line for line in lines if line.startswith("REACHED")], lines[:20]
+    assert len([line for line in lines if line.startswith("CLOSED /")]) == 4, lines[:20]
+    # Up to a limit that is a tenth of the usual one.
+    written = len([line for line in lines if line.startswith("line ")])
+    assert 500 <= written <= 8000, written
+    assert lab.home2.run(first).out == before
+    lab.root.p2prc("kill", "loud")
+
+
+def test_why_it_cannot_be_executed_is_said_nevertheless(lab):
+    """systemd cannot write to the journal either, between the closing of it and the command."""
+    spin(lab.root, "nothing", ["/srv/no-such-program"], node="home2", check=False)
+    reason = wait_until(lambda: info(lab.root, "nothing").get("reason"), 30, "nothing to fail")
+    assert reason["step"] == "EXEC" and "/srv/no-such-program does not exist" in reason["detail"], reason
+    lab.root.p2prc("kill", "nothing")
 
 
 def test_a_member_whose_processes_take_their_time_to_end_holds_up_nobody_else(lab):
