@@ -49,4 +49,20 @@ void DropIns::remove(const std::string& unit) const {
     fs::remove(directory, ignored);
 }
 
+std::set<std::string> DropIns::units() const {
+    constexpr std::string_view suffix = ".d";
+    const auto transient = root_.parent_path() / "transient"; // of transient units
+    std::set<std::string> units;
+    std::error_code error;
+    for (fs::directory_iterator entry(root_, error), end; !error && entry != end; entry.increment(error)) {
+        auto unit = entry->path().filename().string();
+        if (!unit.ends_with(suffix)) continue;
+        unit.resize(unit.size() - suffix.size());
+        std::error_code ignored;
+        if (!check_unit_name(unit) || !fs::exists(entry->path() / file_name, ignored)) continue;
+        if (!fs::exists(transient / unit, ignored)) units.insert(std::move(unit));
+    }
+    return units;
+}
+
 } // namespace p2prc::daemon

@@ -4,6 +4,7 @@
 #include "core/error.h"
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 namespace p2prc::daemon {
@@ -19,6 +20,8 @@ class DropIns {
     // what is no name of a unit.
     Result<void> write(const std::string& unit, const std::string& text) const;
     void remove(const std::string& unit) const;
+    // The units that have one of ours. Not those of which systemd has a file: it may load them from there.
+    std::set<std::string> units() const;
 
   private:
     std::filesystem::path root_;

@@ -28,6 +28,7 @@ class SystemdBus : public Systemd {
     boost::asio::awaitable<Result<std::string>> boot_identity();
 
     void on_events(SystemdEvents events) override;
+    // Drop-ins that belong to no unit are removed by the way.
     boost::asio::awaitable<Result<std::vector<UnitView>>> units() override;
     boost::asio::awaitable<Result<std::string>> start_transient(std::string unit, TransientUnit content,
                                                                 JobShare share) override;

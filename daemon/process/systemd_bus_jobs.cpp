@@ -158,9 +158,13 @@ awaitable<Result<std::string>> SystemdBus::Impl::stop(std::string unit, JobShare
     const auto slot = co_await slots_.stops(share.kind).acquire(share.maker);
     const OwnJob own(*this, unit);
     auto stopped = co_await stop_job(unit);
-    if (!stopped || *stopped != job_timed_out) co_return stopped;
-    if (const auto killed = co_await kill(unit); !killed) co_return std::unexpected(killed.error());
-    co_return co_await stop_job(unit);
+    if (stopped && *stopped == job_timed_out) {
+        if (const auto killed = co_await kill(unit); !killed) co_return std::unexpected(killed.error());
+        stopped = co_await stop_job(unit);
+    }
+    // systemd may have removed it before it said that the job is over.
+    if (stopped && !views_.contains(unit)) drop_ins_.remove(unit);
+    co_return stopped;
 }
 
 awaitable<Result<void>> SystemdBus::Impl::kill(std::string unit) {

@@ -41,6 +41,7 @@ awaitable<Result<FoundUnit>> SystemdBus::Impl::read_unit(std::string unit) {
 awaitable<Result<std::vector<UnitView>>> SystemdBus::Impl::units() {
     const auto self = shared_from_this();
     Listing listing(*this);
+    auto left_behind = drop_ins_.units();
     auto message = bus_.new_call(manager_name, manager_path, manager_interface, "ListUnitsByPatterns");
     if (!message) co_return std::unexpected(message.error());
     sd_bus_message_append(message->get(), "asas", 0, 1, "p2prc-*.service");
@@ -52,7 +53,10 @@ awaitable<Result<std::vector<UnitView>>> SystemdBus::Impl::units() {
     while (result >= 0 &&
            (result = sd_bus_message_read(reply.get(), "(ssssssouso)", &unit, nullptr, &load, nullptr, nullptr,
                                          nullptr, nullptr, nullptr, nullptr, nullptr)) > 0)
-        if (std::string_view(load) != "not-found" && !process_of_unit(unit).empty()) listed.insert(unit);
+        if (std::string_view(load) != "not-found" && !process_of_unit(unit).empty()) {
+            listed.insert(unit);
+            left_behind.erase(unit);
+        }
     if (result < 0) co_return std::unexpected(dbus::bus_error("cannot read systemd's list of units", result));
     // What has come or changed meanwhile is read again, so that the list is true when it is returned: the
     // signals have been and will not come again.
@@ -72,6 +76,9 @@ awaitable<Result<std::vector<UnitView>>> SystemdBus::Impl::units() {
             found.erase(name);
         listed = std::exchange(listing.changed, {});
     }
+    // Of what ended while nobody listened.
+    for (const auto& name : left_behind)
+        if (!found.contains(name) && !own_.contains(name)) drop_ins_.remove(name);
     views_ = found;
     std::vector<UnitView> views;
     for (auto& [name, view] : found)

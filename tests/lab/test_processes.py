@@ -85,6 +85,21 @@ def test_kill_forgets(lab):
     assert not lab.home1.active("p2prc-first.service")
 
 
+def test_a_kill_leaves_nothing_of_its_unit(lab):
+    def left():
+        return lab.home1.run("ls -d /run/systemd/system/p2prc-brief* /run/systemd/transient/p2prc-brief* 2>/dev/null", check=False).out
+    for number in range(10):
+        spin(lab.home1, f"brief{number}", ["/bin/sleep", "infinity"], wait=False)
+        lab.home1.p2prc("kill", f"brief{number}")
+    wait_until(lambda: not left(), 5, f"nothing to be left: {left()}")
+    # Nor does what ended while p2prcd was not there.
+    spin(lab.home1, "brief", ["/bin/sleep", "infinity"], wait=False)
+    lab.home1.run("systemctl kill --signal=KILL p2prcd; systemctl stop p2prcd-control.socket p2prcd; systemctl stop p2prc-brief; systemctl start p2prcd")
+    wait_state(lab.home1, "brief", "stopped")
+    assert not left(), left()
+    lab.home1.p2prc("kill", "brief")
+
+
 def test_what_is_not_there_is_exit_status_3(lab):
     for verb in ("info", "kill", "stop", "start", "restart", "logs"):
         assert lab.home1.p2prc(verb, "first", check=False).code == 3, verb

@@ -42,7 +42,7 @@ class SystemdBusTest : public testing::Test {
              {{"s", "name"}, {"s", "mode"}, {"a(sv)", "properties"}, {"a(sa(sv))", "aux"}},
              {{"o", "job"}},
              [this](dbus::Message call) { return start(call); }});
-        // A stop that its process puts off: it ends when the process is killed.
+        // A stop that its process puts off, without `on_stop`: it ends when the process is killed.
         interface.methods.push_back(
             {"StopUnit", {{"s", "name"}, {"s", "mode"}}, {{"o", "job"}}, [this](dbus::Message call) {
                  return stop(call);
@@ -95,18 +95,26 @@ class SystemdBusTest : public testing::Test {
     asio::awaitable<Result<dbus::Message>> stop(dbus::Message call) {
         auto reply = call.new_reply();
         sd_bus_message_append(reply->get(), "o", "/job/2");
+        const char* unit = nullptr;
+        sd_bus_message_read(call.get(), "s", &unit);
+        if (on_stop)
+            asio::post(bus.io, [this, name = std::string(unit)] {
+                on_stop();
+                stop_is_over(name);
+            });
         co_return reply;
+    }
+    void stop_is_over(const std::string& unit) {
+        auto over = manager->new_signal(manager_path, "org.freedesktop.systemd1.Manager", "JobRemoved");
+        sd_bus_message_append(over->get(), "uoss", 2, "/job/2", unit.c_str(), "done");
+        EXPECT_TRUE(manager->send(*over));
     }
     asio::awaitable<Result<dbus::Message>> kill(dbus::Message call) {
         const char *unit = nullptr, *whom = nullptr;
         int signal = 0;
         sd_bus_message_read(call.get(), "ssi", &unit, &whom, &signal);
         killed = std::string(unit) + " " + whom + " " + std::to_string(signal);
-        asio::post(bus.io, [this, name = std::string(unit)] {
-            auto over = manager->new_signal(manager_path, "org.freedesktop.systemd1.Manager", "JobRemoved");
-            sd_bus_message_append(over->get(), "uoss", 2, "/job/2", name.c_str(), "done");
-            EXPECT_TRUE(manager->send(*over));
-        });
+        asio::post(bus.io, [this, name = std::string(unit)] { stop_is_over(name); });
         co_return call.new_reply();
     }
     void remove(const std::string& unit) {
@@ -151,25 +159,44 @@ class SystemdBusTest : public testing::Test {
                     return {};
                 }};
     }
+    bool eventually(const std::function<bool()>& condition) {
+        const auto wait = [&]() -> asio::awaitable<Result<bool>> {
+            for (int round = 0; round < 4000 && !condition(); ++round)
+                co_await test::sleep_for(std::chrono::milliseconds(5));
+            co_return condition();
+        };
+        return bus.run(wait()).value();
+    }
     void become(const std::string& unit, const std::string& state) {
         states[unit] = state;
         EXPECT_TRUE(manager->emit_properties_changed(path_of(unit), unit_interface, {"ActiveState"}));
     }
 
+    fs::path file_of(const std::string& unit) const {
+        return drop_ins / (unit + ".d") / "p2prc-command.conf";
+    }
+    void leave_behind(const std::string& unit) const {
+        fs::create_directories(file_of(unit).parent_path());
+        std::ofstream(file_of(unit)) << "old";
+    }
+
+    const net::TemporaryDirectory temporary;
+    const fs::path drop_ins = temporary.path() / "system";
     test::PrivateBus bus;
     std::string field = "FLEET_PROCESS=7";
     std::map<std::string, std::string> states{{"p2prc-mail.service", "active"},
                                               {"p2prc-web.service", "active"}};
     std::function<void(const std::string& unit)> on_read;
-    std::string killed; // by KillUnit
-    int lists = 0;      // that were asked for
-    int bad_lists = 0;  // the next ones
+    std::function<void()> on_stop; // before a job to stop is over
+    std::string killed;            // by KillUnit
+    int lists = 0;                 // that were asked for
+    int bad_lists = 0;             // the next ones
     std::unique_ptr<dbus::Bus> manager, own;
     std::vector<dbus::Registration> objects;
 };
 
 TEST_F(SystemdBusTest, AListIsTrueWhenItIsReturned) {
-    SystemdBus systemd(*own);
+    SystemdBus systemd(*own, drop_ins);
     ASSERT_TRUE(bus.run(systemd.connect()));
     // While the second is read, the first ends and a third begins.
     on_read = [this, done = false](const std::string& unit) mutable {
@@ -192,7 +219,7 @@ TEST_F(SystemdBusTest, AListIsTrueWhenItIsReturned) {
 
 // systemctl daemon-reexec: the manager says that it is done, and answers badly for a while.
 TEST_F(SystemdBusTest, UnitsAreReadAgainUntilTheManagerAnswers) {
-    SystemdBus systemd(*own);
+    SystemdBus systemd(*own, drop_ins);
     ASSERT_TRUE(bus.run(systemd.connect()));
     ASSERT_TRUE(bus.run(systemd.units()));
     std::optional<std::vector<UnitView>> resynced;
@@ -206,12 +233,7 @@ TEST_F(SystemdBusTest, UnitsAreReadAgainUntilTheManagerAnswers) {
     auto reloading = manager->new_signal(manager_path, "org.freedesktop.systemd1.Manager", "Reloading");
     sd_bus_message_append(reloading->get(), "b", 0);
     ASSERT_TRUE(manager->send(*reloading));
-    const auto wait = [&]() -> asio::awaitable<Result<bool>> {
-        for (int round = 0; round < 4000 && !resynced; ++round)
-            co_await test::sleep_for(std::chrono::milliseconds(5));
-        co_return resynced.has_value();
-    };
-    ASSERT_TRUE(bus.run(wait()).value());
+    ASSERT_TRUE(eventually([&] { return resynced.has_value(); }));
     EXPECT_EQ(lists, 3);
     EXPECT_EQ(resynced->size(), 3U);
 }
@@ -220,6 +242,7 @@ class SystemdBusStartTest : public SystemdBusTest {
   protected:
     void SetUp() override {
         SystemdBusTest::SetUp();
+        fs::create_directory(drop_ins);
         systemd = std::make_unique<SystemdBus>(*own, drop_ins);
         ASSERT_TRUE(bus.run(systemd->connect()));
         ASSERT_TRUE(bus.run(systemd->units()));
@@ -230,13 +253,11 @@ class SystemdBusStartTest : public SystemdBusTest {
         return bus.run(systemd->start_transient(web, content, JobShare{}));
     }
     std::string drop_in() const {
-        std::ifstream file(drop_ins / (web + ".d") / "p2prc-command.conf");
+        std::ifstream file(file_of(web));
         return {std::istreambuf_iterator<char>(file), {}};
     }
 
     const std::string web = "p2prc-web.service";
-    const net::TemporaryDirectory temporary;
-    const fs::path& drop_ins = temporary.path();
     std::unique_ptr<SystemdBus> systemd;
 };
 
@@ -247,6 +268,43 @@ TEST_F(SystemdBusStartTest, WhatPutsOffItsEndIsKilled) {
     ASSERT_TRUE(stopped) << stopped.error().message;
     EXPECT_EQ(*stopped, "done");
     EXPECT_EQ(killed, web + " all 9");
+}
+
+// Of what was killed: systemd removes the unit before it says that the job is over, or after it.
+TEST_F(SystemdBusStartTest, AStopLeavesNoCommandBehind) {
+    for (const bool within_the_job : {true, false}) {
+        states[web] = "active";
+        ASSERT_TRUE(bus.run(systemd->units()));
+        leave_behind(web);
+        on_stop = [this, within_the_job] {
+            become(web, "inactive");
+            if (within_the_job) remove(web);
+        };
+        const auto stopped = bus.run(systemd->stop(web, JobShare{}));
+        ASSERT_TRUE(stopped) << stopped.error().message;
+        EXPECT_EQ(*stopped, "done");
+        bool gone = within_the_job;
+        systemd->on_events(
+            {.changed = {}, .gone = [&](const auto&) { gone = true; }, .outside_job = {}, .resynced = {}});
+        if (!within_the_job) remove(web);
+        ASSERT_TRUE(eventually([&] { return gone; }));
+        EXPECT_TRUE(fs::is_empty(drop_ins)) << within_the_job;
+    }
+}
+
+TEST_F(SystemdBusStartTest, CommandsThatBelongToNoUnitAreSwept) {
+    leave_behind(web);
+    leave_behind("p2prc-gone.service");
+    leave_behind("p2prc-unloaded.service");
+    fs::create_directory(temporary.path() / "transient");
+    std::ofstream(temporary.path() / "transient/p2prc-unloaded.service") << "[Unit]\n";
+    fs::create_directory(drop_ins / "p2prc-admins.service.d");
+    std::ofstream(drop_ins / "p2prc-admins.service.d/limits.conf") << "[Service]\n";
+    ASSERT_TRUE(bus.run(systemd->units()));
+    EXPECT_EQ(drop_in(), "old");
+    EXPECT_FALSE(fs::exists(drop_ins / "p2prc-gone.service.d"));
+    EXPECT_TRUE(fs::exists(file_of("p2prc-unloaded.service")));
+    EXPECT_TRUE(fs::exists(drop_ins / "p2prc-admins.service.d/limits.conf"));
 }
 
 TEST_F(SystemdBusStartTest, AUnitThatHasEndedMakesWayWhenItIsRemoved) {
@@ -275,8 +333,7 @@ TEST_F(SystemdBusStartTest, AnothersUnitKeepsItsNameAndItsCommand) {
     EXPECT_FALSE(told);
     EXPECT_FALSE(fs::exists(drop_ins / (web + ".d")));
     // An earlier command stays as it was.
-    fs::create_directories(drop_ins / (web + ".d"));
-    std::ofstream(drop_ins / (web + ".d") / "p2prc-command.conf") << "old";
+    leave_behind(web);
     EXPECT_FALSE(start_web());
     EXPECT_EQ(drop_in(), "old");
 }
