@@ -61,4 +61,14 @@ std::string bind_program_name(BindFamily family, const BindRule& rule) {
     return fmt::format("{}-{}", bind_attach_name(family), bind_rule_name(rule));
 }
 
+std::string_view rule_of_bind_program(std::string_view path) noexcept {
+    const auto name = path.substr(path.rfind('/') + 1);
+    for (const auto family : {BindFamily::Inet4, BindFamily::Inet6}) {
+        const auto attached = bind_attach_name(family);
+        if (name.starts_with(attached) && name.substr(attached.size()).starts_with('-'))
+            return name.substr(attached.size() + 1);
+    }
+    return {};
+}
+
 } // namespace p2prc

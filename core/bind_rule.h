@@ -27,11 +27,16 @@ Result<BindRule> bind_rule_from_name(std::string_view name);
 // system that systemd has mounted.
 inline constexpr std::string_view bind_programs_directory = "/sys/fs/bpf/p2prc";
 
+// Of p2prcd-ports: remove the programs of the rules that follow, instead of pinning them.
+inline constexpr std::string_view bind_unpin_option = "--unpin";
+
 enum class BindFamily { Inet4, Inet6 };
 
 // "bind4", "bind6": systemd.resource-control(5), BPFProgram=.
 std::string_view bind_attach_name(BindFamily family) noexcept;
 // "bind4-8120": the pinned program's file.
 std::string bind_program_name(BindFamily family, const BindRule& rule);
+// "8120" of "bind4-8120" or "bind6-8120", wherever the file is; empty for what is named otherwise.
+std::string_view rule_of_bind_program(std::string_view path) noexcept;
 
 } // namespace p2prc

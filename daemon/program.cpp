@@ -184,7 +184,10 @@ Result<void> Program::Impl::make_reconciler(std::string boot) {
     reconciler_ = std::make_unique<Reconciler>(loop_.get_executor(), *systemd_, *replica_, *own_, *journal_,
                                                std::move(options));
     failures_ = log_failures(*own_);
-    measuring_ = std::make_unique<Measuring>(loop_.get_executor(), *own_, [this] { reconciler_->measure(); });
+    measuring_ = std::make_unique<Measuring>(loop_.get_executor(), *own_, [this] {
+        reconciler_->measure();
+        reconciler_->tidy_ports();
+    });
     return {};
 }
 

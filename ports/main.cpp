@@ -1,5 +1,5 @@
-// p2prcd-ports RULE...: pins the BPF programs that keep processes to their ports. p2prcd has systemd run it,
-// as it may not load programs itself.
+// p2prcd-ports [--unpin] RULE...: pins the BPF programs that keep processes to their ports, or removes them.
+// p2prcd has systemd run it, as it may not load programs itself.
 #include "ports/pins.h"
 
 #include <fmt/format.h>
@@ -16,6 +16,8 @@ namespace {
 using namespace p2prc;
 
 Result<void> run(std::span<char* const> names) {
+    const bool remove = !names.empty() && names.front() == bind_unpin_option;
+    if (remove) names = names.subspan(1);
     std::vector<BindRule> rules;
     for (const char* name : names) {
         auto rule = bind_rule_from_name(name);
@@ -25,7 +27,8 @@ Result<void> run(std::span<char* const> names) {
     const std::filesystem::path directory(bind_programs_directory);
     if (auto able = ports::check_machine(directory.parent_path(), "/sys/fs/cgroup"); !able) return able;
     for (const auto& rule : rules)
-        if (auto pinned = ports::pin(rule, directory); !pinned) return pinned;
+        if (auto done = remove ? ports::unpin(rule, directory) : ports::pin(rule, directory); !done)
+            return done;
     return {};
 }
 

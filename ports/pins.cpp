@@ -111,6 +111,15 @@ Result<void> pin(const BindRule& rule, const fs::path& directory) {
     return {};
 }
 
+Result<void> unpin(const BindRule& rule, const fs::path& directory) {
+    for (const auto family : {BindFamily::Inet4, BindFamily::Inet6}) {
+        const auto path = directory / bind_program_name(family, rule);
+        if (unlink(path.c_str()) != 0 && errno != ENOENT)
+            return std::unexpected(system_error(fmt::format("cannot remove {}", path.string()), errno));
+    }
+    return {};
+}
+
 Result<void> check_machine(const fs::path& bpf_root, const fs::path& cgroup_root) {
     if (!is_of_type(bpf_root, BPF_FS_MAGIC))
         return fail(ErrorCode::NotSupported, fmt::format("no BPF file system is at {}", bpf_root.string()),

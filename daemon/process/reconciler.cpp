@@ -30,7 +30,7 @@ Reconciler::Impl::Impl(asio::any_io_executor loop, Systemd& systemd, Replica& re
     , replica_(replica)
     , own_(own)
     , journal_(journal)
-    , bind_programs_(systemd) {}
+    , bind_programs_(loop_, systemd, options.pins) {}
 
 asio::awaitable<Result<void>> Reconciler::Impl::start() {
     const auto self = shared_from_this();
@@ -57,6 +57,7 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     systemd_.on_events(std::move(events));
     for (const auto& view : *all)
         adopt(view);
+    adopted_all_ = true;
     follow();
     forget_actions();
     judge_all_records();
@@ -176,6 +177,9 @@ Result<void> Reconciler::check_spec(const ProcessSpec& spec, Origin origin) cons
 
 void Reconciler::measure() {
     impl_->measure();
+}
+void Reconciler::tidy_ports() {
+    impl_->tidy_ports();
 }
 void Reconciler::set_node(std::string node) {
     impl_->set_node(std::move(node));

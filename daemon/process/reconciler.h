@@ -1,6 +1,7 @@
 // Brings the units of this node to the desired state, and records what happens.
 #pragma once
 
+#include "core/bind_rule.h"
 #include "daemon/process/data_directories.h"
 #include "daemon/process/journal_tail.h"
 #include "daemon/process/plan.h"
@@ -14,6 +15,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -41,6 +43,7 @@ struct ReconcilerOptions {
     // The same for the programs that keep processes to their ports.
     std::chrono::milliseconds first_ports_pause{30'000};
     std::chrono::milliseconds longest_ports_pause{3'600'000};
+    std::filesystem::path pins{bind_programs_directory}; // of those programs
 };
 
 // The directories that systemd 252 loads units from, but for its own transient ones.
@@ -66,6 +69,10 @@ class Reconciler {
     // Brings memory and processor time of what runs here up to date in the own state. Cheap: no bus, no
     // process.
     void measure();
+
+    // Has the programs removed that kept processes to ports which no process here has any more. Looks into
+    // one directory, and seldom has more to do.
+    void tidy_ports();
 
     // Another name of this node, from now on (it joined a fleet). Statuses of the old name are taken over.
     void set_node(std::string node);

@@ -21,6 +21,7 @@ bool has_ended(const UnitView& view) {
 void Reconciler::Impl::adopt(const UnitView& view) {
     auto& slot = slots_[std::string(process_of_unit(view.unit))];
     slot.unit = view;
+    if (!view.bind_rule.empty()) slot.bind_rule = view.bind_rule;
     slot.watched = !view.dead();
     slot.adopted = !view.dead();
     if (view.up()) slot.executed = view.invocation;
@@ -40,6 +41,7 @@ void Reconciler::Impl::on_changed(const UnitView& view) {
     const bool finished = view.main_pid == 0 && view.result.code == CLD_EXITED && view.result.status == 0;
     if (finished && view.sub_state == "stop-sigterm") slot.left_behind = view.invocation;
     slot.unit = view;
+    if (!view.bind_rule.empty()) slot.bind_rule = view.bind_rule;
     // A start first has systemd forget that the unit failed, and shows that end once more.
     const bool told_before = !slot.former.empty() && view.invocation == slot.former;
     if (has_ended(view) && !told_before) slot.end = view;

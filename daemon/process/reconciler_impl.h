@@ -35,6 +35,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void evaluate_all();
     std::string name_of_dead(const Change& tombstone) const;
     void measure();
+    void tidy_ports();
     void set_node(std::string node);
     void network_changed();
     void detach();
@@ -64,6 +65,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         std::string confirmed;        // last invocation whose start and end are recorded
         std::string former;           // invocation that had ended before the current start
         std::string left_behind;      // invocation whose main process ended before others of it
+        std::string bind_rule;        // whose programs its unit has, or is about to have
         // Whose work its jobs are, and the id for which this was found out: it outlives the record.
         JobShare share{JobShare::Kind::Remote};
         std::uint32_t share_id = 0;
@@ -129,6 +131,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<void> prepare_ports();
     boost::asio::awaitable<void> prepare_ports_again(std::shared_ptr<Impl> self);
     void retry_ports_later();
+    boost::asio::awaitable<void> report_unpin(std::shared_ptr<Impl> self,
+                                              boost::asio::awaitable<Result<void>> unpin);
     boost::asio::awaitable<Result<void>> confine(std::string name, Facts now, TransientUnit& content);
     boost::asio::awaitable<Result<void>> prepare_data(std::string name, Facts now, Act what);
     boost::asio::awaitable<bool> started(std::string name, Facts now, Result<std::string> result);
@@ -171,6 +175,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     std::optional<BootGap> boot_gap_; // before this boot
     std::map<std::string, Slot> slots_;
     std::set<std::string> held_;  // processes whose id another one has
+    bool adopted_all_ = false;    // all units that there were are known
     bool confines_ports_ = false; // systemd can keep a process to its port by itself
     BindPrograms bind_programs_;
     std::unique_ptr<boost::asio::steady_timer> ports_timer_; // until they are prepared again

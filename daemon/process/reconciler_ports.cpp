@@ -65,6 +65,7 @@ asio::awaitable<Result<void>> Reconciler::Impl::confine(std::string name, Facts 
     const auto& record = *now.record;
     const auto rule = bind_rule(record);
     if (!rule) co_return Result<void>{};
+    slots_[name].bind_rule = bind_rule_name(*rule);
     const auto pinned = co_await bind_programs_.pin(name, *rule);
     if (pinned) {
         add_bind_programs(content.properties, *rule);
@@ -76,6 +77,33 @@ asio::awaitable<Result<void>> Reconciler::Impl::confine(std::string name, Facts 
         options.warn(fmt::format("'{}' is not kept to its port: {}", name, pinned.error().message), name);
     if (Origins(own_).here(record)) co_return Result<void>{};
     co_return check_remote_port(options.remote_spin, record, false);
+}
+
+// A unit may have other programs than its process's record asks for: the record has changed since, or is
+// gone.
+void Reconciler::Impl::tidy_ports() {
+    if (stopping || !adopted_all_) return;
+    auto unused = bind_programs_.pinned();
+    unused.erase(bind_rule_name({}));
+    if (unused.empty()) return;
+    for (const auto name : agreed().processes_on(options.node))
+        if (const auto* record = record_of(name))
+            if (const auto rule = bind_rule(*record)) unused.erase(bind_rule_name(*rule));
+    for (const auto& [name, slot] : slots_)
+        if (slot.unit || slot.busy) unused.erase(slot.bind_rule);
+    if (unused.empty()) return;
+    asio::co_spawn(loop_, report_unpin(shared_from_this(), bind_programs_.unpin(unused)),
+                   net::ReportFailure("removing the programs of ports"));
+}
+
+asio::awaitable<void> Reconciler::Impl::report_unpin(std::shared_ptr<Impl> /* keeps it alive */,
+                                                     asio::awaitable<Result<void>> unpin) {
+    const auto done = co_await std::move(unpin);
+    if (!done && !stopping)
+        net::log_warning(
+            fmt::format("programs that kept processes to ports stay, though no process needs them: {}",
+                        done.error().message),
+            {{"FLEET_HINT", done.error().hint}});
 }
 
 } // namespace p2prc::daemon

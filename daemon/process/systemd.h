@@ -27,6 +27,7 @@ struct UnitView {
     std::uint64_t changed_at = 0; // microseconds since 1970; 0: not known
     std::uint32_t process = 0;    // FLEET_PROCESS; 0: not one of ours
     std::string digest;           // FLEET_DIGEST
+    std::string bind_rule;        // whose programs it is started with (BPFProgram=); empty: without
     friend bool operator==(const UnitView&, const UnitView&) = default;
 
     bool up() const { return active_state == "active" || active_state == "reloading"; }

@@ -46,14 +46,6 @@ Result<void> append_properties(sd_bus_message* call, const std::vector<UnitPrope
     return checked(result);
 }
 
-void note_marks(const std::vector<UnitProperty>& properties, UnitView& view) {
-    for (const auto& property : properties) {
-        if (property.name != "LogExtraFields") continue;
-        for (const auto& field : property.value)
-            apply_journal_field(field.get_ref<const std::string&>(), view);
-    }
-}
-
 } // namespace
 
 awaitable<Result<dbus::Message>> SystemdBus::Impl::send_start(std::string unit,
@@ -122,7 +114,7 @@ awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
             // Its first signals may be here already; they bring everything but the marks.
             auto& view = views_[unit];
             view.unit = unit;
-            note_marks(properties, view);
+            apply_properties(properties, view);
             co_return co_await wait_job(*reply);
         }
         if (reply->error_name() != "org.freedesktop.systemd1.UnitExists")

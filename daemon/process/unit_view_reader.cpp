@@ -1,8 +1,10 @@
 #include "daemon/process/unit_view_reader.h"
 
+#include "core/bind_rule.h"
 #include "core/encoding.h"
 #include "dbus/message.h"
 
+#include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
 
 #include <charconv>
@@ -51,6 +53,19 @@ int read_journal_fields(sd_bus_message* message, UnitView& view) {
     return result < 0 ? result : sd_bus_message_exit_container(message);
 }
 
+int read_bind_programs(sd_bus_message* message, UnitView& view) {
+    int result = sd_bus_message_enter_container(message, 'v', "a(ss)");
+    if (result <= 0) return result;
+    result = sd_bus_message_enter_container(message, 'a', "(ss)");
+    if (result < 0) return result;
+    const char *attached = nullptr, *path = nullptr;
+    while ((result = sd_bus_message_read(message, "(ss)", &attached, &path)) > 0)
+        view.bind_rule = rule_of_bind_program(path);
+    if (result < 0) return result;
+    result = sd_bus_message_exit_container(message);
+    return result < 0 ? result : sd_bus_message_exit_container(message);
+}
+
 int read_property(sd_bus_message* message, std::string_view name, UnitView& view, UnitOrigin* origin) {
     if (name == "ActiveState") return read_text(message, view.active_state);
     if (name == "SubState") return read_text(message, view.sub_state);
@@ -62,6 +77,7 @@ int read_property(sd_bus_message* message, std::string_view name, UnitView& view
     if (name == "ExecMainCode") return read_number(message, "i", view.result.code);
     if (name == "ExecMainStatus") return read_number(message, "i", view.result.status);
     if (name == "LogExtraFields") return read_journal_fields(message, view);
+    if (name == "BPFProgram") return read_bind_programs(message, view);
     if (origin && name == "Slice") return read_text(message, origin->slice);
     if (origin && name == "Transient") {
         int flag = 0;
@@ -81,6 +97,17 @@ void apply_journal_field(std::string_view field, UnitView& view) {
     const auto value = field.substr(equals + 1);
     if (name == field_process) std::from_chars(value.data(), value.data() + value.size(), view.process);
     if (name == field_digest) view.digest = value;
+}
+
+void apply_properties(const std::vector<UnitProperty>& properties, UnitView& view) {
+    for (const auto& property : properties) {
+        if (property.name == "LogExtraFields")
+            for (const auto& field : property.value)
+                apply_journal_field(field.get_ref<const std::string&>(), view);
+        if (property.name == "BPFProgram")
+            for (const auto& program : property.value)
+                view.bind_rule = rule_of_bind_program(program.at(1).get_ref<const std::string&>());
+    }
 }
 
 Result<void> read_unit_properties(sd_bus_message* message, UnitView& view, UnitOrigin* origin) {

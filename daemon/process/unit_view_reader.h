@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <string_view>
+#include <vector>
 
 struct sd_bus_message;
 
@@ -24,5 +25,7 @@ Result<void> read_unit_properties(sd_bus_message* message, UnitView& view, UnitO
 
 // "FLEET_PROCESS=7" and the like.
 void apply_journal_field(std::string_view field, UnitView& view);
+// What properties that a unit is made with say of it: its journal fields, its programs.
+void apply_properties(const std::vector<UnitProperty>& properties, UnitView& view);
 
 } // namespace p2prc::daemon

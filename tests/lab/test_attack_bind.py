@@ -132,6 +132,25 @@ def test_further_ports_are_its_own_too(lab):
     assert refused.code != 0 and "port 8119" in refused.err and "several" in refused.err, refused.err
 
 
+def test_what_no_process_needs_is_not_kept_pinned(lab):
+    """A member could otherwise pin ever more, with a new set of ports for each process."""
+    def pinned():
+        return {name.partition("-")[2] for name in lab.home1.run("ls /sys/fs/bpf/p2prc").out.split()}
+    for number in range(3):
+        spin(lab.root, f"brief{number}", ["/bin/sleep", "infinity"], node="home1", port=8140 + number, wait=False)
+    wait_until(lambda: {"8140", "8141", "8142"} <= pinned(), 30, "their programs to be pinned")
+    before = pinned()
+    for number in range(3):
+        lab.root.p2prc("kill", f"brief{number}")
+    # And what was left by a p2prcd that ended before it could see to it.
+    lab.home1.run("systemctl stop p2prcd; systemd-run --quiet --wait /usr/libexec/p2prc/p2prcd-ports 8150; systemctl start p2prcd")
+    wait_until(lambda: pinned() == before - {"8140", "8141", "8142"}, 120, "them to be removed")
+    # And what comes back gets them again.
+    spin(lab.home1, "again", binder(lab), port=8140)
+    seen = lines(lab, "again")
+    assert seen["own"] == ALL and seen["other"] == NONE, seen
+
+
 def test_after_a_boot_all_are_kept_to_their_ports(lab):
     lab.home1.reboot()
     wait_state(lab.home1, "holder", "running", timeout=60)

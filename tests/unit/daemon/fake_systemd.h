@@ -6,6 +6,11 @@
 #include "daemon/process/systemd.h"
 #include "daemon/process/unit_view_reader.h"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
 #include <csignal>
 #include <map>
 #include <new>
@@ -27,8 +32,18 @@ class FakeSystemd : public Systemd {
     }
 
     Word start_transient(std::string unit, TransientUnit content, JobShare share) override {
-        if (unit.starts_with("p2prcd-ports")) {
+        if (unit.starts_with("p2prcd-ports") || unit == "p2prcd-unpin.service") {
             port_units.push_back(unit);
+            port_words.clear();
+            for (const auto& property : content.properties)
+                if (property.name == "ExecStartEx")
+                    port_words = property.value.at(0).at(1).get<std::vector<std::string>>();
+            if (unit == "p2prcd-unpin.service" && unpin_takes.count() > 0) {
+                const auto executor = co_await boost::asio::this_coro::executor;
+                boost::asio::steady_timer timer(executor, unpin_takes);
+                co_await timer.async_wait(boost::asio::use_awaitable);
+                port_units.emplace_back("(is over)");
+            }
             co_return std::string(pins ? "done" : "failed");
         }
         calls.push_back("start " + unit);
@@ -51,10 +66,7 @@ class FakeSystemd : public Systemd {
         }
         UnitView view;
         view.unit = unit;
-        for (const auto& property : content.properties)
-            if (property.name == "LogExtraFields")
-                for (const auto& field : property.value)
-                    apply_journal_field(field.get<std::string>(), view);
+        apply_properties(content.properties, view);
         view.active_state = "inactive"; // shown for an instant before the command is executed
         tell(view);
         view.invocation = next_invocation();
@@ -131,9 +143,11 @@ class FakeSystemd : public Systemd {
     std::map<std::string, UnitView> unlisted; // there, but nobody was told
     std::vector<std::string> calls;
     std::vector<std::string> port_units;                      // runs of p2prcd-ports
+    std::vector<std::string> port_words;                      // the last one's command
     std::map<std::string, std::vector<UnitProperty>> started; // what was asked for last
     std::map<std::string, JobShare> shares;                   // whose work the last job was
     bool pins = true;                                         // this machine has BPF
+    std::chrono::milliseconds unpin_takes{0};
     std::optional<UnitResult> fail_start_with;
     std::optional<Error> refuse_start;
     std::optional<UnitResult> end_at_once; // as soon as the command is executed

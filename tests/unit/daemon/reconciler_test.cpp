@@ -14,7 +14,9 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
+#include <ranges>
 
 namespace p2prc::daemon {
 namespace {
@@ -59,7 +61,8 @@ class ReconcilerTest : public testing::Test {
             .warn = [this](std::string_view message, std::string_view) { warnings.emplace_back(message); },
             .first_retry_pause = first_retry_pause,
             .longest_retry_pause = std::chrono::hours(2),
-            .first_ports_pause = first_ports_pause};
+            .first_ports_pause = first_ports_pause,
+            .pins = directory / "pins"};
         reconciler =
             std::make_unique<Reconciler>(loop.get_executor(), systemd, *replica, *own, journal, options);
         boost::asio::co_spawn(loop, reconciler->start(), boost::asio::detached);
@@ -643,6 +646,84 @@ TEST_F(ReconcilerTest, WithoutBpfABindIsRefusedForOtherReasons) {
     run();
     expect(ProcessState::Failed, StopKind::ExitCode);
     EXPECT_EQ(status()->reason->detail, "");
+}
+
+// Pins of rules that no process has any more are removed: by what the records and the units have, whoever
+// pinned them.
+TEST_F(ReconcilerTest, ProgramsThatNoProcessNeedsAreRemoved) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    const auto pin = [&](const std::string& rule) {
+        fs::create_directories(directory / "pins");
+        for (const auto* family : {"bind4-", "bind6-"})
+            std::ofstream(directory / "pins" / (family + rule)) << "";
+    };
+    const auto removed = [&] {
+        systemd.port_units.clear();
+        systemd.port_words.clear();
+        reconciler->tidy_ports();
+        run();
+        if (systemd.port_units.empty()) return std::string("nothing");
+        EXPECT_EQ(systemd.port_units, std::vector<std::string>{"p2prcd-unpin.service"});
+        EXPECT_EQ(systemd.port_words.at(1), "--unpin");
+        std::string rules;
+        for (const auto& rule : systemd.port_words | std::views::drop(2)) {
+            rules += rule + " ";
+            for (const auto* family : {"bind4-", "bind6-"})
+                fs::remove(directory / "pins" / (family + rule));
+        }
+        return rules;
+    };
+    auto web = record();
+    web.port = web.spec.port = 8081;
+    web.digest = spec_digest(web.spec);
+    start();
+    for (const auto* rule : {"none", "8081", "8082", "8083+8084"})
+        pin(rule);
+    std::ofstream(directory / "pins" / "another's") << "";
+    want(web);
+    EXPECT_EQ(removed(), "8082 8083+8084 ");
+    EXPECT_EQ(removed(), "nothing");
+    // Other ports from its next start on: the unit that runs may be started again by systemd.
+    auto& unit_now = systemd.loaded.at(unit);
+    unit_now.bind_rule = "8085";
+    systemd.tell(UnitView(unit_now));
+    pin("8085");
+    EXPECT_EQ(removed(), "nothing");
+    daemon_restart();
+    EXPECT_EQ(removed(), "nothing");
+    kill(7, "web");
+    EXPECT_EQ(removed(), "8081 8085 ");
+    EXPECT_EQ(removed(), "nothing");
+}
+
+TEST_F(ReconcilerTest, ProgramsThatCannotBeRemovedAreLeftAlone) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    start();
+    fs::create_directories(directory / "pins");
+    std::ofstream(directory / "pins" / "bind4-8081") << "";
+    systemd.pins = false;
+    for (int round = 0; round < 2; ++round) {
+        reconciler->tidy_ports();
+        run();
+    }
+    EXPECT_EQ(std::ranges::count(systemd.port_units, "p2prcd-unpin.service"), 1);
+}
+
+// Between the decision to remove them and their removal a process comes that needs them.
+TEST_F(ReconcilerTest, ProgramsThatAreNeededAgainArePinnedAfterTheirRemoval) {
+    systemd.built_with = "+PAM -BPF_FRAMEWORK";
+    start();
+    fs::create_directories(directory / "pins");
+    std::ofstream(directory / "pins" / "bind4-8081") << "";
+    systemd.unpin_takes = std::chrono::milliseconds(300);
+    reconciler->tidy_ports();
+    auto web = record();
+    web.port = web.spec.port = 8081;
+    web.digest = spec_digest(web.spec);
+    want(web);
+    EXPECT_EQ(systemd.port_units, (std::vector<std::string>{"p2prcd-ports.service", "p2prcd-unpin.service",
+                                                            "(is over)", "p2prcd-ports-web.service"}));
+    expect(ProcessState::Running);
 }
 
 TEST_F(RetryTest, ProgramsThatCouldNotBePinnedAreTriedAgain) {
