@@ -20,6 +20,7 @@
 #include "tests/unit/support/private_bus.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
@@ -209,6 +210,13 @@ std::size_t resident_kib() {
     return 0;
 }
 
+// Of what malloc() was asked for; the rest of what is resident is code, stacks, and what glibc has not given
+// back.
+std::size_t allocated_mib() {
+    const auto now = mallinfo2();
+    return (now.uordblks + now.hblkhd) >> 20U;
+}
+
 struct Cost {
     double milliseconds = 0; // of the processor, on all threads
     double allocations = 0;
@@ -370,8 +378,10 @@ int main(int count, char** arguments) {
     Bench bench(full, members);
     fmt::print("start of the full one: {:.1f} s of the processor\n", cpu_seconds() - begun);
     std::fflush(stdout);
-    fmt::print("{} nodes, {} processes, {} domains, {} members that follow: {} MiB resident, {} MiB before\n",
-               full.nodes, full.processes, full.domains, members, resident_kib() / 1024, before / 1024);
+    fmt::print("{} nodes, {} processes, {} domains, {} members that follow: {} MiB resident, {} MiB "
+               "allocated; {} MiB resident before\n",
+               full.nodes, full.processes, full.domains, members, resident_kib() / 1024, allocated_mib(),
+               before / 1024);
     on_full = bench.run(rounds);
     fmt::print("{:<24} {:>12} {:>12} {:>8} {:>14} {:>14}\n", "", "small ms", "full ms", "ratio",
                "small allocs", "full allocs");

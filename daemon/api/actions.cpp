@@ -157,7 +157,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
 // A record of the action in the own state, which the reconciler follows and the registry takes in later.
 asio::awaitable<Result<std::uint64_t>> Actions::act_here(Verb verb, ProcessRecord record, std::string by) {
     const std::string key = keys::local_action(record.node, record.id);
-    const Json* earlier = own_->get(key);
+    const auto earlier = own_->get(key);
     const LocalAction action{
         .id = record.id,
         .action = std::string(verb_name(verb)),

@@ -40,7 +40,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     std::vector<std::string> domains;
     for (const DomainRecord* domain : view.domains_of(record))
         domains.push_back(domain->domain);
-    const Json* info = view.get(keys::node_info(record.node));
+    const auto info = view.get(keys::node_info(record.node));
     std::string ip = info ? json::member<std::string>(*info, "ipv4") : "";
     if (ip.empty() && info) ip = json::member<std::string>(*info, "ipv6");
     Json deployment = nullptr;
@@ -96,7 +96,7 @@ std::optional<DomainState> trouble_of_tunnel(const View& view, const std::string
     const auto* node = view.node_record(name);
     if (!node || node->connector_key.empty())
         return DomainState{"waiting", "the connector of node '" + name + "' has not connected yet"};
-    const Json* tunnel = view.get(keys::tunnel(name));
+    const auto tunnel = view.get(keys::tunnel(name));
     if (tunnel && json::member<bool>(*tunnel, "up")) return std::nullopt;
     const auto detail = tunnel ? json::member<std::string>(*tunnel, "detail") : "";
     return DomainState{"waiting", "node '" + name + "' has no tunnel to the edge" +
@@ -106,7 +106,7 @@ std::optional<DomainState> trouble_of_tunnel(const View& view, const std::string
 std::optional<DomainState> trouble_of_certificate(const View& view, const std::string& node,
                                                   const DomainRecord& domain) {
     if (domain.tls == TlsMode::Passthrough) return std::nullopt;
-    const Json* document = view.get(keys::certificate(node, domain.domain));
+    const auto document = view.get(keys::certificate(node, domain.domain));
     const auto certificate = document ? certificate_from_json(*document) : CertificateStatus{};
     if (!certificate || certificate->state.empty() || certificate->state == "none")
         return DomainState{"waiting", "no certificate yet"};
@@ -127,7 +127,7 @@ DomainState state_of_domain(const View& view, const DomainRecord& domain) {
                     "' came to node '" + process->node +
                     "', and is not served there automatically: map it again there, or as an owner"};
     if (auto trouble = trouble_of_process(view, *process)) return std::move(*trouble);
-    const Json* serving = view.get(keys::serving(process->node, domain.domain));
+    const auto serving = view.get(keys::serving(process->node, domain.domain));
     const auto seen = serving ? json::member<std::string>(*serving, "state") : "";
     auto reason = serving ? json::member<std::string>(*serving, "reason") : "";
     if (auto trouble = trouble_of_tunnel(view, process->node)) return std::move(*trouble);
@@ -141,7 +141,7 @@ DomainState state_of_domain(const View& view, const DomainRecord& domain) {
 
 Json node_document(const View& view, const NodeRecord& record) {
     Json document = Json::object();
-    const Json* info = view.get(keys::node_info(record.name));
+    const auto info = view.get(keys::node_info(record.name));
     for (const Field& field : node_fields()) {
         const std::string key(field.key);
         document[key] = info && info->is_object() && info->contains(key) ? (*info)[key] : Json(nullptr);

@@ -291,7 +291,7 @@ void Helpers::set_edge(bool up, const std::string& detail) {
 
 // Only changes are written: they are uploaded, and on disk.
 void Helpers::set_up_or_down(const std::string& key, bool up, const std::string& detail) {
-    const Json* before = own_->get(key);
+    const auto before = own_->get(key);
     if (before && json::member<bool>(*before, "up") == up &&
         json::member<std::string>(*before, "detail") == detail)
         return;

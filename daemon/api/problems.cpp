@@ -143,7 +143,7 @@ class Finder {
     // What the edge's node says of it, while that can be heard.
     void find_edge() {
         if (!has_root() || !gateway_.reachable()) return;
-        const auto* edge = view_.get(keys::edge(fleet_->root));
+        const auto edge = view_.get(keys::edge(fleet_->root));
         if (!edge) return;
         if (json::member<bool>(*edge, "up")) {
             if (const auto trouble = foreign(*edge, "detail"); !trouble.empty())
@@ -200,7 +200,7 @@ class Finder {
         const bool here = node.name == view_.node();
         if (!has_root() || silent_.contains(node.name)) return;
         if (!gateway_.reachable() && !here) return;
-        const auto* tunnel = view_.get(keys::tunnel(node.name));
+        const auto tunnel = view_.get(keys::tunnel(node.name));
         if (tunnel && json::member<bool>(*tunnel, "up")) return;
         if (by_subject_.contains("link") || by_subject_.contains("edge")) return;
         auto detail = tunnel ? foreign(*tunnel, "detail") : "its connector has not connected yet";
@@ -254,7 +254,7 @@ class Finder {
     };
     std::vector<Check> checks_of(const std::string& node) const {
         std::vector<Check> list;
-        const auto* info = view_.get(keys::node_info(node));
+        const auto info = view_.get(keys::node_info(node));
         if (!info || !info->is_object()) return list;
         const auto checks = info->find("checks");
         if (checks == info->end() || !checks->is_array()) return list;
@@ -368,7 +368,7 @@ class Finder {
         const auto soon = net::to_rfc3339(std::chrono::system_clock::now() + expires_soon);
         const auto now = net::now_rfc3339();
         for (const auto& domain : view_.domains()) {
-            const auto* document = view_.get(keys::certificate(domain.node, domain.domain));
+            const auto document = view_.get(keys::certificate(domain.node, domain.domain));
             if (!document || domain.tls != TlsMode::Node) continue;
             // Times of one form compare as texts.
             const auto until = json::member<std::string>(*document, "not_after");

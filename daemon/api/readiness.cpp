@@ -40,7 +40,7 @@ void Readiness::start() {
 }
 
 void Readiness::note(const std::string& key) {
-    const Json* document = own_->get(key);
+    const auto document = own_->get(key);
     const auto status = document ? status_from_json(*document) : ProcessStatus{};
     const bool waits = document && status.state == ProcessState::Running && !status.invocation.empty() &&
                        !is_ready(status) && key == keys::status(view_->node(), status.id);

@@ -47,7 +47,7 @@ Route route_of(const View& view, const DomainRecord& domain) {
 // The edge answers DNS at addresses of this machine: public ones, or private ones behind a 1:1 NAT.
 Json own_name_servers(const View& view, const FleetRecord& fleet) {
     std::set<std::string> addresses(fleet.public_ips.begin(), fleet.public_ips.end());
-    if (const Json* info = view.get(keys::node_info(view.node()))) {
+    if (const auto info = view.get(keys::node_info(view.node()))) {
         for (const auto& text : json::member<std::vector<std::string>>(*info, "private_addresses"))
             addresses.insert(text);
         for (const char* family : {"ipv4", "ipv6"})
@@ -125,7 +125,7 @@ Json connector_document(const View& view, const Json& mappings) {
         if (fleet->root == self) addresses = {"127.0.0.1"};
         // A member in the root's own network has found it there, and not at a public address, which it tries
         // first (daemon/fleet/root_addresses.h).
-        const Json* info = view.get(keys::node_info(self));
+        const auto info = view.get(keys::node_info(self));
         const auto reached = info ? json::member<std::string>(*info, "root_address") : std::string();
         if (!reached.empty() && fleet->root != self) addresses = {reached};
         if (!key.empty())

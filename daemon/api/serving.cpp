@@ -160,7 +160,7 @@ void Serving::write(const Served& served) {
             now = report->second;
     }
     const std::string key = keys::serving(served.domain.node, served.domain.domain);
-    const Json* before = own_->get(key);
+    const auto before = own_->get(key);
     if (before && json::member<std::string>(*before, "state") == now.state &&
         json::member<std::string>(*before, "reason") == now.reason)
         return;

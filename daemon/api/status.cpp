@@ -23,7 +23,7 @@ Json tunnels(const View& view) {
     const auto* fleet = view.fleet();
     if (!fleet || fleet->root.empty()) return counts;
     for (const auto& node : view.nodes()) {
-        const auto* tunnel = view.get(keys::tunnel(node.name));
+        const auto tunnel = view.get(keys::tunnel(node.name));
         const bool up = tunnel && json::member<bool>(*tunnel, "up") && view.live(node.name) == "up";
         const std::string state = up ? "up" : tunnel_is_connecting(view, node.name) ? "connecting" : "down";
         counts[state] = json::member<std::uint64_t>(counts, state) + 1;
@@ -35,7 +35,7 @@ Json certificates(const View& view) {
     Json counts = Json::object();
     for (const auto& domain : view.domains()) {
         if (domain.tls != TlsMode::Node) continue;
-        const auto* document = view.get(keys::certificate(domain.node, domain.domain));
+        const auto document = view.get(keys::certificate(domain.node, domain.domain));
         const auto state = document ? json::member<std::string>(*document, "state", "none") : "none";
         counts[state] = json::member<std::uint64_t>(counts, state) + 1;
     }
@@ -45,7 +45,7 @@ Json certificates(const View& view) {
 Json edge(const View& view) {
     const auto* fleet = view.fleet();
     if (!fleet || fleet->root.empty()) return nullptr;
-    const auto* document = view.get(keys::edge(fleet->root));
+    const auto document = view.get(keys::edge(fleet->root));
     if (!document) return nullptr;
     return json::member<bool>(*document, "up") ? "up" : "down";
 }

@@ -25,7 +25,7 @@ View::View(State& replica, State& own, std::function<std::string()> node, std::f
     , node_(std::move(node))
     , reachable_(std::move(reachable)) {}
 
-const Json* View::get(const std::string& key) const {
+std::shared_ptr<const Json> View::get(const std::string& key) const {
     const auto parsed = keys::parse(key);
     const bool own =
         parsed && parsed->family->is_own() && (parsed->node().empty() || parsed->node() == node());
@@ -89,13 +89,13 @@ std::vector<std::string> View::process_names() const {
 
 std::string View::live(const std::string& name) const {
     if (name == node()) return "up";
-    const Json* document = replica_->get(keys::live(name));
+    const auto document = replica_->get(keys::live(name));
     const auto state = document ? json::member<std::string>(*document, "state") : std::string();
     return state == "up" || state == "suspect" ? state : "lost";
 }
 
 std::string View::live_since(const std::string& name) const {
-    const Json* document = replica_->get(keys::live(name));
+    const auto document = replica_->get(keys::live(name));
     return document ? json::member<std::string>(*document, "since") : "";
 }
 
@@ -103,7 +103,7 @@ std::string View::last_heard(const std::string& name) const {
     if (name == node()) return net::now_rfc3339();
     // The root hears of a node that is up every few seconds, and writes down when it does not any more.
     if (live(name) == "up") return !reachable_ || reachable_() ? net::now_rfc3339() : "";
-    const Json* document = replica_->get(keys::live(name));
+    const auto document = replica_->get(keys::live(name));
     return document ? json::member<std::string>(*document, "heard") : "";
 }
 

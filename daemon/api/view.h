@@ -36,7 +36,7 @@ class View {
     State& own() const { return *own_; }
 
     // Owned keys of this node come from its own state, which is newer; all others from the replica.
-    const Json* get(const std::string& key) const;
+    std::shared_ptr<const Json> get(const std::string& key) const;
 
     // Lists of records, made while they are gone through.
     auto nodes() const { return accepted_in(records().nodes()); }

@@ -114,7 +114,7 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
                     "node '" + awaited.node + "' was lost before '" + awaited.name + "' could " +
                         goal_name(awaited.goal),
                     "it will be done when the node is back");
-    const Json* document = view.get(keys::status(awaited.node, awaited.id));
+    const auto document = view.get(keys::status(awaited.node, awaited.id));
     if (awaited.goal == Goal::Gone) {
         if (!document) return Result<void>{};
         // Its end is reported with its reason; the change number is that of a record which is gone.

@@ -163,7 +163,7 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
         net::log_warning("changes of the network will be noticed late: " + changes.error().message);
     }
     claim_own_state();
-    if (const auto* info = own.get(keys::node_info(settings.name)))
+    if (const auto info = own.get(keys::node_info(settings.name)))
         root_address = json::optional_member<std::string>(*info, "root_address");
     tombstones = replica.subscribe(std::string(keys::tombstones),
                                    [weak = weak_from_this()](std::span<const Change> killed) {
@@ -268,11 +268,11 @@ void Fleet::Impl::claim_own_state() {
         changes.push_back({key, {}, 0});
         // Measured anew, or meant for the processes of another registry.
         if (!family.renamed_with_node) continue;
-        auto value = entry.value;
+        auto value = *entry.document.read();
         if (family.node & keys::node_in_value && value.is_object()) value["node"] = name;
         const auto rest = key.substr(family.prefix.size() + parsed->node().size());
         const auto claimed = keys::of_node(family, name) + rest.substr(std::min<std::size_t>(1, rest.size()));
-        if (!own.get(claimed)) changes.push_back({claimed, std::move(value), 0});
+        if (!own.contains(claimed)) changes.push_back({claimed, std::move(value), 0});
     }
     own.update(std::move(changes));
 }

@@ -131,9 +131,9 @@ asio::awaitable<void> Fleet::Impl::watch_network(std::shared_ptr<Impl> /* keeps 
 std::vector<net::Endpoint> Fleet::Impl::root_addresses() const {
     if (!settings.root) return {};
     const auto fleet = fleet_record();
-    const auto* info = fleet ? replica.get(keys::node_info(fleet->root)) : nullptr;
+    const auto info = fleet ? replica.get(keys::node_info(fleet->root)) : nullptr;
     const auto own_ones = own_addresses();
-    return root_endpoints(*settings.root, fleet ? &*fleet : nullptr, info, own_ones, options.root_port);
+    return root_endpoints(*settings.root, fleet ? &*fleet : nullptr, info.get(), own_ones, options.root_port);
 }
 
 // The connector dials the same (daemon/api/routes.cpp), also while the link is down or p2prcd starts again.

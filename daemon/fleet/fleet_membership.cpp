@@ -272,7 +272,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         auto params = co_await registry->request("fleet.export", std::move(none));
         if (!params) co_return std::unexpected(params.error());
         (*params)["name"] = name;
-        if (const auto* record = replica.get(keys::node(settings.name)))
+        if (const auto record = replica.get(keys::node(settings.name)))
             (*params)["connector_key"] = text_of(*record, "connector_key");
         const auto admitted = co_await redeem(executor, *token, *identity, std::move(*params));
         if (!admitted) co_return std::unexpected(admitted.error());

@@ -43,10 +43,10 @@ Fleet::Impl::open_registry(std::optional<Documents> copy) {
 // Its state is in this node's replica too, at most a moment older. Empty where that is another registry's.
 Fleet::Impl::Documents Fleet::Impl::copy_of_registry() const {
     Documents documents;
-    const auto* me = replica.get(keys::node(settings.name));
-    if (me && text_of(*me, "key") == identity->fingerprint() && replica.get(keys::fleet))
+    const auto me = replica.get(keys::node(settings.name));
+    if (me && text_of(*me, "key") == identity->fingerprint() && replica.contains(keys::fleet))
         for (const auto& [key, entry] : replica.entries())
-            documents.emplace(key, document_text(entry.value));
+            documents.emplace(key, entry.document.text());
     return documents;
 }
 

@@ -304,7 +304,7 @@ asio::awaitable<void> Hub::State::judge_one(std::string node) {
     const auto self = shared_from_this();
     if (stopped) co_return;
     const auto& timing = options.timing;
-    const auto* live = replica.get(keys::live(node));
+    const auto live = replica.get(keys::live(node));
     const auto before = live ? json::member<std::string>(*live, "state") : std::string();
     const auto sign = heard.find(node);
     const bool ever = sign != heard.end();

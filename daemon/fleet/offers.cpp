@@ -86,7 +86,7 @@ void Offers::make_again(std::span<const Change> changes) {
     if (std::ranges::none_of(changes, [](const Change& change) { return !change.value; })) return;
     std::vector<Change> again;
     for (const auto& [key, document] : own_.range(keys::offer_prefix(node_()))) {
-        const auto* answered = replica_.get(key);
+        const auto answered = replica_.get(key);
         if (!answered || !answered->is_object() || !answered->contains("refused")) continue;
         Json offer = *document;
         offer["again"] = json::member<std::uint64_t>(offer, "again") + 1;

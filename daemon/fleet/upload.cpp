@@ -114,7 +114,7 @@ asio::awaitable<Result<void>> send_once(std::shared_ptr<State> state) {
         state->pending.clear();
         state->left_out.clear();
         for (const auto& [key, entry] : state->own.entries())
-            if (is_uploaded(key)) state->pending[key] = entry.value;
+            if (is_uploaded(key)) state->pending[key] = *entry.document.read();
         state->whole = false;
     }
     // Only the last part of a put removes what is gone: in between, others see nothing come and go.

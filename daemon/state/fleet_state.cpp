@@ -3,6 +3,9 @@
 #include "core/gate.h"
 #include "core/json_members.h"
 
+#include <algorithm>
+#include <array>
+
 namespace p2prc::daemon {
 namespace {
 
@@ -47,6 +50,13 @@ const typename Table::mapped_type* find(const Table& table, const Key& key) {
 }
 
 } // namespace
+
+bool FleetState::keeps_record_of(std::string_view key) {
+    constexpr std::array families{keys::nodes, keys::processes, keys::domains, keys::tombstones,
+                                  keys::statuses};
+    const auto* family = keys::family_of(key);
+    return family && std::ranges::find(families, family->prefix) != families.end();
+}
 
 void FleetState::put(std::string_view key, const Json& document) {
     if (key == keys::fleet) {

@@ -51,6 +51,8 @@ class FleetState {
     template <class Entry>
     using Table = std::map<std::string, Entry, std::less<>>;
 
+    // Whether documents of such keys are read here, and there may be many of them.
+    static bool keeps_record_of(std::string_view key);
     // A document came, changed or went; keys of no family that is read here are ignored.
     void put(std::string_view key, const nlohmann::json& document);
     void erase(std::string_view key);

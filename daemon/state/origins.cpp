@@ -56,7 +56,7 @@ void Origins::forget(const Tombstone& tombstone) {
 
 bool Origins::here(const ProcessRecord& record) const {
     // The digest in the record is a claim like the rest of it.
-    const auto* note = record.name == record.spec.name ? own_.get(key_of(record.spec)) : nullptr;
+    const auto note = record.name == record.spec.name ? own_.get(key_of(record.spec)) : nullptr;
     return note && is_of(*note, record.id, record.former_ids);
 }
 

@@ -122,7 +122,7 @@ Result<Loaded> load_from(store::Store& store, const std::string& file) {
         auto value = Json::parse(item.value, nullptr, false);
         if (value.is_discarded())
             return fail(ErrorCode::InvalidSpec, file + ": the document of " + item.key + " is not JSON");
-        loaded.entries[item.key] = {std::move(value), item.revision};
+        loaded.entries.emplace(item.key, Entry{Document(item.key, std::move(value)), item.revision});
     }
     return loaded;
 }

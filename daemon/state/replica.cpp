@@ -1,11 +1,13 @@
 #include "daemon/state/replica.h"
 
 #include "core/keys.h"
+#include "core/memory.h"
 #include "daemon/state/disk.h"
 #include "store/sqlite.h"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -48,7 +50,8 @@ std::optional<Loaded> load_from(store::Store& store) {
     for (const auto& item : items->items) {
         auto stored = Json::parse(item.value, nullptr, false);
         if (!stored.is_array() || stored.size() != 2 || !stored[0].is_number_unsigned()) return std::nullopt;
-        loaded.entries[item.key] = {std::move(stored[1]), stored[0].get<std::uint64_t>()};
+        loaded.entries.emplace(
+            item.key, Entry{Document(item.key, std::move(stored[1])), stored[0].get<std::uint64_t>()});
     }
     if (*position) {
         const auto stored = Json::parse((*position)->value, nullptr, false);
@@ -71,8 +74,8 @@ bool agreed(std::string_view key) {
     return family && family->durable;
 }
 
-store::Operation put_item(const std::string& key, std::uint64_t revision, const Json& value) {
-    return store::put(items_table, key, document_text(Json::array({revision, value})));
+store::Operation put_item(const std::string& key, std::uint64_t revision, const std::string& document) {
+    return store::put(items_table, key, fmt::format("[{},{}]", revision, document));
 }
 
 // The file, shared with the disk thread.
@@ -129,15 +132,16 @@ struct Replica::Shelf {
         auto txn = place(replica);
         txn.durable = durable || std::ranges::any_of(changes, agreed, &Change::key);
         for (const auto& change : changes)
-            txn.then.push_back(change.value ? put_item(change.key, change.revision, *change.value)
-                                            : store::erase(items_table, change.key));
+            txn.then.push_back(change.value
+                                   ? put_item(change.key, change.revision, document_text(*change.value))
+                                   : store::erase(items_table, change.key));
         disk.post([file = file, txn = std::move(txn)] { file->write(txn); });
     }
     void write_whole(const Replica& replica) {
         auto txn = place(replica);
         txn.durable = true;
         for (const auto& [key, entry] : replica.entries())
-            txn.then.push_back(put_item(key, entry.revision, entry.value));
+            txn.then.push_back(put_item(key, entry.revision, entry.document.text()));
         disk.post([file = file, txn = std::move(txn)]() mutable { file->write_whole(std::move(txn)); });
     }
     static store::Txn place(const Replica& replica) {
@@ -167,6 +171,7 @@ Result<std::unique_ptr<Replica>> Replica::open(std::string file, Disk& disk) {
     std::unique_ptr<Replica> replica(new Replica(std::move(shelf)));
     replica->load(std::move(loaded->entries), loaded->position.revision);
     replica->store_id_ = loaded->position.store_id;
+    release_freed_memory();
     return replica;
 }
 
@@ -199,6 +204,8 @@ void Replica::reset(std::string store_id, std::uint64_t revision, std::vector<Ch
     auto effective = merge(std::move(gone));
     advance(revision);
     shelf_->write(effective, *this, true);
+    // The whole state was in memory several times over, on its way here and to the disk.
+    shelf_->disk.post(release_freed_memory);
     tell(std::move(effective));
 }
 

@@ -45,18 +45,41 @@ std::string document_text(const Json& value) {
     return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+Document::Document(std::string_view key, Json value) {
+    if (FleetState::keeps_record_of(key))
+        held_ = document_text(value);
+    else
+        held_ = std::make_shared<const Json>(std::move(value));
+}
+
+std::shared_ptr<const Json> Document::read() const {
+    if (const auto* parsed = std::get_if<std::shared_ptr<const Json>>(&held_)) return *parsed;
+    return std::make_shared<const Json>(Json::parse(std::get<std::string>(held_)));
+}
+
+std::string Document::text() const {
+    if (const auto* text = std::get_if<std::string>(&held_)) return *text;
+    return document_text(*std::get<std::shared_ptr<const Json>>(held_));
+}
+
+bool Document::is(const Json& value) const {
+    if (const auto* parsed = std::get_if<std::shared_ptr<const Json>>(&held_)) return **parsed == value;
+    return std::get<std::string>(held_) == document_text(value);
+}
+
 State::State() : records_(std::make_unique<FleetState>()) {}
 State::~State() = default;
 
-const Json* State::get(std::string_view key) const {
+std::shared_ptr<const Json> State::get(std::string_view key) const {
     const auto it = entries_.find(key);
-    return it == entries_.end() ? nullptr : &it->second.value;
+    return it == entries_.end() ? nullptr : it->second.document.read();
 }
 
-std::vector<std::pair<std::string_view, const Json*>> State::range(std::string_view prefix) const {
-    std::vector<std::pair<std::string_view, const Json*>> found;
+std::vector<std::pair<std::string_view, std::shared_ptr<const Json>>>
+State::range(std::string_view prefix) const {
+    std::vector<std::pair<std::string_view, std::shared_ptr<const Json>>> found;
     for (auto it = entries_.lower_bound(prefix); it != entries_.end() && it->first.starts_with(prefix); ++it)
-        found.emplace_back(it->first, &it->second.value);
+        found.emplace_back(it->first, it->second.document.read());
     return found;
 }
 
@@ -72,20 +95,21 @@ std::vector<Change> State::merge(std::vector<Change> changes) {
     for (auto& change : changes) {
         const auto it = entries_.find(change.key);
         if (change.value) {
-            if (it != entries_.end() && it->second.value == *change.value) {
+            if (it != entries_.end() && it->second.document.is(*change.value)) {
                 it->second.revision = change.revision;
                 continue;
             }
+            Entry entry{Document(change.key, *change.value), change.revision};
             if (it != entries_.end()) {
-                change.before = std::exchange(it->second.value, *change.value);
-                it->second.revision = change.revision;
+                change.before = *it->second.document.read();
+                it->second = std::move(entry);
             } else {
-                entries_.emplace(change.key, Entry{*change.value, change.revision});
+                entries_.emplace(change.key, std::move(entry));
             }
             records_->put(change.key, *change.value);
         } else {
             if (it == entries_.end()) continue;
-            change.before = std::move(it->second.value);
+            change.before = *it->second.document.read();
             entries_.erase(it);
             records_->erase(change.key);
         }
@@ -124,7 +148,7 @@ void State::load(std::map<std::string, Entry, std::less<>> entries, std::uint64_
     entries_ = std::move(entries);
     records_->clear();
     for (const auto& [key, entry] : entries_)
-        records_->put(key, entry.value);
+        records_->put(key, *entry.document.read());
     revision_ = revision;
 }
 

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace p2prc::daemon {
@@ -32,15 +33,31 @@ struct Change {
     }
 };
 
-struct Entry {
-    Json value;
-    std::uint64_t revision = 0;
-    friend bool operator==(const Entry&, const Entry&) = default;
-};
-
 // A document as it is written to disk. Text that is not UTF-8 (a process may log anything) is mended rather
 // than refused.
 std::string document_text(const Json& value);
+
+// A document in the map. A parsed one takes five times the memory of its text, and a root has tens of
+// thousands of those whose record is kept beside them (FleetState) and read instead: they are held as text.
+class Document {
+  public:
+    // Of `key`, which decides how it is held.
+    Document(std::string_view key, Json value);
+
+    std::shared_ptr<const Json> read() const;
+    std::string text() const; // as it is written to disk
+    bool is(const Json& value) const;
+    friend bool operator==(const Document& one, const Document& other) { return one.text() == other.text(); }
+
+  private:
+    std::variant<std::shared_ptr<const Json>, std::string> held_;
+};
+
+struct Entry {
+    Document document;
+    std::uint64_t revision = 0;
+    friend bool operator==(const Entry&, const Entry&) = default;
+};
 
 // Called with the changes of one transaction below the prefix, after all of it is in the map.
 using ChangeCallback = std::function<void(std::span<const Change>)>;
@@ -63,10 +80,12 @@ class State {
     State(const State&) = delete;
     State& operator=(const State&) = delete;
 
-    // Valid until the state changes; nullptr when there is no such key.
-    const Json* get(std::string_view key) const;
-    // Keys that begin with `prefix`, in order. The pointers are valid until the state changes.
-    std::vector<std::pair<std::string_view, const Json*>> range(std::string_view prefix) const;
+    // As it is now, whatever comes later; nullptr when there is no such key.
+    std::shared_ptr<const Json> get(std::string_view key) const;
+    bool contains(std::string_view key) const { return entries_.contains(key); }
+    // Keys that begin with `prefix`, in order. They are valid until the state changes.
+    std::vector<std::pair<std::string_view, std::shared_ptr<const Json>>>
+    range(std::string_view prefix) const;
     const std::map<std::string, Entry, std::less<>>& entries() const { return entries_; }
     std::uint64_t revision() const { return revision_; }
     // The same as records, which need not be read again. Changes with the map.

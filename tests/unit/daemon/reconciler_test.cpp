@@ -117,7 +117,7 @@ class ReconcilerTest : public testing::Test {
         commit(keys::tombstone(id), to_json(Tombstone{id, name, "home1", "bob@root", "now"}));
     }
     std::optional<ProcessStatus> status(std::uint32_t id = 7) const {
-        const auto* value = own->get(keys::status("home1", id));
+        const auto value = own->get(keys::status("home1", id));
         if (!value) return {};
         return status_from_json(*value);
     }
@@ -1267,7 +1267,7 @@ TEST_F(ReconcilerTest, TakesItsStatusesToANewNodeName) {
     reconciler->set_node("den");
     run();
     EXPECT_FALSE(status());
-    const auto* moved = own->get(keys::status("den", 7));
+    const auto moved = own->get(keys::status("den", 7));
     ASSERT_TRUE(moved);
     EXPECT_EQ(status_from_json(*moved).node, "den");
     EXPECT_TRUE(systemd.loaded.contains(unit));

@@ -96,9 +96,32 @@ TEST_F(StateTest, TheReplicaIsThereAfterARestart) {
     const auto r = replica(disk);
     EXPECT_EQ(r->position(), (FeedPosition{"s", 6}));
     EXPECT_EQ(r->entries().size(), 2u);
-    EXPECT_EQ(r->entries().at("/a"), (Entry{Json::parse(R"({"deep":[1,2]})"), 4}));
+    EXPECT_EQ(r->entries().at("/a"), (Entry{Document("/a", Json::parse(R"({"deep":[1,2]})")), 4}));
     EXPECT_EQ(*r->get("/c"), "x");
     EXPECT_TRUE(r->apply("s", 7, {{"/c", "y", 7}}));
+}
+
+// Those whose record is kept are held as text.
+TEST_F(StateTest, ADocumentReadsTheSameHoweverItIsHeld) {
+    Disk disk;
+    const auto r = replica(disk);
+    const auto value = Json::parse(R"({"name":"web","id":4294967295,"ratio":12.5,"text":"\u00e4"})");
+    for (const std::string key : {"/processes/web", "/live/home1"}) {
+        r->apply("", r->revision() + 1, {{key, value, 1}});
+        const auto read = r->get(key);
+        ASSERT_TRUE(read) << key;
+        EXPECT_EQ(*read, value) << key;
+        std::vector<Change> told;
+        const auto subscription = r->subscribe(
+            key, [&](std::span<const Change> changes) { told.assign(changes.begin(), changes.end()); });
+        r->apply("", r->revision() + 1, {{key, value, 2}});
+        EXPECT_TRUE(told.empty()) << "it is as it was: " << key;
+        r->apply("", r->revision() + 1, {{key, std::nullopt, 3}});
+        ASSERT_EQ(told.size(), 1U) << key;
+        EXPECT_EQ(told[0].before, value) << key;
+        EXPECT_FALSE(r->contains(key));
+        EXPECT_EQ(*read, value) << "what was read stays";
+    }
 }
 
 TEST_F(StateTest, ADamagedReplicaIsBegunAnew) {

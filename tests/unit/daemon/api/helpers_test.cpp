@@ -282,7 +282,7 @@ TEST_F(HelpersTest, KeysAreRegisteredOnce) {
 
 TEST_F(HelpersTest, TheRootSaysWhetherItsEdgeIsThere) {
     const auto said = [&](const char* what) {
-        const Json* edge = own->get(keys::edge("home1"));
+        const auto edge = own->get(keys::edge("home1"));
         return edge ? (*edge)[what] : Json(nullptr);
     };
     EXPECT_EQ(said("up"), nullptr) << "a member has none";

@@ -238,7 +238,7 @@ TEST_F(ManagerTest, WithTheRootAwayWhatRunsHereIsStoppedAndKilled) {
     };
     stop_soon(ProcessState::Stopped, 2);
     ASSERT_TRUE(bus.run(client->stop("wiki")));
-    const Json* action = own->get("/local/home1/7");
+    const auto action = own->get("/local/home1/7");
     ASSERT_TRUE(action);
     EXPECT_EQ((*action)["action"], "stop");
     EXPECT_EQ((*action)["sequence"], 1);

@@ -90,7 +90,7 @@ class FleetTest : public testing::Test {
                 {"by", "user@cellar"}};
     }
     static std::string text(const State& state, const std::string& key, const char* member) {
-        const auto* value = state.get(key);
+        const auto value = state.get(key);
         return value ? value->value(member, std::string()) : std::string("(none)");
     }
 
@@ -131,7 +131,7 @@ TEST_F(FleetTest, AnInvitationDoesNotGiveAnothersKey) {
         Json params{{"name", "thief"}, {"key", before}};
         const auto admitted = co_await redeem(loop.get_executor(), *token, *thief, params);
         EXPECT_TRUE(admitted) << admitted.error().message;
-        EXPECT_TRUE(co_await until([&] { return root.replica->get("/nodes/thief"); }));
+        EXPECT_TRUE(co_await until([&] { return root.replica->contains("/nodes/thief"); }));
         EXPECT_EQ(text(*root.replica, "/nodes/thief", "key"), thief->fingerprint());
         EXPECT_EQ(text(*root.replica, "/nodes/cellar", "key"), before) << "its key would have put it out";
     });
@@ -144,7 +144,7 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
         EXPECT_TRUE(home.fleet->is_root());
         const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
         EXPECT_TRUE(spun) << spun.error().message;
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         const auto port = (*home.replica->get("/processes/calendar"))["port"];
 
         Json former{{"up", false}, {"detail", "of a fleet that it has left"}};
@@ -166,10 +166,10 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
         const auto more = co_await home.fleet->gateway().request("process.spin", spin_params("notes"));
         EXPECT_TRUE(more) << more.error().message;
         EXPECT_TRUE(co_await until(
-            [&] { return root.replica->get("/processes/notes") && home.replica->get("/processes/notes"); }));
+            [&] { return root.replica->contains("/processes/notes") && home.replica->get("/processes/notes"); }));
         Json map{{"domain", "calendar.home.example"}, {"process", "calendar"}, {"by", "admin@attic"}};
         EXPECT_TRUE(co_await root.fleet->gateway().request("domain.map", map));
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/domains/calendar.home.example"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/domains/calendar.home.example"); }));
         Json taken{{"domain", "calendar.home.example"}, {"process", "notes"}, {"by", "user@cellar-2"}};
         const auto refused = co_await home.fleet->gateway().request("domain.map", taken);
         EXPECT_FALSE(refused);
@@ -178,13 +178,13 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
         }
 
         // What the node says of itself arrives, and changes follow.
-        EXPECT_TRUE(co_await until([&] { return root.replica->get("/info/cellar-2"); }));
+        EXPECT_TRUE(co_await until([&] { return root.replica->contains("/info/cellar-2"); }));
         Json status{{"state", "running"}};
         home.own->set("/status/cellar-2/7", status);
         EXPECT_TRUE(
             co_await until([&] { return text(*root.replica, "/status/cellar-2/7", "state") == "running"; }));
         home.own->erase("/status/cellar-2/7");
-        EXPECT_TRUE(co_await until([&] { return !root.replica->get("/status/cellar-2/7"); }));
+        EXPECT_TRUE(co_await until([&] { return !root.replica->contains("/status/cellar-2/7"); }));
     });
 }
 
@@ -259,7 +259,7 @@ TEST_F(FleetTest, AMemberKnowsItsClockByTheRoots) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         EXPECT_TRUE(co_await until([&] {
-            const auto* info = root.replica->get("/info/cellar");
+            const auto info = root.replica->get("/info/cellar");
             if (!info) return false;
             for (const auto& check : (*info)["checks"])
                 if (check["subject"] == "clock") return check["state"] == "ok";
@@ -436,7 +436,7 @@ TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
         EXPECT_TRUE(again) << again.error().message;
         // The link may be back before anybody can see that it was gone: what comes over it tells.
         EXPECT_TRUE(co_await root.fleet->gateway().request("process.spin", spin_params("after")));
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/after"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/after"); }));
         EXPECT_TRUE(co_await until(up));
         // The member's daemon too.
         home.make();
@@ -531,13 +531,13 @@ TEST_F(FleetTest, LeavingTakesTheProcessesHome) {
         auto params = spin_params("calendar");
         const auto spun = co_await home.fleet->gateway().request("process.spin", params);
         EXPECT_TRUE(spun) << spun.error().message;
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         const auto port = (*home.replica->get("/processes/calendar"))["port"];
         const auto left = co_await home.fleet->leave(false, "admin@cellar");
         EXPECT_TRUE(left) << left.error().message;
         EXPECT_TRUE(home.fleet->is_root());
         EXPECT_TRUE(co_await until([&] { return home.replica->store_id() != root.replica->store_id(); }));
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         EXPECT_EQ((*home.replica->get("/processes/calendar"))["port"], port);
         EXPECT_EQ(home.replica->get("/nodes/attic"), nullptr);
         EXPECT_TRUE(co_await until([&] {
@@ -560,7 +560,7 @@ TEST_F(FleetTest, LeavingWithoutTheRootRemembersWhatWasAskedHere) {
             const auto spun = co_await home.fleet->gateway().request("process.spin", params);
             EXPECT_TRUE(spun) << spun.error().message;
         }
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/photos"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/photos"); }));
         relay.set(Relay::Mode::Refuse);
         EXPECT_TRUE(co_await until([&] { return !home.fleet->gateway().reachable(); }));
         const auto note = [&](const char* name, const char* action) {
@@ -586,7 +586,7 @@ TEST_F(FleetTest, ALeaveThatIsCutOffAtHomeGoesOnAtTheNextStart) {
         co_await make_both();
         const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
         EXPECT_TRUE(spun) << spun.error().message;
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         // The disk stands still before the records are imported, when the root has given them up already.
         std::promise<void> still;
         home.disk.post([gate = still.get_future().share()] { gate.wait(); });
@@ -598,7 +598,7 @@ TEST_F(FleetTest, ALeaveThatIsCutOffAtHomeGoesOnAtTheNextStart) {
         const auto started = co_await home.fleet->start();
         EXPECT_TRUE(started) << started.error().message;
         EXPECT_TRUE(home.fleet->is_root());
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         EXPECT_FALSE(std::filesystem::exists(home.directory.path() / "luggage.json"));
         // Ended once more, with all imported and the luggage still there: nothing comes twice.
         const auto id = (*home.replica->get("/processes/calendar"))["id"];
@@ -620,12 +620,12 @@ TEST_F(FleetTest, ALeaveWhoseAnswerIsLostIsFinished) {
         co_await make_both();
         const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
         EXPECT_TRUE(spun) << spun.error().message;
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/calendar"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         // The root has let it go; its answer is lost, and the machine's power with it.
         const auto cut = root.replica->subscribe(
             "/nodes/cellar", [this](std::span<const Change>) { relay.set(Relay::Mode::Swallow); });
         asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
-        EXPECT_TRUE(co_await until([&] { return !root.replica->get("/nodes/cellar"); }));
+        EXPECT_TRUE(co_await until([&] { return !root.replica->contains("/nodes/cellar"); }));
         EXPECT_FALSE(home.fleet->is_root());
         EXPECT_TRUE(std::filesystem::exists(home.directory.path() / "luggage.json"));
         home.make();
@@ -636,7 +636,7 @@ TEST_F(FleetTest, ALeaveWhoseAnswerIsLostIsFinished) {
         EXPECT_FALSE(home.fleet->is_root()) << "nobody has said yet that the root let it go";
         EXPECT_TRUE(co_await until([&] { return home.fleet->is_root(); }));
         EXPECT_TRUE(co_await until([&] {
-            const auto* record = home.replica->get("/processes/calendar");
+            const auto record = home.replica->get("/processes/calendar");
             return record && home.replica->store_id() != root.replica->store_id();
         }));
         EXPECT_TRUE(
@@ -665,11 +665,11 @@ TEST_F(FleetTest, AJoinWhoseAnswerIsLostBringsWhatHappenedSince) {
         EXPECT_TRUE(co_await home.fleet->start());
         for (const char* name : {"calendar", "photos"})
             EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params(name)));
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/photos"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/photos"); }));
         auto cut = root.replica->subscribe(
             "/nodes/cellar", [this](std::span<const Change>) { relay.set(Relay::Mode::Swallow); });
         asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), asio::detached);
-        EXPECT_TRUE(co_await until([&] { return root.replica->get("/processes/photos"); }));
+        EXPECT_TRUE(co_await until([&] { return root.replica->contains("/processes/photos"); }));
         EXPECT_TRUE(home.fleet->is_root());
         cut.reset(); // the node's record is written again
         home.make();
@@ -736,7 +736,7 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         const auto here = [&](const std::string& name) {
-            const auto* document = home.replica->get("/processes/" + name);
+            const auto document = home.replica->get("/processes/" + name);
             const auto record =
                 document ? process_from_json(*document) : fail(ErrorCode::NotFound, "no record");
             return record && Origins(*home.own).here(*record);
@@ -745,7 +745,7 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
         auto from_the_root = spin_params("guest");
         from_the_root["node"] = "cellar";
         EXPECT_TRUE(co_await root.fleet->gateway().request("process.spin", from_the_root));
-        EXPECT_TRUE(co_await until([&] { return home.replica->get("/processes/guest"); }));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/guest"); }));
         EXPECT_TRUE(here("calendar"));
         EXPECT_FALSE(here("guest"));
         // What was refused leaves nothing; what is noted is told to nobody.
@@ -756,7 +756,7 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
         EXPECT_EQ(home.own->range("/spun/").size(), notes);
         Json status{{"state", "running"}};
         home.own->set("/status/cellar/9", status);
-        EXPECT_TRUE(co_await until([&] { return root.replica->get("/status/cellar/9"); }));
+        EXPECT_TRUE(co_await until([&] { return root.replica->contains("/status/cellar/9"); }));
         EXPECT_TRUE(root.replica->range("/spun/").empty());
         // It stays so in another fleet, and ends with the process.
         EXPECT_TRUE(co_await home.fleet->leave(false, "admin@cellar"));
