@@ -87,6 +87,10 @@ void Draft::account(const std::string& key, const Json* now, std::size_t size) {
     if (now) change_.count(key, now, size);
 }
 
+void Mirror::put_record(const std::string& key, const Json& value) {
+    if (!key.starts_with(keys::statuses)) records.put(key, value);
+}
+
 void Draft::put(const std::string& key, Json value) {
     auto text = document_text(value);
     account(key, &value, text.size());
@@ -303,7 +307,7 @@ void Draft::apply_to(Mirror& mirror) const {
     apply(mirror.secrets, secrets_);
     for (const auto& [key, write] : agreed_) {
         if (write)
-            mirror.records.put(key, write->value);
+            mirror.put_record(key, write->value);
         else
             mirror.records.erase(key);
     }

@@ -30,8 +30,11 @@ using Table = std::map<std::string, std::string, std::less<>>;
 struct Mirror {
     Table agreed;       // the replicated table
     Table secrets;      // the private table
-    FleetState records; // of `agreed`
-    Shares shares;      // the same
+    FleetState records; // of `agreed`, but for reports of processes, of which rules read one at a time
+    Shares shares;      // of all that is agreed
+
+    // A document came or changed.
+    void put_record(const std::string& key, const Json& value);
 };
 
 // More process ids were not given out between a copy of the store and its loss.

@@ -63,7 +63,7 @@ Result<Loaded> load(store::Store& store) {
                 continue;
             }
             if (table == &mirror.agreed) {
-                mirror.records.put(item.key, value);
+                mirror.put_record(item.key, value);
                 mirror.shares.count(item.key, &value, item.value.size());
             }
             table->emplace(std::move(item.key), std::move(item.value));
