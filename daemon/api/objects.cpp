@@ -1,5 +1,6 @@
 #include "daemon/api/objects.h"
 
+#include "core/memory.h"
 #include "daemon/api/concerned.h"
 #include "dbus/codec.h"
 #include "dbus/names.h"
@@ -51,7 +52,7 @@ class Objects::Tree {
         if (!object) return std::unexpected(object.error());
         auto enumerator = bus_->add_enumerator(kind_.prefix, [this] {
             std::vector<std::string> paths;
-            for (const auto& [path, document] : objects_)
+            for (const auto& [path, object] : objects_)
                 paths.push_back(path);
             return paths;
         });
@@ -61,6 +62,7 @@ class Objects::Tree {
     }
 
     void note(const View& view, const Change& change) {
+        read_path_.clear();
         if (all_) return;
         auto ids = concerned(view, kind_.announced_as, change);
         if (ids)
@@ -72,15 +74,16 @@ class Objects::Tree {
 
     // Only what was touched is looked at: a document of each object of thousands takes seconds.
     void refresh() {
+        read_path_.clear();
         const auto touched = std::exchange(touched_, {});
         if (std::exchange(all_, false)) return refresh_all();
-        std::map<std::string, Json> now;
+        std::map<std::string, Announced> now;
         std::vector<std::string> gone;
         for (const std::string& id : touched) {
             std::string path = path_of(id);
-            Json document = kind_.document(id);
+            const Json document = kind_.document(id);
             if (document.is_object())
-                now.emplace(std::move(path), std::move(document));
+                now.emplace(std::move(path), announced(id, document));
             else if (objects_.erase(path) > 0)
                 gone.push_back(std::move(path));
         }
@@ -88,6 +91,13 @@ class Objects::Tree {
     }
 
   private:
+    // What the bus was told last: enough to see what differs. Documents of thousands of objects would take
+    // more memory than all else.
+    struct Announced {
+        std::string id;
+        std::vector<std::size_t> digests; // of the properties whose changes are told, in their order
+    };
+
     // A signal that cannot be sent means that the connection is gone, which ends the daemon.
     void announce(const std::string& path, const std::vector<std::string>& names) {
         if (!names.empty()) (void)bus_->emit_properties_changed(path, kind_.interface, names);
@@ -96,7 +106,7 @@ class Objects::Tree {
     void refresh_all() {
         auto now = snapshot();
         std::vector<std::string> gone;
-        for (const auto& [path, document] : objects_)
+        for (const auto& [path, object] : objects_)
             if (!now.contains(path)) gone.push_back(path);
         for (const std::string& path : gone)
             objects_.erase(path);
@@ -104,18 +114,18 @@ class Objects::Tree {
     }
 
     // What went is not in objects_ any more, and `now` is to be there.
-    void tell(const std::vector<std::string>& gone, std::map<std::string, Json> now) {
+    void tell(const std::vector<std::string>& gone, std::map<std::string, Announced> now) {
         for (const std::string& path : gone)
             (void)bus_->emit_object_removed(path, {kind_.interface});
-        for (auto& [path, document] : now) {
+        for (auto& [path, object] : now) {
             const auto old = objects_.find(path);
             if (old == objects_.end()) {
-                objects_.emplace(path, std::move(document));
+                objects_.emplace(path, std::move(object));
                 (void)bus_->emit_object_added(path);
                 continue;
             }
-            const auto names = differences(old->second, document);
-            old->second = std::move(document);
+            const auto names = differences(old->second, object);
+            old->second = std::move(object);
             announce(path, names);
         }
     }
@@ -127,24 +137,35 @@ class Objects::Tree {
                    : dbus::path_encode(kind_.prefix, id);
     }
 
-    std::map<std::string, Json> snapshot() const {
-        std::map<std::string, Json> result;
-        for (Json& document : kind_.documents()) {
-            const Json& id = document.at(std::string(kind_.id));
-            std::string path = path_of(id.is_string() ? id.get<std::string>() : id.dump());
-            result.emplace(std::move(path), std::move(document));
+    std::map<std::string, Announced> snapshot() const {
+        std::map<std::string, Announced> result;
+        for (const Json& document : kind_.documents()) {
+            const Json& member = document.at(std::string(kind_.id));
+            const auto id = member.is_string() ? member.get<std::string>() : member.dump();
+            result.emplace(path_of(id), announced(id, document));
         }
         return result;
     }
 
     bool polled(std::string_view key) const { return std::ranges::count(kind_.polled, key) > 0; }
 
-    std::vector<std::string> differences(const Json& before, const Json& now) const {
-        std::vector<std::string> names;
+    bool told(const Field& field) const { return field.key != kind_.id && !polled(field.key); }
+
+    Announced announced(std::string id, const Json& document) const {
+        Announced object{std::move(id), {}};
         for (const Field& field : kind_.fields)
-            if (field.key != kind_.id && !polled(field.key) &&
-                before.value(field.key, Json()) != now.value(field.key, Json()))
-                names.push_back(property_name(field.key));
+            if (told(field)) object.digests.push_back(std::hash<Json>()(document.value(field.key, Json())));
+        return object;
+    }
+
+    std::vector<std::string> differences(const Announced& before, const Announced& now) const {
+        std::vector<std::string> names;
+        std::size_t at = 0;
+        for (const Field& field : kind_.fields) {
+            if (!told(field)) continue;
+            if (before.digests[at] != now.digests[at]) names.push_back(property_name(field.key));
+            ++at;
+        }
         return names;
     }
 
@@ -164,18 +185,26 @@ class Objects::Tree {
         return result;
     }
 
-    Result<void> read(const std::string& path, const Field& field, const dbus::Message& reply) const {
-        const auto found = objects_.find(path);
-        if (found == objects_.end()) return fail(ErrorCode::NotFound, "there is no object " + path);
-        if (!polled(field.key) || !kind_.measure) return write_property(reply, field, found->second);
-        Json document = found->second;
-        kind_.measure(document);
-        return write_property(reply, field, document);
+    // A reader asks for one property after the other: the document is made for the first.
+    Result<void> read(const std::string& path, const Field& field, const dbus::Message& reply) {
+        if (path != read_path_) {
+            const auto found = objects_.find(path);
+            Json document = found == objects_.end() ? Json() : kind_.document(found->second.id);
+            if (!document.is_object()) return fail(ErrorCode::NotFound, "there is no object " + path);
+            read_ = std::move(document);
+            read_path_ = path;
+        }
+        if (!polled(field.key) || !kind_.measure) return write_property(reply, field, read_);
+        Json measured = read_;
+        kind_.measure(measured);
+        return write_property(reply, field, measured);
     }
 
     dbus::Bus* bus_;
     ObjectKind kind_;
-    std::map<std::string, Json> objects_;
+    std::map<std::string, Announced> objects_;
+    std::string read_path_; // whose document is read_; empty once something may have changed
+    Json read_;
     std::set<std::string> touched_; // ids; what they were before is in objects_
     bool all_ = false;
     std::vector<dbus::Registration> registrations_;
@@ -196,6 +225,7 @@ Objects::~Objects() {
 Result<void> Objects::publish() {
     for (const auto& tree : trees_)
         if (auto done = tree->publish(); !done) return done;
+    release_freed_memory(); // of the documents of all objects
     node_ = view_->node();
     const ChangeCallback on_change = [this](std::span<const Change> changes) { changed(changes); };
     subscriptions_.push_back(view_->replica().subscribe("/", on_change));
