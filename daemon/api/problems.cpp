@@ -320,7 +320,7 @@ class Finder {
 
     // A domain is served once it has been probed through the tunnel.
     std::string tunnel_since(const std::string& node) const {
-        const auto* tunnel = view_.get(keys::tunnel(node));
+        const auto tunnel = view_.get(keys::tunnel(node));
         return tunnel ? json::member<std::string>(*tunnel, "since") : std::string();
     }
 
@@ -446,7 +446,7 @@ class Finder {
 
 bool tunnel_is_connecting(const View& view, const std::string& node) {
     if (view.live(node) != "up") return false;
-    const auto* tunnel = view.get(keys::tunnel(node));
+    const auto tunnel = view.get(keys::tunnel(node));
     if (!tunnel) return just_now(view.live_since(node));
     return !json::member<bool>(*tunnel, "up") && just_now(json::member<std::string>(*tunnel, "connecting"));
 }
