@@ -73,7 +73,7 @@ Result<int> logs(const LogOptions& options, Context& context) {
     std::string pending;
     LogLines lines;
     std::array<char, 16384> buffer{};
-    while (wait_for_input(stream->get())) {
+    while (std::ferror(stdout) == 0 && wait_for_input(stream->get())) {
         const auto got = ::read(stream->get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return std::unexpected(system_error("reading the log", errno));

@@ -4,6 +4,8 @@
 #include "cli/verbs.h"
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -68,15 +70,30 @@ int run(int argc, char** argv) {
     return status ? *status : report(status.error(), context.json);
 }
 
+// What is opened next would take the number of a standard stream that is closed, and be written to.
+void occupy_closed_streams() {
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (fcntl(stream, F_GETFD) < 0)
+            (void)!open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+int run_and_finish(int argc, char** argv) {
+    int status = 1;
+    try {
+        status = run(argc, argv);
+    } catch (const std::exception& error) {
+        // Writing to a stream that fails throws, and is said at the end.
+        if (std::ferror(stdout) == 0) report({ErrorCode::Failed, error.what(), ""}, false);
+    }
+    return finish(status);
+}
+
 } // namespace
 } // namespace p2prc::cli
 
 int main(int argc, char** argv) {
     // A reader that goes away (`p2prc logs -f | head`) ends the program quietly, as it does cat(1).
     std::signal(SIGPIPE, SIG_DFL);
-    try {
-        return p2prc::cli::run(argc, argv);
-    } catch (const std::exception& error) {
-        return p2prc::cli::report({p2prc::ErrorCode::Failed, error.what(), ""}, false);
-    }
+    p2prc::cli::occupy_closed_streams();
+    return p2prc::cli::run_and_finish(argc, argv);
 }

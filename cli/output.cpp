@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 
@@ -36,6 +37,12 @@ const Json* find(const Json& document, std::string_view key) {
     if (!document.is_object()) return nullptr;
     const auto it = document.find(key);
     return it == document.end() || it->is_null() ? nullptr : &*it;
+}
+
+// Whether somebody gets to read it is another matter.
+void write_note(std::string_view text) {
+    const auto lines = text::for_terminal(text, text::Lines::Keep) + "\n";
+    std::fwrite(lines.data(), 1, lines.size(), stderr);
 }
 
 Json with_every_key(Json object, std::span<const Field> fields) {
@@ -130,7 +137,16 @@ void print(const Json& document, std::span<const Field> fields) {
 void note(std::string_view text) {
     // Data that was printed before comes first, also where both streams end in one file or pipe.
     std::fflush(stdout);
-    if (!text.empty()) fmt::print(stderr, "{}\n", text::for_terminal(text, text::Lines::Keep));
+    if (!text.empty()) write_note(text);
+}
+
+int finish(int status) {
+    const bool failed = std::ferror(stdout) != 0;
+    errno = 0;
+    if (std::fclose(stdout) == 0 && !failed) return status;
+    const std::string words = "p2prc: the output could not be written";
+    write_note(errno == 0 ? words : system_error(words, errno).message);
+    return status != 0 ? status : error_info(ErrorCode::Failed).exit_status;
 }
 
 int report(const Error& error, bool json) {

@@ -39,6 +39,10 @@ void print(const nlohmann::json& document, std::span<const Field> fields);
 // Progress and messages, on standard error, without controls but for newline and tab.
 void note(std::string_view text);
 
+// The exit status of a program that ends with `status`: another one, and a message, where not all that was
+// printed could be written. Nothing can be printed after it.
+int finish(int status);
+
 // "p2prc: MESSAGE" and its hint on standard error, or the object on standard output. Returns the exit status.
 int report(const Error& error, bool json);
 

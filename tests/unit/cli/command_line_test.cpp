@@ -30,6 +30,22 @@ TEST(CommandLine, UsageIsExitStatus2) {
     EXPECT_NE(run("dns").messages.find("one of: zones, records\n"), std::string::npos);
 }
 
+TEST(CommandLine, WhatCannotBePrintedIsAFailure) {
+    for (const auto* words : {"--version", "--help", "spin --help"}) {
+        for (const auto* to : {"/dev/full", "&-"}) {
+            const auto result = run(std::string(words) + " >" + to);
+            EXPECT_EQ(result.status, 1) << words << to;
+            EXPECT_EQ(result.messages.find("p2prc: the output could not be written"), 0U)
+                << words << to << result.messages;
+        }
+    }
+    const auto json = run("kill -o json >/dev/full");
+    EXPECT_EQ(json.status, 2);
+    EXPECT_EQ(json.messages, "p2prc: the output could not be written: No space left on device\n");
+    // What prints nothing misses nothing.
+    EXPECT_EQ(run("spin Web >&- -- true").status, 7);
+}
+
 TEST(CommandLine, AWrongOptionIsNamedAndARightOneSuggested) {
     const auto says = [](const std::string& arguments) {
         const auto result = run(arguments);
