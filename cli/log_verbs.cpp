@@ -25,15 +25,6 @@ struct LogOptions {
     bool follow = false;
 };
 
-// The node that sends it has made it fit for terminals, if it is an honest one. A pipe or a file gets what
-// came, but for NUL, which ends texts in many a program.
-std::string fit(std::string_view line, bool terminal) {
-    if (terminal) return text::for_terminal(line);
-    std::string text(line);
-    std::erase(text, '\0');
-    return text;
-}
-
 Json document_of(LogLines& lines, std::string_view line) {
     const auto text = text::for_bus(line);
     const auto parts = lines.parse(text);
@@ -42,15 +33,16 @@ Json document_of(LogLines& lines, std::string_view line) {
             {"text", parts.text}};
 }
 
+// The node that sends it has made it fit for terminals, if it is an honest one. What goes into a pipe or a
+// file comes to a terminal in the end: `p2prc logs web | grep ready`.
 void print_lines(std::string& pending, LogLines& lines, bool json) {
-    const bool terminal = isatty(STDOUT_FILENO) != 0;
     std::size_t start = 0;
     for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n', start)) {
         const auto line = std::string_view(pending).substr(start, end - start);
         if (json)
             fmt::print("{}\n", json_text(document_of(lines, line), -1));
         else
-            fmt::print("{}\n", fit(line, terminal));
+            fmt::print("{}\n", text::for_terminal(line));
         start = end + 1;
     }
     pending.erase(0, start);
