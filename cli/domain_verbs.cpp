@@ -98,7 +98,7 @@ Result<int> list_domains(Context& context) {
 void add_domain_verbs(CLI::App& app, Action& action) {
     auto* map = app.add_subcommand("map-domain", "make a process reachable under a domain");
     auto options = std::make_shared<MapOptions>();
-    map->add_option("DOMAIN", options->domain, "the domain")->required();
+    map->add_option("DOMAIN", options->domain, "the domain")->required()->transform(url_as_domain());
     map->add_option("PROCESS", options->process, "the process; default: the first label of DOMAIN");
     map->add_option("--tls", options->tls,
                     "where TLS is terminated: node (default), or passthrough: in the process")
@@ -112,7 +112,7 @@ void add_domain_verbs(CLI::App& app, Action& action) {
 
     auto* unmap = app.add_subcommand("unmap-domain", "unmap a domain");
     auto domain = std::make_shared<std::string>();
-    unmap->add_option("DOMAIN", *domain, "the domain")->required();
+    unmap->add_option("DOMAIN", *domain, "the domain")->required()->transform(url_as_domain());
     unmap->callback(
         [&action, domain] { action = [domain](Context& c) { return unmap_domain(*domain, c); }; });
 

@@ -85,7 +85,9 @@ Result<int> logs(const LogOptions& options, Context& context) {
 void add_log_verbs(CLI::App& app, Action& action) {
     auto* verb = app.add_subcommand("logs", "print the journal of a process");
     auto options = std::make_shared<LogOptions>();
-    verb->add_option("ID|NAME|DOMAIN", options->process, "the process")->required();
+    verb->add_option("ID|NAME|DOMAIN", options->process, "the process")
+        ->required()
+        ->transform(url_as_domain());
     verb->add_flag("-f,--follow", options->follow, "keep printing new lines (Ctrl-C to stop)");
     verb->add_option("-n,--lines", options->lines, "how many past lines to print (default 100)")
         ->check(number_between(0, 1000000));

@@ -283,7 +283,7 @@ void add_process_verbs(CLI::App& app, Action& action) {
     spin_verb
         ->add_option("--port", options->port, "the port it listens on; 0: p2prc chooses one and sets $PORT")
         ->check(number_between(0, 65535));
-    spin_verb->add_option("--domain", options->domain, "a domain to map to it");
+    spin_verb->add_option("--domain", options->domain, "a domain to map to it")->transform(url_as_domain());
     spin_verb->footer("p2prc spin NAME [--port P] [--domain D] -- COMMAND... runs a command without a file.");
     const auto waiting = std::make_shared<WaitOptions>();
     add_wait_options(spin_verb, *waiting);
@@ -296,7 +296,9 @@ void add_process_verbs(CLI::App& app, Action& action) {
     auto add = [&](const char* verb, const char* words, auto run) {
         auto* command = app.add_subcommand(verb, words);
         auto subject = std::make_shared<std::string>();
-        command->add_option("ID|NAME|DOMAIN", *subject, "the process")->required();
+        command->add_option("ID|NAME|DOMAIN", *subject, "the process")
+            ->required()
+            ->transform(url_as_domain());
         command->callback(
             [&action, subject, run] { action = [subject, run](Context& c) { return run(*subject, c); }; });
     };
@@ -309,7 +311,9 @@ void add_process_verbs(CLI::App& app, Action& action) {
     auto add_start = [&](const char* verb, const char* words, Change method, const char* done) {
         auto* command = app.add_subcommand(verb, words);
         auto subject = std::make_shared<std::string>();
-        command->add_option("ID|NAME|DOMAIN", *subject, "the process")->required();
+        command->add_option("ID|NAME|DOMAIN", *subject, "the process")
+            ->required()
+            ->transform(url_as_domain());
         auto wait = std::make_shared<WaitOptions>();
         add_wait_options(command, *wait);
         command->callback([&action, subject, wait, method, done] {

@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <system_error>
 
@@ -40,6 +42,7 @@ Place place_of(const CLI::App& app, const std::vector<std::string>& words) {
     Place place;
     place.path = {&app};
     place.below = command_names(app);
+    place.offered = command_names(app, false);
     for (std::size_t i = 0; i < words.size() && !place.below.empty() && !place.unknown; ++i) {
         const bool value = i > 0 && (words[i - 1] == "-o" || words[i - 1] == "--output");
         if (words[i].starts_with('-') || value) continue;
@@ -91,6 +94,24 @@ std::string nearest_option(const Place& place, std::string_view unknown) {
     return std::string(nearest(unknown, views));
 }
 
+// Of the commands that are `offered`, the one that has another word's sense.
+std::string_view same_elsewhere(std::string_view word, std::span<const std::string_view> offered) {
+    struct Sense {
+        std::string_view word;
+        std::array<std::string_view, 2> commands;
+    };
+    static constexpr std::array senses{
+        Sense{"remove", {"kill", "rm"}},  Sense{"rm", {"kill", ""}},          Sense{"delete", {"kill", "rm"}},
+        Sense{"destroy", {"kill", "rm"}}, Sense{"list", {"ps", ""}},          Sense{"ls", {"ps", ""}},
+        Sense{"show", {"info", ""}},      Sense{"inspect", {"info", "show"}}, Sense{"run", {"spin", ""}},
+        Sense{"create", {"spin", ""}},
+    };
+    for (const auto& sense : senses)
+        for (const auto command : sense.commands)
+            if (sense.word == word && std::ranges::find(offered, command) != offered.end()) return command;
+    return {};
+}
+
 struct Usage {
     std::string message, hint;
 };
@@ -98,8 +119,9 @@ struct Usage {
 std::optional<Usage> wrong_command(const Place& place, const std::vector<std::string>& words) {
     const auto see = fmt::format("see {} --help", place.command);
     if (place.unknown) {
-        const std::vector<std::string_view> views(place.below.begin(), place.below.end());
-        const auto near = nearest(*place.unknown, views);
+        const std::vector<std::string_view> views(place.offered.begin(), place.offered.end());
+        auto near = same_elsewhere(*place.unknown, views);
+        if (near.empty()) near = nearest(*place.unknown, views);
         return Usage{fmt::format("there is no command '{} {}'", place.command, *place.unknown),
                      near.empty() ? see : fmt::format("did you mean '{}'?", near)};
     }
@@ -180,6 +202,19 @@ CLI::Validator number_between(long long least, long long most) {
         return {};
     };
     return {check, fmt::format("{}-{}", least, most)};
+}
+
+CLI::Validator url_as_domain() {
+    const auto change = [](std::string& text) -> std::string {
+        for (const std::string_view scheme : {"https://", "http://"})
+            if (text.starts_with(scheme)) {
+                text.erase(0, scheme.size());
+                text.erase(std::min(text.find_first_of(":/?#"), text.size()));
+                break;
+            }
+        return {};
+    };
+    return {change, ""};
 }
 
 CLI::Validator one_of(std::vector<std::string> values, std::vector<std::string> later) {

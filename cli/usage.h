@@ -21,6 +21,9 @@ void turn_help_around(const CLI::App& app, std::vector<std::string>& words);
 // A whole number between two others.
 CLI::Validator number_between(long long least, long long most);
 
+// Takes the domain out of a web address, as `spin` prints it: https://web.home.example/.
+CLI::Validator url_as_domain();
+
 // One of `values`. Those of `later` are accepted and not offered: the command says that they are not in this
 // version.
 CLI::Validator one_of(std::vector<std::string> values, std::vector<std::string> later = {});

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -30,6 +31,21 @@ TEST(CommandLine, UsageIsExitStatus2) {
     EXPECT_NE(run("dns").messages.find("one of: zones, records\n"), std::string::npos);
 }
 
+TEST(CommandLine, WordsOfOtherProgramsLeadToACommand) {
+    const auto hint = [](const std::string& words) {
+        const auto messages = run(words).messages;
+        return messages.substr(std::min(messages.size(), messages.find('\n') + 1));
+    };
+    for (const auto* word : {"remove", "rm", "delete"})
+        EXPECT_EQ(hint(std::string(word) + " web"), "  did you mean 'kill'?\n") << word;
+    for (const auto* word : {"list", "ls"})
+        EXPECT_EQ(hint(word), "  did you mean 'ps'?\n") << word;
+    EXPECT_EQ(hint("nodes remove x"), "  did you mean 'rm'?\n");
+    // `forward` and `volunteer` are not in this version.
+    for (const auto* word : {"forwrad", "volunter"})
+        EXPECT_EQ(hint(word), "  see p2prc --help\n") << word;
+}
+
 TEST(CommandLine, WhatCannotBePrintedIsAFailure) {
     for (const auto* words : {"--version", "--help", "spin --help"}) {
         for (const auto* to : {"/dev/full", "&-"}) {
@@ -44,6 +60,13 @@ TEST(CommandLine, WhatCannotBePrintedIsAFailure) {
     EXPECT_EQ(json.messages, "p2prc: the output could not be written: No space left on device\n");
     // What prints nothing misses nothing.
     EXPECT_EQ(run("spin Web >&- -- true").status, 7);
+}
+
+TEST(CommandLine, AWebAddressStandsForItsDomain) {
+    EXPECT_NE(run("spin web --port 80 --domain https://x/ -- true").messages.find("'x' has only one label"),
+              std::string::npos);
+    EXPECT_NE(run("unmap-domain 'http://y:8443/a?b#c'").messages.find("'y' has only one label"),
+              std::string::npos);
 }
 
 TEST(CommandLine, AWrongOptionIsNamedAndARightOneSuggested) {
