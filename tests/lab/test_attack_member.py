@@ -167,6 +167,40 @@ def test_it_maps_no_more_than_its_share(lab):
     wait_until(lambda: lab.home2.p2prc("map-domain", "theirs.home.example", "later2", timeout=120).code == 0, 60, "home2 to map a domain")
 
 
+def fill_with_specs(machine):
+    """All that a member may have, of commands that are four times as long once they are quoted for a shell."""
+    machine.run("systemctl stop p2prcd.service p2prcd-control.socket")
+    with ControlLink(machine, timeout=60) as link:
+        link.wait_synced()
+        for number in range(100):
+            spec = {"name": f"{machine.name}-long{number}", "run": {"command": ["/bin/true", "'" * 60_000]}}
+            try:
+                link.request("process.spin", {"spec": spec})
+            except LinkError as error:
+                assert error.code == "Conflict" and "the specifications of the processes" in error.message, error
+                return number
+    raise AssertionError("its share has no end")
+
+
+def test_long_commands_keep_nobody_from_listing(lab):
+    pid = lab.root.unit("p2prcd.service")["MainPID"]
+    # The bus carries 32 MiB in one message, and ends the connection of who sends more.
+    number = fill_with_specs(lab.home1) + fill_with_specs(lab.home2)
+    assert number * 4 * 60_000 > 32 << 20, number
+    rows = lab.root.json("ps")
+    assert len([row for row in rows if "-long" in row["name"]]) == number, len(rows)
+    assert max(len(row["run_command"]) for row in rows) < 300
+    assert len(info(lab.root, "home1-long0")["run_command"]) > 4 * 60_000
+    for verb in ("ps", "domains", "nodes"):
+        lab.root.p2prc(verb)
+    for verb in ("status", "doctor"):
+        assert lab.root.run(["p2prc", verb], check=False).code == 1
+    objects = lab.root.run("busctl --timeout=60 call org.p2prc1 /org/p2prc1 org.freedesktop.DBus.ObjectManager GetManagedObjects").out
+    assert objects.count("-long") >= number, len(objects)
+    assert lab.root.unit("p2prcd.service")["MainPID"] == pid
+    lab.home2.run("systemctl start p2prcd")
+
+
 def test_removing_it_frees_what_it_had(lab):
     lab.root.p2prc("nodes", "rm", "home1", timeout=120)
     with conquered(lab.root) as registry:
