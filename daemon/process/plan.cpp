@@ -13,6 +13,9 @@ bool ended_for_good(const ProcessStatus& status) noexcept {
 
 Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
     if (runs) return kill ? Act::Kill : Act::Stop;
+    // It ended unseen: how is found out first.
+    if (now.status && now.status->state == ProcessState::Running && now.status->boot_id == now.boot_id)
+        return Act::Conclude;
     const bool noted = now.status && !asked_anew && !was_up(now.status->state);
     return noted ? Act::Nothing : Act::Settle;
 }

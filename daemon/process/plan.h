@@ -34,7 +34,7 @@ enum class Act {
     Kill,     // stop for good
     Conclude, // it ended and the reason is not recorded yet
     Forget,   // it ran without a record and ended: nobody waits for the report
-    Settle,   // nothing to do with systemd: record that the change was applied
+    Settle,   // nothing to do with systemd: record that the change was applied, and who asked for it
     Occupied, // another process runs under this name and no tombstone ends it
 };
 

@@ -76,11 +76,8 @@ void Reconciler::Impl::act(const std::string& name, Act what, const Facts& now) 
         return;
     case Act::Observe:
         return observe(name, now);
-    case Act::Settle: {
-        auto status = draft(name, now);
-        status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
-        return write_state(std::move(status), ProcessState::Stopped);
-    }
+    case Act::Settle:
+        return settle(name, now);
     case Act::Occupied:
         return refuse(
             now, "name",

@@ -147,6 +147,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<void> write_end(std::string name, Facts now, StopReason reason,
                                            ProcessState state);
     void observe(const std::string& name, const Facts& now);
+    void settle(const std::string& name, const Facts& now);
     void refuse(const Facts& now, std::string step, const Error& error);
     void retry_later(std::string name);
     bool is_to_be_retried(const Facts& now) const;

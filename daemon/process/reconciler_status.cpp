@@ -7,6 +7,16 @@
 #include <chrono>
 
 namespace p2prc::daemon {
+namespace {
+
+// For one whose own place and time are said beside it. Where a machine was off, its words say from when on.
+std::string how_it_had_ended(StopReason reason) {
+    reason.node.clear();
+    if (reason.kind == StopKind::PowerLoss || reason.kind == StopKind::Shutdown) reason.at.clear();
+    return reason_text(reason);
+}
+
+} // namespace
 
 std::string rfc3339_of(std::uint64_t microseconds) {
     if (microseconds == 0) return net::now_rfc3339();
@@ -44,6 +54,27 @@ void Reconciler::Impl::observe(const std::string& name, const Facts& now) {
                 name),
             name);
     write(status);
+}
+
+// It is not to run, and does not: the reason is who asked for that, and says how it had ended before.
+void Reconciler::Impl::settle(const std::string& name, const Facts& now) {
+    const auto want = wanted(*now.record, now.local ? &*now.local : nullptr);
+    auto status = draft(name, now);
+    status.applied = want.change;
+    std::optional<StopReason> ended;
+    if (now.status && lost_with_its_boot(*now.status, options.boot_id))
+        ended = lost_with_boot(options.ended_boot == now.status->boot_id, now);
+    else if (now.status && !was_up(now.status->state))
+        ended = now.status->reason;
+    StopReason reason;
+    reason.kind = want.killed ? StopKind::Killed : StopKind::Stopped;
+    if (!ended || ended->kind != reason.kind) {
+        reason.by = want.by;
+        if (ended) reason.detail = "it had ended before: " + how_it_had_ended(*ended);
+        if (ended) reason.log = std::move(ended->log);
+        status.reason = stamped(std::move(reason), now);
+    }
+    write_state(std::move(status), ProcessState::Stopped);
 }
 
 // The step of a start that could not even be tried.

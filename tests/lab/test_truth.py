@@ -189,6 +189,21 @@ def test_a_power_loss_says_from_when_to_when(lab):
     sound(lab.root)
 
 
+def test_a_stop_while_the_power_is_off_says_who_asked(lab):
+    lab.home2.power_cut()
+    wait_until(lambda: info(lab.root, "two")["state"] == "lost", 90, "home2 to be lost")
+    lab.root.p2prc("stop", "two")
+    lab.home2.boot()
+    wait_state(lab.root, "two", "stopped", timeout=90)
+    for machine in (lab.root, lab.home2):
+        reason = wait_reason(machine, "two", "stopped")
+        assert reason["by"] == "root@root" and reason["detail"].startswith("it had ended before: power-loss"), reason
+        row = next(line for line in machine.p2prc("ps").out.splitlines() if " two " in line)
+        assert row.rstrip().split()[-1] != "-" and "stopped" in row, row
+    lab.root.p2prc("start", "two")
+    sound(lab.root)
+
+
 def test_an_edge_that_is_stopped(lab):
     lab.root.run("systemctl stop p2prc-edge.socket p2prc-edge.service && systemctl mask --runtime p2prc-edge.service p2prc-edge.socket")
     try:

@@ -1184,6 +1184,79 @@ TEST_F(ReconcilerTest, StoppedStaysStoppedOverABoot) {
     EXPECT_TRUE(systemd.calls.empty());
 }
 
+TEST_F(ReconcilerTest, AStopThatWasAskedForWhileThePowerWasOffSaysWhoAndHowItEnded) {
+    start();
+    auto web = record();
+    want(web);
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    web.changed_by = "bob@root";
+    journal.gap = BootGap{1'767'323'045'000'000, 1'767'323'105'000'000};
+    reconciler.reset(); // it hears of it when it is back
+    want(web);
+    daemon_restart(true, false);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(status()->reason->by, "bob@root");
+    EXPECT_EQ(status()->reason->detail, "it had ended before: power-loss: the machine was off from "
+                                        "2026-01-02T03:04:05Z to 2026-01-02T03:05:05Z");
+    EXPECT_EQ(status()->applied, 2u);
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, AStopOfWhatNeverRanHereSaysWho) {
+    start();
+    auto web = record();
+    web.desired = Desired::Stopped;
+    web.changed_by = "bob@root";
+    want(web);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(status()->reason->by, "bob@root");
+    EXPECT_EQ(status()->reason->detail, "");
+}
+
+// What a registry that was restored from an older copy goes by is the reason.
+TEST_F(ReconcilerTest, AStopOfWhatHasEndedSaysWhoAndHowItEnded) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    journal.lines = {"oh no"};
+    systemd.end(unit, {"exit-code", CLD_EXITED, 7, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    web.changed_by = "bob@root";
+    want(web);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(status()->reason->by, "bob@root");
+    EXPECT_EQ(status()->reason->detail.substr(0, 33), "it had ended before: exit-code 7 ");
+    EXPECT_EQ(status()->reason->log, std::vector<std::string>{"oh no"});
+    EXPECT_TRUE(stopped_on_request(*status()));
+    // Said again, it is not said anew.
+    web.change = 4;
+    web.changed_by = "carol@root";
+    want(web);
+    EXPECT_EQ(status()->reason->by, "bob@root");
+    EXPECT_EQ(status()->applied, 4u);
+}
+
+TEST_F(ReconcilerTest, AStopOfWhatEndedUnseenSaysHow) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    reconciler.reset();
+    systemd.loaded.clear();
+    journal.logged = LoggedEnd{.result = {"exit-code", CLD_EXITED, 7, ""}};
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    want(web);
+    daemon_restart();
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_NE(status()->reason->detail.find("exit-code 7"), std::string::npos) << status()->reason->detail;
+}
+
 TEST_F(ReconcilerTest, ConcludesNothingWhileTheSystemStops) {
     start();
     want(record());
