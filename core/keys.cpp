@@ -127,6 +127,7 @@ constexpr Family table[] = {
      .dropped_with_node = true,
      .announces = process_objects | domain_objects},
     {.prefix = spun_here, .kind = Local, .parts = {Digest}},
+    {.prefix = killed_here, .kind = Local, .parts = {Id}},
     {.prefix = offers,
      .kind = Owned,
      .parts = {Node, Id},
@@ -266,6 +267,9 @@ std::string local_prefix(std::string_view node) {
 }
 std::string spun(std::string_view digest) {
     return fmt::format("{}{}", spun_here, digest);
+}
+std::string killed(std::uint32_t id) {
+    return fmt::format("{}{}", killed_here, id);
 }
 std::string offer(std::string_view node, std::uint32_t id) {
     return fmt::format("{}{}/{}", offers, node, id);

@@ -122,6 +122,7 @@ inline constexpr std::string_view tunnels = "/tunnels/";
 inline constexpr std::string_view edges = "/edge/";
 inline constexpr std::string_view local_actions = "/local/";
 inline constexpr std::string_view spun_here = "/spun/";
+inline constexpr std::string_view killed_here = "/killed/";
 inline constexpr std::string_view offers = "/offers/";
 inline constexpr std::string_view invitations = "invitations/";
 inline constexpr std::string_view counters = "counters/";
@@ -151,6 +152,8 @@ std::string local_action(std::string_view node, std::uint32_t id);
 std::string local_prefix(std::string_view node);
 // A process that was asked for on this very node; see daemon/state/origins.h.
 std::string spun(std::string_view digest);
+// A process of this node that was killed; see daemon/fleet/kills.h.
+std::string killed(std::uint32_t id);
 // A process that the node runs and a registry restored from an older copy does not know:
 // {"process", "domains"}, and "refused" while its name or port is another's.
 std::string offer(std::string_view node, std::uint32_t id);

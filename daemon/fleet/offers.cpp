@@ -41,9 +41,12 @@ Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> nod
     : replica_(replica)
     , own_(own)
     , node_(std::move(node))
-    , moving_(std::move(moving)) {
-    subscriptions_.push_back(
-        replica_.on_another_store([this](const std::vector<Change>& items) { make(items); }));
+    , moving_(std::move(moving))
+    , kills_(replica, own, node_) {
+    subscriptions_.push_back(replica_.on_another_store([this](const std::vector<Change>& items) {
+        kills_.repeat(items);
+        make(items);
+    }));
     for (const auto prefix : {keys::processes, keys::tombstones})
         subscriptions_.push_back(
             replica_.subscribe(std::string(prefix), [this](std::span<const Change>) { withdraw(); }));

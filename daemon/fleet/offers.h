@@ -1,7 +1,8 @@
 // What this node has, running or stopped, and a registry that was restored from an older copy does not know
-// is offered to it.
+// is offered to it; what was killed here is told to it.
 #pragma once
 
+#include "daemon/fleet/kills.h"
 #include "daemon/state/own_state.h"
 #include "daemon/state/replica.h"
 
@@ -29,6 +30,7 @@ class Offers {
     OwnState& own_;
     std::function<std::string()> node_;
     std::function<bool()> moving_;
+    Kills kills_;
     std::vector<Subscription> subscriptions_;
 };
 

@@ -12,9 +12,10 @@ bool ended_for_good(const ProcessStatus& status) noexcept {
 }
 
 Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
-    if (runs) return kill ? Act::Kill : Act::Stop;
+    if (runs && now.same_process) return kill ? Act::Kill : Act::Stop;
     // It ended unseen: how is found out first.
-    if (now.status && now.status->state == ProcessState::Running && now.status->boot_id == now.boot_id)
+    if (!runs && now.status && now.status->state == ProcessState::Running &&
+        now.status->boot_id == now.boot_id)
         return Act::Conclude;
     const bool noted = now.status && !asked_anew && !was_up(now.status->state);
     return noted ? Act::Nothing : Act::Settle;
@@ -62,8 +63,8 @@ Act plan(const Situation& now) {
     const bool runs = now.unit && !now.unit->dead();
     if (now.buried && runs) return Act::Kill;
     if (!now.record) return runs ? Act::Observe : now.left_over ? Act::Forget : Act::Nothing;
-    if (runs && !now.same_process) return Act::Occupied;
     auto want = wanted(*now.record, now.local);
+    if (runs && !now.same_process && !want.killed) return Act::Occupied;
     const auto ahead =
         now.status && now.status->applied > want.change ? now.status->applied - want.change : 0;
     if (ahead > 0 && ahead <= most_changes_ahead) {

@@ -80,9 +80,13 @@ Reconciler::Impl::Facts Reconciler::Impl::facts(const std::string& name, const S
     if (const auto* status = written(now.id)) now.status = *status;
     const auto* local = own_.records().local_action(options.node, now.id);
     if (local) now.local = *local;
-    if (now.record && unit_id != 0 && unit_id != now.id)
-        now.same_process = slot.unit->digest == now.record->digest &&
+    if (now.record && unit_id != 0 && unit_id != now.id) {
+        // A kill is of its id alone: what runs may have been spun since from the same file.
+        const bool for_another = now.local && wanted(*now.record, &*now.local).killed &&
+                                 !(now.status && was_up(now.status->state));
+        now.same_process = !for_another && slot.unit->digest == now.record->digest &&
                            slot.unit->digest == spec_digest(now.record->spec) && !id_is_taken(unit_id);
+    }
     if (unit_id != 0) {
         // A number of another registry may be another process's here.
         const auto* tombstone = tombstone_of(unit_id);

@@ -1334,6 +1334,34 @@ TEST_F(ReconcilerTest, LocalKillEndsItAndTheOldRecordDoesNotBringItBack) {
     EXPECT_TRUE(systemd.calls.empty());
 }
 
+// A registry that was restored has the one that was killed, and not the one that was spun since.
+TEST_F(ReconcilerTest, AKillOfAnIdLeavesAloneWhatWasSpunSinceFromTheSameFile) {
+    start();
+    want(record(9));
+    systemd.calls.clear();
+    own->set("/local/home1/7", {{"id", 7}, {"action", "kill"}, {"sequence", 1}, {"by", "carol@home1"}});
+    want(record(7));
+    expect(ProcessState::Stopped, StopKind::Killed, 7);
+    EXPECT_EQ(status(7)->reason->by, "carol@home1");
+    expect(ProcessState::Running, {}, 9);
+    want(record(9)); // taken in, and taken back
+    expect(ProcessState::Running, {}, 9);
+    EXPECT_FALSE(status(7));
+    EXPECT_FALSE(own->get("/local/home1/7"));
+    EXPECT_TRUE(systemd.calls.empty());
+}
+
+TEST_F(ReconcilerTest, LocalKillEndsWhatRunsUnderAnEarlierId) {
+    start();
+    want(record(9));
+    want(record(7)); // the same by its digest
+    expect(ProcessState::Running);
+    own->set("/local/home1/7", {{"id", 7}, {"action", "kill"}, {"sequence", 1}, {"by", "carol@home1"}});
+    run();
+    expect(ProcessState::Stopped, StopKind::Killed);
+    EXPECT_EQ(count("stop " + unit), 1);
+}
+
 TEST_F(ReconcilerTest, TakesItsStatusesToANewNodeName) {
     start();
     want(record());

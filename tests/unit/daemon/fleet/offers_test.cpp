@@ -92,6 +92,22 @@ TEST_F(OffersTest, WhatWasRefusedIsOfferedAgainWhenSomethingIsOutOfItsWay) {
     EXPECT_FALSE(own->get("/offers/home/2")->contains("refused"));
 }
 
+// The records of a registry that was restored come with those that were killed.
+TEST_F(OffersTest, AKilledProcessIsKilledAgainAndNotOffered) {
+    const Change fleet{std::string(keys::fleet), Json{{"id", "f1"}}, 1};
+    replica->reset("before", 9, {fleet, {"/processes/web", record(1, "web"), 1}});
+    ProcessStatus killed;
+    killed.id = 1;
+    killed.name = "web";
+    killed.state = ProcessState::Stopped;
+    killed.reason.emplace().kind = StopKind::Killed;
+    own->set("/status/home/1", status_to_json(killed));
+    replica->reset("restored", 3, {fleet, {"/processes/web", record(1, "web"), 1}});
+    EXPECT_TRUE(on_offer().empty());
+    ASSERT_TRUE(own->get("/local/home/1"));
+    EXPECT_EQ((*own->get("/local/home/1"))["action"], "kill");
+}
+
 TEST_F(OffersTest, WhatRanWithoutARecordAndLeftNothingIsNotOnOffer) {
     replica->reset("before", 9, {{"/processes/runs", record(2, "runs"), 2}});
     report(2, "runs", ProcessState::Running);
