@@ -154,8 +154,10 @@ std::string local_prefix(std::string_view node);
 std::string spun(std::string_view digest);
 // A process of this node that was killed; see daemon/fleet/kills.h.
 std::string killed(std::uint32_t id);
-// A process that the node runs and a registry restored from an older copy does not know:
-// {"process", "domains"}, and "refused" while its name or port is another's.
+// A process of the node that a registry restored from an older copy does not know, or not with all its
+// domains:
+// {"process", "domains"}; and the registry's answer, while not all of it was taken in: "refused": why;
+// "refused_domains": {domain: why}; "removed_domains": those that the copy knew.
 std::string offer(std::string_view node, std::uint32_t id);
 std::string offer_prefix(std::string_view node);
 // In the registry's private table.

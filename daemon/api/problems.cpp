@@ -390,8 +390,10 @@ class Finder {
     void find_offers() {
         for (const auto& [key, offer] : view_.replica().range(keys::offers)) {
             const auto process = accept_offer(key, *offer);
+            if (!process) continue;
+            find_refused_domains(*process, *offer);
             const auto refused = foreign(*offer, "refused");
-            if (!process || refused.empty()) continue;
+            if (refused.empty()) continue;
             add({false,
                  fmt::format("process {}", process->id),
                  fmt::format("process {} ('{}') of node '{}' is not known to the fleet's registry, which was "
@@ -430,6 +432,29 @@ class Finder {
     void refused(std::string_view key, const std::optional<Error>& error) {
         if (!error || ++refused_ > most_refused) return;
         add({false, fmt::format("record {}", text::excerpt(key)), error->message, error->hint, "", {}});
+    }
+
+    void find_refused_domains(const ProcessRecord& process, const Json& offer) {
+        const auto list = offer.find("refused_domains");
+        if (list == offer.end() || !list->is_object()) return;
+        std::size_t named = 0;
+        for (const auto& [domain, why] : list->items()) {
+            const auto fqdn = normalize_domain(domain);
+            if (!fqdn || *fqdn != domain || !why.is_string() || ++named > most_checks) continue;
+            add({false,
+                 fmt::format("domain {} of {}", domain, process.name),
+                 fmt::format(
+                     "domain '{}' was mapped to process '{}' of node '{}' before the fleet's registry "
+                     "was restored from an older copy, and is not now: {}",
+                     domain, process.name, process.node,
+                     text::excerpt(why.get_ref<const std::string&>(), longest_text)),
+                 fmt::format(
+                     "it is mapped again on its own once that is resolved (p2prc unmap-domain {}), or "
+                     "by an owner: p2prc map-domain {} {}",
+                     domain, domain, process.name),
+                 "",
+                 {}});
+        }
     }
 
     const View& view_;

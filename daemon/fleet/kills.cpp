@@ -36,7 +36,7 @@ Kills::Kills(Replica& replica, OwnState& own, std::function<std::string()> node)
 }
 
 std::string Kills::fleet() const {
-    const auto* record = replica_.get(keys::fleet);
+    const auto record = replica_.get(keys::fleet);
     return record ? json::member<std::string>(*record, "id") : std::string();
 }
 
@@ -84,7 +84,7 @@ void Kills::repeat(const std::vector<Change>& items) {
         if (!item.value || !item.key.starts_with(keys::processes)) continue;
         const auto record = accept_process(item.key, *item.value);
         if (!record || record->node != node) continue;
-        const auto* note = own_.get(keys::killed(record->id));
+        const auto note = own_.get(keys::killed(record->id));
         if (!note || to.empty() || json::member<std::string>(*note, "fleet") != to ||
             json::member<std::string>(*note, "name") != record->name)
             continue;

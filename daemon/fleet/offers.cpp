@@ -6,6 +6,7 @@
 #include "daemon/state/fleet_state.h"
 
 #include <algorithm>
+#include <map>
 
 namespace p2prc::daemon {
 namespace {
@@ -34,6 +35,19 @@ bool is_of_document(const Json& document, std::string_view name, std::uint32_t i
     return json::member<std::uint32_t>(document, "id") == id || std::ranges::count(former, id) > 0;
 }
 
+bool is_refused(const Json* answer) {
+    return answer && answer->is_object() &&
+           (answer->contains("refused") || answer->contains("refused_domains"));
+}
+
+// By key.
+using Items = std::map<std::string_view, const Json*>;
+
+std::string text_at(const Items& items, std::string_view key, std::string_view member) {
+    const auto found = items.find(key);
+    return found == items.end() ? std::string() : json::member<std::string>(*found->second, member);
+}
+
 } // namespace
 
 Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> node,
@@ -47,14 +61,15 @@ Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> nod
         kills_.repeat(items);
         make(items);
     }));
-    for (const auto prefix : {keys::processes, keys::tombstones})
+    for (const auto prefix : {keys::processes, keys::tombstones, keys::domains, keys::offers})
         subscriptions_.push_back(
             replica_.subscribe(std::string(prefix), [this](std::span<const Change>) { withdraw(); }));
     for (const auto prefix : {keys::processes, keys::domains})
         subscriptions_.push_back(replica_.subscribe(
             std::string(prefix), [this](std::span<const Change> changes) { make_again(changes); }));
-    subscriptions_.push_back(
-        own_.subscribe(std::string(keys::statuses), [this](std::span<const Change>) { withdraw(); }));
+    for (const auto prefix : {keys::statuses, keys::local_actions})
+        subscriptions_.push_back(
+            own_.subscribe(std::string(prefix), [this](std::span<const Change>) { withdraw(); }));
 }
 
 // The replica still has what the registry has forgotten, and is about to forget it too.
@@ -68,15 +83,30 @@ void Offers::make(const std::vector<Change>& items) {
                    is_of_document(*item.value, name, id);
         });
     };
+    Items by_key;
+    for (const auto& item : items)
+        if (item.value) by_key.emplace(item.key, &*item.value);
+    // In another fleet what was not taken along was not to be.
+    const auto fleet = replica_.get(keys::fleet);
+    const auto id_of_fleet = fleet ? json::member<std::string>(*fleet, "id") : std::string();
+    const bool same_fleet =
+        !moving_() && !id_of_fleet.empty() && text_at(by_key, keys::fleet, "id") == id_of_fleet;
     std::vector<Change> offers;
     const auto& agreed = replica_.records();
     for (const auto name : agreed.processes_on(node)) {
         const auto id = agreed.process(name)->record.id;
         const bool here = moving_() ? is_up(own_, node, id) : own_.get(keys::status(node, id)) != nullptr;
-        if (!here || killed_here(own_, node, id) || known(name, id)) continue;
+        if (!here || killed_here(own_, node, id)) continue;
+        const bool taken = known(name, id);
+        if (taken && !same_fleet) continue;
         auto domains = Json::array();
-        for (const auto fqdn : agreed.domains_of(name))
+        for (const auto fqdn : agreed.domains_of(name)) {
+            const auto& mapping = agreed.domain(fqdn)->record;
+            const bool mine = mapping.node == node || mapping.created_by.ends_with("@" + node);
+            if (!mine || (taken && text_at(by_key, keys::domain(fqdn), "process") == name)) continue;
             domains.push_back(*replica_.get(keys::domain(fqdn)));
+        }
+        if (taken && domains.empty()) continue;
         offers.push_back({keys::offer(node, id),
                           Json{{"process", *replica_.get(keys::process(name))}, {"domains", domains}}, 0});
     }
@@ -89,13 +119,22 @@ void Offers::make_again(std::span<const Change> changes) {
     if (std::ranges::none_of(changes, [](const Change& change) { return !change.value; })) return;
     std::vector<Change> again;
     for (const auto& [key, document] : own_.range(keys::offer_prefix(node_()))) {
-        const auto answered = replica_.get(key);
-        if (!answered || !answered->is_object() || !answered->contains("refused")) continue;
+        if (!is_refused(replica_.get(key).get())) continue;
         Json offer = *document;
         offer["again"] = json::member<std::uint64_t>(offer, "again") + 1;
         again.push_back({std::string(key), std::move(offer), 0});
     }
     if (!again.empty()) own_.update(std::move(again));
+}
+
+// The process has the domain, or the registry has let go of it itself since.
+bool Offers::is_settled(std::string_view key, const std::string& fqdn, std::string_view process) const {
+    const auto* mapping = replica_.records().domain(fqdn);
+    if (mapping && mapping->record.process == process) return true;
+    const auto answer = replica_.get(key);
+    if (!answer) return false;
+    const auto removed = json::member<std::vector<std::string>>(*answer, "removed_domains");
+    return std::ranges::count(removed, fqdn) > 0;
 }
 
 void Offers::withdraw() {
@@ -108,9 +147,14 @@ void Offers::withdraw() {
         const auto* record = replica_.records().process(name);
         const auto* tombstone = replica_.records().tombstone(id);
         const bool taken_in = record && record->record.node == node && is_of(record->record, name, id);
-        const bool killed = tombstone && is_of(tombstone->record, name, id);
+        const bool killed = (tombstone && is_of(tombstone->record, name, id)) ||
+                            (taken_in && killed_here(own_, node, record->record.id));
+        const auto domains = document->value("domains", Json::array());
+        const bool mapped = std::ranges::all_of(domains, [&, at = key](const Json& domain) {
+            return is_settled(at, json::member<std::string>(domain, "domain"), name);
+        });
         // What ran without a record and has ended leaves no status behind.
-        if (taken_in || killed || !own_.get(keys::status(node, id))) settled.emplace_back(key);
+        if (killed || (taken_in ? mapped : !own_.get(keys::status(node, id)))) settled.emplace_back(key);
     }
     for (const auto& key : settled)
         own_.erase(key);

@@ -1,5 +1,5 @@
-// What this node has, running or stopped, and a registry that was restored from an older copy does not know
-// is offered to it; what was killed here is told to it.
+// What this node has, processes and their domains, and a registry that was restored from an older copy does
+// not know is offered to it; what was killed here is told to it.
 #pragma once
 
 #include "daemon/fleet/kills.h"
@@ -9,12 +9,13 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace p2prc::daemon {
 
 // Puts /offers/<node>/<id> into the own state when the replica comes to hold another store's state without
-// it, again when what may have been in its way is gone, and takes it away when the registry has it or has
-// killed it, or when nothing is left of it.
+// the process, or without a domain of it; again when what may have been in its way is gone; and takes it away
+// when the registry has all of it, or the process was killed, or nothing is left of it.
 class Offers {
   public:
     // `node` says this node's name; `moving` whether it is changing its fleet: then what it takes along is
@@ -25,6 +26,7 @@ class Offers {
     void make(const std::vector<Change>& items);
     void make_again(std::span<const Change> changes);
     void withdraw();
+    bool is_settled(std::string_view key, const std::string& fqdn, std::string_view process) const;
 
     Replica& replica_;
     OwnState& own_;

@@ -21,6 +21,12 @@ auto read_of(const Entry* entry) -> std::optional<decltype(entry->record)> {
     return entry->record;
 }
 
+// Followed by the last id that was given out before the store was restored; the value is the last one of
+// those that are lost.
+std::string lost_mappings() {
+    return keys::counter("lost-mappings-");
+}
+
 } // namespace
 
 std::size_t document_size(const Json& value) {
@@ -276,6 +282,20 @@ void Draft::skip_ids(std::uint32_t count) {
         put_secret(keys::counter(name), last + std::min(count, last_number - last));
     }
     erase_secret(keys::counter(claimed_counter));
+}
+
+void Draft::note_lost_mappings(std::uint32_t count) {
+    const auto last = counter(mapping_counter);
+    put_secret(fmt::format("{}{}", lost_mappings(), last), last + std::min(count, last_number - last));
+}
+
+bool Draft::is_lost_mapping(std::uint32_t id) const {
+    const auto prefix = lost_mappings();
+    return std::ranges::any_of(range_secret(prefix), [&](const auto& item) {
+        const auto before = keys::id_from_text(std::string_view(item.first).substr(prefix.size()));
+        return before && *before < id && item.second->is_number_unsigned() &&
+               id <= item.second->template get<std::uint32_t>();
+    });
 }
 
 store::Txn Draft::transaction() const {

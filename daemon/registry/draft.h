@@ -104,6 +104,10 @@ class Draft {
     // Leaves a gap, for ids that were given out after the copy was made that the store was restored from.
     // Nodes may claim ids anew.
     void skip_ids(std::uint32_t count);
+    // Of mappings, the next so many ids: other mappings had them, of which this store knows nothing since it
+    // was restored. It never gives them out itself.
+    void note_lost_mappings(std::uint32_t count);
+    bool is_lost_mapping(std::uint32_t id) const;
 
     // What differs from the committed state.
     store::Txn transaction() const;

@@ -1,4 +1,5 @@
 // What nodes have and a registry that was restored from an older copy does not know.
+#include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
 #include "daemon/registry/maker.h"
@@ -26,48 +27,76 @@ bool is_buried(const Draft& draft, const ProcessRecord& offered, std::string_vie
     return tombstone && tombstone->node == node && tombstone->name == offered.name;
 }
 
-Result<void> adopt(Request& request, const Json& offer) {
-    auto brought = read_brought_process(offer.value("process", Json()));
+// What the registry says to an offer, in its document: why the process was refused; why a domain was, by
+// domain; and domains that the registry knew and that were unmapped since.
+constexpr const char* refused = "refused";
+constexpr const char* refused_domains = "refused_domains";
+constexpr const char* removed_domains = "removed_domains";
+
+bool is_answered(const Json& document) {
+    return document.contains(refused) || document.contains(refused_domains) ||
+           document.contains(removed_domains);
+}
+
+Result<void> adopt(Request& request, const Json& offered) {
+    auto brought = read_brought_process(offered);
     if (!brought) return std::unexpected(brought.error());
-    auto& process = *brought;
+    const auto& process = *brought;
     if (const auto other = killed_elsewhere(request.draft, process.id, request.actor.node); !other.empty())
         return fail(
             ErrorCode::Conflict,
             fmt::format("the id {} is that of a process which was killed on node '{}' and has still to "
                         "end there",
                         process.id, other));
+    return bring_process(request.draft, process, request.actor.node, request.is_owner(), BroughtId::IfFree);
+}
+
+// A domain that is another's by now stays the other's, and `answer` says so. Of a process that the registry
+// has not just taken in it may have known more than the node: what it has let go of itself stays so.
+void bring_domains(Request& request, ProcessRecord process, bool fresh, const Json& offered, Json& answer) {
+    auto& draft = request.draft;
     const auto& node = request.actor.node;
     const bool owner = request.is_owner();
-    const auto done = bring_process(request.draft, process, node, owner, BroughtId::IfFree);
-    if (!done) return done;
-    // A domain that is another's by now stays the other's.
-    for (const auto& document : offer.value("domains", Json::array())) {
+    bool brought = false;
+    for (const auto& document : offered) {
         const auto mapping = read_brought_domain(document);
         if (!mapping || mapping->process != process.name) continue;
-        (void)bring_domain(request.draft, *mapping, node, owner);
+        const auto& domain = mapping->domain;
+        if (const auto held = draft.domain(domain); held && held->process == process.name) continue;
+        if (!fresh && !draft.is_lost_mapping(mapping->mapping_id)) {
+            answer[removed_domains].push_back(domain);
+            continue;
+        }
+        const auto done = bring_domain(draft, *mapping, node, owner);
+        brought = brought || done;
+        if (!done) answer[refused_domains][domain] = done.error().message;
     }
-    if (auto adopted = request.draft.process(process.name)) {
-        adopted->created_by = fmt::format("{}@{}", user_of(adopted->created_by), node);
-        attach_domains(request.draft, *adopted, owner);
-    }
-    return {};
+    if (!brought) return;
+    // They are the node's own word.
+    process.unknown = Json::object();
+    process.created_by = fmt::format("{}@{}", user_of(process.created_by), node);
+    attach_domains(draft, process, owner);
 }
 
 void settle(Request& request, const std::string& key, Json& document) {
     auto& draft = request.draft;
     const auto& node = request.actor.node;
     const auto process = process_from_json(document.value("process", Json()));
-    if (!process || is_known(draft, *process, node) || is_buried(draft, *process, node)) {
+    if (!process || is_buried(draft, *process, node)) {
         draft.erase(key);
         return;
     }
-    const auto adopted = adopt(request, document);
-    if (adopted) {
+    for (const auto* member : {refused, refused_domains, removed_domains})
+        document.erase(member);
+    const bool fresh = !is_known(draft, *process, node);
+    const auto taken = fresh ? adopt(request, document.value("process", Json())) : Result<void>();
+    const auto record = taken ? draft.process(fresh ? process->spec.name : process->name) : std::nullopt;
+    if (!taken) document[refused] = taken.error().message;
+    if (record) bring_domains(request, *record, fresh, document.value("domains", Json::array()), document);
+    if (is_answered(document))
+        draft.put(key, document);
+    else
         draft.erase(key);
-        return;
-    }
-    document["refused"] = adopted.error().message;
-    draft.put(key, document);
 }
 
 } // namespace
@@ -83,7 +112,8 @@ Result<std::optional<ProcessRecord>> offered(const Request& request, std::string
         if (std::string_view(key).substr(key.rfind('/') + 1) != id) continue;
         auto process = process_from_json(document->value("process", Json()));
         if (!process || std::to_string(process->id) != id ||
-            !key.starts_with(keys::offer_prefix(process->node)))
+            !key.starts_with(keys::offer_prefix(process->node)) ||
+            is_known(request.draft, *process, process->node))
             continue;
         if (process->node == request.actor.node) return std::optional(std::move(*process));
         found.push_back(std::move(*process));
@@ -97,18 +127,29 @@ Result<std::optional<ProcessRecord>> offered(const Request& request, std::string
     return std::optional(std::move(found.front()));
 }
 
+void drop_offers(Draft& draft, const ProcessRecord& process) {
+    auto ids = process.former_ids;
+    ids.push_back(process.id);
+    for (const auto id : ids) {
+        const auto key = keys::offer(process.node, id);
+        const auto* document = draft.get(key);
+        if (document && json::member<std::string>(document->value("process", Json()), "name") == process.name)
+            draft.erase(key);
+    }
+}
+
 void settle_offers(Request& request) {
     auto& draft = request.draft;
-    std::vector<std::pair<std::string, Json>> fresh, refused;
+    std::vector<std::pair<std::string, Json>> fresh, answered;
     for (const auto& [key, document] : draft.range(keys::offer_prefix(request.actor.node)))
-        (document->contains("refused") ? refused : fresh).emplace_back(key, *document);
+        (is_answered(*document) ? answered : fresh).emplace_back(key, *document);
     // What was refused is tried again with each upload, a few at a time, beginning elsewhere each second.
-    if (refused.size() > tried_again) {
-        const auto begin = static_cast<std::size_t>(request.now) % refused.size();
-        std::ranges::rotate(refused, refused.begin() + static_cast<std::ptrdiff_t>(begin));
-        refused.resize(tried_again);
+    if (answered.size() > tried_again) {
+        const auto begin = static_cast<std::size_t>(request.now) % answered.size();
+        std::ranges::rotate(answered, answered.begin() + static_cast<std::ptrdiff_t>(begin));
+        answered.resize(tried_again);
     }
-    for (auto* offers : {&fresh, &refused})
+    for (auto* offers : {&fresh, &answered})
         for (auto& [key, document] : *offers)
             settle(request, key, document);
 }

@@ -223,6 +223,7 @@ void refuse_offer(Draft& draft, const ProcessRecord& process, const std::string&
 std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
                                 const std::string& at) {
     draft.erase(keys::process(process.name));
+    drop_offers(draft, process);
     entomb(draft, process, by, at);
     return release_domains(draft, process.name);
 }

@@ -158,8 +158,11 @@ Result<std::unique_ptr<Registry>> Registry::open(RegistryOptions options) {
     state->mirror = std::move(loaded->mirror);
     Draft draft(state->mirror);
     note_ids(draft, state->mirror.records);
+    const bool restored = state->store->origin() == store::Origin::Restored;
+    // One that was made anew from a replica has no counters, and nothing tells what it lost.
+    if (restored && !damaged && !state->mirror.secrets.empty()) draft.note_lost_mappings(restored_gap);
     // A counter may be among what was damaged, and a record whose id nothing else tells.
-    if (state->store->origin() == store::Origin::Restored || damaged) draft.skip_ids(restored_gap);
+    if (restored || damaged) draft.skip_ids(restored_gap);
     if (auto done = state->commit(draft); !done) return std::unexpected(done.error());
     state->publish_invitations();
     return std::unique_ptr<Registry>(new Registry(std::move(state)));

@@ -102,6 +102,9 @@ Result<std::optional<ProcessRecord>> offered(const Request& request, std::string
 // The node, another than `node`, on which the process with this id was killed and is still to end; or empty.
 std::string killed_elsewhere(const Draft& draft, std::uint32_t id, std::string_view node);
 
+// What the process's node offers of it, and what was refused of that, goes with it.
+void drop_offers(Draft& draft, const ProcessRecord& process);
+
 // Takes in what the calling node has and has offered. What is refused stays on offer, with the reason.
 void settle_offers(Request& request);
 

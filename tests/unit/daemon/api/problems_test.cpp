@@ -68,6 +68,20 @@ class ProblemsTest : public ApiTest {
     ProcessRecord blog = process(9, "blog", "attic");
 };
 
+TEST_F(ProblemsTest, ADomainThatARestoredRegistryDidNotTakeBack) {
+    const Json left{{"shop.home.example", "domain 'shop.home.example' is held by process 'shop'"},
+                    {"x; reboot", "of a root that is not to be trusted"},
+                    {"more.home.example", 7}};
+    const auto process = this->process(9, "blog", "attic");
+    commit({{keys::offer("attic", 9), Json{{"process", to_json(process)}, {"refused_domains", left}}}});
+    const auto problem = only();
+    EXPECT_FALSE(problem.down);
+    EXPECT_EQ(problem.subject, "domain shop.home.example of blog");
+    EXPECT_THAT(problem.cause, HasSubstr("process 'blog' of node 'attic'"));
+    EXPECT_THAT(problem.cause, HasSubstr("held by process 'shop'"));
+    EXPECT_THAT(problem.hint, HasSubstr("p2prc unmap-domain shop.home.example"));
+}
+
 TEST_F(ProblemsTest, ASilentNodeIsTheCauseOfAllThatIsOnIt) {
     for (const auto* state : {"suspect", "lost"}) {
         is("attic", state);

@@ -92,6 +92,93 @@ TEST_F(OffersTest, WhatWasRefusedIsOfferedAgainWhenSomethingIsOutOfItsWay) {
     EXPECT_FALSE(own->get("/offers/home/2")->contains("refused"));
 }
 
+class DomainOffersTest : public OffersTest {
+  protected:
+    static Json domain(const char* fqdn, const char* process, const char* node = "home",
+                       const char* by = "admin@root") {
+        DomainRecord mapping;
+        mapping.domain = fqdn;
+        mapping.process = process;
+        mapping.node = node;
+        mapping.mapping_id = 1;
+        mapping.created_by = by;
+        return to_json(mapping);
+    }
+    static Change fleet(const char* id = "f1") {
+        FleetRecord one;
+        one.id = id;
+        return {std::string(keys::fleet), to_json(one), 1};
+    }
+    void begin() {
+        replica->reset("before", 9,
+                       {fleet(),
+                        {"/processes/web", record(1, "web"), 1},
+                        {"/domains/old.example", domain("old.example", "web"), 2},
+                        {"/domains/new.example", domain("new.example", "web"), 8},
+                        {"/domains/waits.example", domain("waits.example", "web", "", "bob@attic"), 8}});
+        report(1, "web", ProcessState::Running);
+    }
+    void restore(const char* id = "f1") {
+        replica->reset("restored", 3,
+                       {fleet(id),
+                        {"/processes/web", record(1, "web"), 1},
+                        {"/domains/old.example", domain("old.example", "web"), 2}});
+    }
+    std::vector<std::string> domains_on_offer() const {
+        std::vector<std::string> names;
+        if (const auto offer = own->get("/offers/home/1"))
+            for (const auto& mapping : offer->at("domains"))
+                names.push_back(mapping["domain"]);
+        return names;
+    }
+};
+
+TEST_F(DomainOffersTest, ThoseOfAProcessThatTheOlderCopyKnows) {
+    begin();
+    restore();
+    EXPECT_EQ(domains_on_offer(), std::vector<std::string>{"new.example"});
+    ASSERT_TRUE(
+        replica->apply("restored", 4, {{"/domains/new.example", domain("new.example", "web", ""), 4}}));
+    EXPECT_TRUE(on_offer().empty());
+}
+
+TEST_F(DomainOffersTest, WhatIsAnothersStaysOnOfferUntilItIsFree) {
+    begin();
+    restore();
+    auto answer = *own->get("/offers/home/1");
+    answer["refused_domains"] = {{"new.example", "domain 'new.example' is held by process 'shop'"}};
+    ASSERT_TRUE(replica->apply("restored", 4,
+                               {{"/domains/new.example", domain("new.example", "shop", "attic"), 4},
+                                {"/offers/home/1", answer, 4}}));
+    const auto first = *own->get("/offers/home/1");
+    ASSERT_TRUE(replica->apply("restored", 5, {{"/domains/new.example", std::nullopt, 5}}));
+    EXPECT_NE(*own->get("/offers/home/1"), first);
+    ASSERT_TRUE(replica->apply("restored", 6, {{"/domains/new.example", domain("new.example", "web"), 6}}));
+    EXPECT_TRUE(on_offer().empty());
+}
+
+TEST_F(DomainOffersTest, WhatTheRegistryHasLetGoOfIsTakenBack) {
+    begin();
+    restore();
+    auto answer = *own->get("/offers/home/1");
+    answer["removed_domains"] = {"new.example"};
+    ASSERT_TRUE(replica->apply("restored", 4, {{"/offers/home/1", answer, 4}}));
+    EXPECT_TRUE(on_offer().empty());
+}
+
+TEST_F(DomainOffersTest, AKillEndsTheOffer) {
+    begin();
+    restore();
+    own->set("/local/home/1", {{"id", 1}, {"action", "kill"}, {"sequence", 1}});
+    EXPECT_TRUE(on_offer().empty());
+}
+
+TEST_F(DomainOffersTest, AnotherFleetHasNoneOfIt) {
+    begin();
+    restore("f2");
+    EXPECT_TRUE(on_offer().empty());
+}
+
 // The records of a registry that was restored come with those that were killed.
 TEST_F(OffersTest, AKilledProcessIsKilledAgainAndNotOffered) {
     const Change fleet{std::string(keys::fleet), Json{{"id", "f1"}}, 1};

@@ -255,6 +255,148 @@ TEST_F(OwnedRulesTest, WhatIsOfferedHasTheMembersThatAreKnown) {
         EXPECT_FALSE(domain.contains(member)) << member;
 }
 
+// A registry that was put back: what was mapped since the copy is offered, and nobody else's word counts.
+class RestoredTest : public OwnedRulesTest {
+  protected:
+    // The file as it is now comes back later.
+    void copy() {
+        registry_.reset();
+        for (const char* suffix : {"", ".closed"})
+            fs::copy_file(file() + suffix, file() + ".copy" + suffix);
+        open();
+    }
+    void restore() {
+        registry_.reset();
+        for (const char* suffix : {"", "-wal", "-shm", ".closed"})
+            fs::remove(file() + suffix);
+        for (const char* suffix : {"", ".closed"})
+            fs::copy_file(file() + ".copy" + suffix, file() + suffix);
+        open();
+    }
+    template <class... Domain>
+    Json offer(const Domain&... domains) const {
+        return {{"process", web_}, {"domains", std::vector<Json>{domains...}}};
+    }
+    Json map(const char* domain, const char* process = "web") {
+        return ok(root(), "domain.map", {{"domain", domain}, {"process", process}});
+    }
+    void put(const Json& offered) { ok(home_, "status.update", {{"set", {{key_, offered}}}}); }
+
+    const Json web_ = at("/processes/web");
+    const std::string key_ = "/offers/home1/1";
+};
+
+TEST_F(RestoredTest, ADomainThatWasMappedSinceTheCopyComesBack) {
+    copy();
+    const auto mapped = map("new.home.example");
+    restore();
+    EXPECT_EQ(at("/domains/new.home.example"), Json());
+    put(offer(mapped));
+    const auto back = at("/domains/new.home.example");
+    EXPECT_EQ(back["process_id"], 1);
+    EXPECT_EQ(back["node"], "home1");
+    EXPECT_EQ(back["port"], web_["port"]);
+    EXPECT_GT(back["mapping_id"], mapped["mapping_id"]);
+    EXPECT_EQ(at(key_), Json());
+    EXPECT_EQ(at("/processes/web"), web_);
+    // Once.
+    ok(root(), "domain.unmap", {{"domain", "new.home.example"}});
+    put(offer(back));
+    EXPECT_EQ(at("/domains/new.home.example"), Json()) << "it was unmapped here";
+    EXPECT_EQ(at(key_)["removed_domains"], Json::array({"new.home.example"}));
+}
+
+TEST_F(RestoredTest, ADomainThatWasUnmappedStaysSo) {
+    const auto mapped = map("old.home.example");
+    copy();
+    ok(root(), "domain.unmap", {{"domain", "old.home.example"}});
+    restore();
+    ok(root(), "domain.unmap", {{"domain", "old.home.example"}});
+    put(offer(mapped));
+    EXPECT_EQ(at("/domains/old.home.example"), Json()) << "the copy knew it";
+    EXPECT_EQ(at(key_)["removed_domains"], Json::array({"old.home.example"}));
+    // Nor does a home that was away undo anything after a crash.
+    registry_.reset();
+    fs::remove(file() + ".closed");
+    open();
+    put(offer(mapped));
+    EXPECT_EQ(at("/domains/old.home.example"), Json());
+    ok(home_, "status.update", {{"delete", {key_}}});
+    EXPECT_EQ(at(key_), Json());
+}
+
+TEST_F(RestoredTest, ADomainThatIsAnothersByNowStaysTheOthersAndIsNamed) {
+    copy();
+    const auto mapped = map("new.home.example"), further = map("more.home.example");
+    restore();
+    spin(root(), spec("shop", {{"port", 8090}}));
+    map("new.home.example", "shop");
+    put(offer(mapped, further));
+    EXPECT_EQ(at("/domains/new.home.example")["process"], "shop");
+    EXPECT_EQ(at("/domains/more.home.example")["process"], "web");
+    EXPECT_THAT(at(key_)["refused_domains"]["new.home.example"].get<std::string>(),
+                HasSubstr("is held by process 'shop' on node 'root'"));
+    EXPECT_FALSE(at(key_).contains("refused"));
+    // It is no process without a record: its id is that of the record.
+    EXPECT_EQ(ok(root(), "process.stop", {{"process", "1"}})["name"], "web");
+    ok(root(), "domain.unmap", {{"domain", "new.home.example"}});
+    ok(home_, "status.update", {{"set", {{"/info/home1", {{"nat", true}}}}}});
+    EXPECT_EQ(at("/domains/new.home.example")["process_id"], 1);
+    EXPECT_EQ(at(key_), Json());
+}
+
+TEST_F(RestoredTest, AnOfferOfDomainsIsHeldToTheRules) {
+    copy();
+    restore();
+    const Json mapping{{"process", "web"}, {"mapping_id", 500}, {"created_by", "alice@home1"}};
+    auto mail = mapping, far = mapping, others = mapping;
+    mail["domain"] = "mail.home.example";
+    far["domain"] = "www.example.org";
+    others["domain"] = "shop.home.example";
+    others["process"] = "shop";
+    spin(root(), spec("shop", {{"port", 8090}}));
+    put(offer(mail, far, others));
+    EXPECT_EQ(keys_below("/domains/"), std::vector<std::string>());
+    EXPECT_EQ(at(key_)["refused_domains"].size(), 2u);
+    // Under the name of a process of its own, with the specification of another's.
+    auto lie = offer(others);
+    lie["process"]["spec"]["name"] = "shop";
+    put(lie);
+    EXPECT_EQ(keys_below("/domains/"), std::vector<std::string>());
+}
+
+// What was refused of it, and is kept, must not bring it back.
+TEST_F(RestoredTest, AKillTakesWhatIsOnOfferAlong) {
+    copy();
+    const auto mapped = map("new.home.example");
+    restore();
+    spin(root(), spec("shop", {{"port", 8090}}));
+    map("new.home.example", "shop");
+    put(offer(mapped));
+    ASSERT_TRUE(at(key_).contains("refused_domains"));
+    ok(root(), "process.kill", {{"process", "web"}});
+    EXPECT_EQ(at(key_), Json());
+    auto killed = status("stopped");
+    killed["reason"] = {{"kind", "killed"}};
+    ok(home_, "status.update", {{"set", {{"/status/home1/1", killed}}}});
+    EXPECT_EQ(at("/processes/web"), Json());
+    EXPECT_EQ(at("/tombstones/1"), Json());
+}
+
+TEST_F(RestoredTest, AKillFromTheNodeItselfCountsMoreThanItsOffer) {
+    copy();
+    const auto mapped = map("new.home.example");
+    restore();
+    auto killed = status("stopped");
+    killed["reason"] = {{"kind", "killed"}};
+    const Json action{{"id", 1}, {"action", "kill"}, {"sequence", 1}, {"by", "alice@home1"}};
+    ok(home_, "status.put",
+       {{"items", {{"/local/home1/1", action}, {key_, offer(mapped)}, {"/status/home1/1", killed}}}});
+    EXPECT_EQ(at("/processes/web"), Json());
+    EXPECT_EQ(at("/domains/new.home.example"), Json());
+    EXPECT_EQ(at(key_), Json());
+}
+
 TEST_F(OwnedRulesTest, AnOfferWhoseNameIsTakenStaysAndSaysWhy) {
     spin(root(), spec("younger"));
     auto record = at("/processes/web");
