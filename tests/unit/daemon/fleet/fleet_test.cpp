@@ -165,8 +165,9 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
         // Either side sees what the other does.
         const auto more = co_await home.fleet->gateway().request("process.spin", spin_params("notes"));
         EXPECT_TRUE(more) << more.error().message;
-        EXPECT_TRUE(co_await until(
-            [&] { return root.replica->contains("/processes/notes") && home.replica->get("/processes/notes"); }));
+        EXPECT_TRUE(co_await until([&] {
+            return root.replica->contains("/processes/notes") && home.replica->get("/processes/notes");
+        }));
         Json map{{"domain", "calendar.home.example"}, {"process", "calendar"}, {"by", "admin@attic"}};
         EXPECT_TRUE(co_await root.fleet->gateway().request("domain.map", map));
         EXPECT_TRUE(co_await until([&] { return home.replica->contains("/domains/calendar.home.example"); }));
