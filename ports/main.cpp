@@ -1,5 +1,4 @@
 // p2prcd-ports [--unpin] RULE...: pins the BPF programs that keep processes to their ports, or removes them.
-// p2prcd-ports --attach RULE: attaches them to the control group that it runs in.
 // p2prcd has systemd run it, as it may not load programs itself.
 #include "ports/pins.h"
 
@@ -18,19 +17,12 @@ using namespace p2prc;
 
 Result<void> run(std::span<char* const> names) {
     const bool remove = !names.empty() && names.front() == bind_unpin_option;
-    const bool attach = !names.empty() && names.front() == bind_attach_option;
-    if (remove || attach) names = names.subspan(1);
+    if (remove) names = names.subspan(1);
     std::vector<BindRule> rules;
     for (const char* name : names) {
         auto rule = bind_rule_from_name(name);
         if (!rule) return std::unexpected(rule.error());
         rules.push_back(*rule);
-    }
-    if (attach) {
-        const auto cgroup = ports::own_cgroup("/sys/fs/cgroup");
-        if (!cgroup) return std::unexpected(cgroup.error());
-        if (rules.size() != 1) return fail(ErrorCode::InvalidSpec, "--attach takes one rule");
-        return ports::attach(rules.front(), *cgroup);
     }
     const std::filesystem::path directory(bind_programs_directory);
     if (auto able = ports::check_machine(directory.parent_path(), "/sys/fs/cgroup"); !able) return able;
