@@ -127,10 +127,6 @@ asio::awaitable<void> run(int& status, std::vector<std::string> arguments) {
 } // namespace
 
 int run_acme_hook(const std::vector<std::string>& arguments) {
-    if (arguments.size() != 5) {
-        net::log_error("acme-hook needs five arguments: METHOD TYPE IDENT TOKEN AUTH");
-        return 2;
-    }
     if (arguments[1] != "dns-01") return 1;
     int status = 1;
     asio::io_context context(1);

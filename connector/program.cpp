@@ -1,6 +1,5 @@
 #include "connector/program.h"
 
-#include "connector/acme_hook.h"
 #include "connector/certificates.h"
 #include "connector/connector.h"
 #include "connector/dns_client.h"
@@ -11,55 +10,25 @@
 #include "net/network_changes.h"
 #include "net/notify.h"
 #include "net/one_shot_timer.h"
+#include "net/program.h"
 #include "net/spawn.h"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 namespace p2prc::connector {
 namespace asio = boost::asio;
 namespace {
 
-constexpr std::string_view usage = R"(p2prc-connector [--state DIR] [--mappings FILE]
-p2prc-connector acme-hook METHOD TYPE IDENT TOKEN AUTH
-
-The home end of p2prc's tunnel: keeps a session with the fleet's edge and carries clients to local ports.
-
-  --state DIR      its key and certificates (default: /var/lib/p2prc-connector)
-  --mappings FILE  edges and mappings from a file, without p2prcd; SIGHUP reads it again
-  --fingerprint    prints the fingerprint of its key, making one where there is none, and ends
-  --help, --version
-
-acme-hook is for the ACME client.
-)";
-
-struct CommandLine {
-    std::string state = "/var/lib/p2prc-connector";
-    std::string mappings;
-    bool fingerprint = false;
-};
-
 // How long clients are served after this program was stopped.
 constexpr std::chrono::seconds drain_limit{60};
-
-// Each client takes two descriptors or more.
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 // With a file of mappings, there is no p2prcd to ask for certificates.
 class NoSource final : public CertificateSource {
@@ -120,7 +89,9 @@ class Program {
                   if (serving_) serving_->answered(mapping, answer);
               })
         , fingerprint_(identity.fingerprint())
-        , signals_(context_, SIGTERM, SIGINT, SIGHUP)
+        , signals_(context_.get_executor(), {.reload = [this] { reload(); },
+                                             .stop = [this] { leave(); },
+                                             .stop_now = [this] { context_.stop(); }})
         , drain_timer_(context_.get_executor()) {}
 
     Result<void> run() {
@@ -152,7 +123,6 @@ class Program {
         net::spawn_loop(context_.get_executor(), "watching the network",
                         [this] { return watch_network(connector_); });
         net::spawn_loop(context_.get_executor(), "the watchdog", net::keep_watchdog);
-        wait_for_signal();
         net::notify_ready();
         context_.run();
         return {};
@@ -196,26 +166,19 @@ class Program {
         return {};
     }
 
-    void wait_for_signal() {
-        signals_.async_wait([this](const boost::system::error_code& error, int signal) {
-            if (error) return;
-            if (signal != SIGHUP) return leave();
-            if (line_.mappings.empty()) {
-                net::log_notice("mappings come from p2prcd; there is no file to reload");
-            } else if (const auto loaded = load(); !loaded) {
-                net::log_error("the mappings are unchanged: " + loaded.error().message,
-                               {{"FLEET_HINT", loaded.error().hint}});
-            }
-            wait_for_signal();
-        });
+    void reload() {
+        if (line_.mappings.empty()) {
+            net::log_notice("mappings come from p2prcd; there is no file to reload");
+        } else if (const auto loaded = load(); !loaded) {
+            net::log_error("the mappings are unchanged: " + loaded.error().message,
+                           {{"FLEET_HINT", loaded.error().hint}});
+        }
     }
 
     // A restart, as after an upgrade of a library, must not disconnect clients, and the next connector must
     // not wait for them: a copy of this process keeps serving its clients beside the next one
     // (KillMode=process). TLS state lives in memory and cannot be passed to another program.
     void leave() {
-        if (std::exchange(leaving_, true)) return context_.stop();
-        net::notify_stopping();
         connector_.leave();
         if (!fleet_ || connector_.status().clients == 0) return context_.stop();
         serving_.reset();
@@ -236,7 +199,6 @@ class Program {
         unsetenv("NOTIFY_SOCKET");
         drain_until_ = std::chrono::steady_clock::now() + drain_limit;
         drain();
-        wait_for_signal();
     }
 
     void drain() {
@@ -250,65 +212,24 @@ class Program {
     tunnel::Poller poller_;
     Connector connector_;
     std::string fingerprint_;
-    asio::signal_set signals_;
+    net::Signals signals_;
     net::OneShotTimer drain_timer_;
     std::chrono::steady_clock::time_point drain_until_;
-    bool leaving_ = false;
     std::optional<Fleet> fleet_;           // none with a file of mappings
     std::optional<Serving> serving_;       // the same
     Certificates* certificates_ = nullptr; // of run()
 };
 
-std::optional<CommandLine> parse(const std::vector<std::string>& arguments, int& status) {
-    CommandLine line;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-        const std::string& argument = arguments[i];
-        if (argument == "--help" || argument == "--version") {
-            fmt::print("{}", argument == "--help" ? std::string(usage)
-                                                  : std::string("p2prc-connector " P2PRC_VERSION "\n"));
-            status = 0;
-            return std::nullopt;
-        }
-        if (argument == "--fingerprint") {
-            line.fingerprint = true;
-        } else if ((argument == "--state" || argument == "--mappings") && i + 1 < arguments.size()) {
-            (argument == "--state" ? line.state : line.mappings) = arguments[++i];
-        } else {
-            fmt::print(stderr, "p2prc-connector: unknown option '{}'\n  see p2prc-connector --help\n",
-                       argument);
-            status = 2;
-            return std::nullopt;
-        }
-    }
-    return line;
-}
-
-int failed(const Error& error) {
-    net::log_error(error.message, {{"FLEET_HINT", error.hint}});
-    return error_info(error.code).exit_status;
-}
-
 } // namespace
 
-int run_program(int argc, char** argv) {
-    const std::vector<std::string> arguments(argv + 1, argv + argc);
-    if (!arguments.empty() && arguments[0] == "acme-hook")
-        return run_acme_hook({arguments.begin() + 1, arguments.end()});
-    int status = 0;
-    const auto line = parse(arguments, status);
-    if (!line) return status;
-    // OpenSSL writes to sockets with write(2).
-    std::signal(SIGPIPE, SIG_IGN);
-    raise_descriptor_limit();
-    const auto identity = net::load_or_create_identity(line->state);
-    if (!identity) return failed(identity.error());
-    if (line->fingerprint) {
+Result<void> run_program(const CommandLine& line) {
+    const auto identity = net::load_or_create_identity(line.state);
+    if (!identity) return std::unexpected(identity.error());
+    if (line.fingerprint) {
         fmt::print("{}\n", identity->fingerprint());
-        return 0;
+        return {};
     }
-    Program program(*line, *identity);
-    const Result<void> done = program.run();
-    return done ? 0 : failed(done.error());
+    return Program(line, *identity).run();
 }
 
 } // namespace p2prc::connector

@@ -1,27 +1,18 @@
 // p2prcd: runs this node's processes through systemd, holds the fleet's state, speaks D-Bus.
 #include "daemon/program.h"
-#include "net/log.h"
+#include "net/command_line.h"
+#include "net/program.h"
 
-#include <cstdio>
-#include <string_view>
+#include <CLI/CLI.hpp>
 
 int main(int argc, char** argv) {
     using namespace p2prc;
-    if (argc == 2 && std::string_view(argv[1]) == "--version") {
-        std::puts("p2prcd " P2PRC_VERSION);
-        return 0;
-    }
-    if (argc > 1) {
-        std::fputs("usage: p2prcd [--version]; its settings are in /etc/p2prc/p2prcd.toml, see p2prcd(8)\n",
-                   stderr);
-        return 2;
-    }
-    const auto report = [](const Error& error) {
-        net::log_error(error.hint.empty() ? error.message : error.message + "; " + error.hint);
-        return 1;
-    };
+    CLI::App app{"Runs this node's processes through systemd and holds the fleet's state.", "p2prcd"};
+    app.footer("Its settings are in /etc/p2prc/p2prcd.toml; see p2prcd(8).");
+    if (const auto status = net::parse_command_line(app, argc, argv)) return *status;
+    net::ignore_broken_pipes();
     const auto program = daemon::Program::create({});
-    if (!program) return report(program.error());
+    if (!program) return net::report_failure(program.error());
     const auto done = (*program)->run();
-    return done ? 0 : report(done.error());
+    return done ? 0 : net::report_failure(done.error());
 }

@@ -19,26 +19,21 @@
 #include "net/log.h"
 #include "net/network_changes.h"
 #include "net/notify.h"
+#include "net/program.h"
 #include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
-#include <csignal>
 #include <optional>
 
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
 using asio::awaitable;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -70,7 +65,6 @@ class Program::Impl {
   private:
     awaitable<Result<void>> start();
     awaitable<void> stop();
-    awaitable<void> serve_signals();
     awaitable<void> watch_network();
     Result<void> make_reconciler(std::string boot);
     void reload();
@@ -80,7 +74,11 @@ class Program::Impl {
     Config config_;
     std::string settings_error_; // of the last reload
     asio::io_context loop_{1};
-    asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
+    // From now on, as a reload may be asked for before all is there.
+    net::Signals signals_{
+        loop_.get_executor(),
+        {.reload = [this] { reload(); },
+         .stop = [this] { asio::co_spawn(loop_, stop(), net::ReportFailure("stopping")); }}};
     std::optional<Error> failure_;
     std::string boot_;
     // In the order of their needs: what is below uses what is above and goes first.
@@ -212,7 +210,6 @@ void Program::Impl::fail_with(Error error) {
 }
 
 awaitable<void> Program::Impl::stop() {
-    net::notify_stopping();
     // What ends while the machine goes down says nothing about the processes; the note tells the next boot
     // that.
     const auto state = co_await systemd_->system_state();
@@ -244,20 +241,6 @@ void Program::Impl::reload() {
     net::log_info("reloaded the configuration");
 }
 
-awaitable<void> Program::Impl::serve_signals() {
-    for (;;) {
-        boost::system::error_code error;
-        const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
-        if (signal == SIGHUP) {
-            reload();
-            continue;
-        }
-        co_await stop();
-        co_return;
-    }
-}
-
 // Where they cannot be heard of, what waits for the network is tried again by the clock.
 awaitable<void> Program::Impl::watch_network() {
     auto changes = net::NetworkChanges::open(loop_.get_executor());
@@ -267,7 +250,6 @@ awaitable<void> Program::Impl::watch_network() {
 }
 
 Result<void> Program::Impl::run() {
-    net::spawn_loop(loop_.get_executor(), "serving signals", [this] { return serve_signals(); });
     asio::co_spawn(loop_, start(), [this](const std::exception_ptr& thrown, const Result<void>& started) {
         if (thrown)
             fail_with({ErrorCode::Failed, "p2prcd could not start: " + net::text_of(thrown)});

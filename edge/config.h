@@ -1,4 +1,4 @@
-// /etc/p2prc/edge.toml and the command line: what the edge is told before it knows any route.
+// /etc/p2prc/edge.toml: what the edge is told before it knows any route.
 #pragma once
 
 #include "core/error.h"
@@ -36,15 +36,5 @@ std::vector<ConfigKey> config_keys();
 
 // Reads `text` over `config`. Strict: InvalidSpec with file, line and key.
 Result<void> read_config(std::string_view text, const std::string& file, Config& config);
-
-struct CommandLine {
-    bool help = false;
-    bool version = false;
-    std::string config_file; // --config; empty: the default one, if it is there
-    std::string routes_file;
-    std::vector<net::Endpoint> listen_tls, listen_http, listen_dns;
-};
-Result<CommandLine> parse_command_line(int argc, const char* const* argv);
-std::string_view usage() noexcept;
 
 } // namespace p2prc::edge

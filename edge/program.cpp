@@ -1,5 +1,6 @@
 #include "edge/program.h"
 
+#include "edge/config.h"
 #include "edge/dns_endpoints.h"
 #include "edge/edge.h"
 #include "edge/routes/file.h"
@@ -10,29 +11,18 @@
 #include "net/network_changes.h"
 #include "net/notify.h"
 #include "net/one_shot_timer.h"
+#include "net/program.h"
 #include "net/spawn.h"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
-
-#include <csignal>
 
 namespace p2prc::edge {
 namespace {
 
 constexpr std::string_view default_config_file = "/etc/p2prc/edge.toml";
-
-// Each relayed connection takes two descriptors, the pipes some more.
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 Result<Config> make_config(const CommandLine& line) {
     Config config;
@@ -123,46 +113,6 @@ class OwnDns {
     std::string failure_;
 };
 
-// From signals until the loop ends.
-class Signals {
-  public:
-    Signals(boost::asio::io_context& context, Edge& edge, std::function<void()> reload)
-        : context_(context)
-        , edge_(edge)
-        , reload_(std::move(reload))
-        , signals_(context, SIGHUP, SIGTERM, SIGINT) {
-        signals_.add(SIGUSR1);
-        wait();
-    }
-
-  private:
-    void wait() {
-        signals_.async_wait([this](const boost::system::error_code& error, int signal) {
-            if (!error) take(signal);
-        });
-    }
-
-    void take(int signal) {
-        wait();
-        if (signal == SIGHUP) {
-            reload_();
-        } else if (signal == SIGUSR1) {
-            net::log_notice(edge_.status().dump());
-        } else if (std::exchange(stopping_, true)) {
-            context_.stop(); // a second signal: stop at once
-        } else {
-            net::notify_stopping();
-            edge_.drain([this] { context_.stop(); });
-        }
-    }
-
-    boost::asio::io_context& context_;
-    Edge& edge_;
-    std::function<void()> reload_;
-    boost::asio::signal_set signals_;
-    bool stopping_ = false;
-};
-
 // Keeps the status line of `systemctl status` up to date.
 class StatusLine {
   public:
@@ -193,7 +143,11 @@ class StatusLine {
 };
 
 void run_until_stopped(boost::asio::io_context& context, Edge& edge, std::function<void()> reload) {
-    const Signals signals(context, edge, std::move(reload));
+    const net::Signals signals(context.get_executor(),
+                               {.reload = std::move(reload),
+                                .stop = [&] { edge.drain([&] { context.stop(); }); },
+                                .stop_now = [&] { context.stop(); },
+                                .report = [&] { net::log_notice(edge.status().dump()); }});
     net::spawn_loop(context.get_executor(), "the watchdog", net::keep_watchdog);
     StatusLine status(context.get_executor(), edge);
     net::notify_ready(status.text());
@@ -243,7 +197,6 @@ Result<void> run_in_fleet(const Config& config, std::vector<net::PassedSocket> p
 } // namespace
 
 Result<void> run_program(const CommandLine& line) {
-    raise_descriptor_limit();
     auto config = make_config(line);
     if (!config) return std::unexpected(config.error());
     auto passed = net::take_passed_sockets();

@@ -1,7 +1,8 @@
 // Runs the edge: configuration, routes, listening, ready; then handles signals until it is told to stop.
 #pragma once
 
-#include "edge/config.h"
+#include "core/error.h"
+#include "edge/command_line.h"
 
 namespace p2prc::edge {
 

@@ -1,13 +1,13 @@
 // p2prcd-ports [--unpin] RULE...: pins the BPF programs that keep processes to their ports, or removes them.
 // p2prcd has systemd run it, as it may not load programs itself.
+#include "net/command_line.h"
 #include "ports/pins.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -15,11 +15,9 @@ namespace {
 
 using namespace p2prc;
 
-Result<void> run(std::span<char* const> names) {
-    const bool remove = !names.empty() && names.front() == bind_unpin_option;
-    if (remove) names = names.subspan(1);
+Result<void> run(const std::vector<std::string>& names, bool remove) {
     std::vector<BindRule> rules;
-    for (const char* name : names) {
+    for (const auto& name : names) {
         auto rule = bind_rule_from_name(name);
         if (!rule) return std::unexpected(rule.error());
         rules.push_back(*rule);
@@ -35,9 +33,16 @@ Result<void> run(std::span<char* const> names) {
 } // namespace
 
 int main(int argc, char** argv) {
-    const auto done = run(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
-    if (done) return EXIT_SUCCESS;
+    CLI::App app{"Pins the BPF programs that keep processes to their ports.", "p2prcd-ports"};
+    app.footer("p2prcd has systemd run this. A rule is written none, 8120, 8384+22000 or low-443.");
+    bool remove = false;
+    app.add_flag(std::string(bind_unpin_option), remove, "removes them instead");
+    std::vector<std::string> names;
+    app.add_option("RULE", names, "the ports that a process may bind");
+    if (const auto status = net::parse_command_line(app, argc, argv)) return *status;
+    const auto done = run(names, remove);
+    if (done) return 0;
     const auto& error = done.error();
     fmt::print(stderr, "{}{}{}\n", error.message, error.hint.empty() ? "" : "; ", error.hint);
-    return EXIT_FAILURE;
+    return error_info(error.code).exit_status;
 }

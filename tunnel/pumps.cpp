@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <utility>
 
 namespace p2prc::tunnel {
@@ -69,10 +68,7 @@ std::string_view pump_end_name(PumpEnd end) noexcept {
     return names[static_cast<std::size_t>(end)];
 }
 
-Pumps::Pumps(Poller& poller, PumpOptions options) : shared_(std::make_shared<PumpSet>(poller, options)) {
-    // splice(2) has no MSG_NOSIGNAL: writing to a connection that was reset would end the program.
-    std::signal(SIGPIPE, SIG_IGN);
-}
+Pumps::Pumps(Poller& poller, PumpOptions options) : shared_(std::make_shared<PumpSet>(poller, options)) {}
 
 Pumps::~Pumps() {
     for (auto& pump : shared_->pumps) {

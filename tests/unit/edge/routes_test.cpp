@@ -1,4 +1,5 @@
 // Look-up of names, limits by address, and the configuration file.
+#include "edge/command_line.h"
 #include "edge/config.h"
 #include "edge/listen/admission.h"
 #include "edge/routes/snapshot.h"
@@ -130,19 +131,28 @@ TEST(Config, ErrorsNameFileLineAndKeyAndChangeNothing) {
     }
 }
 
+template <std::size_t size>
+auto parse(const char* const (&words)[size]) {
+    return parse_command_line(static_cast<int>(size), words);
+}
+
 TEST(CommandLine, Options) {
-    const char* good[] = {"p2prc-edge",   "--routes",      "r.toml", "--listen-tls=[::1]:8443",
-                          "--listen-tls", "127.0.0.1:8443"};
-    const auto line = parse_command_line(6, good);
+    const auto line = parse(
+        {"p2prc-edge", "--routes", "r.toml", "--listen-tls=[::1]:8443", "--listen-tls", "127.0.0.1:8443"});
     ASSERT_TRUE(line);
     EXPECT_EQ(line->routes_file, "r.toml");
     EXPECT_EQ(line->listen_tls.size(), 2u);
-    const char* unknown[] = {"p2prc-edge", "--route", "r.toml"};
-    EXPECT_FALSE(parse_command_line(3, unknown));
-    const char* missing[] = {"p2prc-edge", "--routes"};
-    EXPECT_FALSE(parse_command_line(2, missing));
-    const char* nonsense[] = {"p2prc-edge", "--listen-dns", "53"};
-    EXPECT_FALSE(parse_command_line(3, nonsense));
+    EXPECT_TRUE(line->listen_http.empty());
+}
+
+TEST(CommandLine, WhatCannotBeParsedIsOfStatusTwo) {
+    const auto status_of = [](const auto& line) { return line ? -1 : line.error(); };
+    EXPECT_EQ(status_of(parse({"p2prc-edge", "--route", "r.toml"})), 2);
+    EXPECT_EQ(status_of(parse({"p2prc-edge", "--routes"})), 2);
+    EXPECT_EQ(status_of(parse({"p2prc-edge", "--listen-dns", "53"})), 2);
+    EXPECT_EQ(status_of(parse({"p2prc-edge", "--listen-tls", "127.0.0.1:1", "127.0.0.1:2"})), 2);
+    EXPECT_EQ(status_of(parse({"p2prc-edge", "--help"})), 0);
+    EXPECT_EQ(status_of(parse({"p2prc-edge", "--version"})), 0);
 }
 
 } // namespace

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <csignal>
 #include <cstring>
 #include <future>
 #include <optional>
@@ -120,6 +121,7 @@ inline void reset_on_close(net::UniqueFd& fd) {
 // The pumps and their loop on a thread of their own, as in a program.
 class PumpTest : public testing::Test {
   protected:
+    PumpTest() { std::signal(SIGPIPE, SIG_IGN); } // splice(2) has no MSG_NOSIGNAL
     ~PumpTest() override {
         if (!thread_.joinable()) return;
         on_loop([this] {
