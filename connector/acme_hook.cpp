@@ -1,10 +1,10 @@
 #include "connector/acme_hook.h"
 
-#include "connector/dns_client.h"
 #include "connector/mappings.h"
 #include "dbus/bus.h"
 #include "dbus/client.h"
 #include "net/asio.h"
+#include "net/dns_client.h"
 #include "net/log.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -39,8 +39,8 @@ asio::awaitable<void> watch_server(net::Address server, std::string name, std::s
                                    std::chrono::steady_clock::time_point end, bool& shown) {
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor);
-    const DnsClientOptions options{.servers = {server}, .timeout = std::chrono::seconds(1), .tries = 1};
-    DnsClient client(executor, options);
+    const net::DnsClientOptions options{.servers = {server}, .timeout = std::chrono::seconds(1), .tries = 1};
+    net::DnsClient client(executor, options);
     while (!shown && std::chrono::steady_clock::now() < end) {
         const Result<std::vector<std::string>> texts = co_await client.texts(name);
         if (texts && std::ranges::count(*texts, value) != 0) {

@@ -2,7 +2,7 @@
 
 #include "connector/certificates.h"
 #include "connector/connector.h"
-#include "connector/dns_client.h"
+#include "connector/delegation.h"
 #include "connector/fleet.h"
 #include "connector/serving.h"
 #include "net/file.h"

@@ -1,4 +1,5 @@
-// Queries DNS servers on the event loop, with c-ares.
+// Queries DNS servers on the event loop, with c-ares. Not for p2prcd, which reads nothing that strangers
+// send: it has the system resolve names (net/resolve.h).
 #pragma once
 
 #include "core/error.h"
@@ -12,11 +13,11 @@
 #include <string>
 #include <vector>
 
-namespace p2prc::connector {
+namespace p2prc::net {
 
 struct DnsClientOptions {
     // Servers to ask, in this order; none: the resolvers from /etc/resolv.conf.
-    std::vector<net::Address> servers = {};
+    std::vector<Address> servers = {};
     std::uint16_t port = 53;
     std::chrono::milliseconds timeout{2000}; // for each try
     int tries = 2;
@@ -32,6 +33,8 @@ class DnsClient {
 
     // The TXT records of `name`, the strings of each put together (RFC 1035 section 3.3.14).
     boost::asio::awaitable<Result<std::vector<std::string>>> texts(std::string name);
+    // The IPv4 and IPv6 addresses of `name`, also from /etc/hosts.
+    boost::asio::awaitable<Result<std::vector<Address>>> addresses(std::string name);
     // MNAME of the SOA record of `zone`: its primary server.
     boost::asio::awaitable<Result<std::string>> primary(std::string zone);
 
@@ -40,8 +43,4 @@ class DnsClient {
     std::shared_ptr<State> state_;
 };
 
-// Whether `zone` is delegated to this fleet's root, as this machine's resolver sees it. The error says that
-// it is not, or that no resolver answers.
-boost::asio::awaitable<Result<void>> check_delegation(std::string zone, DnsClientOptions options = {});
-
-} // namespace p2prc::connector
+} // namespace p2prc::net

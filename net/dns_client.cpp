@@ -1,4 +1,4 @@
-#include "connector/dns_client.h"
+#include "net/dns_client.h"
 
 #include "net/asio.h"
 #include "net/one_shot_timer.h"
@@ -8,13 +8,14 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
+#include <sys/socket.h>
 
-#include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
 
-namespace p2prc::connector {
+namespace p2prc::net {
 namespace asio = boost::asio;
 namespace {
 
@@ -22,6 +23,7 @@ using Packet = std::vector<unsigned char>;
 
 struct AresFree {
     void operator()(void* data) const noexcept { ares_free_data(data); }
+    void operator()(ares_addrinfo* list) const noexcept { ares_freeaddrinfo(list); }
 };
 
 Error error_of(int status, const std::string& name) {
@@ -38,14 +40,31 @@ struct Question {
     asio::steady_timer answered; // cancelled then
     std::optional<int> status;
     Packet packet;
+    std::vector<Address> addresses;
+
+    // For c-ares, which gives it back with the answer.
+    static void* hand_out(const std::shared_ptr<Question>& question) {
+        return new std::shared_ptr<Question>(question);
+    }
+    static std::shared_ptr<Question> take_back(void* argument, int status) {
+        const std::unique_ptr<std::shared_ptr<Question>> held(
+            static_cast<std::shared_ptr<Question>*>(argument));
+        (*held)->status = status;
+        (*held)->answered.cancel();
+        return *held;
+    }
 };
 
 void on_answer(void* argument, int status, int, unsigned char* packet, int size) {
-    const std::unique_ptr<std::shared_ptr<Question>> held(static_cast<std::shared_ptr<Question>*>(argument));
-    Question& question = **held;
-    question.status = status;
-    if (status == ARES_SUCCESS && packet && size > 0) question.packet.assign(packet, packet + size);
-    question.answered.cancel();
+    const auto question = Question::take_back(argument, status);
+    if (status == ARES_SUCCESS && packet && size > 0) question->packet.assign(packet, packet + size);
+}
+
+void on_addresses(void* argument, int status, int, ares_addrinfo* list) {
+    const std::unique_ptr<ares_addrinfo, AresFree> held(list);
+    const auto question = Question::take_back(argument, status);
+    for (const auto* node = list ? list->nodes : nullptr; node; node = node->ai_next)
+        question->addresses.push_back(Endpoint::from_sockaddr(node->ai_addr, node->ai_addrlen).address);
 }
 
 } // namespace
@@ -77,8 +96,8 @@ struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
                               ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS | ARES_OPT_SOCK_STATE_CB);
         if (status != ARES_SUCCESS || options.servers.empty()) return status;
         std::string servers;
-        for (const net::Address& server : options.servers)
-            servers += (servers.empty() ? "" : ",") + net::Endpoint{server, options.port}.text();
+        for (const Address& server : options.servers)
+            servers += (servers.empty() ? "" : ",") + Endpoint{server, options.port}.text();
         return ares_set_servers_ports_csv(channel, servers.c_str());
     }
 
@@ -122,30 +141,41 @@ struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
         });
     }
 
-    static asio::awaitable<Result<Packet>> ask(std::shared_ptr<State> self, std::string name, int type) {
+    // Hands the question to c-ares.
+    using Send = std::function<void(ares_channel, void* question)>;
+    static asio::awaitable<Result<std::shared_ptr<Question>>> ask(std::shared_ptr<State> self,
+                                                                  std::string name, Send send) {
         if (!self->channel)
             if (const int status = self->open(); status != ARES_SUCCESS) {
                 const Error error = error_of(status, name);
                 co_return std::unexpected(error);
             }
         const auto question = std::make_shared<Question>(self->executor);
-        ares_query(self->channel, name.c_str(), ns_c_in, type, on_answer,
-                   new std::shared_ptr<Question>(question));
+        send(self->channel, Question::hand_out(question));
         self->schedule();
         while (!question->status)
-            co_await question->answered.async_wait(net::as_result);
+            co_await question->answered.async_wait(as_result);
         if (*question->status != ARES_SUCCESS) {
             const Error error = error_of(*question->status, name);
             co_return std::unexpected(error);
         }
-        co_return std::move(question->packet);
+        co_return question;
+    }
+
+    static asio::awaitable<Result<Packet>> ask_for(std::shared_ptr<State> self, std::string name, int type) {
+        const Send send = [name, type](ares_channel channel, void* question) {
+            ares_query(channel, name.c_str(), ns_c_in, type, on_answer, question);
+        };
+        auto question = co_await ask(self, name, send);
+        if (!question) co_return std::unexpected(question.error());
+        co_return std::move((*question)->packet);
     }
 
     asio::any_io_executor executor;
     DnsClientOptions options;
     ares_channel channel = nullptr;
     std::map<ares_socket_t, std::unique_ptr<Descriptor>> sockets;
-    net::OneShotTimer timer;
+    OneShotTimer timer;
 };
 
 DnsClient::DnsClient(asio::any_io_executor executor, DnsClientOptions options)
@@ -156,7 +186,7 @@ DnsClient::~DnsClient() {
 }
 
 asio::awaitable<Result<std::vector<std::string>>> DnsClient::texts(std::string name) {
-    Result<Packet> packet = co_await State::ask(state_, name, ns_t_txt);
+    Result<Packet> packet = co_await State::ask_for(state_, name, ns_t_txt);
     if (!packet) co_return std::unexpected(packet.error());
     ares_txt_ext* first = nullptr;
     const int status = ares_parse_txt_reply_ext(packet->data(), static_cast<int>(packet->size()), &first);
@@ -173,8 +203,24 @@ asio::awaitable<Result<std::vector<std::string>>> DnsClient::texts(std::string n
     co_return texts;
 }
 
+asio::awaitable<Result<std::vector<Address>>> DnsClient::addresses(std::string name) {
+    const State::Send send = [name](ares_channel channel, void* question) {
+        ares_addrinfo_hints hints{};
+        hints.ai_family = AF_UNSPEC;
+        hints.ai_socktype = SOCK_STREAM; // each address once
+        ares_getaddrinfo(channel, name.c_str(), nullptr, &hints, on_addresses, question);
+    };
+    auto question = co_await State::ask(state_, name, send);
+    if (!question) co_return std::unexpected(question.error());
+    if ((*question)->addresses.empty()) {
+        const Error error = error_of(ARES_ENODATA, name);
+        co_return std::unexpected(error);
+    }
+    co_return std::move((*question)->addresses);
+}
+
 asio::awaitable<Result<std::string>> DnsClient::primary(std::string zone) {
-    Result<Packet> packet = co_await State::ask(state_, zone, ns_t_soa);
+    Result<Packet> packet = co_await State::ask_for(state_, zone, ns_t_soa);
     if (!packet) co_return std::unexpected(packet.error());
     ares_soa_reply* soa = nullptr;
     const int status = ares_parse_soa_reply(packet->data(), static_cast<int>(packet->size()), &soa);
@@ -186,20 +232,4 @@ asio::awaitable<Result<std::string>> DnsClient::primary(std::string zone) {
     co_return std::string(soa->nsname);
 }
 
-asio::awaitable<Result<void>> check_delegation(std::string zone, DnsClientOptions options) {
-    DnsClient client(co_await asio::this_coro::executor, std::move(options));
-    const Result<std::string> primary = co_await client.primary(zone);
-    // The root's own SOA names ns1 of the zone as primary server; a registrar's SOA names another one.
-    const std::string expected = "ns1." + zone;
-    const auto lower = [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; };
-    if (primary && std::ranges::equal(*primary, expected, {}, lower, lower)) co_return Result<void>{};
-    const std::string why =
-        primary ? fmt::format("{} answers for it", *primary) : std::string(primary.error().message);
-    co_return fail(ErrorCode::Unreachable,
-                   fmt::format("{} is not delegated to this root yet ({})", zone, why),
-                   fmt::format("at the registrar of {}, set its NS record to {} with the root's address; "
-                               "this is checked every minute",
-                               zone, expected));
-}
-
-} // namespace p2prc::connector
+} // namespace p2prc::net
