@@ -5,6 +5,7 @@
 #include "edge/listen/lingering_close.h"
 #include "edge/listen/listener.h"
 #include "edge/relay/dialer.h"
+#include "edge/relay/upstream.h"
 #include "edge/routes/snapshot.h"
 
 #include <memory>
@@ -12,19 +13,6 @@
 #include <string>
 
 namespace p2prc::edge {
-
-// Takes the connections that have to do with tunnels.
-class Upstream {
-  public:
-    virtual ~Upstream() = default;
-    // A connector wants a session: ALPN p2prc-tunnel/1.
-    virtual void on_session(Connection connection) = 0;
-    // A connector has opened a flow connection: "P2PF".
-    virtual void on_flow(Connection connection) = 0;
-    // A client for a route without `to`. If no flow can be opened, it gets `message` and is closed.
-    virtual void carry(Connection connection, const Route& route, const std::string& name,
-                       std::string_view message) = 0;
-};
 
 struct RouterOptions {
     std::optional<Target> control; // p2prcd's socket; nothing: not in a fleet

@@ -2,8 +2,8 @@
 
 #include "edge/listen/admission.h"
 #include "edge/listen/timed_set.h"
-#include "edge/relay/target.h"
 #include "net/one_shot_timer.h"
+#include "net/sockaddr.h"
 #include "tunnel/preface.h"
 #include "tunnel/socket_options.h"
 
@@ -305,13 +305,15 @@ std::size_t Listener::waiting() const noexcept {
 }
 
 Result<net::UniqueFd> open_listener(const net::Endpoint& endpoint) {
-    const auto target = Target::of(endpoint);
+    sockaddr_storage name{};
+    const auto size = net::to_sockaddr(endpoint, name);
     const auto what = "cannot listen on " + endpoint.text();
-    net::UniqueFd socket(::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    net::UniqueFd socket(::socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket) return std::unexpected(system_error(what, errno));
     set(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-    if (target.family() == AF_INET6) set(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    if (bind(socket.get(), target.address(), target.size) != 0 || ::listen(socket.get(), 4096) != 0) {
+    if (name.ss_family == AF_INET6) set(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
+        ::listen(socket.get(), 4096) != 0) {
         auto error = system_error(what, errno);
         if (errno == EADDRINUSE) error.hint = "another program holds the port: see ss -ltnp";
         if (errno == EADDRNOTAVAIL) error.hint = "the machine does not have that address: see ip address";

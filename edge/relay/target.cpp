@@ -1,6 +1,7 @@
 #include "edge/relay/target.h"
 
-#include <netinet/in.h>
+#include "net/sockaddr.h"
+
 #include <sys/un.h>
 
 #include <cstddef>
@@ -10,22 +11,7 @@ namespace p2prc::edge {
 
 Target Target::of(const net::Endpoint& endpoint) noexcept {
     Target target;
-    const auto& bytes = endpoint.address.bytes();
-    if (endpoint.address.is_v4()) {
-        sockaddr_in name{};
-        name.sin_family = AF_INET;
-        name.sin_port = htons(endpoint.port);
-        std::memcpy(&name.sin_addr, bytes.data(), sizeof name.sin_addr);
-        std::memcpy(&target.name, &name, sizeof name);
-        target.size = sizeof name;
-    } else {
-        sockaddr_in6 name{};
-        name.sin6_family = AF_INET6;
-        name.sin6_port = htons(endpoint.port);
-        std::memcpy(&name.sin6_addr, bytes.data(), sizeof name.sin6_addr);
-        std::memcpy(&target.name, &name, sizeof name);
-        target.size = sizeof name;
-    }
+    target.size = net::to_sockaddr(endpoint, target.name);
     return target;
 }
 

@@ -3,9 +3,7 @@
 #include "edge/tunnel/state.h"
 #include "net/spawn.h"
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace p2prc::edge {
 namespace asio = boost::asio;
@@ -35,8 +33,7 @@ void Tunnels::allow(const std::vector<std::string>& connector_keys) {
     state_->allow(connector_keys);
 }
 
-void Tunnels::accept_session(net::UniqueFd socket, Bytes received) {
-    const net::Address from = net::peer_endpoint(socket.get()).address;
+void Tunnels::accept_session(net::UniqueFd socket, const net::Address& from, Bytes received) {
     asio::co_spawn(state_->executor,
                    State::serve_session(state_, std::move(socket), from, std::move(received)),
                    net::ReportFailure("a tunnel session"));
@@ -52,21 +49,6 @@ Tunnels::Ticket Tunnels::open(FlowRequest request, Opened done) {
 
 void Tunnels::cancel(const Ticket& ticket) {
     state_->cancel(ticket);
-}
-
-asio::awaitable<Result<ReadyFlow>> Tunnels::open(FlowRequest request) {
-    const auto start = [](auto handler, State* state, FlowRequest asked) {
-        // std::function must be copyable; the handler is not.
-        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        state->open(std::move(asked), [shared](Result<ReadyFlow> result) {
-            auto boxed = std::make_shared<Result<ReadyFlow>>(std::move(result));
-            std::move (*shared)(std::move(boxed));
-        });
-    };
-    const auto result = co_await asio::async_initiate<const asio::use_awaitable_t<>&,
-                                                      void(std::shared_ptr<Result<ReadyFlow>>)>(
-        start, asio::use_awaitable, state_.get(), std::move(request));
-    co_return std::move(*result);
 }
 
 TunnelCounts Tunnels::counts() const {

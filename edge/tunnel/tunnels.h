@@ -95,8 +95,9 @@ class Tunnels {
     // idle flow connections and its waiting clients at once.
     void allow(const std::vector<std::string>& connector_keys);
 
-    // A connection that began with a ClientHello of ALPN p2prc-tunnel/1; `received` is what was read of it.
-    void accept_session(net::UniqueFd socket, Bytes received);
+    // A connection of `from` that began with a ClientHello of ALPN p2prc-tunnel/1; `received` is what was
+    // read of it.
+    void accept_session(net::UniqueFd socket, const net::Address& from, Bytes received);
     // A connection that began with "P2PF". `received` must be exactly its preface, or it is closed.
     // `polled`: it is registered with the Poller already.
     void accept_flow(net::UniqueFd socket, ByteView received, bool polled = false);
@@ -108,7 +109,6 @@ class Tunnels {
     Ticket open(FlowRequest request, Opened done);
     // The client has left: `done` is not called any more, unless the call is already queued.
     void cancel(const Ticket& ticket);
-    boost::asio::awaitable<Result<ReadyFlow>> open(FlowRequest request);
 
     TunnelCounts counts() const;
 

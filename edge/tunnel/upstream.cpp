@@ -70,7 +70,8 @@ void TunnelUpstream::on_session(Connection connection) {
     // From here on, Asio watches the socket.
     if (connection.polled) poller_.remove(connection.socket.get());
     const ByteView received = as_bytes(connection.received);
-    tunnels_->accept_session(std::move(connection.socket), Bytes(received.begin(), received.end()));
+    tunnels_->accept_session(std::move(connection.socket), connection.peer.address,
+                             Bytes(received.begin(), received.end()));
 }
 
 void TunnelUpstream::on_flow(Connection connection) {

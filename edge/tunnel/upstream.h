@@ -2,7 +2,7 @@
 #pragma once
 
 #include "edge/relay/joiner.h"
-#include "edge/router.h"
+#include "edge/relay/upstream.h"
 #include "edge/tunnel/tunnels.h"
 
 #include <nlohmann/json_fwd.hpp>

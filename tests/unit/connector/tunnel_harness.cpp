@@ -204,10 +204,11 @@ asio::awaitable<void> TunnelHarness::sort(TunnelHarness* self, tcp::socket socke
     first.resize(have);
     socket.non_blocking(true);
     net::UniqueFd fd(socket.release());
+    const auto from = net::peer_endpoint(fd.get()).address;
     if (first[0] == 'P')
         self->tunnels_->accept_flow(std::move(fd), first);
     else
-        self->tunnels_->accept_session(std::move(fd), std::move(first));
+        self->tunnels_->accept_session(std::move(fd), from, std::move(first));
 }
 
 asio::awaitable<void> TunnelHarness::serve_clients() {
@@ -233,17 +234,19 @@ asio::awaitable<void> TunnelHarness::carry_one(TunnelHarness* self, tcp::socket 
     request.server_name = "app.home.example";
     request.first_bytes = std::move(first);
     socket.non_blocking(true);
-    Result<edge::ReadyFlow> flow = co_await self->tunnels_->open(std::move(request));
-    if (!flow) {
-        self->last_error_ = flow.error();
-        co_return;
-    }
-    tunnel::PumpSockets sockets;
-    sockets.a.reset(socket.release());
-    sockets.b = std::move(flow->socket);
-    sockets.to_b = std::move(flow->unsent);
-    sockets.b_polled = true;
-    self->pumps_->start(std::move(sockets));
+    const auto client = std::make_shared<net::UniqueFd>(socket.release());
+    self->tunnels_->open(std::move(request), [self, client](Result<edge::ReadyFlow> flow) {
+        if (!flow) {
+            self->last_error_ = flow.error();
+            return client->reset();
+        }
+        tunnel::PumpSockets sockets;
+        sockets.a = std::move(*client);
+        sockets.b = std::move(flow->socket);
+        sockets.to_b = std::move(flow->unsent);
+        sockets.b_polled = true;
+        self->pumps_->start(std::move(sockets));
+    });
 }
 
 } // namespace p2prc::test
