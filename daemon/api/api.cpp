@@ -41,7 +41,7 @@ struct Api::Impl {
             return record ? process_row(view, *record) : Json(nullptr);
         };
         processes.measure = [this](Json& document) { measure(document); };
-        processes.methods = manager.process_methods();
+        processes.methods = manager.methods("Process");
         ObjectKind nodes{dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {},
                          keys::node_objects};
         nodes.documents = [this] { return node_rows(view); };
@@ -54,7 +54,7 @@ struct Api::Impl {
             const auto* record = view.node_record(name);
             return record ? node_row(view, *record) : Json(nullptr);
         };
-        nodes.methods = manager.node_methods();
+        nodes.methods = manager.methods("Node");
         ObjectKind domains{
             dbus::names::domain_prefix, dbus::names::domain_interface, domain_fields(), "domain", {}, {},
             keys::domain_objects};
@@ -63,7 +63,7 @@ struct Api::Impl {
             const auto* record = view.domain(fqdn);
             return record ? domain_row(view, *record) : Json(nullptr);
         };
-        domains.methods = manager.domain_methods();
+        domains.methods = manager.methods("Domain");
         return {std::move(processes), std::move(nodes), std::move(domains)};
     }
 
@@ -76,6 +76,7 @@ struct Api::Impl {
     Actions actions;
     Authorisation rights;
     Helpers helpers;
+    Services services;
     Manager manager;
     Objects objects;
     std::vector<dbus::Registration> registrations;
@@ -93,17 +94,23 @@ Api::Impl::Impl(ApiParts p)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
               parts.ports)
-    , manager(Manager::Parts{parts.bus, parts.fleet, view, actions, rights,
-                             [this] {
-                                 auto reports = helpers.reports();
-                                 if (parts.unconfined) reports.unconfined = parts.unconfined();
-                                 return reports;
-                             },
-                             [this](Json& document) { measure(document); }})
+    , services{parts.bus,
+               parts.fleet,
+               view,
+               actions,
+               rights,
+               [this] {
+                   auto reports = helpers.reports();
+                   if (parts.unconfined) reports.unconfined = parts.unconfined();
+                   return reports;
+               },
+               [this](Json& document) { measure(document); },
+               [this] { objects.refresh(); },
+               [this] { manager.announce(); }}
+    , manager(services)
     , objects(parts.bus, view, kinds()) {}
 
 Result<void> Api::Impl::publish() {
-    manager.before_path = [this] { objects.refresh(); };
     auto root = parts.bus.add_object(dbus::names::root_path, manager.interface());
     if (!root) return std::unexpected(root.error());
     auto log = parts.bus.add_object(log_control_path, log_control("p2prcd"));

@@ -1,4 +1,4 @@
-// Who may call which method: the table of rights, and authorisation by polkit.
+// Who may call what, and who it is that calls.
 #pragma once
 
 #include "core/error.h"
@@ -9,7 +9,6 @@
 #include <sys/types.h>
 
 #include <ctime>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,23 +23,26 @@ enum class Right {
     Connector, // the user p2prc-connector alone
 };
 
-struct MethodRight {
-    std::string_view interface; // after "org.p2prc1."
-    std::string_view member;
+struct Permission {
     Right right;
     std::string_view action = {}; // of polkit, after "org.p2prc1."
 };
 
-std::span<const MethodRight> method_rights() noexcept;
-// nullptr: denied.
-const MethodRight* find_right(std::string_view interface, std::string_view member) noexcept;
+namespace permission {
+inline constexpr Permission open{Right::Open};
+inline constexpr Permission edge{Right::Edge};
+inline constexpr Permission connector{Right::Connector};
+inline constexpr Permission spin{Right::Polkit, "spin"};
+inline constexpr Permission kill{Right::Polkit, "kill"};
+inline constexpr Permission map_domain{Right::Polkit, "map-domain"};
+inline constexpr Permission read_logs{Right::Polkit, "read-logs"};
+inline constexpr Permission manage_fleet{Right::Polkit, "manage-fleet"};
+} // namespace permission
 
-// Who calls, once it is known that they may.
 struct Caller {
     uid_t uid = 0;
-    std::string user;          // name, or the number where it has none
-    std::string sender;        // its connection
-    std::string must_ask = {}; // the action that polkit has yet to allow; empty: none
+    std::string user;   // name, or the number where it has none
+    std::string sender; // its connection
 };
 
 struct HelperUsers {
@@ -67,11 +69,15 @@ class Authorisation {
     // `bus` must outlive it.
     explicit Authorisation(dbus::Bus& bus, HelperUsers users = {});
 
-    // Who calls. NotPermitted for a method that is not in the table, and for a wrong user.
-    boost::asio::awaitable<Result<Caller>> identify(dbus::Message call);
+    // Who calls. NotPermitted for a user whom the permission leaves out, whatever polkit says.
+    boost::asio::awaitable<Result<Caller>> identify(dbus::Message call, Permission permission);
     // Asks polkit where the caller must be asked for; NotPermitted when it refuses. Without polkit only root
     // may do what asks it. Polkit may ask the caller's user when the call allows it.
-    boost::asio::awaitable<Result<void>> permit(dbus::Message call, Caller caller);
+    boost::asio::awaitable<Result<void>> permit(dbus::Message call, Caller caller, Permission permission,
+                                                PolkitDetails details);
+    // Whether the caller may do it as things are: nobody is asked for a password.
+    boost::asio::awaitable<bool> allows(dbus::Message call, Caller caller, Permission permission,
+                                        PolkitDetails details);
 
   private:
     dbus::Bus* bus_;

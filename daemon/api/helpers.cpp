@@ -47,44 +47,38 @@ Helpers::Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, OwnState
 
 Helpers::~Helpers() = default;
 
+std::span<const MethodRow<Helpers>> Helpers::rows() noexcept {
+    static constexpr Permission edge = permission::edge, connector = permission::connector;
+    static constexpr std::string_view challenge = "s domain, s value";
+    static constexpr auto table = std::to_array<MethodRow<Helpers>>({
+        {{"Edge", "RegisterKey", "s fingerprint", "", edge}, &Helpers::register_edge},
+        {{"Edge", "GetRoutes", "", "t revision, a{sv} table", edge}, &Helpers::routes},
+        {{"Edge", "ReportStatus", "a{sv} status", "", edge}, &Helpers::report_edge},
+        {{"Connector", "RegisterKey", "s fingerprint", "", connector}, &Helpers::register_connector},
+        {{"Connector", "GetMappings", "", "t revision, a{sv} mappings", connector}, &Helpers::mappings},
+        {{"Connector", "PublishChallenge", challenge, "", connector}, &Helpers::publish_challenge},
+        {{"Connector", "RemoveChallenge", challenge, "", connector}, &Helpers::remove_challenge},
+        {{"Connector", "IssueCertificate", "s domain", "", connector}, &Helpers::issue},
+        {{"Connector", "SignCertificate", "s domain, s csr", "s chain", connector}, &Helpers::sign},
+        {{"Connector", "ReportCertificate", "s domain, s state, s detail, s not_after", "", connector},
+         &Helpers::report_certificate},
+        {{"Connector", "ReportServing", "s domain, s state, s reason", "", connector},
+         &Helpers::report_serving},
+        {{"Connector", "ReportStatus", "a{sv} status", "", connector}, &Helpers::report_connector},
+    });
+    return table;
+}
+
 dbus::Interface Helpers::edge_interface() {
     dbus::Interface result{dbus::names::edge_interface};
-    result.methods = {
-        method(*rights_, "RegisterKey", {{"s", "fingerprint"}}, {},
-               [this](Request request) { return register_key("edge", std::move(request)); }),
-        method(*rights_, "GetRoutes", {}, {{"t", "revision"}, {"a{sv}", "table"}},
-               [this](Request request) { return routes(std::move(request)); }),
-        method(*rights_, "ReportStatus", {{"a{sv}", "status"}}, {},
-               [this](Request request) { return report_status(reports_.edge, std::move(request)); }),
-    };
+    add_methods(result.methods, {*rights_, *view_}, "Edge", *this);
     result.signals.push_back({"RoutesChanged", {{"t", "revision"}}});
     return result;
 }
 
 dbus::Interface Helpers::connector_interface() {
     dbus::Interface result{dbus::names::connector_interface};
-    const std::vector<dbus::Argument> challenge_in{{"s", "domain"}, {"s", "value"}};
-    result.methods = {
-        method(*rights_, "RegisterKey", {{"s", "fingerprint"}}, {},
-               [this](Request request) { return register_key("connector", std::move(request)); }),
-        method(*rights_, "GetMappings", {}, {{"t", "revision"}, {"a{sv}", "mappings"}},
-               [this](Request request) { return mappings(std::move(request)); }),
-        method(*rights_, "PublishChallenge", challenge_in, {},
-               [this](Request request) { return challenge("challenge.publish", std::move(request)); }),
-        method(*rights_, "RemoveChallenge", challenge_in, {},
-               [this](Request request) { return challenge("challenge.remove", std::move(request)); }),
-        method(*rights_, "IssueCertificate", {{"s", "domain"}}, {},
-               [this](Request request) { return issue(std::move(request)); }),
-        method(*rights_, "SignCertificate", {{"s", "domain"}, {"s", "csr"}}, {{"s", "chain"}},
-               [this](Request request) { return sign(std::move(request)); }),
-        method(*rights_, "ReportCertificate",
-               {{"s", "domain"}, {"s", "state"}, {"s", "detail"}, {"s", "not_after"}}, {},
-               [this](Request request) { return report_certificate(std::move(request)); }),
-        method(*rights_, "ReportServing", {{"s", "domain"}, {"s", "state"}, {"s", "reason"}}, {},
-               [this](Request request) { return report_serving(std::move(request)); }),
-        method(*rights_, "ReportStatus", {{"a{sv}", "status"}}, {},
-               [this](Request request) { return report_status(reports_.connector, std::move(request)); }),
-    };
+    add_methods(result.methods, {*rights_, *view_}, "Connector", *this);
     result.signals.push_back({"MappingsChanged", {{"t", "revision"}}});
     return result;
 }
@@ -125,8 +119,16 @@ Result<DomainRecord> Helpers::own_mapping(const std::string& domain) const {
     return record;
 }
 
-Helpers::Reply Helpers::register_key(std::string kind, Request request) {
-    const std::string key = request.text(0);
+Reply Helpers::register_edge(Request request) {
+    return register_key("edge", std::move(request));
+}
+
+Reply Helpers::register_connector(Request request) {
+    return register_key("connector", std::move(request));
+}
+
+Reply Helpers::register_key(std::string kind, Request request) {
+    const std::string key = request.text("fingerprint");
     const auto bytes = from_hex(key);
     if (!bytes || bytes->size() != 32)
         co_return fail(ErrorCode::InvalidSpec, "a key's fingerprint is 64 hexadecimal digits");
@@ -142,7 +144,7 @@ Helpers::Reply Helpers::register_key(std::string kind, Request request) {
     co_return Answer{};
 }
 
-Helpers::Reply Helpers::routes(Request request) {
+Reply Helpers::routes(Request request) {
     edge_came(request.caller.sender);
     refresh();
     Json document = to_json(routes_);
@@ -153,25 +155,33 @@ Helpers::Reply Helpers::routes(Request request) {
 }
 
 // Also for the hook of the ACME client: news goes to whoever has registered.
-Helpers::Reply Helpers::mappings(Request request) {
+Reply Helpers::mappings(Request request) {
     refresh();
     if (request.caller.sender == connector_) forget_certificates();
     co_return two(view_->replica().revision(), document_);
 }
 
-Helpers::Reply Helpers::challenge(std::string method, Request request) {
-    const auto mapping = own_mapping(request.text(0));
+Reply Helpers::publish_challenge(Request request) {
+    return challenge("challenge.publish", std::move(request));
+}
+
+Reply Helpers::remove_challenge(Request request) {
+    return challenge("challenge.remove", std::move(request));
+}
+
+Reply Helpers::challenge(std::string method, Request request) {
+    const auto mapping = own_mapping(request.text("domain"));
     if (!mapping) co_return std::unexpected(mapping.error());
     Json params = {{"domain", mapping->domain},
-                   {"value", request.text(1)},
+                   {"value", request.text("value")},
                    {"by", request.caller.user + "@" + view_->node()}};
     const auto done = co_await fleet_->gateway().request(method, std::move(params));
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
 }
 
-Helpers::Reply Helpers::issue(Request request) {
-    const auto mapping = own_mapping(request.text(0));
+Reply Helpers::issue(Request request) {
+    const auto mapping = own_mapping(request.text("domain"));
     if (!mapping) co_return std::unexpected(mapping.error());
     const auto* fleet = view_->fleet();
     if (!fleet || fleet->acme.empty() || fleet->acme == "none")
@@ -184,26 +194,26 @@ Helpers::Reply Helpers::issue(Request request) {
     co_return Answer{};
 }
 
-Helpers::Reply Helpers::sign(Request request) {
-    const auto mapping = own_mapping(request.text(0));
+Reply Helpers::sign(Request request) {
+    const auto mapping = own_mapping(request.text("domain"));
     if (!mapping) co_return std::unexpected(mapping.error());
     Json params = {{"domain", mapping->domain},
-                   {"csr", request.text(1)},
+                   {"csr", request.text("csr")},
                    {"by", request.caller.user + "@" + view_->node()}};
     const auto signed_one = co_await fleet_->gateway().request("certificate.sign", std::move(params));
     if (!signed_one) co_return std::unexpected(signed_one.error());
     co_return answer(json::member<std::string>(*signed_one, "chain"));
 }
 
-Helpers::Reply Helpers::report_certificate(Request request) {
+Reply Helpers::report_certificate(Request request) {
     constexpr std::array<std::string_view, 4> states{"none", "pending", "ready", "failed"};
-    const auto mapping = own_mapping(request.text(0));
+    const auto mapping = own_mapping(request.text("domain"));
     if (!mapping) co_return std::unexpected(mapping.error());
     CertificateStatus status;
     status.domain = mapping->domain;
-    status.state = request.text(1);
-    status.detail = text::excerpt(request.text(2), 1024);
-    status.not_after = text::excerpt(request.text(3), 64);
+    status.state = request.text("state");
+    status.detail = text::excerpt(request.text("detail"), 1024);
+    status.not_after = text::excerpt(request.text("not_after"), 64);
     if (std::ranges::count(states, status.state) == 0)
         co_return fail(ErrorCode::InvalidSpec,
                        "there is no certificate state '" + text::excerpt(status.state) + "'");
@@ -211,21 +221,30 @@ Helpers::Reply Helpers::report_certificate(Request request) {
     co_return Answer{};
 }
 
-Helpers::Reply Helpers::report_serving(Request request) {
+Reply Helpers::report_serving(Request request) {
     constexpr std::array<std::string_view, 3> states{"ok", "failing", "unknown"};
-    const auto mapping = own_mapping(request.text(0));
+    const auto mapping = own_mapping(request.text("domain"));
     if (!mapping) co_return std::unexpected(mapping.error());
-    const std::string state = request.text(1);
+    const std::string state = request.text("state");
     if (std::ranges::count(states, state) == 0)
         co_return fail(ErrorCode::InvalidSpec, "there is no state '" + text::excerpt(state) + "' of serving");
-    serving_.report(mapping->domain, state, text::excerpt(request.text(2), 256));
+    serving_.report(mapping->domain, state, text::excerpt(request.text("reason"), 256));
     co_return Answer{};
 }
 
-Helpers::Reply Helpers::report_status(Json& report, Request request) {
-    if (document_text(request.arguments[0]).size() > most_report_text)
+Reply Helpers::report_edge(Request request) {
+    return report_status(reports_.edge, std::move(request));
+}
+
+Reply Helpers::report_connector(Request request) {
+    return report_status(reports_.connector, std::move(request));
+}
+
+Reply Helpers::report_status(Json& report, Request request) {
+    Json& status = request.arguments["status"];
+    if (document_text(status).size() > most_report_text)
         co_return fail(ErrorCode::InvalidSpec, "the status report is too big");
-    report = std::move(request.arguments[0]);
+    report = std::move(status);
     if (&report == &reports_.connector)
         read_tunnel();
     else

@@ -32,19 +32,25 @@ class Helpers {
             IssueCertificate issue, Accepts accepts, Ports ports);
     ~Helpers();
 
+    static std::span<const MethodRow<Helpers>> rows() noexcept;
     Result<void> publish();
     const HelperReports& reports() const { return reports_; }
 
   private:
-    using Reply = boost::asio::awaitable<Result<Answer>>;
+    Reply register_edge(Request request);
+    Reply register_connector(Request request);
     Reply register_key(std::string kind, Request request);
     Reply routes(Request request);
     Reply mappings(Request request);
+    Reply publish_challenge(Request request);
+    Reply remove_challenge(Request request);
     Reply challenge(std::string method, Request request);
     Reply issue(Request request);
     Reply sign(Request request);
     Reply report_certificate(Request request);
     Reply report_serving(Request request);
+    Reply report_edge(Request request);
+    Reply report_connector(Request request);
     Reply report_status(Json& report, Request request);
     void connector_came(const std::string& connection);
     void edge_came(const std::string& connection);

@@ -1,9 +1,13 @@
 #include "daemon/api/method.h"
 
+#include "core/text.h"
+#include "daemon/api/details.h"
 #include "dbus/codec.h"
+#include "dbus/names.h"
 
 #include <systemd/sd-bus.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -12,10 +16,15 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr const char* options_name = "options";
+
 // What a coroutine of a method needs; it outlives neither the object nor its calls.
 struct Binding {
-    Authorisation* rights;
+    MethodContext context;
+    const MethodInfo* info;
+    std::vector<dbus::Argument> in;
     std::vector<dbus::Argument> out;
+    std::vector<dbus::Argument> options;
     RequestHandler handler;
 };
 
@@ -44,29 +53,76 @@ Result<dbus::Message> reply_with(const dbus::Message& call, const Binding& bindi
 }
 
 // What a caller may send. A process file may hold scripts; a helper reports lists; all else are names.
-dbus::CodecLimits limits_for(const dbus::Message& call) {
-    const MethodRight* row = find_right(call.interface(), call.member());
-    if (row && (row->right == Right::Edge || row->right == Right::Connector)) return {};
-    if (call.member().starts_with("SpinProcess")) return {.values = 20000, .bytes = std::size_t{1} << 20U};
+dbus::CodecLimits limits_for(const MethodInfo& info) {
+    if (info.permission.right == Right::Edge || info.permission.right == Right::Connector) return {};
+    if (info.member.starts_with("SpinProcess")) return {.values = 20000, .bytes = std::size_t{1} << 20U};
     return {.values = 1000, .bytes = std::size_t{64} << 10U};
 }
 
+// An option that is not known is a mistake, which must not pass in silence.
+Result<void> check_options(const Binding& binding, const Json& options) {
+    for (const auto& [key, value] : options.items()) {
+        const auto known = std::ranges::find(binding.options, key, &dbus::Argument::name);
+        if (known == binding.options.end()) {
+            std::string names;
+            for (const dbus::Argument& option : binding.options)
+                (names += names.empty() ? "" : ", ") += option.name;
+            return fail(ErrorCode::InvalidSpec, "there is no option '" + text::excerpt(key) + "'",
+                        names.empty() ? std::string(binding.info->member) + " has no options in this version"
+                                      : "the options are " + names);
+        }
+        if (!dbus::fits(known->type, value))
+            return fail(ErrorCode::InvalidSpec, "option '" + key + "' has a value of a wrong type",
+                        "its D-Bus type is " + known->type);
+    }
+    return {};
+}
+
+// Of /org/p2prc1/process/7 the argument process, "7".
+void name_object(Json& arguments, const std::string& path) {
+    const auto slash = path.rfind('/');
+    const std::string prefix = path.substr(0, slash);
+    const std::string root = std::string(dbus::names::root_path) + "/";
+    if (prefix.starts_with(root)) arguments[prefix.substr(root.size())] = dbus::path_decode(prefix, path);
+}
+
+Result<Json> named_arguments(const Binding& binding, const dbus::Message& call,
+                             const dbus::CodecLimits& limits) {
+    auto body = dbus::read_body(call, limits);
+    if (!body) return body;
+    Json arguments = Json::object();
+    for (std::size_t i = 0; i < binding.in.size(); ++i)
+        arguments[binding.in[i].name] = std::move(body->at(i));
+    name_object(arguments, call.path());
+    if (const auto options = arguments.find(options_name); options != arguments.end())
+        if (const auto known = check_options(binding, *options); !known)
+            return std::unexpected(known.error());
+    return arguments;
+}
+
 asio::awaitable<Result<dbus::Message>> run(std::shared_ptr<const Binding> binding, dbus::Message call) {
-    const dbus::CodecLimits limits = limits_for(call);
+    const MethodInfo& info = *binding->info;
+    const dbus::CodecLimits limits = limits_for(info);
+    PolkitDetails details;
     // A call that cannot be read, or is too big to be kept while the bus is asked who calls and somebody
     // looks for a password, is not worth either. What has been read is not kept.
-    if (limits.bytes < dbus::CodecLimits().bytes)
-        if (const auto readable = dbus::read_body(call, limits); !readable)
-            co_return std::unexpected(readable.error());
+    if (info.permission.right == Right::Open || info.permission.right == Right::Polkit) {
+        const auto readable = named_arguments(*binding, call, limits);
+        if (!readable) co_return std::unexpected(readable.error());
+        details = details_of(info, *readable, binding->context.view);
+    }
     Request request;
-    auto caller = co_await binding->rights->identify(call);
+    auto caller = co_await binding->context.rights.identify(call, info.permission);
     if (!caller) co_return std::unexpected(caller.error());
     request.caller = std::move(*caller);
-    const auto allowed = co_await binding->rights->permit(call, request.caller);
+    const auto allowed =
+        co_await binding->context.rights.permit(call, request.caller, info.permission, std::move(details));
     if (!allowed) co_return std::unexpected(allowed.error());
-    auto arguments = dbus::read_body(call, limits);
+    auto arguments = named_arguments(*binding, call, limits);
     if (!arguments) co_return std::unexpected(arguments.error());
     request.arguments = std::move(*arguments);
+    if (const auto options = request.arguments.find(options_name); options != request.arguments.end())
+        request.options = std::move(*options);
     request.message = call;
     const auto result = co_await binding->handler(std::move(request));
     if (!result) co_return std::unexpected(result.error());
@@ -75,6 +131,18 @@ asio::awaitable<Result<dbus::Message>> run(std::shared_ptr<const Binding> bindin
 
 } // namespace
 
+const Json& Request::value(std::string_view name) const {
+    static const Json nothing;
+    for (const Json* object : {&arguments, &options})
+        if (const auto found = object->find(name); found != object->end()) return *found;
+    return nothing;
+}
+
+std::string Request::text(std::string_view name) const {
+    const Json& found = value(name);
+    return found.is_string() ? found.get<std::string>() : std::string();
+}
+
 Answer answer(Json value, std::span<const Field> fields) {
     Answer result;
     result.values.push_back(std::move(value));
@@ -82,10 +150,23 @@ Answer answer(Json value, std::span<const Field> fields) {
     return result;
 }
 
-dbus::Method method(Authorisation& rights, std::string name, std::vector<dbus::Argument> in,
-                    std::vector<dbus::Argument> out, RequestHandler handler) {
-    auto binding = std::make_shared<const Binding>(Binding{&rights, out, std::move(handler)});
-    return {std::move(name), std::move(in), std::move(out),
+std::vector<dbus::Argument> read_arguments(std::string_view text) {
+    std::vector<dbus::Argument> arguments;
+    while (!text.empty()) {
+        const auto end = std::min(text.find(", "), text.size());
+        const auto space = text.find(' ');
+        arguments.push_back(
+            {std::string(text.substr(0, space)), std::string(text.substr(space + 1, end - space - 1))});
+        text.remove_prefix(std::min(end + 2, text.size()));
+    }
+    return arguments;
+}
+
+dbus::Method method(const MethodContext& context, const MethodInfo& info, RequestHandler handler) {
+    auto binding = std::make_shared<const Binding>(Binding{context, &info, read_arguments(info.in),
+                                                           read_arguments(info.out),
+                                                           read_arguments(info.options), std::move(handler)});
+    return {std::string(info.member), binding->in, binding->out,
             [binding](dbus::Message call) { return run(binding, std::move(call)); }};
 }
 

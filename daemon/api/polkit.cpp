@@ -1,11 +1,13 @@
 #include "daemon/api/polkit.h"
 
+#include "dbus/codec.h"
 #include "net/spawn.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
 
 #include <algorithm>
@@ -52,15 +54,18 @@ bool says_yes(const dbus::Message& answer) {
 
 // The subject is the connection, never a process id, which another process may have by now.
 Result<dbus::Message> question_about(const dbus::Bus& bus, const dbus::Message& call,
-                                     const std::string& action, const std::string& id) {
+                                     const PolkitQuestion& about, const std::string& id) {
     auto question = bus.new_call(service, path, interface, "CheckAuthorization");
     if (!question) return question;
-    const std::uint32_t interactive =
-        sd_bus_message_get_allow_interactive_authorization(call.get()) > 0 ? 1 : 0;
-    const int r =
-        sd_bus_message_append(question->get(), "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s",
-                              call.sender().c_str(), action.c_str(), 0, interactive, id.c_str());
+    const bool may_prompt =
+        about.may_prompt && sd_bus_message_get_allow_interactive_authorization(call.get()) > 0;
+    const int r = sd_bus_message_append(question->get(), "(sa{sv})s", "system-bus-name", 1, "name", "s",
+                                        call.sender().c_str(), about.action.c_str());
     if (r < 0) return std::unexpected(dbus::bus_error("asking polkit", r));
+    if (const auto written = dbus::write_value(*question, "a{ss}", about.details); !written)
+        return std::unexpected(written.error());
+    const int end = sd_bus_message_append(question->get(), "us", may_prompt ? 1U : 0U, id.c_str());
+    if (end < 0) return std::unexpected(dbus::bus_error("asking polkit", end));
     return question;
 }
 
@@ -98,7 +103,8 @@ void Polkit::cancel(const Question& question) {
     if (sd_bus_message_append(call->get(), "s", question.id.c_str()) >= 0) (void)bus_->send(*call);
 }
 
-asio::awaitable<Result<void>> Polkit::ask(dbus::Message call, uid_t uid, std::string action) {
+asio::awaitable<Result<void>> Polkit::ask(dbus::Message call, uid_t uid, PolkitQuestion about) {
+    const std::string& action = about.action;
     const auto refusal = [&action](std::string why, std::string hint) {
         return fail(ErrorCode::NotPermitted, "you may not do this (" + action + ")" + why, std::move(hint));
     };
@@ -109,17 +115,17 @@ asio::awaitable<Result<void>> Polkit::ask(dbus::Message call, uid_t uid, std::st
     const auto state = state_;
     auto question =
         std::make_shared<Question>(bus_->executor(), uid, "p2prcd-" + std::to_string(++state->last_id));
-    auto message = question_about(*bus_, call, action, question->id);
+    auto message = question_about(*bus_, call, about, question->id);
     if (!message) co_return std::unexpected(message.error());
     question->alarm.expires_after(patience);
     state->open.push_back(question);
     ++state->sent;
     auto carry = [](dbus::Bus* bus, dbus::Message asked, std::shared_ptr<State> shared,
-                    std::shared_ptr<Question> about) -> asio::awaitable<void> {
+                    std::shared_ptr<Question> open) -> asio::awaitable<void> {
         dbus::Message answer = co_await bus->exchange(std::move(asked), dbus::no_timeout);
         --shared->sent;
-        about->answer = std::move(answer);
-        about->alarm.cancel();
+        open->answer = std::move(answer);
+        open->alarm.cancel();
     };
     asio::co_spawn(bus_->executor(), carry(bus_, *message, state, question),
                    net::ReportFailure("a question to polkit"));

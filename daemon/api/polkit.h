@@ -8,10 +8,20 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 
 namespace p2prc::daemon {
+
+// Names and values that rules can look up, and "polkit.message", which an agent shows.
+using PolkitDetails = std::map<std::string, std::string>;
+
+struct PolkitQuestion {
+    std::string action;
+    PolkitDetails details = {};
+    bool may_prompt = true; // where the call allows it
+};
 
 // A question is open for as long as a person looks for a password, and what asks it is held meanwhile. Every
 // local user can make us ask, and be an agent of their own that never answers. So a user has a few at a time,
@@ -30,9 +40,9 @@ class Polkit {
     Polkit(const Polkit&) = delete;
     Polkit& operator=(const Polkit&) = delete;
 
-    // Returns when polkit lets the sender of `call`, who is `uid`, do `action`. Otherwise NotPermitted, also
-    // when there is no polkit. It may ask a person when the call allows that.
-    boost::asio::awaitable<Result<void>> ask(dbus::Message call, uid_t uid, std::string action);
+    // Returns when polkit lets the sender of `call`, who is `uid`, do what is asked about. Otherwise
+    // NotPermitted, also when there is no polkit. It may ask a person when the call allows that.
+    boost::asio::awaitable<Result<void>> ask(dbus::Message call, uid_t uid, PolkitQuestion about);
 
     // How long a person may take to answer.
     std::chrono::seconds patience{120};

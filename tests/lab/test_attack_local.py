@@ -110,6 +110,42 @@ def test_no_text_takes_a_list_along(lab):
         lab.home1.p2prc("kill", name)
 
 
+def test_nobody_reads_log_lines_without_the_right(lab):
+    words = "these-were-the-last-words"
+    # Its command, which everybody may read, does not have them in one piece.
+    spin(lab.home1, "talker", 'sleep 3; echo these-were-"the-last"-words; exit 3', restart="no", check=False)
+    wait_until(lambda: info(lab.home1, "talker")["state"] == "failed", 30, "'talker' to have failed")
+    wait_until(lambda: words in str(info(lab.home1, "talker")["reason"]["log"]), 30, "root to see its last lines")
+    path = "/org/p2prc1/process/" + str(info(lab.home1, "talker")["id"])
+    for call in ("/org/p2prc1 org.p2prc1.Manager ProcessInformation s talker", "/org/p2prc1 org.p2prc1.Manager ListProcess",
+                 "/org/p2prc1 org.p2prc1.Manager Status", "/org/p2prc1 org.p2prc1.Manager Facts",
+                 "/org/p2prc1 org.freedesktop.DBus.ObjectManager GetManagedObjects",
+                 f"{path} org.freedesktop.DBus.Properties GetAll s org.p2prc1.Process"):
+        shown = lab.home1.run(f"busctl call org.p2prc1 {call}", user="mallory")
+        assert "exit-code" in shown.out and words not in shown.out, shown
+    for command in (["info", "talker"], ["info", "talker", "-o", "json"], ["status"], ["logs", "talker"]):
+        shown = lab.home1.p2prc(*command, check=False, user="mallory")
+        assert words not in shown.out + shown.err, shown
+    lab.home1.p2prc("kill", "talker")
+
+
+def test_a_rule_is_about_one_process_and_one_verb(lab):
+    lab.home1.p2prc("spin", "other", "--", "/bin/sleep", "infinity")
+    lab.home1.write("/etc/polkit-1/rules.d/50-mallory.rules", """polkit.addRule(function(action, subject) {
+        if (subject.user == "mallory" && action.id == "org.p2prc1.kill" && action.lookup("verb") == "restart" &&
+            action.lookup("process") == "victim")
+            return polkit.Result.YES;
+    });""")
+    number = info(lab.home1, "victim")["id"]
+    wait_until(lambda: lab.home1.p2prc("restart", "victim", check=False, user="mallory").code == 0, 30, "the rule to be read")
+    assert lab.home1.p2prc("restart", str(number), check=False, user="mallory").code == 0
+    for words in (["restart", "other"], ["stop", "victim"], ["kill", "victim"]):
+        refused = lab.home1.p2prc(*words, check=False, user="mallory")
+        assert refused.code == 4, (words, refused)
+    lab.home1.run("rm /etc/polkit-1/rules.d/50-mallory.rules")
+    lab.home1.p2prc("kill", "other")
+
+
 def test_every_call_is_answered(lab):
     # A text that is cut in the middle of a character, in an error.
     long_name = "a" * 299 + "é"

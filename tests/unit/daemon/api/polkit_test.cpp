@@ -83,6 +83,92 @@ TEST_F(PolkitTest, PolkitDecidesAboutTheConnection) {
     EXPECT_TRUE(fleet.removed.empty());
 }
 
+TEST_F(PolkitTest, ItIsToldWhatIsAskedFor) {
+    start_polkit();
+    question.says = false;
+    const auto details = [&](const std::string& call) {
+        question.asked = nullptr;
+        as_nobody(call);
+        return question.asked.is_array() ? question.asked[2] : Json();
+    };
+    const Json restart = {
+        {"verb", "restart"},
+        {"process", "wiki"},
+        {"node", "home1"},
+        {"polkit.message", "Authentication is required to restart process 'wiki' on home1"}};
+    for (const char* name : {"7", "wiki", "wiki.home.example"})
+        EXPECT_EQ(details(std::string("RestartProcess s ") + name), restart);
+    EXPECT_EQ(details("RestartProcessWithOptions sa{sv} wiki 1 until s started"), restart);
+    EXPECT_EQ(
+        bus.run_as("nobody", "call org.p2prc1 /org/p2prc1/process/7 org.p2prc1.Process Restart").empty(),
+        false);
+    EXPECT_EQ(question.asked[2], restart);
+    EXPECT_EQ(details("KillProcess s nobody")["process"], "nobody");
+    EXPECT_EQ(details("SpinProcess a{sv}s 1 name s nap root1"),
+              Json({{"verb", "spin"},
+                    {"process", "nap"},
+                    {"node", "root1"},
+                    {"polkit.message", "Authentication is required to run process 'nap' on root1"}}));
+    EXPECT_EQ(details("MapDomain ssa{sv} Wiki.Home.Example wiki 0"),
+              Json({{"verb", "map"},
+                    {"domain", "wiki.home.example"},
+                    {"process", "wiki"},
+                    {"polkit.message",
+                     "Authentication is required to map domain 'wiki.home.example' to process 'wiki'"}}));
+    EXPECT_EQ(details("RemoveNode s root1"),
+              Json({{"verb", "remove"},
+                    {"node", "root1"},
+                    {"polkit.message", "Authentication is required to remove node 'root1'"}}));
+    // A token is a secret, and the action's own message says enough.
+    EXPECT_EQ(details("Join ss p2prc1_secret home1"), Json({{"verb", "join"}}));
+}
+
+TEST_F(PolkitTest, UnknownOptionsAreRefusedAndNotAskedAbout) {
+    start_polkit();
+    const std::string words = as_nobody("StartProcessWithOptions sa{sv} wiki 1 untli s ready");
+    EXPECT_NE(words.find("there is no option 'untli'"), std::string::npos) << words;
+    EXPECT_NE(words.find("the options are until, timeout_seconds"), std::string::npos) << words;
+    EXPECT_NE(
+        as_nobody("KillProcessWithOptions sa{sv} wiki 1 data b true").find("has no options in this version"),
+        std::string::npos);
+    EXPECT_NE(as_nobody("LeaveWithOptions a{sv} 1 force s yes").find("wrong type"), std::string::npos);
+    EXPECT_TRUE(question.asked.is_null());
+}
+
+// The last lines of a journal are behind org.p2prc1.read-logs, wherever they stand.
+TEST_F(PolkitTest, NobodyReadsLogLinesWithoutTheRight) {
+    StopReason reason;
+    reason.kind = StopKind::ExitCode;
+    reason.code = 3;
+    reason.log = {"the-last-words"};
+    report(wiki, ProcessState::Failed, reason);
+    EXPECT_EQ(bus.run(client->information("wiki")).value()["reason"]["log"], Json({"the-last-words"}))
+        << "root";
+    const std::string reads[] = {
+        "/org/p2prc1 org.p2prc1.Manager ProcessInformation s wiki",
+        "/org/p2prc1 org.p2prc1.Manager ListProcess",
+        "/org/p2prc1 org.p2prc1.Manager Status",
+        "/org/p2prc1 org.p2prc1.Manager Facts",
+        "/org/p2prc1 org.freedesktop.DBus.ObjectManager GetManagedObjects",
+        "/org/p2prc1/process/7 org.freedesktop.DBus.Properties GetAll s org.p2prc1.Process",
+        "/org/p2prc1/process/7 org.freedesktop.DBus.Properties Get ss org.p2prc1.Process Reason"};
+    const auto leaks = [&](const std::string& call) {
+        const std::string shown = bus.run_as("nobody", "call org.p2prc1 " + call);
+        EXPECT_NE(shown.find("exit-code"), std::string::npos) << shown;
+        EXPECT_NE(shown.find("exit 0"), std::string::npos) << shown;
+        return shown.find("the-last-words") != std::string::npos;
+    };
+    for (const std::string& call : reads)
+        EXPECT_FALSE(leaks(call)) << call;
+    start_polkit();
+    question.says = false;
+    EXPECT_FALSE(leaks(reads[0]));
+    EXPECT_EQ(question.asked[1], "org.p2prc1.read-logs");
+    EXPECT_EQ(question.asked[3], 0) << "nobody is asked for a password because somebody looks";
+    question.says = true;
+    EXPECT_TRUE(leaks(reads[0]));
+}
+
 TEST_F(PolkitTest, WhatIsTooBigIsNotAskedAbout) {
     start_polkit();
     const std::string name(70000, 'a');
@@ -130,7 +216,7 @@ class SilentPolkit : public ::testing::Test {
     void ask(uid_t uid) {
         auto call =
             server->new_call("org.p2prc1", "/org/p2prc1", "org.p2prc1.Manager", "KillProcess").value();
-        asio::co_spawn(bus.io, polkit->ask(call, uid, "org.p2prc1.kill"),
+        asio::co_spawn(bus.io, polkit->ask(call, uid, PolkitQuestion{"org.p2prc1.kill"}),
                        [this, uid](std::exception_ptr, Result<void> answer) {
                            answers.emplace_back(uid, answer ? "yes" : answer.error().message);
                        });

@@ -1,0 +1,137 @@
+#include "daemon/api/process_methods.h"
+
+#include "core/json_members.h"
+#include "daemon/api/documents.h"
+#include "daemon/api/log_stream.h"
+#include "dbus/codec.h"
+#include "dbus/names.h"
+
+#include <array>
+#include <utility>
+
+namespace p2prc::daemon {
+
+namespace {
+
+constexpr std::uint32_t default_lines = 100; // of LogsWithOptions
+
+std::string object_path(std::uint32_t id) {
+    return std::string(dbus::names::process_prefix) + "/" + std::to_string(id);
+}
+
+bool has_log(const Json& document) {
+    const auto reason = document.find("reason");
+    return reason != document.end() && reason->is_object() && reason->contains("log");
+}
+
+} // namespace
+
+std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
+    using permission::kill, permission::open, permission::read_logs;
+    static constexpr Permission start = permission::spin;
+    using Self = ProcessMethods;
+    static constexpr std::string_view process = "s process", with_options = "s process, a{sv} options",
+                                      options = "a{sv} options", path = "o object",
+                                      waiting = "s until, t timeout_seconds";
+    static constexpr auto table = std::to_array<MethodRow<Self>>({
+        {{"Manager", "SpinProcess", "a{sv} spec, s node", path, start, "spin"}, &Self::spin},
+        {{"Manager", "SpinProcessWithOptions", "a{sv} spec, s node, a{sv} options", path, start, "spin",
+          waiting},
+         &Self::spin},
+        {{"Manager", "KillProcess", process, "", kill, "kill"}, &Self::act<Verb::Kill>},
+        {{"Manager", "KillProcessWithOptions", with_options, "", kill, "kill"}, &Self::act<Verb::Kill>},
+        {{"Manager", "StopProcess", process, "", kill, "stop"}, &Self::act<Verb::Stop>},
+        {{"Manager", "StopProcessWithOptions", with_options, "", kill, "stop"}, &Self::act<Verb::Stop>},
+        {{"Manager", "StartProcess", process, "", start, "start"}, &Self::act<Verb::Start>},
+        {{"Manager", "StartProcessWithOptions", with_options, "", start, "start", waiting},
+         &Self::act<Verb::Start>},
+        {{"Manager", "RestartProcess", process, "", kill, "restart"}, &Self::act<Verb::Restart>},
+        {{"Manager", "RestartProcessWithOptions", with_options, "", kill, "restart", waiting},
+         &Self::act<Verb::Restart>},
+        {{"Manager", "GetProcess", process, path, open}, &Self::object},
+        {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
+        {{"Manager", "ListProcess", "", "aa{sv} processes", open}, &Self::list},
+        {{"Manager", "Logs", "s process, u lines, b follow", "h stream", read_logs, "logs"}, &Self::logs},
+        {{"Manager", "LogsWithOptions", with_options, "h stream", read_logs, "logs", "u lines, b follow"},
+         &Self::logs},
+        {{"Process", "Stop", "", "", kill, "stop"}, &Self::act<Verb::Stop>},
+        {{"Process", "StopWithOptions", options, "", kill, "stop"}, &Self::act<Verb::Stop>},
+        {{"Process", "Start", "", "", start, "start"}, &Self::act<Verb::Start>},
+        {{"Process", "StartWithOptions", options, "", start, "start", waiting}, &Self::act<Verb::Start>},
+        {{"Process", "Restart", "", "", kill, "restart"}, &Self::act<Verb::Restart>},
+        {{"Process", "RestartWithOptions", options, "", kill, "restart", waiting}, &Self::act<Verb::Restart>},
+        {{"Process", "Kill", "", "", kill, "kill"}, &Self::act<Verb::Kill>},
+        {{"Process", "KillWithOptions", options, "", kill, "kill"}, &Self::act<Verb::Kill>},
+    });
+    return table;
+}
+
+Reply ProcessMethods::spin(Request request) {
+    // Read again by the table, which knows the types.
+    request.message.rewind();
+    auto document = dbus::read_spec(request.message);
+    if (!document) co_return std::unexpected(document.error());
+    const auto wait = wait_options(request.options);
+    if (!wait) co_return std::unexpected(wait.error());
+    const auto id = co_await services_.actions.spin(std::move(*document), request.text("node"),
+                                                    request.caller.user, *wait);
+    if (!id) co_return std::unexpected(id.error());
+    services_.before_path();
+    co_return answer(object_path(*id));
+}
+
+template <Verb verb>
+Reply ProcessMethods::act(Request request) {
+    const auto wait = wait_options(request.options);
+    if (!wait) co_return std::unexpected(wait.error());
+    const auto done =
+        co_await services_.actions.act(verb, request.text("process"), request.caller.user, *wait);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+// The last lines of a journal are for those who may read it; everybody else gets the rest.
+Reply ProcessMethods::information(Request request) {
+    const auto record = services_.view.find_process(request.text("process"));
+    if (!record) co_return std::unexpected(record.error());
+    Json document = process_document(services_.view, *record);
+    services_.measure(document);
+    if (has_log(document)) {
+        PolkitDetails details{{"verb", "logs"}, {"process", record->name}, {"node", record->node}};
+        const bool readable = co_await services_.rights.allows(request.message, request.caller,
+                                                               permission::read_logs, std::move(details));
+        if (!readable) document["reason"].erase("log");
+    }
+    co_return answer(std::move(document), process_fields());
+}
+
+Reply ProcessMethods::list(Request) {
+    Json rows = process_rows(services_.view);
+    for (Json& row : rows)
+        services_.measure(row);
+    co_return answer(std::move(rows), process_fields());
+}
+
+Reply ProcessMethods::object(Request request) {
+    const auto record = services_.view.find_process(request.text("process"));
+    if (!record) co_return std::unexpected(record.error());
+    services_.before_path();
+    co_return answer(object_path(record->id));
+}
+
+Reply ProcessMethods::logs(Request request) {
+    const auto record = services_.view.find_process(request.text("process"));
+    if (!record) co_return std::unexpected(record.error());
+    Json params = {{"process", record->name},
+                   {"lines", request.value("lines").is_null() ? Json(default_lines) : request.value("lines")},
+                   {"follow", request.value("follow") == true}};
+    auto stream = co_await services_.fleet.logs(record->node, std::move(params));
+    if (!stream) co_return std::unexpected(stream.error());
+    auto reader = pump_logs(services_.bus.executor(), std::move(*stream));
+    if (!reader) co_return std::unexpected(reader.error());
+    Answer result;
+    result.descriptor = std::move(*reader);
+    co_return result;
+}
+
+} // namespace p2prc::daemon

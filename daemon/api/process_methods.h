@@ -1,0 +1,26 @@
+// Methods about processes: of org.p2prc1.Manager, and of each process's own object.
+#pragma once
+
+#include "daemon/api/method.h"
+#include "daemon/api/services.h"
+
+namespace p2prc::daemon {
+
+class ProcessMethods {
+  public:
+    explicit ProcessMethods(const Services& services) : services_(services) {}
+    static std::span<const MethodRow<ProcessMethods>> rows() noexcept;
+
+  private:
+    Reply spin(Request request);
+    template <Verb verb>
+    Reply act(Request request);
+    Reply information(Request request);
+    Reply list(Request request);
+    Reply object(Request request);
+    Reply logs(Request request);
+
+    const Services& services_;
+};
+
+} // namespace p2prc::daemon
