@@ -23,7 +23,7 @@ PROCESSES = 200
 IDLE_SECONDS = 20
 SETTLE_SECONDS = 10
 COMMAND = ["/usr/bin/sleep", "infinity"]
-# What daemon/process/transient_unit.cpp sets for a process without limits, as systemd-run takes it.
+# What process/transient_unit.cpp sets for a process without limits, as systemd-run takes it.
 PROPERTIES = """Type=exec KillMode=control-group TimeoutStopSec=30 Restart=on-failure RestartSec=1 StartLimitIntervalSec=60 StartLimitBurst=5 NotifyAccess=all
 OOMPolicy=stop CollectMode=inactive Slice=p2prc.slice CPUAccounting=yes MemoryAccounting=yes TasksAccounting=yes DynamicUser=yes NoNewPrivileges=yes
 PrivateTmp=yes ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectClock=yes

@@ -7,16 +7,16 @@
 #include "daemon/api/documents.h"
 #include "daemon/api/routes.h"
 #include "daemon/api/view.h"
-#include "daemon/fleet/feed.h"
-#include "daemon/fleet/frame.h"
-#include "daemon/process/reconciler.h"
-#include "daemon/registry/local_registry.h"
-#include "daemon/state/disk.h"
-#include "daemon/state/own_state.h"
-#include "daemon/state/replica.h"
+#include "link/feed.h"
+#include "link/frame.h"
+#include "process/reconciler.h"
+#include "registry/local_registry.h"
+#include "state/disk.h"
+#include "state/own_state.h"
+#include "state/replica.h"
 #include "store/sqlite.h"
-#include "tests/unit/daemon/fake_systemd.h"
 #include "tests/unit/net/temporary_directory.h"
+#include "tests/unit/process/fake_systemd.h"
 #include "tests/unit/support/private_bus.h"
 
 #include <fmt/format.h>
@@ -112,11 +112,11 @@ Json status_document(const ProcessRecord& record) {
 void fill(const std::string& file, const Scale& scale) {
     store::SqliteOptions options;
     options.file = file;
-    options.tables = {{std::string(replicated_table), true}, {"private", false}};
+    options.tables = {{std::string(registry::replicated_table), true}, {"private", false}};
     auto store = store::open_sqlite(options).value();
     store::Txn txn;
     const auto put = [&](const std::string& key, const Json& value) {
-        txn.then.push_back(store::put(std::string(replicated_table), key, value.dump()));
+        txn.then.push_back(store::put(std::string(registry::replicated_table), key, value.dump()));
     };
     FleetRecord fleet;
     fleet.id = "bench";
@@ -164,10 +164,10 @@ void fill(const std::string& file, const Scale& scale) {
 
 class BenchFleet : public FleetControl {
   public:
-    explicit BenchFleet(LocalRegistry& registry) : registry_(registry) {}
+    explicit BenchFleet(registry::LocalRegistry& registry) : registry_(registry) {}
     std::string node_name() const override { return "root"; }
     bool is_root() const override { return true; }
-    Gateway& gateway() override { return registry_; }
+    registry::Gateway& gateway() override { return registry_; }
     asio::awaitable<Result<Json>> init(Json, std::string) override { co_return none(); }
     asio::awaitable<Result<Json>> invite(std::string, std::uint64_t, std::string) override {
         co_return none();
@@ -176,21 +176,22 @@ class BenchFleet : public FleetControl {
     asio::awaitable<Result<void>> leave(bool, std::string) override { co_return none(); }
     asio::awaitable<Result<void>> remove_node(std::string, std::string) override { co_return none(); }
     Result<std::string> web_ca() const override { return none(); }
-    asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string, Json) override {
+    asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string, Json) override {
         co_return none();
     }
 
   private:
     static std::unexpected<Error> none() { return fail(ErrorCode::NotSupported, "not in a benchmark"); }
-    LocalRegistry& registry_;
+    registry::LocalRegistry& registry_;
 };
 
 // What the root's end of a link does for its member, but for TLS.
-Subscription follow_as_member(LocalRegistry& registry, FeedPosition position, std::size_t& sent) {
+state::Subscription follow_as_member(registry::LocalRegistry& registry, state::FeedPosition position,
+                                     std::size_t& sent) {
     return registry.follow(
         std::move(position),
-        [&sent](const std::shared_ptr<const FeedStep>& step) {
-            FeedWriter writer(step);
+        [&sent](const std::shared_ptr<const state::FeedStep>& step) {
+            link::FeedWriter writer(step);
             while (!writer.done())
                 sent += writer.next()->size();
         },
@@ -252,7 +253,7 @@ class Bench {
         return {(cpu_seconds() - begin) * 1000 / rounds,
                 static_cast<double>(allocations.load() - before) / rounds};
     }
-    Json ask(const Actor& actor, const std::string& method, const Json& params) {
+    Json ask(const registry::Actor& actor, const std::string& method, const Json& params) {
         auto answer = run_on(bus_.io, registry_.request_as(actor, method, params));
         if (!answer) throw std::runtime_error(method + ": " + answer.error().message);
         // What is put off for a moment, so that it is done once for several changes, is a part of it.
@@ -264,46 +265,46 @@ class Bench {
     Scale scale_;
     net::TemporaryDirectory directory_;
     test::PrivateBus bus_;
-    Disk disk_;
-    std::unique_ptr<Replica> replica_;
-    std::unique_ptr<OwnState> own_;
-    LocalRegistry registry_;
+    state::Disk disk_;
+    std::unique_ptr<state::Replica> replica_;
+    std::unique_ptr<state::OwnState> own_;
+    registry::LocalRegistry registry_;
     BenchFleet fleet_;
     FakeSystemd systemd_;
     FakeJournal journal_;
-    std::unique_ptr<Reconciler> reconciler_;
+    std::unique_ptr<process::Reconciler> reconciler_;
     std::unique_ptr<dbus::Bus> server_;
     std::unique_ptr<Api> api_;
-    std::vector<Subscription> followers_;
+    std::vector<state::Subscription> followers_;
     std::size_t sent_ = 0;
 };
 
-std::unique_ptr<Registry> open_registry(const std::string& file, const Scale& scale) {
+std::unique_ptr<registry::Registry> open_registry(const std::string& file, const Scale& scale) {
     fill(file, scale);
-    RegistryOptions options;
+    registry::RegistryOptions options;
     options.file = file;
-    return Registry::open(std::move(options)).value();
+    return registry::Registry::open(std::move(options)).value();
 }
 
 Bench::Bench(Scale scale, std::size_t members)
     : scale_(scale)
-    , replica_(Replica::open(directory_.path() / "replica.db", disk_).value())
-    , own_(OwnState::open(directory_.path() / "own.db", disk_).value())
+    , replica_(state::Replica::open(directory_.path() / "replica.db", disk_).value())
+    , own_(state::OwnState::open(directory_.path() / "own.db", disk_).value())
     , registry_(open_registry(directory_.path() / "registry.db", scale), disk_, bus_.io.get_executor())
     , fleet_(registry_) {
     registry_.act_as("root", Role::Owner);
-    followers_.push_back(feed_replica(registry_, *replica_, [](const Error&) {}));
+    followers_.push_back(registry::feed_replica(registry_, *replica_, [](const Error&) {}));
     while (!replica_->get(keys::fleet)) {
         bus_.io.restart();
         bus_.io.run_for(10ms);
     }
-    ReconcilerOptions options{
+    process::ReconcilerOptions options{
         .node = "root",
         .boot_id = "boot",
         .data = {directory_.path() / "data", directory_.path() / "private", directory_.path() / "owners"}};
     options.check_port = [](std::uint16_t, std::string_view) { return Result<void>{}; };
-    reconciler_ = std::make_unique<Reconciler>(bus_.io.get_executor(), systemd_, *replica_, *own_, journal_,
-                                               std::move(options));
+    reconciler_ = std::make_unique<process::Reconciler>(bus_.io.get_executor(), systemd_, *replica_, *own_,
+                                                        journal_, std::move(options));
     run_on(bus_.io, reconciler_->start()).value();
     server_ = bus_.connect();
     api_ = std::make_unique<Api>(
@@ -314,7 +315,7 @@ Bench::Bench(Scale scale, std::size_t members)
                  .ports = {.listeners = []() -> Result<std::vector<net::Listener>> {
                                return std::vector<net::Listener>();
                            },
-                           .unit = [](const std::string&) -> UnitSockets { return {}; }}});
+                           .unit = [](const std::string&) -> process::UnitSockets { return {}; }}});
     run_on(bus_.io, api_->start()).value();
     for (std::size_t i = 0; i < members; ++i)
         followers_.push_back(follow_as_member(registry_, replica_->position(), sent_));
@@ -323,9 +324,9 @@ Bench::Bench(Scale scale, std::size_t members)
 }
 
 std::map<std::string, Cost> Bench::run(int rounds) {
-    const Actor owner{"root", Role::Owner, "ada", true};
+    const registry::Actor owner{"root", Role::Owner, "ada", true};
     const auto last = process_record(scale_.processes - 1, scale_);
-    const Actor member{last.node, Role::Member, "ada", false};
+    const registry::Actor member{last.node, Role::Member, "ada", false};
     std::map<std::string, Cost> costs;
     costs["status of one process"] = measure(rounds, [&](int i) {
         auto status = status_document(last);

@@ -41,7 +41,7 @@ inline constexpr unsigned process_objects = 1;
 inline constexpr unsigned node_objects = 2;
 inline constexpr unsigned domain_objects = 4;
 
-// Against which limit of a node's share (daemon/registry/quota.h) a key counts.
+// Against which limit of a node's share (registry/quota.h) a key counts.
 enum class Share { None, Processes, Domains, Owned, Offers };
 
 // Whether a node acts upon a document that came from the registry; InvalidSpec says why not.
@@ -150,7 +150,7 @@ std::string edge(std::string_view node);
 // What a user of the node asked of a process that runs there while the registry was away: LocalAction.
 std::string local_action(std::string_view node, std::uint32_t id);
 std::string local_prefix(std::string_view node);
-// A process that was asked for on this very node; see daemon/state/origins.h.
+// A process that was asked for on this very node; see state/origins.h.
 std::string spun(std::string_view digest);
 // A process of this node that was killed; see daemon/fleet/kills.h.
 std::string killed(std::uint32_t id);

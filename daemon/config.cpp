@@ -24,8 +24,9 @@ const Choices<net::LogLevel> log_levels{{"error", net::LogLevel::Error},
                                         {"notice", net::LogLevel::Notice},
                                         {"info", net::LogLevel::Info},
                                         {"debug", net::LogLevel::Debug}};
-const Choices<RemoteSpin> spin_policies{
-    {"sandboxed", RemoteSpin::Sandboxed}, {"any", RemoteSpin::Any}, {"no", RemoteSpin::No}};
+const Choices<process::RemoteSpin> spin_policies{{"sandboxed", process::RemoteSpin::Sandboxed},
+                                                 {"any", process::RemoteSpin::Any},
+                                                 {"no", process::RemoteSpin::No}};
 
 // Leaves `out` as it is when the key is not there.
 template <class T>
@@ -71,7 +72,7 @@ Result<void> merge(const fs::path& file, Config& config) {
 
 } // namespace
 
-std::string_view remote_spin_name(RemoteSpin policy) noexcept {
+std::string_view remote_spin_name(process::RemoteSpin policy) noexcept {
     for (const auto& [name, value] : spin_policies)
         if (value == policy) return name;
     return "no";

@@ -32,7 +32,7 @@ struct Measuring::State {
     }
 
     // A run that was not there before. What measuring itself writes is none.
-    void note(std::span<const Change> changes) {
+    void note(std::span<const state::Change> changes) {
         for (const auto& change : changes) {
             const auto status = change.value ? status_from_json(*change.value) : ProcessStatus{};
             if (status.state != ProcessState::Running) {
@@ -55,7 +55,7 @@ struct Measuring::State {
     std::optional<Clock::time_point> started; // the first start that was not measured yet
     Clock::time_point began;                  // the last start
     std::map<std::string, std::string> runs;  // invocation by key of status
-    Subscription statuses;
+    state::Subscription statuses;
     bool stopped = false;
 };
 
@@ -80,11 +80,11 @@ asio::awaitable<void> keep_measuring(std::shared_ptr<State> state) {
 
 } // namespace
 
-Measuring::Measuring(asio::any_io_executor executor, OwnState& own, std::function<void()> measure,
+Measuring::Measuring(asio::any_io_executor executor, state::OwnState& own, std::function<void()> measure,
                      MeasuringTiming timing)
     : state_(std::make_shared<State>(executor, std::move(measure), timing)) {
     state_->statuses = own.subscribe(std::string(keys::statuses),
-                                     [weak = std::weak_ptr(state_)](std::span<const Change> changes) {
+                                     [weak = std::weak_ptr(state_)](std::span<const state::Change> changes) {
                                          if (const auto state = weak.lock()) state->note(changes);
                                      });
     // Of what runs already nothing is known yet.

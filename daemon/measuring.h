@@ -1,7 +1,7 @@
 // When the processes of this node are measured: soon after a start, often while somebody looks, else seldom.
 #pragma once
 
-#include "daemon/state/own_state.h"
+#include "state/own_state.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -22,7 +22,7 @@ struct MeasuringTiming {
 class Measuring {
   public:
     // Begins at once, and ends when it is destroyed. `own` outlives it.
-    Measuring(boost::asio::any_io_executor executor, OwnState& own, std::function<void()> measure,
+    Measuring(boost::asio::any_io_executor executor, state::OwnState& own, std::function<void()> measure,
               MeasuringTiming timing = {});
     ~Measuring();
 

@@ -9,10 +9,6 @@
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/units.h"
 #include "daemon/measuring.h"
-#include "daemon/process/reconciler.h"
-#include "daemon/process/systemd_bus.h"
-#include "daemon/process/unit_names.h"
-#include "daemon/state/origins.h"
 #include "daemon/status_log.h"
 #include "dbus/bus.h"
 #include "net/listen_fds.h"
@@ -21,6 +17,10 @@
 #include "net/notify.h"
 #include "net/program.h"
 #include "net/spawn.h"
+#include "process/reconciler.h"
+#include "process/systemd_bus.h"
+#include "process/unit_names.h"
+#include "state/origins.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -82,19 +82,19 @@ class Program::Impl {
     std::optional<Error> failure_;
     std::string boot_;
     // In the order of their needs: what is below uses what is above and goes first.
-    Disk disk_;
-    std::unique_ptr<Replica> replica_;
-    std::unique_ptr<OwnState> own_;
+    state::Disk disk_;
+    std::unique_ptr<state::Replica> replica_;
+    std::unique_ptr<state::OwnState> own_;
     std::unique_ptr<dbus::Bus> bus_;
-    std::unique_ptr<SystemdBus> systemd_;
+    std::unique_ptr<process::SystemdBus> systemd_;
     std::unique_ptr<SystemdUnits> units_;
-    std::unique_ptr<JournalTail> journal_;
+    std::unique_ptr<process::JournalTail> journal_;
     OpenLogs open_logs_;
     std::unique_ptr<Fleet> fleet_;
-    std::unique_ptr<Reconciler> reconciler_;
+    std::unique_ptr<process::Reconciler> reconciler_;
     std::unique_ptr<Measuring> measuring_;
     std::unique_ptr<Api> api_;
-    Subscription failures_;
+    state::Subscription failures_;
 };
 
 Result<void> Program::Impl::open() {
@@ -104,10 +104,10 @@ Result<void> Program::Impl::open() {
     net::set_log_level(config_.log);
     auto socket = control_socket();
     if (!socket) return std::unexpected(socket.error());
-    auto replica = Replica::open(options_.state / "replica.db", disk_);
+    auto replica = state::Replica::open(options_.state / "replica.db", disk_);
     if (!replica) return std::unexpected(replica.error());
     replica_ = std::move(*replica);
-    auto own = OwnState::open(options_.state / "own.db", disk_);
+    auto own = state::OwnState::open(options_.state / "own.db", disk_);
     if (!own) return std::unexpected(own.error());
     own_ = std::move(*own);
     auto bus = dbus::Bus::open_system(loop_.get_executor());
@@ -117,9 +117,9 @@ Result<void> Program::Impl::open() {
         fail_with({ErrorCode::Unreachable, "lost the connection to the message bus: " + error.message,
                    "systemd starts p2prcd again"});
     });
-    systemd_ = std::make_unique<SystemdBus>(*bus_);
+    systemd_ = std::make_unique<process::SystemdBus>(*bus_);
     units_ = std::make_unique<SystemdUnits>(*bus_);
-    journal_ = make_journal_tail();
+    journal_ = process::make_journal_tail();
 
     FleetOptions fleet;
     fleet.directory = options_.state;
@@ -151,14 +151,14 @@ Result<void> Program::Impl::open() {
         .replica = *replica_,
         .own = *own_,
         .check_spec =
-            [this](const ProcessSpec& spec) { return reconciler_->check_spec(spec, Origin::Local); },
+            [this](const ProcessSpec& spec) { return reconciler_->check_spec(spec, process::Origin::Local); },
         .issue_certificate =
             [this](std::string domain, std::string acme) {
                 return run_acme(*systemd_, std::move(domain), std::move(acme));
             },
         .accepts = [this](const ProcessRecord& record) -> Result<void> {
-            if (Origins(*own_).here(record)) return {};
-            return check_remote_spin(config_.remote_spin, record.spec);
+            if (state::Origins(*own_).here(record)) return {};
+            return process::check_remote_spin(config_.remote_spin, record.spec);
         },
         .unconfined = [this] { return reconciler_ ? reconciler_->unconfined() : std::nullopt; },
     };
@@ -169,18 +169,18 @@ Result<void> Program::Impl::open() {
 
 Result<void> Program::Impl::make_reconciler(std::string boot) {
     boot_ = std::move(boot);
-    ReconcilerOptions options{
+    process::ReconcilerOptions options{
         .node = fleet_->node_name(),
         .boot_id = boot_,
         .ended_boot = read_ended_boot(options_.state / "ended-boot"),
         .remote_spin = config_.remote_spin,
-        .data = {data_root, private_data_root, options_.state / "data-owners"},
-        .unit_directories = system_unit_directories(),
+        .data = {data_root, process::private_data_root, options_.state / "data-owners"},
+        .unit_directories = process::system_unit_directories(),
         .warn = [](std::string_view message, std::string_view process) {
             net::log_warning(message, {{"MESSAGE_ID", message_process_attention}, {"FLEET_NAME", process}});
         }};
-    reconciler_ = std::make_unique<Reconciler>(loop_.get_executor(), *systemd_, *replica_, *own_, *journal_,
-                                               std::move(options));
+    reconciler_ = std::make_unique<process::Reconciler>(loop_.get_executor(), *systemd_, *replica_, *own_,
+                                                        *journal_, std::move(options));
     failures_ = log_failures(*own_);
     measuring_ = std::make_unique<Measuring>(loop_.get_executor(), *own_, [this] {
         reconciler_->measure();

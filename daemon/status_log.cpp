@@ -2,8 +2,8 @@
 
 #include "core/keys.h"
 #include "core/process_status.h"
-#include "daemon/process/unit_names.h"
 #include "net/log.h"
+#include "process/unit_names.h"
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ void log_failure(const ProcessStatus& status) {
     const auto id = std::to_string(status.id);
     const std::string reason(stop_kind_name(status.reason->kind));
     // UNIT makes `journalctl -u p2prc-NAME` show the line, too.
-    const auto unit = unit_name(status.name);
+    const auto unit = process::unit_name(status.name);
     net::log_warning(fmt::format("{}: {}", status.name, reason_text(*status.reason)),
                      {{"MESSAGE_ID", message_process_stopped},
                       {"FLEET_PROCESS", id},
@@ -27,12 +27,12 @@ void log_failure(const ProcessStatus& status) {
 
 } // namespace
 
-Subscription log_failures(OwnState& own) {
+state::Subscription log_failures(state::OwnState& own) {
     std::map<std::string, std::string> told; // key -> when it failed
     for (const auto& [key, value] : own.range(keys::statuses))
         if (const auto status = status_from_json(*value); status.reason)
             told[std::string(key)] = status.reason->at;
-    return own.subscribe(std::string(keys::statuses), [told](std::span<const Change> changes) mutable {
+    return own.subscribe(std::string(keys::statuses), [told](std::span<const state::Change> changes) mutable {
         for (const auto& change : changes) {
             if (!change.value) {
                 told.erase(change.key);

@@ -1,7 +1,7 @@
 // Logs processes that stopped although nobody asked for it.
 #pragma once
 
-#include "daemon/state/own_state.h"
+#include "state/own_state.h"
 
 #include <string_view>
 
@@ -13,6 +13,6 @@ inline constexpr std::string_view message_process_attention = "178ca194c637497cb
 inline constexpr std::string_view message_bad_configuration = "105ffd38c29b48dfa69ea287d45f6eaf";
 
 // Logs until the subscription ends. A process that failed again is told again, one that is adopted is not.
-[[nodiscard]] Subscription log_failures(OwnState& own);
+[[nodiscard]] state::Subscription log_failures(state::OwnState& own);
 
 } // namespace p2prc::daemon

@@ -12,8 +12,8 @@ namespace p2prc::net {
 bool limits_memory(const std::filesystem::path& cgroup_root = "/sys/fs/cgroup");
 
 // Whether systemd can keep a process to the ports that it may bind (SocketBindAllow=), by the Features that
-// its manager names. Debian 12 builds it without the BPF framework that this takes; daemon/process/
-// bind_programs.h is for that. A container may be denied BPF even so.
+// its manager names. Debian 12 builds it without the BPF framework that this takes;
+// process/bind_programs.h is for that. A container may be denied BPF even so.
 bool confines_ports(std::string_view systemd_features) noexcept;
 
 } // namespace p2prc::net

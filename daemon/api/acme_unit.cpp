@@ -39,7 +39,7 @@ std::string acme_unit_name(const std::string& domain) {
     return "p2prcd-acme-" + name + ".service";
 }
 
-std::vector<UnitProperty> acme_unit(const std::string& domain, const std::string& directory_url) {
+std::vector<process::UnitProperty> acme_unit(const std::string& domain, const std::string& directory_url) {
     using Json = nlohmann::json;
     const auto hook = std::string(paths::libexec) + "/acme-hook";
     const char* directory = domain.starts_with("*.") ? directory_of_wildcards : directory_of_names;
@@ -93,10 +93,11 @@ std::vector<UnitProperty> acme_unit(const std::string& domain, const std::string
     };
 }
 
-asio::awaitable<Result<void>> run_acme(Systemd& systemd, std::string domain, std::string directory_url) {
+asio::awaitable<Result<void>> run_acme(process::Systemd& systemd, std::string domain,
+                                       std::string directory_url) {
     const std::string unit = acme_unit_name(domain);
     auto properties = acme_unit(domain, directory_url);
-    JobShare share{JobShare::Kind::Certificates};
+    process::JobShare share{process::JobShare::Kind::Certificates};
     const auto result = co_await systemd.start_transient(unit, std::move(properties), std::move(share));
     if (!result) co_return std::unexpected(result.error());
     if (*result != "done")

@@ -1,8 +1,8 @@
 // The ACME client's run for one domain, as a transient unit of the connector's user.
 #pragma once
 
-#include "daemon/process/systemd.h"
-#include "daemon/process/transient_unit.h"
+#include "process/systemd.h"
+#include "process/transient_unit.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -16,10 +16,10 @@ namespace p2prc::daemon {
 std::string acme_unit_name(const std::string& domain);
 
 // Runs uacme(1), which makes an account when it has none and calls the connector's hook for the challenge.
-std::vector<UnitProperty> acme_unit(const std::string& domain, const std::string& directory_url);
+std::vector<process::UnitProperty> acme_unit(const std::string& domain, const std::string& directory_url);
 
 // Returns when the client is done; Failed says where its words are. `systemd` must outlive it.
-boost::asio::awaitable<Result<void>> run_acme(Systemd& systemd, std::string domain,
+boost::asio::awaitable<Result<void>> run_acme(process::Systemd& systemd, std::string domain,
                                               std::string directory_url);
 
 } // namespace p2prc::daemon

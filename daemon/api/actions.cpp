@@ -3,8 +3,8 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
-#include "daemon/process/port_target.h"
 #include "net/clock.h"
+#include "process/port_target.h"
 
 #include <fmt/format.h>
 
@@ -100,7 +100,8 @@ void remember(const View& view, Awaited& awaited) {
 
 } // namespace
 
-Actions::Actions(FleetControl& fleet, const View& view, OwnState& own, Waits& waits, CheckSpec check_spec)
+Actions::Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits,
+                 CheckSpec check_spec)
     : fleet_(&fleet)
     , view_(&view)
     , own_(&own)
@@ -117,7 +118,7 @@ Result<void> Actions::check_port(const ProcessSpec& spec) const {
     const auto& agreed = view_->replica().records();
     for (const auto name : agreed.processes_on(view_->node()))
         if (const auto* process = view_->process(name); process && process->port == port) return {};
-    return check_port_is_free(port, spec.name);
+    return process::check_port_is_free(port, spec.name);
 }
 
 asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string node, std::string user,

@@ -5,7 +5,7 @@
 #include "daemon/api/view.h"
 #include "daemon/api/waits.h"
 #include "daemon/fleet/control.h"
-#include "daemon/state/own_state.h"
+#include "state/own_state.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -22,7 +22,7 @@ class Actions {
     using CheckSpec = std::function<Result<void>(const ProcessSpec&)>;
 
     // All must outlive it.
-    Actions(FleetControl& fleet, const View& view, OwnState& own, Waits& waits, CheckSpec check_spec);
+    Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits, CheckSpec check_spec);
 
     // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": here.
     boost::asio::awaitable<Result<std::uint32_t>> spin(Json document, std::string node, std::string user,
@@ -44,7 +44,7 @@ class Actions {
 
     FleetControl* fleet_;
     const View* view_;
-    OwnState* own_;
+    state::OwnState* own_;
     Waits* waits_;
     CheckSpec check_spec_;
 };

@@ -6,9 +6,9 @@
 #include "daemon/api/manager.h"
 #include "daemon/api/objects.h"
 #include "daemon/api/readiness.h"
-#include "daemon/process/unit_names.h"
-#include "daemon/process/usage.h"
 #include "dbus/names.h"
+#include "process/unit_names.h"
+#include "process/usage.h"
 
 #include <utility>
 
@@ -25,7 +25,8 @@ struct Api::Impl {
         if (json::member<std::string>(process, "node") != view.node() ||
             !json::member<bool>(process, "status"))
             return;
-        const Usage usage = read_usage(unit_name(json::member<std::string>(process, "name")));
+        const process::Usage usage =
+            process::read_usage(process::unit_name(json::member<std::string>(process, "name")));
         if (usage.memory_bytes) process["memory_bytes"] = *usage.memory_bytes;
         if (usage.cpu_seconds) process["cpu_seconds"] = *usage.cpu_seconds;
     }
@@ -80,7 +81,7 @@ struct Api::Impl {
     Manager manager;
     Objects objects;
     std::vector<dbus::Registration> registrations;
-    Subscription subscription;
+    state::Subscription subscription;
 };
 
 Api::Impl::Impl(ApiParts p)
@@ -121,7 +122,8 @@ Result<void> Api::Impl::publish() {
     if (!tree) return std::unexpected(tree.error());
     registrations = {*root, *log, *tree};
     readiness.start();
-    subscription = parts.replica.subscribe("/", [this](std::span<const Change>) { manager.announce(); });
+    subscription =
+        parts.replica.subscribe("/", [this](std::span<const state::Change>) { manager.announce(); });
     return {};
 }
 

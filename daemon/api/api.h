@@ -5,9 +5,9 @@
 #include "daemon/api/authorisation.h"
 #include "daemon/api/helpers.h"
 #include "daemon/fleet/control.h"
-#include "daemon/state/own_state.h"
-#include "daemon/state/state.h"
 #include "dbus/bus.h"
+#include "state/own_state.h"
+#include "state/state.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -23,8 +23,8 @@ class View;
 struct ApiParts {
     dbus::Bus& bus;
     FleetControl& fleet;
-    State& replica;
-    OwnState& own;
+    state::State& replica;
+    state::OwnState& own;
     // What this node refuses to spin.
     std::function<Result<void>(const ProcessSpec&)> check_spec = {};
     IssueCertificate issue_certificate = {};

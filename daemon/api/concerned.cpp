@@ -10,7 +10,7 @@ using Ids = std::set<std::string>;
 
 class Finder {
   public:
-    Finder(const View& view, const keys::Key& key, const Change& change)
+    Finder(const View& view, const keys::Key& key, const state::Change& change)
         : agreed_(view.replica().records())
         , key_(key)
         , change_(change) {}
@@ -82,15 +82,16 @@ class Finder {
         if (change_.value) use(*change_.value);
     }
 
-    const FleetState& agreed_;
+    const state::FleetState& agreed_;
     const keys::Key& key_;
-    const Change& change_;
+    const state::Change& change_;
     Ids ids_;
 };
 
 } // namespace
 
-std::optional<std::set<std::string>> concerned(const View& view, unsigned objects, const Change& change) {
+std::optional<std::set<std::string>> concerned(const View& view, unsigned objects,
+                                               const state::Change& change) {
     const auto* family = keys::family_of(change.key);
     if (family && !(family->announces & objects)) return Ids();
     const auto key = keys::parse(change.key);

@@ -11,6 +11,7 @@ namespace p2prc::daemon {
 
 // Ids of objects of one kind (keys::process_objects, node_objects or domain_objects), also of those that the
 // change takes away. Nothing: it may be any of them.
-std::optional<std::set<std::string>> concerned(const View& view, unsigned objects, const Change& change);
+std::optional<std::set<std::string>> concerned(const View& view, unsigned objects,
+                                               const state::Change& change);
 
 } // namespace p2prc::daemon

@@ -33,8 +33,8 @@ Answer two(Json first, Json second) {
 
 } // namespace
 
-Helpers::Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, OwnState& own, Authorisation& rights,
-                 IssueCertificate issue, Accepts accepts, Ports ports)
+Helpers::Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, state::OwnState& own,
+                 Authorisation& rights, IssueCertificate issue, Accepts accepts, Ports ports)
     : bus_(&bus)
     , fleet_(&fleet)
     , view_(&view)
@@ -242,7 +242,7 @@ Reply Helpers::report_connector(Request request) {
 
 Reply Helpers::report_status(Json& report, Request request) {
     Json& status = request.arguments["status"];
-    if (document_text(status).size() > most_report_text)
+    if (state::document_text(status).size() > most_report_text)
         co_return fail(ErrorCode::InvalidSpec, "the status report is too big");
     report = std::move(status);
     if (&report == &reports_.connector)

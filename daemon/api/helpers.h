@@ -8,7 +8,7 @@
 #include "daemon/api/status.h"
 #include "daemon/api/view.h"
 #include "daemon/fleet/control.h"
-#include "daemon/state/own_state.h"
+#include "state/own_state.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -28,8 +28,8 @@ using IssueCertificate =
 class Helpers {
   public:
     // All must outlive it.
-    Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, OwnState& own, Authorisation& rights,
-            IssueCertificate issue, Accepts accepts, Ports ports);
+    Helpers(dbus::Bus& bus, FleetControl& fleet, const View& view, state::OwnState& own,
+            Authorisation& rights, IssueCertificate issue, Accepts accepts, Ports ports);
     ~Helpers();
 
     static std::span<const MethodRow<Helpers>> rows() noexcept;
@@ -65,9 +65,9 @@ class Helpers {
     Result<DomainRecord> own_mapping(const std::string& domain) const;
     void follow();
     void all_changed();
-    void domains_changed(std::span<const Change> changes);
-    void processes_changed(std::span<const Change> changes);
-    bool is_here(const Change& change) const;
+    void domains_changed(std::span<const state::Change> changes);
+    void processes_changed(std::span<const state::Change> changes);
+    bool is_here(const state::Change& change) const;
     void refresh_soon();
     void refresh();
     void take_routes(RouteTable routes, std::uint64_t left_out);
@@ -80,7 +80,7 @@ class Helpers {
     dbus::Bus* bus_;
     FleetControl* fleet_;
     const View* view_;
-    OwnState* own_;
+    state::OwnState* own_;
     Authorisation* rights_;
     IssueCertificate issue_;
     HelperReports reports_;
@@ -94,7 +94,7 @@ class Helpers {
     dbus::Registration connector_watch_;
     dbus::Registration edge_watch_;
     std::vector<dbus::Registration> registrations_;
-    std::vector<Subscription> subscriptions_;
+    std::vector<state::Subscription> subscriptions_;
     net::OneShotTimer refresh_;
     std::chrono::steady_clock::time_point not_before_{}; // the next refresh
     bool routes_stale_ = false;                          // all of them

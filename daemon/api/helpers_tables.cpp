@@ -30,22 +30,23 @@ void Helpers::all_changed() {
     refresh_soon();
 }
 
-void Helpers::domains_changed(std::span<const Change> changes) {
-    for (const Change& change : changes) {
+void Helpers::domains_changed(std::span<const state::Change> changes) {
+    for (const state::Change& change : changes) {
         changed_routes_.emplace(keys::last_part(change.key));
         mappings_stale_ = mappings_stale_ || is_here(change);
     }
     refresh_soon();
 }
 
-void Helpers::processes_changed(std::span<const Change> changes) {
-    if (std::ranges::none_of(changes, [this](const Change& change) { return is_here(change); })) return;
+void Helpers::processes_changed(std::span<const state::Change> changes) {
+    if (std::ranges::none_of(changes, [this](const state::Change& change) { return is_here(change); }))
+        return;
     mappings_stale_ = true;
     refresh_soon();
 }
 
 // A record of this node, now or before.
-bool Helpers::is_here(const Change& change) const {
+bool Helpers::is_here(const state::Change& change) const {
     const auto here = [this](const std::optional<Json>& document) {
         return document && json::member<std::string>(*document, "node") == view_->node();
     };
@@ -53,24 +54,25 @@ bool Helpers::is_here(const Change& change) const {
 }
 
 void Helpers::follow() {
-    State& agreed = view_->replica();
-    const auto on = [this](State& state, std::string_view family, ChangeCallback callback) {
+    state::State& agreed = view_->replica();
+    const auto on = [this](state::State& state, std::string_view family, state::ChangeCallback callback) {
         subscriptions_.push_back(state.subscribe(std::string(family), std::move(callback)));
     };
-    on(agreed, keys::fleet, [this](std::span<const Change>) { all_changed(); });
-    on(agreed, keys::nodes, [this](std::span<const Change>) { all_changed(); });
-    on(agreed, keys::domains, [this](std::span<const Change> changes) { domains_changed(changes); });
-    on(agreed, keys::challenges, [this](std::span<const Change>) {
+    on(agreed, keys::fleet, [this](std::span<const state::Change>) { all_changed(); });
+    on(agreed, keys::nodes, [this](std::span<const state::Change>) { all_changed(); });
+    on(agreed, keys::domains, [this](std::span<const state::Change> changes) { domains_changed(changes); });
+    on(agreed, keys::challenges, [this](std::span<const state::Change>) {
         routes_stale_ = true;
         refresh_soon();
     });
-    on(agreed, keys::processes, [this](std::span<const Change> changes) { processes_changed(changes); });
+    on(agreed, keys::processes,
+       [this](std::span<const state::Change> changes) { processes_changed(changes); });
     for (const auto family : {keys::local_actions, keys::infos}) // the second: where the root is
-        on(*own_, family, [this](std::span<const Change>) {
+        on(*own_, family, [this](std::span<const state::Change>) {
             mappings_stale_ = true;
             refresh_soon();
         });
-    on(*own_, keys::statuses, [this](std::span<const Change>) { serving_.look_soon(); });
+    on(*own_, keys::statuses, [this](std::span<const state::Change>) { serving_.look_soon(); });
 }
 
 // The first change at once, those that follow together.

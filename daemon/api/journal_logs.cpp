@@ -2,9 +2,9 @@
 
 #include "core/json_members.h"
 #include "daemon/api/journal_reader.h"
-#include "daemon/process/unit_names.h"
 #include "net/fd.h"
 #include "net/spawn.h"
+#include "process/unit_names.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -125,7 +125,7 @@ asio::awaitable<void> watch(std::shared_ptr<Streams> streams) {
     }
 }
 
-class JournalStream : public TextStream {
+class JournalStream : public link::TextStream {
   public:
     JournalStream(std::shared_ptr<Streams> streams, std::shared_ptr<Stream> stream, bool follow)
         : streams_(std::move(streams))
@@ -181,8 +181,8 @@ void make_room(Streams& streams) {
     oldest->alarm.cancel();
 }
 
-asio::awaitable<Result<std::unique_ptr<TextStream>>> open(std::shared_ptr<Streams> streams, const View* view,
-                                                          Json params) {
+asio::awaitable<Result<std::unique_ptr<link::TextStream>>> open(std::shared_ptr<Streams> streams,
+                                                                const View* view, Json params) {
     const auto name = json::member<std::string>(params, "process");
     const auto record = view->find_process(name);
     if (!record) co_return std::unexpected(record.error());
@@ -190,7 +190,7 @@ asio::awaitable<Result<std::unique_ptr<TextStream>>> open(std::shared_ptr<Stream
         co_return fail(ErrorCode::NotFound, "process '" + record->name + "' does not run on this node");
     const auto lines = std::min(json::member<std::uint32_t>(params, "lines", 100), most_lines);
     make_room(*streams);
-    auto stream = std::make_shared<Stream>(streams->executor, unit_name(record->name), lines);
+    auto stream = std::make_shared<Stream>(streams->executor, process::unit_name(record->name), lines);
     streams->open.emplace_back(stream);
     co_return std::make_unique<JournalStream>(streams, stream, json::member<bool>(params, "follow"));
 }

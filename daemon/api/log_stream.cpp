@@ -28,7 +28,7 @@ asio::awaitable<void> until_closed(Socket& socket) {
                                         asio::redirect_error(asio::use_awaitable, error));
 }
 
-asio::awaitable<void> copy(TextStream& stream, Socket& socket) {
+asio::awaitable<void> copy(link::TextStream& stream, Socket& socket) {
     while (true) {
         const auto piece = co_await stream.next();
         std::string text;
@@ -45,7 +45,7 @@ asio::awaitable<void> copy(TextStream& stream, Socket& socket) {
     }
 }
 
-asio::awaitable<void> pump(std::unique_ptr<TextStream> stream, Socket socket) {
+asio::awaitable<void> pump(std::unique_ptr<link::TextStream> stream, Socket socket) {
     using namespace asio::experimental::awaitable_operators;
     co_await (copy(*stream, socket) || until_closed(socket));
 }
@@ -55,7 +55,7 @@ asio::awaitable<void> pump(std::unique_ptr<TextStream> stream, Socket socket) {
 // A socket pair rather than a pipe: the writer sees that the reader went also while there is nothing to
 // write, and no SIGPIPE comes.
 Result<std::shared_ptr<net::UniqueFd>> pump_logs(asio::any_io_executor executor,
-                                                 std::unique_ptr<TextStream> stream) {
+                                                 std::unique_ptr<link::TextStream> stream) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return std::unexpected(system_error("making a stream for logs", errno));

@@ -13,6 +13,6 @@ namespace p2prc::daemon {
 // The reading end. The other one is fed on `executor` until the stream ends or the reader closes its end, and
 // then the stream is destroyed.
 Result<std::shared_ptr<net::UniqueFd>> pump_logs(boost::asio::any_io_executor executor,
-                                                 std::unique_ptr<TextStream> stream);
+                                                 std::unique_ptr<link::TextStream> stream);
 
 } // namespace p2prc::daemon

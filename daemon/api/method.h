@@ -4,10 +4,10 @@
 #include "core/fields.h"
 #include "daemon/api/authorisation.h"
 #include "daemon/api/view.h"
-#include "daemon/gateway.h"
 #include "dbus/codec.h"
 #include "dbus/object.h"
 #include "net/fd.h"
+#include "registry/gateway.h"
 
 #include <nlohmann/json.hpp>
 

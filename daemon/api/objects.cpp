@@ -61,7 +61,7 @@ class Objects::Tree {
         return {};
     }
 
-    void note(const View& view, const Change& change) {
+    void note(const View& view, const state::Change& change) {
         read_path_.clear();
         if (all_) return;
         auto ids = concerned(view, kind_.announced_as, change);
@@ -227,7 +227,9 @@ Result<void> Objects::publish() {
         if (auto done = tree->publish(); !done) return done;
     release_freed_memory(); // of the documents of all objects
     node_ = view_->node();
-    const ChangeCallback on_change = [this](std::span<const Change> changes) { changed(changes); };
+    const state::ChangeCallback on_change = [this](std::span<const state::Change> changes) {
+        changed(changes);
+    };
     subscriptions_.push_back(view_->replica().subscribe("/", on_change));
     subscriptions_.push_back(view_->own().subscribe("/", on_change));
     return {};
@@ -241,9 +243,9 @@ void Objects::refresh() {
     }
 }
 
-void Objects::changed(std::span<const Change> changes) {
+void Objects::changed(std::span<const state::Change> changes) {
     for (const auto& tree : trees_)
-        for (const Change& change : changes)
+        for (const state::Change& change : changes)
             tree->note(*view_, change);
     if (std::exchange(posted_, true)) return;
     boost::asio::post(bus_->executor(), [self = self_] {

@@ -45,12 +45,12 @@ class Objects {
 
   private:
     class Tree;
-    void changed(std::span<const Change> changes);
+    void changed(std::span<const state::Change> changes);
 
     dbus::Bus* bus_;
     const View* view_;
     std::vector<std::unique_ptr<Tree>> trees_;
-    std::vector<Subscription> subscriptions_;
+    std::vector<state::Subscription> subscriptions_;
     std::string node_;               // whose facts come from the own state, as of the last refresh
     std::shared_ptr<Objects*> self_; // empties when this goes: a posted refresh may come later
     bool posted_ = false;

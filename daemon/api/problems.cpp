@@ -77,7 +77,10 @@ bool just_now(const std::string& since) {
 
 class Finder {
   public:
-    Finder(const View& view, const Gateway& gateway) : view_(view), gateway_(gateway), fleet_(view.fleet()) {}
+    Finder(const View& view, const registry::Gateway& gateway)
+        : view_(view)
+        , gateway_(gateway)
+        , fleet_(view.fleet()) {}
 
     std::vector<Problem> run() {
         find_link();
@@ -458,7 +461,7 @@ class Finder {
     }
 
     const View& view_;
-    const Gateway& gateway_;
+    const registry::Gateway& gateway_;
     const FleetRecord* fleet_; // the state does not change meanwhile
     std::vector<Problem> problems_;
     std::map<std::string, std::size_t> by_subject_;
@@ -476,7 +479,7 @@ bool tunnel_is_connecting(const View& view, const std::string& node) {
     return !json::member<bool>(*tunnel, "up") && just_now(json::member<std::string>(*tunnel, "connecting"));
 }
 
-std::vector<Problem> find_problems(const View& view, const Gateway& gateway) {
+std::vector<Problem> find_problems(const View& view, const registry::Gateway& gateway) {
     return Finder(view, gateway).run();
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/api/view.h"
-#include "daemon/gateway.h"
+#include "registry/gateway.h"
 
 #include <string>
 #include <vector>
@@ -19,7 +19,7 @@ struct Problem {
 };
 
 // In the order of causes: what others depend on first.
-std::vector<Problem> find_problems(const View& view, const Gateway& gateway);
+std::vector<Problem> find_problems(const View& view, const registry::Gateway& gateway);
 // Whether a node's tunnel has not been up yet since its p2prcd began or it joined, a moment ago. One that was
 // lost is down at once.
 bool tunnel_is_connecting(const View& view, const std::string& node);

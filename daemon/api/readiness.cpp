@@ -21,20 +21,22 @@ constexpr auto first_word = 1s;
 
 Readiness::Sources Readiness::of_this_machine() {
     return {[] { return net::tcp_listeners(); },
-            [](const std::string& process) { return unit_sockets(process); }};
+            [](const std::string& process) { return process::unit_sockets(process); }};
 }
 
-Readiness::Readiness(boost::asio::any_io_executor executor, const View& view, OwnState& own, Sources sources)
+Readiness::Readiness(boost::asio::any_io_executor executor, const View& view, state::OwnState& own,
+                     Sources sources)
     : view_(&view)
     , own_(&own)
     , sources_(std::move(sources))
     , timer_(executor) {}
 
 void Readiness::start() {
-    subscription_ = own_->subscribe(std::string(keys::statuses), [this](std::span<const Change> changes) {
-        for (const Change& change : changes)
-            note(change.key);
-    });
+    subscription_ =
+        own_->subscribe(std::string(keys::statuses), [this](std::span<const state::Change> changes) {
+            for (const state::Change& change : changes)
+                note(change.key);
+        });
     for (const auto& [key, document] : own_->range(keys::statuses))
         note(std::string(key));
 }
@@ -69,15 +71,16 @@ std::optional<std::string> Readiness::lack(const ProcessRecord& record, Clock::d
         if (!found && age >= long_enough) return std::nullopt;
         listeners = std::move(found).value_or(std::vector<net::Listener>());
     }
-    const auto target = port_target(*listeners, *record.port, sources_.unit(record.name), record.name,
-                                    [](const net::Listener& listener) { return holder_text(listener); });
+    const auto target =
+        process::port_target(*listeners, *record.port, sources_.unit(record.name), record.name,
+                             [](const net::Listener& listener) { return process::holder_text(listener); });
     return target.address.empty() ? std::optional(target.reason) : std::nullopt;
 }
 
 void Readiness::look() {
     const auto now = Clock::now();
     std::optional<std::vector<net::Listener>> listeners; // one question for all of them
-    std::vector<Change> changes;
+    std::vector<state::Change> changes;
     auto next = Clock::duration::max();
     for (const auto& [key, run] : waiting_) {
         auto status = status_from_json(*own_->get(key)); // note() keeps only those that are there

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "daemon/api/view.h"
-#include "daemon/process/port_target.h"
-#include "daemon/state/own_state.h"
 #include "net/listeners.h"
 #include "net/one_shot_timer.h"
+#include "process/port_target.h"
+#include "state/own_state.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -27,12 +27,12 @@ class Readiness {
     // Where it looks for listeners; replaced in tests.
     struct Sources {
         std::function<Result<std::vector<net::Listener>>()> listeners;
-        std::function<UnitSockets(const std::string& process)> unit;
+        std::function<process::UnitSockets(const std::string& process)> unit;
     };
     static Sources of_this_machine();
 
     // `view` and `own` must outlive it.
-    Readiness(boost::asio::any_io_executor executor, const View& view, OwnState& own,
+    Readiness(boost::asio::any_io_executor executor, const View& view, state::OwnState& own,
               Sources sources = of_this_machine());
 
     void start();
@@ -51,10 +51,10 @@ class Readiness {
                                     std::optional<std::vector<net::Listener>>& listeners) const;
 
     const View* view_;
-    OwnState* own_;
+    state::OwnState* own_;
     Sources sources_;
     std::map<std::string, Run> waiting_; // by key of the status
-    Subscription subscription_;
+    state::Subscription subscription_;
     net::OneShotTimer timer_;
 };
 

@@ -29,8 +29,8 @@ const ProcessRecord* accepted_process(const View& view, const std::string& name)
 
 } // namespace
 
-Serving::Serving(boost::asio::any_io_executor executor, const View& view, OwnState& own, Accepts accepts,
-                 Ports ports, std::function<void()> changed)
+Serving::Serving(boost::asio::any_io_executor executor, const View& view, state::OwnState& own,
+                 Accepts accepts, Ports ports, std::function<void()> changed)
     : view_(&view)
     , own_(&own)
     , accepts_(std::move(accepts))
@@ -88,8 +88,9 @@ bool Serving::runs(const Served& served) const {
 
 void Serving::look_at(Served& served, std::span<const net::Listener> listeners) {
     const std::string& name = served.domain.process;
-    served.target = port_target(listeners, served.domain.port, ports_.unit(name), name,
-                                [](const net::Listener& listener) { return holder_text(listener); });
+    served.target =
+        process::port_target(listeners, served.domain.port, ports_.unit(name), name,
+                             [](const net::Listener& listener) { return process::holder_text(listener); });
     if (!served.target.address.empty())
         served.missed.reset();
     else if (!served.missed)

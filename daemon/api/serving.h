@@ -4,9 +4,9 @@
 
 #include "core/records.h"
 #include "daemon/api/view.h"
-#include "daemon/process/port_target.h"
-#include "daemon/state/own_state.h"
 #include "net/one_shot_timer.h"
+#include "process/port_target.h"
+#include "state/own_state.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -24,15 +24,15 @@ using Accepts = std::function<Result<void>(const ProcessRecord&)>;
 // Where it is looked who listens at what.
 struct Ports {
     std::function<Result<std::vector<net::Listener>>()> listeners = net::tcp_listeners;
-    std::function<UnitSockets(const std::string& process)> unit = [](const std::string& process) {
-        return unit_sockets(process);
+    std::function<process::UnitSockets(const std::string& process)> unit = [](const std::string& process) {
+        return process::unit_sockets(process);
     };
 };
 
 class Serving {
   public:
     // View and own state must outlive it. `changed` is called when mappings() says something else.
-    Serving(boost::asio::any_io_executor executor, const View& view, OwnState& own, Accepts accepts,
+    Serving(boost::asio::any_io_executor executor, const View& view, state::OwnState& own, Accepts accepts,
             Ports ports, std::function<void()> changed);
     ~Serving();
 
@@ -61,7 +61,7 @@ class Serving {
         DomainRecord domain;
         std::uint32_t process = 0; // its id
         std::string refused;       // why this node does not run it
-        PortTarget target;
+        process::PortTarget target;
         // When its process began to run without being found at its port; nothing while it is found.
         std::optional<std::chrono::steady_clock::time_point> missed;
     };
@@ -72,7 +72,7 @@ class Serving {
     void schedule();
 
     const View* view_;
-    OwnState* own_;
+    state::OwnState* own_;
     Accepts accepts_;
     Ports ports_;
     std::function<void()> changed_;

@@ -52,7 +52,7 @@ Json edge(const View& view) {
 
 } // namespace
 
-Json status_document(const View& view, bool is_root, const Gateway& gateway) {
+Json status_document(const View& view, bool is_root, const registry::Gateway& gateway) {
     const Json processes = process_rows(view);
     const Json nodes = node_rows(view);
     const Json domains = domain_rows(view);
@@ -78,7 +78,8 @@ Json status_document(const View& view, bool is_root, const Gateway& gateway) {
             {"problems", to_json(find_problems(view, gateway))}};
 }
 
-Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports) {
+Json facts_document(const View& view, bool is_root, const registry::Gateway& gateway,
+                    const HelperReports& reports) {
     Json facts = status_document(view, is_root, gateway);
     if (!gateway.reachable()) {
         const auto away = gateway.away();

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/api/view.h"
-#include "daemon/gateway.h"
+#include "registry/gateway.h"
 
 #include <cstdint>
 #include <optional>
@@ -22,11 +22,12 @@ struct HelperReports {
 // {version, node, root (b), reachable (b), fleet: {zone, root, public_ips, acme}, nodes, processes, domains,
 // tunnels, certificates: counts by state, edge: "up", "down" or nothing without a root, problems: as
 // daemon/api/problems.h has them}
-Json status_document(const View& view, bool is_root, const Gateway& gateway);
+Json status_document(const View& view, bool is_root, const registry::Gateway& gateway);
 
 // Status, and {link_error, link_hint: while not reachable, unconfined, unconfined_hint: while processes are
 // not kept to their ports, edge_report, connector: reports, routes: {revision, left_out}, own_certificates,
 // node_list, process_list, mapped: [..], revision}.
-Json facts_document(const View& view, bool is_root, const Gateway& gateway, const HelperReports& reports);
+Json facts_document(const View& view, bool is_root, const registry::Gateway& gateway,
+                    const HelperReports& reports);
 
 } // namespace p2prc::daemon

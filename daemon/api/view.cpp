@@ -2,8 +2,8 @@
 
 #include "core/gate.h"
 #include "core/json_members.h"
-#include "daemon/state/find_process.h"
 #include "net/clock.h"
+#include "state/find_process.h"
 
 #include <algorithm>
 #include <utility>
@@ -19,7 +19,8 @@ auto accepted_of(const Entry* entry) {
 
 } // namespace
 
-View::View(State& replica, State& own, std::function<std::string()> node, std::function<bool()> reachable)
+View::View(state::State& replica, state::State& own, std::function<std::string()> node,
+           std::function<bool()> reachable)
     : replica_(&replica)
     , own_(&own)
     , node_(std::move(node))
@@ -57,7 +58,7 @@ const DomainRecord* View::domain(std::string_view fqdn) const {
 }
 
 const ProcessStatus* View::status(std::string_view node, std::uint32_t id) const {
-    const State& from = node == node_() ? *own_ : *replica_;
+    const state::State& from = node == node_() ? *own_ : *replica_;
     return from.records().status(node, id);
 }
 
@@ -77,7 +78,7 @@ std::optional<ProcessRecord> View::offered(const std::string& id) const {
 }
 
 Result<ProcessRecord> View::find_process(const std::string& text) const {
-    return daemon::find_process(*this, text);
+    return state::find_process(*this, text);
 }
 
 std::vector<std::string> View::process_names() const {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/records.h"
-#include "daemon/state/fleet_state.h"
-#include "daemon/state/state.h"
+#include "state/fleet_state.h"
+#include "state/state.h"
 
 #include <cstdint>
 #include <functional>
@@ -17,7 +17,7 @@ namespace p2prc::daemon {
 
 // The records of those that the gate accepts, looked at where they stand.
 template <class Entry>
-auto accepted_in(const FleetState::Table<Entry>& table) {
+auto accepted_in(const state::FleetState::Table<Entry>& table) {
     return table | std::views::values |
            std::views::filter([](const Entry& entry) { return entry.accepted() != nullptr; }) |
            std::views::transform(&Entry::record);
@@ -29,11 +29,12 @@ class View {
   public:
     // Both must outlive it. `node` gives this node's present name.
     // `reachable`: whether the replica follows the registry now; without it, it always does.
-    View(State& replica, State& own, std::function<std::string()> node, std::function<bool()> reachable = {});
+    View(state::State& replica, state::State& own, std::function<std::string()> node,
+         std::function<bool()> reachable = {});
 
     std::string node() const { return node_(); }
-    State& replica() const { return *replica_; }
-    State& own() const { return *own_; }
+    state::State& replica() const { return *replica_; }
+    state::State& own() const { return *own_; }
 
     // Owned keys of this node come from its own state, which is newer; all others from the replica.
     std::shared_ptr<const Json> get(const std::string& key) const;
@@ -44,11 +45,11 @@ class View {
     // Those that this node does not accept are listed all the same: their status says why they do not run.
     // Without those that were killed here while the registry was away.
     auto processes() const {
-        const auto listed = [this](const ProcessEntry& entry) {
+        const auto listed = [this](const state::ProcessEntry& entry) {
             return entry.read() && !killed_here(entry.record);
         };
         return records().processes() | std::views::values | std::views::filter(listed) |
-               std::views::transform(&ProcessEntry::record);
+               std::views::transform(&state::ProcessEntry::record);
     }
     // nullptr: there is none.
     const FleetRecord* fleet() const;
@@ -77,10 +78,10 @@ class View {
     bool killed_here(const ProcessRecord& record) const;
 
   private:
-    const FleetState& records() const { return replica_->records(); }
+    const state::FleetState& records() const { return replica_->records(); }
 
-    State* replica_;
-    State* own_;
+    state::State* replica_;
+    state::State* own_;
     std::function<std::string()> node_;
     std::function<bool()> reachable_;
 };

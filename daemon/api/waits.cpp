@@ -179,7 +179,7 @@ asio::awaitable<Result<void>> Waits::until_recorded(Awaited awaited) {
 asio::awaitable<Result<void>> Waits::watch(Awaited awaited, Verdict verdict_of) {
     const auto alarm = std::make_shared<asio::steady_timer>(executor_);
     const auto deadline = std::chrono::steady_clock::now() + awaited.patience;
-    const ChangeCallback wake = [alarm](std::span<const Change>) { alarm->cancel(); };
+    const state::ChangeCallback wake = [alarm](std::span<const state::Change>) { alarm->cancel(); };
     // Both states may be subscribed to whole: judging is a few look-ups.
     const auto replica = view_->replica().subscribe("/", wake);
     const auto own = view_->own().subscribe("/", wake);

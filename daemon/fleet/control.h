@@ -2,7 +2,8 @@
 #pragma once
 
 #include "core/error.h"
-#include "daemon/gateway.h"
+#include "link/text_stream.h"
+#include "registry/gateway.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -14,17 +15,10 @@
 
 namespace p2prc::daemon {
 
-// Text that comes in pieces, from this node or another one. Destroying it ends it at its source.
-class TextStream {
-  public:
-    virtual ~TextStream() = default;
-    // The next piece, whole lines of at most 32 KiB; nothing at the end. One call at a time.
-    virtual boost::asio::awaitable<Result<std::optional<std::string>>> next() = 0;
-};
-
 // The logs of a process of this node: {process: name, id or domain; lines: uint; follow: bool} -> its
 // journal.
-using OpenLogs = std::function<boost::asio::awaitable<Result<std::unique_ptr<TextStream>>>(Json params)>;
+using OpenLogs =
+    std::function<boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>>(Json params)>;
 
 // How long the nodes go on measuring after the last look, and how often they are told of one at most.
 inline constexpr auto look_time = std::chrono::seconds(30);
@@ -39,7 +33,7 @@ class FleetControl {
     virtual std::string node_name() const = 0;
     virtual bool is_root() const = 0;
     // The registry, wherever it is now. Valid as long as this object.
-    virtual Gateway& gateway() = 0;
+    virtual registry::Gateway& gateway() = 0;
 
     // options {name?, domain?, public_ips?: [..], acme?} -> {name, domain, public_ips, acme, edge: bool (it
     // was enabled and started), records: [{name, type, data}] to set at the registrar, hint}. Said again with
@@ -68,8 +62,8 @@ class FleetControl {
     virtual void look() {}
 
     // The logs of a process wherever it runs: {process, lines, follow} and the node that runs it.
-    virtual boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string node,
-                                                                             Json params) = 0;
+    virtual boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string node,
+                                                                                   Json params) = 0;
 };
 
 } // namespace p2prc::daemon

@@ -1,8 +1,8 @@
 #include "daemon/fleet/damage.h"
 
-#include "daemon/registry/damaged_rows.h"
-#include "daemon/registry/registry.h"
 #include "net/file.h"
+#include "registry/damaged_rows.h"
+#include "registry/registry.h"
 #include "store/sqlite.h"
 
 #include <algorithm>
@@ -15,12 +15,12 @@ namespace fs = std::filesystem;
 Result<void> write_store(const std::string& file, const std::map<std::string, std::string>& documents) {
     store::SqliteOptions options;
     options.file = file;
-    options.tables = {{std::string(replicated_table), true}};
+    options.tables = {{std::string(registry::replicated_table), true}};
     auto made = store::open_sqlite(options);
     if (!made) return std::unexpected(made.error());
     store::Txn txn;
     for (const auto& [key, text] : documents)
-        txn.then.push_back(store::put(std::string(replicated_table), key, text));
+        txn.then.push_back(store::put(std::string(registry::replicated_table), key, text));
     const auto done = (*made)->txn(txn);
     if (!done) return std::unexpected(done.error());
     return {};
@@ -31,7 +31,7 @@ Error rows_notice(const fs::path& path, const std::string& date) {
     return {
         ErrorCode::Failed,
         "rows of the database registry.db could not be read (a disk that fails?), and were set aside on " +
-            date + ": " + (noted ? describe_damaged_rows(*noted) : noted.error().message),
+            date + ": " + (noted ? registry::describe_damaged_rows(*noted) : noted.error().message),
         "see the kernel's log for errors of the disk; make again what was lost (p2prc spin, map-domain, "
         "invite); when this is dealt with: rm " +
             path.string()};

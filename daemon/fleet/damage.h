@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/error.h"
-#include "daemon/state/state.h"
+#include "state/state.h"
 
 #include <filesystem>
 #include <map>

@@ -16,7 +16,8 @@ namespace p2prc::daemon {
 
 namespace asio = boost::asio;
 
-Fleet::Impl::Impl(asio::any_io_executor e, Disk& d, Replica& r, OwnState& o, FleetOptions op)
+Fleet::Impl::Impl(asio::any_io_executor e, state::Disk& d, state::Replica& r, state::OwnState& o,
+                  FleetOptions op)
     : executor(e)
     , disk(d)
     , replica(r)
@@ -83,7 +84,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::spin(Json params) {
     co_return answer;
 }
 
-void Fleet::Impl::forget_killed(std::span<const Change> changes) {
+void Fleet::Impl::forget_killed(std::span<const state::Change> changes) {
     for (const auto& change : changes) {
         const auto id = keys::id_from_text(keys::last_part(change.key));
         const auto* entry = id ? replica.records().tombstone(*id) : nullptr;
@@ -102,7 +103,7 @@ bool Fleet::Impl::SwitchGateway::connecting() const {
 
 Error Fleet::Impl::SwitchGateway::away() const {
     if (impl_.no_registry) return *impl_.no_registry;
-    return impl_.link ? impl_.link->away() : Gateway::away();
+    return impl_.link ? impl_.link->away() : registry::Gateway::away();
 }
 
 std::vector<Error> Fleet::Impl::SwitchGateway::notices() const {
@@ -166,17 +167,17 @@ asio::awaitable<Result<void>> Fleet::Impl::start() {
     if (const auto info = own.get(keys::node_info(settings.name)))
         root_address = json::optional_member<std::string>(*info, "root_address");
     tombstones = replica.subscribe(std::string(keys::tombstones),
-                                   [weak = weak_from_this()](std::span<const Change> killed) {
+                                   [weak = weak_from_this()](std::span<const state::Change> killed) {
                                        if (const auto impl = weak.lock()) impl->forget_killed(killed);
                                    });
-    fleet_changes =
-        replica.subscribe(std::string(keys::fleet), [weak = weak_from_this()](std::span<const Change>) {
-            if (const auto impl = weak.lock()) impl->fleet_changed();
-        });
-    process_changes =
-        replica.subscribe(std::string(keys::processes), [weak = weak_from_this()](std::span<const Change>) {
-            if (const auto impl = weak.lock()) impl->look_at_machine.ring();
-        });
+    fleet_changes = replica.subscribe(std::string(keys::fleet),
+                                      [weak = weak_from_this()](std::span<const state::Change>) {
+                                          if (const auto impl = weak.lock()) impl->fleet_changed();
+                                      });
+    process_changes = replica.subscribe(std::string(keys::processes),
+                                        [weak = weak_from_this()](std::span<const state::Change>) {
+                                            if (const auto impl = weak.lock()) impl->look_at_machine.set();
+                                        });
     net::spawn_loop(executor, "looking after this machine",
                     [self = shared_from_this()] { return self->watch_machine(self); });
     keep_roles();
@@ -260,7 +261,7 @@ void Fleet::Impl::rename(const std::string& name) {
 // that p2prcd ended when it had just been given another. Under the old one the registry would refuse it.
 void Fleet::Impl::claim_own_state() {
     const auto& name = settings.name;
-    std::vector<Change> changes;
+    std::vector<state::Change> changes;
     for (const auto& [key, entry] : own.entries()) {
         const auto parsed = keys::parse(key);
         if (!parsed || parsed->node().empty() || parsed->node() == name) continue;
@@ -279,7 +280,7 @@ void Fleet::Impl::claim_own_state() {
 
 void Fleet::Impl::stop() {
     stopped = true;
-    look_at_machine.ring();
+    look_at_machine.set();
     if (network) network->close();
     server.reset();
     hub.reset();
@@ -292,7 +293,7 @@ void Fleet::Impl::stop() {
     registry.reset();
 }
 
-Fleet::Fleet(asio::any_io_executor executor, Disk& disk, Replica& replica, OwnState& own,
+Fleet::Fleet(asio::any_io_executor executor, state::Disk& disk, state::Replica& replica, state::OwnState& own,
              FleetOptions options)
     : impl_(std::make_shared<Impl>(executor, disk, replica, own, std::move(options))) {}
 
@@ -316,7 +317,7 @@ bool Fleet::is_root() const {
     return !impl_->settings.root;
 }
 
-Gateway& Fleet::gateway() {
+registry::Gateway& Fleet::gateway() {
     return impl_->gateway;
 }
 
@@ -352,7 +353,7 @@ Result<std::string> Fleet::web_ca() const {
     return fleet->web_ca;
 }
 
-asio::awaitable<Result<std::unique_ptr<TextStream>>> Fleet::logs(std::string node, Json params) {
+asio::awaitable<Result<std::unique_ptr<link::TextStream>>> Fleet::logs(std::string node, Json params) {
     const auto impl = impl_;
     if (node == impl->settings.name) {
         if (!impl->options.open_logs) co_return fail(ErrorCode::NotSupported, "logs are not in this version");

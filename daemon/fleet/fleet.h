@@ -7,13 +7,13 @@
 
 #include "daemon/fleet/control.h"
 #include "daemon/fleet/hub.h"
-#include "daemon/fleet/link.h"
-#include "daemon/fleet/server.h"
+#include "daemon/fleet/member_link.h"
 #include "daemon/fleet/units.h"
-#include "daemon/state/disk.h"
-#include "daemon/state/own_state.h"
-#include "daemon/state/replica.h"
+#include "link/server.h"
 #include "net/fd.h"
+#include "state/disk.h"
+#include "state/own_state.h"
+#include "state/replica.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -49,14 +49,14 @@ struct FleetOptions {
     std::uint16_t root_port = edge_port;
     LinkTiming link_timing;
     HubTiming hub_timing;
-    ServerLimits server_limits;
+    link::ServerLimits server_limits;
 };
 
 class Fleet : public FleetControl {
   public:
     // All of them must outlive it.
-    Fleet(boost::asio::any_io_executor executor, Disk& disk, Replica& replica, OwnState& own,
-          FleetOptions options);
+    Fleet(boost::asio::any_io_executor executor, state::Disk& disk, state::Replica& replica,
+          state::OwnState& own, FleetOptions options);
     ~Fleet() override;
 
     // Opens the registry or dials the root. When it returns, node_name(), is_root() and gateway() can be
@@ -70,7 +70,7 @@ class Fleet : public FleetControl {
 
     std::string node_name() const override;
     bool is_root() const override;
-    Gateway& gateway() override;
+    registry::Gateway& gateway() override;
     boost::asio::awaitable<Result<Json>> init(Json options, std::string by) override;
     boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t expires_seconds,
                                                 std::string by) override;
@@ -79,7 +79,8 @@ class Fleet : public FleetControl {
     boost::asio::awaitable<Result<void>> remove_node(std::string name, std::string by) override;
     Result<std::string> web_ca() const override;
     void look() override;
-    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string node, Json params) override;
+    boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string node,
+                                                                           Json params) override;
 
   private:
     class Impl;

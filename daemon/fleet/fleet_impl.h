@@ -1,7 +1,6 @@
 // The implementation of Fleet; only for daemon/fleet/fleet*.cpp.
 #pragma once
 
-#include "daemon/fleet/bell.h"
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/luggage.h"
 #include "daemon/fleet/offers.h"
@@ -9,11 +8,12 @@
 #include "daemon/fleet/settings.h"
 #include "daemon/fleet/upload.h"
 #include "daemon/fleet/web_ca.h"
-#include "daemon/registry/local_registry.h"
-#include "daemon/state/fleet_state.h"
-#include "daemon/state/origins.h"
+#include "net/event.h"
 #include "net/identity.h"
 #include "net/network_changes.h"
+#include "registry/local_registry.h"
+#include "state/fleet_state.h"
+#include "state/origins.h"
 
 #include <mutex>
 
@@ -40,11 +40,11 @@ boost::asio::awaitable<std::vector<net::Endpoint>> look_up_root(std::string zone
 
 class Fleet::Impl : public std::enable_shared_from_this<Impl> {
   public:
-    Impl(boost::asio::any_io_executor executor, Disk& disk, Replica& replica, OwnState& own,
-         FleetOptions options);
+    Impl(boost::asio::any_io_executor executor, state::Disk& disk, state::Replica& replica,
+         state::OwnState& own, FleetOptions options);
 
     // Leads to the registry, wherever it is at the time of the request.
-    class SwitchGateway : public Gateway {
+    class SwitchGateway : public registry::Gateway {
       public:
         explicit SwitchGateway(Impl& impl) : impl_(impl) {}
         boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override;
@@ -74,15 +74,15 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<void>> start();
     bool can_do_alone(const std::string& method, const Json& params) const;
     boost::asio::awaitable<Result<Json>> spin(Json params);
-    void forget_killed(std::span<const Change> tombstones);
+    void forget_killed(std::span<const state::Change> tombstones);
     void fleet_changed() const;
     // fleet_registry.cpp
     // `brought` is what the node takes home from a fleet that it has left.
     boost::asio::awaitable<Result<void>> start_registry(Json brought = Json::object());
     using Documents = std::map<std::string, std::string>;
-    boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
+    boost::asio::awaitable<Result<std::shared_ptr<registry::LocalRegistry>>>
     open_registry(std::optional<Documents> copy = {});
-    boost::asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> open_or_mend_registry();
+    boost::asio::awaitable<Result<std::shared_ptr<registry::LocalRegistry>>> open_or_mend_registry();
     boost::asio::awaitable<Result<void>> mend_registry();
     Documents copy_of_registry() const;
     boost::asio::awaitable<void> stop_registry();
@@ -129,10 +129,10 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     std::optional<FleetRecord> fleet_record() const;
 
     boost::asio::any_io_executor executor;
-    Disk& disk;
-    Replica& replica;
-    OwnState& own;
-    Origins origins{own};
+    state::Disk& disk;
+    state::Replica& replica;
+    state::OwnState& own;
+    state::Origins origins{own};
     FleetOptions options;
     Roles roles{options.directory / "roles", options.units};
     SwitchGateway gateway;
@@ -144,22 +144,22 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     bool moving = false;   // between two registries: what is written now would stay behind
     bool leaving = false;  // the luggage is packed
     bool stopped = false;
-    Subscription tombstones;
-    Subscription process_changes;
-    Subscription fleet_changes;
-    Bell look_at_machine; // what runs here changed
+    state::Subscription tombstones;
+    state::Subscription process_changes;
+    state::Subscription fleet_changes;
+    net::Event look_at_machine; // what runs here changed
     std::optional<std::chrono::steady_clock::time_point> last_look;
 
     // Alone or root.
-    std::shared_ptr<LocalRegistry> registry;
-    std::shared_ptr<LocalRegistry> opening; // not usable yet
-    std::optional<Error> no_registry;       // why this node goes on without its own
-    OpenLogs logs_for_others;               // the logs of this node, for other nodes
+    std::shared_ptr<registry::LocalRegistry> registry;
+    std::shared_ptr<registry::LocalRegistry> opening; // not usable yet
+    std::optional<Error> no_registry;                 // why this node goes on without its own
+    OpenLogs logs_for_others;                         // the logs of this node, for other nodes
     Offers offers;
-    Subscription feed;
+    state::Subscription feed;
     std::unique_ptr<Upload> upload;
     std::unique_ptr<Hub> hub;
-    std::unique_ptr<ControlServer> server;
+    std::unique_ptr<link::ControlServer> server;
     // Member.
     std::unique_ptr<MemberLink> link;
     std::string seen_from; // the address that the root saw

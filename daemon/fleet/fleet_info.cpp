@@ -109,7 +109,7 @@ void Fleet::Impl::clock_seen(std::chrono::milliseconds ahead) {
 }
 
 asio::awaitable<void> Fleet::Impl::watch_machine(std::shared_ptr<Impl> /* keeps it alive */) {
-    Bell pause(executor);
+    net::Event pause(executor);
     while (!stopped) {
         co_await look_at_machine.wait(check_interval);
         if (stopped) co_return;

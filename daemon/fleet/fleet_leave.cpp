@@ -115,7 +115,7 @@ asio::awaitable<Result<void>> Fleet::Impl::come_home(Json brought) {
     root_address.reset();
     latency_ms.reset();
     // It is in the luggage; the ids of the next registry are other processes'.
-    std::vector<Change> noted;
+    std::vector<state::Change> noted;
     for (const auto& [key, value] : own.range(keys::local_actions))
         noted.push_back({std::string(key), {}, 0});
     own.update(std::move(noted));

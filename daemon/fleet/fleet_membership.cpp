@@ -3,11 +3,11 @@
 #include "core/name_servers.h"
 #include "core/names.h"
 #include "daemon/fleet/fleet_impl.h"
-#include "daemon/fleet/join.h"
 #include "daemon/fleet/node_info.h"
 #include "daemon/fleet/ports.h"
 #include "daemon/fleet/root_addresses.h"
-#include "daemon/fleet/token.h"
+#include "link/join.h"
+#include "link/token.h"
 #include "net/clock.h"
 #include "net/log.h"
 #include "net/spawn.h"
@@ -220,7 +220,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_
     Json params{{"role", role}, {"expires_seconds", seconds}, {"by", by}};
     const auto made = co_await gateway.request("fleet.invite", std::move(params));
     if (!made) co_return std::unexpected(made.error());
-    JoinToken token;
+    link::JoinToken token;
     if (fleet) {
         token.zone = fleet->zone;
         for (const auto& text : fleet->public_ips)
@@ -240,7 +240,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_
         co_return fail(ErrorCode::Failed, "the registry made an invitation without a secret");
     std::ranges::copy(*secret, token.secret.begin());
     token.expires = made->value("expires", std::int64_t{0});
-    const auto text = encode_token(token);
+    const auto text = link::encode_token(token);
     if (!text) co_return std::unexpected(text.error());
     const auto expires = std::chrono::system_clock::time_point(std::chrono::seconds(token.expires));
     co_return Json{{"token", *text}, {"expires", net::to_rfc3339(expires)}};
@@ -248,7 +248,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_
 
 asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string name) {
     const auto self = shared_from_this();
-    const auto token = decode_token(text);
+    const auto token = link::decode_token(text);
     if (!token) co_return std::unexpected(token.error());
     if (changing) co_return std::unexpected(busy());
     if (no_registry) co_return std::unexpected(*no_registry);
@@ -274,7 +274,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         (*params)["name"] = name;
         if (const auto record = replica.get(keys::node(settings.name)))
             (*params)["connector_key"] = text_of(*record, "connector_key");
-        const auto admitted = co_await redeem(executor, *token, *identity, std::move(*params));
+        const auto admitted = co_await link::redeem(executor, *token, *identity, std::move(*params));
         if (!admitted) co_return std::unexpected(admitted.error());
 
         // From here on we are a member, whatever else goes wrong: the registry there has our processes.

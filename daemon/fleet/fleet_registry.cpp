@@ -1,7 +1,7 @@
 // The registry of this node's own, while it is alone or the root: opened, mended when damaged, listened for.
 #include "daemon/fleet/damage.h"
 #include "daemon/fleet/fleet_impl.h"
-#include "daemon/fleet/join.h"
+#include "link/join.h"
 #include "net/file.h"
 #include "net/log.h"
 #include "net/spawn.h"
@@ -22,17 +22,26 @@ Error stopping() {
     return {ErrorCode::Unreachable, "p2prcd is being stopped"};
 }
 
+asio::awaitable<Result<Json>> admit(std::weak_ptr<registry::LocalRegistry> weak, Json params) {
+    const auto registry = weak.lock();
+    if (!registry) co_return fail(ErrorCode::Unreachable, "this node does not hold the registry any more");
+    registry::Actor guest;
+    guest.user = "invitation";
+    std::string method = "node.join";
+    co_return co_await registry->request_as(std::move(guest), std::move(method), std::move(params));
+}
+
 } // namespace
 
-asio::awaitable<Result<std::shared_ptr<LocalRegistry>>>
+asio::awaitable<Result<std::shared_ptr<registry::LocalRegistry>>>
 Fleet::Impl::open_registry(std::optional<Documents> copy) {
-    RegistryOptions registry_options;
+    registry::RegistryOptions registry_options;
     registry_options.file = registry_file().string();
     registry_options.copy = std::move(copy);
     registry_options.sign = [holder = ca](const std::string& domain, const std::string& request) {
         return holder->sign(domain, request);
     };
-    const auto fresh = std::make_shared<LocalRegistry>(nullptr, disk, executor);
+    const auto fresh = std::make_shared<registry::LocalRegistry>(nullptr, disk, executor);
     opening = fresh;
     const auto opened = co_await fresh->open(std::move(registry_options));
     opening.reset();
@@ -68,7 +77,7 @@ asio::awaitable<Result<void>> Fleet::Impl::mend_registry() {
 }
 
 // No registry and no error: it cannot be had, and `no_registry` says why.
-asio::awaitable<Result<std::shared_ptr<LocalRegistry>>> Fleet::Impl::open_or_mend_registry() {
+asio::awaitable<Result<std::shared_ptr<registry::LocalRegistry>>> Fleet::Impl::open_or_mend_registry() {
     const auto self = shared_from_this();
     auto fresh = co_await open_registry();
     if (fresh || fresh.error().code != ErrorCode::Failed) co_return fresh;
@@ -108,7 +117,7 @@ asio::awaitable<Result<void>> Fleet::Impl::start_registry(Json brought) {
     // Before anybody sees the registry without it.
     if (!brought.empty()) co_await take_home(std::move(brought));
     if (stopped) co_return std::unexpected(stopping());
-    feed = feed_replica(*registry, replica, [](const Error& error) {
+    feed = registry::feed_replica(*registry, replica, [](const Error& error) {
         net::log_error("this node does not hear of changes of its registry any more: " + error.message +
                        "; restart p2prcd");
     });
@@ -136,7 +145,7 @@ Result<void> Fleet::Impl::listen() {
     // The server closes its copy; the socket of the unit stays for the next one.
     net::UniqueFd copy(::fcntl(options.control_socket.get(), F_DUPFD_CLOEXEC, 3));
     if (!copy) return std::unexpected(system_error("cannot use the control socket", errno));
-    ServerHandlers handlers;
+    link::ServerHandlers handlers;
     handlers.is_member = [weak = weak_from_this()](std::string_view key) {
         const auto self = weak.lock();
         return self && self->hub && key != self->identity->fingerprint() && self->hub->is_member(key);
@@ -150,15 +159,20 @@ Result<void> Fleet::Impl::listen() {
     handlers.connected = [weak = weak_from_this()](net::TlsStream stream, net::Endpoint source) {
         const auto self = weak.lock();
         if (!self || !self->hub) return;
-        if (stream.alpn() == join_alpn)
-            asio::co_spawn(self->executor,
-                           serve_join(self->executor, self->registry, std::move(stream), source),
-                           net::ReportFailure("serving a join"));
-        else
+        if (stream.alpn() != link::join_alpn) {
             self->hub->serve(std::move(stream), source);
+            return;
+        }
+        const std::weak_ptr registry = self->registry;
+        asio::co_spawn(self->executor,
+                       link::serve_join(
+                           self->executor,
+                           [registry](Json params) { return admit(registry, std::move(params)); },
+                           std::move(stream), source),
+                       net::ReportFailure("serving a join"));
     };
-    auto started = ControlServer::start(executor, std::move(copy), *identity, std::move(handlers),
-                                        options.server_limits);
+    auto started = link::ControlServer::start(executor, std::move(copy), *identity, std::move(handlers),
+                                              options.server_limits);
     if (!started) return std::unexpected(started.error());
     server = std::move(*started);
     return {};

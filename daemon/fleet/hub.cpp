@@ -2,15 +2,15 @@
 
 #include "core/json_members.h"
 #include "core/text.h"
-#include "daemon/fleet/bell.h"
-#include "daemon/fleet/feed_sender.h"
 #include "daemon/fleet/log_shares.h"
-#include "daemon/fleet/session.h"
-#include "daemon/registry/methods.h"
-#include "daemon/state/fleet_state.h"
+#include "link/feed_sender.h"
+#include "link/session.h"
 #include "net/clock.h"
+#include "net/event.h"
 #include "net/log.h"
 #include "net/spawn.h"
+#include "registry/methods.h"
+#include "state/fleet_state.h"
 
 #include <boost/asio/co_spawn.hpp>
 
@@ -27,13 +27,13 @@ constexpr auto goodbye_time = std::chrono::milliseconds(500);
 
 } // namespace
 
-const NodeRecord* find_node_by_key(const State& state, std::string_view fingerprint) {
+const NodeRecord* find_node_by_key(const state::State& state, std::string_view fingerprint) {
     const auto* entry = state.records().node_with_key(fingerprint);
     return entry ? entry->accepted() : nullptr;
 }
 
 struct Hub::State : std::enable_shared_from_this<State> {
-    State(asio::any_io_executor e, LocalRegistry& re, Replica& rp, HubOptions o)
+    State(asio::any_io_executor e, registry::LocalRegistry& re, state::Replica& rp, HubOptions o)
         : executor(e)
         , registry(re)
         , replica(rp)
@@ -43,49 +43,51 @@ struct Hub::State : std::enable_shared_from_this<State> {
 
     struct Member {
         std::string key;
-        std::shared_ptr<Session> session;
-        std::shared_ptr<FeedSender> sender;
-        Subscription feed;
+        std::shared_ptr<link::Session> session;
+        std::shared_ptr<link::FeedSender> sender;
+        state::Subscription feed;
     };
 
-    asio::awaitable<void> run(std::shared_ptr<State> self, std::shared_ptr<Session> session,
+    asio::awaitable<void> run(std::shared_ptr<State> self, std::shared_ptr<link::Session> session,
                               net::Endpoint source);
     Result<void> check_method(const std::string& method) const;
     asio::awaitable<Result<Json>> serve_request(std::shared_ptr<State> self, std::string node,
                                                 std::string method, Json params);
-    asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::shared_ptr<State> self,
-                                                                     std::string reader, std::string node,
-                                                                     std::string method, Json params);
-    asio::awaitable<Result<std::unique_ptr<TextStream>>> open_logs_of(std::string node, Json params);
+    asio::awaitable<Result<std::unique_ptr<link::TextStream>>> open_stream(std::shared_ptr<State> self,
+                                                                           std::string reader,
+                                                                           std::string node,
+                                                                           std::string method, Json params);
+    asio::awaitable<Result<std::unique_ptr<link::TextStream>>> open_logs_of(std::string node, Json params);
     asio::awaitable<void> say_goodbye(std::shared_ptr<State> self, std::string node);
     asio::awaitable<void> judge(std::shared_ptr<State> self);
     asio::awaitable<void> judge_one(std::string node);
     asio::awaitable<void> sweep();
     void drop_removed();
     void look();
-    SessionHandlers handlers(const std::string& node);
+    link::SessionHandlers handlers(const std::string& node);
 
     asio::any_io_executor executor;
-    LocalRegistry& registry;
-    Replica& replica;
+    registry::LocalRegistry& registry;
+    state::Replica& replica;
     HubOptions options;
-    Bell tick;
+    net::Event tick;
     LogShares logs;                                          // that are passed
     std::map<std::string, Member> members;                   // by node name, connected
     std::map<std::string, std::chrono::nanoseconds> heard;   // boot time of the last sign of each node
     std::map<std::string, std::chrono::nanoseconds> awaited; // since when one that was not heard of is
     std::optional<std::chrono::nanoseconds> last_look;
     std::set<std::string> leaving; // nodes whose node.leave is being answered
-    Subscription nodes;
+    state::Subscription nodes;
     bool stopped = false;
 };
 
-Hub::Hub(asio::any_io_executor executor, LocalRegistry& registry, Replica& replica, HubOptions options)
+Hub::Hub(asio::any_io_executor executor, registry::LocalRegistry& registry, state::Replica& replica,
+         HubOptions options)
     : state_(std::make_shared<State>(executor, registry, replica, std::move(options))) {
-    state_->nodes =
-        replica.subscribe(std::string(keys::nodes), [weak = std::weak_ptr(state_)](std::span<const Change>) {
-            if (const auto state = weak.lock()) state->drop_removed();
-        });
+    state_->nodes = replica.subscribe(std::string(keys::nodes),
+                                      [weak = std::weak_ptr(state_)](std::span<const state::Change>) {
+                                          if (const auto state = weak.lock()) state->drop_removed();
+                                      });
     net::spawn_loop(executor, "checking which nodes are lost",
                     [state = state_] { return state->judge(state); });
 }
@@ -95,7 +97,7 @@ Hub::~Hub() {
     state_->nodes.reset();
     for (const auto& [node, member] : std::exchange(state_->members, {}))
         member.session->close();
-    state_->tick.ring();
+    state_->tick.set();
 }
 
 std::size_t Hub::sessions() const {
@@ -111,13 +113,13 @@ bool Hub::is_member(std::string_view fingerprint) const {
 }
 
 void Hub::serve(net::TlsStream stream, net::Endpoint source) {
-    const auto session = Session::make(state_->executor, std::move(stream));
+    const auto session = link::Session::make(state_->executor, std::move(stream));
     asio::co_spawn(state_->executor, state_->run(state_, session, source),
                    net::ReportFailure("serving a member's control link"));
 }
 
-asio::awaitable<Result<std::unique_ptr<TextStream>>> Hub::open_stream(std::string node, std::string method,
-                                                                      Json params) {
+asio::awaitable<Result<std::unique_ptr<link::TextStream>>> Hub::open_stream(std::string node,
+                                                                            std::string method, Json params) {
     return state_->open_stream(state_, "", std::move(node), std::move(method), std::move(params));
 }
 
@@ -145,8 +147,8 @@ void Hub::State::look() {
         member.session->send({{"event", "look"}});
 }
 
-SessionHandlers Hub::State::handlers(const std::string& node) {
-    SessionHandlers handlers;
+link::SessionHandlers Hub::State::handlers(const std::string& node) {
+    link::SessionHandlers handlers;
     const std::weak_ptr<State> weak = weak_from_this();
     handlers.request = [self = shared_from_this(), node](std::string method, Json params) {
         return self->serve_request(self, node, std::move(method), std::move(params));
@@ -168,7 +170,7 @@ SessionHandlers Hub::State::handlers(const std::string& node) {
 }
 
 asio::awaitable<void> Hub::State::run(std::shared_ptr<State> /* keeps it alive */,
-                                      std::shared_ptr<Session> session, net::Endpoint source) {
+                                      std::shared_ptr<link::Session> session, net::Endpoint source) {
     const auto key = session->tls().peer_fingerprint();
     const auto* record = find_node_by_key(replica, key);
     if (!record || stopped) co_return;
@@ -193,14 +195,14 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> /* keeps it alive *
     net::log_info("node " + node + " is connected, from " + source.text());
     heard[node] = net::boottime();
 
-    FeedPosition position;
+    state::FeedPosition position;
     if (const auto id = hello->find("store_id"); id != hello->end() && id->is_string())
         position.store_id = *id;
     if (const auto at = hello->find("revision"); at != hello->end() && at->is_number_unsigned())
         position.revision = *at;
-    const auto sender = std::make_shared<FeedSender>(executor, session);
+    const auto sender = std::make_shared<link::FeedSender>(executor, session);
     Member member{key, session, sender, {}};
-    auto sink = [weak = std::weak_ptr(sender)](const std::shared_ptr<const FeedStep>& step) {
+    auto sink = [weak = std::weak_ptr(sender)](const std::shared_ptr<const state::FeedStep>& step) {
         if (const auto to = weak.lock()) to->push(step);
     };
     // It dials again, and asks again.
@@ -232,9 +234,9 @@ asio::awaitable<void> Hub::State::sweep() {
 
 // What a member may ask for on its link. The registry judges by itself; this is the second line.
 Result<void> Hub::State::check_method(const std::string& method) const {
-    const auto* row = find_method(method);
+    const auto* row = registry::find_method(method);
     if (!row) return fail(ErrorCode::NotSupported, "'" + text::excerpt(method) + "' is not in this version");
-    if (row->access == Access::Local || row->access == Access::Guest)
+    if (row->access == registry::Access::Local || row->access == registry::Access::Guest)
         return fail(ErrorCode::NotPermitted, "'" + method + "' is not for members of the fleet");
     return {};
 }
@@ -247,7 +249,7 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
     if (!record) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
     if (const auto may = check_method(method); !may) co_return std::unexpected(may.error());
     const auto sender = member->second.sender;
-    Actor actor;
+    registry::Actor actor;
     actor.node = record->name;
     actor.role = record->role;
     if (method != "node.leave") {
@@ -265,13 +267,13 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
 }
 
 asio::awaitable<void> Hub::State::say_goodbye(std::shared_ptr<State> /* keeps it alive */, std::string node) {
-    Bell pause(executor);
+    net::Event pause(executor);
     co_await pause.wait(goodbye_time);
     leaving.erase(node);
     drop_removed();
 }
 
-asio::awaitable<Result<std::unique_ptr<TextStream>>>
+asio::awaitable<Result<std::unique_ptr<link::TextStream>>>
 Hub::State::open_stream(std::shared_ptr<State> /* keeps it alive */, std::string reader, std::string node,
                         std::string method, Json params) {
     if (method != "logs") co_return fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
@@ -283,7 +285,8 @@ Hub::State::open_stream(std::shared_ptr<State> /* keeps it alive */, std::string
     co_return logs.hold(std::move(*stream), std::move(*share));
 }
 
-asio::awaitable<Result<std::unique_ptr<TextStream>>> Hub::State::open_logs_of(std::string node, Json params) {
+asio::awaitable<Result<std::unique_ptr<link::TextStream>>> Hub::State::open_logs_of(std::string node,
+                                                                                    Json params) {
     if (node == options.node_name()) {
         if (options.open_logs) co_return co_await options.open_logs(std::move(params));
         co_return fail(ErrorCode::NotSupported, "logs are not in this version");

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "daemon/fleet/control.h"
-#include "daemon/registry/local_registry.h"
-#include "daemon/state/replica.h"
 #include "net/address.h"
 #include "net/tls.h"
+#include "registry/local_registry.h"
+#include "state/replica.h"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -36,12 +36,13 @@ struct HubOptions {
 
 // A node of the replica by the fingerprint of its p2prcd's key.
 // nullptr: there is none. Valid until the state changes.
-const NodeRecord* find_node_by_key(const State& state, std::string_view fingerprint);
+const NodeRecord* find_node_by_key(const state::State& state, std::string_view fingerprint);
 
 class Hub {
   public:
     // `replica` is the root's own, fed by `registry`; both outlive the hub.
-    Hub(boost::asio::any_io_executor executor, LocalRegistry& registry, Replica& replica, HubOptions options);
+    Hub(boost::asio::any_io_executor executor, registry::LocalRegistry& registry, state::Replica& replica,
+        HubOptions options);
     ~Hub();
 
     // Whether a key may open a control link.
@@ -50,8 +51,8 @@ class Hub {
     // meanwhile.
     void serve(net::TlsStream stream, net::Endpoint source);
 
-    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> open_stream(std::string node,
-                                                                            std::string method, Json params);
+    boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>>
+    open_stream(std::string node, std::string method, Json params);
     std::size_t sessions() const;
     // Somebody looks at what processes use: all members are told.
     void look();

@@ -4,9 +4,9 @@
 #include "core/json_members.h"
 #include "core/local_action.h"
 #include "core/process_status.h"
-#include "daemon/state/fleet_state.h"
 #include "net/clock.h"
 #include "net/log.h"
+#include "state/fleet_state.h"
 
 #include <fmt/format.h>
 
@@ -15,8 +15,8 @@
 namespace p2prc::daemon {
 namespace {
 
-std::string fleet_of(const std::vector<Change>& items) {
-    const auto found = std::ranges::find(items, keys::fleet, &Change::key);
+std::string fleet_of(const std::vector<state::Change>& items) {
+    const auto found = std::ranges::find(items, keys::fleet, &state::Change::key);
     const bool there = found != items.end() && found->value;
     return there ? json::member<std::string>(*found->value, "id") : std::string();
 }
@@ -27,12 +27,12 @@ bool is_killed(const ProcessStatus& status) {
 
 } // namespace
 
-Kills::Kills(Replica& replica, OwnState& own, std::function<std::string()> node)
+Kills::Kills(state::Replica& replica, state::OwnState& own, std::function<std::string()> node)
     : replica_(replica)
     , own_(own)
     , node_(std::move(node)) {
     statuses_ = own_.subscribe(std::string(keys::statuses),
-                               [this](std::span<const Change> changes) { follow(changes); });
+                               [this](std::span<const state::Change> changes) { follow(changes); });
 }
 
 std::string Kills::fleet() const {
@@ -41,9 +41,9 @@ std::string Kills::fleet() const {
 }
 
 // Each kill that was applied here is reported as one before the registry forgets it.
-void Kills::follow(std::span<const Change> statuses) {
+void Kills::follow(std::span<const state::Change> statuses) {
     const auto now_in = fleet();
-    std::vector<Change> changes;
+    std::vector<state::Change> changes;
     for (const auto& change : statuses) {
         const auto parsed = keys::parse(change.key);
         if (!change.value || !parsed || parsed->node() != node_()) continue;
@@ -70,16 +70,16 @@ void Kills::drop_oldest() {
         kept.emplace_back(it->second.revision, it->first);
     if (kept.size() <= most_remembered) return;
     std::ranges::sort(kept);
-    std::vector<Change> over;
+    std::vector<state::Change> over;
     for (std::size_t i = 0; i < kept.size() - most_remembered; ++i)
         over.push_back({kept[i].second, std::nullopt, 0});
     own_.update(std::move(over));
 }
 
-void Kills::repeat(const std::vector<Change>& items) {
+void Kills::repeat(const std::vector<state::Change>& items) {
     const auto node = node_();
     const auto to = fleet_of(items);
-    std::vector<Change> actions;
+    std::vector<state::Change> actions;
     for (const auto& item : items) {
         if (!item.value || !item.key.starts_with(keys::processes)) continue;
         const auto record = accept_process(item.key, *item.value);

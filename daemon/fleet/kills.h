@@ -2,8 +2,8 @@
 // back, and is told again.
 #pragma once
 
-#include "daemon/state/own_state.h"
-#include "daemon/state/replica.h"
+#include "state/own_state.h"
+#include "state/replica.h"
 
 #include <cstddef>
 #include <functional>
@@ -21,21 +21,21 @@ class Kills {
     static constexpr std::size_t most_remembered = 4096;
 
     // `node` says this node's name. All of them must outlive it.
-    Kills(Replica& replica, OwnState& own, std::function<std::string()> node);
+    Kills(state::Replica& replica, state::OwnState& own, std::function<std::string()> node);
 
     // Called before the replica comes to hold `items`, the state of another store: what is killed and in
     // there is killed once more, as if a user of this node asked for it now.
-    void repeat(const std::vector<Change>& items);
+    void repeat(const std::vector<state::Change>& items);
 
   private:
-    void follow(std::span<const Change> statuses);
+    void follow(std::span<const state::Change> statuses);
     void drop_oldest();
     std::string fleet() const;
 
-    Replica& replica_;
-    OwnState& own_;
+    state::Replica& replica_;
+    state::OwnState& own_;
     std::function<std::string()> node_;
-    Subscription statuses_;
+    state::Subscription statuses_;
 };
 
 } // namespace p2prc::daemon

@@ -20,19 +20,19 @@ class Open {
     std::shared_ptr<std::size_t> count_;
 };
 
-class Counted : public TextStream {
+class Counted : public link::TextStream {
   public:
-    Counted(std::unique_ptr<TextStream> stream, std::unique_ptr<Open> open)
+    Counted(std::unique_ptr<link::TextStream> stream, std::unique_ptr<Open> open)
         : stream_(std::move(stream))
         , open_(std::move(open)) {}
     asio::awaitable<Result<std::optional<std::string>>> next() override { return stream_->next(); }
 
   private:
-    std::unique_ptr<TextStream> stream_;
+    std::unique_ptr<link::TextStream> stream_;
     std::unique_ptr<Open> open_;
 };
 
-asio::awaitable<Result<std::unique_ptr<TextStream>>>
+asio::awaitable<Result<std::unique_ptr<link::TextStream>>>
 open_counted(OpenLogs open, std::shared_ptr<std::size_t> count, std::size_t most, Json params) {
     if (*count >= most)
         co_return fail(ErrorCode::Failed,
@@ -42,7 +42,8 @@ open_counted(OpenLogs open, std::shared_ptr<std::size_t> count, std::size_t most
     auto place = std::make_unique<Open>(count);
     auto stream = co_await open(std::move(params));
     if (!stream) co_return std::unexpected(stream.error());
-    std::unique_ptr<TextStream> counted = std::make_unique<Counted>(std::move(*stream), std::move(place));
+    std::unique_ptr<link::TextStream> counted =
+        std::make_unique<Counted>(std::move(*stream), std::move(place));
     co_return std::move(counted);
 }
 

@@ -1,6 +1,6 @@
 #include "daemon/fleet/log_shares.h"
 
-#include "daemon/fleet/bell.h"
+#include "net/event.h"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -25,7 +25,7 @@ class LogShares::Share {
     Share(std::shared_ptr<Table> table, const asio::any_io_executor& executor, std::string by, std::string of)
         : reader(std::move(by))
         , node(std::move(of))
-        , bell(executor)
+        , changed(executor)
         , table_(std::move(table)) {
         table_->shares.push_back(this);
     }
@@ -35,13 +35,13 @@ class LogShares::Share {
 
     void revoke() {
         revoked = true;
-        bell.ring();
+        changed.set();
         leave();
     }
 
     const std::string reader, node;
     bool revoked = false;
-    Bell bell; // a piece has come, or it is revoked
+    net::Event changed; // a piece has come, or it is revoked
 
   private:
     void leave() { std::erase(table_->shares, this); }
@@ -72,13 +72,13 @@ class EndRead {
     std::shared_ptr<Read> read_;
 };
 
-asio::awaitable<Piece> next_of(std::shared_ptr<TextStream> stream) {
+asio::awaitable<Piece> next_of(std::shared_ptr<link::TextStream> stream) {
     co_return co_await stream->next();
 }
 
-class Shared : public TextStream {
+class Shared : public link::TextStream {
   public:
-    Shared(asio::any_io_executor executor, std::unique_ptr<TextStream> stream,
+    Shared(asio::any_io_executor executor, std::unique_ptr<link::TextStream> stream,
            std::shared_ptr<LogShares::Share> share)
         : executor_(std::move(executor))
         , stream_(std::move(stream))
@@ -92,12 +92,12 @@ class Shared : public TextStream {
             auto done = [read, share](const std::exception_ptr& failure, Piece piece) {
                 if (failure) piece = fail(ErrorCode::Failed, "the stream broke");
                 read->piece = std::move(piece);
-                share->bell.ring();
+                share->changed.set();
             };
             asio::co_spawn(executor_, next_of(stream_),
                            asio::bind_cancellation_slot(read->cancel.slot(), std::move(done)));
             while (!read->piece && !share->revoked)
-                co_await share->bell.wait();
+                co_await share->changed.wait();
             if (read->piece) co_return std::move(*read->piece);
         }
         co_return fail(ErrorCode::Failed,
@@ -109,7 +109,7 @@ class Shared : public TextStream {
 
   private:
     asio::any_io_executor executor_;
-    std::shared_ptr<TextStream> stream_;
+    std::shared_ptr<link::TextStream> stream_;
     std::shared_ptr<LogShares::Share> share_;
 };
 
@@ -149,8 +149,8 @@ Result<std::shared_ptr<LogShares::Share>> LogShares::take(const std::string& rea
     return std::make_shared<Share>(table_, executor_, reader, node);
 }
 
-std::unique_ptr<TextStream> LogShares::hold(std::unique_ptr<TextStream> stream,
-                                            std::shared_ptr<Share> share) const {
+std::unique_ptr<link::TextStream> LogShares::hold(std::unique_ptr<link::TextStream> stream,
+                                                  std::shared_ptr<Share> share) const {
     return std::make_unique<Shared>(executor_, std::move(stream), std::move(share));
 }
 

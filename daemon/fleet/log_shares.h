@@ -29,7 +29,8 @@ class LogShares {
     Result<std::shared_ptr<Share>> take(const std::string& reader, const std::string& node);
 
     // `stream`, until `share` is needed by somebody else: then it ends with an error.
-    std::unique_ptr<TextStream> hold(std::unique_ptr<TextStream> stream, std::shared_ptr<Share> share) const;
+    std::unique_ptr<link::TextStream> hold(std::unique_ptr<link::TextStream> stream,
+                                           std::shared_ptr<Share> share) const;
 
   private:
     struct Table;

@@ -3,7 +3,7 @@
 #include "core/json_members.h"
 #include "core/process_status.h"
 #include "core/records.h"
-#include "daemon/state/fleet_state.h"
+#include "state/fleet_state.h"
 
 #include <algorithm>
 #include <map>
@@ -11,14 +11,14 @@
 namespace p2prc::daemon {
 namespace {
 
-bool is_up(const OwnState& own, const std::string& node, std::uint32_t id) {
+bool is_up(const state::OwnState& own, const std::string& node, std::uint32_t id) {
     const auto* status = own.records().status(node, id);
     return status && (status->state == ProcessState::Running || status->state == ProcessState::Starting ||
                       status->state == ProcessState::Stopping);
 }
 
 // Whether a user of this node killed it, and the kill was not uploaded before the registry was lost.
-bool killed_here(const OwnState& own, const std::string& node, std::uint32_t id) {
+bool killed_here(const state::OwnState& own, const std::string& node, std::uint32_t id) {
     const auto* action = own.records().local_action(node, id);
     return action && action->is_kill();
 }
@@ -50,33 +50,33 @@ std::string text_at(const Items& items, std::string_view key, std::string_view m
 
 } // namespace
 
-Offers::Offers(Replica& replica, OwnState& own, std::function<std::string()> node,
+Offers::Offers(state::Replica& replica, state::OwnState& own, std::function<std::string()> node,
                std::function<bool()> moving)
     : replica_(replica)
     , own_(own)
     , node_(std::move(node))
     , moving_(std::move(moving))
     , kills_(replica, own, node_) {
-    subscriptions_.push_back(replica_.on_another_store([this](const std::vector<Change>& items) {
+    subscriptions_.push_back(replica_.on_another_store([this](const std::vector<state::Change>& items) {
         kills_.repeat(items);
         make(items);
     }));
     for (const auto prefix : {keys::processes, keys::tombstones, keys::domains, keys::offers})
         subscriptions_.push_back(
-            replica_.subscribe(std::string(prefix), [this](std::span<const Change>) { withdraw(); }));
+            replica_.subscribe(std::string(prefix), [this](std::span<const state::Change>) { withdraw(); }));
     for (const auto prefix : {keys::processes, keys::domains})
         subscriptions_.push_back(replica_.subscribe(
-            std::string(prefix), [this](std::span<const Change> changes) { make_again(changes); }));
+            std::string(prefix), [this](std::span<const state::Change> changes) { make_again(changes); }));
     for (const auto prefix : {keys::statuses, keys::local_actions})
         subscriptions_.push_back(
-            own_.subscribe(std::string(prefix), [this](std::span<const Change>) { withdraw(); }));
+            own_.subscribe(std::string(prefix), [this](std::span<const state::Change>) { withdraw(); }));
 }
 
 // The replica still has what the registry has forgotten, and is about to forget it too.
-void Offers::make(const std::vector<Change>& items) {
+void Offers::make(const std::vector<state::Change>& items) {
     const auto node = node_();
     const auto known = [&](std::string_view name, std::uint32_t id) {
-        return std::ranges::any_of(items, [&](const Change& item) {
+        return std::ranges::any_of(items, [&](const state::Change& item) {
             const bool holds =
                 item.key.starts_with(keys::processes) || item.key.starts_with(keys::tombstones);
             return holds && item.value && json::member<std::string>(*item.value, "node") == node &&
@@ -91,7 +91,7 @@ void Offers::make(const std::vector<Change>& items) {
     const auto id_of_fleet = fleet ? json::member<std::string>(*fleet, "id") : std::string();
     const bool same_fleet =
         !moving_() && !id_of_fleet.empty() && text_at(by_key, keys::fleet, "id") == id_of_fleet;
-    std::vector<Change> offers;
+    std::vector<state::Change> offers;
     const auto& agreed = replica_.records();
     for (const auto name : agreed.processes_on(node)) {
         const auto id = agreed.process(name)->record.id;
@@ -115,9 +115,9 @@ void Offers::make(const std::vector<Change>& items) {
 
 // What is gone may have been in the way of an offer that was refused. The registry looks at an offer when it
 // is uploaded, so it is changed.
-void Offers::make_again(std::span<const Change> changes) {
-    if (std::ranges::none_of(changes, [](const Change& change) { return !change.value; })) return;
-    std::vector<Change> again;
+void Offers::make_again(std::span<const state::Change> changes) {
+    if (std::ranges::none_of(changes, [](const state::Change& change) { return !change.value; })) return;
+    std::vector<state::Change> again;
     for (const auto& [key, document] : own_.range(keys::offer_prefix(node_()))) {
         if (!is_refused(replica_.get(key).get())) continue;
         Json offer = *document;

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "daemon/fleet/kills.h"
-#include "daemon/state/own_state.h"
-#include "daemon/state/replica.h"
+#include "state/own_state.h"
+#include "state/replica.h"
 
 #include <functional>
 #include <span>
@@ -20,20 +20,21 @@ class Offers {
   public:
     // `node` says this node's name; `moving` whether it is changing its fleet: then what it takes along is
     // not on offer, but for what runs and could not be. All of them must outlive it.
-    Offers(Replica& replica, OwnState& own, std::function<std::string()> node, std::function<bool()> moving);
+    Offers(state::Replica& replica, state::OwnState& own, std::function<std::string()> node,
+           std::function<bool()> moving);
 
   private:
-    void make(const std::vector<Change>& items);
-    void make_again(std::span<const Change> changes);
+    void make(const std::vector<state::Change>& items);
+    void make_again(std::span<const state::Change> changes);
     void withdraw();
     bool is_settled(std::string_view key, const std::string& fqdn, std::string_view process) const;
 
-    Replica& replica_;
-    OwnState& own_;
+    state::Replica& replica_;
+    state::OwnState& own_;
     std::function<std::string()> node_;
     std::function<bool()> moving_;
     Kills kills_;
-    std::vector<Subscription> subscriptions_;
+    std::vector<state::Subscription> subscriptions_;
 };
 
 } // namespace p2prc::daemon

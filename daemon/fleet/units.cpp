@@ -1,8 +1,8 @@
 #include "daemon/fleet/units.h"
 
-#include "daemon/fleet/bell.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
+#include "net/event.h"
 
 #include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
@@ -29,9 +29,9 @@ struct Argument {
 
 // What became of jobs, by their paths.
 struct Jobs {
-    explicit Jobs(const asio::any_io_executor& executor) : bell(executor) {}
+    explicit Jobs(const asio::any_io_executor& executor) : changed(executor) {}
     std::map<std::string, std::string> results;
-    Bell bell;
+    net::Event changed;
 };
 
 asio::awaitable<dbus::Message> ask(dbus::Bus& bus, std::string member, std::vector<Argument> arguments) {
@@ -90,7 +90,7 @@ asio::awaitable<Result<void>> SystemdUnits::start_one(std::string unit) {
         const char *path = nullptr, *result = nullptr;
         if (sd_bus_message_read(signal.get(), "uoss", nullptr, &path, nullptr, &result) <= 0) return;
         jobs->results[path] = result;
-        jobs->bell.ring();
+        jobs->changed.set();
     });
     if (!watched) co_return std::unexpected(watched.error());
     std::vector<Argument> arguments;
@@ -110,7 +110,7 @@ asio::awaitable<Result<void>> SystemdUnits::start_one(std::string unit) {
         const auto left =
             std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
         if (left.count() <= 0) co_return fail(ErrorCode::Failed, unit + " is not up yet", hint);
-        co_await jobs->bell.wait(left);
+        co_await jobs->changed.wait(left);
     }
     const auto result = jobs->results[wanted];
     if (result != "done")

@@ -3,8 +3,8 @@
 #include "core/json_members.h"
 #include "core/keys.h"
 #include "core/text.h"
-#include "daemon/fleet/bell.h"
-#include "daemon/fleet/frame.h"
+#include "link/frame.h"
+#include "net/event.h"
 #include "net/log.h"
 #include "net/spawn.h"
 
@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t part_size = max_frame / 2;
+constexpr std::size_t part_size = link::max_frame / 2;
 constexpr auto retry = std::chrono::seconds(5);
 
 // The registry refuses a request with a key that it does not know, or of another form: a later version's,
@@ -66,25 +66,25 @@ Json delete_of(const Batch& part) {
 } // namespace
 
 struct Upload::State {
-    State(asio::any_io_executor executor, Gateway& g, OwnState& o, const Replica& r)
+    State(asio::any_io_executor executor, registry::Gateway& g, state::OwnState& o, const state::Replica& r)
         : gateway(g)
         , own(o)
         , replica(r)
-        , bell(executor)
+        , changed(executor)
         , pause(executor) {}
 
-    Gateway& gateway;
-    OwnState& own;
-    const Replica& replica;
-    Subscription subscription;
+    registry::Gateway& gateway;
+    state::OwnState& own;
+    const state::Replica& replica;
+    state::Subscription subscription;
     Batch pending;
     bool whole = true; // everything must be put again
     bool stopped = false;
     bool disk_fails = false;
     std::set<std::string> left_out; // keys for which the registry has no room
     std::optional<Error> refused;
-    Bell bell;
-    Bell pause;
+    net::Event changed;
+    net::Event pause;
 };
 
 namespace {
@@ -96,7 +96,7 @@ std::string no_room(const std::set<std::string>& left_out) {
         left_out.size(), text::excerpt(*left_out.begin()));
 }
 
-// The registry takes what it has room for (daemon/registry/quota.h), and names the rest.
+// The registry takes what it has room for (registry/quota.h), and names the rest.
 template <class State>
 void note_room(State& state, const Batch& sent, const Json& answer) {
     const bool noted = !state.left_out.empty();
@@ -154,7 +154,7 @@ template <class State>
 asio::awaitable<void> keep_uploading(std::shared_ptr<State> state) {
     while (!state->stopped) {
         if (!state->whole && state->pending.empty()) {
-            co_await state->bell.wait();
+            co_await state->changed.wait();
             continue;
         }
         const auto sent = co_await send_once(state);
@@ -176,15 +176,17 @@ asio::awaitable<void> keep_uploading(std::shared_ptr<State> state) {
 
 } // namespace
 
-Upload::Upload(asio::any_io_executor executor, Gateway& gateway, OwnState& own, const Replica& replica)
+Upload::Upload(asio::any_io_executor executor, registry::Gateway& gateway, state::OwnState& own,
+               const state::Replica& replica)
     : state_(std::make_shared<State>(executor, gateway, own, replica)) {
-    state_->subscription = own.subscribe("", [weak = std::weak_ptr(state_)](std::span<const Change> changes) {
-        const auto state = weak.lock();
-        if (!state) return;
-        for (const auto& change : changes)
-            if (is_uploaded(change.key)) state->pending[change.key] = change.value;
-        if (!state->pending.empty()) state->bell.ring();
-    });
+    state_->subscription =
+        own.subscribe("", [weak = std::weak_ptr(state_)](std::span<const state::Change> changes) {
+            const auto state = weak.lock();
+            if (!state) return;
+            for (const auto& change : changes)
+                if (is_uploaded(change.key)) state->pending[change.key] = change.value;
+            if (!state->pending.empty()) state->changed.set();
+        });
     net::spawn_loop(executor, "uploading this node's state",
                     [state = state_] { return keep_uploading(state); });
 }
@@ -208,8 +210,8 @@ std::optional<Error> Upload::trouble() const {
 Upload::~Upload() {
     state_->stopped = true;
     state_->subscription.reset();
-    state_->bell.ring();
-    state_->pause.ring();
+    state_->changed.set();
+    state_->pause.set();
 }
 
 } // namespace p2prc::daemon

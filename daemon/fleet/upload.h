@@ -1,9 +1,9 @@
 // Uploads this node's own state to the registry: first all of it, then changes.
 #pragma once
 
-#include "daemon/gateway.h"
-#include "daemon/state/own_state.h"
-#include "daemon/state/replica.h"
+#include "registry/gateway.h"
+#include "state/own_state.h"
+#include "state/replica.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -15,7 +15,8 @@ namespace p2prc::daemon {
 class Upload {
   public:
     // Starts at once and ends when it is destroyed. The gateway must outlive it.
-    Upload(boost::asio::any_io_executor executor, Gateway& gateway, OwnState& own, const Replica& replica);
+    Upload(boost::asio::any_io_executor executor, registry::Gateway& gateway, state::OwnState& own,
+           const state::Replica& replica);
     ~Upload();
 
     // Why the registry does not have all of it; nothing while it has, or has not answered yet.

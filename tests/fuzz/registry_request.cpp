@@ -3,9 +3,9 @@
 // that a home would not accept.
 #include "core/gate.h"
 #include "core/text.h"
-#include "daemon/fleet/frame.h"
-#include "daemon/registry/methods.h"
-#include "daemon/registry/registry.h"
+#include "link/frame.h"
+#include "registry/methods.h"
+#include "registry/registry.h"
 #include "store/store.h"
 
 #include <nlohmann/json.hpp>
@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace p2prc;
-using namespace p2prc::daemon;
 
 constexpr int requests_of_a_fleet = 500;
 
@@ -34,13 +33,13 @@ class FuzzedFleet {
         directory_ = base / ("p2prc-fuzz-" + std::to_string(getpid()));
         fs::remove_all(directory_);
         fs::create_directories(directory_);
-        RegistryOptions options;
+        registry::RegistryOptions options;
         options.file = (directory_ / "registry.db").string();
         options.now = [this] { return now_++; };
         options.sign = [](const std::string& domain, const std::string&) -> Result<std::string> {
             return "chain of " + domain;
         };
-        auto opened = Registry::open(std::move(options));
+        auto opened = registry::Registry::open(std::move(options));
         require(opened.has_value());
         registry_ = std::move(*opened);
         ask(root_, "fleet.init",
@@ -64,7 +63,7 @@ class FuzzedFleet {
     FuzzedFleet& operator=(const FuzzedFleet&) = delete;
 
     void try_all(const Json& params) {
-        for (const auto& method : method_table()) {
+        for (const auto& method : registry::method_table()) {
             // It has no parameters, and whoever calls it is gone.
             if (method.name == "node.leave") continue;
             for (const auto& actor : {home1_, guest_}) {
@@ -99,7 +98,7 @@ class FuzzedFleet {
     static std::size_t document_size_of(const Json& value) {
         return value.dump(-1, ' ', false, Json::error_handler_t::replace).size();
     }
-    Json ask(const Actor& actor, std::string_view method, const Json& params) {
+    Json ask(const registry::Actor& actor, std::string_view method, const Json& params) {
         auto result = registry_->execute(actor, method, params);
         require(result.has_value());
         return std::move(*result);
@@ -109,34 +108,34 @@ class FuzzedFleet {
         ask(guest_, "node.join",
             {{"invitation", invitation["id"]}, {"name", name}, {"key", std::string(64, key)}});
     }
-    void spin(const Actor& actor, const char* name, int port) {
+    void spin(const registry::Actor& actor, const char* name, int port) {
         ask(actor, "process.spin",
             {{"spec", {{"name", name}, {"port", port}, {"run", {{"command", {"/bin/cat"}}}}}}});
     }
     std::vector<std::pair<std::string, Json>> all(std::string_view prefix) {
         std::vector<std::pair<std::string, Json>> found;
-        const auto range = registry_->store().range(replicated_table, prefix);
+        const auto range = registry_->store().range(registry::replicated_table, prefix);
         require(range.has_value());
         for (const auto& item : range->items)
             found.emplace_back(item.key, Json::parse(item.value));
         return found;
     }
     Json document(std::string_view key) {
-        const auto item = registry_->store().get(replicated_table, key);
+        const auto item = registry_->store().get(registry::replicated_table, key);
         return item && *item ? Json::parse((*item)->value) : Json();
     }
 
-    const Actor root_{"root", Role::Owner, "admin", true};
-    const Actor home1_{"home1", Role::Member, "", false};
-    const Actor guest_{"", Role::Member, "invitation", false};
+    const registry::Actor root_{"root", Role::Owner, "admin", true};
+    const registry::Actor home1_{"home1", Role::Member, "", false};
+    const registry::Actor guest_{"", Role::Member, "invitation", false};
     fs::path directory_;
     std::int64_t now_ = 1'800'000'000;
-    std::unique_ptr<Registry> registry_;
+    std::unique_ptr<registry::Registry> registry_;
 };
 
 // As it comes over a link: limited in size and depth.
 std::optional<Json> read_document(const std::uint8_t* data, std::size_t size) {
-    FrameReader reader;
+    link::FrameReader reader;
     const auto length = static_cast<std::uint32_t>(size);
     const std::uint8_t head[4] = {static_cast<std::uint8_t>(length >> 24U),
                                   static_cast<std::uint8_t>(length >> 16U),

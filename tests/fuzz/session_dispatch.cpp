@@ -13,9 +13,9 @@
 //   r       requests that wait here are answered
 //   f       the peer reads no more, or reads again
 //   e, E    this end, the peer closes
-#include "daemon/fleet/bell.h"
-#include "daemon/fleet/frame.h"
-#include "daemon/fleet/session.h"
+#include "link/frame.h"
+#include "link/session.h"
+#include "net/event.h"
 #include "tests/fuzz/tls_peer.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -31,7 +31,6 @@ namespace {
 
 namespace asio = boost::asio;
 using namespace p2prc;
-using namespace p2prc::daemon;
 using fuzz::identity;
 using fuzz::require;
 
@@ -46,7 +45,7 @@ class Peer final : public fuzz::TlsPeer {
 
     void cancel_streams() {
         for (const auto& [id, owed] : owed_)
-            if (owed.streams > 0) say(*encode_frame({{"cancel", id}}));
+            if (owed.streams > 0) say(*link::encode_frame({{"cancel", id}}));
     }
     void check_answers() const {
         require(pings_ == pongs_);
@@ -100,7 +99,7 @@ class Peer final : public fuzz::TlsPeer {
         } else if (const auto id = number(document, "id"); id && !document.contains("method")) {
             auto& owed = owed_[*id];
             if (document.contains("chunk"))
-                require(++owed.pieces <= stream_window * owed.streams + owed.asked_for);
+                require(++owed.pieces <= link::stream_window * owed.streams + owed.asked_for);
             else
                 require(++owed.answers <= owed.requests);
         }
@@ -116,7 +115,7 @@ class Peer final : public fuzz::TlsPeer {
         }
     }
 
-    FrameReader said_, heard_;
+    link::FrameReader said_, heard_;
     std::map<std::uint64_t, Owed> owed_;
     std::size_t pings_ = 0, pongs_ = 0;
     bool said_hello_ = false;
@@ -124,23 +123,23 @@ class Peer final : public fuzz::TlsPeer {
 };
 
 // Numbers; without an end where it is followed.
-class Counting : public TextStream {
+class Counting : public link::TextStream {
   public:
     Counting(const asio::any_io_executor& executor, bool follow, int& alive)
-        : bell_(executor)
+        : event_(executor)
         , follow_(follow)
         , alive_(alive) {
         ++alive_;
     }
     ~Counting() override { --alive_; }
     asio::awaitable<Result<std::optional<std::string>>> next() override {
-        if (at_ == 40 && follow_) co_await bell_.wait();
+        if (at_ == 40 && follow_) co_await event_.wait();
         if (at_ == 40) co_return std::optional<std::string>();
         co_return std::optional(std::to_string(at_++));
     }
 
   private:
-    Bell bell_;
+    net::Event event_;
     bool follow_;
     int at_ = 0;
     int& alive_;
@@ -184,8 +183,8 @@ class TestedEnd {
     // Returns whether there were any.
     bool answer_all() {
         const auto waiting = std::exchange(waiting_, {});
-        for (const auto& bell : waiting)
-            bell->ring();
+        for (const auto& event : waiting)
+            event->set();
         return !waiting.empty();
     }
     void close() {
@@ -195,7 +194,7 @@ class TestedEnd {
 
   private:
     struct Reading {
-        std::unique_ptr<TextStream> stream;
+        std::unique_ptr<link::TextStream> stream;
         bool busy = false;
     };
 
@@ -215,7 +214,7 @@ class TestedEnd {
         const auto side = server ? net::TlsStream::Side::Server : net::TlsStream::Side::Client;
         const auto shaken = co_await stream.handshake(side, std::chrono::seconds(5));
         if (!shaken) co_return;
-        const auto session = Session::make(loop_.get_executor(), std::move(stream));
+        const auto session = link::Session::make(loop_.get_executor(), std::move(stream));
         session_ = session;
         running_ = true;
         Json mine{{"version", "1"}};
@@ -229,8 +228,8 @@ class TestedEnd {
         running_ = false;
     }
 
-    SessionHandlers handlers() {
-        SessionHandlers handlers;
+    link::SessionHandlers handlers() {
+        link::SessionHandlers handlers;
         handlers.request = [this](std::string method, Json params) {
             return answer(std::move(method), std::move(params));
         };
@@ -243,29 +242,29 @@ class TestedEnd {
     }
     asio::awaitable<Result<Json>> answer(std::string method, Json params) {
         if (method == "echo") co_return params;
-        if (method == "large") co_return Json{{"text", std::string(max_frame, 'x')}};
+        if (method == "large") co_return Json{{"text", std::string(link::max_frame, 'x')}};
         if (method == "throw") throw std::runtime_error("broken");
         if (method == "wait") {
-            const auto bell = std::make_shared<Bell>(loop_.get_executor());
-            waiting_.push_back(bell);
-            co_await bell->wait();
+            const auto event = std::make_shared<net::Event>(loop_.get_executor());
+            waiting_.push_back(event);
+            co_await event->wait();
             co_return Json();
         }
         co_return fail(ErrorCode::NotSupported, "'" + method + "' is not in this version");
     }
-    asio::awaitable<Result<std::unique_ptr<TextStream>>> count(std::string method, Json params) {
+    asio::awaitable<Result<std::unique_ptr<link::TextStream>>> count(std::string method, Json params) {
         if (method == "throw") throw std::runtime_error("broken");
         if (method != "logs") co_return fail(ErrorCode::NotFound, "no such logs");
-        std::unique_ptr<TextStream> stream =
+        std::unique_ptr<link::TextStream> stream =
             std::make_unique<Counting>(loop_.get_executor(), params.contains("follow"), sending_);
         co_return std::move(stream);
     }
 
-    static asio::awaitable<void> ask(std::shared_ptr<Session> session) {
+    static asio::awaitable<void> ask(std::shared_ptr<link::Session> session) {
         Json params{{"a", 1}};
         (void)co_await session->request("ask", std::move(params));
     }
-    asio::awaitable<void> open_stream(std::shared_ptr<Session> session) {
+    asio::awaitable<void> open_stream(std::shared_ptr<link::Session> session) {
         Json params{{"a", 1}};
         auto opened = co_await session->open_stream("logs", std::move(params));
         if (opened) streams_.push_back(std::make_shared<Reading>(std::move(*opened)));
@@ -276,9 +275,9 @@ class TestedEnd {
     }
 
     asio::io_context& loop_;
-    std::weak_ptr<Session> session_;
+    std::weak_ptr<link::Session> session_;
     std::deque<std::shared_ptr<Reading>> streams_;
-    std::vector<std::shared_ptr<Bell>> waiting_;
+    std::vector<std::shared_ptr<net::Event>> waiting_;
     int coroutines_ = 0;
     int sending_ = 0; // streams that the peer reads
     bool running_ = false;
@@ -297,7 +296,7 @@ class Link {
         finish();
     }
     void say_hello() {
-        peer_.say(*encode_frame({{"hello", Json::object()}}));
+        peer_.say(*link::encode_frame({{"hello", Json::object()}}));
         turn();
     }
 

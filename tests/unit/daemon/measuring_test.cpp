@@ -1,7 +1,7 @@
 // When the processes of a node are measured.
 #include "core/process_status.h"
 #include "daemon/measuring.h"
-#include "daemon/state/disk.h"
+#include "state/disk.h"
 #include "tests/unit/net/temporary_directory.h"
 
 #include <boost/asio/io_context.hpp>
@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 class MeasuringTest : public testing::Test {
   protected:
-    MeasuringTest() : own(*OwnState::open((directory.path() / "own.db").string(), disk)) {}
+    MeasuringTest() : own(*state::OwnState::open((directory.path() / "own.db").string(), disk)) {}
 
     void status(ProcessState state, const std::string& invocation, std::uint64_t memory = 0) {
         ProcessStatus status;
@@ -33,8 +33,8 @@ class MeasuringTest : public testing::Test {
     }
 
     net::TemporaryDirectory directory;
-    Disk disk;
-    std::unique_ptr<OwnState> own;
+    state::Disk disk;
+    std::unique_ptr<state::OwnState> own;
     boost::asio::io_context loop;
     int count = 0;
 };

@@ -1,7 +1,7 @@
 #include "daemon/api/concerned.h"
-#include "daemon/state/disk.h"
-#include "daemon/state/own_state.h"
-#include "daemon/state/replica.h"
+#include "state/disk.h"
+#include "state/own_state.h"
+#include "state/replica.h"
 #include "tests/unit/net/temporary_directory.h"
 
 #include <gmock/gmock.h>
@@ -37,46 +37,49 @@ class ConcernedTest : public testing::Test {
         record.process = process;
         return to_json(record);
     }
-    auto processes(const Change& change) { return *concerned(view_, keys::process_objects, change); }
-    auto nodes(const Change& change) { return *concerned(view_, keys::node_objects, change); }
-    auto domains(const Change& change) { return *concerned(view_, keys::domain_objects, change); }
+    auto processes(const state::Change& change) { return *concerned(view_, keys::process_objects, change); }
+    auto nodes(const state::Change& change) { return *concerned(view_, keys::node_objects, change); }
+    auto domains(const state::Change& change) { return *concerned(view_, keys::domain_objects, change); }
 
     net::TemporaryDirectory directory_;
-    Disk disk_;
-    std::unique_ptr<Replica> replica_ = Replica::open(directory_.path() / "replica.db", disk_).value();
-    std::unique_ptr<OwnState> own_ = OwnState::open(directory_.path() / "own.db", disk_).value();
+    state::Disk disk_;
+    std::unique_ptr<state::Replica> replica_ =
+        state::Replica::open(directory_.path() / "replica.db", disk_).value();
+    std::unique_ptr<state::OwnState> own_ =
+        state::OwnState::open(directory_.path() / "own.db", disk_).value();
     View view_{*replica_, *own_, [] { return std::string("home1"); }};
 };
 
 TEST_F(ConcernedTest, AReportIsOfOneProcessAndItsDomains) {
-    const Change change{keys::status("home1", 7), Json::object(), 2};
+    const state::Change change{keys::status("home1", 7), Json::object(), 2};
     EXPECT_THAT(processes(change), ElementsAre("7"));
     EXPECT_THAT(domains(change), ElementsAre("a.example"));
     EXPECT_THAT(nodes(change), IsEmpty());
 }
 
 TEST_F(ConcernedTest, ANodeIsThatOfItsProcessesAndDomains) {
-    const Change change{keys::live("home2"), Json::object(), 2};
+    const state::Change change{keys::live("home2"), Json::object(), 2};
     EXPECT_THAT(processes(change), ElementsAre("8"));
     EXPECT_THAT(domains(change), ElementsAre("b.example"));
     EXPECT_THAT(nodes(change), ElementsAre("home2"));
 }
 
 TEST_F(ConcernedTest, AMappingIsOfTheProcessBeforeAndNow) {
-    const Change change{keys::domain("a.example"), domain("a.example", "api"), 2, domain("a.example", "web")};
+    const state::Change change{keys::domain("a.example"), domain("a.example", "api"), 2,
+                               domain("a.example", "web")};
     EXPECT_THAT(processes(change), ElementsAre("7", "8"));
     EXPECT_THAT(domains(change), ElementsAre("a.example"));
 }
 
 TEST_F(ConcernedTest, WhatIsGoneWasAnObject) {
     replica_->apply("store", 2, {{keys::process("web"), std::nullopt, 2}});
-    const Change change{keys::process("web"), std::nullopt, 2, process(7, "web", "home1")};
+    const state::Change change{keys::process("web"), std::nullopt, 2, process(7, "web", "home1")};
     EXPECT_THAT(processes(change), ElementsAre("7"));
     EXPECT_THAT(domains(change), ElementsAre("a.example"));
 }
 
 TEST_F(ConcernedTest, TheFleetIsAllNodes) {
-    const Change change{std::string(keys::fleet), Json::object(), 2};
+    const state::Change change{std::string(keys::fleet), Json::object(), 2};
     EXPECT_FALSE(concerned(view_, keys::node_objects, change));
     EXPECT_THAT(processes(change), IsEmpty());
 }
@@ -88,7 +91,7 @@ TEST_F(ConcernedTest, AnotherFamilyIsAnnouncedByItsRow) {
                                    .parts = {keys::Part::Node},
                                    .node = keys::node_in_key,
                                    .announces = keys::node_objects | keys::process_objects});
-    const Change change{"/load/home2", Json::object(), 2};
+    const state::Change change{"/load/home2", Json::object(), 2};
     EXPECT_THAT(nodes(change), ElementsAre("home2"));
     EXPECT_THAT(processes(change), ElementsAre("8"));
     EXPECT_THAT(domains(change), IsEmpty());

@@ -5,10 +5,10 @@
 #include "core/records.h"
 #include "daemon/api/api.h"
 #include "daemon/api/view.h"
-#include "daemon/state/disk.h"
-#include "daemon/state/own_state.h"
-#include "daemon/state/replica.h"
 #include "dbus/client.h"
+#include "state/disk.h"
+#include "state/own_state.h"
+#include "state/replica.h"
 #include "tests/unit/net/temporary_directory.h"
 #include "tests/unit/support/private_bus.h"
 
@@ -23,7 +23,7 @@
 namespace p2prc::daemon {
 
 // Answers each method by its function; without one, Unreachable.
-class FakeGateway : public Gateway {
+class FakeGateway : public registry::Gateway {
   public:
     boost::asio::awaitable<Result<Json>> request(std::string method, Json params) override {
         requests.emplace_back(method, params);
@@ -41,7 +41,7 @@ class FakeGateway : public Gateway {
     bool is_connecting = false;
 };
 
-class FakeStream : public TextStream {
+class FakeStream : public link::TextStream {
   public:
     explicit FakeStream(std::deque<std::string> pieces, bool* destroyed = nullptr, bool endless = false)
         : pieces_(std::move(pieces))
@@ -68,7 +68,7 @@ class FakeFleet : public FleetControl {
   public:
     std::string node_name() const override { return node; }
     bool is_root() const override { return root; }
-    Gateway& gateway() override { return requests; }
+    registry::Gateway& gateway() override { return requests; }
     boost::asio::awaitable<Result<Json>> init(Json options, std::string by) override {
         options["by"] = by;
         co_return options;
@@ -89,7 +89,8 @@ class FakeFleet : public FleetControl {
         co_return Result<void>{};
     }
     Result<std::string> web_ca() const override { return fail(ErrorCode::NotFound, "no web CA"); }
-    boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> logs(std::string from, Json params) override {
+    boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string from,
+                                                                           Json params) override {
         log_requests.emplace_back(from, params);
         if (!stream) co_return fail(ErrorCode::Unreachable, "node '" + from + "' is away");
         co_return std::move(stream);
@@ -100,14 +101,14 @@ class FakeFleet : public FleetControl {
     FakeGateway requests;
     std::vector<std::string> removed;
     std::vector<std::pair<std::string, Json>> log_requests;
-    std::unique_ptr<TextStream> stream;
+    std::unique_ptr<link::TextStream> stream;
 };
 
 class ApiTest : public ::testing::Test {
   protected:
     explicit ApiTest(const std::string& policy = {}, HelperUsers helpers = {"root", "root"}) : bus(policy) {
-        replica = Replica::open(directory.path() / "replica.db", disk).value();
-        own = OwnState::open(directory.path() / "own.db", disk).value();
+        replica = state::Replica::open(directory.path() / "replica.db", disk).value();
+        own = state::OwnState::open(directory.path() / "own.db", disk).value();
         server = bus.connect();
         user = bus.connect();
         api = std::make_unique<Api>(ApiParts{
@@ -121,7 +122,7 @@ class ApiTest : public ::testing::Test {
                 return fail(ErrorCode::NotPermitted, "this node runs no processes for other nodes");
             },
             .ports = {.listeners = [this]() -> Result<std::vector<net::Listener>> { return listeners; },
-                      .unit = [](const std::string& process) -> UnitSockets {
+                      .unit = [](const std::string& process) -> process::UnitSockets {
                           return {{std::hash<std::string>()(process) | 1U}, std::nullopt};
                       }}});
         client = std::make_unique<dbus::Client>(*user);
@@ -135,7 +136,7 @@ class ApiTest : public ::testing::Test {
     // One transaction of the registry, as the watch brings it.
     void commit(std::map<std::string, std::optional<Json>> values) {
         ++revision;
-        std::vector<Change> changes;
+        std::vector<state::Change> changes;
         for (auto& [key, value] : values)
             changes.push_back({key, value, revision});
         if (replica->store_id().empty())
@@ -227,10 +228,10 @@ class ApiTest : public ::testing::Test {
 
     net::TemporaryDirectory directory;
     test::PrivateBus bus;
-    Disk disk;
+    state::Disk disk;
     FakeFleet fleet;
-    std::unique_ptr<Replica> replica;
-    std::unique_ptr<OwnState> own;
+    std::unique_ptr<state::Replica> replica;
+    std::unique_ptr<state::OwnState> own;
     std::unique_ptr<dbus::Bus> server;
     std::unique_ptr<dbus::Bus> user;
     std::unique_ptr<Api> api;

@@ -17,7 +17,7 @@ class ReadinessTest : public ApiTest {
                                    return listeners;
                                },
                                [](const std::string& process) {
-                                   return UnitSockets{{process == "wiki" ? 7U : 8U}, std::nullopt};
+                                   return process::UnitSockets{{process == "wiki" ? 7U : 8U}, std::nullopt};
                                }});
         readiness->start();
     }

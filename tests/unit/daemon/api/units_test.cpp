@@ -1,8 +1,8 @@
 #include "daemon/api/acme_unit.h"
 #include "daemon/api/journal_logs.h"
 #include "daemon/api/journal_reader.h"
-#include "daemon/process/append_json.h"
-#include "daemon/process/unit_names.h"
+#include "process/append_json.h"
+#include "process/unit_names.h"
 #include "tests/unit/daemon/api/fixture.h"
 
 #include <systemd/sd-bus.h>
@@ -40,7 +40,7 @@ TEST_F(UnitsTest, EachDomainsAcmeUnitHasANameOfItsOwn) {
         "*." + longest.substr(2), "wildcard." + longest.substr(9)};
     for (const auto& domain : domains) {
         names.insert(acme_unit_name(domain));
-        EXPECT_TRUE(check_unit_name(acme_unit_name(domain))) << acme_unit_name(domain);
+        EXPECT_TRUE(process::check_unit_name(acme_unit_name(domain))) << acme_unit_name(domain);
     }
     EXPECT_EQ(names.size(), domains.size());
 }
@@ -48,9 +48,9 @@ TEST_F(UnitsTest, EachDomainsAcmeUnitHasANameOfItsOwn) {
 TEST_F(UnitsTest, TheAcmeUnitCanBeWrittenAndHandsOverDataOnly) {
     const auto unit = acme_unit("a.home.example", "https://acme.example/$HOME");
     bool as_user = false;
-    for (const UnitProperty& property : unit) {
+    for (const process::UnitProperty& property : unit) {
         const auto message = server->new_signal("/x", "org.example1.X", "Y").value();
-        EXPECT_TRUE(append_json(message.get(), property.signature, property.value)) << property.name;
+        EXPECT_TRUE(process::append_json(message.get(), property.signature, property.value)) << property.name;
         as_user = as_user || (property.name == "User" && property.value == "p2prc-connector");
         if (property.name != "ExecStartEx") continue;
         for (const Json& command : property.value)
@@ -62,7 +62,7 @@ TEST_F(UnitsTest, TheAcmeUnitCanBeWrittenAndHandsOverDataOnly) {
     }
     EXPECT_TRUE(as_user);
     for (const char* name : {"SystemCallFilter", "RestrictNamespaces", "ProtectProc"})
-        EXPECT_EQ(std::ranges::count(unit, name, &UnitProperty::name), 1) << name;
+        EXPECT_EQ(std::ranges::count(unit, name, &process::UnitProperty::name), 1) << name;
 }
 
 TEST_F(UnitsTest, LogsOfAProcessElsewhereAreNotHere) {
@@ -100,7 +100,7 @@ TEST_F(UnitsTest, TheOldestLogStreamMakesRoomForANewOne) {
         return std::move(*stream);
     };
     auto first = follow();
-    std::vector<std::unique_ptr<TextStream>> others;
+    std::vector<std::unique_ptr<link::TextStream>> others;
     while (others.size() + 1 < most_log_streams)
         others.push_back(follow());
     std::optional<Error> end;

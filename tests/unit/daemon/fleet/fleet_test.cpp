@@ -1,11 +1,11 @@
 // Whole fleets over real TLS, real stores and loopback: init, join, requests, removal, reconnection, leaving.
 #include "daemon/fleet/fleet.h"
-#include "daemon/fleet/join.h"
-#include "daemon/fleet/link.h"
-#include "daemon/fleet/token.h"
+#include "daemon/fleet/member_link.h"
 #include "daemon/fleet/units.h"
-#include "daemon/registry/registry.h"
-#include "daemon/state/origins.h"
+#include "link/join.h"
+#include "link/token.h"
+#include "registry/registry.h"
+#include "state/origins.h"
 #include "store/sqlite.h"
 #include "tests/unit/daemon/fleet/relay.h"
 #include "tests/unit/daemon/fleet/test_node.h"
@@ -89,7 +89,7 @@ class FleetTest : public testing::Test {
         return {{"spec", {{"name", name}, {"port", 0}, {"run", {{"command", {"/bin/true"}}}}}},
                 {"by", "user@cellar"}};
     }
-    static std::string text(const State& state, const std::string& key, const char* member) {
+    static std::string text(const state::State& state, const std::string& key, const char* member) {
         const auto value = state.get(key);
         return value ? value->value(member, std::string()) : std::string("(none)");
     }
@@ -126,10 +126,10 @@ TEST_F(FleetTest, AnInvitationDoesNotGiveAnothersKey) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         const auto before = text(*root.replica, "/nodes/cellar", "key");
-        const auto token = decode_token(co_await new_token());
+        const auto token = link::decode_token(co_await new_token());
         const auto thief = net::Identity::generate();
         Json params{{"name", "thief"}, {"key", before}};
-        const auto admitted = co_await redeem(loop.get_executor(), *token, *thief, params);
+        const auto admitted = co_await link::redeem(loop.get_executor(), *token, *thief, params);
         EXPECT_TRUE(admitted) << admitted.error().message;
         EXPECT_TRUE(co_await until([&] { return root.replica->contains("/nodes/thief"); }));
         EXPECT_EQ(text(*root.replica, "/nodes/thief", "key"), thief->fingerprint());
@@ -313,16 +313,16 @@ TEST_F(FleetTest, BadTokensAreRefusedAndChangeNothing) {
         EXPECT_THAT(co_await refused("nonsense"), HasSubstr("not a join token"));
         EXPECT_THAT(co_await refused(token.substr(0, token.size() - 5)), HasSubstr("damaged"));
 
-        auto changed = *decode_token(token);
+        auto changed = *link::decode_token(token);
         changed.secret[0] ^= 1;
-        EXPECT_THAT(co_await refused(*encode_token(changed)),
+        EXPECT_THAT(co_await refused(*link::encode_token(changed)),
                     HasSubstr("NotPermitted: the root does not know this invitation"));
-        changed = *decode_token(token);
+        changed = *link::decode_token(token);
         changed.id[0] = changed.id[0] == 'a' ? 'b' : 'a';
-        EXPECT_THAT(co_await refused(*encode_token(changed)), HasSubstr("NotPermitted"));
-        changed = *decode_token(token);
+        EXPECT_THAT(co_await refused(*link::encode_token(changed)), HasSubstr("NotPermitted"));
+        changed = *link::decode_token(token);
         changed.addresses = {*net::Endpoint::parse("127.0.0.1:1")};
-        EXPECT_THAT(co_await refused(*encode_token(changed)),
+        EXPECT_THAT(co_await refused(*link::encode_token(changed)),
                     HasSubstr("Unreachable: cannot reach the root node"));
 
         // A name that is taken: nothing changes, and the same token still works under another.
@@ -624,7 +624,7 @@ TEST_F(FleetTest, ALeaveWhoseAnswerIsLostIsFinished) {
         EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         // The root has let it go; its answer is lost, and the machine's power with it.
         const auto cut = root.replica->subscribe(
-            "/nodes/cellar", [this](std::span<const Change>) { relay.set(Relay::Mode::Swallow); });
+            "/nodes/cellar", [this](std::span<const state::Change>) { relay.set(Relay::Mode::Swallow); });
         asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
         EXPECT_TRUE(co_await until([&] { return !root.replica->contains("/nodes/cellar"); }));
         EXPECT_FALSE(home.fleet->is_root());
@@ -668,7 +668,7 @@ TEST_F(FleetTest, AJoinWhoseAnswerIsLostBringsWhatHappenedSince) {
             EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params(name)));
         EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/photos"); }));
         auto cut = root.replica->subscribe(
-            "/nodes/cellar", [this](std::span<const Change>) { relay.set(Relay::Mode::Swallow); });
+            "/nodes/cellar", [this](std::span<const state::Change>) { relay.set(Relay::Mode::Swallow); });
         asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), asio::detached);
         EXPECT_TRUE(co_await until([&] { return root.replica->contains("/processes/photos"); }));
         EXPECT_TRUE(home.fleet->is_root());
@@ -712,12 +712,12 @@ TEST_F(FleetTest, WhatWasAnsweredHereSurvivesAPowerCutWithoutTheRoot) {
     home.reopen();
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
-        Disk later;
+        state::Disk later;
         int cuts = 0;
         const auto wanted_after_a_cut = [&] {
             const auto to = home.directory.path() / ("left" + std::to_string(++cuts));
             p2prc::test::PowerCut::restore(home.directory.path(), to);
-            const auto left = Replica::open((to / "replica.db").string(), later);
+            const auto left = state::Replica::open((to / "replica.db").string(), later);
             return left ? text(**left, "/processes/calendar", "desired") : left.error().message;
         };
         const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
@@ -740,7 +740,7 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
             const auto document = home.replica->get("/processes/" + name);
             const auto record =
                 document ? process_from_json(*document) : fail(ErrorCode::NotFound, "no record");
-            return record && Origins(*home.own).here(*record);
+            return record && state::Origins(*home.own).here(*record);
         };
         EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("calendar")));
         auto from_the_root = spin_params("guest");
@@ -773,12 +773,13 @@ TEST_F(FleetTest, AnEarlierVersionsProcessesAreTakenForWhatTheirRecordsSayOnce) 
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("calendar")));
-        std::vector<Change> all;
+        std::vector<state::Change> all;
         for (const auto& [key, note] : home.own->range("/spun/"))
             all.push_back({std::string(key), std::nullopt, 0});
         home.own->update(std::move(all));
         const auto here = [&] {
-            return Origins(*home.own).here(*process_from_json(*home.replica->get("/processes/calendar")));
+            return state::Origins(*home.own).here(
+                *process_from_json(*home.replica->get("/processes/calendar")));
         };
         EXPECT_FALSE(here());
         home.make();
@@ -827,13 +828,14 @@ TEST_F(FleetTest, ADamagedRowIsTakenFromTheRootsCopy) {
         root.reopen();
         store::SqliteOptions database;
         database.file = (root.directory.path() / "registry.db").string();
-        database.tables = {{std::string(replicated_table), true}, {"private", false}};
+        database.tables = {{std::string(registry::replicated_table), true}, {"private", false}};
         {
             auto store = store::open_sqlite(database);
             EXPECT_TRUE(store);
             store::Txn txn;
             for (const auto* key : {"/processes/calendar", "/nodes/cellar"})
-                txn.then.push_back(store::put(std::string(replicated_table), key, "{\"id\": 4, \"na"));
+                txn.then.push_back(
+                    store::put(std::string(registry::replicated_table), key, "{\"id\": 4, \"na"));
             EXPECT_TRUE((*store)->txn(txn));
         }
         EXPECT_TRUE(co_await root.fleet->start());

@@ -3,7 +3,7 @@
 #include "core/process_status.h"
 #include "core/records.h"
 #include "daemon/fleet/kills.h"
-#include "daemon/state/disk.h"
+#include "state/disk.h"
 #include "tests/unit/net/temporary_directory.h"
 
 #include <gtest/gtest.h>
@@ -14,18 +14,18 @@ namespace {
 class KillsTest : public testing::Test {
   protected:
     KillsTest() {
-        replica = std::move(*Replica::open((directory.path() / "replica.db").string(), disk));
-        own = std::move(*OwnState::open((directory.path() / "own.db").string(), disk));
+        replica = std::move(*state::Replica::open((directory.path() / "replica.db").string(), disk));
+        own = std::move(*state::OwnState::open((directory.path() / "own.db").string(), disk));
         kills.emplace(*replica, *own, [] { return std::string("home"); });
         replica->reset("before", 9, {fleet()});
     }
 
-    static Change fleet(const char* id = "f1") {
+    static state::Change fleet(const char* id = "f1") {
         FleetRecord record;
         record.id = id;
         return {std::string(keys::fleet), to_json(record), 1};
     }
-    static Change record(std::uint32_t id, const std::string& name, const char* node = "home") {
+    static state::Change record(std::uint32_t id, const std::string& name, const char* node = "home") {
         ProcessRecord process;
         process.id = id;
         process.name = process.spec.name = name;
@@ -58,9 +58,9 @@ class KillsTest : public testing::Test {
     }
 
     net::TemporaryDirectory directory;
-    Disk disk;
-    std::unique_ptr<Replica> replica;
-    std::unique_ptr<OwnState> own;
+    state::Disk disk;
+    std::unique_ptr<state::Replica> replica;
+    std::unique_ptr<state::OwnState> own;
     std::optional<Kills> kills;
 };
 

@@ -1,6 +1,6 @@
 // Who reads how many logs of whom.
-#include "daemon/fleet/bell.h"
 #include "daemon/fleet/log_shares.h"
+#include "net/event.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -14,20 +14,20 @@ namespace asio = boost::asio;
 using Piece = Result<std::optional<std::string>>;
 
 // Says one line, and nothing more until it is ended.
-class Quiet : public TextStream {
+class Quiet : public link::TextStream {
   public:
-    Quiet(const asio::any_io_executor& executor, bool& lives) : bell_(executor), lives_(lives) {
+    Quiet(const asio::any_io_executor& executor, bool& lives) : event_(executor), lives_(lives) {
         lives_ = true;
     }
     ~Quiet() override { lives_ = false; }
     asio::awaitable<Piece> next() override {
         if (!std::exchange(said_, true)) co_return std::optional<std::string>("a line");
-        co_await bell_.wait();
+        co_await event_.wait();
         co_return std::optional<std::string>();
     }
 
   private:
-    Bell bell_;
+    net::Event event_;
     bool& lives_;
     bool said_ = false;
 };
@@ -48,7 +48,7 @@ class LogSharesTest : public testing::Test {
         for (std::size_t i = 0; i < logs_of_one_node; ++i)
             ASSERT_TRUE(take("reader" + std::to_string(i / logs_of_one_reader), node)) << i;
     }
-    void read(TextStream& stream) {
+    void read(link::TextStream& stream) {
         piece.reset();
         asio::co_spawn(loop, stream.next(), [this](const std::exception_ptr&, Piece got) { piece = got; });
         loop.restart();

@@ -2,7 +2,7 @@
 #include "core/process_status.h"
 #include "core/records.h"
 #include "daemon/fleet/offers.h"
-#include "daemon/state/disk.h"
+#include "state/disk.h"
 #include "tests/unit/net/temporary_directory.h"
 
 #include <gtest/gtest.h>
@@ -13,8 +13,8 @@ namespace {
 class OffersTest : public testing::Test {
   protected:
     OffersTest() {
-        replica = std::move(*Replica::open((directory.path() / "replica.db").string(), disk));
-        own = std::move(*OwnState::open((directory.path() / "own.db").string(), disk));
+        replica = std::move(*state::Replica::open((directory.path() / "replica.db").string(), disk));
+        own = std::move(*state::OwnState::open((directory.path() / "own.db").string(), disk));
         offers.emplace(*replica, *own, [] { return std::string("home"); }, [this] { return moving; });
     }
 
@@ -42,9 +42,9 @@ class OffersTest : public testing::Test {
     }
 
     net::TemporaryDirectory directory;
-    Disk disk;
-    std::unique_ptr<Replica> replica;
-    std::unique_ptr<OwnState> own;
+    state::Disk disk;
+    std::unique_ptr<state::Replica> replica;
+    std::unique_ptr<state::OwnState> own;
     bool moving = false;
     std::optional<Offers> offers;
 };
@@ -104,7 +104,7 @@ class DomainOffersTest : public OffersTest {
         mapping.created_by = by;
         return to_json(mapping);
     }
-    static Change fleet(const char* id = "f1") {
+    static state::Change fleet(const char* id = "f1") {
         FleetRecord one;
         one.id = id;
         return {std::string(keys::fleet), to_json(one), 1};
@@ -181,7 +181,7 @@ TEST_F(DomainOffersTest, AnotherFleetHasNoneOfIt) {
 
 // The records of a registry that was restored come with those that were killed.
 TEST_F(OffersTest, AKilledProcessIsKilledAgainAndNotOffered) {
-    const Change fleet{std::string(keys::fleet), Json{{"id", "f1"}}, 1};
+    const state::Change fleet{std::string(keys::fleet), Json{{"id", "f1"}}, 1};
     replica->reset("before", 9, {fleet, {"/processes/web", record(1, "web"), 1}});
     ProcessStatus killed;
     killed.id = 1;

@@ -14,7 +14,7 @@
 namespace p2prc::daemon {
 
 // Says which node it is, then what was asked.
-class OneLine : public TextStream {
+class OneLine : public link::TextStream {
   public:
     explicit OneLine(std::string text) : text_(std::move(text)) {}
     boost::asio::awaitable<Result<std::optional<std::string>>> next() override {
@@ -25,8 +25,8 @@ class OneLine : public TextStream {
     std::optional<std::string> text_;
 };
 
-inline boost::asio::awaitable<Result<std::unique_ptr<TextStream>>> one_line(std::string text) {
-    std::unique_ptr<TextStream> stream = std::make_unique<OneLine>(std::move(text));
+inline boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> one_line(std::string text) {
+    std::unique_ptr<link::TextStream> stream = std::make_unique<OneLine>(std::move(text));
     co_return std::move(stream);
 }
 
@@ -49,8 +49,8 @@ class TestNode {
         std::promise<void> written;
         disk.post([&] { written.set_value(); });
         written.get_future().wait();
-        replica = std::move(*Replica::open((directory.path() / "replica.db").string(), disk));
-        own = std::move(*OwnState::open((directory.path() / "own.db").string(), disk));
+        replica = std::move(*state::Replica::open((directory.path() / "replica.db").string(), disk));
+        own = std::move(*state::OwnState::open((directory.path() / "own.db").string(), disk));
         make();
     }
 
@@ -79,9 +79,9 @@ class TestNode {
     }
 
     net::TemporaryDirectory directory;
-    Disk disk;
-    std::unique_ptr<Replica> replica;
-    std::unique_ptr<OwnState> own;
+    state::Disk disk;
+    std::unique_ptr<state::Replica> replica;
+    std::unique_ptr<state::OwnState> own;
     std::uint16_t root_port = 443;
     UnitControl* units = nullptr;
     std::unique_ptr<Fleet> fleet;

@@ -1,0 +1,154 @@
+#include "process/data_directories.h"
+
+#include "core/names.h"
+#include "net/file.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+
+namespace p2prc::process {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t note_limit = 4096;
+constexpr std::size_t digest_length = 64; // SHA-256 in hexadecimal
+
+bool is_entry(const fs::path& path) {
+    std::error_code ignored;
+    return fs::symlink_status(path, ignored).type() != fs::file_type::not_found;
+}
+
+Result<void> checked(std::string what, const std::error_code& error) {
+    if (error) return std::unexpected(system_error(std::move(what), error.value()));
+    return {};
+}
+
+// "7 0f3a...": the id and, since this version, the digest.
+std::optional<DataNote> parse_note(std::string_view text) {
+    while (text.ends_with('\n'))
+        text.remove_suffix(1);
+    DataNote note;
+    const auto* end = text.data() + text.size();
+    const auto id = std::from_chars(text.data(), end, note.id);
+    if (id.ec != std::errc{} || note.id == 0) return {};
+    if (id.ptr == end) return note;
+    if (*id.ptr != ' ') return {};
+    note.digest.assign(id.ptr + 1, end);
+    const auto hexadecimal = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+    if (note.digest.size() != digest_length || !std::ranges::all_of(note.digest, hexadecimal)) return {};
+    return note;
+}
+
+// Ids that it had before are the root's word; they count for the specification that was noted, and, where an
+// earlier version noted none, for what a user of this node asked for.
+bool had_id(const ProcessRecord& record, const DataNote& note, const std::string& digest, Origin origin) {
+    if (std::ranges::count(record.former_ids, note.id) == 0) return false;
+    return note.digest == digest || (note.digest.empty() && origin == Origin::Local);
+}
+
+} // namespace
+
+DataDirectories::DataDirectories(fs::path root, fs::path private_root, fs::path notes)
+    : root_(std::move(root))
+    , private_root_(std::move(private_root))
+    , notes_(std::move(notes)) {}
+
+bool DataDirectories::is_there(std::string_view name) const {
+    return is_entry(root_ / name) || is_entry(private_root_ / name);
+}
+
+std::string DataDirectories::owned_directory(std::string_view name) const {
+    if (!check_process_name(name)) return {};
+    struct stat found{};
+    for (const auto& path : {private_root_ / name, root_ / name})
+        if (lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode))
+            return found.st_uid == 0 ? std::string() : path.string();
+    return {};
+}
+
+Result<std::optional<DataNote>> DataDirectories::note(std::string_view name) const {
+    if (const auto named = check_process_name(name); !named) return std::unexpected(named.error());
+    const auto path = notes_ / name;
+    const auto text = net::read_file(path, note_limit);
+    if (!text && text.error().code == ErrorCode::NotFound) return std::optional<DataNote>();
+    auto parsed = text ? parse_note(*text) : std::nullopt;
+    if (parsed) return parsed;
+    return fail(
+        ErrorCode::Failed,
+        fmt::format("the note of whose data lies in {} cannot be read: {}", (root_ / name).string(),
+                    text ? fmt::format("{} is empty or damaged", path.string()) : text.error().message),
+        fmt::format("write the id of its process into {}, or remove that to let this process have the data",
+                    path.string()));
+}
+
+Result<void> DataDirectories::write_note(std::string_view name, const DataNote& note) const {
+    std::error_code error;
+    fs::create_directories(notes_, error);
+    if (error) return checked(fmt::format("cannot make {}", notes_.string()), error);
+    return net::write_file_atomically(notes_ / name, fmt::format("{} {}\n", note.id, note.digest));
+}
+
+Result<std::string> DataDirectories::prepare(const ProcessRecord& record, Origin origin) const {
+    const auto& name = record.name;
+    const auto noted = note(name);
+    if (!noted) return std::unexpected(noted.error());
+    const DataNote mine{record.id, spec_digest(record.spec)};
+    std::string moved;
+    if (is_there(name)) {
+        const auto holder = noted->value_or(DataNote{});
+        if (*noted && holder.id == mine.id && !holder.digest.empty() && holder.digest != mine.digest)
+            return fail(ErrorCode::Conflict,
+                        fmt::format("the data in {} is of process {} with another process file",
+                                    (root_ / name).string(), holder.id),
+                        fmt::format("kill it and spin it anew, or remove {}", (notes_ / name).string()));
+        const bool its_own = *noted && (holder.id == mine.id || had_id(record, holder, mine.digest, origin));
+        const bool adopted = !*noted && origin == Origin::Local;
+        if (!its_own && !adopted) {
+            auto aside = move_aside(name, holder.id);
+            if (!aside) return aside;
+            moved = std::move(*aside);
+        }
+    }
+    if (*noted != mine)
+        if (const auto written = write_note(name, mine); !written) return std::unexpected(written.error());
+    return moved;
+}
+
+Result<std::string> DataDirectories::move_aside(std::string_view name, std::uint32_t holder) const {
+    const auto here = root_ / name;
+    const auto hidden = private_root_ / name;
+    const auto base = fmt::format("{}.{}", name, holder);
+    auto aside = base;
+    for (int n = 2; is_there(aside); ++n)
+        aside = fmt::format("{}-{}", base, n);
+    std::error_code error;
+    if (is_entry(hidden)) fs::rename(hidden, private_root_ / aside, error);
+    if (!error && fs::is_symlink(fs::symlink_status(here, error))) {
+        // systemd's link to the private directory, relative as systemd makes it.
+        const auto target = fs::read_symlink(here, error).parent_path() / aside;
+        if (!error) fs::remove(here, error);
+        if (!error) fs::create_symlink(target, root_ / aside, error);
+    } else if (!error && is_entry(here)) {
+        fs::rename(here, root_ / aside, error);
+    }
+    if (const auto moved = checked(fmt::format("cannot move {} aside", here.string()), error); !moved)
+        return std::unexpected(moved.error());
+    return (root_ / aside).string();
+}
+
+Result<void> DataDirectories::rename(const ProcessRecord& record) const {
+    const auto noted = note(record.name);
+    if (!noted) return std::unexpected(noted.error());
+    const DataNote mine{record.id, spec_digest(record.spec)};
+    const bool others = *noted && !(*noted)->digest.empty() && (*noted)->digest != mine.digest;
+    if (others || *noted == mine) return {};
+    return write_note(record.name, mine);
+}
+
+} // namespace p2prc::process

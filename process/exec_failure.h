@@ -1,0 +1,22 @@
+// Explains to people why a command could not be executed: one exit status covers all the causes.
+#pragma once
+
+#include "core/process_spec.h"
+#include "process/transient_unit.h"
+
+#include <span>
+#include <string>
+
+namespace p2prc::process {
+
+// `log`: what systemd said between fork and exec, which names the error; of another node's process it says
+// nothing. Looks at files as far as p2prcd sees them; home directories it does not. Empty when nothing more
+// is known than that it failed.
+std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const std::string> log);
+
+// Which file of run.credentials systemd could not read. Of files that p2prcd does not see, all are named.
+std::string credentials_failure(const ProcessSpec& spec);
+// Empty for a process with a user of its own.
+std::string user_failure(const ProcessSpec& spec);
+
+} // namespace p2prc::process

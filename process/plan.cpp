@@ -1,0 +1,81 @@
+#include "process/plan.h"
+
+#include "core/gate.h"
+
+namespace p2prc::process {
+namespace {
+
+// It ended as its user or its administrator wanted: a boot is no reason to begin again.
+bool ended_for_good(const ProcessStatus& status) noexcept {
+    if (status.state != ProcessState::Stopped || !status.reason) return false;
+    return status.reason->kind == StopKind::Finished || status.reason->kind == StopKind::StoppedOutside;
+}
+
+Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
+    if (runs && now.same_process) return kill ? Act::Kill : Act::Stop;
+    // It ended unseen: how is found out first.
+    if (!runs && now.status && now.status->state == ProcessState::Running &&
+        now.status->boot_id == now.boot_id)
+        return Act::Conclude;
+    const bool noted = now.status && !asked_anew && !was_up(now.status->state);
+    return noted ? Act::Nothing : Act::Settle;
+}
+
+Act plan_running(const Situation& now, bool runs, bool asked_anew) {
+    if (!now.status) return runs ? Act::Observe : Act::Start;
+    if (runs) return asked_anew ? Act::Restart : Act::Observe;
+    if (asked_anew) return Act::Start;
+    if (now.status->boot_id != now.boot_id) return ended_for_good(*now.status) ? Act::Nothing : Act::Start;
+    // Starting, and nothing there: p2prcd ended between writing that down and doing it.
+    if (now.status->state == ProcessState::Starting && !now.unit) return Act::Start;
+    return was_up(now.status->state) ? Act::Conclude : Act::Nothing;
+}
+
+} // namespace
+
+Wanted wanted(const ProcessRecord& record, const LocalAction* local) {
+    Wanted result{record.desired, false, record.change, record.changed_by};
+    if (!local || local->id != record.id || taken_in(record, *local)) return result;
+    result.desired = local->desired();
+    result.killed = local->is_kill();
+    // Ahead of the registry's number by as much as it will be when it has taken the actions in.
+    result.change = change_with(record, *local);
+    result.by = local->by;
+    return result;
+}
+
+bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept {
+    return status.boot_id != boot_id && was_up(status.state);
+}
+
+bool was_up(ProcessState state) noexcept {
+    return state == ProcessState::Running || state == ProcessState::Starting ||
+           state == ProcessState::Stopping;
+}
+
+bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept {
+    if (unit.dead() || written.boot_id != boot_id) return false;
+    if (written.invocation.empty()) return unit.restarts > written.restarts;
+    return !unit.invocation.empty() && unit.invocation != written.invocation;
+}
+
+Act plan(const Situation& now) {
+    const bool runs = now.unit && !now.unit->dead();
+    if (now.buried && runs) return Act::Kill;
+    if (!now.record) return runs ? Act::Observe : now.left_over ? Act::Forget : Act::Nothing;
+    auto want = wanted(*now.record, now.local);
+    if (runs && !now.same_process && !want.killed) return Act::Occupied;
+    const auto ahead =
+        now.status && now.status->applied > want.change ? now.status->applied - want.change : 0;
+    if (ahead > 0 && ahead <= most_changes_ahead) {
+        // The record is from before what was done here: its registry was restored from an older copy, and
+        // takes in what this node reports. Nothing is done again or undone meanwhile.
+        want.change = now.status->applied;
+        want.desired = stopped_on_request(*now.status) ? Desired::Stopped : Desired::Running;
+    }
+    const bool asked_anew = now.status && now.status->applied != want.change;
+    if (want.desired == Desired::Stopped) return plan_stopped(now, want.killed, runs, asked_anew);
+    return plan_running(now, runs, asked_anew);
+}
+
+} // namespace p2prc::process

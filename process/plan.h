@@ -1,0 +1,66 @@
+// Decides what to do about one process: a function of its desired state, its last status and its unit.
+#pragma once
+
+#include "core/local_action.h"
+#include "core/process_status.h"
+#include "core/records.h"
+#include "process/systemd.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace p2prc::process {
+
+// What this node wants of a process, local actions that the registry does not know yet included.
+struct Wanted {
+    Desired desired = Desired::Running;
+    bool killed = false;
+    std::uint64_t change = 0; // compared with ProcessStatus::applied
+    std::string by;
+};
+Wanted wanted(const ProcessRecord& record, const LocalAction* local);
+
+enum class Act {
+    Nothing,
+    Observe, // record what systemd runs
+    Recall,  // the same, after finding out how the run before it ended unseen
+    Confirm, // the same of a new run, after hearing whether it is not over already
+    Start,
+    Retry,    // start what failed too often: once, and without being asked
+    Restart,  // stop, then start
+    Stop,     // the record stays
+    Kill,     // stop for good
+    Conclude, // it ended and the reason is not recorded yet
+    Forget,   // it ran without a record and ended: nobody waits for the report
+    Settle,   // nothing to do with systemd: record that the change was applied, and who asked for it
+    Occupied, // another process runs under this name and no tombstone ends it
+};
+
+struct Situation {
+    const ProcessRecord* record = nullptr; // nullptr: this node has no process of that name
+    const LocalAction* local = nullptr;    // for that record
+    const ProcessStatus* status = nullptr; // last written, for that record
+    const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
+    bool left_over = false;                // without a record: a status still says that it runs
+    bool buried = false;                   // the unit's process has a tombstone, or was killed here
+    bool same_process =
+        true; // the unit is the record's: by id, or by digest where no other record has its id
+    std::string_view boot_id;
+};
+
+// Absence of a record never stops anything: only `buried` does.
+Act plan(const Situation& now);
+
+// Whether systemd runs the process another time than was written down: what it says now is not how that
+// ended.
+bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept;
+
+// Whether the state says that there is something to run, or that it is on its way.
+bool was_up(ProcessState state) noexcept;
+
+// Whether the status was written in another boot while the process ran: it did not survive the machine.
+bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;
+
+} // namespace p2prc::process

@@ -1,0 +1,95 @@
+// Brings the units of this node to the desired state, and records what happens.
+#pragma once
+
+#include "core/bind_rule.h"
+#include "process/data_directories.h"
+#include "process/journal_tail.h"
+#include "process/plan.h"
+#include "process/port_target.h"
+#include "process/systemd.h"
+#include "state/own_state.h"
+#include "state/replica.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace p2prc::process {
+
+struct ReconcilerOptions {
+    std::string node;
+    std::string boot_id;
+    std::string ended_boot; // the boot that is known to have ended in order; empty: none
+    RemoteSpin remote_spin = RemoteSpin::Sandboxed;
+    DataDirectories data;
+    // Where units of administrators and packages lie: a process may not take their names.
+    std::vector<std::filesystem::path> unit_directories;
+    // Refuses a start while another program holds the process's port (0: it has none).
+    std::function<Result<void>(std::uint16_t port, std::string_view process)> check_port =
+        [](std::uint16_t port, std::string_view process) { return check_port_is_free(port, process); };
+    std::function<void(std::string_view message, std::string_view process)>
+        warn; // what its operator should know
+    // What failed too often is tried again after the first pause, then after ever longer ones.
+    std::chrono::milliseconds first_retry_pause{8'000};
+    std::chrono::milliseconds longest_retry_pause{60'000};
+    // The same for the programs that keep processes to their ports.
+    std::chrono::milliseconds first_ports_pause{30'000};
+    std::chrono::milliseconds longest_ports_pause{3'600'000};
+    std::filesystem::path pins{bind_programs_directory}; // of those programs
+};
+
+// The directories that systemd 252 loads units from, but for its own transient ones.
+std::vector<std::filesystem::path> system_unit_directories();
+
+// Reads /processes, /tombstones (replica) and /local/<node> (own state); writes /status/<node>/<id> (own
+// state). Verbs never come here: they change what is wanted, and the change comes by the replica. One
+// operation for each name at a time; different names go side by side.
+class Reconciler {
+  public:
+    // All of them must outlive it.
+    Reconciler(boost::asio::any_io_executor loop, Systemd& systemd, state::Replica& replica,
+               state::OwnState& own, JournalTail& journal, ReconcilerOptions options);
+    ~Reconciler();
+
+    // Adopts what runs, then follows the changes until it is destroyed.
+    boost::asio::awaitable<Result<void>> start();
+
+    // What this node itself refuses, before anything is asked of the registry: InvalidSpec for a name for
+    // which a unit file exists, NotPermitted for what other nodes may not spin here.
+    Result<void> check_spec(const ProcessSpec& spec, Origin origin) const;
+
+    // Brings memory and processor time of what runs here up to date in the own state. Cheap: no bus, no
+    // process.
+    void measure();
+
+    // Has the programs removed that kept processes to ports which no process here has any more. Looks into
+    // one directory, and seldom has more to do.
+    void tidy_ports();
+
+    // Another name of this node, from now on (it joined a fleet). Statuses of the old name are taken over.
+    void set_node(std::string node);
+    void set_remote_spin(RemoteSpin policy);
+
+    // What fails without a network is tried again at once.
+    void network_changed();
+
+    // Why processes that start now are not kept to their ports; nothing: they are, or it is not known yet.
+    const std::optional<Error>& unconfined() const;
+
+    // The machine goes down: nothing is concluded from here on.
+    void system_is_stopping();
+
+  private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+} // namespace p2prc::process

@@ -1,0 +1,292 @@
+#include "process/transient_unit.h"
+
+#include "core/data_paths.h"
+#include "core/names.h"
+#include "core/spec_values.h"
+#include "core/text.h"
+#include "process/command_drop_in.h"
+#include "process/exit_reason.h"
+#include "process/unit_names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace p2prc::process {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t second = 1'000'000;           // systemd counts in microseconds
+constexpr std::uint64_t clone_newcgroup = 0x02000000; // clone(2)
+constexpr std::uint32_t last_port = 65535;
+constexpr std::uint64_t cap_net_bind_service = std::uint64_t{1} << 10;
+
+class Properties {
+  public:
+    void add(std::string name, std::string signature, json value) {
+        list_.push_back({std::move(name), std::move(signature), std::move(value)});
+    }
+    void text(std::string name, std::string_view value) { add(std::move(name), "s", std::string(value)); }
+    void flag(std::string name, bool value) { add(std::move(name), "b", value); }
+    void number(std::string name, std::uint64_t value) { add(std::move(name), "t", value); }
+    std::vector<UnitProperty> take() { return std::move(list_); }
+
+  private:
+    std::vector<UnitProperty> list_;
+};
+
+void add_identity(Properties& out, const ProcessRecord& record, std::string_view node) {
+    out.text("Description", fmt::format("p2prc process {}", record.name));
+    out.text("Slice", process_slice);
+    // A unit that failed stays loaded until we have read why, also when p2prcd was down at the time; one that
+    // ended well goes by itself.
+    out.text("CollectMode", "inactive");
+    out.text("SyslogIdentifier", record.name);
+    out.add(
+        "LogExtraFields", "aay",
+        json::array({fmt::format("{}={}", field_process, record.id), fmt::format("{}={}", field_node, node),
+                     fmt::format("{}={}", field_digest, record.digest)}));
+}
+
+void add_lifetime(Properties& out, const ProcessRecord& record, Origin origin, Attempt attempt) {
+    const auto& run = record.spec.run;
+    // Not `simple`: that reports success before the command has been executed.
+    out.text("Type", "exec");
+    // Not `mixed`: that sends SIGTERM to the main process alone, and SIGKILL to all others as soon as it is
+    // gone. The children of a start script would never be asked.
+    out.text("KillMode", "control-group");
+    out.number("TimeoutStopUSec", 30 * second);
+    out.text("Restart", restart_name(run.restart));
+    out.number("RestartUSec", 1 * second);
+    out.number("StartLimitIntervalUSec", 60 * second);
+    out.add("StartLimitBurst", "u", attempt == Attempt::First ? 5 : 1);
+    // The command could not be executed at all; trying again after a second helps none of these.
+    json statuses = json::array();
+    for (int status = first_exec_status; status <= last_exec_status; ++status)
+        statuses.push_back(status);
+    out.add("RestartPreventExitStatus", "(aiai)", json::array({statuses, json::array()}));
+    // For programs that watch over themselves: sd_notify(3), WATCHDOG_USEC=. A command often runs under a
+    // shell, so it need not come from the main process. EXTEND_TIMEOUT_USEC= comes by the same socket, and
+    // with it a process that ignores SIGTERM puts off its own end, and the machine's shutdown, for as long as
+    // it likes: another node's process gets no such socket.
+    out.text("NotifyAccess", origin == Origin::Local ? "all" : "none");
+    // A job's own limit cannot be extended, so that a shutdown goes on. JobTimeoutUSec cannot be set for a
+    // transient unit (systemd 252).
+    out.number("JobRunningTimeoutUSec", std::chrono::microseconds(job_timeout).count());
+    out.text("OOMPolicy", "stop");
+}
+
+void add_files(Properties& out, const ProcessRecord& record) {
+    const auto& run = record.spec.run;
+    const auto data = data_directory(record.name);
+    if (run.data) {
+        out.add("StateDirectory", "as", json::array({fmt::format("p2prc-data/{}", record.name)}));
+        out.add("StateDirectoryMode", "u", 0700);
+        out.text("WorkingDirectory", data);
+    }
+    std::map<std::string, std::string> environment = run.environment;
+    if (record.port) environment.emplace("PORT", std::to_string(*record.port));
+    // A dynamic user's home is "/", where it can write nothing.
+    if (run.data && run.user.empty()) environment.emplace("HOME", data);
+    json assignments = json::array();
+    for (const auto& [name, value] : environment)
+        assignments.push_back(name + "=" + value);
+    if (!assignments.empty()) out.add("Environment", "as", assignments);
+    json credentials = json::array();
+    for (const auto& [name, path] : run.credentials)
+        credentials.push_back(json::array({name, path}));
+    if (!credentials.empty()) out.add("LoadCredential", "a(ss)", credentials);
+}
+
+void add_limits(Properties& out, const LimitsSpec& limits) {
+    for (const auto* kind : {"CPUAccounting", "MemoryAccounting", "TasksAccounting"})
+        out.flag(kind, true);
+    if (limits.memory_bytes) {
+        out.number("MemoryMax", *limits.memory_bytes);
+        // Beyond its limit it ends; it does not go on in swap, where it takes the machine along.
+        out.number("MemorySwapMax", 0);
+    }
+    if (limits.cpu_percent) out.number("CPUQuotaPerSecUSec", *limits.cpu_percent * second / 100);
+    if (limits.tasks) out.number("TasksMax", *limits.tasks);
+}
+
+// What no process needs, whoever it runs as.
+void add_common_sandbox(Properties& out) {
+    for (const auto* name : {"NoNewPrivileges", "PrivateTmp", "ProtectKernelTunables", "ProtectKernelModules",
+                             "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock", "ProtectHostname",
+                             "LockPersonality", "RestrictRealtime", "RestrictSUIDSGID"})
+        out.flag(name, true);
+}
+
+bool has_low_port(const ProcessRecord& record) {
+    const auto ports = ports_of(record);
+    return !ports.empty() && ports.front() < first_free_port;
+}
+
+// What it may bind, by systemd.resource-control(5), SocketBindAllow=. Rules are of a family, a protocol (0:
+// any), a number of ports and the first of them. Port 0, for which the kernel chooses one, stays allowed:
+// clients of UDP bind it, and connect(2) and listen(2) choose a port without being asked.
+void add_ports(Properties& out, const ProcessRecord& record, std::uint32_t first_denied,
+               std::uint32_t last_denied) {
+    json allowed = json::array();
+    for (const auto port : ports_of(record))
+        allowed.push_back(json::array({0, 0, 1, port}));
+    if (!allowed.empty()) out.add("SocketBindAllow", "a(iiqq)", std::move(allowed));
+    out.add("SocketBindDeny", "a(iiqq)",
+            json::array({json::array({0, 0, last_denied - first_denied + 1, first_denied})}));
+}
+
+// A user of the machine listens at its process's port as a dynamic user does. What it may bind otherwise is
+// not ours to say, but for the ports that the capability opens, too.
+void add_low_port(Properties& out, const ProcessRecord& record) {
+    if (!has_low_port(record) || record.spec.run.user == "root") return;
+    out.number("AmbientCapabilities", cap_net_bind_service);
+    add_ports(out, record, 1, first_free_port - 1);
+}
+
+// The journal forgets its oldest lines when it is full, those of this machine's own programs too. journald's
+// limit counts messages: one by its sockets may be as large as the sender likes (768 MiB, sealed memfd), one
+// line of output has 48 KiB at most (LineMax=). The output of a process of another node arrives nevertheless:
+// PID 1 connects it before these paths are closed. What PID 1 does not take by its own socket it writes to
+// the journal, one line a message.
+void add_quiet(Properties& out) {
+    out.add("InaccessiblePaths", "as", json::array({"-/run/systemd/journal", "-/run/systemd/notify"}));
+    // A tenth of what journald lets by itself. It multiplies both where the disk has room (burst_modulate()).
+    out.number("LogRateLimitIntervalUSec", 30 * second);
+    out.add("LogRateLimitBurst", "u", 1000);
+}
+
+// A dynamic user's sandbox: writes to its data directory and nowhere else.
+void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin origin) {
+    const std::uint64_t capabilities = has_low_port(record) ? cap_net_bind_service : 0;
+    out.number("CapabilityBoundingSet", capabilities);
+    if (has_low_port(record)) out.number("AmbientCapabilities", capabilities);
+    add_ports(out, record, 1, last_port);
+    out.text("ProtectSystem", "strict");
+    // A local user may run a script that lies in a home; what comes from another node sees no home.
+    out.text("ProtectHome", origin == Origin::Local ? "read-only" : "yes");
+    out.text("ProtectProc", "invisible");
+    out.flag("PrivateDevices", true);
+    // What ProtectSystem=strict leaves: systemd 252 keeps /run, and /run/lock with it, as they were where the
+    // machine is a container, and PrivateDevices= binds the machine's own /dev/shm and /dev/mqueue. What is
+    // written there takes the machine's memory, and outlives the process.
+    out.add("ReadOnlyPaths", "as", json::array({"-/run"}));
+    if (origin == Origin::Remote) add_quiet(out);
+    out.flag("PrivateIPC", true);
+    // Without `size=`, for which systemd takes a tenth of the memory: systemd 252 writes a percent sign into
+    // the unit's file as it is, and reads a specifier after a reload.
+    out.add("TemporaryFileSystem", "a(ss)", json::array({json::array({"/dev/shm", "mode=1777"})}));
+    // A mask of those allowed. None at all is written as the empty string, which systemd 252 reads as no
+    // restriction after a reload; a cgroup namespace takes a capability that the process does not have.
+    out.number("RestrictNamespaces", clone_newcgroup);
+    out.add("RestrictAddressFamilies", "(bas)",
+            json::array({true, json::array({"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"})}));
+    // `native` also keeps a start cheap: libseccomp compiles a filter for each architecture.
+    out.add("SystemCallArchitectures", "as", json::array({"native"}));
+    out.add("SystemCallFilter", "(bas)", json::array({true, json::array({"@system-service"})}));
+    out.add("SystemCallErrorNumber", "i", 1); // EPERM
+}
+
+// The names are checked where a record is taken in; here they become lines of a unit and paths.
+Result<void> check_names(const ProcessRecord& record) {
+    if (auto named = check_process_name(record.name); !named) return named;
+    if (record.name == record.spec.name) return {};
+    return fail(ErrorCode::InvalidSpec,
+                fmt::format("the record of '{}' holds the specification of another process", record.name));
+}
+
+bool has_controls(const json& value) {
+    if (value.is_string()) return text::has_controls(value.get_ref<const std::string&>());
+    return value.is_array() && std::ranges::any_of(value, has_controls);
+}
+
+} // namespace
+
+std::optional<BindRule> bind_rule(const ProcessRecord& record) {
+    if (record.spec.run.user.empty()) return BindRule{ports_of(record), false};
+    if (!has_low_port(record) || record.spec.run.user == "root") return std::nullopt;
+    return BindRule{ports_of(record), true};
+}
+
+void add_bind_programs(std::vector<UnitProperty>& properties, const BindRule& rule) {
+    json programs = json::array();
+    for (const auto family : {BindFamily::Inet4, BindFamily::Inet6})
+        programs.push_back(
+            json::array({bind_attach_name(family),
+                         fmt::format("{}/{}", bind_programs_directory, bind_program_name(family, rule))}));
+    properties.push_back({"BPFProgram", "a(ss)", std::move(programs)});
+}
+
+Result<void> check_properties(const std::vector<UnitProperty>& properties) {
+    for (const auto& property : properties) {
+        // The one list that systemd writes with escapes (bus_exec_context_set_transient_property), and whose
+        // values may well have several lines.
+        if (property.name == "Environment" || !has_controls(property.value)) continue;
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{} of the unit has a control character", property.name),
+                    "names, users and paths are plain text");
+    }
+    return {};
+}
+
+Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec) {
+    switch (policy) {
+    case RemoteSpin::Any:
+        return {};
+    case RemoteSpin::No:
+        return fail(ErrorCode::NotPermitted, "this node runs no processes for other nodes",
+                    "its owner can set `[remote] spin` in /etc/p2prc/p2prcd.toml");
+    case RemoteSpin::Sandboxed:
+        break;
+    }
+    const auto* refused = !spec.run.user.empty()          ? "run.user"
+                          : !spec.run.credentials.empty() ? "run.credentials"
+                                                          : nullptr;
+    if (!refused) return {};
+    return fail(
+        ErrorCode::NotPermitted,
+        fmt::format("this node runs processes of other nodes in a sandbox only, and '{}' sets {}", spec.name,
+                    refused),
+        fmt::format("leave {} out, or let its owner set `[remote] spin = \"any\"` in /etc/p2prc/p2prcd.toml",
+                    refused));
+}
+
+Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports) {
+    if (policy == RemoteSpin::Any || confines_ports || !has_low_port(record)) return {};
+    return fail(ErrorCode::NotPermitted,
+                fmt::format("this node cannot keep '{}' to port {}: it could listen at every port below "
+                            "{}",
+                            record.spec.name, ports_of(record).front(), first_free_port),
+                fmt::format("give it a port from {}: domains lead to any", first_free_port));
+}
+
+Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
+                                     Attempt attempt) {
+    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
+    auto drop_in = command_drop_in(record.spec.run);
+    if (!drop_in) return std::unexpected(drop_in.error());
+    Properties out;
+    add_identity(out, record, node);
+    add_lifetime(out, record, origin, attempt);
+    const auto& user = record.spec.run.user;
+    if (user.empty()) {
+        out.flag("DynamicUser", true);
+        out.text("User", dynamic_user(record.name));
+    } else {
+        out.text("User", user);
+    }
+    add_files(out, record);
+    add_limits(out, record.spec.limits);
+    add_common_sandbox(out);
+    if (user.empty())
+        add_strict_sandbox(out, record, origin);
+    else
+        add_low_port(out, record);
+    TransientUnit unit{out.take(), std::move(*drop_in)};
+    if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
+    return unit;
+}
+
+} // namespace p2prc::process

@@ -1,0 +1,79 @@
+// From a process's spec to the properties of its transient unit: a function from value to value.
+#pragma once
+
+#include "core/bind_rule.h"
+#include "core/error.h"
+#include "core/records.h"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc::process {
+
+// Longer than a stop may take by the limits of the unit, 30 s each: two stop commands, the main process, what
+// is left of it, and the same once more if a child outlives SIGTERM.
+inline constexpr std::chrono::seconds job_timeout{240};
+
+// One argument of StartTransientUnit: the D-Bus signature inside the variant, and the value in JSON.
+// Structures and arrays are JSON arrays, a string for `ay` is its bytes.
+struct UnitProperty {
+    std::string name;
+    std::string signature;
+    nlohmann::json value;
+    friend bool operator==(const UnitProperty&, const UnitProperty&) = default;
+};
+
+// What this node lets others spin on it: `[remote] spin` of p2prcd.toml.
+enum class RemoteSpin { Sandboxed, Any, No };
+
+// Where a process was asked for decides how much of the machine it may see.
+enum class Origin { Local, Remote };
+
+// NotPermitted when `policy` does not let another node spin `spec` here. `sandboxed` refuses `user` (whose
+// files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
+Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec);
+
+// The capability to listen at one port below 1024 is one for all of them, unless the process is kept to its
+// port: `confines_ports`, see net/cgroups.h and bind_programs.h. Where it is not, another node's process may
+// have none.
+Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports);
+
+// A unit as systemd is asked for it.
+struct TransientUnit {
+    std::vector<UnitProperty> properties;
+    std::string drop_in; // the commands, see command_drop_in.h
+    friend bool operator==(const TransientUnit&, const TransientUnit&) = default;
+};
+
+// A first try may fail a few times in a row, as systemd sees to it; one that p2prcd makes later, because all
+// of those failed, is a single one.
+enum class Attempt { First, Again };
+
+// `record`'s unit on `node`, its properties in a fixed order. Names and signatures are those of systemd 252;
+// nothing newer is used. InvalidSpec for a name that is none, and for a command that cannot be written down.
+Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
+                                     Attempt attempt = Attempt::First);
+
+// What `record`'s process may bind; none: whatever it likes, as its user may.
+std::optional<BindRule> bind_rule(const ProcessRecord& record);
+
+// Has systemd (249 and later) attach the pinned programs of `rule` to the unit's control group. It does what
+// SocketBindAllow= says also where systemd was built without the BPF framework. Programs that are not there
+// are no error for systemd: it warns, and starts the unit without them.
+void add_bind_programs(std::vector<UnitProperty>& properties, const BindRule& rule);
+
+// InvalidSpec when a text among `properties` has a control character, which systemd 252 would write into the
+// unit's file as it is: what follows a newline would be a line of its own there.
+Result<void> check_properties(const std::vector<UnitProperty>& properties);
+
+// The journal fields that mark a unit as ours; adoption reads them back.
+inline constexpr std::string_view field_process = "FLEET_PROCESS";
+inline constexpr std::string_view field_node = "FLEET_NODE";
+inline constexpr std::string_view field_digest = "FLEET_DIGEST";
+
+} // namespace p2prc::process

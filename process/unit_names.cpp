@@ -1,0 +1,47 @@
+#include "process/unit_names.h"
+
+#include "core/encoding.h"
+#include "core/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace p2prc::process {
+
+constexpr std::string_view service_suffix = ".service";
+
+std::string unit_name(std::string_view process_name) {
+    return std::string(unit_prefix).append(process_name).append(service_suffix);
+}
+
+std::string_view process_of_unit(std::string_view unit) noexcept {
+    if (!unit.starts_with(unit_prefix) || !unit.ends_with(service_suffix)) return {};
+    if (unit.size() <= unit_prefix.size() + service_suffix.size()) return {};
+    unit.remove_prefix(unit_prefix.size());
+    unit.remove_suffix(service_suffix.size());
+    return unit;
+}
+
+Result<void> check_unit_name(std::string_view unit) {
+    constexpr std::size_t longest = 255; // UNIT_NAME_MAX of systemd
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view(":-_.\\").contains(c);
+    };
+    const bool named = unit.ends_with(service_suffix) && unit.size() > service_suffix.size();
+    if (named && unit.size() <= longest && unit.front() != '.' && std::ranges::all_of(unit, allowed))
+        return {};
+    return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not a unit name", text::excerpt(unit)));
+}
+
+std::string dynamic_user(std::string_view process_name) {
+    constexpr std::string_view prefix = "p2p-";
+    constexpr std::string_view digest_prefix = "p2p_"; // no process's name makes a name with the other prefix
+    constexpr std::size_t longest = 31;                // systemd's valid_user_group_name(), from utmp(5)
+    if (prefix.size() + process_name.size() <= longest) return std::string(prefix).append(process_name);
+    const auto digest = to_hex(sha256(as_bytes(process_name)));
+    return std::string(digest_prefix).append(digest, 0, longest - digest_prefix.size());
+}
+
+} // namespace p2prc::process

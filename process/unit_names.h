@@ -1,0 +1,31 @@
+// The names that a process has with systemd: its unit, its user.
+#pragma once
+
+#include "core/error.h"
+
+#include <string>
+#include <string_view>
+
+namespace p2prc::process {
+
+inline constexpr std::string_view process_slice = "p2prc.slice";
+inline constexpr std::string_view unit_prefix = "p2prc-";
+// Where systemd has the data of dynamic users; in data_root are links to it.
+inline constexpr std::string_view private_data_root = "/var/lib/private/p2prc-data";
+
+// "p2prc-calendar.service"
+std::string unit_name(std::string_view process_name);
+// "calendar" of "p2prc-calendar.service"; empty when `unit` is not of that form.
+std::string_view process_of_unit(std::string_view unit) noexcept;
+
+// A unit's name becomes a part of paths: InvalidSpec for one that is more than one plain file name, by
+// systemd.unit(5) of letters, digits and ":-_.\\", or is none of a service.
+Result<void> check_unit_name(std::string_view unit);
+
+// The user of a process without `user`. Never left to systemd: it would take the unit's name, and a unit that
+// is called like a service of p2prc would run as that service's user. It is made of the process's name and of
+// nothing else in its record: systemd has one unit of a name, so no two processes share a user, whatever a
+// root says of their ids. Processes of one user may read each other's files and memory through /proc.
+std::string dynamic_user(std::string_view process_name);
+
+} // namespace p2prc::process

@@ -1,0 +1,93 @@
+#include "process/usage.h"
+
+#include "net/fd.h"
+#include "process/unit_names.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <string>
+
+// A list of processes reads all of these files at once, so each is one open and one read, by a descriptor of
+// the unit's directory: the kernel walks the long path once.
+namespace p2prc::process {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Buffer = std::array<char, 4096>;
+
+// The beginning of a file; empty when it cannot be read.
+std::string_view read_start(int directory, const char* name, Buffer& buffer) {
+    const net::UniqueFd file(openat(directory, name, O_RDONLY | O_CLOEXEC));
+    if (!file) return {};
+    const ssize_t size = read(file.get(), buffer.data(), buffer.size());
+    return {buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+std::optional<std::uint64_t> number(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc()) return {};
+    return value;
+}
+
+std::optional<double> cpu_seconds(int group) {
+    Buffer buffer;
+    const auto text = read_start(group, "cpu.stat", buffer);
+    constexpr std::string_view key = "usage_usec ";
+    const auto at = text.find(key);
+    if (at == std::string_view::npos) return {};
+    const auto value = number(text.substr(at + key.size()));
+    if (!value) return {};
+    return static_cast<double>(*value) / 1e6;
+}
+
+// proc(5): size, resident, ... in pages. A process may be gone by now.
+std::uint64_t resident_pages(const fs::path& proc_root, std::string_view pid) {
+    Buffer buffer;
+    const std::string path = proc_root.native() + "/" + std::string(pid) + "/statm";
+    const auto text = read_start(AT_FDCWD, path.c_str(), buffer);
+    const auto space = text.find(' ');
+    return space == std::string_view::npos ? 0 : number(text.substr(space + 1)).value_or(0);
+}
+
+std::optional<std::uint64_t> resident_bytes(int group, const fs::path& proc_root) {
+    const net::UniqueFd file(openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC));
+    if (!file) return {};
+    std::string pids;
+    Buffer buffer;
+    for (ssize_t size; (size = read(file.get(), buffer.data(), buffer.size())) > 0;)
+        pids.append(buffer.data(), static_cast<std::size_t>(size));
+    std::uint64_t pages = 0;
+    for (std::string_view rest = pids; !rest.empty();) {
+        const auto end = rest.find('\n');
+        pages += resident_pages(proc_root, rest.substr(0, end));
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+    static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    return pages * page;
+}
+
+} // namespace
+
+Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
+    // With cgroup v1 beside it, systemd mounts the unified hierarchy one level down.
+    for (const char* base : {"/", "/unified/"}) {
+        const std::string path =
+            cgroup_root.native() + base + std::string(process_slice) + "/" + std::string(unit);
+        const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!group) continue;
+        Usage usage;
+        usage.cpu_seconds = cpu_seconds(group.get());
+        Buffer buffer;
+        usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
+        if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
+        return usage;
+    }
+    return {};
+}
+
+} // namespace p2prc::process

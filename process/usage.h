@@ -1,0 +1,22 @@
+// A unit's use of memory and processor time, from its control group.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+namespace p2prc::process {
+
+struct Usage {
+    std::optional<std::uint64_t> memory_bytes;
+    std::optional<double> cpu_seconds;
+};
+
+// Reads the unified hierarchy under `cgroup_root` ("/sys/fs/cgroup") without troubling PID 1. Where there is
+// no memory controller, as in many containers, memory is the resident size of the unit's processes by
+// `proc_root`.
+Usage read_usage(std::string_view unit, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
+                 const std::filesystem::path& proc_root = "/proc");
+
+} // namespace p2prc::process

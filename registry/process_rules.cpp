@@ -1,0 +1,261 @@
+// Spin, stop, start, restart and kill.
+#include "core/data_paths.h"
+#include "core/json_members.h"
+#include "core/names.h"
+#include "core/process_status.h"
+#include "registry/quota.h"
+#include "registry/rules.h"
+#include "state/find_process.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace p2prc::registry::rules {
+namespace {
+
+// Whether `node` lets other nodes' callers spin this there: what it reports in /info/<node>, "sandboxed"
+// while it has said nothing. The node holds to it itself as well; here the caller learns of it before
+// anything is written.
+Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
+    if (node == request.actor.node) return {};
+    const auto* info = request.draft.get(keys::node_info(node));
+    const auto policy = info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed";
+    if (policy == "any") return {};
+    const std::string hint = fmt::format("run p2prc spin on {} itself, or set [remote] spin there", node);
+    if (policy != "sandboxed")
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("node '{}' lets no other node spin processes on it ([remote] spin = \"{}\")",
+                                node, policy),
+                    hint);
+    const auto refuse = [&](std::string_view what) {
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("node '{}' takes only sandboxed processes from other nodes, and '{}' {}",
+                                node, spec.name, what),
+                    hint);
+    };
+    if (!spec.run.user.empty()) return refuse(fmt::format("has user = \"{}\"", spec.run.user));
+    // systemd reads credentials as root: they would hand any file of the machine to the process.
+    if (!spec.run.credentials.empty()) return refuse("reads files of that node (credentials)");
+    return {};
+}
+
+Result<void> check_file_domain(const Request& request, const ProcessRecord& process, bool owner) {
+    const auto& domain = process.spec.domain;
+    if (domain.empty()) return {};
+    if (!process.port)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("process '{}' has a domain but no port", process.name),
+                    "add port = 0 to have one chosen and passed as $PORT");
+    if (auto allowed = check_domain_rights(request.draft, domain, request.actor.node, owner); !allowed)
+        return allowed;
+    if (auto good = check_certifiable(
+            request.draft, domain,
+            fmt::format(
+                "choose a name below the zone, or leave domain out and map it to a process that has a "
+                "certificate of its own: p2prc map-domain {} {} --tls passthrough",
+                domain, process.name));
+        !good)
+        return good;
+    if (auto free = check_domain_serving(request.draft, domain, process, owner); !free) return free;
+    if (request.draft.get(keys::domain(domain))) return {};
+    return check_room_for_domain(request.draft, request.actor.node, owner);
+}
+
+Json result_of(const ProcessRecord& process) {
+    return {{"id", process.id}, {"name", process.name}, {"node", process.node}, {"change", process.change}};
+}
+
+// How to run another process file under a name that is taken, and what becomes of the data.
+std::string how_to_replace(const ProcessRecord& existing) {
+    auto hint = fmt::format("to replace it: p2prc kill {}, then spin this one", existing.name);
+    if (existing.spec.run.data)
+        hint += fmt::format("; it starts with an empty directory, and the data is kept on {} in {}",
+                            existing.node, former_data_directory(existing.name, existing.id));
+    return hint + "; or choose another name";
+}
+
+Result<Json> same_name(const ProcessRecord& existing, const std::string& digest,
+                       const std::string& wanted_node) {
+    if (existing.digest != digest)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process '{}' exists already on node '{}', with another specification",
+                                existing.name, existing.node),
+                    how_to_replace(existing));
+    if (!wanted_node.empty() && wanted_node != existing.node)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name,
+                                existing.node, wanted_node),
+                    fmt::format("omit --node, or remove that one first: p2prc kill {} (its data stays on {})",
+                                existing.name, existing.node));
+    return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
+}
+
+Result<Json> change_rule(Request& request, Action action) {
+    auto text = text_param(request, "process");
+    if (!text) return std::unexpected(text.error());
+    auto process = state::find_process(request.draft, *text);
+    if (!process) return std::unexpected(process.error());
+    if (!request.may_change(*process))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("process '{}' runs on node '{}'; a member changes only what is its own",
+                                process->name, process->node),
+                    "run the command there, or on a node with the role owner");
+    change(request.draft, *process, action, request.by());
+    return result_of(*process);
+}
+
+// Running, or about to.
+bool is_up(const Draft& draft, const ProcessRecord& process) {
+    const auto* status = draft.get(keys::status(process.node, process.id));
+    if (!status) return false;
+    const auto state = process_state_from_name(json::member<std::string>(*status, "state"));
+    const bool applied = json::member<std::uint64_t>(*status, "applied") == process.change;
+    return applied && (state == ProcessState::Running || state == ProcessState::Starting);
+}
+
+} // namespace
+
+// What the node that asks for itself knows of its own ports. It steers the choice of its own port alone.
+std::set<std::uint16_t> ports_in_use(const Request& request) {
+    std::set<std::uint16_t> ports;
+    const auto list = request.params.find("ports_in_use");
+    if (list == request.params.end() || !list->is_array()) return ports;
+    for (const Json& port : *list)
+        if (port.is_number_unsigned() && port <= 65535) ports.insert(port.get<std::uint16_t>());
+    return ports;
+}
+
+Result<Json> spin(Request& request) {
+    const auto document = request.params.find("spec");
+    if (document == request.params.end()) return fail(ErrorCode::InvalidSpec, "'spec' is missing");
+    auto spec = spec_from_document(*document);
+    if (!spec) return std::unexpected(spec.error());
+    if (auto named = check_process_name(spec->name); !named) return std::unexpected(named.error());
+    auto wanted_node = optional_text(request, "node");
+    if (!wanted_node) return std::unexpected(wanted_node.error());
+
+    const auto digest = spec_digest(*spec);
+    if (request.draft.get(keys::process(spec->name))) {
+        const auto existing = request.draft.process(spec->name);
+        if (existing) return same_name(*existing, digest, *wanted_node);
+        return fail(ErrorCode::Conflict,
+                    fmt::format("process '{}' exists, but this version cannot read its record", spec->name),
+                    "upgrade p2prc on the root node, or choose another name");
+    }
+    const auto node = wanted_node->empty() ? request.actor.node : *wanted_node;
+    if (!request.draft.node(node))
+        return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", node),
+                    "p2prc nodes lists them");
+    if (auto allowed = check_remote_policy(request, node, *spec); !allowed)
+        return std::unexpected(allowed.error());
+    const bool owner = request.is_owner();
+    if (auto free = check_further_ports(request.draft, node, spec->name, spec->ports, owner); !free)
+        return std::unexpected(free.error());
+    auto in_use = ports_in_use(request);
+    in_use.insert(spec->ports.begin(), spec->ports.end());
+    auto port = bind_port(request.draft, node, spec->name, spec->port, owner, in_use);
+    if (!port) return std::unexpected(port.error());
+
+    ProcessRecord process;
+    process.name = spec->name;
+    process.node = node;
+    process.changed_by = request.by();
+    process.port = *port;
+    process.digest = digest;
+    process.created_at = request.at();
+    process.created_by = process.changed_by;
+    process.spec = std::move(*spec);
+    if (auto allowed = check_file_domain(request, process, owner); !allowed)
+        return std::unexpected(allowed.error());
+    if (auto room = check_room_for_process(request.draft, process, request.actor.node, owner); !room)
+        return std::unexpected(room.error());
+    const auto id = request.draft.next_process_id();
+    if (!id) return std::unexpected(id.error());
+    process.id = *id;
+    request.draft.put(process);
+    if (!process.spec.domain.empty())
+        if (const auto claimed =
+                claim_domain(request.draft, process.spec.domain, process.name, true, process.created_by);
+            !claimed)
+            return std::unexpected(claimed.error());
+    attach_domains(request.draft, process, owner);
+    return Json{{"id", process.id}, {"name", process.name}, {"node", process.node}, {"created", true}};
+}
+
+void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by) {
+    if (action == Action::Stop && process.desired == Desired::Stopped) return;
+    if (action == Action::Start && process.desired == Desired::Running && is_up(draft, process)) return;
+    process.desired = action == Action::Stop ? Desired::Stopped : Desired::Running;
+    ++process.change;
+    process.changed_by = by;
+    draft.put(process);
+}
+
+Result<Json> stop(Request& request) {
+    return change_rule(request, Action::Stop);
+}
+Result<Json> start(Request& request) {
+    return change_rule(request, Action::Start);
+}
+Result<Json> restart(Request& request) {
+    return change_rule(request, Action::Restart);
+}
+
+namespace {
+
+void entomb(Draft& draft, const ProcessRecord& process, const std::string& by, const std::string& at) {
+    // A node that is not in the fleet has nothing that could still run. What is to end on one node is not
+    // given up for what another one calls by the same id.
+    if (draft.node(process.node) && killed_elsewhere(draft, process.id, process.node).empty())
+        draft.put(keys::tombstone(process.id),
+                  to_json(Tombstone{process.id, process.name, process.node, by, at, process.former_ids}));
+}
+
+// The record and the domains of its name are another's.
+void refuse_offer(Draft& draft, const ProcessRecord& process, const std::string& by, const std::string& at) {
+    entomb(draft, process, by, at);
+    draft.erase(keys::offer(process.node, process.id));
+}
+
+} // namespace
+
+std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
+                                const std::string& at) {
+    draft.erase(keys::process(process.name));
+    drop_offers(draft, process);
+    entomb(draft, process, by, at);
+    return release_domains(draft, process.name);
+}
+
+Result<Json> kill(Request& request) {
+    auto text = text_param(request, "process");
+    if (!text) return std::unexpected(text.error());
+    auto process = state::find_process(request.draft, *text);
+    if (!process) {
+        auto waiting = offered(request, *text);
+        if (!waiting) return std::unexpected(waiting.error());
+        if (*waiting) process = std::move(**waiting);
+    }
+    if (!process) return std::unexpected(process.error());
+    if (!request.may_change(*process))
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("process '{}' runs on node '{}'; a member kills only what is its own",
+                                process->name, process->node),
+                    "run the command there, or on a node with the role owner");
+    std::vector<std::string> kept;
+    if (request.draft.process(process->id)) {
+        kept = forget(request.draft, *process, request.by(), request.at());
+    } else {
+        if (auto room = check_room_for_tombstone(request.draft, request.actor.node, request.is_owner());
+            !room)
+            return std::unexpected(room.error());
+        refuse_offer(request.draft, *process, request.by(), request.at());
+    }
+    ++process->change;
+    auto result = result_of(*process);
+    result["kept_domains"] = kept;
+    return result;
+}
+
+} // namespace p2prc::registry::rules

@@ -1,0 +1,114 @@
+// The rules of each method: from a request to a result and writes in the draft, or a refusal that names the
+// holder.
+#pragma once
+
+#include "registry/request.h"
+
+#include <set>
+#include <span>
+#include <string_view>
+
+namespace p2prc::registry::rules {
+
+using Rule = Result<Json> (*)(Request&);
+
+Result<Json> spin(Request& request);
+Result<Json> stop(Request& request);
+Result<Json> start(Request& request);
+Result<Json> restart(Request& request);
+Result<Json> kill(Request& request);
+
+Result<Json> map_domain(Request& request);
+Result<Json> unmap_domain(Request& request);
+
+Result<Json> init(Request& request);
+Result<Json> export_fleet(Request& request);
+Result<Json> import_fleet(Request& request);
+Result<Json> invite(Request& request);
+Result<Json> sweep(Request& request);
+
+Result<Json> join(Request& request);
+Result<Json> leave(Request& request);
+Result<Json> remove_node(Request& request);
+Result<Json> register_key(Request& request);
+Result<Json> live(Request& request);
+
+Result<Json> publish_challenge(Request& request);
+Result<Json> remove_challenge(Request& request);
+Result<Json> sign_certificate(Request& request);
+
+Result<Json> put_status(Request& request);
+Result<Json> update_status(Request& request);
+
+// --- shared between the rules ---
+
+enum class Action { Stop, Start, Restart };
+// Writes the change into the draft; one that changes nothing is success.
+void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by);
+// Takes the process out, leaves a tombstone, and lets go of its domains; returns those that stay, waiting.
+std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
+                                const std::string& at);
+
+// The port that process `name` gets on `node`: none, the fixed one, or one that is chosen. PortTaken names
+// the holder. One that is chosen is none of `in_use`: what else is listened at there, as far as it is known.
+Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_view node,
+                                               std::string_view name, std::optional<std::uint16_t> wanted,
+                                               bool owner, const std::set<std::uint16_t>& in_use = {});
+
+// Whether process `name` may have further ports `ports` on `node`: PortTaken names the holder.
+Result<void> check_further_ports(const Draft& draft, std::string_view node, std::string_view name,
+                                 std::span<const std::uint16_t> ports, bool owner);
+
+// Whether `node` may have a name of this form at all.
+Result<void> check_domain_rights(const Draft& draft, std::string_view domain, std::string_view node,
+                                 bool owner);
+// Whether a certificate for the domain can be had here, where the node is to end TLS. `otherwise` is what to
+// do when it cannot.
+Result<void> check_certifiable(const Draft& draft, std::string_view domain, const std::string& otherwise);
+// DomainTaken when the domain is held for another process.
+Result<void> check_domain_free(const Draft& draft, std::string_view domain, std::string_view process);
+// The same for a process that is to serve it at once: a domain that waits does so for a process of its maker,
+// of an owner, or of the node that it led to before.
+Result<void> check_domain_serving(const Draft& draft, const std::string& domain, const ProcessRecord& process,
+                                  bool owner);
+// Writes a new mapping for a domain that is free, or the one that waits for `process` already.
+Result<DomainRecord> claim_domain(Draft& draft, const std::string& domain, const std::string& process,
+                                  bool from_file, const std::string& by);
+// Into a new mapping, what counts of one that a node brings: how TLS ends, and the port that was asked for.
+void take_over(DomainRecord& mapping, const DomainRecord& brought);
+// Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
+// mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
+void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
+// Domains of its file go, mapped ones wait; returns those that wait.
+std::vector<std::string> release_domains(Draft& draft, std::string_view process);
+void erase_challenges(Draft& draft, std::string_view domain);
+
+// What a node brings from another registry, of which nothing but the members is taken over that this version
+// knows: others would count as nobody's share, and what the other registry has noted beside them means
+// nothing here.
+Result<ProcessRecord> read_brought_process(const Json& document);
+Result<DomainRecord> read_brought_domain(const Json& document);
+// It becomes the node's process or mapping here, or nothing is written.
+enum class BroughtId { Never, IfFree }; // whether it keeps its id
+Result<void> bring_process(Draft& draft, ProcessRecord process, const std::string& node, bool owner,
+                           BroughtId keep = BroughtId::Never);
+Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::string& node, bool owner);
+
+// The process that is on offer under this id: it has no record, and its name may be another's. Where several
+// nodes offer one under it, which none but a faulty one does, the caller's own; Conflict for any other
+// caller.
+Result<std::optional<ProcessRecord>> offered(const Request& request, std::string_view id);
+
+// The node, another than `node`, on which the process with this id was killed and is still to end; or empty.
+std::string killed_elsewhere(const Draft& draft, std::uint32_t id, std::string_view node);
+
+// What the process's node offers of it, and what was refused of that, goes with it.
+void drop_offers(Draft& draft, const ProcessRecord& process);
+
+// Takes in what the calling node has and has offered. What is refused stays on offer, with the reason.
+void settle_offers(Request& request);
+
+// Takes a node and all that is its own out of the fleet; its processes go with it and are not killed.
+void drop_node(Draft& draft, const NodeRecord& node);
+
+} // namespace p2prc::registry::rules

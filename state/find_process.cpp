@@ -1,0 +1,45 @@
+#include "state/find_process.h"
+
+#include "core/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace p2prc::state {
+
+Reference reference_of(std::string_view text) noexcept {
+    if (!text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }))
+        return Reference::Id;
+    return text.find('.') != std::string_view::npos ? Reference::Domain : Reference::Name;
+}
+
+std::optional<std::uint32_t> number_of(std::string_view digits) noexcept {
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    return number;
+}
+
+Error no_such_process(std::string_view text, const std::vector<std::string>& names) {
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    const auto near = nearest(text, candidates);
+    return {ErrorCode::NotFound, fmt::format("there is no process '{}'", text::excerpt(text)),
+            near.empty() ? "'p2prc ps' lists all processes; give an id, a name or a domain"
+                         : fmt::format("did you mean '{}'? 'p2prc ps' lists all processes", near)};
+}
+
+Error no_such_domain(std::string_view domain) {
+    return {ErrorCode::NotFound, fmt::format("no process has the domain '{}'", domain),
+            "'p2prc domains' lists all domains"};
+}
+
+Error waiting_domain(const DomainRecord& mapping) {
+    return {ErrorCode::NotFound,
+            fmt::format("the domain '{}' is mapped to process '{}', which does not exist", mapping.domain,
+                        mapping.process),
+            fmt::format("spin '{}', or map the domain to another process", mapping.process)};
+}
+
+} // namespace p2prc::state

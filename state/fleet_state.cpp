@@ -1,0 +1,276 @@
+#include "state/fleet_state.h"
+
+#include "core/gate.h"
+#include "core/json_members.h"
+
+#include <algorithm>
+#include <array>
+
+namespace p2prc::state {
+namespace {
+
+using Json = nlohmann::json;
+
+// Through the gate; what that refuses is read as far as it can be.
+template <class Record>
+Entry_of<Record> read(const std::string& key, const Json& document,
+                      Result<Record> (*accept)(std::string_view, const Json&),
+                      Result<Record> (*read_tolerantly)(const Json&)) {
+    auto accepted = accept(key, document);
+    if (accepted) return {std::move(*accepted), std::nullopt, true};
+    auto record = read_tolerantly(document);
+    const bool readable = record.has_value();
+    return {readable ? std::move(*record) : Record{}, accepted.error(), readable};
+}
+
+template <class Index, class Item>
+void add(Index& index, const std::string& to, const Item& item) {
+    index[to].insert(item);
+}
+
+template <class Index, class Item>
+void remove(Index& index, const std::string& from, const Item& item) {
+    const auto found = index.find(from);
+    if (found == index.end()) return;
+    found->second.erase(item);
+    if (found->second.empty()) index.erase(found);
+}
+
+template <class Index, class Key>
+const typename Index::mapped_type& look(const Index& index, const Key& key) {
+    static const typename Index::mapped_type none;
+    const auto found = index.find(key);
+    return found == index.end() ? none : found->second;
+}
+
+template <class Table, class Key>
+const typename Table::mapped_type* find(const Table& table, const Key& key) {
+    const auto found = table.find(key);
+    return found == table.end() ? nullptr : &found->second;
+}
+
+} // namespace
+
+bool FleetState::keeps_record_of(std::string_view key) {
+    constexpr std::array families{keys::nodes, keys::processes, keys::domains, keys::tombstones,
+                                  keys::statuses};
+    const auto* family = keys::family_of(key);
+    return family && std::ranges::find(families, family->prefix) != families.end();
+}
+
+void FleetState::put(std::string_view key, const Json& document) {
+    if (key == keys::fleet) {
+        fleet_ = read(std::string(key), document, accept_fleet, fleet_from_json);
+        return;
+    }
+    const auto* family = keys::family_of(key);
+    if (!family) return;
+    const auto prefix = family->prefix;
+    const std::string text(key);
+    // Whatever it is: a name that is none is refused by the gate, and not passed over.
+    const auto name = key.substr(prefix.size());
+    if (prefix == keys::nodes) put_node(text, name, document);
+    if (prefix == keys::processes) put_process(text, name, document);
+    if (prefix == keys::domains) put_domain(text, name, document);
+    const auto parsed = keys::parse(key);
+    if (!parsed) return;
+    if (prefix == keys::tombstones) put_tombstone(text, parsed->id(), document);
+    if (prefix == keys::statuses) put_status(parsed->node(), parsed->id(), document);
+    if (prefix == keys::local_actions) {
+        auto action = local_action_from_json(document);
+        action.id = parsed->id();
+        local_actions_[std::string(parsed->node())].insert_or_assign(action.id, std::move(action));
+    }
+}
+
+void FleetState::erase(std::string_view key) {
+    if (key == keys::fleet) return fleet_.reset();
+    const auto* family = keys::family_of(key);
+    if (!family) return;
+    const auto prefix = family->prefix;
+    const auto name = key.substr(prefix.size());
+    if (prefix == keys::nodes) erase_node(name);
+    if (prefix == keys::processes) erase_process(name);
+    if (prefix == keys::domains) erase_domain(name);
+    const auto parsed = keys::parse(key);
+    if (!parsed) return;
+    if (prefix == keys::tombstones) erase_tombstone(parsed->id());
+    if (prefix == keys::statuses) erase_status(parsed->node(), parsed->id());
+    if (prefix == keys::local_actions) {
+        const auto actions = local_actions_.find(parsed->node());
+        if (actions != local_actions_.end()) actions->second.erase(parsed->id());
+    }
+}
+
+void FleetState::clear() {
+    *this = FleetState();
+}
+
+void FleetState::put_node(const std::string& key, std::string_view name, const Json& document) {
+    erase_node(name);
+    const auto [at, ignored] = nodes_.emplace(name, read(key, document, accept_node, node_from_json));
+    add(nodes_by_key_, at->second.record.key, std::string_view(at->first));
+}
+
+void FleetState::erase_node(std::string_view name) {
+    const auto at = nodes_.find(name);
+    if (at == nodes_.end()) return;
+    remove(nodes_by_key_, at->second.record.key, std::string_view(at->first));
+    nodes_.erase(at);
+}
+
+void FleetState::put_process(const std::string& key, std::string_view name, const Json& document) {
+    erase_process(name);
+    auto entry = read(key, document, accept_process, process_from_json);
+    if (entry.refused && entry.readable) {
+        entry.record.name = name;
+        entry.readable = is_listable(key, entry.record);
+    }
+    if (!entry.readable) {
+        entry.record.id = json::member<std::uint32_t>(document, "id");
+        entry.record.name = name;
+        entry.record.node = json::member<std::string>(document, "node");
+        entry.record.change = json::member<std::uint64_t>(document, "change");
+        entry.record.port = json::optional_member<std::uint16_t>(document, "port");
+    }
+    const auto [at, ignored] = processes_.emplace(name, std::move(entry));
+    const auto& record = at->second.record;
+    processes_by_id_.emplace(record.id, at->first);
+    add(processes_by_node_, record.node, std::string_view(at->first));
+}
+
+void FleetState::erase_process(std::string_view name) {
+    const auto at = processes_.find(name);
+    if (at == processes_.end()) return;
+    const auto& record = at->second.record;
+    processes_by_id_.erase({record.id, at->first});
+    remove(processes_by_node_, record.node, std::string_view(at->first));
+    processes_.erase(at);
+}
+
+void FleetState::put_domain(const std::string& key, std::string_view fqdn, const Json& document) {
+    erase_domain(fqdn);
+    const auto [at, ignored] = domains_.emplace(fqdn, read(key, document, accept_domain, domain_from_json));
+    add(domains_by_process_, at->second.record.process, std::string_view(at->first));
+    add(domains_by_node_, at->second.record.node, std::string_view(at->first));
+}
+
+void FleetState::erase_domain(std::string_view fqdn) {
+    const auto at = domains_.find(fqdn);
+    if (at == domains_.end()) return;
+    remove(domains_by_process_, at->second.record.process, std::string_view(at->first));
+    remove(domains_by_node_, at->second.record.node, std::string_view(at->first));
+    domains_.erase(at);
+}
+
+void FleetState::put_tombstone(const std::string& key, std::uint32_t id, const Json& document) {
+    erase_tombstone(id);
+    const auto [at, ignored] =
+        tombstones_.emplace(id, read(key, document, accept_tombstone, tombstone_from_json));
+    add(tombstones_by_name_, at->second.record.name, id);
+    add(tombstones_by_node_, at->second.record.node, id);
+}
+
+void FleetState::erase_tombstone(std::uint32_t id) {
+    const auto at = tombstones_.find(id);
+    if (at == tombstones_.end()) return;
+    remove(tombstones_by_name_, at->second.record.name, id);
+    remove(tombstones_by_node_, at->second.record.node, id);
+    tombstones_.erase(at);
+}
+
+void FleetState::put_status(std::string_view node, std::uint32_t id, const Json& document) {
+    erase_status(node, id);
+    auto& reports = statuses_[std::string(node)];
+    const auto [at, ignored] = reports.by_id.emplace(id, status_from_json(document));
+    add(reports.by_name, at->second.name, id);
+}
+
+void FleetState::erase_status(std::string_view node, std::uint32_t id) {
+    const auto of_node = statuses_.find(node);
+    if (of_node == statuses_.end()) return;
+    auto& reports = of_node->second;
+    const auto at = reports.by_id.find(id);
+    if (at == reports.by_id.end()) return;
+    remove(reports.by_name, at->second.name, id);
+    reports.by_id.erase(at);
+    if (reports.by_id.empty()) statuses_.erase(of_node);
+}
+
+const NodeEntry* FleetState::node(std::string_view name) const {
+    return find(nodes_, name);
+}
+
+const NodeEntry* FleetState::node_with_key(std::string_view fingerprint) const {
+    if (fingerprint.empty()) return nullptr;
+    const auto& names = look(nodes_by_key_, fingerprint);
+    return names.empty() ? nullptr : node(*names.begin());
+}
+
+const ProcessEntry* FleetState::process(std::string_view name) const {
+    return find(processes_, name);
+}
+
+const ProcessEntry* FleetState::process(std::uint32_t id) const {
+    const auto at = processes_by_id_.lower_bound({id, {}});
+    return at == processes_by_id_.end() || at->first != id ? nullptr : process(at->second);
+}
+
+std::vector<const ProcessEntry*> FleetState::processes_with(std::uint32_t id) const {
+    std::vector<const ProcessEntry*> found;
+    for (auto at = processes_by_id_.lower_bound({id, {}}); at != processes_by_id_.end() && at->first == id;
+         ++at)
+        found.push_back(process(at->second));
+    return found;
+}
+
+const FleetState::Names& FleetState::processes_on(std::string_view node) const {
+    return look(processes_by_node_, node);
+}
+
+const DomainEntry* FleetState::domain(std::string_view fqdn) const {
+    return find(domains_, fqdn);
+}
+
+const FleetState::Names& FleetState::domains_of(std::string_view process) const {
+    return look(domains_by_process_, process);
+}
+
+const FleetState::Names& FleetState::domains_on(std::string_view node) const {
+    return look(domains_by_node_, node);
+}
+
+const TombstoneEntry* FleetState::tombstone(std::uint32_t id) const {
+    return find(tombstones_, id);
+}
+
+const std::set<std::uint32_t>& FleetState::tombstones_of(std::string_view process) const {
+    return look(tombstones_by_name_, process);
+}
+
+const std::set<std::uint32_t>& FleetState::tombstones_on(std::string_view node) const {
+    return look(tombstones_by_node_, node);
+}
+
+const std::map<std::uint32_t, ProcessStatus>& FleetState::statuses(std::string_view node) const {
+    return look(statuses_, node).by_id;
+}
+
+const ProcessStatus* FleetState::status(std::string_view node, std::uint32_t id) const {
+    return find(statuses(node), id);
+}
+
+const std::set<std::uint32_t>& FleetState::statuses_of(std::string_view node,
+                                                       std::string_view process) const {
+    return look(look(statuses_, node).by_name, process);
+}
+
+const std::map<std::uint32_t, LocalAction>& FleetState::local_actions(std::string_view node) const {
+    return look(local_actions_, node);
+}
+
+const LocalAction* FleetState::local_action(std::string_view node, std::uint32_t id) const {
+    return find(local_actions(node), id);
+}
+
+} // namespace p2prc::state

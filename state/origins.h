@@ -1,0 +1,40 @@
+// Which processes a user of this very node has asked for: the node's own word, as a record may come from a
+// root that is not to be trusted with it.
+#pragma once
+
+#include "core/records.h"
+#include "state/own_state.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace p2prc::state {
+
+// Kept in the own state under /spun/<digest of the spec>, and never uploaded.
+class Origins {
+  public:
+    explicit Origins(OwnState& own) : own_(own) {}
+
+    // A user of this node asks for `spec` here: on disk when the own state is flushed, before anybody else
+    // hears of it. False when it was noted before.
+    bool note(const ProcessSpec& spec);
+    // The process that came of it. Another one of the same spec that is asked for elsewhere is not this.
+    void bind(const ProcessSpec& spec, std::uint32_t id);
+    // Nothing came of it.
+    void take_back(const ProcessSpec& spec);
+    // It was killed.
+    void forget(const Tombstone& tombstone);
+
+    bool here(const ProcessRecord& record) const;
+
+    // What was spun before this was kept, or the own state was lost: once, the records themselves are
+    // believed.
+    bool kept() const;
+    void keep(const State& replica, std::string_view node);
+
+  private:
+    OwnState& own_;
+};
+
+} // namespace p2prc::state

@@ -1,0 +1,183 @@
+// A systemd in memory that does what it is told and reports it as the real one would, in the order of systemd
+// 252.
+#pragma once
+
+#include "process/journal_tail.h"
+#include "process/systemd.h"
+#include "process/unit_view_reader.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <map>
+#include <new>
+
+namespace p2prc::process {
+
+class FakeSystemd : public Systemd {
+  public:
+    using Units = boost::asio::awaitable<Result<std::vector<UnitView>>>;
+    using Word = boost::asio::awaitable<Result<std::string>>;
+
+    void on_events(SystemdEvents given) override { events = std::move(given); }
+
+    Units units() override {
+        std::vector<UnitView> all;
+        for (const auto& [name, view] : loaded)
+            all.push_back(view);
+        co_return all;
+    }
+
+    Word start_transient(std::string unit, TransientUnit content, JobShare share) override {
+        if (unit.starts_with("p2prcd-ports") || unit == "p2prcd-unpin.service") {
+            port_units.push_back(unit);
+            port_words.clear();
+            for (const auto& property : content.properties)
+                if (property.name == "ExecStartEx")
+                    port_words = property.value.at(0).at(1).get<std::vector<std::string>>();
+            if (unit == "p2prcd-unpin.service" && unpin_takes.count() > 0) {
+                const auto executor = co_await boost::asio::this_coro::executor;
+                boost::asio::steady_timer timer(executor, unpin_takes);
+                co_await timer.async_wait(boost::asio::use_awaitable);
+                port_units.emplace_back("(is over)");
+            }
+            co_return std::string(pins ? "done" : "failed");
+        }
+        calls.push_back("start " + unit);
+        started[unit] = content.properties;
+        shares[unit] = share;
+        if (throw_once) {
+            throw_once = false;
+            throw std::bad_alloc();
+        }
+        if (refuse_start) co_return std::unexpected(*refuse_start);
+        if (const auto holder = unlisted.find(unit); holder != unlisted.end()) {
+            if (holder->second.process != 0) tell(UnitView(holder->second));
+            co_return fail(ErrorCode::Conflict, "systemd has a unit " + unit + " already");
+        }
+        if (const auto failed = loaded.find(unit); failed != loaded.end()) {
+            auto forgotten = failed->second; // ResetFailedUnit: inactive, with the data of its last run
+            forgotten.active_state = "inactive";
+            tell(forgotten);
+            remove(unit);
+        }
+        UnitView view;
+        view.unit = unit;
+        apply_properties(content.properties, view);
+        view.active_state = "inactive"; // shown for an instant before the command is executed
+        tell(view);
+        view.invocation = next_invocation();
+        if (fail_start_with) {
+            view.active_state = "failed";
+            view.result = *fail_start_with;
+            tell(view);
+            co_return std::string("failed");
+        }
+        view.active_state = "active";
+        view.sub_state = "running";
+        view.main_pid = main_pid;
+        tell(view);
+        if (end_at_once) end(unit, *end_at_once);
+        co_return std::string("done");
+    }
+
+    Word stop(std::string unit, JobShare share) override {
+        calls.push_back("stop " + unit);
+        shares[unit] = share;
+        if (loaded.contains(unit)) end(unit, {"success", CLD_KILLED, SIGTERM, ""});
+        co_return std::string("done");
+    }
+
+    boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override {
+        calls.push_back("reset " + unit);
+        remove(unit);
+        co_return Result<void>{};
+    }
+
+    Word system_state() override { co_return state; }
+    Word features() override { co_return built_with; }
+
+    // What happens by itself.
+    void end(const std::string& unit, const UnitResult& result) {
+        auto view = loaded.at(unit);
+        view.active_state = result.result == "success" ? "inactive" : "failed";
+        view.sub_state = view.active_state == "failed" ? "failed" : "dead";
+        view.result = result;
+        view.main_pid = 0;
+        tell(view);
+        if (view.active_state == "inactive") remove(unit);
+    }
+    void crash_and_restart(const std::string& unit, const UnitResult& result) {
+        auto view = loaded.at(unit);
+        view.result = result;
+        view.active_state = "failed"; // for an instant
+        tell(view);
+        view.active_state = "activating";
+        view.sub_state = "auto-restart";
+        tell(view);
+    }
+    void runs_again(const std::string& unit) {
+        auto view = loaded.at(unit);
+        view.result = {};
+        view.active_state = "inactive"; // for an instant, with the new run's empty result
+        view.sub_state = "dead";
+        tell(view);
+        view.active_state = "active";
+        view.sub_state = "running";
+        view.invocation = next_invocation();
+        ++view.restarts;
+        tell(view);
+    }
+    void remove(const std::string& unit) {
+        if (loaded.erase(unit) > 0 && events.gone) events.gone(unit);
+    }
+    void tell(const UnitView& view) {
+        loaded[view.unit] = view;
+        if (events.changed) events.changed(UnitView(view));
+    }
+
+    std::map<std::string, UnitView> loaded;
+    std::map<std::string, UnitView> unlisted; // there, but nobody was told
+    std::vector<std::string> calls;
+    std::vector<std::string> port_units;                      // runs of p2prcd-ports
+    std::vector<std::string> port_words;                      // the last one's command
+    std::map<std::string, std::vector<UnitProperty>> started; // what was asked for last
+    std::map<std::string, JobShare> shares;                   // whose work the last job was
+    bool pins = true;                                         // this machine has BPF
+    std::chrono::milliseconds unpin_takes{0};
+    std::optional<UnitResult> fail_start_with;
+    std::optional<Error> refuse_start;
+    std::optional<UnitResult> end_at_once; // as soon as the command is executed
+    std::uint32_t main_pid = 100;
+    bool throw_once = false;
+    std::string state = "running";
+    std::string built_with = "+PAM +BPF_FRAMEWORK +SECCOMP";
+    SystemdEvents events;
+
+  private:
+    std::string next_invocation() { return "invocation" + std::to_string(++runs_); }
+    int runs_ = 0;
+};
+
+class FakeJournal : public JournalTail {
+  public:
+    boost::asio::awaitable<std::vector<std::string>> last_lines(std::string, std::uint32_t, std::string,
+                                                                std::size_t) override {
+        co_return lines;
+    }
+    boost::asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string, std::string running) override {
+        if (logged && !running.empty() && logged->invocation == running) co_return std::nullopt;
+        co_return logged;
+    }
+
+    boost::asio::awaitable<std::optional<BootGap>> boot_gap() override { co_return gap; }
+
+    std::optional<BootGap> gap;
+    std::vector<std::string> lines{"last words"};
+    std::optional<LoggedEnd> logged;
+};
+
+} // namespace p2prc::process

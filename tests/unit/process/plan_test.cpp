@@ -1,0 +1,122 @@
+#include "process/plan.h"
+
+#include <gtest/gtest.h>
+
+namespace p2prc::process {
+namespace {
+
+struct Case {
+    ProcessRecord record;
+    ProcessStatus status;
+    UnitView unit;
+
+    Case() {
+        record.id = 7;
+        status.applied = 1;
+        status.state = ProcessState::Running;
+        status.boot_id = "now";
+        unit.process = 7;
+        unit.active_state = "active";
+    }
+    Situation situation() const {
+        Situation now;
+        now.record = &record;
+        now.status = &status;
+        now.unit = &unit;
+        now.boot_id = "now";
+        return now;
+    }
+};
+
+TEST(Plan, WatchesWhatRunsAsWanted) {
+    EXPECT_EQ(plan(Case().situation()), Act::Observe);
+}
+
+TEST(Plan, RestartsOnAnUnappliedChangeOnly) {
+    Case c;
+    c.record.change = 2;
+    EXPECT_EQ(plan(c.situation()), Act::Restart);
+    auto without_status = c.situation();
+    without_status.status = nullptr;
+    EXPECT_EQ(plan(without_status), Act::Observe);
+}
+
+TEST(Plan, ARecordOfBeforeWhatWasDoneUndoesNothing) {
+    Case c;
+    c.status.applied = 3;
+    EXPECT_EQ(plan(c.situation()), Act::Observe);
+    c.record.desired = Desired::Stopped;
+    EXPECT_EQ(plan(c.situation()), Act::Observe);
+    c.record.desired = Desired::Running;
+    c.status.state = ProcessState::Stopped;
+    c.status.reason.emplace().kind = StopKind::Stopped;
+    auto now = c.situation();
+    now.unit = nullptr;
+    EXPECT_EQ(plan(now), Act::Nothing);
+}
+
+// Nobody changed it so often: the number came from a root in the wrong hands, or is its damage.
+TEST(Plan, AnAppliedChangeThatNobodyMadeIsNotBelieved) {
+    Case c;
+    c.status.applied = std::uint64_t{1} << 53;
+    EXPECT_EQ(plan(c.situation()), Act::Restart);
+    c.record.desired = Desired::Stopped;
+    EXPECT_EQ(plan(c.situation()), Act::Stop);
+    c.status.applied = c.record.change + (1U << 30);
+    EXPECT_EQ(plan(c.situation()), Act::Observe);
+    c.status.applied += 1;
+    EXPECT_EQ(plan(c.situation()), Act::Stop);
+}
+
+TEST(Plan, FailureOfThisBootIsNotTriedAgain) {
+    Case c;
+    c.status.state = ProcessState::Failed;
+    auto now = c.situation();
+    now.unit = nullptr;
+    EXPECT_EQ(plan(now), Act::Nothing);
+    c.status.boot_id = "before";
+    EXPECT_EQ(plan(now), Act::Start);
+}
+
+TEST(Plan, InterruptedStartIsDoneAgain) {
+    Case c;
+    c.status.state = ProcessState::Starting;
+    auto now = c.situation();
+    now.unit = nullptr;
+    EXPECT_EQ(plan(now), Act::Start);
+}
+
+TEST(Plan, AStrangerUnderTheNameIsNotTouched) {
+    Case c;
+    auto now = c.situation();
+    now.same_process = false;
+    EXPECT_EQ(plan(now), Act::Occupied);
+    now.buried = true;
+    EXPECT_EQ(plan(now), Act::Kill);
+}
+
+TEST(Plan, WithoutARecordNothingIsStopped) {
+    Case c;
+    auto now = c.situation();
+    now.record = nullptr;
+    now.status = nullptr;
+    EXPECT_EQ(plan(now), Act::Observe);
+    now.unit = nullptr;
+    EXPECT_EQ(plan(now), Act::Nothing);
+}
+
+TEST(WantedOf, PrefersALocalActionThatTheRegistryDoesNotKnow) {
+    ProcessRecord record;
+    record.id = 7;
+    record.change = 4;
+    LocalAction local{7, "stop", 3, "carol@home1"};
+    record.unknown["local_sequence"] = 2;
+    EXPECT_EQ(wanted(record, &local).desired, Desired::Stopped);
+    EXPECT_EQ(wanted(record, &local).change, 5u);
+    record.unknown["local_sequence"] = 3;
+    EXPECT_EQ(wanted(record, &local).desired, Desired::Running);
+    EXPECT_EQ(wanted(record, &local).change, 4u);
+}
+
+} // namespace
+} // namespace p2prc::process
