@@ -119,6 +119,7 @@ constexpr Family table[] = {
      .node = node_in_key,
      .dropped_with_node = true,
      .renamed_with_node = true,
+     .announces = domain_objects,
      .share = Share::Owned},
     {.prefix = local_actions,
      .kind = Folded,

@@ -96,6 +96,8 @@ std::optional<std::set<std::string>> concerned(const View& view, unsigned object
     if (family && !(family->announces & objects)) return Ids();
     const auto key = keys::parse(change.key);
     if (!key || family->part_count() == 0) return std::nullopt;
+    // The visitors of all domains come through the fleet's edge.
+    if (objects == keys::domain_objects && family->prefix == keys::edges) return std::nullopt;
     if (objects == keys::node_objects) {
         if (key->node().empty()) return std::nullopt;
         return Ids{std::string(key->node())};

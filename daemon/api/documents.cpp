@@ -88,6 +88,14 @@ std::optional<DomainState> trouble_of_process(const View& view, const ProcessRec
                        "process '" + process.name + "' is " + std::string(process_state_name(state))};
 }
 
+// What the root last said of its edge. A tunnel that the edge does not carry any more may not have noticed.
+std::optional<DomainState> trouble_of_edge(const View& view) {
+    const auto* fleet = view.fleet();
+    const auto edge = fleet && !fleet->root.empty() ? view.get(keys::edge(fleet->root)) : nullptr;
+    if (!edge || json::member<bool>(*edge, "up")) return std::nullopt;
+    return DomainState{"waiting", "the edge on '" + fleet->root + "' does not run"};
+}
+
 std::optional<DomainState> trouble_of_tunnel(const View& view, const std::string& name) {
     if (const auto* fleet = view.fleet(); fleet && fleet->root.empty())
         return DomainState{
@@ -130,6 +138,7 @@ DomainState state_of_domain(const View& view, const DomainRecord& domain) {
     const auto serving = view.get(keys::serving(process->node, domain.domain));
     const auto seen = serving ? json::member<std::string>(*serving, "state") : "";
     auto reason = serving ? json::member<std::string>(*serving, "reason") : "";
+    if (auto trouble = trouble_of_edge(view)) return std::move(*trouble);
     if (auto trouble = trouble_of_tunnel(view, process->node)) return std::move(*trouble);
     if (seen == "failing") return {"failed", reason.empty() ? "visitors are not served" : std::move(reason)};
     if (auto trouble = trouble_of_certificate(view, process->node, domain)) return std::move(*trouble);

@@ -210,6 +210,7 @@ def test_an_edge_that_is_stopped(lab):
         problem = wait_until(lambda: next((p for p in status(lab.root)[1] if p["subject"] == "edge"), None), 30, "the root to name its edge")
         assert problem["severity"] == "down" and "'root'" in problem["cause"], problem
         assert status(lab.root)[0] == 1
+        assert not [row for row in lab.root.json("domains") if row["state"] == "live"]
         # The cause comes before what follows from it.
         doctor = lab.root.p2prc("doctor", "-o", "json", check=False)
         findings = doctor.json()

@@ -84,6 +84,12 @@ TEST_F(ConcernedTest, TheFleetIsAllNodes) {
     EXPECT_THAT(processes(change), IsEmpty());
 }
 
+TEST_F(ConcernedTest, TheEdgeIsAllDomains) {
+    const Change change{keys::edge("home2"), Json{{"up", false}}, 2};
+    EXPECT_FALSE(concerned(view_, keys::domain_objects, change));
+    EXPECT_THAT(nodes(change), IsEmpty());
+}
+
 // A family that only this test has: its row says whom it concerns.
 TEST_F(ConcernedTest, AnotherFamilyIsAnnouncedByItsRow) {
     const keys::ExtraFamily loads({.prefix = "/load/",

@@ -1,4 +1,5 @@
 // One cause for what is down, and the right one.
+#include "daemon/api/documents.h"
 #include "daemon/api/problems.h"
 #include "daemon/api/status.h"
 #include "net/clock.h"
@@ -9,6 +10,7 @@
 namespace p2prc::daemon {
 namespace {
 
+using testing::Each;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
@@ -45,6 +47,12 @@ class ProblemsTest : public ApiTest {
     }
 
     std::vector<Problem> problems() { return find_problems(api->view(), fleet.requests); }
+    std::vector<std::string> domain_states() {
+        std::vector<std::string> states;
+        for (const Json& row : domain_rows(api->view()))
+            states.push_back(row["state"]);
+        return states;
+    }
     // All but what the domains' own state says, which is another's to test.
     Problem only() {
         const auto found = problems();
@@ -95,8 +103,10 @@ TEST_F(ProblemsTest, ASilentNodeIsTheCauseOfAllThatIsOnIt) {
 }
 
 TEST_F(ProblemsTest, TheEdgeIsTheCauseOfAllThatGoesThroughIt) {
+    EXPECT_THAT(domain_states(), Each("live"));
     commit({{keys::edge("root1"),
              Json{{"up", false}, {"detail", "p2prc-edge has ended"}, {"since", "2026-01-02T10:00:00Z"}}}});
+    EXPECT_THAT(domain_states(), Each("waiting")) << "tunnels that have not noticed lead nowhere";
     is("attic", "lost");
     own->set(keys::tunnel("home1"), {{"up", false}, {"detail", "refused"}});
     auto problem = only();
