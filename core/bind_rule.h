@@ -29,6 +29,8 @@ inline constexpr std::string_view bind_programs_directory = "/sys/fs/bpf/p2prc";
 
 // Of p2prcd-ports: remove the programs of the rules that follow, instead of pinning them.
 inline constexpr std::string_view bind_unpin_option = "--unpin";
+// Of p2prcd-ports: attach the programs of the rule that follows to the control group that it runs in.
+inline constexpr std::string_view bind_attach_option = "--attach";
 
 enum class BindFamily { Inet4, Inet6 };
 

@@ -3,6 +3,7 @@
 #include "net/fd.h"
 #include "ports/bind_program.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
@@ -12,7 +13,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace p2prc::ports {
 
@@ -91,6 +96,43 @@ Result<void> pin_one(BindFamily family, const BindRule& rule, const fs::path& pa
     return {};
 }
 
+// Those that are attached to the control group itself, and not to one above it.
+std::vector<__u32> attached_ids(const net::UniqueFd& cgroup, BindFamily family) {
+    constexpr std::size_t most_attached = 64; // BPF_CGROUP_MAX_PROGS
+    std::vector<__u32> ids(most_attached);
+    bpf_attr attributes{};
+    attributes.query.target_fd = static_cast<__u32>(cgroup.get());
+    attributes.query.attach_type = attach_type(family);
+    attributes.query.prog_ids = address(ids.data());
+    attributes.query.prog_cnt = static_cast<__u32>(ids.size());
+    if (bpf(BPF_PROG_QUERY, attributes) != 0) return {};
+    ids.resize(attributes.query.prog_cnt);
+    return ids;
+}
+
+bool is_attached(const net::UniqueFd& program, const net::UniqueFd& cgroup, BindFamily family) {
+    return std::ranges::any_of(attached_ids(cgroup, family), [&](__u32 id) {
+        bpf_attr attributes{};
+        attributes.prog_id = id;
+        const net::UniqueFd other(static_cast<int>(bpf(BPF_PROG_GET_FD_BY_ID, attributes)));
+        return other && same_program(program, other);
+    });
+}
+
+Result<void> attach_one(BindFamily family, const BindRule& rule, const net::UniqueFd& cgroup) {
+    const auto program = load(family, rule);
+    if (!program) return std::unexpected(program.error());
+    if (is_attached(*program, cgroup, family)) return {};
+    bpf_attr attributes{};
+    attributes.target_fd = static_cast<__u32>(cgroup.get());
+    attributes.attach_bpf_fd = static_cast<__u32>(program->get());
+    attributes.attach_type = attach_type(family);
+    attributes.attach_flags = BPF_F_ALLOW_MULTI; // as systemd does
+    if (bpf(BPF_PROG_ATTACH, attributes) != 0)
+        return std::unexpected(system_error("cannot attach a BPF program to the control group", errno));
+    return {};
+}
+
 bool is_of_type(const fs::path& path, std::uint64_t magic) {
     struct statfs info{};
     return statfs(path.c_str(), &info) == 0 && static_cast<std::uint64_t>(info.f_type) == magic;
@@ -118,6 +160,24 @@ Result<void> unpin(const BindRule& rule, const fs::path& directory) {
             return std::unexpected(system_error(fmt::format("cannot remove {}", path.string()), errno));
     }
     return {};
+}
+
+Result<void> attach(const BindRule& rule, const fs::path& cgroup) {
+    const net::UniqueFd directory(::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory)
+        return std::unexpected(system_error(fmt::format("cannot open {}", cgroup.string()), errno));
+    for (const auto family : {BindFamily::Inet4, BindFamily::Inet6})
+        if (auto done = attach_one(family, rule, directory); !done) return done;
+    return {};
+}
+
+Result<fs::path> own_cgroup(const fs::path& root) {
+    // cgroups(7): "0::/PATH" for the unified hierarchy.
+    constexpr std::string_view unified = "0::/";
+    std::ifstream file("/proc/self/cgroup");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with(unified)) return root / line.substr(unified.size());
+    return fail(ErrorCode::NotSupported, "this machine has no unified hierarchy of control groups");
 }
 
 Result<void> check_machine(const fs::path& bpf_root, const fs::path& cgroup_root) {

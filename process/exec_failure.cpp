@@ -156,6 +156,19 @@ std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const
     }
 }
 
+std::string failed_step(std::span<const std::string> log) {
+    // systemd 252, exec_spawn(): "UNIT: Failed at step USER spawning PATH: ERROR".
+    constexpr std::string_view before = ": Failed at step ", after = " spawning ";
+    for (const auto& line : log) {
+        const auto found = line.find(before);
+        if (found == std::string::npos) continue;
+        const auto begin = found + before.size();
+        const auto end = line.find(after, begin);
+        if (end != std::string::npos) return line.substr(begin, end - begin);
+    }
+    return {};
+}
+
 std::string credentials_failure(const ProcessSpec& spec) {
     std::vector<std::string> all, missing;
     for (const auto& [name, path] : spec.run.credentials) {

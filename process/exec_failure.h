@@ -14,6 +14,10 @@ namespace p2prc::process {
 // is known than that it failed.
 std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const std::string> log);
 
+// The step of systemd.exec(5), such as "USER", at which PID 1's child could not go on, as it says in `log`;
+// empty: it says nothing.
+std::string failed_step(std::span<const std::string> log);
+
 // Which file of run.credentials systemd could not read. Of files that p2prcd does not see, all are named.
 std::string credentials_failure(const ProcessSpec& spec);
 // Empty for a process with a user of its own.

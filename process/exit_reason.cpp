@@ -71,6 +71,7 @@ std::string_view step_words(std::string_view step) {
                "Options, Features, nesting)";
     if (step == "CREDENTIALS") return "a file of run.credentials is missing or cannot be read";
     if (step == "STATE_DIRECTORY") return "its data directory could not be created";
+    if (step == ports_step) return "the ports of others could not be closed to it";
     return {};
 }
 
@@ -84,13 +85,8 @@ StopReason of_kind(StopKind kind) {
 StopReason main_process_reason(const UnitResult& result, bool executed) {
     switch (result.code) {
     case CLD_EXITED: {
-        if (const auto step = exec_step_name(result.status); !executed && !step.empty()) {
-            auto reason = of_kind(StopKind::StartFailed);
-            reason.code = result.status;
-            reason.step = step;
-            reason.detail = step_words(step);
-            return reason;
-        }
+        if (const auto step = exec_step_name(result.status); !executed && !step.empty())
+            return start_failed_at(step);
         if (result.status == 0) return of_kind(StopKind::Finished);
         auto reason = of_kind(StopKind::ExitCode);
         reason.code = result.status;
@@ -151,11 +147,7 @@ StopReason own_reason(const UnitResult& result, bool executed) {
                                                                                           : "start";
         return reason;
     }
-    if (word == "exec-condition") {
-        auto reason = of_kind(StopKind::StartFailed);
-        reason.step = "CONDITION";
-        return reason;
-    }
+    if (word == "exec-condition") return start_failed_at(ports_step);
     auto reason = main_process_reason(result, executed);
     if (reason.kind == StopKind::Unknown && word != "success") reason.detail = how_it_ended(result);
     return reason;
@@ -184,6 +176,15 @@ StopReason exit_reason(const UnitResult& result, const StopContext& context) {
         if (context.left_behind) limit.detail += fmt::format("; {}", left_behind_words);
         return limit;
     }
+    return reason;
+}
+
+StopReason start_failed_at(std::string_view step) {
+    auto reason = of_kind(StopKind::StartFailed);
+    reason.step = step;
+    reason.detail = step_words(step);
+    for (const auto& known : exec_steps)
+        if (known.name == step) reason.code = known.status;
     return reason;
 }
 

@@ -43,8 +43,15 @@ bool would_restart(Restart restart, const UnitResult& result) noexcept;
 inline constexpr int first_exec_status = 200;
 inline constexpr int last_exec_status = 243;
 
+// Not one of systemd's steps: p2prcd-ports could not attach the unit's BPF programs. It is the unit's only
+// condition (ExecCondition=).
+inline constexpr std::string_view ports_step = "PORTS";
+
 // What the exit statuses from 200 mean (systemd.exec(5)): "EXEC" for 203; empty for one that has no name.
 std::string_view exec_step_name(int status) noexcept;
+
+// A start that failed at `step` of systemd.exec(5), "USER"; nothing was executed.
+StopReason start_failed_at(std::string_view step);
 
 // "SIGSEGV"; "SIGRTMIN+1"; the number for one without a name.
 std::string signal_name(int signal);

@@ -119,10 +119,21 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
         reason.detail = "it ended while p2prcd was not running, and the journal does not say how";
     }
     if (!asked_for(reason.kind)) {
-        co_await pause(loop_, journal_grace);
         const std::string invocation = end ? end->invocation : logged ? logged->invocation : "";
-        reason.log = co_await journal_.last_lines(unit_of_name, now.id, invocation, log_lines);
+        // Where only the log says why nothing was executed, it is worth some waiting.
+        const int looks = reason.step == ports_step ? 20 : 1;
+        for (int look = 0; look < looks && reason.log.empty() && !stopping; ++look) {
+            co_await pause(loop_, journal_grace);
+            reason.log = co_await journal_.last_lines(unit_of_name, now.id, invocation, log_lines);
+        }
     }
+    // The child that should have kept it to its ports may have failed before it came to that.
+    if (reason.step == ports_step)
+        if (const auto step = failed_step(reason.log); !step.empty()) {
+            auto log = std::move(reason.log);
+            reason = start_failed_at(step);
+            reason.log = std::move(log);
+        }
     explain(name, reason, now);
     if (stopping) co_return false;
     if (!goes_on && !record_of(name)) co_return true; // there is nobody to tell; what is left over goes next

@@ -68,7 +68,7 @@ asio::awaitable<Result<void>> Reconciler::Impl::confine(std::string name, Facts 
     slots_[name].bind_rule = bind_rule_name(*rule);
     const auto pinned = co_await bind_programs_.pin(name, *rule);
     if (pinned) {
-        add_bind_programs(content.properties, *rule);
+        add_bind_programs(content, *rule);
         co_return Result<void>{};
     }
     if (pinned.error().code == ErrorCode::Unreachable) co_return std::unexpected(pinned.error());

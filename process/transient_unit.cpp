@@ -2,6 +2,7 @@
 
 #include "core/data_paths.h"
 #include "core/names.h"
+#include "core/paths.h"
 #include "core/spec_values.h"
 #include "core/text.h"
 #include "process/command_drop_in.h"
@@ -210,13 +211,18 @@ std::optional<BindRule> bind_rule(const ProcessRecord& record) {
     return BindRule{ports_of(record), true};
 }
 
-void add_bind_programs(std::vector<UnitProperty>& properties, const BindRule& rule) {
+void add_bind_programs(TransientUnit& content, const BindRule& rule) {
     json programs = json::array();
     for (const auto family : {BindFamily::Inet4, BindFamily::Inet6})
         programs.push_back(
             json::array({bind_attach_name(family),
                          fmt::format("{}/{}", bind_programs_directory, bind_program_name(family, rule))}));
-    properties.push_back({"BPFProgram", "a(ss)", std::move(programs)});
+    content.properties.push_back({"BPFProgram", "a(ss)", std::move(programs)});
+    // As root and outside of the sandbox ("+", systemd.service(5)), which may not call bpf(2). A condition
+    // and no ExecStartPre=: where it fails systemd does not try again by the policy of restarts, and
+    // credentials are not looked at before the command's own turn.
+    content.drop_in += fmt::format("ExecCondition=+{}/p2prcd-ports {} {}\n", paths::libexec,
+                                   bind_attach_option, bind_rule_name(rule));
 }
 
 Result<void> check_properties(const std::vector<UnitProperty>& properties) {

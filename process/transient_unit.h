@@ -65,7 +65,11 @@ std::optional<BindRule> bind_rule(const ProcessRecord& record);
 // Has systemd (249 and later) attach the pinned programs of `rule` to the unit's control group. It does what
 // SocketBindAllow= says also where systemd was built without the BPF framework. Programs that are not there
 // are no error for systemd: it warns, and starts the unit without them.
-void add_bind_programs(std::vector<UnitProperty>& properties, const BindRule& rule);
+//
+// When systemd 252 restarts a unit by itself, the control group is another one, and the programs are still
+// taken for attached (bpf_program_cgroup_attach() compares paths). So each start attaches them once more, if
+// they are not, before the command is executed; where that fails, it is not executed.
+void add_bind_programs(TransientUnit& content, const BindRule& rule);
 
 // InvalidSpec when a text among `properties` has a control character, which systemd 252 would write into the
 // unit's file as it is: what follows a newline would be a line of its own there.

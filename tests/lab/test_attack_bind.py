@@ -117,6 +117,15 @@ def test_a_user_is_kept_from_other_low_ports_only(lab):
     assert "BPFProgram" not in lab.home1.read("/run/systemd/transient/p2prc-free.service")
 
 
+def test_a_restart_by_systemd_frees_no_port(lab):
+    """systemd makes another control group, and takes its programs for attached."""
+    lab.home1.run("systemctl kill --signal=KILL p2prc-holder.service")
+    wait_until(lambda: lab.home1.p2prc("logs", "holder").out.count(" done") == 2, 30, "holder to have tried everything again")
+    seen = lines(lab, "holder")
+    assert seen["own"] == seen["chosen"] == ALL, seen
+    assert seen["other"] == seen["high"] == NONE, seen
+
+
 def test_further_ports_are_its_own_too(lab):
     def spin_file(name, keys, check=True):
         words = ", ".join(f'"{word}"' for word in ("/usr/bin/python3", "/usr/local/lib/binder.py", lab.root.address))

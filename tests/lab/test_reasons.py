@@ -74,6 +74,15 @@ def test_a_start_that_fails_says_why_and_leaves_a_record(lab):
     # What systemd says before the command is in its cgroup.
     assert any("Failed at step CREDENTIALS" in line for line in reason["log"]), reason
     assert "Failed at step CREDENTIALS" in lab.home1.p2prc("logs", "secretive").out
+    # The child that should keep it to its ports fails first at what is no part of the sandbox.
+    lab.home1.write("/root/foreign.toml", 'name = "foreign"\n[run]\nuser = "daemon"\ncommand = ["/bin/sleep", "999"]\nrestart = "always"\n')
+    lab.home1.run("cp /etc/passwd /root/passwd")
+    lab.home1.p2prc("spin", "/root/foreign.toml")
+    lab.home1.run("sed -i /^daemon:/d /etc/passwd && systemctl kill --signal=KILL p2prc-foreign.service")
+    reason = wait_reason(lab.home1, "foreign", "start-failed")
+    lab.home1.run("cp /root/passwd /etc/passwd")
+    assert (reason["code"], reason["step"]) == (217, "USER"), reason
+    lab.home1.p2prc("kill", "foreign")
 
 
 def test_a_bind_that_is_refused_is_explained(lab):

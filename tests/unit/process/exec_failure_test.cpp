@@ -117,6 +117,14 @@ TEST_F(ExecFailureTest, TheUserIsNamed) {
     EXPECT_EQ(user_failure(spec), "run.user: there is no user 'nobdy' on this machine");
 }
 
+TEST_F(ExecFailureTest, TheStepIsAsSystemdLogsIt) {
+    const auto step = [](std::vector<std::string> log) { return failed_step(log); };
+    EXPECT_EQ(step({}), "");
+    EXPECT_EQ(step({"ready", "web.service: Failed at step USER spawning /bin/true: No such process"}),
+              "USER");
+    EXPECT_EQ(step({"web.service: Failed at step USER", "Failed at step"}), "");
+}
+
 TEST_F(ExecFailureTest, WhatIsNotKnownIsNotGuessed) {
     EXPECT_EQ(words("/bin/true", "Input/output error"), "");
     EXPECT_EQ(exec_failure({}, Origin::Local, {}), "");

@@ -846,6 +846,25 @@ TEST_F(ReconcilerTest, FailedStartKeepsItsReason) {
     EXPECT_EQ(count("start " + unit), 1);
 }
 
+// systemd names the condition alone, in which its child may fail at any step.
+TEST_F(ReconcilerTest, FailedConditionIsExplainedByTheLog) {
+    systemd.fail_start_with = UnitResult{"exec-condition", 0, 0, ""};
+    start();
+    journal.lines = {
+        "p2prc-web.service: Failed at step USER spawning /usr/libexec/p2prc/p2prcd-ports: No such "
+        "process"};
+    want(record());
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->code, 217);
+    EXPECT_EQ(status()->reason->step, "USER");
+    EXPECT_EQ(status()->reason->log, journal.lines);
+    journal.lines = {
+        "p2prcd-ports: cannot attach a BPF program to the control group: Operation not permitted"};
+    want(record(8, "mail"));
+    expect(ProcessState::Failed, StopKind::StartFailed, 8);
+    EXPECT_EQ(status(8)->reason->step, "PORTS");
+}
+
 TEST_F(ReconcilerTest, RefusedByTheManager) {
     systemd.refuse_start = Error{ErrorCode::Failed, "Cannot set property X"};
     start();

@@ -77,7 +77,7 @@ TEST(TransientUnit, OwnUser) {
 
 // systemd 252 writes them into the unit's file as they are: a newline would begin a setting of its own.
 TEST(TransientUnit, NothingBeginsAnotherLineOfTheUnit) {
-    const std::string line = "x\nExecStartPre=+/bin/touch /root/pwned";
+    const std::string line = "x\nExecCondition=+/bin/touch /root/pwned";
     const auto refused = [](const ProcessRecord& record) {
         const auto unit = transient_unit(record, "home1", Origin::Local);
         return !unit && unit.error().code == ErrorCode::InvalidSpec;
@@ -225,13 +225,17 @@ TEST(TransientUnit, FurtherPortsAreItsOwnToo) {
 }
 
 TEST(TransientUnit, TheProgramsOfItsRule) {
-    std::vector<UnitProperty> properties;
-    add_bind_programs(properties, {{443}, true});
+    TransientUnit content{{}, "[Service]\nExecStart=:/bin/true\n"};
+    add_bind_programs(content, {{443}, true});
+    const auto& properties = content.properties;
     ASSERT_EQ(properties.size(), 1U);
     EXPECT_EQ(properties[0].name, "BPFProgram");
     EXPECT_EQ(properties[0].signature, "a(ss)");
     EXPECT_EQ(properties[0].value.dump(),
               R"([["bind4","/sys/fs/bpf/p2prc/bind4-low-443"],["bind6","/sys/fs/bpf/p2prc/bind6-low-443"]])");
+    EXPECT_TRUE(content.drop_in.starts_with("[Service]\nExecStart=:/bin/true\nExecCondition=+/"))
+        << content.drop_in;
+    EXPECT_TRUE(content.drop_in.ends_with("/p2prcd-ports --attach low-443\n")) << content.drop_in;
 }
 
 TEST(TransientUnit, AnotherTryIsASingleOne) {
