@@ -175,7 +175,7 @@ asio::awaitable<void> Session::drain() {
 }
 
 asio::awaitable<Result<Json>> Session::read_document() {
-    std::array<std::uint8_t, 16384> buffer;
+    std::array<std::uint8_t, 4096> buffer; // for as long as the link lasts
     while (true) {
         // What was read already is not served after the end: the peer may have been removed.
         if (state_->closed) co_return fail(ErrorCode::Unreachable, "the connection was closed");

@@ -1,16 +1,20 @@
 #include "net/tls.h"
+#include "tests/unit/net/tls_pair.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <stdexcept>
+#include <vector>
 
 namespace p2prc::net {
 namespace {
@@ -335,6 +339,75 @@ TEST_F(Tls, AnExceptionOfACheckRefusesThePeer) {
     const auto server = *tls_server(root, {{"control/1", broken, {}}, {"join/1", {}, no_secret}});
     EXPECT_FALSE(run(server, *tls_client(member, "control/1", only(root))).server.handshake);
     EXPECT_FALSE(run(server, *tls_client_with_secret("join/1", "invitation-1", secret)).server.handshake);
+}
+
+asio::awaitable<void> read_all(TlsStream& stream, std::size_t wanted, std::size_t& got) {
+    std::array<std::uint8_t, 4096> buffer{};
+    while (got < wanted) {
+        const auto size = co_await stream.read_some(buffer);
+        if (!size) co_return;
+        got += *size;
+    }
+}
+
+asio::awaitable<void> write_all(TlsStream& stream, const Bytes& data, bool& done) {
+    const auto written = co_await stream.write(data);
+    done = written.has_value();
+}
+
+// More than the socket takes at once, in both directions at the same time.
+TEST_F(Tls, MuchGoesBothWaysAtOnce) {
+    asio::io_context loop;
+    TlsPair pair(loop);
+    const Bytes much(3 << 20, 7);
+    std::size_t to_client = 0, to_server = 0;
+    bool server_done = false, client_done = false;
+    asio::co_spawn(loop, write_all(pair.server, much, server_done), rethrow);
+    asio::co_spawn(loop, write_all(pair.client, much, client_done), rethrow);
+    asio::co_spawn(loop, read_all(pair.server, much.size(), to_server), rethrow);
+    asio::co_spawn(loop, read_all(pair.client, much.size(), to_client), rethrow);
+    loop.run();
+    EXPECT_TRUE(server_done && client_done);
+    EXPECT_EQ(to_client, much.size());
+    EXPECT_EQ(to_server, much.size());
+}
+
+TEST_F(Tls, TheEndOfTheOtherSideIsNoFault) {
+    asio::io_context loop;
+    TlsPair pair(loop);
+    Result<std::size_t> read = 0U;
+    std::array<std::uint8_t, 16> buffer{};
+    const auto reading = [&]() -> asio::awaitable<void> { read = co_await pair.server.read_some(buffer); };
+    asio::co_spawn(loop, reading(), rethrow);
+    pair.client.close();
+    loop.run();
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, ErrorCode::Unreachable);
+    EXPECT_EQ(read.error().message, "the peer closed the connection");
+}
+
+// A root holds one to each member.
+TEST_F(Tls, AConnectionAtRestTakesLittleMemory) {
+    asio::io_context loop;
+    const auto talk = [&](TlsPair& pair) {
+        const Bytes some(40'000, 7);
+        std::size_t got = 0;
+        bool done = false;
+        asio::co_spawn(loop, write_all(pair.server, some, done), rethrow);
+        asio::co_spawn(loop, read_all(pair.client, some.size(), got), rethrow);
+        loop.run();
+        loop.restart();
+        EXPECT_TRUE(done);
+    };
+    std::vector<std::unique_ptr<TlsPair>> pairs;
+    const auto used = [] { return mallinfo2().uordblks; };
+    for (int i = 0; i < 4; ++i)
+        talk(*pairs.emplace_back(std::make_unique<TlsPair>(loop)));
+    const auto before = used();
+    for (int i = 0; i < 32; ++i)
+        talk(*pairs.emplace_back(std::make_unique<TlsPair>(loop)));
+    // Of both ends, with the settings that each has here for itself.
+    EXPECT_LT((used() - before) / 32, 100U << 10);
 }
 
 } // namespace
