@@ -40,7 +40,7 @@ const Json* Draft::look(const Table& table, const Writes& writes, std::string_vi
     if (const auto known = read_.find(key); known != read_.end()) return &known->second;
     const auto it = table.find(key);
     if (it == table.end()) return nullptr;
-    return &read_.emplace(it->first, Json::parse(it->second, nullptr, false)).first->second;
+    return &read_.emplace(it->first, Json::parse(it->second->text(), nullptr, false)).first->second;
 }
 
 std::vector<std::string> Draft::list(const Table& table, const Writes& writes, std::string_view prefix) {
@@ -86,22 +86,24 @@ void Draft::account(const std::string& key, const Json* now, std::size_t size) {
     const auto* family = keys::family_of(key);
     if (!family || family->share == keys::Share::None) return;
     if (const auto written = agreed_.find(key); written != agreed_.end()) {
-        if (written->second) change_.count(key, &written->second->value, written->second->text.size(), -1);
+        if (written->second)
+            change_.count(key, &written->second->value, written->second->shared->text().size(), -1);
     } else if (const auto before = mirror_.agreed.find(key); before != mirror_.agreed.end()) {
-        change_.count(key, family->counts_by_key() ? nullptr : get(key), before->second.size(), -1);
+        change_.count(key, family->counts_by_key() ? nullptr : get(key), before->second->text().size(), -1);
     }
     if (now) change_.count(key, now, size);
 }
 
-void Mirror::put_record(const std::string& key, const Json& value) {
-    if (!key.starts_with(keys::statuses)) records.put(key, value);
+void Mirror::put_record(const std::string& key, const Json& value,
+                        const state::SharedDocument::Pointer& shared) {
+    if (!key.starts_with(keys::statuses)) records.put(key, value, shared);
 }
 
 void Draft::put(const std::string& key, Json value) {
-    auto text = state::document_text(value);
-    account(key, &value, text.size());
-    written_.put(key, value);
-    agreed_[key] = Write{std::move(value), std::move(text)};
+    auto shared = state::SharedDocument::of(key, state::document_text(value), value);
+    account(key, &value, shared->text().size());
+    written_.put(key, value, shared);
+    agreed_[key] = Write{std::move(value), std::move(shared)};
 }
 
 void Draft::erase(const std::string& key) {
@@ -119,7 +121,7 @@ Share Draft::share_of(std::string_view name) const {
 }
 
 void Draft::put_secret(const std::string& key, const Json& value) {
-    secrets_[key] = Write{value, state::document_text(value)};
+    secrets_[key] = Write{value, state::SharedDocument::of(key, state::document_text(value), value)};
 }
 
 bool Draft::writes_secret(std::string_view prefix) const {
@@ -305,8 +307,8 @@ store::Txn Draft::transaction() const {
         for (const auto& [key, write] : writes) {
             const auto it = table.find(key);
             if (!write && it == table.end()) continue;
-            if (write && it != table.end() && it->second == write->text) continue;
-            txn.then.push_back(write ? store::put(std::string(name), key, write->text)
+            if (write && it != table.end() && it->second->text() == write->shared->text()) continue;
+            txn.then.push_back(write ? store::put(std::string(name), key, write->shared->text())
                                      : store::erase(std::string(name), key));
         }
     };
@@ -319,7 +321,7 @@ void Draft::apply_to(Mirror& mirror) const {
     const auto apply = [](Table& table, const Writes& writes) {
         for (const auto& [key, write] : writes) {
             if (write)
-                table.insert_or_assign(key, write->text);
+                table.insert_or_assign(key, write->shared);
             else
                 table.erase(key);
         }
@@ -328,7 +330,7 @@ void Draft::apply_to(Mirror& mirror) const {
     apply(mirror.secrets, secrets_);
     for (const auto& [key, write] : agreed_) {
         if (write)
-            mirror.put_record(key, write->value);
+            mirror.put_record(key, write->value, write->shared);
         else
             mirror.records.erase(key);
     }

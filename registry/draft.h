@@ -24,7 +24,7 @@ namespace p2prc::registry {
 inline constexpr std::string_view private_table = "private";
 
 // Every document of a table, as it is stored and sent.
-using Table = std::map<std::string, std::string, std::less<>>;
+using Table = std::map<std::string, state::SharedDocument::Pointer, std::less<>>;
 
 struct Mirror {
     Table agreed;              // the replicated table
@@ -33,7 +33,7 @@ struct Mirror {
     Shares shares;             // of all that is agreed
 
     // A document came or changed.
-    void put_record(const std::string& key, const Json& value);
+    void put_record(const std::string& key, const Json& value, const state::SharedDocument::Pointer& shared);
 };
 
 // More process ids were not given out between a copy of the store and its loss.
@@ -116,7 +116,7 @@ class Draft {
   private:
     struct Write {
         Json value;
-        std::string text;
+        state::SharedDocument::Pointer shared;
     };
     using Writes = std::map<std::string, std::optional<Write>, std::less<>>; // nothing: erased
     const Json* look(const Table& table, const Writes& writes, std::string_view key) const;

@@ -62,11 +62,13 @@ Result<Loaded> load(store::Store& store) {
                 loaded.damaged.push_back({std::string(name), std::move(item.key), std::move(item.value)});
                 continue;
             }
+            const auto size = item.value.size();
+            auto shared = state::SharedDocument::of(item.key, std::move(item.value), value);
             if (table == &mirror.agreed) {
-                mirror.put_record(item.key, value);
-                mirror.shares.count(item.key, &value, item.value.size());
+                mirror.put_record(item.key, value, shared);
+                mirror.shares.count(item.key, &value, size);
             }
-            table->emplace(std::move(item.key), std::move(item.value));
+            table->emplace(std::move(item.key), std::move(shared));
         }
     }
     return loaded;
@@ -84,10 +86,10 @@ Result<void> mend(store::Store& store, const RegistryOptions& options, const std
 void note_ids(Draft& draft, const state::FleetState& records) {
     std::uint32_t process = 0, mapping = 0;
     for (const auto& [name, entry] : records.processes())
-        process = std::max(process, entry.record.id);
+        process = std::max(process, entry->record.id);
     if (!records.tombstones().empty()) process = std::max(process, records.tombstones().rbegin()->first);
     for (const auto& [fqdn, entry] : records.domains())
-        mapping = std::max(mapping, entry.record.mapping_id);
+        mapping = std::max(mapping, entry->record.mapping_id);
     draft.seen_process_id(process);
     draft.seen_mapping_id(mapping);
 }

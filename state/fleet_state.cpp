@@ -11,18 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Through the gate; what that refuses is read as far as it can be.
-template <class Record>
-Entry_of<Record> read(const std::string& key, const Json& document,
-                      Result<Record> (*accept)(std::string_view, const Json&),
-                      Result<Record> (*read_tolerantly)(const Json&)) {
-    auto accepted = accept(key, document);
-    if (accepted) return {std::move(*accepted), std::nullopt, true};
-    auto record = read_tolerantly(document);
-    const bool readable = record.has_value();
-    return {readable ? std::move(*record) : Record{}, accepted.error(), readable};
-}
-
 template <class Index, class Item>
 void add(Index& index, const std::string& to, const Item& item) {
     index[to].insert(item);
@@ -49,6 +37,12 @@ const typename Table::mapped_type* find(const Table& table, const Key& key) {
     return found == table.end() ? nullptr : &found->second;
 }
 
+template <class Entry>
+const Entry* find(const FleetState::Table<std::shared_ptr<const Entry>>& table, std::string_view key) {
+    const auto found = table.find(key);
+    return found == table.end() ? nullptr : found->second.get();
+}
+
 } // namespace
 
 bool FleetState::keeps_record_of(std::string_view key) {
@@ -58,9 +52,9 @@ bool FleetState::keeps_record_of(std::string_view key) {
     return family && std::ranges::find(families, family->prefix) != families.end();
 }
 
-void FleetState::put(std::string_view key, const Json& document) {
+void FleetState::put(std::string_view key, const Json& document, SharedDocument::Pointer shared) {
     if (key == keys::fleet) {
-        fleet_ = read(std::string(key), document, accept_fleet, fleet_from_json);
+        fleet_ = read_entry(key, document, accept_fleet, fleet_from_json);
         return;
     }
     const auto* family = keys::family_of(key);
@@ -70,8 +64,11 @@ void FleetState::put(std::string_view key, const Json& document) {
     // Whatever it is: a name that is none is refused by the gate, and not passed over.
     const auto name = key.substr(prefix.size());
     if (prefix == keys::nodes) put_node(text, name, document);
-    if (prefix == keys::processes) put_process(text, name, document);
-    if (prefix == keys::domains) put_domain(text, name, document);
+    if (prefix == keys::processes || prefix == keys::domains) {
+        if (!shared) shared = SharedDocument::of(key, document_text(document), document);
+        if (prefix == keys::processes) put_process(name, SharedDocument::process(shared));
+        if (prefix == keys::domains) put_domain(name, SharedDocument::domain(shared));
+    }
     const auto parsed = keys::parse(key);
     if (!parsed) return;
     if (prefix == keys::tombstones) put_tombstone(text, parsed->id(), document);
@@ -108,7 +105,7 @@ void FleetState::clear() {
 
 void FleetState::put_node(const std::string& key, std::string_view name, const Json& document) {
     erase_node(name);
-    const auto [at, ignored] = nodes_.emplace(name, read(key, document, accept_node, node_from_json));
+    const auto [at, ignored] = nodes_.emplace(name, read_entry(key, document, accept_node, node_from_json));
     add(nodes_by_key_, at->second.record.key, std::string_view(at->first));
 }
 
@@ -119,22 +116,10 @@ void FleetState::erase_node(std::string_view name) {
     nodes_.erase(at);
 }
 
-void FleetState::put_process(const std::string& key, std::string_view name, const Json& document) {
+void FleetState::put_process(std::string_view name, std::shared_ptr<const ProcessEntry> entry) {
     erase_process(name);
-    auto entry = read(key, document, accept_process, process_from_json);
-    if (entry.refused && entry.readable) {
-        entry.record.name = name;
-        entry.readable = is_listable(key, entry.record);
-    }
-    if (!entry.readable) {
-        entry.record.id = json::member<std::uint32_t>(document, "id");
-        entry.record.name = name;
-        entry.record.node = json::member<std::string>(document, "node");
-        entry.record.change = json::member<std::uint64_t>(document, "change");
-        entry.record.port = json::optional_member<std::uint16_t>(document, "port");
-    }
     const auto [at, ignored] = processes_.emplace(name, std::move(entry));
-    const auto& record = at->second.record;
+    const auto& record = at->second->record;
     processes_by_id_.emplace(record.id, at->first);
     add(processes_by_node_, record.node, std::string_view(at->first));
 }
@@ -142,31 +127,31 @@ void FleetState::put_process(const std::string& key, std::string_view name, cons
 void FleetState::erase_process(std::string_view name) {
     const auto at = processes_.find(name);
     if (at == processes_.end()) return;
-    const auto& record = at->second.record;
+    const auto& record = at->second->record;
     processes_by_id_.erase({record.id, at->first});
     remove(processes_by_node_, record.node, std::string_view(at->first));
     processes_.erase(at);
 }
 
-void FleetState::put_domain(const std::string& key, std::string_view fqdn, const Json& document) {
+void FleetState::put_domain(std::string_view fqdn, std::shared_ptr<const DomainEntry> entry) {
     erase_domain(fqdn);
-    const auto [at, ignored] = domains_.emplace(fqdn, read(key, document, accept_domain, domain_from_json));
-    add(domains_by_process_, at->second.record.process, std::string_view(at->first));
-    add(domains_by_node_, at->second.record.node, std::string_view(at->first));
+    const auto [at, ignored] = domains_.emplace(fqdn, std::move(entry));
+    add(domains_by_process_, at->second->record.process, std::string_view(at->first));
+    add(domains_by_node_, at->second->record.node, std::string_view(at->first));
 }
 
 void FleetState::erase_domain(std::string_view fqdn) {
     const auto at = domains_.find(fqdn);
     if (at == domains_.end()) return;
-    remove(domains_by_process_, at->second.record.process, std::string_view(at->first));
-    remove(domains_by_node_, at->second.record.node, std::string_view(at->first));
+    remove(domains_by_process_, at->second->record.process, std::string_view(at->first));
+    remove(domains_by_node_, at->second->record.node, std::string_view(at->first));
     domains_.erase(at);
 }
 
 void FleetState::put_tombstone(const std::string& key, std::uint32_t id, const Json& document) {
     erase_tombstone(id);
     const auto [at, ignored] =
-        tombstones_.emplace(id, read(key, document, accept_tombstone, tombstone_from_json));
+        tombstones_.emplace(id, read_entry(key, document, accept_tombstone, tombstone_from_json));
     add(tombstones_by_name_, at->second.record.name, id);
     add(tombstones_by_node_, at->second.record.node, id);
 }

@@ -7,7 +7,7 @@
 
 #include "core/local_action.h"
 #include "core/process_status.h"
-#include "core/records.h"
+#include "state/shared_document.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -21,22 +21,6 @@
 #include <vector>
 
 namespace p2prc::state {
-
-template <class Record>
-struct Entry_of {
-    Record record;
-    std::optional<Error> refused; // by the gate (core/gate.h)
-    bool readable = true;         // false: no more of `record` is meant than its name, its id and its node
-
-    const Record* accepted() const { return refused ? nullptr : &record; }
-    const Record* read() const { return readable ? &record : nullptr; }
-};
-
-using FleetEntry = Entry_of<FleetRecord>;
-using ProcessEntry = Entry_of<ProcessRecord>;
-using DomainEntry = Entry_of<DomainRecord>;
-using NodeEntry = Entry_of<NodeRecord>;
-using TombstoneEntry = Entry_of<Tombstone>;
 
 class FleetState {
   public:
@@ -53,8 +37,9 @@ class FleetState {
 
     // Whether documents of such keys are read here, and there may be many of them.
     static bool keeps_record_of(std::string_view key);
-    // A document came, changed or went; keys of no family that is read here are ignored.
-    void put(std::string_view key, const nlohmann::json& document);
+    // A document came, changed or went; keys of no family that is read here are ignored. `shared` is the same
+    // document, where it is held as such.
+    void put(std::string_view key, const nlohmann::json& document, SharedDocument::Pointer shared = {});
     void erase(std::string_view key);
     void clear();
 
@@ -65,14 +50,14 @@ class FleetState {
     // The node with that key of its p2prcd; the first by name where several claim it.
     const NodeEntry* node_with_key(std::string_view fingerprint) const;
 
-    const Table<ProcessEntry>& processes() const { return processes_; }
+    const Table<std::shared_ptr<const ProcessEntry>>& processes() const { return processes_; }
     const ProcessEntry* process(std::string_view name) const;
     const ProcessEntry* process(std::uint32_t id) const; // the first by name
     // All that claim the id: one, unless the registry is faulty.
     std::vector<const ProcessEntry*> processes_with(std::uint32_t id) const;
     const Names& processes_on(std::string_view node) const;
 
-    const Table<DomainEntry>& domains() const { return domains_; }
+    const Table<std::shared_ptr<const DomainEntry>>& domains() const { return domains_; }
     const DomainEntry* domain(std::string_view fqdn) const;
     const Names& domains_of(std::string_view process) const;
     const Names& domains_on(std::string_view node) const;
@@ -100,8 +85,8 @@ class FleetState {
     };
 
     void put_node(const std::string& key, std::string_view name, const nlohmann::json& document);
-    void put_process(const std::string& key, std::string_view name, const nlohmann::json& document);
-    void put_domain(const std::string& key, std::string_view fqdn, const nlohmann::json& document);
+    void put_process(std::string_view name, std::shared_ptr<const ProcessEntry> entry);
+    void put_domain(std::string_view fqdn, std::shared_ptr<const DomainEntry> entry);
     void put_tombstone(const std::string& key, std::uint32_t id, const nlohmann::json& document);
     void put_status(std::string_view node, std::uint32_t id, const nlohmann::json& document);
     void erase_node(std::string_view name);
@@ -113,10 +98,10 @@ class FleetState {
     std::optional<FleetEntry> fleet_;
     Table<NodeEntry> nodes_;
     NameIndex nodes_by_key_;
-    Table<ProcessEntry> processes_;
+    Table<std::shared_ptr<const ProcessEntry>> processes_;
     std::set<std::pair<std::uint32_t, std::string_view>> processes_by_id_;
     NameIndex processes_by_node_;
-    Table<DomainEntry> domains_;
+    Table<std::shared_ptr<const DomainEntry>> domains_;
     NameIndex domains_by_process_;
     NameIndex domains_by_node_;
     std::map<std::uint32_t, TombstoneEntry> tombstones_;

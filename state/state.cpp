@@ -41,30 +41,32 @@ void tell_those_below(const std::string& prefix, std::span<const Change> changes
 
 } // namespace
 
-std::string document_text(const Json& value) {
-    return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 Document::Document(std::string_view key, Json value) {
     if (FleetState::keeps_record_of(key))
-        held_ = document_text(value);
+        held_ = SharedDocument::of(key, document_text(value), value);
     else
         held_ = std::make_shared<const Json>(std::move(value));
 }
 
 std::shared_ptr<const Json> Document::read() const {
-    if (const auto* parsed = std::get_if<std::shared_ptr<const Json>>(&held_)) return *parsed;
-    return std::make_shared<const Json>(Json::parse(std::get<std::string>(held_)));
+    if (const auto document = shared()) return std::make_shared<const Json>(Json::parse(document->text()));
+    return std::get<std::shared_ptr<const Json>>(held_);
 }
 
 std::string Document::text() const {
-    if (const auto* text = std::get_if<std::string>(&held_)) return *text;
+    if (const auto document = shared()) return document->text();
     return document_text(*std::get<std::shared_ptr<const Json>>(held_));
 }
 
-bool Document::is(const Json& value) const {
-    if (const auto* parsed = std::get_if<std::shared_ptr<const Json>>(&held_)) return **parsed == value;
-    return std::get<std::string>(held_) == document_text(value);
+SharedDocument::Pointer Document::shared() const {
+    const auto* document = std::get_if<SharedDocument::Pointer>(&held_);
+    return document ? *document : nullptr;
+}
+
+bool operator==(const Document& one, const Document& other) {
+    const auto a = one.shared(), b = other.shared();
+    if (a || b) return a == b || one.text() == other.text();
+    return *one.read() == *other.read();
 }
 
 State::State() : records_(std::make_unique<FleetState>()) {}
@@ -95,18 +97,19 @@ std::vector<Change> State::merge(std::vector<Change> changes) {
     for (auto& change : changes) {
         const auto it = entries_.find(change.key);
         if (change.value) {
-            if (it != entries_.end() && it->second.document.is(*change.value)) {
+            Entry entry{Document(change.key, *change.value), change.revision};
+            if (it != entries_.end() && it->second.document == entry.document) {
                 it->second.revision = change.revision;
                 continue;
             }
-            Entry entry{Document(change.key, *change.value), change.revision};
+            const auto shared = entry.document.shared();
             if (it != entries_.end()) {
                 change.before = *it->second.document.read();
                 it->second = std::move(entry);
             } else {
                 entries_.emplace(change.key, std::move(entry));
             }
-            records_->put(change.key, *change.value);
+            records_->put(change.key, *change.value, shared);
         } else {
             if (it == entries_.end()) continue;
             change.before = *it->second.document.read();
@@ -148,7 +151,7 @@ void State::load(std::map<std::string, Entry, std::less<>> entries, std::uint64_
     entries_ = std::move(entries);
     records_->clear();
     for (const auto& [key, entry] : entries_)
-        records_->put(key, *entry.document.read());
+        records_->put(key, *entry.document.read(), entry.document.shared());
     revision_ = revision;
 }
 

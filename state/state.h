@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/json.h"
+#include "state/shared_document.h"
 
 #include <nlohmann/json.hpp>
 
@@ -33,10 +34,6 @@ struct Change {
     }
 };
 
-// A document as it is written to disk. Text that is not UTF-8 (a process may log anything) is mended rather
-// than refused.
-std::string document_text(const Json& value);
-
 // A document in the map. A parsed one takes five times the memory of its text, and a root has tens of
 // thousands of those whose record is kept beside them (FleetState) and read instead: they are held as text.
 class Document {
@@ -45,12 +42,12 @@ class Document {
     Document(std::string_view key, Json value);
 
     std::shared_ptr<const Json> read() const;
-    std::string text() const; // as it is written to disk
-    bool is(const Json& value) const;
-    friend bool operator==(const Document& one, const Document& other) { return one.text() == other.text(); }
+    std::string text() const;               // as it is written to disk
+    SharedDocument::Pointer shared() const; // nullptr: it is held parsed
+    friend bool operator==(const Document& one, const Document& other);
 
   private:
-    std::variant<std::shared_ptr<const Json>, std::string> held_;
+    std::variant<std::shared_ptr<const Json>, SharedDocument::Pointer> held_;
 };
 
 struct Entry {

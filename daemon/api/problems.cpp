@@ -413,17 +413,17 @@ class Finder {
     // status of a process says it itself.
     void find_refused() {
         const auto& records = view_.replica().records();
-        if (const auto* entry = records.fleet()) refused(keys::fleet, entry->refused);
+        if (const auto* entry = records.fleet()) refused(keys::fleet, entry->refused.get());
         for (const auto& [name, entry] : records.nodes())
-            refused(keys::node(name), entry.refused);
+            refused(keys::node(name), entry.refused.get());
         for (const auto& [fqdn, entry] : records.domains())
-            refused(keys::domain(fqdn), entry.refused);
+            refused(keys::domain(fqdn), entry->refused.get());
         for (const auto& [id, entry] : records.tombstones())
-            refused(keys::tombstone(id), entry.refused);
+            refused(keys::tombstone(id), entry.refused.get());
         for (const auto& [key, document] : view_.replica().range(keys::challenges))
-            if (const auto read = accept_challenge(key, *document); !read) refused(key, read.error());
+            if (const auto read = accept_challenge(key, *document); !read) refused(key, &read.error());
         for (const auto& [key, document] : view_.replica().range(keys::offers))
-            if (const auto read = accept_offer(key, *document); !read) refused(key, read.error());
+            if (const auto read = accept_offer(key, *document); !read) refused(key, &read.error());
         if (refused_ > most_refused)
             add({false,
                  "registry",
@@ -432,7 +432,7 @@ class Finder {
                  "",
                  {}});
     }
-    void refused(std::string_view key, const std::optional<Error>& error) {
+    void refused(std::string_view key, const Error* error) {
         if (!error || ++refused_ > most_refused) return;
         add({false, fmt::format("record {}", text::excerpt(key)), error->message, error->hint, "", {}});
     }

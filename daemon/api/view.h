@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <ranges>
 #include <string>
@@ -21,6 +22,12 @@ auto accepted_in(const state::FleetState::Table<Entry>& table) {
     return table | std::views::values |
            std::views::filter([](const Entry& entry) { return entry.accepted() != nullptr; }) |
            std::views::transform(&Entry::record);
+}
+template <class Entry>
+auto accepted_in(const state::FleetState::Table<std::shared_ptr<const Entry>>& table) {
+    return table | std::views::values |
+           std::views::filter([](const auto& entry) { return entry->accepted() != nullptr; }) |
+           std::views::transform([](const auto& entry) -> const auto& { return entry->record; });
 }
 
 // Records are looked at where they stand: what is pointed to is valid until a state changes, and no longer
@@ -45,11 +52,11 @@ class View {
     // Those that this node does not accept are listed all the same: their status says why they do not run.
     // Without those that were killed here while the registry was away.
     auto processes() const {
-        const auto listed = [this](const state::ProcessEntry& entry) {
-            return entry.read() && !killed_here(entry.record);
+        const auto listed = [this](const auto& entry) {
+            return entry->read() && !killed_here(entry->record);
         };
         return records().processes() | std::views::values | std::views::filter(listed) |
-               std::views::transform(&state::ProcessEntry::record);
+               std::views::transform([](const auto& entry) -> const auto& { return entry->record; });
     }
     // nullptr: there is none.
     const FleetRecord* fleet() const;
