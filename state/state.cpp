@@ -1,6 +1,7 @@
 #include "state/state.h"
 
 #include "core/callback.h"
+#include "core/keys.h"
 #include "state/fleet_state.h"
 
 #include <algorithm>
@@ -41,8 +42,18 @@ void tell_those_below(const std::string& prefix, std::span<const Change> changes
 
 } // namespace
 
+namespace {
+
+// Those that there are many of, and that are read seldom or as records.
+bool is_held_as_text(std::string_view key) {
+    return FleetState::keeps_record_of(key) || key.starts_with(keys::certificates) ||
+           key.starts_with(keys::servings);
+}
+
+} // namespace
+
 Document::Document(std::string_view key, Json value) {
-    if (FleetState::keeps_record_of(key))
+    if (is_held_as_text(key))
         held_ = SharedDocument::of(key, document_text(value), value);
     else
         held_ = std::make_shared<const Json>(std::move(value));

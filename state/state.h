@@ -34,8 +34,8 @@ struct Change {
     }
 };
 
-// A document in the map. A parsed one takes five times the memory of its text, and a root has tens of
-// thousands of those whose record is kept beside them (FleetState) and read instead: they are held as text.
+// A document in the map. A parsed one takes five times the memory of its text: those that a root has tens of
+// thousands of, or whose record is kept beside them (FleetState) and read instead, are held as text.
 class Document {
   public:
     // Of `key`, which decides how it is held.

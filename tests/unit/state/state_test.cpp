@@ -101,12 +101,12 @@ TEST_F(StateTest, TheReplicaIsThereAfterARestart) {
     EXPECT_TRUE(r->apply("s", 7, {{"/c", "y", 7}}));
 }
 
-// Those whose record is kept are held as text.
+// Some are held as text.
 TEST_F(StateTest, ADocumentReadsTheSameHoweverItIsHeld) {
     Disk disk;
     const auto r = replica(disk);
     const auto value = Json::parse(R"({"name":"web","id":4294967295,"ratio":12.5,"text":"\u00e4"})");
-    for (const std::string key : {"/processes/web", "/live/home1"}) {
+    for (const std::string key : {"/processes/web", "/serving/home1/web.example", "/live/home1"}) {
         r->apply("", r->revision() + 1, {{key, value, 1}});
         const auto read = r->get(key);
         ASSERT_TRUE(read) << key;
