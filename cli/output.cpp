@@ -46,11 +46,18 @@ void write_note(std::string_view text) {
 }
 
 Json with_every_key(Json object, std::span<const Field> fields) {
-    for (const auto& field : fields)
-        object.emplace(std::string(field.key), nullptr);
-    if (const auto reason = object.find("reason"); reason != object.end() && reason->is_object())
-        for (const auto& field : reason_fields())
-            reason->emplace(std::string(field.key), nullptr);
+    for (const auto& field : fields) {
+        if (!field.in_json()) {
+            object.erase(field.key);
+            continue;
+        }
+        Json& value = *object.emplace(std::string(field.key), nullptr).first;
+        if (!field.members) continue;
+        if (value.is_object()) value = with_every_key(std::move(value), field.members());
+        if (value.is_array())
+            for (Json& row : value)
+                if (row.is_object()) row = with_every_key(std::move(row), field.members());
+    }
     return object;
 }
 

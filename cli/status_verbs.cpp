@@ -58,7 +58,7 @@ Result<int> status(Context& context) {
     const auto problems = facts->value("problems", Json::array());
     const int exit_status = std::ranges::any_of(problems, is_down) ? 1 : 0;
     if (context.json) {
-        print(*facts);
+        print(*facts, status_fields());
         return exit_status;
     }
     const auto fleet = facts->value("fleet", Json::object());

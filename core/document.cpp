@@ -134,10 +134,12 @@ std::string on_one_line(std::string_view words) {
 std::string_view type_words(FieldType type) {
     switch (type) {
     case FieldType::String:
+    case FieldType::Object:
         return "a string";
     case FieldType::Boolean:
         return "true or false";
     case FieldType::Integer:
+    case FieldType::Time:
         return "a whole number";
     case FieldType::Number:
         return "a number";
@@ -194,10 +196,12 @@ std::optional<std::pair<std::string, const Json*>> misfit_in(const Json& value, 
 bool has_type(const Json& value, FieldType type) {
     switch (type) {
     case FieldType::String:
+    case FieldType::Object:
         return value.is_string();
     case FieldType::Boolean:
         return value.is_boolean();
     case FieldType::Integer:
+    case FieldType::Time:
         return value.is_number_integer();
     case FieldType::Number:
         return value.is_number();

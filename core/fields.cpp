@@ -1,5 +1,6 @@
 #include "core/fields.h"
 
+#include <algorithm>
 #include <array>
 
 namespace p2prc {
@@ -37,9 +38,11 @@ constexpr std::array spec{
 };
 
 constexpr std::array process{
+    Field{"object", Object, "o", true, "Its object.", Shown::InRows},
     Field{"id", Integer, "u", true, "The process id, unique in the fleet and never used again."},
     Field{"name", String, "s", true, "Its name."},
     Field{"node", String, "s", true, "The node that it runs on."},
+    Field{"node_object", Object, "o", true, "That node's object.", Shown::OnBus},
     Field{"ip", String, "s", true, "An address of that node."},
     Field{"port", Integer, "u", true, "The port it listens on."},
     Field{"domain", String, "s", true, "The first domain that is mapped to it."},
@@ -57,7 +60,8 @@ constexpr std::array process{
     Field{"cpu_seconds", Number, "d", true, "Processor time that it has used."},
     Field{"restarts", Integer, "u", true, "How often it was started again."},
     Field{"since", String, "s", true, "When it entered its state, RFC 3339."},
-    Field{"reason", Table, "a{sv}", true, "Why it stopped the last time."},
+    Field{"since_timestamp", Time, "t", true, "When it entered its state.", Shown::OnBus},
+    Field{"reason", Table, "a{sv}", true, "Why it stopped the last time.", Shown::Everywhere, &reason_fields},
     Field{"epoch", Integer, "t", true, "Counts its owners."},
     Field{"digest", String, "s", true, "SHA-256 of its specification."},
 };
@@ -73,40 +77,138 @@ constexpr std::array reason{
     Field{"detail", String, "s", true, "More words."},
     Field{"log", StringList, "as", true, "The last lines of its journal."},
     Field{"at", String, "s", true, "When, RFC 3339."},
+    Field{"at_timestamp", Time, "t", true, "When.", Shown::OnBus},
 };
 
 constexpr std::array node{
+    Field{"object", Object, "o", true, "Its object.", Shown::InRows},
     Field{"name", String, "s", true, "The node's name."},
     Field{"id", String, "s", true, "The fingerprint of its key."},
     Field{"state", String, "s", true, "up, suspect or lost."},
     Field{"ipv4", String, "s", true, "Its IPv4 address."},
     Field{"ipv6", String, "s", true, "Its IPv6 address."},
     Field{"latency_ms", Number, "d", true, "Round trip to the root."},
-    Field{"download_mbps", Number, "d", true, "Measured download rate."},
-    Field{"upload_mbps", Number, "d", true, "Measured upload rate."},
+    Field{"download_mbps", Number, "d", true, "Measured download rate.", Shown::NoProperty},
+    Field{"upload_mbps", Number, "d", true, "Measured upload rate.", Shown::NoProperty},
     Field{"server_port", Integer, "u", true, "The port of the control link at the root."},
     Field{"ssh_port", Integer, "u", true, "Where sshd listens."},
     Field{"nat", Boolean, "b", true, "Whether it is behind NAT."},
     Field{"via", String, "s", true, "direct, or edge."},
     Field{"roles", StringList, "as", true, "owner or member; root where the edge runs."},
-    Field{"task_types", StringList, "as", true, "Kinds of tasks that it takes."},
+    Field{"task_types", StringList, "as", true, "Kinds of tasks that it takes.", Shown::NoProperty},
     Field{"cpus", Integer, "u", true, "Processors."},
     Field{"memory_bytes", Integer, "t", true, "Memory."},
-    Field{"gpus", StringList, "as", true, "Graphics processors."},
-    Field{"labels", StringList, "as", true, "Labels."},
-    Field{"custom", Table, "a{sv}", true, "Custom information."},
+    Field{"gpus", StringList, "as", true, "Graphics processors.", Shown::NoProperty},
+    Field{"labels", StringList, "as", true, "Labels.", Shown::NoProperty},
+    Field{"custom", Table, "a{sv}", true, "Custom information.", Shown::NoProperty},
     Field{"last_seen", String, "s", true,
           "When the root last heard of it, RFC 3339; nothing while that is not known."},
+    Field{"last_seen_timestamp", Time, "t", true, "When the root last heard of it.", Shown::OnBus},
+    Field{"version", String, "s", true, "The version of its p2prcd."},
+    Field{"arch", String, "s", true, "Its architecture, as uname -m prints it."},
+    Field{"os", String, "s", true, "Its operating system, PRETTY_NAME of os-release(5)."},
 };
 
 constexpr std::array domain{
+    Field{"object", Object, "o", true, "Its object.", Shown::InRows},
     Field{"domain", String, "s", true, "The domain."},
     Field{"process", String, "s", true, "The process that it is mapped to."},
+    Field{"process_object", Object, "o", true, "That process's object.", Shown::OnBus},
     Field{"node", String, "s", true, "The node that serves it."},
+    Field{"node_object", Object, "o", true, "That node's object.", Shown::OnBus},
     Field{"tls", String, "s", true, "node, passthrough or none."},
     Field{"port", Integer, "u", true, "The port on that node's loopback."},
     Field{"state", String, "s", true, "live, waiting or failed."},
     Field{"reason", String, "s", true, "Why it is not live."},
+};
+
+constexpr std::array zone{
+    Field{"name", String, "s", true, "The zone."},
+    Field{"addresses", StringList, "as", true, "The addresses that its names have."},
+    Field{"names", Integer, "t", true, "How many domains are mapped in it."},
+};
+
+constexpr std::array record{
+    Field{"name", String, "s", true, "The name."},
+    Field{"type", String, "s", true, "A, AAAA, NS, TXT and so on."},
+    Field{"ttl", Integer, "u", true, "How many seconds it may be remembered."},
+    Field{"data", String, "s", true, "Its data, as in a zone file."},
+};
+
+constexpr std::array problem{
+    Field{"severity", String, "s", true, "down: something does not work; warning: it may soon."},
+    Field{"subject", String, "s", true, "What the cause is about: \"node attic\"."},
+    Field{"cause", String, "s", true, "One sentence."},
+    Field{"hint", String, "s", true, "What to do."},
+    Field{"since", String, "s", true, "Since when, RFC 3339."},
+    Field{"since_timestamp", Time, "t", true, "Since when.", Shown::OnBus},
+    Field{"affects", StringList, "as", true, "What is down because of it."},
+};
+
+std::span<const Field> problem_fields() noexcept {
+    return problem;
+}
+
+constexpr std::array fleet{
+    Field{"zone", String, "s", true, "Its zone; empty: it has none."},
+    Field{"root", String, "s", true, "Its root; empty: this node is in no fleet."},
+    Field{"public_ips", StringList, "as", true, "The root's public addresses."},
+    Field{"acme", String, "s", true, "The ACME directory, or none."},
+};
+
+std::span<const Field> fleet_fields() noexcept {
+    return fleet;
+}
+
+constexpr std::array status{
+    Field{"version", String, "s", true, "The version of this p2prcd."},
+    Field{"node", String, "s", true, "The name of this node."},
+    Field{"root", Boolean, "b", true, "Whether it is the root."},
+    Field{"reachable", Boolean, "b", true, "Whether the registry can be reached now."},
+    Field{"fleet", Table, "a{sv}", true, "The fleet.", Shown::Everywhere, &fleet_fields},
+    Field{"nodes", Table, "a{sv}", true, "How many nodes are in each state."},
+    Field{"processes", Table, "a{sv}", true, "How many processes are in each state."},
+    Field{"domains", Table, "a{sv}", true, "How many domains are in each state."},
+    Field{"tunnels", Table, "a{sv}", true, "How many tunnels are up, connecting or down."},
+    Field{"certificates", Table, "a{sv}", true, "How many certificates are in each state."},
+    Field{"edge", String, "s", true, "up or down; nothing in a fleet without a root."},
+    Field{"problems", TableList, "aa{sv}", true, "What is wrong, each cause once.", Shown::Everywhere,
+          &problem_fields},
+};
+
+// Lists of what each kind of object shows, for p2prc doctor.
+constexpr std::array more_facts{
+    Field{"link_error", String, "s", true, "Why the registry cannot be reached."},
+    Field{"link_hint", String, "s", true, "What to do about it."},
+    Field{"unconfined", String, "s", true, "Why processes are not kept to their ports."},
+    Field{"unconfined_hint", String, "s", true, "What to do about it."},
+    Field{"node_list", TableList, "aa{sv}", true, "All nodes.", Shown::Everywhere, &node_fields},
+    Field{"process_list", TableList, "aa{sv}", true, "All processes.", Shown::Everywhere, &process_fields},
+    Field{"mapped", TableList, "aa{sv}", true, "All domains.", Shown::Everywhere, &domain_fields},
+    Field{"own_certificates", TableList, "aa{sv}", true, "The certificates of this node."},
+    Field{"edge_report", Table, "a{sv}", true, "What the edge has reported."},
+    Field{"connector", Table, "a{sv}", true, "What the connector has reported."},
+    Field{"routes", Table, "a{sv}", true, "revision and left_out of the table for the edge."},
+    Field{"edge_registered", Boolean, "b", true, "Whether the edge has named its key."},
+    Field{"connector_registered", Boolean, "b", true, "Whether the connector has named its key."},
+    Field{"revision", Integer, "t", true, "Of the agreed state."},
+};
+
+constexpr auto facts = [] {
+    std::array<Field, status.size() + more_facts.size()> all{};
+    std::ranges::copy(more_facts, std::ranges::copy(status, all.begin()).out);
+    return all;
+}();
+
+constexpr std::array init{
+    Field{"name", String, "s", true, "The name of this node."},
+    Field{"domain", String, "s", true, "The zone."},
+    Field{"public_ips", StringList, "as", true, "The root's public addresses."},
+    Field{"acme", String, "s", true, "The ACME directory, or none."},
+    Field{"edge", Boolean, "b", true, "Whether the edge was enabled and started."},
+    Field{"records", TableList, "aa{sv}", true, "What to set at the registrar.", Shown::Everywhere,
+          &record_fields},
+    Field{"hint", String, "s", true, "What to do next."},
 };
 
 } // namespace
@@ -125,6 +227,21 @@ std::span<const Field> node_fields() noexcept {
 }
 std::span<const Field> domain_fields() noexcept {
     return domain;
+}
+std::span<const Field> zone_fields() noexcept {
+    return zone;
+}
+std::span<const Field> record_fields() noexcept {
+    return record;
+}
+std::span<const Field> status_fields() noexcept {
+    return status;
+}
+std::span<const Field> facts_fields() noexcept {
+    return facts;
+}
+std::span<const Field> init_fields() noexcept {
+    return init;
 }
 
 const Field* find_field(std::span<const Field> fields, std::string_view key) noexcept {

@@ -8,11 +8,14 @@ namespace p2prc {
 
 // How a value looks in JSON; the D-Bus signature narrows it further.
 // Size: a string such as "512M", or an integer of bytes. Command: a list of words, or one string for sh -c.
+// Time: microseconds of CLOCK_REALTIME. Object: the path of an object on the bus.
 enum class FieldType {
     String,
     Boolean,
     Integer,
     Number,
+    Time,
+    Object,
     StringList,
     IntegerList,
     StringMap,
@@ -22,12 +25,25 @@ enum class FieldType {
     Size
 };
 
+// Results go out in three forms: as a dictionary on the bus, as properties of an object, as JSON.
+enum class Shown {
+    Everywhere,
+    OnBus,      // not in JSON, whose readers have names and texts
+    InRows,     // in dictionaries alone: an object need not name itself
+    NoProperty, // nothing sets it yet
+};
+
 struct Field {
     std::string_view key; // path, dots between tables: "run.command"
     FieldType type;
     std::string_view signature; // D-Bus type inside the variant
     bool built;                 // false: accepted only with its default, refused with "not in this version"
     std::string_view documentation;
+    Shown shown = Shown::Everywhere;
+    std::span<const Field> (*members)() noexcept = nullptr; // of a table, or of each table of a list
+
+    constexpr bool is_property() const { return shown == Shown::Everywhere || shown == Shown::OnBus; }
+    constexpr bool in_json() const { return shown == Shown::Everywhere || shown == Shown::NoProperty; }
 };
 
 // Keys of a process file, in the order of the documentation.
@@ -37,6 +53,13 @@ std::span<const Field> process_fields() noexcept;
 std::span<const Field> reason_fields() noexcept;
 std::span<const Field> node_fields() noexcept;
 std::span<const Field> domain_fields() noexcept;
+std::span<const Field> zone_fields() noexcept;
+std::span<const Field> record_fields() noexcept;
+// Keys of Status, and of Facts, which has those of Status too.
+std::span<const Field> status_fields() noexcept;
+std::span<const Field> facts_fields() noexcept;
+// Keys of what Init answers.
+std::span<const Field> init_fields() noexcept;
 
 // The row of `key` in `fields`, or nullptr.
 const Field* find_field(std::span<const Field> fields, std::string_view key) noexcept;

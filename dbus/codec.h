@@ -73,7 +73,8 @@ Result<void> write_fields(const Message& message, std::span<const Field> fields,
 Result<void> write_field_list(const Message& message, std::span<const Field> fields,
                               const nlohmann::json& list);
 
-// Appends what stands for "not known" as `type`, as D-Bus has no null: an empty text or list, 0, false.
+// Appends what stands for "not known" as `type`, as D-Bus has no null: an empty text or list, the path
+// "/", 0, false.
 Result<void> write_nothing(const Message& message, std::string_view type);
 
 } // namespace p2prc::dbus

@@ -329,7 +329,9 @@ class TableWriter {
         for (const auto& [name, value] : object.items()) {
             if (value.is_null() || !text::fits_bus(name)) continue;
             const std::string path = prefix + name;
-            const std::string type = table_type(find_field(fields, path), value);
+            const Field* field = find_field(fields, path);
+            const std::string type = table_type(field, value);
+            const auto members = field && field->members ? field->members() : std::span<const Field>();
             const bool nested =
                 (type == "a{sv}" && value.is_object()) || (type == "aa{sv}" && value.is_array());
             // A level deeper than the reader follows it would cost the whole message.
@@ -339,9 +341,9 @@ class TableWriter {
             writer_.text(name);
             writer_.open('v', type);
             if (type == "aa{sv}")
-                list({}, value, depth + 1);
-            else if (type == "a{sv}" && path == "reason") // of a stop: it has a table of its own
-                table(reason_fields(), "", value, depth + 1);
+                list(members, value, depth + 1);
+            else if (type == "a{sv}" && !members.empty())
+                table(members, "", value, depth + 1);
             else if (type == "a{sv}")
                 table(fields, path + ".", value, depth + 1);
             else
@@ -406,6 +408,7 @@ Result<void> write_field_list(const Message& message, std::span<const Field> fie
 Result<void> write_nothing(const Message& message, std::string_view type) {
     Json nothing = 0;
     if (type == "s") nothing = "";
+    if (type == "o") nothing = "/";
     if (type == "b") nothing = false;
     if (type == "d") nothing = 0.0;
     if (type.starts_with("a")) nothing = type.starts_with("a{") ? Json::object() : Json::array();

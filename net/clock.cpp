@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <fstream>
 
@@ -21,6 +22,20 @@ std::string to_rfc3339(std::chrono::system_clock::time_point time) {
 
 std::string now_rfc3339() {
     return to_rfc3339(std::chrono::system_clock::now());
+}
+
+std::optional<std::chrono::system_clock::time_point> from_rfc3339(const std::string& text) {
+    unsigned year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
+    int read = 0;
+    const int found = std::sscanf(text.c_str(), "%4u-%2u-%2uT%2u:%2u:%2uZ%n", &year, &month, &day, &hour,
+                                  &minute, &second, &read);
+    const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(year)),
+                                           std::chrono::month(month), std::chrono::day(day)};
+    if (found != 6 || static_cast<std::size_t>(read) != text.size() || !date.ok() || hour > 23 ||
+        minute > 59 || second > 60)
+        return std::nullopt;
+    return std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+           std::chrono::seconds(second);
 }
 
 std::chrono::nanoseconds boottime() noexcept {

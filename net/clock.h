@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace p2prc::net {
@@ -10,6 +11,8 @@ namespace p2prc::net {
 // Now in UTC as RFC 3339 with seconds: "2026-01-02T03:04:05Z".
 std::string now_rfc3339();
 std::string to_rfc3339(std::chrono::system_clock::time_point time);
+// The time of a text of that form; nothing for another one.
+std::optional<std::chrono::system_clock::time_point> from_rfc3339(const std::string& text);
 
 // CLOCK_BOOTTIME: includes the time that the machine is suspended, and is never set.
 std::chrono::nanoseconds boottime() noexcept;

@@ -46,10 +46,9 @@ struct Api::Impl {
         ObjectKind nodes{dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {},
                          keys::node_objects};
         nodes.documents = [this] { return node_rows(view); };
-        nodes.polled = {"last_seen"};
+        nodes.polled = {"last_seen", "last_seen_timestamp"};
         nodes.measure = [this](Json& node) {
-            const auto heard = view.last_heard(json::member<std::string>(node, "name"));
-            node["last_seen"] = heard.empty() ? Json(nullptr) : Json(heard);
+            set_last_seen(node, view.last_heard(json::member<std::string>(node, "name")));
         };
         nodes.document = [this](const std::string& name) {
             const auto* record = view.node_record(name);

@@ -4,8 +4,12 @@
 #include "core/json_members.h"
 #include "core/process_status.h"
 #include "core/text.h"
+#include "dbus/names.h"
+#include "dbus/object.h"
+#include "net/clock.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -14,6 +18,20 @@ namespace {
 
 Json or_null(const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
+}
+
+std::string process_object(std::uint32_t id) {
+    return std::string(dbus::names::process_prefix) + "/" + std::to_string(id);
+}
+
+Json node_object(const std::string& name) {
+    return name.empty() ? Json(nullptr) : Json(dbus::path_encode(dbus::names::node_prefix, name));
+}
+
+Json reason_document(const StopReason& reason) {
+    Json document = reason_to_json(reason);
+    document["at_timestamp"] = timestamp(reason.at);
+    return document;
 }
 
 std::string kill_command(const RunSpec& run) {
@@ -29,6 +47,12 @@ ProcessState state_of(const View& view, const ProcessRecord& record, const Proce
 }
 
 } // namespace
+
+Json timestamp(const std::string& rfc3339) {
+    const auto time = net::from_rfc3339(rfc3339);
+    if (!time) return nullptr;
+    return std::chrono::duration_cast<std::chrono::microseconds>(time->time_since_epoch()).count();
+}
 
 Json process_document(const View& view, const ProcessRecord& record) {
     const auto* status = view.status(record);
@@ -46,9 +70,11 @@ Json process_document(const View& view, const ProcessRecord& record) {
     Json deployment = nullptr;
     if (!record.spec.deploy.strategy.empty())
         deployment = {{"strategy", record.spec.deploy.strategy}, {"script", record.spec.deploy.script}};
-    return {{"id", record.id},
+    return {{"object", process_object(record.id)},
+            {"id", record.id},
             {"name", record.name},
             {"node", record.node},
+            {"node_object", node_object(record.node)},
             {"ip", or_null(ip)},
             {"port", record.port ? Json(*record.port) : Json(nullptr)},
             {"domain", domains.empty() ? Json(nullptr) : Json(domains.front())},
@@ -64,7 +90,8 @@ Json process_document(const View& view, const ProcessRecord& record) {
             {"cpu_seconds", runs && status->cpu_seconds ? Json(*status->cpu_seconds) : Json(nullptr)},
             {"restarts", status ? status->restarts : 0},
             {"since", or_null(since)},
-            {"reason", !lost && status && status->reason ? reason_to_json(*status->reason) : Json(nullptr)},
+            {"since_timestamp", timestamp(since)},
+            {"reason", !lost && status && status->reason ? reason_document(*status->reason) : Json(nullptr)},
             {"epoch", record.epoch},
             {"digest", record.digest}};
 }
@@ -155,6 +182,7 @@ Json node_document(const View& view, const NodeRecord& record) {
         const std::string key(field.key);
         document[key] = info && info->is_object() && info->contains(key) ? (*info)[key] : Json(nullptr);
     }
+    document["object"] = node_object(record.name);
     document["name"] = record.name;
     document["id"] = record.key;
     document["state"] = view.live(record.name);
@@ -162,15 +190,24 @@ Json node_document(const View& view, const NodeRecord& record) {
     const auto* fleet = view.fleet();
     if (fleet && !fleet->root.empty() && fleet->root == record.name) roles.push_back("root");
     document["roles"] = roles;
-    document["last_seen"] = or_null(view.last_heard(record.name));
+    set_last_seen(document, view.last_heard(record.name));
     return document;
+}
+
+void set_last_seen(Json& node, const std::string& heard) {
+    node["last_seen"] = or_null(heard);
+    node["last_seen_timestamp"] = timestamp(heard);
 }
 
 Json domain_document(const View& view, const DomainRecord& record) {
     const DomainState now = state_of_domain(view, record);
-    return {{"domain", record.domain},
+    const auto* process = view.process(record.process);
+    return {{"object", dbus::path_encode(dbus::names::domain_prefix, record.domain)},
+            {"domain", record.domain},
             {"process", or_null(record.process)},
+            {"process_object", process ? Json(process_object(process->id)) : Json(nullptr)},
             {"node", or_null(record.node)},
+            {"node_object", node_object(record.node)},
             {"tls", tls_mode_name(record.tls)},
             {"port", record.port ? Json(record.port) : Json(nullptr)},
             {"state", now.state},
@@ -196,7 +233,7 @@ void cut_texts(Json& value) {
 
 Json row_of(Json document) {
     for (const auto& [key, value] : document.items()) {
-        cut_texts(value);
+        if (!key.ends_with("object")) cut_texts(value); // a path that is cut is none
         // The registry limits how many names of domains there are.
         if (value.is_structured() && key != "domains" &&
             value.dump(-1, ' ', false, Json::error_handler_t::replace).size() > longest_value)

@@ -15,6 +15,11 @@ Json process_row(const View& view, const ProcessRecord& record);
 Json node_row(const View& view, const NodeRecord& record);
 Json domain_row(const View& view, const DomainRecord& record);
 
+// Microseconds of CLOCK_REALTIME, as on the bus; null where the text is no time.
+Json timestamp(const std::string& rfc3339);
+// `last_seen` of a node, and its time; `heard` is empty when nobody knows.
+void set_last_seen(Json& node, const std::string& heard);
+
 Json process_rows(const View& view);
 Json node_rows(const View& view);
 Json domain_rows(const View& view);

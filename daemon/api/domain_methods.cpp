@@ -59,13 +59,13 @@ Reply DomainMethods::object(Request request) {
 }
 
 Reply DomainMethods::zones(Request) {
-    co_return answer(zone_documents(services_.view));
+    co_return answer(zone_documents(services_.view), zone_fields());
 }
 
 Reply DomainMethods::records(Request request) {
     auto list = record_documents(services_.view, request.text("zone"));
     if (!list) co_return std::unexpected(list.error());
-    co_return answer(std::move(*list));
+    co_return answer(std::move(*list), record_fields());
 }
 
 } // namespace p2prc::daemon

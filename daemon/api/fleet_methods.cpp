@@ -63,7 +63,7 @@ Reply FleetMethods::init(Request request) {
     auto result = co_await services_.fleet.init(request.options, services_.actions.by(request.caller.user));
     if (!result) co_return std::unexpected(result.error());
     services_.fleet_changed();
-    co_return answer(std::move(*result));
+    co_return answer(std::move(*result), init_fields());
 }
 
 Reply FleetMethods::invite(Request request) {
@@ -98,12 +98,14 @@ Reply FleetMethods::certificate(Request) {
 }
 
 Reply FleetMethods::status(Request) {
-    co_return answer(status_document(services_.view, services_.fleet.is_root(), services_.fleet.gateway()));
+    co_return answer(status_document(services_.view, services_.fleet.is_root(), services_.fleet.gateway()),
+                     status_fields());
 }
 
 Reply FleetMethods::facts(Request) {
     co_return answer(facts_document(services_.view, services_.fleet.is_root(), services_.fleet.gateway(),
-                                    services_.reports()));
+                                    services_.reports()),
+                     facts_fields());
 }
 
 } // namespace p2prc::daemon

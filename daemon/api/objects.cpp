@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -15,14 +16,21 @@ namespace p2prc::daemon {
 
 namespace {
 
+// What was not measured is no amount: 0 is one.
+Result<void> write_unknown(const dbus::Message& reply, const Field& field) {
+    if (field.type == FieldType::Number) return dbus::write_value(reply, "d", -1.0);
+    if (field.type == FieldType::Integer && field.signature == "t")
+        return dbus::write_value(reply, "t", std::numeric_limits<std::uint64_t>::max());
+    return dbus::write_nothing(reply, field.signature);
+}
+
 Result<void> write_property(const dbus::Message& reply, const Field& field, const Json& document) {
     const auto found = document.find(field.key);
-    if (found == document.end() || found->is_null()) return dbus::write_nothing(reply, field.signature);
+    if (found == document.end() || found->is_null()) return write_unknown(reply, field);
     if (field.signature == "a{sv}")
-        return dbus::write_fields(reply, field.key == "reason" ? reason_fields() : std::span<const Field>(),
-                                  *found);
+        return dbus::write_fields(reply, field.members ? field.members() : std::span<const Field>(), *found);
     if (dbus::fits(field.signature, *found)) return dbus::write_value(reply, field.signature, *found);
-    return dbus::write_nothing(reply, field.signature);
+    return write_unknown(reply, field);
 }
 
 } // namespace
@@ -149,7 +157,9 @@ class Objects::Tree {
 
     bool polled(std::string_view key) const { return std::ranges::count(kind_.polled, key) > 0; }
 
-    bool told(const Field& field) const { return field.key != kind_.id && !polled(field.key); }
+    bool told(const Field& field) const {
+        return field.is_property() && field.key != kind_.id && !polled(field.key);
+    }
 
     Announced announced(std::string id, const Json& document) const {
         Announced object{std::move(id), {}};
@@ -173,6 +183,7 @@ class Objects::Tree {
         dbus::Interface result{kind_.interface};
         result.methods = kind_.methods;
         for (const Field& field : kind_.fields) {
+            if (!field.is_property()) continue;
             const bool constant = field.key == kind_.id || (kind_.id == "id" && field.key == "name");
             const auto emits = constant            ? dbus::Emits::Constant
                                : polled(field.key) ? dbus::Emits::Nothing

@@ -491,6 +491,7 @@ Json to_json(const std::vector<Problem>& problems) {
                         {"cause", problem.cause},
                         {"hint", problem.hint},
                         {"since", problem.since.empty() ? Json(nullptr) : Json(problem.since)},
+                        {"since_timestamp", timestamp(problem.since)},
                         {"affects", problem.affects}});
     return list;
 }

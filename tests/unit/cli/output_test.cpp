@@ -52,6 +52,25 @@ TEST(Printing, ALineIsOne) {
     EXPECT_EQ(text.find_first_of("\x1b\r"), std::string::npos);
 }
 
+TEST(Printing, JsonHasTheKeysOfTheTableAndNoneOfTheBus) {
+    const Json process = {{"object", "/org/p2prc1/process/7"},
+                          {"name", "wiki"},
+                          {"node_object", "/org/p2prc1/node/home1"},
+                          {"since_timestamp", 5},
+                          {"later", 1},
+                          {"reason", {{"kind", "stopped"}, {"at_timestamp", 5}}}};
+    testing::internal::CaptureStdout();
+    print(process, process_fields());
+    const Json printed = Json::parse(testing::internal::GetCapturedStdout());
+    EXPECT_EQ(printed["name"], "wiki");
+    EXPECT_EQ(printed["later"], 1);
+    EXPECT_TRUE(printed.at("port").is_null());
+    EXPECT_TRUE(printed["reason"].at("signal").is_null());
+    for (const char* key : {"object", "node_object", "since_timestamp"})
+        EXPECT_FALSE(printed.contains(key)) << key;
+    EXPECT_FALSE(printed["reason"].contains("at_timestamp"));
+}
+
 TEST(Printing, AnErrorOfAnotherMachineIsNoOtherMessage) {
     testing::internal::CaptureStderr();
     report({ErrorCode::Failed, "refused\np2prc: all is well\x1b[2J", "see\nthere"}, false);

@@ -2,6 +2,7 @@
 #include "daemon/api/domain_methods.h"
 #include "daemon/api/fleet_methods.h"
 #include "daemon/api/helpers.h"
+#include "daemon/api/objects.h"
 #include "daemon/api/process_methods.h"
 #include "tests/unit/support/source_dir.h"
 
@@ -146,6 +147,21 @@ TEST(MethodTable, RightsAreThoseOfTheManualAndThePolicy) {
         for (std::sregex_iterator it(row.begin(), row.end(), name), end; it != end; ++it)
             in_manual.insert(it->str().substr(1, it->length() - 2));
     EXPECT_EQ(in_table, in_manual);
+}
+
+// "node_object" -> "NodeObject: That node's object."
+TEST(PropertyTable, IsDescribedInTheInterfaceFiles) {
+    const std::pair<const char*, std::span<const Field>> tables[] = {
+        {"Process", process_fields()}, {"Node", node_fields()}, {"Domain", domain_fields()}};
+    for (const auto& [interface, fields] : tables) {
+        const std::string xml = std::regex_replace(
+            file(std::string("dbus/interfaces/org.p2prc1.") + interface + ".xml"), std::regex("\\s+"), " ");
+        for (const Field& field : fields) {
+            const std::string comment =
+                "<!-- " + property_name(field.key) + ": " + std::string(field.documentation) + " -->";
+            EXPECT_EQ(xml.find(comment) != std::string::npos, field.is_property()) << comment;
+        }
+    }
 }
 
 TEST(MethodTable, ArgumentsAreRead) {

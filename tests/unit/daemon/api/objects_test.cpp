@@ -7,6 +7,7 @@
 #include <systemd/sd-bus.h>
 
 #include <fstream>
+#include <limits>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -92,6 +93,63 @@ TEST_F(ObjectsTest, ManagedObjectsAreAll) {
     EXPECT_EQ(process["Status"], true);
     EXPECT_EQ(process["Reason"], Json::object());
     EXPECT_EQ(process["KillCommand"], "");
+    EXPECT_EQ(process["NodeObject"], "/org/p2prc1/node/home1");
+    EXPECT_EQ(process["SinceTimestamp"], 1767323045000000);
+    EXPECT_FALSE(process.contains("Object"));
+    const Json& domain = objects["/org/p2prc1/domain/wiki_2ehome_2eexample"]["org.p2prc1.Domain"];
+    EXPECT_EQ(domain["ProcessObject"], "/org/p2prc1/process/7");
+    EXPECT_EQ(domain["NodeObject"], "/org/p2prc1/node/home1");
+}
+
+// 0 is an amount; nothing is not.
+TEST_F(ObjectsTest, WhatIsNotKnown) {
+    const auto of_process = [this](const char* name) {
+        return property("/org/p2prc1/process/7", "org.p2prc1.Process", name);
+    };
+    EXPECT_EQ(of_process("MemoryBytes"), std::numeric_limits<std::uint64_t>::max());
+    EXPECT_EQ(of_process("CpuSeconds"), -1.0);
+    EXPECT_EQ(property("/org/p2prc1/node/root1", "org.p2prc1.Node", "LatencyMs"), -1.0);
+    EXPECT_EQ(property("/org/p2prc1/node/root1", "org.p2prc1.Node", "LastSeenTimestamp"), 0);
+    commit({{keys::process("wiki"), std::nullopt}});
+    EXPECT_EQ(property("/org/p2prc1/domain/wiki_2ehome_2eexample", "org.p2prc1.Domain", "ProcessObject"),
+              "/");
+}
+
+TEST_F(ObjectsTest, PathsAreFoundByNameAndNamedInRows) {
+    const auto path = [this](const char* member, const char* name) {
+        return call(dbus::names::root_path, dbus::names::manager_interface, member, "s",
+                    Json::array({name}))[0];
+    };
+    for (const char* name : {"7", "wiki", "wiki.home.example"})
+        EXPECT_EQ(path("GetProcess", name), "/org/p2prc1/process/7");
+    EXPECT_EQ(path("GetNode", "root1"), "/org/p2prc1/node/root1");
+    EXPECT_EQ(path("GetDomain", "Wiki.Home.Example."), "/org/p2prc1/domain/wiki_2ehome_2eexample");
+    const dbus::Caller caller(*user, false, false);
+    for (const char* member : {"GetProcess", "GetNode", "GetDomain"}) {
+        const auto refused = bus.run(caller.invoke(dbus::names::root_path, dbus::names::manager_interface,
+                                                   member, "s", Json::array({"no.body"})));
+        ASSERT_FALSE(refused) << member;
+        EXPECT_EQ(refused.error().code, ErrorCode::NotFound) << member;
+        EXPECT_FALSE(refused.error().hint.empty()) << member;
+    }
+    const Json process = bus.run(client->processes()).value()[0];
+    EXPECT_EQ(process["object"], "/org/p2prc1/process/7");
+    EXPECT_EQ(process["node_object"], "/org/p2prc1/node/home1");
+    EXPECT_EQ(process["since_timestamp"], 1767323045000000);
+    EXPECT_EQ(bus.run(client->nodes()).value()[1]["object"], "/org/p2prc1/node/root1");
+    const Json domain = bus.run(client->domains()).value()[0];
+    EXPECT_EQ(domain["object"], "/org/p2prc1/domain/wiki_2ehome_2eexample");
+    EXPECT_EQ(domain["process_object"], "/org/p2prc1/process/7");
+}
+
+// What another node says of itself names no objects, and no times.
+TEST_F(ObjectsTest, ANodeNamesNoOtherObject) {
+    commit({{keys::node_info("root1"),
+             Json{{"object", "/org/p2prc1/node/home1"}, {"last_seen_timestamp", 5}, {"os", "Debian"}}}});
+    const Json root = bus.run(client->nodes()).value()[1];
+    EXPECT_EQ(root["object"], "/org/p2prc1/node/root1");
+    EXPECT_FALSE(root.contains("last_seen_timestamp"));
+    EXPECT_EQ(root["os"], "Debian");
 }
 
 TEST_F(ObjectsTest, ChangesAreAnnouncedOnceATurn) {
