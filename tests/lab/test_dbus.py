@@ -1,6 +1,10 @@
 """p2prc from a program of one's own: the examples of examples/dbus as they stand, other D-Bus clients, and a reader that goes."""
 
 import os
+import signal
+import subprocess
+
+from lab.household import spin
 
 MACHINES = ["home1"]
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "dbus")
@@ -24,6 +28,26 @@ def test_a_shell_script_spins_and_kills(lab):
     put(lab, "spin.sh")
     assert lab.home1.run(["sh", "/root/spin.sh", "nap"]).out == 's "running"\n'
     assert lab.home1.json("ps") == []
+
+
+def test_a_program_is_told_what_happens(lab):
+    lab.home1.install(lab.archive("python3-gi"))
+    put(lab, "watch.py")
+    lab.home1.p2prc("spin", "before", "--", "/bin/sleep", "infinity")
+    watcher = lab.home1.popen(["python3", "/root/watch.py"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert watcher.stdout.readline() == "before: running\n"
+        spin(lab.home1, "once", "sleep 4; exit 3", restart="no")
+        heard = []
+        while "exit-code 3" not in (line := watcher.stdout.readline()):
+            heard.append(line)
+        assert line == "once: failed (exit-code 3)\n" and "once: running\n" in heard, (heard, line)
+        lab.home1.p2prc("kill", "once")
+        while (line := watcher.stdout.readline()) != "once: gone\n":
+            assert line, "watch.py has ended"
+    finally:
+        os.killpg(watcher.pid, signal.SIGKILL)
+    lab.home1.p2prc("kill", "before")
 
 
 def test_errors_have_names_and_words(lab):
