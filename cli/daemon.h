@@ -1,6 +1,7 @@
 // Blocking calls to p2prcd, for a program that does one thing and ends.
 #pragma once
 
+#include "cli/password_agent.h"
 #include "dbus/client.h"
 #include "dbus/session.h"
 #include "net/fd.h"
@@ -24,7 +25,7 @@ class Daemon {
     Result<T> call(boost::asio::awaitable<Result<T>> (dbus::Client::*method)(Parameters...),
                    Arguments&&... arguments) {
         if (auto connected = connect(); !connected) return std::unexpected(connected.error());
-        dbus::Client client(session_->bus());
+        dbus::Client client(session_->bus(), true, [this] { agent_.start(); });
         auto answer = session_->run((client.*method)(std::forward<Arguments>(arguments)...),
                                     [this] { say_what_for(); });
         if (!answer) return std::unexpected(with_hint(answer.error()));
@@ -42,6 +43,7 @@ class Daemon {
 
     std::string waits_for_;
     std::unique_ptr<dbus::Session> session_;
+    PasswordAgent agent_;
 };
 
 } // namespace p2prc::cli

@@ -21,10 +21,18 @@ Error unexpected_answer(const char* member) {
 
 } // namespace
 
-Client::Client(Bus& bus, bool interactive) : caller_(bus, interactive, true) {}
+Client::Client(Bus& bus, bool interactive, std::function<void()> before_work)
+    : caller_(bus, interactive, true)
+    , before_work_(std::move(before_work)) {}
+
+asio::awaitable<Result<Message>> Client::send_work(Message call) {
+    if (before_work_) before_work_();
+    co_return co_await caller_.send(std::move(call), to_work);
+}
 
 asio::awaitable<Result<Json>> Client::manager(const char* member, std::string signature, Json arguments,
                                               std::chrono::microseconds timeout) {
+    if (timeout == to_work && before_work_) before_work_();
     return caller_.invoke(names::root_path, names::manager_interface, member, std::move(signature),
                           std::move(arguments), {.timeout = timeout, .exact = true});
 }
@@ -62,7 +70,7 @@ asio::awaitable<Result<std::string>> Client::send_spin(const char* member, Json 
     if (options)
         if (const auto written = write_dictionary(*call, *options); !written)
             co_return std::unexpected(written.error());
-    auto reply = co_await caller_.send(*call, to_work);
+    auto reply = co_await send_work(*call);
     if (!reply) co_return std::unexpected(reply.error());
     auto path = read_value(*reply);
     if (!path || !path->is_string()) co_return std::unexpected(unexpected_answer(member));
@@ -120,7 +128,7 @@ asio::awaitable<Result<int>> Client::logs(std::string process, std::uint32_t lin
     if (!call) co_return std::unexpected(call.error());
     const int r = sd_bus_message_append(call->get(), "sub", process.c_str(), lines, follow ? 1 : 0);
     if (r < 0) co_return std::unexpected(bus_error("asking for logs", r));
-    auto reply = co_await caller_.send(*call, to_work);
+    auto reply = co_await send_work(*call);
     if (!reply) co_return std::unexpected(reply.error());
     int theirs = -1;
     if (sd_bus_message_read(reply->get(), "h", &theirs) <= 0)

@@ -64,7 +64,8 @@ class Client {
     static constexpr std::chrono::minutes to_read{1};
     static constexpr std::chrono::minutes to_work{20};
 
-    explicit Client(Bus& bus, bool interactive = true);
+    // `before_work` is called before each call that polkit may have to ask a person about.
+    explicit Client(Bus& bus, bool interactive = true, std::function<void()> before_work = {});
 
     // `spec`: a document with the keys of a process file. -> object path
     boost::asio::awaitable<Result<std::string>> spin(Json spec, std::string node);
@@ -114,8 +115,10 @@ class Client {
     boost::asio::awaitable<Result<std::string>> text(const char* member, std::string signature,
                                                      Json arguments, std::chrono::microseconds timeout);
     boost::asio::awaitable<Result<void>> nothing(const char* member, std::string signature, Json arguments);
+    boost::asio::awaitable<Result<Message>> send_work(Message call);
 
     Caller caller_;
+    std::function<void()> before_work_;
 };
 
 // What p2prcd hands to one of its two helpers, and when there is something newer.

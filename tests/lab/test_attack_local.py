@@ -146,6 +146,18 @@ def test_a_rule_is_about_one_process_and_one_verb(lab):
     lab.home1.p2prc("kill", "other")
 
 
+def test_who_has_no_agent_is_asked_at_the_terminal(lab):
+    # As over ssh, with a session of systemd-logind: polkit asks such an agent for nobody else.
+    asked = lab.home1.run(["runuser", "-l", "mallory", "-c", "timeout 20 script -qec 'p2prc kill victim' /dev/null"], check=False,
+                          input="wrong\n")
+    assert "AUTHENTICATING FOR org.p2prc1.kill" in asked.out, asked
+    assert "Authentication is required to kill process 'victim' on home1" in asked.out, asked
+    assert not lab.home1.ok("pgrep pkttyagent")
+    # A script is told at once.
+    refused = lab.home1.p2prc("kill", "victim", check=False, user="mallory")
+    assert refused.code == 4 and "AUTHENTICATING" not in refused.out + refused.err, refused
+
+
 def test_every_call_is_answered(lab):
     # A text that is cut in the middle of a character, in an error.
     long_name = "a" * 299 + "é"
