@@ -85,7 +85,7 @@ TEST_F(ConcernedTest, TheFleetIsAllNodes) {
 }
 
 TEST_F(ConcernedTest, TheEdgeIsAllDomains) {
-    const Change change{keys::edge("home2"), Json{{"up", false}}, 2};
+    const state::Change change{keys::edge("home2"), Json{{"up", false}}, 2};
     EXPECT_FALSE(concerned(view_, keys::domain_objects, change));
     EXPECT_THAT(nodes(change), IsEmpty());
 }
