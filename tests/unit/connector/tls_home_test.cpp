@@ -220,6 +220,36 @@ TEST_F(TlsHomeTest, CarriesMuchUpwardsAndThenDownwards) {
     EXPECT_TRUE(got_down == down);
 }
 
+// An application that says all of `text`, though nobody reads.
+class Flood {
+  public:
+    Flood(Peer& home, std::string_view text)
+        : text_(text)
+        , writer_([this, &home] {
+            for (constexpr std::size_t piece = 100'000; said_ < text_.size(); said_ += piece)
+                home.send(text_.substr(said_, piece));
+            home.finish();
+        }) {}
+
+    // Waits until the buffers on its way are full, and returns how much they hold.
+    std::size_t stall() const {
+        // Long enough for the connector to have passed a piece on: it does that within milliseconds.
+        constexpr std::chrono::milliseconds standstill{200};
+        for (std::size_t last = 1; last != said_;) {
+            last = said_;
+            std::this_thread::sleep_for(standstill);
+        }
+        return said_;
+    }
+    // Somebody has read all.
+    void join() { writer_.join(); }
+
+  private:
+    std::string_view text_;
+    std::atomic<std::size_t> said_ = 0;
+    std::thread writer_;
+};
+
 TEST_F(TlsHomeTest, HoldsAFloodThatNobodyReads) {
     TlsClient client(harness.public_port(), pem, "app.home.example");
     ASSERT_TRUE(client.shake());
@@ -231,17 +261,8 @@ TEST_F(TlsHomeTest, HoldsAFloodThatNobodyReads) {
     std::string got;
     got.reserve(much.size());
     const auto before = resident();
-    std::atomic<std::size_t> said = 0;
-    std::thread writer([&] {
-        for (constexpr std::size_t piece = 100'000; said < much.size(); said += piece)
-            home.send(std::string_view(much).substr(said, piece));
-        home.finish();
-    });
-    for (std::size_t last = 1; last != said;) {
-        last = said;
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    }
-    EXPECT_LT(said, much.size()) << "nothing held it back";
+    Flood flood(home, much);
+    EXPECT_LT(flood.stall(), much.size()) << "nothing held it back";
 #ifdef __SANITIZE_ADDRESS__
     constexpr std::size_t allowed = 40'000'000; // freed memory is kept for a while to be watched
 #else
@@ -249,7 +270,7 @@ TEST_F(TlsHomeTest, HoldsAFloodThatNobodyReads) {
 #endif
     EXPECT_LT(resident(), before + allowed);
     EXPECT_TRUE(client.receive_all(got));
-    writer.join();
+    flood.join();
     EXPECT_TRUE(got == much);
 }
 
@@ -305,17 +326,8 @@ TEST_F(TlsHomeTest, ReadsOnThoughTheClientWantsNewKeysAndReadsNothing) {
     ASSERT_TRUE(client.shake());
     Peer home = app.accept();
     const std::string much(60'000'000, 'd');
-    std::atomic<std::size_t> said = 0;
-    std::thread writer([&] {
-        for (constexpr std::size_t piece = 100'000; said < much.size(); said += piece)
-            home.send(std::string_view(much).substr(said, piece));
-        home.finish();
-    });
-    for (std::size_t last = 1; last != said;) {
-        last = said;
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    }
-    ASSERT_LT(said, much.size()) << "nothing held it back";
+    Flood flood(home, much);
+    ASSERT_LT(flood.stall(), much.size()) << "nothing held it back";
     const auto want_new_keys = [&](int times) {
         for (int i = 0; i < times; ++i) {
             ASSERT_EQ(SSL_key_update(client.ssl.get(), SSL_KEY_UPDATE_REQUESTED), 1);
@@ -331,7 +343,7 @@ TEST_F(TlsHomeTest, ReadsOnThoughTheClientWantsNewKeysAndReadsNothing) {
     std::string got;
     got.reserve(much.size());
     EXPECT_TRUE(client.receive_all(got));
-    writer.join();
+    flood.join();
     EXPECT_TRUE(got == much);
     EXPECT_EQ(home.receive(8), "and more");
 }
