@@ -1,66 +1,38 @@
 // What was killed here, and a registry that is restored from before that.
 #include "core/local_action.h"
-#include "core/process_status.h"
-#include "core/records.h"
 #include "daemon/fleet/kills.h"
-#include "state/disk.h"
-#include "tests/unit/net/temporary_directory.h"
+#include "tests/unit/daemon/fleet/node_state.h"
 
-#include <gtest/gtest.h>
+#include <optional>
 
 namespace p2prc::daemon {
 namespace {
 
-class KillsTest : public testing::Test {
+class KillsTest : public test::NodeStateTest {
   protected:
     KillsTest() {
-        replica = std::move(*state::Replica::open((directory.path() / "replica.db").string(), disk));
-        own = std::move(*state::OwnState::open((directory.path() / "own.db").string(), disk));
         kills.emplace(*replica, *own, [] { return std::string("home"); });
         replica->reset("before", 9, {fleet()});
     }
 
-    static state::Change fleet(const char* id = "f1") {
-        FleetRecord record;
-        record.id = id;
-        return {std::string(keys::fleet), to_json(record), 1};
-    }
     static state::Change record(std::uint32_t id, const std::string& name, const char* node = "home") {
-        ProcessRecord process;
-        process.id = id;
-        process.name = process.spec.name = name;
-        process.node = node;
-        process.spec.run.command = {"/bin/true"};
-        process.unknown["local_sequence"] = 3;
-        return {keys::process(name), to_json(process), 1};
+        auto made = process_record(id, name, node);
+        made.unknown["local_sequence"] = 3;
+        return {keys::process(name), to_json(made), 1};
     }
     void report(std::uint32_t id, const std::string& name, ProcessState state, StopKind kind,
                 const char* node = "home") {
-        ProcessStatus status;
-        status.id = id;
-        status.name = name;
-        status.node = node;
-        status.state = state;
-        status.reason.emplace().kind = kind;
-        status.reason->by = "alice@root";
-        own->set(keys::status(node, id), status_to_json(status));
+        auto made = status(id, name, state, node);
+        made.reason.emplace().kind = kind;
+        made.reason->by = "alice@root";
+        NodeStateTest::report(made);
     }
     void kill(std::uint32_t id, const std::string& name) {
         report(id, name, ProcessState::Running, StopKind::ExitCode);
         report(id, name, ProcessState::Stopped, StopKind::Killed);
         own->erase(keys::status("home", id));
     }
-    std::vector<std::string> keys_of(std::string_view prefix) const {
-        std::vector<std::string> keys;
-        for (const auto& [key, document] : own->range(prefix))
-            keys.emplace_back(key);
-        return keys;
-    }
 
-    net::TemporaryDirectory directory;
-    state::Disk disk;
-    std::unique_ptr<state::Replica> replica;
-    std::unique_ptr<state::OwnState> own;
     std::optional<Kills> kills;
 };
 

@@ -1,50 +1,23 @@
 // What is offered to a registry that comes back older than it was.
-#include "core/process_status.h"
-#include "core/records.h"
 #include "daemon/fleet/offers.h"
-#include "state/disk.h"
-#include "tests/unit/net/temporary_directory.h"
+#include "tests/unit/daemon/fleet/node_state.h"
 
-#include <gtest/gtest.h>
+#include <optional>
 
 namespace p2prc::daemon {
 namespace {
 
-class OffersTest : public testing::Test {
+class OffersTest : public test::NodeStateTest {
   protected:
     OffersTest() {
-        replica = std::move(*state::Replica::open((directory.path() / "replica.db").string(), disk));
-        own = std::move(*state::OwnState::open((directory.path() / "own.db").string(), disk));
         offers.emplace(*replica, *own, [] { return std::string("home"); }, [this] { return moving; });
     }
 
-    static Json record(std::uint32_t id, const std::string& name, const char* node = "home") {
-        ProcessRecord process;
-        process.id = id;
-        process.name = process.spec.name = name;
-        process.node = node;
-        process.spec.run.command = {"/bin/true"};
-        return to_json(process);
-    }
     void report(std::uint32_t id, const std::string& name, ProcessState state) {
-        ProcessStatus status;
-        status.id = id;
-        status.name = name;
-        status.node = "home";
-        status.state = state;
-        own->set(keys::status("home", id), status_to_json(status));
+        NodeStateTest::report(status(id, name, state));
     }
-    std::vector<std::string> on_offer() const {
-        std::vector<std::string> keys;
-        for (const auto& [key, document] : own->range("/offers/"))
-            keys.emplace_back(key);
-        return keys;
-    }
+    std::vector<std::string> on_offer() const { return keys_of("/offers/"); }
 
-    net::TemporaryDirectory directory;
-    state::Disk disk;
-    std::unique_ptr<state::Replica> replica;
-    std::unique_ptr<state::OwnState> own;
     bool moving = false;
     std::optional<Offers> offers;
 };
@@ -103,11 +76,6 @@ class DomainOffersTest : public OffersTest {
         mapping.mapping_id = 1;
         mapping.created_by = by;
         return to_json(mapping);
-    }
-    static state::Change fleet(const char* id = "f1") {
-        FleetRecord one;
-        one.id = id;
-        return {std::string(keys::fleet), to_json(one), 1};
     }
     void begin() {
         replica->reset("before", 9,
@@ -181,15 +149,11 @@ TEST_F(DomainOffersTest, AnotherFleetHasNoneOfIt) {
 
 // The records of a registry that was restored come with those that were killed.
 TEST_F(OffersTest, AKilledProcessIsKilledAgainAndNotOffered) {
-    const state::Change fleet{std::string(keys::fleet), Json{{"id", "f1"}}, 1};
-    replica->reset("before", 9, {fleet, {"/processes/web", record(1, "web"), 1}});
-    ProcessStatus killed;
-    killed.id = 1;
-    killed.name = "web";
-    killed.state = ProcessState::Stopped;
+    replica->reset("before", 9, {fleet(), {"/processes/web", record(1, "web"), 1}});
+    auto killed = status(1, "web", ProcessState::Stopped);
     killed.reason.emplace().kind = StopKind::Killed;
-    own->set("/status/home/1", status_to_json(killed));
-    replica->reset("restored", 3, {fleet, {"/processes/web", record(1, "web"), 1}});
+    NodeStateTest::report(killed);
+    replica->reset("restored", 3, {fleet(), {"/processes/web", record(1, "web"), 1}});
     EXPECT_TRUE(on_offer().empty());
     ASSERT_TRUE(own->get("/local/home/1"));
     EXPECT_EQ((*own->get("/local/home/1"))["action"], "kill");
