@@ -2,6 +2,7 @@
 #include "dbus/codec.h"
 #include "dbus/names.h"
 #include "dbus/signature.h"
+#include "dbus/systemd_names.h"
 
 #include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
@@ -25,7 +26,7 @@ asio::awaitable<Result<Message>> Caller::send(Message call, std::chrono::microse
     if (!reply.is_error()) co_return reply;
     const std::string name = reply.error_name();
     // systemd 252 answers for a masked unit with FileExists, as its file is a link to /dev/null.
-    if (name == "org.freedesktop.DBus.Error.FileExists" || name == "org.freedesktop.systemd1.UnitMasked")
+    if (name == "org.freedesktop.DBus.Error.FileExists" || name == systemd::unit_masked)
         co_return fail(ErrorCode::Unreachable, "p2prcd is masked",
                        "unmask it: systemctl unmask p2prcd, or with --runtime where it was masked with that; "
                        "then systemctl start p2prcd");

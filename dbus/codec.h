@@ -31,9 +31,10 @@ struct CodecLimits {
 // ---- by signature ----
 
 // Appends `value` as the one complete D-Bus type `type`. Arrays and structs are JSON arrays, dictionaries
-// with text keys are objects; a dictionary of variants leaves nulls out. Texts are made fit by text::for_bus,
-// and entries whose key does not fit are left out. InvalidSpec when the value does not fit otherwise, and
-// then nothing has been appended. Not for types with `h`.
+// with text keys are objects; a dictionary of variants leaves nulls out. A text will do for `ay`, with its
+// bytes as they are. Texts are made fit by text::for_bus, and entries whose key does not fit are left out.
+// InvalidSpec when the value does not fit otherwise, and then nothing has been appended. Not for types with
+// `h`.
 Result<void> write_value(const Message& message, std::string_view type, const nlohmann::json& value,
                          const CodecLimits& limits = {});
 // Whether write_value would take it.

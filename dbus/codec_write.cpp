@@ -118,6 +118,10 @@ class Checker {
     }
 
     bool check_array(std::string_view element, const Json& value, unsigned depth) {
+        if (element == "y" && value.is_string()) {
+            bytes_ += value.get_ref<const std::string&>().size();
+            return bytes_ <= limits_.bytes;
+        }
         if (!value.is_array()) return false;
         for (const Json& inner : value)
             if (!check(element, inner, depth + 1)) return false;
@@ -267,7 +271,14 @@ class Writer {
         return close();
     }
 
+    int bytes(const std::string& bytes) {
+        grow(4, 4 + bytes.size());
+        return status_ < 0 ? status_
+                           : keep(sd_bus_message_append_array(message_, 'y', bytes.data(), bytes.size()));
+    }
+
     int array(std::string_view element, const Json& value) {
+        if (element == "y" && value.is_string()) return bytes(value.get_ref<const std::string&>());
         open('a', element);
         for (const Json& inner : value)
             write(element, inner);

@@ -28,7 +28,7 @@ constexpr auto longest_resync_pause = 10s;
 Result<void> SystemdBus::Impl::add_match(const std::string& rule,
                                          void (Impl::*handler)(const dbus::Message&)) {
     const auto weak = weak_from_this();
-    auto match = bus_.match("type='signal',sender='" + manager_name + "'," + rule,
+    auto match = bus_.match(fmt::format("type='signal',sender='{}',{}", systemd::service, rule),
                             [weak, handler](const dbus::Message& m) {
                                 if (const auto self = weak.lock()) (self.get()->*handler)(m);
                             });
@@ -39,10 +39,10 @@ Result<void> SystemdBus::Impl::add_match(const std::string& rule,
 
 awaitable<Result<void>> SystemdBus::Impl::connect() {
     const std::string from_manager =
-        "path='" + manager_path + "',interface='" + manager_interface + "',member='";
+        fmt::format("path='{}',interface='{}',member='", systemd::path, systemd::manager_interface);
     // One match for the properties of all units: a match each would meet the bus's limit of 512.
-    auto done = add_match("interface='" + properties_interface +
-                              "',member='PropertiesChanged',path_namespace='" + unit_path + "'",
+    auto done = add_match(fmt::format("interface='{}',member='PropertiesChanged',path_namespace='{}'",
+                                      systemd::properties_interface, systemd::unit_prefix),
                           &Impl::on_properties);
     if (done) done = add_match(from_manager + "UnitRemoved'", &Impl::on_unit_removed);
     if (done) done = add_match(from_manager + "JobNew'", &Impl::on_job_new);
@@ -50,7 +50,7 @@ awaitable<Result<void>> SystemdBus::Impl::connect() {
     if (done) done = add_match(from_manager + "Reloading'", &Impl::on_reloading);
     if (!done) co_return done;
     const auto weak = weak_from_this();
-    auto watch = bus_.watch_name(manager_name, [weak](const std::string& owner) {
+    auto watch = bus_.watch_name(systemd::service, [weak](const std::string& owner) {
         if (const auto self = weak.lock()) self->on_owner(owner);
     });
     if (!watch) co_return std::unexpected(watch.error());
@@ -62,7 +62,7 @@ awaitable<Result<void>> SystemdBus::Impl::connect() {
 awaitable<Result<void>> SystemdBus::Impl::subscribe() {
     const std::vector<std::string> arguments;
     const auto reply = co_await call("Subscribe", arguments);
-    if (reply.is_error() && reply.error_name() != "org.freedesktop.systemd1.AlreadySubscribed") {
+    if (reply.is_error() && reply.error_name() != systemd::already_subscribed) {
         auto error = reply.to_error();
         error.message = "cannot subscribe to systemd's signals: " + error.message;
         co_return std::unexpected(error);
@@ -71,7 +71,7 @@ awaitable<Result<void>> SystemdBus::Impl::subscribe() {
 }
 
 awaitable<dbus::Message> SystemdBus::Impl::call(const char* member, std::vector<std::string> texts) {
-    auto message = bus_.new_call(manager_name, manager_path, manager_interface, member);
+    auto message = bus_.new_call(systemd::service, systemd::path, systemd::manager_interface, member);
     if (!message) co_return dbus::Message();
     for (const auto& text : texts)
         sd_bus_message_append(message->get(), "s", text.c_str());
@@ -109,9 +109,9 @@ awaitable<void> SystemdBus::Impl::resync() {
 
 awaitable<Result<std::string>> SystemdBus::Impl::text_property(const char* name) {
     const auto self = shared_from_this();
-    auto message = bus_.new_call(manager_name, manager_path, properties_interface, "Get");
+    auto message = bus_.new_call(systemd::service, systemd::path, systemd::properties_interface, "Get");
     if (!message) co_return std::unexpected(message.error());
-    sd_bus_message_append(message->get(), "ss", manager_interface.c_str(), name);
+    sd_bus_message_append(message->get(), "ss", systemd::manager_interface, name);
     const auto reply = co_await bus_.exchange(*message);
     if (reply.is_error()) co_return std::unexpected(reply.to_error());
     const char* text = nullptr;
@@ -123,9 +123,9 @@ awaitable<Result<std::string>> SystemdBus::Impl::text_property(const char* name)
 
 awaitable<Result<std::string>> SystemdBus::Impl::boot() {
     const auto self = shared_from_this();
-    auto message = bus_.new_call(manager_name, manager_path, properties_interface, "Get");
+    auto message = bus_.new_call(systemd::service, systemd::path, systemd::properties_interface, "Get");
     if (!message) co_return std::unexpected(message.error());
-    sd_bus_message_append(message->get(), "ss", manager_interface.c_str(), "UserspaceTimestampMonotonic");
+    sd_bus_message_append(message->get(), "ss", systemd::manager_interface, "UserspaceTimestampMonotonic");
     const auto reply = co_await bus_.exchange(*message);
     if (reply.is_error()) co_return std::unexpected(reply.to_error());
     std::uint64_t since = 0;

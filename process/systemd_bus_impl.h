@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dbus/bus.h"
+#include "dbus/systemd_names.h"
 #include "process/drop_ins.h"
 #include "process/job_queues.h"
 #include "process/systemd_bus.h"
@@ -23,11 +24,7 @@
 
 namespace p2prc::process {
 
-inline const std::string manager_name = "org.freedesktop.systemd1";
-inline const std::string manager_path = "/org/freedesktop/systemd1";
-inline const std::string manager_interface = "org.freedesktop.systemd1.Manager";
-inline const std::string properties_interface = "org.freedesktop.DBus.Properties";
-inline const std::string unit_path = "/org/freedesktop/systemd1/unit";
+namespace systemd = dbus::systemd;
 
 // A unit as it is asked for by its name, which need not be one of ours, or be loaded at all.
 struct FoundUnit {

@@ -1,4 +1,4 @@
-#include "process/append_json.h"
+#include "dbus/codec.h"
 #include "process/systemd_bus_impl.h"
 
 #include <boost/asio/redirect_error.hpp>
@@ -23,20 +23,24 @@ constexpr const char* job_timed_out = "timeout";
 // How long a unit that has ended may hold its name until systemd has removed it.
 constexpr auto removal_timeout = 10s;
 
-Result<void> append_properties(sd_bus_message* call, const std::vector<UnitProperty>& properties) {
+Result<void> append_properties(const dbus::Message& message, const std::vector<UnitProperty>& properties) {
     const auto checked = [](int result) -> Result<void> {
         if (result < 0)
             return std::unexpected(dbus::bus_error("cannot write the properties of a unit", result));
         return {};
     };
     if (const auto plain = check_properties(properties); !plain) return plain;
+    auto* call = message.get();
     if (auto opened = checked(sd_bus_message_open_container(call, 'a', "(sv)")); !opened) return opened;
     for (const auto& [name, signature, value] : properties) {
         int result = sd_bus_message_open_container(call, 'r', "sv");
         if (result >= 0) result = sd_bus_message_append(call, "s", name.c_str());
         if (result >= 0) result = sd_bus_message_open_container(call, 'v', signature.c_str());
         if (result < 0) return checked(result);
-        if (auto done = append_json(call, signature, value); !done) return done;
+        if (auto done = dbus::write_value(message, signature, value, {.exact = true}); !done) {
+            done.error().message = name + " of the unit: " + done.error().message;
+            return done;
+        }
         result = sd_bus_message_close_container(call);
         if (result >= 0) result = sd_bus_message_close_container(call);
         if (result < 0) return checked(result);
@@ -50,10 +54,11 @@ Result<void> append_properties(sd_bus_message* call, const std::vector<UnitPrope
 
 awaitable<Result<dbus::Message>> SystemdBus::Impl::send_start(std::string unit,
                                                               const std::vector<UnitProperty>& properties) {
-    auto message = bus_.new_call(manager_name, manager_path, manager_interface, "StartTransientUnit");
+    auto message =
+        bus_.new_call(systemd::service, systemd::path, systemd::manager_interface, "StartTransientUnit");
     if (!message) co_return std::unexpected(message.error());
     sd_bus_message_append(message->get(), "ss", unit.c_str(), "fail");
-    if (const auto written = append_properties(message->get(), properties); !written)
+    if (const auto written = append_properties(*message, properties); !written)
         co_return std::unexpected(written.error());
     co_return co_await bus_.exchange(*message);
 }
@@ -117,8 +122,7 @@ awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
             apply_properties(properties, view);
             co_return co_await wait_job(*reply);
         }
-        if (reply->error_name() != "org.freedesktop.systemd1.UnitExists")
-            co_return std::unexpected(reply->to_error());
+        if (reply->error_name() != systemd::unit_exists) co_return std::unexpected(reply->to_error());
         const auto holder = co_await read_unit(unit);
         if (!holder) co_return std::unexpected(holder.error());
         const auto& state = holder->view.active_state;
@@ -160,11 +164,11 @@ awaitable<Result<std::string>> SystemdBus::Impl::stop(std::string unit, JobShare
 }
 
 awaitable<Result<void>> SystemdBus::Impl::kill(std::string unit) {
-    auto message = bus_.new_call(manager_name, manager_path, manager_interface, "KillUnit");
+    auto message = bus_.new_call(systemd::service, systemd::path, systemd::manager_interface, "KillUnit");
     if (!message) co_return std::unexpected(message.error());
     sd_bus_message_append(message->get(), "ssi", unit.c_str(), "all", SIGKILL);
     const auto reply = co_await bus_.exchange(*message);
-    if (reply.is_error() && reply.error_name() != "org.freedesktop.systemd1.NoSuchUnit")
+    if (reply.is_error() && reply.error_name() != systemd::no_such_unit)
         co_return std::unexpected(reply.to_error());
     co_return Result<void>{};
 }
@@ -172,7 +176,7 @@ awaitable<Result<void>> SystemdBus::Impl::kill(std::string unit) {
 awaitable<Result<std::string>> SystemdBus::Impl::stop_job(std::string unit) {
     const std::vector<std::string> arguments{unit, "replace"};
     const auto reply = co_await call("StopUnit", arguments);
-    if (reply.error_name() == "org.freedesktop.systemd1.NoSuchUnit") co_return std::string("done");
+    if (reply.error_name() == systemd::no_such_unit) co_return std::string("done");
     if (reply.is_error()) co_return std::unexpected(reply.to_error());
     co_return co_await wait_job(reply);
 }
@@ -181,7 +185,7 @@ awaitable<Result<void>> SystemdBus::Impl::reset_failed(std::string unit) {
     const auto self = shared_from_this();
     const std::vector<std::string> arguments{unit};
     const auto reply = co_await call("ResetFailedUnit", arguments);
-    if (reply.is_error() && reply.error_name() != "org.freedesktop.systemd1.NoSuchUnit")
+    if (reply.is_error() && reply.error_name() != systemd::no_such_unit)
         co_return std::unexpected(reply.to_error());
     co_return Result<void>{};
 }

@@ -12,7 +12,7 @@ namespace asio = boost::asio;
 namespace {
 
 // sd_bus_path_encode of "p2prc-": units of others are told apart without decoding their paths.
-const std::string our_path_prefix = unit_path + "/p2prc_2d";
+const std::string our_path_prefix = std::string(systemd::unit_prefix) + "/p2prc_2d";
 
 } // namespace
 
@@ -22,8 +22,8 @@ void SystemdBus::Impl::on_properties(const dbus::Message& message) {
     const char* interface = nullptr;
     if (sd_bus_message_read(message.get(), "s", &interface) <= 0) return;
     const std::string_view name = interface;
-    if (name != "org.freedesktop.systemd1.Unit" && name != "org.freedesktop.systemd1.Service") return;
-    const auto unit = dbus::path_decode(unit_path, path);
+    if (name != systemd::unit_interface && name != systemd::service_interface) return;
+    const auto unit = dbus::path_decode(systemd::unit_prefix, path);
     if (process_of_unit(unit).empty()) return;
     for (auto* listing : listings_) {
         listing->changed.insert(unit);
@@ -33,7 +33,7 @@ void SystemdBus::Impl::on_properties(const dbus::Message& message) {
     view.unit = unit;
     if (!read_unit_properties(message.get(), view)) return;
     // The service's own properties come first; together with the unit's state they are complete.
-    if (name == "org.freedesktop.systemd1.Unit" && events.changed) events.changed(UnitView(view));
+    if (name == systemd::unit_interface && events.changed) events.changed(UnitView(view));
 }
 
 void SystemdBus::Impl::on_unit_removed(const dbus::Message& message) {

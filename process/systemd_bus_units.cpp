@@ -22,13 +22,13 @@ awaitable<Result<FoundUnit>> SystemdBus::Impl::read_unit(std::string unit) {
     FoundUnit found;
     found.view.unit = unit;
     found.view.active_state = "inactive";
-    const auto path = dbus::path_encode(unit_path, unit);
-    for (const auto* interface : {"org.freedesktop.systemd1.Service", "org.freedesktop.systemd1.Unit"}) {
-        auto message = bus_.new_call(manager_name, path, properties_interface, "GetAll");
+    const auto path = dbus::path_encode(systemd::unit_prefix, unit);
+    for (const auto* interface : {systemd::service_interface, systemd::unit_interface}) {
+        auto message = bus_.new_call(systemd::service, path, systemd::properties_interface, "GetAll");
         if (!message) co_return std::unexpected(message.error());
         sd_bus_message_append(message->get(), "s", interface);
         const auto reply = co_await bus_.exchange(*message);
-        if (reply.error_name() == "org.freedesktop.systemd1.NoSuchUnit" ||
+        if (reply.error_name() == systemd::no_such_unit ||
             reply.error_name() == "org.freedesktop.DBus.Error.UnknownObject")
             break;
         if (reply.is_error()) co_return std::unexpected(reply.to_error());
@@ -42,7 +42,8 @@ awaitable<Result<std::vector<UnitView>>> SystemdBus::Impl::units() {
     const auto self = shared_from_this();
     Listing listing(*this);
     auto left_behind = drop_ins_.units();
-    auto message = bus_.new_call(manager_name, manager_path, manager_interface, "ListUnitsByPatterns");
+    auto message =
+        bus_.new_call(systemd::service, systemd::path, systemd::manager_interface, "ListUnitsByPatterns");
     if (!message) co_return std::unexpected(message.error());
     sd_bus_message_append(message->get(), "asas", 0, 1, "p2prc-*.service");
     const auto reply = co_await bus_.exchange(*message);

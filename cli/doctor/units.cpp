@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "dbus/bus.h"
 #include "dbus/codec.h"
+#include "dbus/systemd_names.h"
 #include "net/cgroups.h"
 #include "net/spawn.h"
 
@@ -27,15 +28,15 @@ namespace p2prc::cli {
 namespace {
 
 using boost::asio::awaitable;
+namespace systemd = dbus::systemd;
 
 constexpr const char* daemon_unit = "p2prcd.service";
 constexpr const char* control_socket = "p2prcd-control.socket";
 constexpr const char* edge = "p2prc-edge.service";
-constexpr const char* systemd = "org.freedesktop.systemd1";
 
 awaitable<Result<nlohmann::json>> property(dbus::Bus& bus, std::string path, const char* interface,
                                            const char* name) {
-    auto get = bus.new_call(systemd, path.c_str(), "org.freedesktop.DBus.Properties", "Get");
+    auto get = bus.new_call(systemd::service, path.c_str(), systemd::properties_interface, "Get");
     if (!get) co_return std::unexpected(get.error());
     sd_bus_message_append(get->get(), "ss", interface, name);
     auto reply = co_await bus.call(std::move(*get));
@@ -54,12 +55,12 @@ awaitable<Result<std::string>> text_property(dbus::Bus& bus, std::string path, c
 // "active" and so on; "masked" or "masked-runtime": it cannot be started; "skipped": systemd did not start
 // it, as a condition of the unit did not hold; "failing": it ends as often as systemd starts it.
 awaitable<Result<std::string>> state_of(dbus::Bus& bus, std::string object) {
-    constexpr auto interface = "org.freedesktop.systemd1.Unit";
+    constexpr auto interface = systemd::unit_interface;
     const auto state = co_await text_property(bus, object, interface, "ActiveState");
     if (state && *state == "activating") {
         // The first pause comes before the first of the restarts that are counted.
         const auto sub_state = co_await text_property(bus, object, interface, "SubState");
-        const auto restarts = co_await property(bus, object, "org.freedesktop.systemd1.Service", "NRestarts");
+        const auto restarts = co_await property(bus, object, systemd::service_interface, "NRestarts");
         const bool pauses = sub_state && *sub_state == "auto-restart";
         if (pauses || (restarts && restarts->is_number() && *restarts != 0)) co_return std::string("failing");
     }
@@ -74,8 +75,7 @@ awaitable<Result<std::string>> state_of(dbus::Bus& bus, std::string object) {
 
 // GetUnit does not load a unit that nobody uses; LoadUnit does, and here a stopped one is of interest.
 awaitable<Result<std::string>> active_state(dbus::Bus& bus, std::string unit) {
-    auto load =
-        bus.new_call(systemd, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "LoadUnit");
+    auto load = bus.new_call(systemd::service, systemd::path, systemd::manager_interface, "LoadUnit");
     if (!load) co_return std::unexpected(load.error());
     sd_bus_message_append(load->get(), "s", unit.c_str());
     auto loaded = co_await bus.call(std::move(*load));
@@ -104,8 +104,7 @@ awaitable<void> check_sandbox(dbus::Bus& bus, const Facts& facts, Findings& find
                             fmt::format("{}; {}", cell(facts, "unconfined_hint"), way_out)});
         co_return;
     }
-    const auto features = co_await text_property(bus, "/org/freedesktop/systemd1",
-                                                 "org.freedesktop.systemd1.Manager", "Features");
+    const auto features = co_await text_property(bus, systemd::path, systemd::manager_interface, "Features");
     if (!features) co_return;
     const auto programs = has_bind_programs();
     if (!programs) co_return;

@@ -2,6 +2,7 @@
 
 #include "dbus/bus.h"
 #include "dbus/codec.h"
+#include "dbus/systemd_names.h"
 #include "net/event.h"
 
 #include <nlohmann/json.hpp>
@@ -16,9 +17,8 @@ using Json = nlohmann::json;
 
 namespace {
 
-constexpr auto manager_name = "org.freedesktop.systemd1";
-constexpr auto manager_path = "/org/freedesktop/systemd1";
-constexpr auto manager_interface = "org.freedesktop.systemd1.Manager";
+namespace systemd = dbus::systemd;
+
 // A reload of all units takes its time on a machine that is busy booting.
 constexpr auto timeout = std::chrono::seconds(90);
 
@@ -35,7 +35,7 @@ struct Jobs {
 };
 
 asio::awaitable<dbus::Message> ask(dbus::Bus& bus, std::string member, std::vector<Argument> arguments) {
-    auto message = bus.new_call(manager_name, manager_path, manager_interface, member);
+    auto message = bus.new_call(systemd::service, systemd::path, systemd::manager_interface, member);
     if (!message) co_return dbus::Message();
     for (const auto& [type, value] : arguments)
         if (const auto written = dbus::write_value(*message, type, value, {.exact = true}); !written)
@@ -53,8 +53,7 @@ asio::awaitable<Result<bool>> SystemdUnits::installed(std::string unit) {
     if (!reply.is_error()) co_return true;
     // systemd 252 answers with the name of ENOENT.
     const auto name = reply.error_name();
-    if (name == "org.freedesktop.DBus.Error.FileNotFound" || name == "org.freedesktop.systemd1.NoSuchUnit")
-        co_return false;
+    if (name == "org.freedesktop.DBus.Error.FileNotFound" || name == systemd::no_such_unit) co_return false;
     co_return std::unexpected(reply.to_error());
 }
 
@@ -70,9 +69,9 @@ asio::awaitable<bool> SystemdUnits::active(std::string unit) {
     const auto reply = co_await ask(bus_, "GetUnit", std::move(arguments));
     const char* path = nullptr;
     if (!reply || reply.is_error() || sd_bus_message_read(reply.get(), "o", &path) <= 0) co_return false;
-    auto question = bus_.new_call(manager_name, path, "org.freedesktop.DBus.Properties", "Get");
+    auto question = bus_.new_call(systemd::service, path, systemd::properties_interface, "Get");
     if (!question) co_return false;
-    sd_bus_message_append(question->get(), "ss", "org.freedesktop.systemd1.Unit", "ActiveState");
+    sd_bus_message_append(question->get(), "ss", systemd::unit_interface, "ActiveState");
     const auto answer = co_await bus_.exchange(*question, timeout);
     const char* state = nullptr;
     if (!answer || answer.is_error() || sd_bus_message_read(answer.get(), "v", "s", &state) <= 0)
@@ -84,8 +83,8 @@ asio::awaitable<bool> SystemdUnits::active(std::string unit) {
 // StartUnit answers when the job is queued; what becomes of it is told by JobRemoved.
 asio::awaitable<Result<void>> SystemdUnits::start_one(std::string unit) {
     const auto jobs = std::make_shared<Jobs>(bus_.executor());
-    const auto rule = "type='signal',sender='" + std::string(manager_name) + "',interface='" +
-                      manager_interface + "',member='JobRemoved'";
+    const auto rule = "type='signal',sender='" + std::string(systemd::service) + "',interface='" +
+                      systemd::manager_interface + "',member='JobRemoved'";
     const auto watched = bus_.match(rule, [jobs](const dbus::Message& signal) {
         const char *path = nullptr, *result = nullptr;
         if (sd_bus_message_read(signal.get(), "uoss", nullptr, &path, nullptr, &result) <= 0) return;
@@ -126,7 +125,7 @@ asio::awaitable<Result<void>> SystemdUnits::stop(std::vector<std::string> units)
         arguments.push_back({"s", unit});
         arguments.push_back({"s", "replace"});
         const auto stopped = co_await ask(bus_, "StopUnit", std::move(arguments));
-        if (stopped.is_error() && stopped.error_name() != "org.freedesktop.systemd1.NoSuchUnit")
+        if (stopped.is_error() && stopped.error_name() != systemd::no_such_unit)
             co_return std::unexpected(stopped.to_error());
     }
     co_return Result<void>();

@@ -65,6 +65,8 @@ TEST_F(CodecTest, BySignature) {
     EXPECT_EQ(round_trip("a(sasb)", commands), commands);
     EXPECT_EQ(round_trip("a{ss}", {{"TZ", "UTC"}}), Json({{"TZ", "UTC"}}));
     EXPECT_EQ(round_trip("(su)", Json::array({"a", 1})), Json::array({"a", 1}));
+    EXPECT_EQ(round_trip("aay", Json::parse(R"([[97,255],"ab",""])")), Json::parse("[[97,255],[97,98],[]]"))
+        << "a text is bytes, too";
 }
 
 TEST_F(CodecTest, ByNature) {

@@ -1,3 +1,4 @@
+#include "dbus/codec.h"
 #include "process/command_drop_in.h"
 #include "process/transient_unit.h"
 #include "process/unit_names.h"
@@ -28,8 +29,10 @@ ProcessRecord calendar() {
 
 std::string render(const Result<TransientUnit>& unit) {
     std::string text;
-    for (const auto& property : unit->properties)
+    for (const auto& property : unit->properties) {
+        EXPECT_TRUE(dbus::fits(property.signature, property.value, {.exact = true})) << property.name;
         text += property.name + " " + property.signature + " " + property.value.dump() + "\n";
+    }
     return text + "\n" + unit->drop_in;
 }
 

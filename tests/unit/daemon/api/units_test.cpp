@@ -1,7 +1,7 @@
 #include "daemon/api/acme_unit.h"
 #include "daemon/api/journal_logs.h"
 #include "daemon/api/journal_reader.h"
-#include "process/append_json.h"
+#include "dbus/codec.h"
 #include "process/unit_names.h"
 #include "tests/unit/daemon/api/fixture.h"
 
@@ -50,7 +50,8 @@ TEST_F(UnitsTest, TheAcmeUnitCanBeWrittenAndHandsOverDataOnly) {
     bool as_user = false;
     for (const process::UnitProperty& property : unit) {
         const auto message = server->new_signal("/x", "org.example1.X", "Y").value();
-        EXPECT_TRUE(process::append_json(message.get(), property.signature, property.value)) << property.name;
+        EXPECT_TRUE(dbus::write_value(message, property.signature, property.value, {.exact = true}))
+            << property.name;
         as_user = as_user || (property.name == "User" && property.value == "p2prc-connector");
         if (property.name != "ExecStartEx") continue;
         for (const Json& command : property.value)
