@@ -1,23 +1,13 @@
 #include "edge/dns_endpoints.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include "net/interfaces.h"
 
 #include <algorithm>
-#include <memory>
 
 namespace p2prc::edge {
 namespace {
 
 constexpr std::uint16_t dns_port = 53;
-
-bool is_link_local(const net::Address& address) noexcept {
-    const auto& bytes = address.bytes();
-    return address.is_v4() ? bytes[0] == 169 && bytes[1] == 254
-                           : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
-}
 
 } // namespace
 
@@ -26,7 +16,7 @@ std::vector<net::Address> choose_dns_addresses(std::span<const net::Address> own
     std::vector<net::Address> chosen;
     for (const bool v4 : {true, false}) {
         const auto of_family = [&](const net::Address& address) {
-            return address.is_v4() == v4 && !address.is_loopback() && !is_link_local(address);
+            return address.is_v4() == v4 && !address.is_loopback() && !address.is_link_local();
         };
         const auto global = [&](const net::Address& address) {
             return of_family(address) && address.is_global();
@@ -48,17 +38,9 @@ std::vector<net::Address> choose_dns_addresses(std::span<const net::Address> own
 }
 
 std::vector<net::Endpoint> own_dns_endpoints(std::span<const net::Address> published) {
-    ifaddrs* list = nullptr;
-    if (getifaddrs(&list) != 0) return {};
-    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
     std::vector<net::Address> own;
-    for (const auto* entry = list; entry; entry = entry->ifa_next) {
-        if (!entry->ifa_addr || !(entry->ifa_flags & IFF_UP)) continue;
-        const int family = entry->ifa_addr->sa_family;
-        if (family != AF_INET && family != AF_INET6) continue;
-        const auto size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-        own.push_back(net::Endpoint::from_sockaddr(entry->ifa_addr, size).address);
-    }
+    for (const auto& entry : net::interface_addresses())
+        own.push_back(entry.address);
     std::vector<net::Endpoint> endpoints;
     for (const auto& address : choose_dns_addresses(own, published))
         endpoints.push_back({address, dns_port});

@@ -5,14 +5,6 @@
 #include <tuple>
 
 namespace p2prc::link {
-namespace {
-
-// A machine: its IPv4 address, or the /64 in which an IPv6 one changes its addresses.
-net::Address machine(const net::Address& address) {
-    return address.network(address.is_v4() ? 32 : 64);
-}
-
-} // namespace
 
 HalfOpen::Id HalfOpen::arrive(std::function<void()> drop) {
     if (waiting_.size() >= limits_.all) make_room();
@@ -25,7 +17,7 @@ void HalfOpen::name(Id id, const net::Address& address) {
     if (it == waiting_.end()) return;
     it->named = true;
     it->known = knows(address);
-    it->near = it->known ? machine(address) : address.network(address.is_v4() ? 24 : 56);
+    it->near = it->known ? address.limit_key() : address.network(address.is_v4() ? 24 : 56);
     it->wide = it->known ? it->near : address.network(address.is_v4() ? 16 : 48);
     const auto neighbour = [&](const Waiting& other) {
         return other.named && other.known == it->known && other.near == it->near;
@@ -40,14 +32,14 @@ void HalfOpen::leave(Id id) {
 }
 
 void HalfOpen::remember(const net::Address& address) {
-    const auto key = machine(address);
+    const auto key = address.limit_key();
     if (const auto it = std::ranges::find(known_, key); it != known_.end()) known_.erase(it);
     known_.push_back(key);
     if (known_.size() > limits_.remembered) known_.pop_front();
 }
 
 bool HalfOpen::knows(const net::Address& address) const {
-    return std::ranges::find(known_, machine(address)) != known_.end();
+    return std::ranges::find(known_, address.limit_key()) != known_.end();
 }
 
 void HalfOpen::make_room() {

@@ -71,6 +71,10 @@ bool Address::is_loopback() const noexcept {
     return bytes_ == one;
 }
 
+bool Address::is_link_local() const noexcept {
+    return v4_ ? bytes_[0] == 169 && bytes_[1] == 254 : bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
+}
+
 bool Address::is_global() const noexcept {
     return std::ranges::none_of(not_global, [&](const Prefix& prefix) {
         const auto network_address = parse(prefix.network);

@@ -27,6 +27,7 @@ class Address {
     bool is_v4() const noexcept { return v4_; }
     bool is_v6() const noexcept { return !v4_; }
     bool is_loopback() const noexcept;
+    bool is_link_local() const noexcept;
     // Reachable from anywhere: not loopback, link-local, private (RFC 1918, RFC 4193), shared (RFC 6598),
     // multicast or unspecified. Documentation prefixes count as global.
     bool is_global() const noexcept;
@@ -35,8 +36,10 @@ class Address {
     const std::array<std::uint8_t, 16>& bytes() const noexcept { return bytes_; }
     // The address with all bits after the first `bits` cleared.
     Address network(unsigned bits) const noexcept;
-    // Whom a limit on an address counts as one: the /24 of IPv4, the /64 of IPv6.
-    Address limit_key() const noexcept { return network(v4_ ? 24 : 64); }
+    // What a limit on addresses counts as one client: an IPv4 address, and the /64 of IPv6 in which one
+    // subscriber or machine has all its addresses. Limits on answers to addresses that may be forged count
+    // whole networks instead (edge/dns/rate_limit.h).
+    Address limit_key() const noexcept { return v4_ ? *this : network(64); }
 
     friend auto operator<=>(const Address&, const Address&) noexcept = default;
 

@@ -1,12 +1,15 @@
 #include "net/dial.h"
 
 #include "net/asio.h"
+#include "net/sockaddr.h"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+
+#include <cstring>
 
 namespace p2prc::net {
 
@@ -16,10 +19,12 @@ using asio::ip::tcp;
 namespace {
 
 tcp::endpoint to_asio(const Endpoint& endpoint) {
-    const auto& bytes = endpoint.address.bytes();
-    if (endpoint.address.is_v4())
-        return {asio::ip::address_v4({bytes[0], bytes[1], bytes[2], bytes[3]}), endpoint.port};
-    return {asio::ip::address_v6(bytes), endpoint.port};
+    sockaddr_storage name{};
+    const auto size = to_sockaddr(endpoint, name);
+    tcp::endpoint made;
+    std::memcpy(made.data(), &name, size);
+    made.resize(size);
+    return made;
 }
 
 } // namespace
@@ -57,9 +62,10 @@ asio::awaitable<Result<UniqueFd>> dial(Endpoint endpoint, std::chrono::milliseco
 }
 
 bool has_route(const Endpoint& endpoint) {
-    const auto target = to_asio(endpoint);
-    const UniqueFd fd(::socket(target.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    return fd && ::connect(fd.get(), target.data(), static_cast<socklen_t>(target.size())) == 0;
+    sockaddr_storage name{};
+    const auto size = to_sockaddr(endpoint, name);
+    const UniqueFd fd(::socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    return fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) == 0;
 }
 
 } // namespace p2prc::net

@@ -77,6 +77,7 @@ bool read_socket(Bytes bytes, Listener& listener, std::uint8_t& state) {
     state = message.idiag_state;
     listener.port = ntohs(message.id.idiag_sport);
     listener.uid = message.idiag_uid;
+    listener.inode = message.idiag_inode;
     return read_attributes(after(bytes, sizeof message), listener);
 }
 

@@ -20,7 +20,8 @@ struct Listener {
     std::uint16_t port = 0;
     std::uint32_t uid = 0;
     std::uint64_t cgroup = 0;
-    bool v6_only = false; // an IPv6 socket that takes no IPv4 connections (IPV6_V6ONLY)
+    bool v6_only = false;    // an IPv6 socket that takes no IPv4 connections (IPV6_V6ONLY)
+    std::uint32_t inode = 0; // of the socket: /proc/PID/fd/N is "socket:[INODE]"
 
     // Whether a connection to `target` and `port` reaches it. Addresses that are bound to one interface are
     // taken for the same as others.

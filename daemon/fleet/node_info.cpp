@@ -1,12 +1,10 @@
 #include "daemon/fleet/node_info.h"
 
 #include "core/encoding.h"
+#include "net/interfaces.h"
+#include "net/listeners.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -15,8 +13,6 @@
 #include <array>
 #include <charconv>
 #include <fstream>
-#include <memory>
-#include <sstream>
 #include <string>
 
 namespace p2prc::daemon {
@@ -49,41 +45,12 @@ Json operating_system() {
     return nullptr;
 }
 
-bool listens_in(const char* table, std::uint16_t port) {
-    std::ifstream file(table);
-    std::string line;
-    std::getline(file, line);
-    while (std::getline(file, line)) {
-        std::istringstream fields(line);
-        std::string number, local, remote, state;
-        fields >> number >> local >> remote >> state;
-        const auto colon = local.find(':');
-        if (state != "0A" || colon == std::string::npos) continue; // TCP_LISTEN
-        // 127.0.0.1 in the kernel's byte order, and ::1.
-        const auto address = local.substr(0, colon);
-        const bool loopback = address == "0100007F" || address == "00000000000000000000000001000000";
-        if (!loopback && std::stoul(local.substr(colon + 1), nullptr, 16) == port) return true;
-    }
-    return false;
-}
-
 } // namespace
 
 std::vector<net::Address> own_addresses() {
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) return {};
-    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, ::freeifaddrs);
     std::vector<net::Address> addresses;
-    for (const auto* entry = list; entry; entry = entry->ifa_next) {
-        if (!entry->ifa_addr || !(entry->ifa_flags & IFF_UP) || (entry->ifa_flags & IFF_LOOPBACK)) continue;
-        const int family = entry->ifa_addr->sa_family;
-        if (family != AF_INET && family != AF_INET6) continue;
-        const std::size_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-        const auto address = net::Endpoint::from_sockaddr(entry->ifa_addr, size).address;
-        const bool link_local = address.is_v6() ? address.network(10).text() == "fe80::"
-                                                : address.network(16).text() == "169.254.0.0";
-        if (!link_local) addresses.push_back(address);
-    }
+    for (const auto& entry : net::interface_addresses())
+        if (!entry.loopback && !entry.address.is_link_local()) addresses.push_back(entry.address);
     return addresses;
 }
 
@@ -107,7 +74,10 @@ std::vector<net::Address> temporary_addresses() {
 }
 
 bool listens_on(std::uint16_t port) {
-    return listens_in("/proc/net/tcp", port) || listens_in("/proc/net/tcp6", port);
+    const auto listeners = net::tcp_listeners();
+    return listeners && std::ranges::any_of(*listeners, [&](const net::Listener& listener) {
+               return listener.port == port && !listener.address.is_loopback();
+           });
 }
 
 Json measure_node() {

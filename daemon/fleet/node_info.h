@@ -18,7 +18,7 @@ std::vector<net::Address> temporary_addresses();
 // reachable from everywhere is taken; what cannot be found out is null.
 nlohmann::json measure_node();
 
-// Whether somebody listens for TCP on `port` on another address than loopback (from /proc/net/tcp and tcp6).
+// Whether somebody listens for TCP on `port` on another address than loopback.
 bool listens_on(std::uint16_t port);
 
 } // namespace p2prc::daemon

@@ -39,11 +39,6 @@ struct Connection {
     std::size_t filled = 0;
 };
 
-// What counts as one client: an IPv4 address, the /64 that one IPv6 customer has.
-net::Address limit_key(const net::Address& address) {
-    return address.is_v4() ? address : address.network(64);
-}
-
 void shut(Connection& connection) {
     error_code ignored;
     connection.socket.close(ignored);
@@ -61,7 +56,7 @@ class TcpConnections : public std::enable_shared_from_this<TcpConnections> {
     void admit(tcp::socket socket) {
         Counters& counters = service_->counters;
         auto connection = std::make_shared<Connection>(std::move(socket));
-        connection->key = limit_key(net::peer_endpoint(connection->socket.native_handle()).address);
+        connection->key = net::peer_endpoint(connection->socket.native_handle()).address.limit_key();
         ++counters.tcp_accepted;
         // Refusing the newcomer would let one stranger keep out all that share an address with him.
         const bool crowded = by_address_[connection->key] >= limits_.per_address;

@@ -21,7 +21,7 @@ TEST(Address, MappedIsTheSameAsPlain) {
 }
 
 TEST(Address, LimitKeyIsTheSubscribersNetwork) {
-    EXPECT_EQ(Address::parse("203.0.113.77")->limit_key().text(), "203.0.113.0");
+    EXPECT_EQ(Address::parse("203.0.113.77")->limit_key().text(), "203.0.113.77");
     EXPECT_EQ(Address::parse("2001:db8:1:2:3:4:5:6")->limit_key().text(), "2001:db8:1:2::");
     EXPECT_EQ(Address::parse("255.255.255.255")->network(9).text(), "255.128.0.0");
     EXPECT_EQ(Address::parse("203.0.113.77")->network(32).text(), "203.0.113.77");
@@ -35,6 +35,10 @@ TEST(Address, KnowsWhatIsReachableFromEverywhere) {
         EXPECT_FALSE(Address::parse(text)->is_global()) << text;
     EXPECT_TRUE(Address::parse("127.8.8.8")->is_loopback());
     EXPECT_TRUE(Address::parse("::1")->is_loopback());
+    for (const char* text : {"169.254.1.1", "fe80::1", "febf::1"})
+        EXPECT_TRUE(Address::parse(text)->is_link_local()) << text;
+    for (const char* text : {"169.253.1.1", "fec0::1", "203.0.113.1"})
+        EXPECT_FALSE(Address::parse(text)->is_link_local()) << text;
 }
 
 TEST(Endpoint, ParsesAndPrints) {

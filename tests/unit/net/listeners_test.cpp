@@ -47,6 +47,7 @@ std::vector<std::byte> socket_at(std::uint8_t family, std::uint16_t port, std::u
     what.idiag_family = family;
     what.idiag_state = TCP_LISTEN;
     what.idiag_uid = 1000;
+    what.idiag_inode = 77;
     what.id.idiag_sport = htons(port);
     std::vector<std::byte> body;
     append(body, what);
@@ -73,8 +74,8 @@ TEST(Listeners, ReadsFamilyPortOwnerAndControlGroup) {
     std::vector<Listener> found;
     EXPECT_EQ(read_listeners(datagram, found), Result<bool>(false));
     ASSERT_EQ(found.size(), 2U);
-    EXPECT_EQ(found[0], (Listener{Address::v6({}), 8080, 1000, 0x1'0000'0007, true}));
-    EXPECT_EQ(found[1], (Listener{Address(), 53, 1000, 9, false}));
+    EXPECT_EQ(found[0], (Listener{Address::v6({}), 8080, 1000, 0x1'0000'0007, true, 77}));
+    EXPECT_EQ(found[1], (Listener{Address(), 53, 1000, 9, false, 77}));
     EXPECT_EQ(read_listeners(message(NLMSG_DONE, {}), found), Result<bool>(true));
 }
 
