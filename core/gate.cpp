@@ -1,11 +1,11 @@
 #include "core/gate.h"
 
+#include "core/ip_text.h"
 #include "core/json_members.h"
 #include "core/local_action.h"
 #include "core/names.h"
 #include "core/text.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -123,11 +123,6 @@ std::string check(std::string_view key, const ChallengeRecord& challenge) {
     return words(check_node_name(challenge.node));
 }
 
-bool is_address(const std::string& text) {
-    in6_addr any;
-    return inet_pton(AF_INET, text.c_str(), &any) == 1 || inet_pton(AF_INET6, text.c_str(), &any) == 1;
-}
-
 // RFC 7468 section 3: lines of ASCII.
 bool is_pem_text(std::string_view text) {
     return text.size() <= longest_web_ca &&
@@ -145,7 +140,7 @@ std::string check(std::string_view /* the only one */, const FleetRecord& fleet)
         if (auto why = words(check_node_name(fleet.root)); !why.empty()) return why;
     if (fleet.public_ips.size() > most_public_ips) return "it has too many public addresses";
     for (const auto& address : fleet.public_ips)
-        if (!is_address(address))
+        if (!ip_family(address))
             return fmt::format("public address '{}' is no IP address", text::excerpt(address));
     if (!fleet.acme.empty() && !is_acme_source(fleet.acme))
         return fmt::format("'{}' is no ACME directory", text::excerpt(fleet.acme));

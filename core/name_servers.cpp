@@ -1,6 +1,6 @@
 #include "core/name_servers.h"
 
-#include <arpa/inet.h>
+#include "core/ip_text.h"
 
 #include <algorithm>
 
@@ -9,11 +9,7 @@ namespace p2prc {
 std::vector<NameServer> name_servers(std::string_view zone, std::span<const std::string> addresses) {
     std::vector<std::string> ipv4, ipv6;
     for (const std::string& text : addresses) {
-        in6_addr any;
-        if (inet_pton(AF_INET, text.c_str(), &any) == 1)
-            ipv4.push_back(text);
-        else if (inet_pton(AF_INET6, text.c_str(), &any) == 1)
-            ipv6.push_back(text);
+        if (const auto family = ip_family(text)) (*family == IpFamily::V4 ? ipv4 : ipv6).push_back(text);
     }
     std::vector<NameServer> servers;
     for (std::size_t i = 0; i < std::max(ipv4.size(), ipv6.size()); ++i)

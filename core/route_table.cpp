@@ -1,10 +1,10 @@
 #include "core/route_table.h"
 
 #include "core/document.h"
+#include "core/ip_text.h"
 #include "core/json_members.h"
 #include "core/names.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -78,8 +78,7 @@ bool is_address_and_port(std::string_view text) {
         return false;
     const bool v6 = address.starts_with('[') && address.ends_with(']');
     if (v6) address = address.substr(1, address.size() - 2);
-    in6_addr parsed{};
-    return inet_pton(v6 ? AF_INET6 : AF_INET, std::string(address).c_str(), &parsed) == 1;
+    return ip_family(std::string(address)) == (v6 ? IpFamily::V6 : IpFamily::V4);
 }
 
 // Reads one file of routes; the first error ends it.

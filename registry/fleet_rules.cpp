@@ -1,5 +1,6 @@
 // Making the fleet, and giving it a zone and a root.
 #include "core/gate.h"
+#include "core/ip_text.h"
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/text.h"
@@ -7,7 +8,6 @@
 #include "registry/owned_keys.h"
 #include "registry/rules.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -24,9 +24,7 @@ struct Wanted {
 };
 
 Result<void> check_address(const std::string& address) {
-    unsigned char bytes[16];
-    if (inet_pton(AF_INET, address.c_str(), bytes) == 1 || inet_pton(AF_INET6, address.c_str(), bytes) == 1)
-        return {};
+    if (ip_family(address)) return {};
     return fail(ErrorCode::InvalidSpec,
                 fmt::format("public address '{}' is not an IP address", text::excerpt(address, 60)),
                 "give an IPv4 or IPv6 address, such as 203.0.113.1");

@@ -1,6 +1,7 @@
 #include "edge/dns/zone.h"
 
 #include "core/encoding.h"
+#include "core/ip_text.h"
 #include "core/name_servers.h"
 #include "core/names.h"
 #include "core/text.h"
@@ -252,11 +253,6 @@ Result<ZoneData> compile(const Zone& zone, std::span<const std::string> mapped, 
     return Compiler(zone, lower(*apex), bad).run(mapped);
 }
 
-bool is_address(const std::string& text) {
-    in6_addr any;
-    return inet_pton(AF_INET, text.c_str(), &any) == 1 || inet_pton(AF_INET6, text.c_str(), &any) == 1;
-}
-
 // Two spellings of one apex are one zone.
 bool same_zone(const Zone& a, const Zone& b) {
     const auto name = name_from_text(a.name), other = name_from_text(b.name);
@@ -285,7 +281,7 @@ Result<void> check_zones(const RouteTable& table) {
 AdmittedZone admit_zone(const Zone& zone) {
     AdmittedZone result{zone, zone, {}};
     std::erase_if(result.served->addresses, [&](const std::string& address) {
-        if (is_address(address)) return false;
+        if (ip_family(address)) return false;
         result.rejected.push_back(
             {text::excerpt(zone.name), "'" + text::excerpt(address) + "' is not an address"});
         return true;
