@@ -24,10 +24,6 @@ void notify_stopping() {
     sd_notify(0, "STOPPING=1");
 }
 
-void notify_extend(std::chrono::microseconds time) {
-    sd_notify(0, ("EXTEND_TIMEOUT_USEC=" + std::to_string(time.count())).c_str());
-}
-
 std::optional<std::chrono::microseconds> watchdog_timeout() {
     std::uint64_t microseconds = 0;
     if (sd_watchdog_enabled(0, &microseconds) <= 0) return {};

@@ -14,8 +14,6 @@ namespace p2prc::net {
 void notify_ready(std::string_view status = {});
 void notify_status(std::string_view status);
 void notify_stopping();
-// Extends the timeout of the start or stop by this time, from now on.
-void notify_extend(std::chrono::microseconds time);
 
 // WatchdogSec= of this service's unit, if it has one.
 std::optional<std::chrono::microseconds> watchdog_timeout();

@@ -89,7 +89,6 @@ class TlsStream {
     std::string alpn() const;
     // RFC 8446 section 7.5, with an empty context.
     Result<Bytes> export_key(std::string_view label, std::size_t size) const;
-    int native_socket() const noexcept;
 
   private:
     struct State;

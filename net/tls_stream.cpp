@@ -251,8 +251,4 @@ Result<Bytes> TlsStream::export_key(std::string_view label, std::size_t size) co
     return key;
 }
 
-int TlsStream::native_socket() const noexcept {
-    return state_->socket.native_handle();
-}
-
 } // namespace p2prc::net

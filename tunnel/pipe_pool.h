@@ -29,9 +29,6 @@ class PipePool {
     // `empty` says that nothing is left inside; else the pipe is closed.
     void give_back(std::unique_ptr<Pipe> pipe, bool empty);
 
-    std::size_t large_count() const noexcept { return large_count_; }
-    std::size_t small_count() const noexcept { return small_count_; }
-
   private:
     std::size_t large_bytes_;
     std::size_t large_limit_;

@@ -2,12 +2,9 @@
 
 #include "tunnel/pump.h"
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace p2prc::tunnel {
@@ -62,12 +59,6 @@ std::unique_ptr<Pump> PumpSet::remove(Pump& pump) {
     return self;
 }
 
-std::string_view pump_end_name(PumpEnd end) noexcept {
-    static constexpr std::array<std::string_view, 6> names{
-        "finished", "reset", "idle-timeout", "half-closed-timeout", "silence", "stopped"};
-    return names[static_cast<std::size_t>(end)];
-}
-
 Pumps::Pumps(Poller& poller, PumpOptions options) : shared_(std::make_shared<PumpSet>(poller, options)) {}
 
 Pumps::~Pumps() {
@@ -92,15 +83,6 @@ void Pumps::start(PumpSockets sockets, Done done) {
     });
 }
 
-boost::asio::awaitable<PumpResult> Pumps::run(PumpSockets sockets) {
-    auto initiate = [](auto handler, Pumps* self, PumpSockets taken) {
-        auto kept = std::make_shared<decltype(handler)>(std::move(handler));
-        self->start(std::move(taken), [kept](const PumpResult& result) { std::move (*kept)(result); });
-    };
-    return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(PumpResult)>(
-        initiate, boost::asio::use_awaitable, this, std::move(sockets));
-}
-
 std::size_t Pumps::size() const noexcept {
     return shared_->pumps.size();
 }
@@ -120,11 +102,6 @@ void Pumps::stop(std::uint32_t group) {
     for (std::size_t i = shared_->pumps.size(); i-- > 0;)
         if (i < shared_->pumps.size() && shared_->pumps[i]->group() == group)
             shared_->pumps[i]->abort(PumpEnd::Stopped);
-}
-
-void Pumps::stop_all() {
-    while (!shared_->pumps.empty())
-        shared_->pumps.back()->abort(PumpEnd::Stopped);
 }
 
 } // namespace p2prc::tunnel

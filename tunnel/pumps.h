@@ -9,8 +9,6 @@
 #include "net/fd.h"
 #include "tunnel/poller.h"
 
-#include <boost/asio/awaitable.hpp>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +32,6 @@ struct PumpOptions {
 };
 
 enum class PumpEnd { Finished, Reset, IdleTimeout, HalfClosedTimeout, Silence, Stopped };
-std::string_view pump_end_name(PumpEnd end) noexcept;
 
 struct PumpResult {
     PumpEnd end = PumpEnd::Finished;
@@ -69,8 +66,6 @@ class Pumps {
 
     // Takes the sockets. Calls `done` (may be empty) when both are closed, never from inside start().
     void start(PumpSockets sockets, Done done = {});
-    // The same for a coroutine. Cancelling it does not stop the pump.
-    boost::asio::awaitable<PumpResult> run(PumpSockets sockets);
 
     std::size_t size() const noexcept; // connections now
     // Connections that have moved a byte within the last `within`, exact to about a second. Visits each.
@@ -78,8 +73,6 @@ class Pumps {
     std::uint64_t bytes() const noexcept; // moved since the start, both ways
     // Ends the connections of a group with a reset; `done` is called with Stopped.
     void stop(std::uint32_t group);
-    // Ends every connection with a reset; `done` is called with Stopped.
-    void stop_all();
 
   private:
     std::shared_ptr<PumpSet> shared_;

@@ -159,34 +159,11 @@ TEST_F(PumpTest, AnyNumberAtOnceAndStopEndsThem) {
     EXPECT_EQ(receive(pairs[1].ours.get(), 1), "a");
     on_loop([this] {
         EXPECT_EQ(pumps_->size(), 100u);
-        pumps_->stop_all();
+        pumps_->stop(0);
         EXPECT_EQ(pumps_->size(), 0u);
     });
     for (auto& result : results)
         EXPECT_EQ(end_of(result).end, PumpEnd::Stopped);
-}
-
-boost::asio::awaitable<void> run_one(Pumps& pumps, PumpSockets sockets, std::promise<PumpResult>& result) {
-    const auto end = co_await pumps.run(std::move(sockets));
-    result.set_value(end);
-}
-
-TEST_F(PumpTest, ACoroutineCanWaitForOne) {
-    open();
-    auto left = tcp_pair(), right = tcp_pair();
-    std::promise<PumpResult> result;
-    auto future = result.get_future();
-    on_loop([&] {
-        PumpSockets sockets;
-        sockets.a = std::move(left.pumped);
-        sockets.b = std::move(right.pumped);
-        boost::asio::co_spawn(context_, run_one(*pumps_, std::move(sockets), result), boost::asio::detached);
-    });
-    send_all(left.ours.get(), "hello");
-    EXPECT_EQ(receive(right.ours.get(), 5), "hello");
-    left.ours.reset();
-    right.ours.reset();
-    EXPECT_EQ(end_of(future).a_to_b, 5u);
 }
 
 } // namespace
