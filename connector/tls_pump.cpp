@@ -12,8 +12,6 @@ namespace p2prc::connector {
 namespace {
 
 constexpr std::size_t turn_budget = 512 * 1024;
-// A reset waits this long for bytes that were relayed before it, which the kernel would throw away.
-constexpr std::chrono::seconds reset_patience{5};
 
 // One record's worth: what SSL_read returns at most, and SSL_write takes at once.
 thread_local std::array<char, 16 * 1024> shared_buffer;
@@ -259,7 +257,7 @@ void TlsPump::reset_client() {
 void TlsPump::check() {
     if (done_ || !resetting_) return;
     const bool held = tunnel::output_queued(tunnel_.get(), close_notified_);
-    if (!held || std::chrono::steady_clock::now() - active_ >= reset_patience) abort();
+    if (!held || std::chrono::steady_clock::now() - active_ >= tunnel::reset_timeout) abort();
 }
 
 void TlsPump::abort() {

@@ -14,8 +14,6 @@ namespace {
 
 // Bytes that one connection may move before the others get a chance.
 constexpr int rounds_a_turn = 16;
-// A reset waits this long for bytes that were relayed before it, which the kernel would throw away.
-constexpr std::chrono::seconds reset_patience{5};
 
 constexpr std::uint32_t all_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
 
@@ -70,7 +68,7 @@ void Pump::on_again() {
 
 void Pump::check() {
     if (resetting_) {
-        if (!output_queued(sides_[victim_].fd.get(), fin_sent_) || shared_.now - active_ >= reset_patience)
+        if (!output_queued(sides_[victim_].fd.get(), fin_sent_) || shared_.now - active_ >= reset_timeout)
             finish(PumpEnd::Reset);
         return;
     }

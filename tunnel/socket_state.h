@@ -6,6 +6,9 @@
 
 namespace p2prc::tunnel {
 
+// A reset waits this long for bytes that were relayed before it, which the kernel would throw away.
+inline constexpr std::chrono::seconds reset_timeout{5};
+
 // Whether the kernel holds bytes that the far end has not acknowledged (tcp(7), unix(7)). A FIN that was sent
 // counts as one.
 bool output_queued(int socket, bool fin_sent) noexcept;
