@@ -98,7 +98,6 @@ class Program {
         CertificateOptions options;
         options.directory = line_.state;
         options.check_delegation = [](std::string zone) { return check_delegation(std::move(zone)); };
-        NoSource nobody;
         if (line_.mappings.empty()) {
             fleet_.emplace(context_.get_executor(), fleet_options());
             serving_.emplace(
@@ -107,15 +106,14 @@ class Program {
                     fleet_->report_serving(domain, state, reason);
                 });
         }
-        CertificateSource& source = fleet_ ? static_cast<CertificateSource&>(*fleet_) : nobody;
-        Certificates certificates(
+        CertificateSource& source = fleet_ ? static_cast<CertificateSource&>(*fleet_) : nobody_;
+        certificates_.emplace(
             context_.get_executor(), source,
             [this](const std::string& domain, std::shared_ptr<ssl_ctx_st> tls) {
                 if (serving_) serving_->set_certificate(domain, tls);
                 connector_.set_certificate(domain, std::move(tls));
             },
             options);
-        certificates_ = &certificates;
         if (fleet_)
             net::spawn_loop(context_.get_executor(), "following p2prcd", [this] { return fleet_->run(); });
         else if (auto loaded = load(); !loaded)
@@ -215,9 +213,10 @@ class Program {
     net::Signals signals_;
     net::OneShotTimer drain_timer_;
     std::chrono::steady_clock::time_point drain_until_;
-    std::optional<Fleet> fleet_;           // none with a file of mappings
-    std::optional<Serving> serving_;       // the same
-    Certificates* certificates_ = nullptr; // of run()
+    NoSource nobody_;
+    std::optional<Fleet> fleet_;     // none with a file of mappings
+    std::optional<Serving> serving_; // the same
+    std::optional<Certificates> certificates_;
 };
 
 } // namespace
