@@ -59,6 +59,9 @@ class Store {
     // After it returns the callback is not called again.
     virtual void unwatch(std::uint64_t id) = 0;
 
+    // What follows is the store's part of a standby root and of backups, which are not in this version
+    // (docs/out-of-scope.md): tests alone call it.
+
     // Forgets the history up to and including `revision`.
     virtual Result<void> compact(std::uint64_t revision) = 0;
 
