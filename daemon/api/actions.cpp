@@ -3,6 +3,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
+#include "daemon/fleet/local_spin.h"
 #include "net/clock.h"
 #include "process/port_target.h"
 
@@ -121,6 +122,14 @@ Result<void> Actions::check_port(const ProcessSpec& spec) const {
     return process::check_port_is_free(port, spec.name);
 }
 
+// What is for this node is noted as asked for here.
+asio::awaitable<Result<Json>> Actions::ask_to_spin(ProcessSpec spec, Json params) {
+    if (params["node"] == view_->node())
+        co_return co_await spin_here(*fleet_, *own_, std::move(spec), std::move(params));
+    std::string method = "process.spin";
+    co_return co_await fleet_->gateway().request(std::move(method), std::move(params));
+}
+
 asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string node, std::string user,
                                                      WaitFor wait) {
     const auto spec = spec_from_document(document);
@@ -134,7 +143,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
         if (const auto free = check_port(*spec); !free) co_return std::unexpected(free.error());
         if (spec->port == 0) params["ports_in_use"] = ports_in_use();
     }
-    const auto result = co_await fleet_->gateway().request("process.spin", std::move(params));
+    const auto result = co_await ask_to_spin(*spec, std::move(params));
     if (!result) co_return std::unexpected(result.error());
     Awaited awaited;
     awaited.id = json::member<std::uint32_t>(*result, "id");

@@ -39,6 +39,7 @@ class Actions {
     std::string by(const std::string& user) const;
 
   private:
+    boost::asio::awaitable<Result<Json>> ask_to_spin(ProcessSpec spec, Json params);
     Result<void> check_port(const ProcessSpec& spec) const;
     boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);
 

@@ -34,6 +34,8 @@ class FleetControl {
     virtual bool is_root() const = 0;
     // The registry, wherever it is now. Valid as long as this object.
     virtual registry::Gateway& gateway() = 0;
+    // Returns at once, unless the registry is just coming back, or just being reached for the first time.
+    virtual boost::asio::awaitable<void> wait_back() { co_return; }
 
     // options {name?, domain?, public_ips?: [..], acme?} -> {name, domain, public_ips, acme, edge: bool (it
     // was enabled and started), records: [{name, type, data}] to set at the registrar, hint}. Said again with

@@ -30,19 +30,13 @@ Fleet::Impl::Impl(asio::any_io_executor e, state::Disk& d, state::Replica& r, st
 
 asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::request(std::string method, Json params) {
     const auto self = impl_.shared_from_this();
-    if (impl_.link && !impl_.moving && !impl_.can_do_alone(method, params)) co_await impl_.link->wait_back();
+    if (!impl_.can_do_alone(method, params)) co_await impl_.wait_back();
     // Not Unreachable, for which an action would be noted here and wait for the registry that is left.
     if (impl_.moving && (method.starts_with("process.") || method.starts_with("domain.")))
         co_return fail(ErrorCode::Conflict, "this machine is joining or leaving a fleet right now",
                        "try again in a moment");
-    if (method == "process.spin") co_return co_await impl_.spin(std::move(params));
-    co_return co_await pass(std::move(method), std::move(params));
-}
-
-asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::pass(std::string method, Json params) {
     if (impl_.registry) co_return co_await impl_.registry->request(std::move(method), std::move(params));
     if (impl_.link) {
-        const auto self = impl_.shared_from_this();
         auto answer = co_await impl_.link->request(std::move(method), std::move(params));
         if (!answer) co_return answer;
         // The change came before the answer. It is on this node's disk too before anybody here is told: a
@@ -56,32 +50,17 @@ asio::awaitable<Result<Json>> Fleet::Impl::SwitchGateway::pass(std::string metho
                    "try again in a moment");
 }
 
+asio::awaitable<void> Fleet::Impl::wait_back() {
+    const auto self = shared_from_this();
+    if (link && !moving) co_await link->wait_back();
+}
+
 // What runs here is stopped and started without the root, which must not hold that up.
 bool Fleet::Impl::can_do_alone(const std::string& method, const Json& params) const {
     if (method == "process.spin" || !method.starts_with("process.")) return false;
     const auto id = keys::id_from_text(text_of(params, "process"));
     const auto* entry = id ? replica.records().process(*id) : nullptr;
     return entry && entry->record.node == settings.name;
-}
-
-// That a user of this node asks for it here is noted before the registry hears of it: what comes back from a
-// registry elsewhere is not believed about that.
-asio::awaitable<Result<Json>> Fleet::Impl::spin(Json params) {
-    const auto self = shared_from_this();
-    const auto node = text_of(params, "node");
-    const auto spec = spec_from_document(params.value("spec", Json()));
-    if (!spec || !gateway.reachable() || (!node.empty() && node != settings.name))
-        co_return co_await gateway.pass("process.spin", std::move(params));
-    const bool noted = origins.note(*spec);
-    if (const auto kept = co_await own.flush(); !kept) co_return std::unexpected(kept.error());
-    auto answer = co_await gateway.pass("process.spin", std::move(params));
-    // Without an answer in time it may have been agreed to all the same.
-    const bool refused = !answer && answer.error().code != ErrorCode::Unreachable;
-    if (answer && text_of(*answer, "node") == settings.name)
-        origins.bind(*spec, json::member<std::uint32_t>(*answer, "id"));
-    else if (noted && (answer || refused))
-        origins.take_back(*spec);
-    co_return answer;
 }
 
 void Fleet::Impl::forget_killed(std::span<const state::Change> changes) {
@@ -319,6 +298,10 @@ bool Fleet::is_root() const {
 
 registry::Gateway& Fleet::gateway() {
     return impl_->gateway;
+}
+
+asio::awaitable<void> Fleet::wait_back() {
+    return impl_->wait_back();
 }
 
 asio::awaitable<Result<Json>> Fleet::init(Json options, std::string by) {

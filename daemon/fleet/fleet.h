@@ -71,6 +71,7 @@ class Fleet : public FleetControl {
     std::string node_name() const override;
     bool is_root() const override;
     registry::Gateway& gateway() override;
+    boost::asio::awaitable<void> wait_back() override;
     boost::asio::awaitable<Result<Json>> init(Json options, std::string by) override;
     boost::asio::awaitable<Result<Json>> invite(std::string role, std::uint64_t expires_seconds,
                                                 std::string by) override;

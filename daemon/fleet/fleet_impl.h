@@ -53,7 +53,6 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
         Error away() const override;
         std::vector<Error> notices() const override;
         std::optional<Error> upload_trouble() const override;
-        boost::asio::awaitable<Result<Json>> pass(std::string method, Json params);
 
       private:
         Impl& impl_;
@@ -72,8 +71,8 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
 
     // fleet.cpp
     boost::asio::awaitable<Result<void>> start();
+    boost::asio::awaitable<void> wait_back();
     bool can_do_alone(const std::string& method, const Json& params) const;
-    boost::asio::awaitable<Result<Json>> spin(Json params);
     void forget_killed(std::span<const state::Change> tombstones);
     void fleet_changed() const;
     // fleet_registry.cpp

@@ -206,6 +206,19 @@ TEST_F(ManagerTest, SpinIsRefusedBeforeTheRegistryIsAsked) {
     EXPECT_TRUE(fleet.requests.requests.empty());
 }
 
+// A registry elsewhere is not believed about where a process was asked for.
+TEST_F(ManagerTest, WhatIsSpunHereForThisNodeIsNotedBeforeTheRegistryHearsOfIt) {
+    std::map<std::string, std::size_t> noted;
+    fleet.requests.answers["process.spin"] = [&](const Json& params) -> Result<Json> {
+        noted[params["node"]] = own->range(keys::spun_here).size();
+        return fail(ErrorCode::Conflict, "no room");
+    };
+    EXPECT_FALSE(bus.run(client->spin(spec, "root1")));
+    EXPECT_FALSE(bus.run(client->spin(spec, "")));
+    EXPECT_EQ(noted, (std::map<std::string, std::size_t>{{"home1", 1}, {"root1", 0}}));
+    EXPECT_TRUE(own->range(keys::spun_here).empty()) << "nothing came of it";
+}
+
 TEST_F(ManagerTest, ARefusalOfTheRegistryReachesTheCaller) {
     fleet.requests.answers["process.spin"] = [](const Json&) -> Result<Json> {
         return fail(ErrorCode::DomainTaken, "held by 'wiki' on home2", "unmap it");

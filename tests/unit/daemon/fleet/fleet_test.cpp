@@ -1,5 +1,6 @@
 // Whole fleets over real TLS, real stores and loopback: init, join, requests, removal, reconnection, leaving.
 #include "daemon/fleet/fleet.h"
+#include "daemon/fleet/local_spin.h"
 #include "daemon/fleet/member_link.h"
 #include "daemon/fleet/units.h"
 #include "link/join.h"
@@ -88,6 +89,12 @@ class FleetTest : public testing::Test {
     static Json spin_params(const std::string& name) {
         return {{"spec", {{"name", name}, {"port", 0}, {"run", {{"command", {"/bin/true"}}}}}},
                 {"by", "user@cellar"}};
+    }
+    // As a user of that node does.
+    asio::awaitable<Result<Json>> spin_at_home(Json params) {
+        params["node"] = home.fleet->node_name();
+        auto spec = *spec_from_document(params["spec"]);
+        co_return co_await spin_here(*home.fleet, *home.own, std::move(spec), std::move(params));
     }
     static std::string text(const state::State& state, const std::string& key, const char* member) {
         const auto value = state.get(key);
@@ -742,7 +749,7 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
                 document ? process_from_json(*document) : fail(ErrorCode::NotFound, "no record");
             return record && state::Origins(*home.own).here(*record);
         };
-        EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("calendar")));
+        EXPECT_TRUE(co_await spin_at_home(spin_params("calendar")));
         auto from_the_root = spin_params("guest");
         from_the_root["node"] = "cellar";
         EXPECT_TRUE(co_await root.fleet->gateway().request("process.spin", from_the_root));
@@ -753,7 +760,7 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
         const auto notes = home.own->range("/spun/").size();
         auto bad = spin_params("calendar");
         bad["spec"]["run"]["command"] = {"/bin/false"};
-        EXPECT_FALSE(co_await home.fleet->gateway().request("process.spin", bad));
+        EXPECT_FALSE(co_await spin_at_home(bad));
         EXPECT_EQ(home.own->range("/spun/").size(), notes);
         Json status{{"state", "running"}};
         home.own->set("/status/cellar/9", status);
@@ -772,7 +779,7 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
 TEST_F(FleetTest, AnEarlierVersionsProcessesAreTakenForWhatTheirRecordsSayOnce) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
-        EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("calendar")));
+        EXPECT_TRUE(co_await spin_at_home(spin_params("calendar")));
         std::vector<state::Change> all;
         for (const auto& [key, note] : home.own->range("/spun/"))
             all.push_back({std::string(key), std::nullopt, 0});

@@ -1,0 +1,30 @@
+#include "daemon/fleet/local_spin.h"
+
+#include "core/json_members.h"
+#include "state/origins.h"
+
+namespace p2prc::daemon {
+
+namespace asio = boost::asio;
+
+asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own, ProcessSpec spec,
+                                        Json params) {
+    co_await fleet.wait_back();
+    auto& gateway = fleet.gateway();
+    std::string method = "process.spin";
+    if (!gateway.reachable()) co_return co_await gateway.request(std::move(method), std::move(params));
+    state::Origins origins(own);
+    const auto node = json::member<std::string>(params, "node");
+    const bool noted = origins.note(spec);
+    if (const auto kept = co_await own.flush(); !kept) co_return std::unexpected(kept.error());
+    auto answer = co_await gateway.request(std::move(method), std::move(params));
+    // Without an answer in time it may have been agreed to all the same.
+    const bool refused = !answer && answer.error().code != ErrorCode::Unreachable;
+    if (answer && json::member<std::string>(*answer, "node") == node)
+        origins.bind(spec, json::member<std::uint32_t>(*answer, "id"));
+    else if (noted && (answer || refused))
+        origins.take_back(spec);
+    co_return answer;
+}
+
+} // namespace p2prc::daemon

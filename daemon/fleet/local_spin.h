@@ -1,0 +1,18 @@
+// A spin on this node that a user of this node asks for.
+#pragma once
+
+#include "core/process_spec.h"
+#include "daemon/fleet/control.h"
+#include "state/own_state.h"
+
+#include <boost/asio/awaitable.hpp>
+
+namespace p2prc::daemon {
+
+// Makes the request process.spin. That it was asked for here is noted on the disk before the registry hears
+// of it: what comes back from a registry elsewhere is not believed about that. All but the params must
+// outlive it.
+boost::asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own, ProcessSpec spec,
+                                               Json params);
+
+} // namespace p2prc::daemon
