@@ -18,25 +18,25 @@ namespace {
 constexpr const char* new_invitation = "ask for a new one: p2prc invite, on a node with the role owner";
 
 // What a joining node brings.
-struct Luggage {
+struct Handover {
     std::vector<ProcessRecord> processes;
     std::vector<DomainRecord> domains;
 };
 
-Result<Luggage> read_luggage(const Json& params) {
-    Luggage luggage;
+Result<Handover> read_handover(const Json& params) {
+    Handover handover;
     const auto list = [&](const char* key) { return params.value(key, Json::array()); };
     for (const auto& document : list("processes")) {
         auto process = read_brought_process(document);
         if (!process) return std::unexpected(process.error());
-        luggage.processes.push_back(std::move(*process));
+        handover.processes.push_back(std::move(*process));
     }
     for (const auto& document : list("domains")) {
         auto domain = read_brought_domain(document);
         if (!domain) return std::unexpected(domain.error());
-        luggage.domains.push_back(std::move(*domain));
+        handover.domains.push_back(std::move(*domain));
     }
-    return luggage;
+    return handover;
 }
 
 std::string made_by(const std::string& before, const std::string& node) {
@@ -45,8 +45,8 @@ std::string made_by(const std::string& before, const std::string& node) {
 
 // New ids are none of those that were brought: none stands for two processes on one node, not even for a
 // while.
-void see_brought_ids(Draft& draft, const Luggage& luggage) {
-    for (const auto& process : luggage.processes)
+void see_brought_ids(Draft& draft, const Handover& handover) {
+    for (const auto& process : handover.processes)
         if (!draft.claim_process_id(process.id)) draft.avoid_process_id(process.id);
 }
 
@@ -158,9 +158,9 @@ Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::
 
 namespace {
 
-Json welcome(const Draft& draft, const NodeRecord& node, const Luggage& luggage) {
+Json welcome(const Draft& draft, const NodeRecord& node, const Handover& handover) {
     auto processes = Json::array();
-    for (const auto& brought : luggage.processes)
+    for (const auto& brought : handover.processes)
         if (const auto process = draft.process(brought.name); process && process->node == node.name)
             processes.push_back({{"name", process->name}, {"id", process->id}, {"old_id", brought.id}});
     const auto fleet = draft.fleet();
@@ -213,8 +213,8 @@ Result<Json> join(Request& request) {
     if (!name) return std::unexpected(name.error());
     auto connector_key = optional_text(request, "connector_key");
     if (!connector_key) return std::unexpected(connector_key.error());
-    auto luggage = read_luggage(request.params);
-    if (!luggage) return std::unexpected(luggage.error());
+    auto handover = read_handover(request.params);
+    if (!handover) return std::unexpected(handover.error());
 
     auto invitation = find_invitation(draft, *id);
     if (!invitation) return fail(ErrorCode::NotPermitted, "there is no such invitation", new_invitation);
@@ -256,18 +256,18 @@ Result<Json> join(Request& request) {
     node.role = invitation->role;
     node.joined_at = request.at();
     draft.put(node);
-    see_brought_ids(draft, *luggage);
+    see_brought_ids(draft, *handover);
     const bool owner = node.role == Role::Owner;
-    for (const auto& domain : luggage->domains)
+    for (const auto& domain : handover->domains)
         if (auto brought = bring_domain(draft, domain, *name, owner); !brought)
             return std::unexpected(brought.error());
-    for (const auto& process : luggage->processes)
+    for (const auto& process : handover->processes)
         if (auto brought = bring_process(draft, process, *name, owner); !brought)
             return std::unexpected(brought.error());
     invitation->key = *key;
     invitation->node = *name;
     put_invitation(draft, *invitation);
-    return welcome(draft, node, *luggage);
+    return welcome(draft, node, *handover);
 }
 
 namespace {
@@ -282,21 +282,21 @@ bool came_before(const Draft& draft, const ProcessRecord& brought, const std::st
 // A node that left a fleet takes in what it brought home, as the owner of its own fleet. Said again, it
 // changes nothing: p2prcd may have ended before it could note that all of it is here.
 Result<Json> import_fleet(Request& request) {
-    auto luggage = read_luggage(request.params);
-    if (!luggage) return std::unexpected(luggage.error());
+    auto handover = read_handover(request.params);
+    if (!handover) return std::unexpected(handover.error());
     const auto self = request.draft.node(request.actor.node);
     if (!self)
         return fail(ErrorCode::Conflict, fmt::format("node '{}' has no fleet yet", request.actor.node));
-    see_brought_ids(request.draft, *luggage);
-    for (const auto& domain : luggage->domains)
+    see_brought_ids(request.draft, *handover);
+    for (const auto& domain : handover->domains)
         if (auto brought = bring_domain(request.draft, domain, self->name, true); !brought)
             return std::unexpected(brought.error());
-    for (const auto& process : luggage->processes) {
+    for (const auto& process : handover->processes) {
         if (came_before(request.draft, process, self->name)) continue;
         if (auto brought = bring_process(request.draft, process, self->name, true); !brought)
             return std::unexpected(brought.error());
     }
-    return welcome(request.draft, *self, *luggage);
+    return welcome(request.draft, *self, *handover);
 }
 
 } // namespace p2prc::registry::rules

@@ -608,13 +608,13 @@ TEST_F(FleetTest, ALeaveThatIsCutOffAtHomeGoesOnAtTheNextStart) {
         EXPECT_TRUE(home.fleet->is_root());
         EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
         EXPECT_FALSE(std::filesystem::exists(home.directory.path() / "luggage.json"));
-        // Ended once more, with all imported and the luggage still there: nothing comes twice.
+        // Ended once more, with all imported and the handover still there: nothing comes twice.
         const auto id = (*home.replica->get("/processes/calendar"))["id"];
-        Json luggage{{"schema", 1},
-                     {"luggage", {{"processes", {*home.replica->get("/processes/calendar")}}}}};
-        luggage["luggage"]["processes"][0]["id"] =
+        Json handover{{"schema", 1},
+                      {"luggage", {{"processes", {*home.replica->get("/processes/calendar")}}}}};
+        handover["luggage"]["processes"][0]["id"] =
             (*home.replica->get("/processes/calendar"))["former_ids"].back();
-        std::ofstream(home.directory.path() / "luggage.json") << luggage.dump();
+        std::ofstream(home.directory.path() / "luggage.json") << handover.dump();
         home.make();
         const auto once_more = co_await home.fleet->start();
         EXPECT_TRUE(once_more) << once_more.error().message;
@@ -692,6 +692,76 @@ TEST_F(FleetTest, AJoinWhoseAnswerIsLostBringsWhatHappenedSince) {
         EXPECT_EQ(text(*home.replica, "/processes/notes", "node"), "cellar");
         EXPECT_EQ(text(*home.replica, "/processes/photos", "node"), "cellar");
         EXPECT_FALSE(home.replica->get("/processes/calendar"));
+    });
+}
+
+TEST_F(FleetTest, AJoinThatIsCutOffAtHomeGoesOnAtTheNextStart) {
+    play([this]() -> asio::awaitable<void> {
+        const auto token = co_await make_root();
+        EXPECT_TRUE(co_await home.fleet->start());
+        EXPECT_TRUE(co_await home.fleet->gateway().request("process.spin", spin_params("calendar")));
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
+        // The disk stands still before the registry of before is closed, when the root has admitted the node.
+        std::promise<void> still;
+        const auto cut = root.replica->subscribe(
+            "/nodes/cellar", [&, gate = still.get_future().share()](std::span<const state::Change>) {
+                home.disk.post([gate] { gate.wait(); });
+            });
+        asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), asio::detached);
+        const auto settings = home.directory.path() / "fleet.json";
+        EXPECT_TRUE(co_await until([&] {
+            std::ifstream file(settings);
+            return std::string(std::istreambuf_iterator(file), {}).find("home.example") != std::string::npos;
+        }));
+        home.make();
+        still.set_value();
+        EXPECT_TRUE(std::filesystem::exists(home.directory.path() / "registry.db"));
+        const auto started = co_await home.fleet->start();
+        EXPECT_TRUE(started) << started.error().message;
+        EXPECT_FALSE(home.fleet->is_root());
+        EXPECT_TRUE(co_await until([&] { return home.fleet->gateway().reachable(); }));
+        EXPECT_EQ(text(*home.replica, "/processes/calendar", "node"), "cellar");
+        // What is left of the registry of before does not come back with a leave.
+        EXPECT_TRUE(co_await home.fleet->leave(false, "admin@cellar"));
+        EXPECT_TRUE(home.fleet->is_root());
+        EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/calendar"); }));
+        EXPECT_EQ(home.replica->range("/processes/").size(), 1U);
+    });
+}
+
+// The token tells where the root is; the link that comes up by it tells what became of the leave.
+TEST_F(FleetTest, AMemberWhoseLeaveIsOpenFindsItsRootByAnotherToken) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto token = co_await new_token();
+        relay.set(Relay::Mode::Refuse);
+        EXPECT_FALSE(co_await home.fleet->leave(false, "admin@cellar"));
+        const auto handover = home.directory.path() / "luggage.json";
+        EXPECT_TRUE(std::filesystem::exists(handover));
+        asio::steady_timer timer(loop, 200ms);
+        timer.async_wait([this](const boost::system::error_code&) { relay.set(Relay::Mode::Pass); });
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_TRUE(joined) << joined.error().message;
+        EXPECT_FALSE(home.fleet->is_root());
+        EXPECT_FALSE(std::filesystem::exists(handover));
+    });
+}
+
+TEST_F(FleetTest, OneChangeOfTheRoleAtATime) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        const auto token = co_await new_token();
+        relay.set(Relay::Mode::Swallow);
+        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
+        EXPECT_TRUE(
+            co_await until([&] { return std::filesystem::exists(home.directory.path() / "luggage.json"); }));
+        Json options = Json::object();
+        EXPECT_EQ((co_await home.fleet->init(options, "admin@cellar")).error().code, ErrorCode::Conflict);
+        EXPECT_EQ((co_await home.fleet->join(token, "", "admin@cellar")).error().code, ErrorCode::Conflict);
+        EXPECT_EQ((co_await home.fleet->leave(true, "admin@cellar")).error().code, ErrorCode::Conflict);
+        // What was written now would stay behind.
+        const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("late"));
+        EXPECT_EQ(spun.error().code, ErrorCode::Conflict);
     });
 }
 

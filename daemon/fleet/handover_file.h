@@ -5,22 +5,22 @@
 #pragma once
 
 #include "core/error.h"
-
-#include <nlohmann/json_fwd.hpp>
+#include "core/json.h"
 
 #include <filesystem>
 #include <optional>
 
 namespace p2prc::daemon {
 
-class LuggageFile {
+class HandoverFile {
   public:
-    explicit LuggageFile(std::filesystem::path path) : path_(std::move(path)) {}
+    explicit HandoverFile(std::filesystem::path path) : path_(std::move(path)) {}
 
-    // It is on disk when this returns. `luggage` is what fleet.import takes.
-    Result<void> pack(const nlohmann::json& luggage) const;
+    // It is on disk when this returns. `handover` is what fleet.import takes.
+    Result<void> write(const Json& handover) const;
     // Nothing if there is none: no leave is in progress.
-    Result<std::optional<nlohmann::json>> load() const;
+    Result<std::optional<Json>> read() const;
+    bool exists() const;
     // It is removed from the disk when this returns.
     Result<void> remove() const;
 
