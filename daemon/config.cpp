@@ -24,9 +24,8 @@ const Choices<net::LogLevel> log_levels{{"error", net::LogLevel::Error},
                                         {"notice", net::LogLevel::Notice},
                                         {"info", net::LogLevel::Info},
                                         {"debug", net::LogLevel::Debug}};
-const Choices<process::RemoteSpin> spin_policies{{"sandboxed", process::RemoteSpin::Sandboxed},
-                                                 {"any", process::RemoteSpin::Any},
-                                                 {"no", process::RemoteSpin::No}};
+const Choices<RemoteSpin> spin_policies{
+    {"sandboxed", RemoteSpin::Sandboxed}, {"any", RemoteSpin::Any}, {"no", RemoteSpin::No}};
 
 // Leaves `out` as it is when the key is not there.
 template <class T>
@@ -71,12 +70,6 @@ Result<void> merge(const fs::path& file, Config& config) {
 }
 
 } // namespace
-
-std::string_view remote_spin_name(process::RemoteSpin policy) noexcept {
-    for (const auto& [name, value] : spin_policies)
-        if (value == policy) return name;
-    return "no";
-}
 
 std::vector<fs::path> config_files(const fs::path& root) {
     std::error_code ignored;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/error.h"
+#include "core/remote_spin.h"
 #include "net/log.h"
-#include "process/transient_unit.h"
 
 #include <filesystem>
 #include <vector>
@@ -12,7 +12,7 @@ namespace p2prc::daemon {
 
 struct Config {
     net::LogLevel log = net::LogLevel::Info;
-    process::RemoteSpin remote_spin = process::RemoteSpin::Sandboxed;
+    RemoteSpin remote_spin = RemoteSpin::Sandboxed;
     friend bool operator==(const Config&, const Config&) = default;
 };
 
@@ -23,8 +23,5 @@ std::vector<std::filesystem::path> config_files(const std::filesystem::path& roo
 
 // Strict: an unknown key or a wrong value is InvalidSpec with file, line and key.
 Result<Config> load_config(const std::vector<std::filesystem::path>& files);
-
-// As it is written in a file.
-std::string_view remote_spin_name(process::RemoteSpin policy) noexcept;
 
 } // namespace p2prc::daemon

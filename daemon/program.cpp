@@ -158,7 +158,7 @@ Result<void> Program::Impl::open() {
             },
         .accepts = [this](const ProcessRecord& record) -> Result<void> {
             if (state::Origins(*own_).here(record)) return {};
-            return process::check_remote_spin(config_.remote_spin, record.spec);
+            return check_remote_spin(config_.remote_spin, record.spec, fleet_->node_name());
         },
         .unconfined = [this] { return reconciler_ ? reconciler_->unconfined() : std::nullopt; },
     };

@@ -89,7 +89,7 @@ Result<TransientUnit> Reconciler::Impl::permitted_unit(const std::string& name, 
         return std::unexpected(error);
     };
     if (origin == Origin::Remote) {
-        if (const auto allowed = check_remote_spin(options.remote_spin, record.spec); !allowed)
+        if (const auto allowed = check_remote_spin(options.remote_spin, record.spec, options.node); !allowed)
             return refused(refused_step, allowed.error());
         if (const auto allowed =
                 check_remote_port(options.remote_spin, record, confines_ports_ || bind_programs_.usable());

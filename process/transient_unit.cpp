@@ -237,28 +237,6 @@ Result<void> check_properties(const std::vector<UnitProperty>& properties) {
     return {};
 }
 
-Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec) {
-    switch (policy) {
-    case RemoteSpin::Any:
-        return {};
-    case RemoteSpin::No:
-        return fail(ErrorCode::NotPermitted, "this node runs no processes for other nodes",
-                    "its owner can set `[remote] spin` in /etc/p2prc/p2prcd.toml");
-    case RemoteSpin::Sandboxed:
-        break;
-    }
-    const auto* refused = !spec.run.user.empty()          ? "run.user"
-                          : !spec.run.credentials.empty() ? "run.credentials"
-                                                          : nullptr;
-    if (!refused) return {};
-    return fail(
-        ErrorCode::NotPermitted,
-        fmt::format("this node runs processes of other nodes in a sandbox only, and '{}' sets {}", spec.name,
-                    refused),
-        fmt::format("leave {} out, or let its owner set `[remote] spin = \"any\"` in /etc/p2prc/p2prcd.toml",
-                    refused));
-}
-
 Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports) {
     if (policy == RemoteSpin::Any || confines_ports || !has_low_port(record)) return {};
     return fail(ErrorCode::NotPermitted,

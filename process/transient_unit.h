@@ -4,6 +4,7 @@
 #include "core/bind_rule.h"
 #include "core/error.h"
 #include "core/records.h"
+#include "core/remote_spin.h"
 
 #include <nlohmann/json.hpp>
 
@@ -28,15 +29,8 @@ struct UnitProperty {
     friend bool operator==(const UnitProperty&, const UnitProperty&) = default;
 };
 
-// What this node lets others spin on it: `[remote] spin` of p2prcd.toml.
-enum class RemoteSpin { Sandboxed, Any, No };
-
 // Where a process was asked for decides how much of the machine it may see.
 enum class Origin { Local, Remote };
-
-// NotPermitted when `policy` does not let another node spin `spec` here. `sandboxed` refuses `user` (whose
-// files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
-Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec);
 
 // The capability to listen at one port below 1024 is one for all of them, unless the process is kept to its
 // port: `confines_ports`, see net/cgroups.h and bind_programs.h. Where it is not, another node's process may

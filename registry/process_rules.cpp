@@ -3,6 +3,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
+#include "core/remote_spin.h"
 #include "registry/quota.h"
 #include "registry/rules.h"
 #include "state/find_process.h"
@@ -14,30 +15,12 @@
 namespace p2prc::registry::rules {
 namespace {
 
-// Whether `node` lets other nodes' callers spin this there: what it reports in /info/<node>, "sandboxed"
-// while it has said nothing. The node holds to it itself as well; here the caller learns of it before
-// anything is written.
+// By what the node reports in /info/<node>; "sandboxed" while it has said nothing.
 Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
     if (node == request.actor.node) return {};
     const auto* info = request.draft.get(keys::node_info(node));
     const auto policy = info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed";
-    if (policy == "any") return {};
-    const std::string hint = fmt::format("run p2prc spin on {} itself, or set [remote] spin there", node);
-    if (policy != "sandboxed")
-        return fail(ErrorCode::NotPermitted,
-                    fmt::format("node '{}' lets no other node spin processes on it ([remote] spin = \"{}\")",
-                                node, policy),
-                    hint);
-    const auto refuse = [&](std::string_view what) {
-        return fail(ErrorCode::NotPermitted,
-                    fmt::format("node '{}' takes only sandboxed processes from other nodes, and '{}' {}",
-                                node, spec.name, what),
-                    hint);
-    };
-    if (!spec.run.user.empty()) return refuse(fmt::format("has user = \"{}\"", spec.run.user));
-    // systemd reads credentials as root: they would hand any file of the machine to the process.
-    if (!spec.run.credentials.empty()) return refuse("reads files of that node (credentials)");
-    return {};
+    return check_remote_spin(remote_spin_of(policy), spec, node);
 }
 
 Result<void> check_file_domain(const Request& request, const ProcessRecord& process, bool owner) {

@@ -35,7 +35,7 @@ TEST_F(ConfigTest, LaterFilesWin) {
     put("etc/p2prc/p2prcd.toml.d/10-a.toml", "[remote]\nspin = \"sandboxed\"\n");
     put("etc/p2prc/p2prcd.toml.d/30-c.toml~", "nonsense");
     EXPECT_EQ(load()->log, net::LogLevel::Debug);
-    EXPECT_EQ(load()->remote_spin, process::RemoteSpin::Any);
+    EXPECT_EQ(load()->remote_spin, RemoteSpin::Any);
 }
 
 TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {

@@ -263,20 +263,6 @@ TEST(RemoteSpinPolicy, ALowPortTakesASystemdThatConfinesPorts) {
     EXPECT_NE(refused.error().message.find("81"), std::string::npos);
 }
 
-TEST(RemoteSpinPolicy, SandboxedRefusesUserAndCredentials) {
-    auto spec = calendar().spec;
-    EXPECT_TRUE(check_remote_spin(RemoteSpin::Sandboxed, spec));
-    EXPECT_FALSE(check_remote_spin(RemoteSpin::No, spec));
-    spec.run.user = "root";
-    const auto refused = check_remote_spin(RemoteSpin::Sandboxed, spec);
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, ErrorCode::NotPermitted);
-    EXPECT_TRUE(check_remote_spin(RemoteSpin::Any, spec));
-    spec.run.user.clear();
-    spec.run.credentials = {{"shadow", "/etc/shadow"}};
-    EXPECT_FALSE(check_remote_spin(RemoteSpin::Sandboxed, spec));
-}
-
 TEST(CommandDropIn, ArgumentsStandAsTheyWereWritten) {
     RunSpec run;
     run.command = {"/bin/echo", "$HOME", "${X}", "100%n", ";", "a\\b", "\"q\"", "two\nlines", "it's", ""};

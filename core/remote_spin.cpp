@@ -1,0 +1,43 @@
+#include "core/remote_spin.h"
+
+#include <fmt/format.h>
+
+namespace p2prc {
+
+std::string_view remote_spin_name(RemoteSpin policy) noexcept {
+    switch (policy) {
+    case RemoteSpin::Sandboxed:
+        return "sandboxed";
+    case RemoteSpin::Any:
+        return "any";
+    case RemoteSpin::No:
+        break;
+    }
+    return "no";
+}
+
+RemoteSpin remote_spin_of(std::string_view name) noexcept {
+    for (const auto policy : {RemoteSpin::Sandboxed, RemoteSpin::Any})
+        if (name == remote_spin_name(policy)) return policy;
+    return RemoteSpin::No;
+}
+
+Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec, std::string_view node) {
+    if (policy == RemoteSpin::Any) return {};
+    const auto hint = fmt::format("run p2prc spin on {} itself, or let its owner set `[remote] spin` in "
+                                  "/etc/p2prc/p2prcd.toml there",
+                                  node);
+    if (policy == RemoteSpin::No)
+        return fail(ErrorCode::NotPermitted, fmt::format("node '{}' runs no processes for other nodes", node),
+                    hint);
+    const auto* refused = !spec.run.user.empty()          ? "run.user"
+                          : !spec.run.credentials.empty() ? "run.credentials"
+                                                          : nullptr;
+    if (!refused) return {};
+    return fail(ErrorCode::NotPermitted,
+                fmt::format("node '{}' runs processes of other nodes in a sandbox only, and '{}' sets {}",
+                            node, spec.name, refused),
+                fmt::format("leave {} out, or {}", refused, hint));
+}
+
+} // namespace p2prc

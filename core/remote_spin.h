@@ -1,0 +1,24 @@
+// What a node lets users of other nodes spin on it: `[remote] spin` of its p2prcd.toml.
+#pragma once
+
+#include "core/error.h"
+#include "core/process_spec.h"
+
+#include <string_view>
+
+namespace p2prc {
+
+enum class RemoteSpin { Sandboxed, Any, No };
+
+std::string_view remote_spin_name(RemoteSpin policy) noexcept;
+// What this version does not know is the strictest: No.
+RemoteSpin remote_spin_of(std::string_view name) noexcept;
+
+// NotPermitted when `policy` does not let another node spin `spec` on `node`. `sandboxed` refuses `user`
+// (whose files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
+//
+// Two ask: the registry, so that the caller learns of it before anything is written, and the node itself
+// before it runs anything, because a registry elsewhere is not believed about it.
+Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec, std::string_view node);
+
+} // namespace p2prc

@@ -1,0 +1,36 @@
+#include "core/remote_spin.h"
+
+#include <gtest/gtest.h>
+
+namespace p2prc {
+namespace {
+
+TEST(RemoteSpinPolicy, SandboxedRefusesUserAndCredentials) {
+    ProcessSpec spec;
+    spec.name = "calendar";
+    EXPECT_TRUE(check_remote_spin(RemoteSpin::Sandboxed, spec, "home1"));
+    spec.run.user = "root";
+    const auto refused = check_remote_spin(RemoteSpin::Sandboxed, spec, "home1");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::NotPermitted);
+    EXPECT_NE(refused.error().message.find("node 'home1'"), std::string::npos);
+    EXPECT_NE(refused.error().message.find("run.user"), std::string::npos);
+    EXPECT_TRUE(check_remote_spin(RemoteSpin::Any, spec, "home1"));
+    spec.run.user.clear();
+    spec.run.credentials = {{"shadow", "/etc/shadow"}};
+    EXPECT_FALSE(check_remote_spin(RemoteSpin::Sandboxed, spec, "home1"));
+}
+
+TEST(RemoteSpinPolicy, NoRefusesAll) {
+    EXPECT_EQ(check_remote_spin(RemoteSpin::No, ProcessSpec(), "home1").error().code,
+              ErrorCode::NotPermitted);
+}
+
+TEST(RemoteSpinPolicy, AWordOfALaterVersionRefusesAll) {
+    for (const auto policy : {RemoteSpin::Sandboxed, RemoteSpin::Any, RemoteSpin::No})
+        EXPECT_EQ(remote_spin_of(remote_spin_name(policy)), policy);
+    EXPECT_EQ(remote_spin_of("audited"), RemoteSpin::No);
+}
+
+} // namespace
+} // namespace p2prc
