@@ -5,6 +5,7 @@
 #include "registry/maker.h"
 #include "registry/owned_keys.h"
 #include "registry/rules.h"
+#include "state/find_process.h"
 
 #include <fmt/format.h>
 
@@ -26,6 +27,13 @@ Result<void> check_not_root(const Request& request, const std::string& name) {
 
 } // namespace
 
+std::vector<std::string> node_names(const Draft& draft) {
+    std::vector<std::string> names;
+    for (const auto& node : draft.nodes())
+        names.push_back(node.name);
+    return names;
+}
+
 void drop_node(Draft& draft, const NodeRecord& node) {
     for (const auto& process : draft.processes_on(node.name))
         release_domains(draft, process.name);
@@ -45,9 +53,7 @@ Result<Json> remove_node(Request& request) {
     auto name = text_param(request, "name");
     if (!name) return std::unexpected(name.error());
     const auto node = request.draft.node(*name);
-    if (!node)
-        return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", text::excerpt(*name)),
-                    "p2prc nodes lists them");
+    if (!node) return std::unexpected(state::no_such_node(*name, node_names(request.draft)));
     if (auto allowed = check_not_root(request, *name); !allowed) return std::unexpected(allowed.error());
     drop_node(request.draft, *node);
     return Json{{"name", *name}};

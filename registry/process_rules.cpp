@@ -128,8 +128,7 @@ Result<Json> spin(Request& request) {
     }
     const auto node = wanted_node->empty() ? request.actor.node : *wanted_node;
     if (!request.draft.node(node))
-        return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", node),
-                    "p2prc nodes lists them");
+        return std::unexpected(state::no_such_node(node, node_names(request.draft)));
     if (auto allowed = check_remote_policy(request, node, *spec); !allowed)
         return std::unexpected(allowed.error());
     const bool owner = request.is_owner();

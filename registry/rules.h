@@ -110,5 +110,6 @@ void settle_offers(Request& request);
 
 // Takes a node and all that is its own out of the fleet; its processes go with it and are not killed.
 void drop_node(Draft& draft, const NodeRecord& node);
+std::vector<std::string> node_names(const Draft& draft);
 
 } // namespace p2prc::registry::rules

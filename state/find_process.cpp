@@ -3,6 +3,7 @@
 #include "core/text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -20,6 +21,11 @@ std::optional<std::uint32_t> number_of(std::string_view digits) noexcept {
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
     return number;
+}
+
+Error no_such_node(std::string_view name, const std::vector<std::string>& names) {
+    return {ErrorCode::NotFound, fmt::format("there is no node '{}'", text::excerpt(name)),
+            fmt::format("the nodes are: {}", fmt::join(names, ", "))};
 }
 
 Error no_such_process(std::string_view text, const std::vector<std::string>& names) {

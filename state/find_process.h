@@ -1,4 +1,5 @@
-// The process that an id, a name or a domain stands for: one rule for this node's view and for the registry.
+// The process that an id, a name or a domain stands for, and what to say where there is none, or no such
+// node: one rule for this node's view and for the registry.
 #pragma once
 
 #include "core/names.h"
@@ -17,6 +18,7 @@ enum class Reference { Id, Domain, Name };
 Reference reference_of(std::string_view text) noexcept;
 std::optional<std::uint32_t> number_of(std::string_view digits) noexcept;
 
+Error no_such_node(std::string_view name, const std::vector<std::string>& names);
 Error no_such_process(std::string_view text, const std::vector<std::string>& names);
 Error no_such_domain(std::string_view domain);
 Error waiting_domain(const DomainRecord& mapping);

@@ -6,6 +6,7 @@
 #include "daemon/fleet/local_spin.h"
 #include "net/clock.h"
 #include "process/port_target.h"
+#include "state/find_process.h"
 
 #include <fmt/format.h>
 
@@ -57,10 +58,10 @@ Json ports_in_use() {
 Result<void> check_node(const View& view, const std::string& node) {
     if (node == view.node()) return {};
     if (!view.node_record(node)) {
-        std::string known;
+        std::vector<std::string> known;
         for (const NodeRecord& record : view.nodes())
-            known += (known.empty() ? "" : ", ") + record.name;
-        return fail(ErrorCode::NotFound, "there is no node '" + node + "'", "the nodes are: " + known);
+            known.push_back(record.name);
+        return std::unexpected(state::no_such_node(node, known));
     }
     if (view.live(node) == "lost")
         return fail(ErrorCode::Unreachable, "node '" + node + "' is lost",

@@ -10,6 +10,7 @@
 #include "net/log.h"
 #include "net/spawn.h"
 #include "registry/methods.h"
+#include "state/find_process.h"
 #include "state/fleet_state.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -291,8 +292,12 @@ asio::awaitable<Result<std::unique_ptr<link::TextStream>>> Hub::State::open_logs
         if (options.open_logs) co_return co_await options.open_logs(std::move(params));
         co_return fail(ErrorCode::NotSupported, "logs are not in this version");
     }
-    if (!replica.get(keys::node(node)))
-        co_return fail(ErrorCode::NotFound, "there is no node '" + node + "'", "see p2prc nodes");
+    if (!replica.get(keys::node(node))) {
+        std::vector<std::string> known;
+        for (const auto& [name, entry] : replica.records().nodes())
+            known.push_back(name);
+        co_return std::unexpected(state::no_such_node(node, known));
+    }
     const auto member = members.find(node);
     if (member == members.end())
         co_return fail(ErrorCode::Unreachable, "node '" + node + "' is not connected to the root",
