@@ -4,6 +4,7 @@ function(p2prc_library name)
   add_library(p2prc_${name} STATIC ${ARG_SOURCES})
   target_include_directories(p2prc_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
   target_link_libraries(p2prc_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})
+  p2prc_use_precompiled(p2prc_${name} product ${ARG_DEPENDS})
 endfunction()
 
 # p2prc_test(NAME SOURCES ... DEPENDS ...): one GoogleTest program, its cases known to ctest.
@@ -11,6 +12,7 @@ function(p2prc_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
   target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} p2prc_source_dir GTest::gmock GTest::gtest GTest::gtest_main)
+  p2prc_use_precompiled(${name}_test test ${ARG_DEPENDS})
   gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
 endfunction()
 
