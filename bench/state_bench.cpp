@@ -270,8 +270,8 @@ class Bench {
     std::unique_ptr<state::OwnState> own_;
     registry::LocalRegistry registry_;
     BenchFleet fleet_;
-    FakeSystemd systemd_;
-    FakeJournal journal_;
+    process::FakeSystemd systemd_;
+    process::FakeJournal journal_;
     std::unique_ptr<process::Reconciler> reconciler_;
     std::unique_ptr<dbus::Bus> server_;
     std::unique_ptr<Api> api_;
