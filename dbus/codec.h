@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,6 +74,10 @@ Result<void> write_fields(const Message& message, std::span<const Field> fields,
 // The same for a list of objects, aa{sv}.
 Result<void> write_field_list(const Message& message, std::span<const Field> fields,
                               const nlohmann::json& list);
+// The same, an object at a time: `rows` hands each to what it is called with. All of thousands at once would
+// take ten times the memory of the message.
+using Rows = std::function<void(const std::function<void(const nlohmann::json&)>&)>;
+Result<void> write_field_list(const Message& message, std::span<const Field> fields, const Rows& rows);
 
 // Appends what stands for "not known" as `type`, as D-Bus has no null: an empty text or list, the path
 // "/", 0, false.

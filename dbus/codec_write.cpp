@@ -334,6 +334,14 @@ class TableWriter {
         writer_.close();
     }
 
+    void list(std::span<const Field> fields, const Rows& rows) {
+        writer_.open('a', "a{sv}");
+        rows([&](const Json& row) {
+            if (row.is_object()) table(fields, "", row, 1);
+        });
+        writer_.close();
+    }
+
     void table(std::span<const Field> fields, const std::string& prefix, const Json& object,
                unsigned depth = 0) {
         writer_.open('a', "{sv}");
@@ -413,6 +421,12 @@ Result<void> write_fields(const Message& message, std::span<const Field> fields,
 Result<void> write_field_list(const Message& message, std::span<const Field> fields, const Json& list) {
     TableWriter tables(message);
     tables.list(fields, list.is_array() ? list : Json::array());
+    return done(tables.writer());
+}
+
+Result<void> write_field_list(const Message& message, std::span<const Field> fields, const Rows& rows) {
+    TableWriter tables(message);
+    tables.list(fields, rows);
     return done(tables.writer());
 }
 

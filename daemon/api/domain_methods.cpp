@@ -45,7 +45,13 @@ Reply DomainMethods::unmap(Request request) {
 }
 
 Reply DomainMethods::list(Request) {
-    co_return answer(domain_rows(services_.view), domain_fields());
+    Answer list;
+    list.fields = domain_fields();
+    list.rows = [this](const auto& take) {
+        for (const DomainRecord& record : services_.view.domains())
+            take(domain_row(services_.view, record));
+    };
+    co_return list;
 }
 
 Reply DomainMethods::object(Request request) {

@@ -46,8 +46,9 @@ Result<dbus::Message> reply_with(const dbus::Message& call, const Binding& bindi
             if (r < 0) return std::unexpected(dbus::bus_error("answering with a descriptor", r));
             continue;
         }
-        if (const auto written = write(*reply, argument.type, answer.values.at(next++), answer); !written)
-            return std::unexpected(written.error());
+        const auto written = answer.rows ? dbus::write_field_list(*reply, answer.fields, answer.rows)
+                                         : write(*reply, argument.type, answer.values.at(next++), answer);
+        if (!written) return std::unexpected(written.error());
     }
     return reply;
 }

@@ -49,6 +49,7 @@ struct Answer {
     // For results a{sv} and aa{sv}: the table that gives their types; empty: by nature.
     std::span<const Field> fields = {};
     std::shared_ptr<net::UniqueFd> descriptor = {};
+    dbus::Rows rows = {};          // of the only result, an aa{sv}, in place of `values`
     dbus::CodecLimits limits = {}; // where there is no table of fields
 };
 

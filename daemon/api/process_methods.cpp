@@ -106,10 +106,16 @@ Reply ProcessMethods::information(Request request) {
 }
 
 Reply ProcessMethods::list(Request) {
-    Json rows = process_rows(services_.view);
-    for (Json& row : rows)
-        services_.measure(row);
-    co_return answer(std::move(rows), process_fields());
+    Answer list;
+    list.fields = process_fields();
+    list.rows = [this](const auto& take) {
+        for (const ProcessRecord& record : services_.view.processes()) {
+            Json row = process_row(services_.view, record);
+            services_.measure(row);
+            take(row);
+        }
+    };
+    co_return list;
 }
 
 Reply ProcessMethods::object(Request request) {

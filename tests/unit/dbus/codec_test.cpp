@@ -184,6 +184,21 @@ TEST_F(CodecTest, RowsOfATableHaveItsTypes) {
     EXPECT_EQ(read_value(message).value(), Json({{"problems", Json::array({problem})}}));
 }
 
+TEST_F(CodecTest, AListIsTheSameAnObjectAtATime) {
+    const Json list = Json::array({{{"name", "wiki"}, {"id", 7}, {"port", "x"}}, {{"name", "blog"}}, 5});
+    Message whole = make(), parts = make();
+    ASSERT_TRUE(write_field_list(whole, process_fields(), list));
+    ASSERT_TRUE(write_field_list(parts, process_fields(), [&](const auto& take) {
+        for (const Json& row : list)
+            take(row);
+    }));
+    seal(whole);
+    seal(parts);
+    const Json read = read_value(parts).value();
+    EXPECT_EQ(read.size(), 2U);
+    EXPECT_EQ(read, read_value(whole).value());
+}
+
 TEST_F(CodecTest, WritesWhatStandsForNothing) {
     for (const std::string type : {"s", "o", "b", "d", "u", "t", "x", "as", "a{sv}", "aa{sv}", "a{ss}"}) {
         Message message = make();
