@@ -8,31 +8,12 @@ namespace {
 
 constexpr std::string_view hex_digits = "0123456789abcdef";
 constexpr std::string_view url_alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-constexpr std::string_view mime_alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return -1;
-}
-
-std::string encode64(ByteView bytes, std::string_view alphabet, bool pad) {
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const auto left = bytes.size() - i;
-        const std::uint32_t group = (std::uint32_t{bytes[i]} << 16) |
-                                    (left > 1 ? std::uint32_t{bytes[i + 1]} << 8 : 0) |
-                                    (left > 2 ? std::uint32_t{bytes[i + 2]} : 0);
-        for (unsigned digit = 0; digit < 4; ++digit) {
-            if (digit <= left)
-                text.push_back(alphabet[(group >> (18 - 6 * digit)) & 63]);
-            else if (pad)
-                text.push_back('=');
-        }
-    }
-    return text;
 }
 
 } // namespace
@@ -60,11 +41,17 @@ std::optional<Bytes> from_hex(std::string_view text) {
 }
 
 std::string to_base64url(ByteView bytes) {
-    return encode64(bytes, url_alphabet, false);
-}
-
-std::string to_base64(ByteView bytes) {
-    return encode64(bytes, mime_alphabet, true);
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        const auto left = bytes.size() - i;
+        const std::uint32_t group = (std::uint32_t{bytes[i]} << 16) |
+                                    (left > 1 ? std::uint32_t{bytes[i + 1]} << 8 : 0) |
+                                    (left > 2 ? std::uint32_t{bytes[i + 2]} : 0);
+        for (unsigned digit = 0; digit < 4 && digit <= left; ++digit)
+            text.push_back(url_alphabet[(group >> (18 - 6 * digit)) & 63]);
+    }
+    return text;
 }
 
 std::optional<Bytes> from_base64url(std::string_view text) {

@@ -26,9 +26,6 @@ std::optional<Bytes> from_hex(std::string_view text);
 std::string to_base64url(ByteView bytes);
 std::optional<Bytes> from_base64url(std::string_view text);
 
-// RFC 4648 section 4, with padding.
-std::string to_base64(ByteView bytes);
-
 std::array<std::uint8_t, 32> sha256(ByteView bytes);
 
 } // namespace p2prc

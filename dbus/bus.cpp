@@ -81,14 +81,6 @@ Result<std::unique_ptr<Bus>> Bus::open_system(asio::any_io_executor executor) {
     return std::unique_ptr<Bus>(new Bus(std::move(*connection)));
 }
 
-Result<std::unique_ptr<Bus>> Bus::open_user(asio::any_io_executor executor) {
-    sd_bus* bus = nullptr;
-    const int r = sd_bus_open_user(&bus);
-    auto connection = connect(std::move(executor), bus, r);
-    if (!connection) return std::unexpected(connection.error());
-    return std::unique_ptr<Bus>(new Bus(std::move(*connection)));
-}
-
 Result<std::unique_ptr<Bus>> Bus::open_address(asio::any_io_executor executor, const std::string& address) {
     sd_bus* bus = nullptr;
     int r = sd_bus_new(&bus);

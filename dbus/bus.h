@@ -36,7 +36,6 @@ inline constexpr std::chrono::microseconds no_timeout = std::chrono::microsecond
 class Bus {
   public:
     static Result<std::unique_ptr<Bus>> open_system(boost::asio::any_io_executor executor);
-    static Result<std::unique_ptr<Bus>> open_user(boost::asio::any_io_executor executor);
     // `address` as in dbus-daemon(1): "unix:path=/run/x". A message bus, not a peer.
     static Result<std::unique_ptr<Bus>> open_address(boost::asio::any_io_executor executor,
                                                      const std::string& address);

@@ -101,10 +101,6 @@ Hub::~Hub() {
     state_->tick.set();
 }
 
-std::size_t Hub::sessions() const {
-    return state_->members.size();
-}
-
 void Hub::look() {
     state_->look();
 }

@@ -53,7 +53,6 @@ class Hub {
 
     boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>>
     open_stream(std::string node, std::string method, Json params);
-    std::size_t sessions() const;
     // Somebody looks at what processes use: all members are told.
     void look();
 

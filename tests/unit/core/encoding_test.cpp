@@ -5,14 +5,14 @@
 namespace p2prc {
 namespace {
 
-// RFC 4648 section 10.
-TEST(Base64, TestVectors) {
-    EXPECT_EQ(to_base64(as_bytes("")), "");
-    EXPECT_EQ(to_base64(as_bytes("f")), "Zg==");
-    EXPECT_EQ(to_base64(as_bytes("fo")), "Zm8=");
-    EXPECT_EQ(to_base64(as_bytes("foo")), "Zm9v");
-    EXPECT_EQ(to_base64(as_bytes("foobar")), "Zm9vYmFy");
+// RFC 4648 section 10, without padding.
+TEST(Base64Url, TestVectors) {
+    EXPECT_EQ(to_base64url(as_bytes("")), "");
+    EXPECT_EQ(to_base64url(as_bytes("f")), "Zg");
+    EXPECT_EQ(to_base64url(as_bytes("fo")), "Zm8");
+    EXPECT_EQ(to_base64url(as_bytes("foo")), "Zm9v");
     EXPECT_EQ(to_base64url(as_bytes("foob")), "Zm9vYg");
+    EXPECT_EQ(to_base64url(as_bytes("foobar")), "Zm9vYmFy");
 }
 
 TEST(Base64Url, RoundTripsEveryLength) {
