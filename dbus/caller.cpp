@@ -37,7 +37,9 @@ asio::awaitable<Result<Message>> Caller::send(Message call, std::chrono::microse
                        "start it: systemctl start p2prcd; journalctl -u p2prcd says why it stopped");
     Error error = reply.to_error();
     // The bus says the same of a p2prcd that went away as sd-bus of one that is silent.
-    const auto waited = std::chrono::steady_clock::now() - start;
+    // In the unit of the timeout, as `no_timeout` does not fit a smaller one.
+    const auto waited =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
     if (name == "org.freedesktop.DBus.Error.NoReply" && waited >= timeout)
         error = Error{ErrorCode::Unreachable,
                       "p2prcd has not answered for " +

@@ -140,25 +140,36 @@ TEST_F(ClientTest, RoutesComeWithTheirRevisionAndAreWatched) {
     EXPECT_EQ(revisions, (std::vector<std::uint64_t>{0, 10}));
 }
 
+// With a limit of time and without.
 TEST_F(ClientTest, ADaemonThatDiesInACallIsNamed) {
-    Interface manager{names::manager_interface};
-    manager.methods.push_back({"ListNodes", {}, {{"aa{sv}", "nodes"}}, [](Message) {
-                                   return []() -> asio::awaitable<Result<Message>> {
-                                       co_await test::sleep_for(std::chrono::seconds(60));
-                                       co_return fail(ErrorCode::Failed, "late");
-                                   }();
-                               }});
-    serve(names::root_path, std::move(manager));
-    asio::steady_timer timer(bus.io, std::chrono::milliseconds(20));
-    timer.async_wait([this](boost::system::error_code) {
-        registrations.clear();
-        server.reset();
-    });
+    const auto silent = [](Message) {
+        return []() -> asio::awaitable<Result<Message>> {
+            co_await test::sleep_for(std::chrono::seconds(60));
+            co_return fail(ErrorCode::Failed, "late");
+        }();
+    };
+    const auto serve_silent = [&] {
+        Interface manager{names::manager_interface};
+        manager.methods.push_back({"ListNodes", {}, {{"aa{sv}", "nodes"}}, silent});
+        manager.methods.push_back({"KillProcess", {{"s", "process"}}, {}, silent});
+        serve(names::root_path, std::move(manager));
+    };
+    const auto names_it = [&](auto call) {
+        serve_silent();
+        asio::steady_timer timer(bus.io, std::chrono::milliseconds(20));
+        timer.async_wait([this](boost::system::error_code) {
+            registrations.clear();
+            server.reset();
+        });
+        const auto answer = bus.run(std::move(call));
+        ASSERT_FALSE(answer);
+        EXPECT_EQ(answer.error().code, ErrorCode::Unreachable);
+        EXPECT_NE(answer.error().message.find("went away"), std::string::npos) << answer.error().message;
+    };
     Client client(*user);
-    const auto list = bus.run(client.nodes());
-    ASSERT_FALSE(list);
-    EXPECT_EQ(list.error().code, ErrorCode::Unreachable);
-    EXPECT_NE(list.error().message.find("went away"), std::string::npos);
+    names_it(client.nodes());
+    server = bus.connect();
+    names_it(client.kill("web"));
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "tests/unit/support/private_bus.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +40,8 @@ PrivateBus::PrivateBus(const std::string& policy) {
     pid_ = fork();
     if (pid_ == 0) {
         close(ready[0]);
+        // With a test program that crashes: whoever reads its output would wait for the bus, too.
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         // It complains that it may not raise its own limit of descriptors.
         const int null = open("/dev/null", O_WRONLY);
         dup2(null, STDERR_FILENO);
