@@ -35,6 +35,12 @@ class FollowerTest : public ::testing::Test {
         asio::co_spawn(bus.io, follower->run(), [this](std::exception_ptr) { ended = true; });
     }
 
+    // What waits for an answer holds the connection that the answer would come over.
+    void TearDown() override {
+        follower->leave();
+        EXPECT_TRUE(eventually([this] { return ended; }));
+    }
+
     MethodHandler handler(std::function<void(const Json& body, const Message& reply)> act) {
         return [act = std::move(act)](Message call) { return respond(act, call); };
     }
