@@ -19,8 +19,8 @@ namespace p2prc::state {
 // than refused.
 std::string document_text(const nlohmann::json& value);
 
-// `const`, as its pointers are: to make one weak pointer of another with a different type, libstdc++ holds the
-// document for a moment, and could be the last to do so.
+// `const`, as its pointers are: to make one weak pointer of another with a different type, libstdc++ holds
+// the document for a moment, and could be the last to do so.
 class SharedDocument : public std::enable_shared_from_this<const SharedDocument> {
   public:
     using Pointer = std::shared_ptr<const SharedDocument>;
