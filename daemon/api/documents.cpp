@@ -20,12 +20,8 @@ Json or_null(const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
 }
 
-std::string process_object(std::uint32_t id) {
-    return std::string(dbus::names::process_prefix) + "/" + std::to_string(id);
-}
-
 Json node_object(const std::string& name) {
-    return name.empty() ? Json(nullptr) : Json(dbus::path_encode(dbus::names::node_prefix, name));
+    return name.empty() ? Json(nullptr) : Json(node_path(name));
 }
 
 Json reason_document(const StopReason& reason) {
@@ -54,6 +50,18 @@ Json timestamp(const std::string& rfc3339) {
     return std::chrono::duration_cast<std::chrono::microseconds>(time->time_since_epoch()).count();
 }
 
+std::string process_path(std::uint32_t id) {
+    return std::string(dbus::names::process_prefix) + "/" + std::to_string(id);
+}
+
+std::string node_path(const std::string& name) {
+    return dbus::path_encode(dbus::names::node_prefix, name);
+}
+
+std::string domain_path(const std::string& domain) {
+    return dbus::path_encode(dbus::names::domain_prefix, domain);
+}
+
 Json process_document(const View& view, const ProcessRecord& record) {
     const auto* status = view.status(record);
     const ProcessState state = state_of(view, record, status);
@@ -70,7 +78,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     Json deployment = nullptr;
     if (!record.spec.deploy.strategy.empty())
         deployment = {{"strategy", record.spec.deploy.strategy}, {"script", record.spec.deploy.script}};
-    return {{"object", process_object(record.id)},
+    return {{"object", process_path(record.id)},
             {"id", record.id},
             {"name", record.name},
             {"node", record.node},
@@ -117,10 +125,9 @@ std::optional<DomainState> trouble_of_process(const View& view, const ProcessRec
 
 // What the root last said of its edge. A tunnel that the edge does not carry any more may not have noticed.
 std::optional<DomainState> trouble_of_edge(const View& view) {
-    const auto* fleet = view.fleet();
-    const auto edge = fleet && !fleet->root.empty() ? view.get(keys::edge(fleet->root)) : nullptr;
+    const auto edge = view.edge();
     if (!edge || json::member<bool>(*edge, "up")) return std::nullopt;
-    return DomainState{"waiting", "the edge on '" + fleet->root + "' does not run"};
+    return DomainState{"waiting", "the edge on '" + view.fleet()->root + "' does not run"};
 }
 
 std::optional<DomainState> trouble_of_tunnel(const View& view, const std::string& name) {
@@ -182,7 +189,7 @@ Json node_document(const View& view, const NodeRecord& record) {
         const std::string key(field.key);
         document[key] = info && info->is_object() && info->contains(key) ? (*info)[key] : Json(nullptr);
     }
-    document["object"] = node_object(record.name);
+    document["object"] = node_path(record.name);
     document["name"] = record.name;
     document["id"] = record.key;
     document["state"] = view.live(record.name);
@@ -202,10 +209,10 @@ void set_last_seen(Json& node, const std::string& heard) {
 Json domain_document(const View& view, const DomainRecord& record) {
     const DomainState now = state_of_domain(view, record);
     const auto* process = view.process(record.process);
-    return {{"object", dbus::path_encode(dbus::names::domain_prefix, record.domain)},
+    return {{"object", domain_path(record.domain)},
             {"domain", record.domain},
             {"process", or_null(record.process)},
-            {"process_object", process ? Json(process_object(process->id)) : Json(nullptr)},
+            {"process_object", process ? Json(process_path(process->id)) : Json(nullptr)},
             {"node", or_null(record.node)},
             {"node_object", node_object(record.node)},
             {"tls", tls_mode_name(record.tls)},

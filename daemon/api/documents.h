@@ -5,6 +5,11 @@
 
 namespace p2prc::daemon {
 
+// Where they are on the bus.
+std::string process_path(std::uint32_t id);
+std::string node_path(const std::string& name);
+std::string domain_path(const std::string& domain);
+
 Json process_document(const View& view, const ProcessRecord& record);
 Json node_document(const View& view, const NodeRecord& record);
 Json domain_document(const View& view, const DomainRecord& record);

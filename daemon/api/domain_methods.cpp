@@ -3,7 +3,6 @@
 #include "core/names.h"
 #include "daemon/api/documents.h"
 #include "daemon/api/routes.h"
-#include "dbus/names.h"
 
 #include <array>
 #include <utility>
@@ -35,7 +34,7 @@ Reply DomainMethods::map(Request request) {
                                                               request.options, request.caller.user);
     if (!domain) co_return std::unexpected(domain.error());
     services_.before_path();
-    co_return answer(dbus::path_encode(dbus::names::domain_prefix, *domain));
+    co_return answer(domain_path(*domain));
 }
 
 Reply DomainMethods::unmap(Request request) {
@@ -61,7 +60,7 @@ Reply DomainMethods::object(Request request) {
         co_return fail(ErrorCode::NotFound, "domain '" + *name + "' is not mapped",
                        "'p2prc domains' lists those that are");
     services_.before_path();
-    co_return answer(dbus::path_encode(dbus::names::domain_prefix, *name));
+    co_return answer(domain_path(*name));
 }
 
 Reply DomainMethods::zones(Request) {

@@ -2,7 +2,6 @@
 
 #include "core/json_members.h"
 #include "daemon/api/documents.h"
-#include "dbus/names.h"
 
 #include <array>
 #include <utility>
@@ -49,7 +48,7 @@ Reply FleetMethods::object(Request request) {
         co_return fail(ErrorCode::NotFound, "there is no node '" + name + "'",
                        "'p2prc nodes' lists all nodes");
     services_.before_path();
-    co_return answer(dbus::path_encode(dbus::names::node_prefix, name));
+    co_return answer(node_path(name));
 }
 
 Reply FleetMethods::remove_node(Request request) {

@@ -146,7 +146,7 @@ class Finder {
     // What the edge's node says of it, while that can be heard.
     void find_edge() {
         if (!has_root() || !gateway_.reachable()) return;
-        const auto edge = view_.get(keys::edge(fleet_->root));
+        const auto edge = view_.edge();
         if (!edge) return;
         if (json::member<bool>(*edge, "up")) {
             if (const auto trouble = foreign(*edge, "detail"); !trouble.empty())

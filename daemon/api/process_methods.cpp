@@ -4,7 +4,6 @@
 #include "daemon/api/documents.h"
 #include "daemon/api/log_stream.h"
 #include "dbus/codec.h"
-#include "dbus/names.h"
 
 #include <array>
 #include <utility>
@@ -14,10 +13,6 @@ namespace p2prc::daemon {
 namespace {
 
 constexpr std::uint32_t default_lines = 100; // of LogsWithOptions
-
-std::string object_path(std::uint32_t id) {
-    return std::string(dbus::names::process_prefix) + "/" + std::to_string(id);
-}
 
 bool has_log(const Json& document) {
     const auto reason = document.find("reason");
@@ -77,7 +72,7 @@ Reply ProcessMethods::spin(Request request) {
                                                     request.caller.user, *wait);
     if (!id) co_return std::unexpected(id.error());
     services_.before_path();
-    co_return answer(object_path(*id));
+    co_return answer(process_path(*id));
 }
 
 template <Verb verb>
@@ -122,7 +117,7 @@ Reply ProcessMethods::object(Request request) {
     const auto record = services_.view.find_process(request.text("process"));
     if (!record) co_return std::unexpected(record.error());
     services_.before_path();
-    co_return answer(object_path(record->id));
+    co_return answer(process_path(record->id));
 }
 
 Reply ProcessMethods::logs(Request request) {

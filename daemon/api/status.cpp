@@ -43,9 +43,7 @@ Json certificates(const View& view) {
 }
 
 Json edge(const View& view) {
-    const auto* fleet = view.fleet();
-    if (!fleet || fleet->root.empty()) return nullptr;
-    const auto document = view.get(keys::edge(fleet->root));
+    const auto document = view.edge();
     if (!document) return nullptr;
     return json::member<bool>(*document, "up") ? "up" : "down";
 }

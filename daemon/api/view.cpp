@@ -88,6 +88,11 @@ std::vector<std::string> View::process_names() const {
     return names;
 }
 
+std::shared_ptr<const Json> View::edge() const {
+    const auto* about = fleet();
+    return about && !about->root.empty() ? get(keys::edge(about->root)) : nullptr;
+}
+
 std::string View::live(const std::string& name) const {
     if (name == node()) return "up";
     const auto document = replica_->get(keys::live(name));

@@ -76,6 +76,8 @@ class View {
     // A process without a record, which the registry could not take in yet.
     std::optional<ProcessRecord> offered(const std::string& id) const;
 
+    // What the root says of the fleet's edge; nullptr: nothing, or there is no root.
+    std::shared_ptr<const Json> edge() const;
     // "up", "suspect" or "lost"; this node is up, a node that was never heard of is lost.
     std::string live(const std::string& node) const;
     // Since when that is so, RFC 3339; empty where nobody said.
