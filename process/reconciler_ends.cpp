@@ -127,13 +127,6 @@ asio::awaitable<bool> Reconciler::Impl::do_conclude(std::string name, Facts now)
             reason.log = co_await journal_.last_lines(unit_of_name, now.id, invocation, log_lines);
         }
     }
-    // The child that should have kept it to its ports may have failed before it came to that.
-    if (reason.step == ports_step)
-        if (const auto step = failed_step(reason.log); !step.empty()) {
-            auto log = std::move(reason.log);
-            reason = start_failed_at(step);
-            reason.log = std::move(log);
-        }
     explain(name, reason, now);
     if (stopping) co_return false;
     if (!goes_on && !record_of(name)) co_return true; // there is nobody to tell; what is left over goes next
@@ -160,6 +153,13 @@ std::string Reconciler::Impl::words_for_bind(const ProcessRecord& record, const 
 // What the table of reasons cannot know.
 void Reconciler::Impl::explain(const std::string& name, StopReason& reason, const Facts& now) {
     if (!now.record) return;
+    // The child that should have kept it to its ports may have failed before it came to that.
+    if (reason.step == ports_step)
+        if (const auto step = failed_step(reason.log); !step.empty()) {
+            auto log = std::move(reason.log);
+            reason = start_failed_at(step);
+            reason.log = std::move(log);
+        }
     if (reason.kind == StopKind::StartFailed && reason.step == "EXEC") {
         const auto origin = state::Origins(own_).here(*now.record) ? Origin::Local : Origin::Remote;
         if (auto words = exec_failure(now.record->spec, origin, reason.log); !words.empty())
