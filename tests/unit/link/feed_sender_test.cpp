@@ -31,7 +31,7 @@ class FeedSenderTest : public testing::Test {
     }
     void serve_left() {
         SessionHandlers none;
-        asio::co_spawn(loop, pair.left->run(std::move(none)), net::rethrow);
+        asio::co_spawn(loop, pair.left->run(std::move(none)), test::rethrow);
     }
     void close() {
         pair.left->close();
@@ -61,7 +61,7 @@ TEST_F(FeedSenderTest, AStateLargerThanAllThatMayWaitArrives) {
         order.push_back((*taken)->reset ? "reset" : "changes");
         if ((*taken)->reset) state = std::move(**taken);
     };
-    asio::co_spawn(loop, pair.right->run(std::move(reading)), net::rethrow);
+    asio::co_spawn(loop, pair.right->run(std::move(reading)), test::rethrow);
     const auto feed = [&]() -> asio::awaitable<void> {
         sender->push(step_of(large_state()));
         sender->push(step_of({false, "store", 10, {{"/processes/a", Json("a"), 10}}}));
@@ -71,7 +71,7 @@ TEST_F(FeedSenderTest, AStateLargerThanAllThatMayWaitArrives) {
         co_await wait_until([&] { return order.size() == 4; });
         close();
     };
-    asio::co_spawn(loop, feed(), net::rethrow);
+    asio::co_spawn(loop, feed(), test::rethrow);
     loop.run();
     EXPECT_EQ(order, (std::vector<std::string>{"reset", "changes", "answer", "synced"}));
     ASSERT_TRUE(state);
@@ -92,7 +92,7 @@ TEST_F(FeedSenderTest, APeerThatDoesNotReadHoldsLittle) {
         close();
         co_await sender->caught_up();
     };
-    asio::co_spawn(loop, feed(), net::rethrow);
+    asio::co_spawn(loop, feed(), test::rethrow);
     loop.run();
 }
 

@@ -2,9 +2,9 @@
 #include "net/asio.h"
 #include "net/proxy_protocol.h"
 #include "tests/unit/net/temporary_directory.h"
+#include "tests/unit/support/rethrow.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -92,18 +92,18 @@ TEST_F(ControlServerTest, HandsOverWhoIsVerified) {
     Result<void> control, join, refused;
     const auto header = proxy_header("192.0.2.7:5000");
     asio::co_spawn(loop, come(*net::tls_client(member, std::string(control_alpn), is_root), header, control),
-                   asio::detached);
+                   test::rethrow);
     asio::co_spawn(loop,
                    come(*net::tls_client_with_secret(std::string(join_alpn), "one", Bytes(32, 1)),
                         proxy_header("[2001:db8::7]:5000"), join),
-                   asio::detached);
+                   test::rethrow);
     asio::co_spawn(loop,
                    come(*net::tls_client(stranger, std::string(control_alpn), is_root),
                         proxy_header("198.51.100.9:1"), refused),
-                   asio::detached);
+                   test::rethrow);
     asio::co_spawn(loop,
                    finish_when([this] { return seen.size() == 2 && server->counters().bad_handshake == 1; }),
-                   asio::detached);
+                   test::rethrow);
     loop.run();
     EXPECT_TRUE(control);
     EXPECT_TRUE(join);
@@ -125,10 +125,10 @@ TEST_F(ControlServerTest, NoDescriptorIsLeftBehind) {
         auto unknown = *net::tls_client(stranger, std::string(control_alpn), is_root);
         asio::co_spawn(loop,
                        come(std::move(known), proxy_header((network + ".1.1:5000").c_str()), verified[i]),
-                       asio::detached);
+                       test::rethrow);
         asio::co_spawn(loop,
                        come(std::move(unknown), proxy_header((network + ".2.1:5000").c_str()), refused[i]),
-                       asio::detached);
+                       test::rethrow);
     }
     // Ends before the header, in it, and with another one.
     for (const std::size_t size : {0u, 5u}) {
@@ -143,7 +143,7 @@ TEST_F(ControlServerTest, NoDescriptorIsLeftBehind) {
         after = open_now();
         return server->counters().accepted == 7 && after == before + 1; // our end of `other`
     };
-    asio::co_spawn(loop, finish_when(all_gone), asio::detached);
+    asio::co_spawn(loop, finish_when(all_gone), test::rethrow);
     loop.run();
     EXPECT_EQ(last.accepted, 7U);
     EXPECT_EQ(after, before + 1);
@@ -169,7 +169,7 @@ TEST_F(ControlServerTest, StrangersMakeRoom) {
     asio::co_spawn(loop,
                    come(*net::tls_client(member, std::string(control_alpn), is_root),
                         proxy_header("192.0.2.200:5000"), control),
-                   asio::detached);
+                   test::rethrow);
     // While its handshake is under way, more come.
     asio::post(loop, [&] {
         for (int i = 100; i < 140; ++i)
@@ -177,7 +177,7 @@ TEST_F(ControlServerTest, StrangersMakeRoom) {
     });
     asio::co_spawn(loop,
                    finish_when([this] { return seen.size() == 1 && server->counters().accepted == 96; }),
-                   asio::detached);
+                   test::rethrow);
     loop.run();
     EXPECT_TRUE(control);
     EXPECT_EQ(seen.size(), 1U);

@@ -61,8 +61,8 @@ class SessionTest : public testing::Test {
             return count(loop.get_executor(), std::move(params), alive);
         };
         handlers.event = [this](const Json& event) { events.push_back(event); };
-        asio::co_spawn(loop, run(pair.left, std::move(handlers), left_end), net::rethrow);
-        asio::co_spawn(loop, run(pair.right, SessionHandlers(), right_end), net::rethrow);
+        asio::co_spawn(loop, run(pair.left, std::move(handlers), left_end), test::rethrow);
+        asio::co_spawn(loop, run(pair.right, SessionHandlers(), right_end), test::rethrow);
     }
 
     static asio::awaitable<void> run(std::shared_ptr<Session> session, SessionHandlers handlers,
@@ -307,9 +307,9 @@ class FloodTest : public testing::Test {
     void flood(std::size_t count, std::size_t size) {
         SessionHandlers serving;
         serving.request = [this](std::string, Json params) { return work(std::move(params)); };
-        asio::co_spawn(loop, pair.left->run(std::move(serving)), net::rethrow);
+        asio::co_spawn(loop, pair.left->run(std::move(serving)), test::rethrow);
         SessionHandlers none;
-        asio::co_spawn(loop, pair.right->run(std::move(none)), net::rethrow);
+        asio::co_spawn(loop, pair.right->run(std::move(none)), test::rethrow);
         std::size_t answered = 0;
         const auto ask = [&](std::size_t n) -> asio::awaitable<void> {
             Json params{{"n", n}, {"text", std::string(size, 'x')}};
@@ -323,7 +323,7 @@ class FloodTest : public testing::Test {
             pair.right->close();
         };
         for (std::size_t n = 0; n < count; ++n)
-            asio::co_spawn(loop, ask(n), net::rethrow);
+            asio::co_spawn(loop, ask(n), test::rethrow);
         loop.run();
         EXPECT_EQ(answered, count);
     }

@@ -3,25 +3,14 @@
 
 #include "net/identity.h"
 #include "net/tls.h"
+#include "tests/unit/support/rethrow.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <exception>
-
 namespace p2prc::net {
-
-// The completion handler of a coroutine that a test starts, whatever it returns: an exception in it comes out
-// of the loop's run().
-struct Rethrow {
-    template <class... Results>
-    void operator()(const std::exception_ptr& failure, const Results&...) const {
-        if (failure) std::rethrow_exception(failure);
-    }
-};
-inline constexpr Rethrow rethrow{};
 
 class TlsPair {
   public:
@@ -47,8 +36,8 @@ class TlsPair {
         , client(loop.get_executor(), std::move(sockets.client),
                  *tls_client(*Identity::generate(), "test", anybody)) {
         int done = 0;
-        boost::asio::co_spawn(loop, shake_hands(server, TlsStream::Side::Server, done), rethrow);
-        boost::asio::co_spawn(loop, shake_hands(client, TlsStream::Side::Client, done), rethrow);
+        boost::asio::co_spawn(loop, shake_hands(server, TlsStream::Side::Server, done), test::rethrow);
+        boost::asio::co_spawn(loop, shake_hands(client, TlsStream::Side::Client, done), test::rethrow);
         loop.run();
         loop.restart();
         EXPECT_EQ(done, 2) << "the handshake failed";

@@ -362,10 +362,10 @@ TEST_F(Tls, MuchGoesBothWaysAtOnce) {
     const Bytes much(3 << 20, 7);
     std::size_t to_client = 0, to_server = 0;
     bool server_done = false, client_done = false;
-    asio::co_spawn(loop, write_all(pair.server, much, server_done), rethrow);
-    asio::co_spawn(loop, write_all(pair.client, much, client_done), rethrow);
-    asio::co_spawn(loop, read_all(pair.server, much.size(), to_server), rethrow);
-    asio::co_spawn(loop, read_all(pair.client, much.size(), to_client), rethrow);
+    asio::co_spawn(loop, write_all(pair.server, much, server_done), test::rethrow);
+    asio::co_spawn(loop, write_all(pair.client, much, client_done), test::rethrow);
+    asio::co_spawn(loop, read_all(pair.server, much.size(), to_server), test::rethrow);
+    asio::co_spawn(loop, read_all(pair.client, much.size(), to_client), test::rethrow);
     loop.run();
     EXPECT_TRUE(server_done && client_done);
     EXPECT_EQ(to_client, much.size());
@@ -378,7 +378,7 @@ TEST_F(Tls, TheEndOfTheOtherSideIsNoFault) {
     Result<std::size_t> read = 0U;
     std::array<std::uint8_t, 16> buffer{};
     const auto reading = [&]() -> asio::awaitable<void> { read = co_await pair.server.read_some(buffer); };
-    asio::co_spawn(loop, reading(), rethrow);
+    asio::co_spawn(loop, reading(), test::rethrow);
     pair.client.close();
     loop.run();
     ASSERT_FALSE(read);
@@ -393,8 +393,8 @@ TEST_F(Tls, AConnectionAtRestTakesLittleMemory) {
         const Bytes some(40'000, 7);
         std::size_t got = 0;
         bool done = false;
-        asio::co_spawn(loop, write_all(pair.server, some, done), rethrow);
-        asio::co_spawn(loop, read_all(pair.client, some.size(), got), rethrow);
+        asio::co_spawn(loop, write_all(pair.server, some, done), test::rethrow);
+        asio::co_spawn(loop, read_all(pair.client, some.size(), got), test::rethrow);
         loop.run();
         loop.restart();
         EXPECT_TRUE(done);

@@ -39,7 +39,7 @@ TEST_F(SessionChannelTest, NothingIsServedAfterTheEnd) {
         }
         peer.reset();
     };
-    asio::co_spawn(loop, body(), net::rethrow);
+    asio::co_spawn(loop, body(), test::rethrow);
     loop.run();
     EXPECT_FALSE(peer) << "the test did not come to its end";
 }

@@ -11,6 +11,7 @@
 #include "tests/unit/daemon/fleet/relay.h"
 #include "tests/unit/daemon/fleet/test_node.h"
 #include "tests/unit/support/power_cut.h"
+#include "tests/unit/support/rethrow.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
@@ -598,7 +599,7 @@ TEST_F(FleetTest, ALeaveThatIsCutOffAtHomeGoesOnAtTheNextStart) {
         // The disk stands still before the records are imported, when the root has given them up already.
         std::promise<void> still;
         home.disk.post([gate = still.get_future().share()] { gate.wait(); });
-        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
+        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), test::rethrow);
         EXPECT_TRUE(co_await until([&] { return home.fleet->is_root(); }));
         EXPECT_FALSE(root.replica->get("/processes/calendar"));
         home.make();
@@ -632,7 +633,7 @@ TEST_F(FleetTest, ALeaveWhoseAnswerIsLostIsFinished) {
         // The root has let it go; its answer is lost, and the machine's power with it.
         const auto cut = root.replica->subscribe(
             "/nodes/cellar", [this](std::span<const state::Change>) { relay.set(Relay::Mode::Swallow); });
-        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
+        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), test::rethrow);
         EXPECT_TRUE(co_await until([&] { return !root.replica->contains("/nodes/cellar"); }));
         EXPECT_FALSE(home.fleet->is_root());
         EXPECT_TRUE(std::filesystem::exists(home.directory.path() / "luggage.json"));
@@ -676,7 +677,7 @@ TEST_F(FleetTest, AJoinWhoseAnswerIsLostBringsWhatHappenedSince) {
         EXPECT_TRUE(co_await until([&] { return home.replica->contains("/processes/photos"); }));
         auto cut = root.replica->subscribe(
             "/nodes/cellar", [this](std::span<const state::Change>) { relay.set(Relay::Mode::Swallow); });
-        asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), asio::detached);
+        asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), test::rethrow);
         EXPECT_TRUE(co_await until([&] { return root.replica->contains("/processes/photos"); }));
         EXPECT_TRUE(home.fleet->is_root());
         cut.reset(); // the node's record is written again
@@ -707,7 +708,7 @@ TEST_F(FleetTest, AJoinThatIsCutOffAtHomeGoesOnAtTheNextStart) {
             "/nodes/cellar", [&, gate = still.get_future().share()](std::span<const state::Change>) {
                 home.disk.post([gate] { gate.wait(); });
             });
-        asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), asio::detached);
+        asio::co_spawn(loop, home.fleet->join(token, "", "admin@cellar"), test::rethrow);
         const auto settings = home.directory.path() / "fleet.json";
         EXPECT_TRUE(co_await until([&] {
             std::ifstream file(settings);
@@ -752,7 +753,7 @@ TEST_F(FleetTest, OneChangeOfTheRoleAtATime) {
         co_await make_both();
         const auto token = co_await new_token();
         relay.set(Relay::Mode::Swallow);
-        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), asio::detached);
+        asio::co_spawn(loop, home.fleet->leave(false, "admin@cellar"), test::rethrow);
         EXPECT_TRUE(
             co_await until([&] { return std::filesystem::exists(home.directory.path() / "luggage.json"); }));
         Json options = Json::object();
