@@ -1,8 +1,14 @@
 #include "dbus/connection.h"
 
+#include "core/callback.h"
+#include "dbus/call.h"
+#include "dbus/codec.h"
 #include "dbus/limits.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <systemd/sd-bus.h>
 
@@ -16,6 +22,41 @@ namespace asio = boost::asio;
 // Messages handled in one turn, so that a flood on the bus starves nothing else on the loop.
 constexpr int messages_a_turn = 64;
 
+// More than the header of an answer, or a whole error.
+constexpr std::size_t around_answer = 1024;
+// More than the XML of one object's interfaces.
+constexpr std::size_t introspection = std::size_t{16} << 10U;
+
+int on_call(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
+    // A call that cannot be counted is served.
+    return guard_callback("counting what callers have unread", 0, [&] {
+        if (sd_bus_message_is_method_call(message, nullptr, nullptr) <= 0) return 0;
+        return static_cast<Connection*>(userdata)->admit(message) ? 0 : 1;
+    });
+}
+
+// What the bus holds for `name`; nothing: it does not tell anybody, or not us. The statistics are an
+// interface of dbus-daemon alone, for root. dbus-broker limits by itself what programs leave unread.
+std::optional<std::size_t> queued_for(const Message& reply, std::size_t otherwise) {
+    if (!reply) return otherwise;
+    if (!reply.is_error()) {
+        const auto statistics = read_value(reply);
+        if (!statistics) return std::nullopt;
+        const auto bytes = statistics->find("OutgoingBytes");
+        if (bytes == statistics->end() || !bytes->is_number_unsigned()) return std::nullopt;
+        return bytes->get<std::size_t>();
+    }
+    const std::string error = reply.error_name();
+    if (error == "org.freedesktop.DBus.Error.NameHasNoOwner") return 0;
+    if (error == "org.freedesktop.DBus.Error.UnknownMethod" ||
+        error == "org.freedesktop.DBus.Error.UnknownInterface" ||
+        error == "org.freedesktop.DBus.Error.UnknownObject" ||
+        error == "org.freedesktop.DBus.Error.NotSupported" ||
+        error == "org.freedesktop.DBus.Error.AccessDenied")
+        return std::nullopt;
+    return otherwise;
+}
+
 Connection::Connection(asio::any_io_executor executor, sd_bus* bus, int duplicated_fd)
     : executor_(std::move(executor))
     , bus_(bus)
@@ -23,6 +64,7 @@ Connection::Connection(asio::any_io_executor executor, sd_bus* bus, int duplicat
     , timer_(executor_) {}
 
 Connection::~Connection() {
+    sd_bus_slot_unref(filter_);
     sd_bus_close_unref(bus_);
 }
 
@@ -70,11 +112,95 @@ bool Connection::add_property(const std::string& path, const std::string& name, 
     return properties_size_ <= largest_message;
 }
 
+Result<void> Connection::limit_unread() {
+    if (filter_) return {};
+    const int r = sd_bus_add_filter(bus_, &filter_, &on_call, this);
+    if (r < 0) return std::unexpected(bus_error("counting what callers have unread", r));
+    return {};
+}
+
+bool Connection::admit(sd_bus_message* call) {
+    const char* sender = sd_bus_message_get_sender(call);
+    if (!sender) return true;
+    const std::string caller = sender;
+    if (unread_.verdict(caller) != UnreadAnswers::Verdict::Serve) {
+        refuse(call, caller);
+        return false;
+    }
+    look();
+    if (sd_bus_message_get_expect_reply(call) <= 0) return true;
+    caller_ = caller;
+    const char* member = sd_bus_message_get_member(call);
+    listed_size_ = member && std::string_view(member) == "Introspect" ? introspection : 0;
+    return true;
+}
+
+// Words, too, take up room: where there is none, callers hear nothing, and the bus passes on no more than a
+// few of their calls (max_replies_per_connection).
+void Connection::refuse(sd_bus_message* call, const std::string& caller) {
+    if (unread_.verdict(caller) != UnreadAnswers::Verdict::Ignore &&
+        sd_bus_message_get_expect_reply(call) > 0) {
+        sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                   "there are too many answers that are not read; read them, then ask again");
+        unread_.sent(caller, around_answer);
+    }
+    look();
+    kick();
+}
+
+Result<void> Connection::send_answer(const Message& call, const Message& reply) {
+    const std::string caller = call.sender();
+    const std::size_t bytes = around_answer + reply.grow(1, 0);
+    if (filter_ && !caller.empty()) {
+        if (unread_.verdict(caller) != UnreadAnswers::Verdict::Serve || !unread_.fits(bytes)) {
+            refuse(call.get(), caller);
+            return {};
+        }
+    }
+    if (const auto sent = send(reply); !sent) return sent;
+    if (filter_ && !caller.empty()) unread_.sent(caller, bytes);
+    look(); // behind the answer, which the bus then counts
+    return {};
+}
+
+void Connection::look() {
+    if (closed_) return;
+    while (const auto caller = unread_.next_look())
+        asio::co_spawn(executor_, ask_bus(shared_from_this(), *caller), asio::detached);
+}
+
+asio::awaitable<void> Connection::ask_bus(std::shared_ptr<Connection> self, std::string caller) {
+    constexpr std::size_t unknown = SIZE_MAX;
+    constexpr std::uint64_t timeout = 25'000'000; // microseconds
+    constexpr const char* bus_name = "org.freedesktop.DBus";
+    sd_bus_message* made = nullptr;
+    std::optional<std::size_t> queued = unknown;
+    if (sd_bus_message_new_method_call(self->bus_, &made, bus_name, "/org/freedesktop/DBus",
+                                       "org.freedesktop.DBus.Debug.Stats", "GetConnectionStats") >= 0) {
+        Message call = Message::adopt(made);
+        sd_bus_message_append(made, "s", caller.c_str());
+        const Message reply = co_await exchange(self, std::move(call), timeout);
+        queued = queued_for(reply, unknown);
+    }
+    if (!queued) {
+        self->unread_.give_up();
+        co_return;
+    }
+    self->unread_.looked(caller, *queued);
+    self->look();
+}
+
 void Connection::pump() {
     for (int turn = 0; turn < messages_a_turn; ++turn) {
         if (closed_) return;
         begin_properties();
+        caller_.clear();
         const int r = sd_bus_process(bus_, nullptr);
+        if (!caller_.empty()) {
+            unread_.sent(caller_, around_answer + properties_size_ + std::exchange(listed_size_, 0));
+            caller_.clear();
+            look();
+        }
         if (r < 0) return disconnected(r);
         if (r == 0) return arm();
     }

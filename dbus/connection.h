@@ -2,8 +2,10 @@
 #pragma once
 
 #include "dbus/message.h"
+#include "dbus/unread_answers.h"
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <sys/types.h>
@@ -16,6 +18,8 @@
 #include <unordered_set>
 
 struct sd_bus;
+struct sd_bus_message;
+struct sd_bus_slot;
 
 namespace p2prc::dbus::detail {
 
@@ -49,12 +53,29 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool add_property(const std::string& path, const std::string& name, const std::string& type,
                       std::size_t value);
 
+    // From now on, callers that leave too much of their answers unread are refused (dbus/unread_answers.h).
+    Result<void> limit_unread();
+    // Whether `call` is served; otherwise it has been refused.
+    bool admit(sd_bus_message* call);
+    // The call that is being processed will be answered by send_answer(), not by sd-bus.
+    void answered_later() noexcept { caller_.clear(); }
+    // One more of the paths that sd-bus lists in its answer.
+    void add_listed(const std::string& path) noexcept { listed_size_ += around_listed + path.size(); }
+    // Whether there is room for the answer of sd-bus, as far as it has come.
+    bool has_room() const noexcept { return caller_.empty() || unread_.fits(properties_size_); }
+    Result<void> send_answer(const Message& call, const Message& reply);
+
     std::function<void(const Error&)> on_disconnect;
     std::unordered_set<std::shared_ptr<PendingCall>> calls;
     // Unique names are never used twice on one bus, so an answer stays right.
     std::unordered_map<std::string, uid_t> uids;
 
   private:
+    static constexpr std::size_t around_listed = 40; // as an element of XML
+
+    void refuse(sd_bus_message* call, const std::string& caller);
+    void look();
+    static boost::asio::awaitable<void> ask_bus(std::shared_ptr<Connection> self, std::string caller);
     void pump();
     void arm();
     void disconnected(int negative_errno);
@@ -65,6 +86,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     boost::asio::posix::stream_descriptor descriptor_;
     boost::asio::steady_timer timer_;
     std::optional<std::uint64_t> timer_at_; // CLOCK_MONOTONIC, microseconds
+    sd_bus_slot* filter_ = nullptr;
+    UnreadAnswers unread_;
+    std::string caller_; // of the call that sd-bus is answering
+    std::size_t listed_size_ = 0;
     std::size_t properties_size_ = 0;
     std::string properties_path_;
     bool reading_ = false;

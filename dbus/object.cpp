@@ -44,18 +44,18 @@ int set_error(sd_bus_error* target, const Error& error) {
     return sd_bus_error_set(target, name.c_str(), error_text(error).c_str());
 }
 
-// No call stays without an answer: callers wait long, or for ever. `reply` may be what cannot be sent, such
-// as one beyond the sizes of a message; then the caller hears that.
+// No call stays without an answer, unless its caller does not read: callers wait long, or for ever. `reply`
+// may be what cannot be sent, such as one beyond the sizes of a message; then the caller hears that.
 void answer(const Exported& exported, const std::string& method, const Message& call, Result<Message> reply) {
     if (!sd_bus_message_get_expect_reply(call.get())) return;
     if (reply) {
-        const auto sent = exported.connection->send(*reply);
+        const auto sent = exported.connection->send_answer(call, *reply);
         if (sent) return;
         reply =
             fail(ErrorCode::Failed, "the answer to " + method + " cannot be sent: " + sent.error().message);
     }
     const auto error = call.new_error(reply.error());
-    if (error && exported.connection->send(*error)) return;
+    if (error && exported.connection->send_answer(call, *error)) return;
     // Nobody is left to tell when this fails too: the caller's connection or ours is gone.
     constexpr sd_bus_error plain =
         SD_BUS_ERROR_MAKE_CONST("org.p2prc1.Error.Failed", "p2prcd cannot say what the answer is");
@@ -85,6 +85,7 @@ int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
             return candidate.name == member;
         });
         if (method == methods.end()) return 0;
+        exported->connection->answered_later();
         asio::co_spawn(exported->connection->executor(),
                        run_method(exported, &*method, Message::share(message)), asio::detached);
         return 1;
@@ -117,6 +118,9 @@ int on_get(sd_bus*, const char* path, const char*, const char* name, sd_bus_mess
     if (result &&
         !exported->connection->add_property(path, property->name, property->type, message.grow(1, 0)))
         result = std::unexpected(too_large());
+    if (!exported->connection->has_room())
+        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                "there are too many answers that are not read; ask again later");
     return result ? 1 : set_error(error, result.error());
 }
 
@@ -142,7 +146,11 @@ int on_find(sd_bus*, const char* path, const char*, void* userdata, void** found
 
 int on_enumerate(sd_bus*, const char*, void* userdata, char*** nodes, sd_bus_error*) noexcept {
     const std::vector<std::string> paths = guard_callback("listing objects", std::vector<std::string>(), [&] {
-        return static_cast<Exported*>(userdata)->enumerate();
+        const auto* exported = static_cast<Exported*>(userdata);
+        auto listed = exported->enumerate();
+        for (const std::string& path : listed)
+            exported->connection->add_listed(path);
+        return listed;
     });
     // sd-bus frees the list and its texts with free(3).
     char** list = static_cast<char**>(std::calloc(paths.size() + 1, sizeof(char*)));
@@ -220,6 +228,7 @@ Result<Registration> Bus::add_object(const std::string& path, Interface interfac
     auto exported = std::make_shared<Exported>();
     exported->connection = connection_;
     exported->interface = std::move(interface);
+    if (auto limited = connection_->limit_unread(); !limited) return std::unexpected(limited.error());
     build_table(*exported);
     const int r =
         sd_bus_add_object_vtable(get(), &exported->slot, path.c_str(), exported->interface.name.c_str(),
@@ -235,6 +244,7 @@ Result<Registration> Bus::add_objects(const std::string& prefix, Interface inter
     exported->connection = connection_;
     exported->interface = std::move(interface);
     exported->exists = std::move(exists);
+    if (auto limited = connection_->limit_unread(); !limited) return std::unexpected(limited.error());
     build_table(*exported);
     const int r =
         sd_bus_add_fallback_vtable(get(), &exported->slot, prefix.c_str(), exported->interface.name.c_str(),

@@ -5,11 +5,10 @@ from lab.household import info, spin
 
 MACHINES = ["home1"]
 
-# Its own polkit agent, which never answers, and calls that polkit has to ask about, whose answers it does not wait for. The calls are
-# written by hand: python3-dbus cannot set the flag ALLOW_INTERACTIVE_AUTHORIZATION (4), without which polkit asks no agent.
-AGENT = r"""
-import os, socket, struct, sys
-size, count = int(sys.argv[1]), int(sys.argv[2])
+# The calls are written by hand: python3-dbus cannot set the flag ALLOW_INTERACTIVE_AUTHORIZATION (4), without which polkit asks no agent,
+# and reads what comes.
+CALLS = r"""
+import os, socket, struct, sys, time
 
 def align(data, to):
     return data + bytes(-len(data) % to)
@@ -25,13 +24,21 @@ def message(serial, flags, fields, body=b""):
         array = array + bytes([len(value)]) + value.encode() + bytes(1) if kind == "g" else text(array, value)
     return align(struct.pack("<BBBBIII", ord("l"), 1, flags, 1, len(body), serial, len(array)) + array, 8) + body
 
-bus = socket.socket(socket.AF_UNIX)
-bus.settimeout(60)
-bus.connect("/run/dbus/system_bus_socket")
-bus.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
-assert bus.recv(200).startswith(b"OK")
-bus.sendall(b"BEGIN\r\n")
-bus.sendall(message(1, 0, [(1, "o", "/org/freedesktop/DBus"), (2, "s", "org.freedesktop.DBus"), (3, "s", "Hello"), (6, "s", "org.freedesktop.DBus")]))
+def connect():
+    bus = socket.socket(socket.AF_UNIX)
+    bus.settimeout(60)
+    bus.connect("/run/dbus/system_bus_socket")
+    bus.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
+    assert bus.recv(200).startswith(b"OK")
+    bus.sendall(b"BEGIN\r\n")
+    bus.sendall(message(1, 0, [(1, "o", "/org/freedesktop/DBus"), (2, "s", "org.freedesktop.DBus"), (3, "s", "Hello"), (6, "s", "org.freedesktop.DBus")]))
+    return bus
+"""
+
+# Its own polkit agent, which never answers, and calls that polkit has to ask about, whose answers it does not wait for.
+AGENT = CALLS + r"""
+size, count = int(sys.argv[1]), int(sys.argv[2])
+bus = connect()
 
 # RegisterAuthenticationAgent(("unix-process", {"pid": u, "start-time": t}), "C", "/agent")
 start = int(open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19])
@@ -47,6 +54,18 @@ for i in range(count):
 heard = b""
 while size < 65536 and b"BeginAuthentication" not in heard:
     heard = heard[-100:] + bus.recv(65536)
+print("sent", flush=True)
+sys.stdin.read()
+"""
+
+# Asks for the description of the root object, some 7 KB, and reads no answer.
+DEAF = CALLS + r"""
+connections = [connect() for _ in range(8)]
+call = [(1, "o", "/org/p2prc1"), (2, "s", "org.freedesktop.DBus.Introspectable"), (3, "s", "Introspect"), (6, "s", "org.p2prc1")]
+for turn in range(300):
+    for bus in connections:
+        bus.sendall(b"".join(message(2 + turn * 10 + i, 0, call) for i in range(10)))
+    time.sleep(0.03)
 print("sent", flush=True)
 sys.stdin.read()
 """
@@ -94,6 +113,21 @@ def test_calls_that_are_big_are_not_kept(lab):
     big = lab.home1.run("python3 -c 'import dbus; dbus.Interface(dbus.SystemBus().get_object(\"org.p2prc1\", \"/org/p2prc1\"), "
                         "\"org.p2prc1.Manager\").ProcessInformation(\"a\" * 100000)'", check=False, user="mallory")
     assert "too much text" in big.err, big
+
+
+def test_answers_that_nobody_reads_silence_nobody_else(lab):
+    lab.home1.write("/home/mallory/deaf.py", DEAF)
+    before = pss(lab.home1, "p2prcd.service")
+    deaf = lab.home1.popen(["python3", "/home/mallory/deaf.py"], user="mallory", stdin=-1, stdout=-1, text=True)
+    try:
+        assert deaf.stdout.readline().strip() == "sent"
+        assert lab.home1.run(["p2prc", "ps"], user="mallory", timeout=20).code == 0
+        lab.home1.p2prc("spin", "newcomer", "--", "/bin/sleep", "infinity", timeout=20)
+        lab.home1.p2prc("kill", "newcomer", timeout=20)
+        assert pss(lab.home1, "p2prcd.service") < before + 30000
+    finally:
+        deaf.communicate("", timeout=30)
+    lab.home1.run("busctl call org.p2prc1 /org/p2prc1 org.p2prc1.Manager ListProcess", user="mallory")
 
 
 def test_no_text_takes_a_list_along(lab):

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <systemd/sd-bus.h>
 
+#include <array>
 #include <optional>
 
 namespace p2prc::dbus {
@@ -48,6 +49,12 @@ asio::awaitable<Result<Message>> echo(Message call) {
         if (!written) co_return std::unexpected(written.error());
         co_return reply;
     }
+    if (text == "a mebibyte") {
+        auto reply = call.new_reply();
+        const auto written = write_value(*reply, "s", std::string(std::size_t{1} << 20U, 'x'));
+        if (!written) co_return std::unexpected(written.error());
+        co_return reply;
+    }
     if (text == "throw") throw std::runtime_error("thrown on purpose");
     auto reply = call.new_reply();
     if (reply) sd_bus_message_append(reply->get(), "s", text.c_str());
@@ -59,8 +66,7 @@ Interface example(std::string* value) {
     interface.methods.push_back({"Echo", {{"s", "text"}}, {{"s", "same"}}, &echo});
     interface.properties.push_back(
         {"Value", "s", Emits::Change, [value](const std::string&, const Message& reply) -> Result<void> {
-             sd_bus_message_append(reply.get(), "s", value->c_str());
-             return {};
+             return write_value(reply, "s", *value);
          }});
     interface.properties.push_back(
         {"Unfit", "s", Emits::Change, [](const std::string&, const Message&) -> Result<void> {
@@ -161,6 +167,82 @@ TEST_F(BusTest, AListOfObjectsThatTheBusDoesNotCarryIsAnError) {
     Message one = call("org.freedesktop.DBus.Properties", "GetAll", below + "/7");
     sd_bus_message_append(one.get(), "s", "org.example1.Large");
     EXPECT_TRUE(bus.run(client->call(one)));
+}
+
+// A program that asks and never reads.
+class DeafCaller {
+  public:
+    explicit DeafCaller(const std::string& address) {
+        sd_bus_new(&bus_);
+        sd_bus_set_address(bus_, address.c_str());
+        sd_bus_set_bus_client(bus_, 1);
+        sd_bus_start(bus_);
+        const char* name = nullptr;
+        sd_bus_get_unique_name(bus_, &name); // once the bus has said it
+    }
+    DeafCaller(const DeafCaller&) = delete;
+    DeafCaller& operator=(const DeafCaller&) = delete;
+    ~DeafCaller() { sd_bus_close_unref(bus_); }
+
+    void ask(const char* member, const char* interface_of, const char* text) {
+        sd_bus_message* call = nullptr;
+        ASSERT_GE(sd_bus_message_new_method_call(bus_, &call, "org.example1", path, interface_of, member), 0);
+        const Message owned = Message::adopt(call);
+        if (text) sd_bus_message_append(call, "s", text);
+        std::uint64_t cookie = 0; // without it, sd-bus says that no answer is wanted
+        ASSERT_GE(sd_bus_send(bus_, call, &cookie), 0);
+        ASSERT_GE(sd_bus_flush(bus_), 0);
+    }
+    // Reads at last: how many of its calls were refused.
+    int read_refusals() {
+        int refused = 0;
+        for (int r = 1; r >= 0;) {
+            sd_bus_message* message = nullptr;
+            r = sd_bus_process(bus_, &message);
+            const Message owned = Message::adopt(message);
+            refused += owned && owned.error_name() == SD_BUS_ERROR_LIMITS_EXCEEDED;
+            if (r == 0 && sd_bus_wait(bus_, 200'000) <= 0) break;
+        }
+        return refused;
+    }
+
+  private:
+    sd_bus* bus_ = nullptr;
+};
+
+// dbus-daemon reads nothing more of a connection whose messages, 127 MiB in all, nobody reads.
+TEST_F(BusTest, CallersThatDoNotReadSilenceItTowardsNobodyElse) {
+    std::array<DeafCaller, 4> deaf{DeafCaller(bus.address()), DeafCaller(bus.address()),
+                                   DeafCaller(bus.address()), DeafCaller(bus.address())};
+    for (int turn = 0; turn < 60; ++turn) {
+        for (auto& caller : deaf)
+            caller.ask("Echo", interface_name, "a mebibyte");
+        const auto heard = echo_call("hello", std::chrono::seconds(10));
+        ASSERT_TRUE(heard) << "turn " << turn << ": " << heard.error().message;
+    }
+    for (int turn = 0; turn < 60; ++turn) {
+        const auto large = echo_call("a mebibyte", std::chrono::seconds(10));
+        ASSERT_TRUE(large) << "turn " << turn << ": " << large.error().message;
+    }
+    int refused = 0;
+    auto read = [&]() -> asio::awaitable<Result<int>> {
+        for (auto& caller : deaf)
+            refused += caller.read_refusals();
+        co_return refused;
+    };
+    EXPECT_GT(bus.run(read()).value(), 100);
+}
+
+// What sd-bus answers without our code counts as well.
+TEST_F(BusTest, PropertiesThatAreNotReadCountToo) {
+    value = std::string(std::size_t{1} << 20U, 'x');
+    DeafCaller deaf(bus.address());
+    for (int turn = 0; turn < 150; ++turn) {
+        deaf.ask("GetAll", "org.freedesktop.DBus.Properties", interface_name);
+        const auto heard = echo_call("hello", std::chrono::seconds(10));
+        ASSERT_TRUE(heard) << "turn " << turn << ": " << heard.error().message;
+    }
+    EXPECT_GT(deaf.read_refusals(), 50);
 }
 
 TEST_F(BusTest, APropertyThatCannotBeToldTakesNoOtherAlong) {

@@ -34,6 +34,9 @@ PrivateBus::PrivateBus(const std::string& policy) {
     std::ofstream(directory_ + "/bus.conf")
         << "<busconfig><type>session</type><listen>" << address_
         << "</listen><auth>EXTERNAL</auth><limit name=\"max_message_size\">134217728</limit>"
+        // As on a system bus, where a session bus has a gigabyte.
+        << "<limit name=\"max_incoming_bytes\">133169152</limit>"
+           "<limit name=\"max_outgoing_bytes\">133169152</limit>"
         << (policy.empty() ? allow_all : policy) << "</busconfig>";
     int ready[2];
     if (pipe2(ready, 0) < 0) throw std::runtime_error("pipe");
