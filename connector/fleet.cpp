@@ -53,6 +53,9 @@ struct Fleet::State {
         };
         made.status = options.status;
         made.registered = options.connected;
+        made.refused = [this](const Error& refusal) {
+            if (refusal.code == ErrorCode::Conflict) options.key_taken();
+        };
         made.warn = [](const Error& failure) {
             net::log_warning(failure.message, {{"FLEET_HINT", failure.hint}});
         };

@@ -20,6 +20,7 @@ struct FleetOptions {
     std::function<void(const MappingTable&)> apply;
     std::function<nlohmann::json()> status; // reported to p2prcd now and then
     std::function<void()> connected;        // p2prcd is reachable (again)
+    std::function<void()> key_taken;        // another node of the fleet has this connector's key
 };
 
 class Fleet final : public CertificateSource {

@@ -123,7 +123,7 @@ class Program {
         net::spawn_loop(context_.get_executor(), "the watchdog", net::keep_watchdog);
         net::notify_ready();
         context_.run();
-        return {};
+        return ended_;
     }
 
   private:
@@ -132,11 +132,24 @@ class Program {
         options.fingerprint = fingerprint_;
         options.apply = [this](const MappingTable& table) { apply(table); };
         options.status = [this] { return to_json(connector_.status()); };
+        options.key_taken = [this] { change_key(); };
         options.connected = [this] {
             certificates_->retry();
             if (serving_) serving_->report_again();
         };
         return options;
+    }
+
+    // A copied machine, or a member that names the key of another while that is out of the fleet. Nothing but
+    // the tunnel depends on the key, which has none without a registered one.
+    void change_key() {
+        const auto made = net::create_identity(line_.state);
+        if (made)
+            ended_ = fail(ErrorCode::Conflict,
+                          "another node has this connector's key; it starts again with a new one");
+        else
+            ended_ = std::unexpected(made.error());
+        context_.stop();
     }
 
     // Certificates first: a mapping is served from the moment it is known.
@@ -210,6 +223,7 @@ class Program {
     tunnel::Poller poller_;
     Connector connector_;
     std::string fingerprint_;
+    Result<void> ended_;
     net::Signals signals_;
     net::OneShotTimer drain_timer_;
     std::chrono::steady_clock::time_point drain_until_;

@@ -75,10 +75,12 @@ struct Follower::State {
                 next_report = {};
                 const auto done = co_await held->client->register_key(options.fingerprint);
                 registered = done.has_value();
-                if (!done)
+                if (!done) {
                     failed("cannot register with p2prcd", done.error());
-                else if (options.registered)
+                    if (options.refused) options.refused(done.error());
+                } else if (options.registered) {
                     options.registered();
+                }
             }
             if (newer && registered) {
                 newer = false;

@@ -53,8 +53,9 @@ struct FollowerOptions {
     std::string fingerprint; // of the helper's key, registered with p2prcd
     // Whether the document could be read; if not, it is got again.
     std::function<Result<void>(Feed)> apply;
-    std::function<Json()> status;          // reported to p2prcd now and then
-    std::function<void()> registered = {}; // p2prcd is reachable (again)
+    std::function<Json()> status;                   // reported to p2prcd now and then
+    std::function<void()> registered = {};          // p2prcd is reachable (again)
+    std::function<void(const Error&)> refused = {}; // the key could not be registered; it is tried again
     // What does not work: each failure once, not at each attempt.
     std::function<void(const Error& failure)> warn;
 };

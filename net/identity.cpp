@@ -8,6 +8,8 @@
 namespace p2prc::net {
 namespace {
 
+constexpr const char* key_file = "key.pem";
+
 std::string fingerprint_of(const X509_PUBKEY* key) {
     unsigned char* der = nullptr;
     const int size = i2d_X509_PUBKEY(key, &der);
@@ -84,7 +86,7 @@ Result<std::string> Identity::private_key_pem() const {
 }
 
 Result<Identity> load_or_create_identity(const std::filesystem::path& directory) {
-    const auto path = directory / "key.pem";
+    const auto path = directory / key_file;
     const auto existing = read_file(path, 1 << 16);
     if (existing) {
         auto identity = Identity::from_pem(*existing);
@@ -95,12 +97,15 @@ Result<Identity> load_or_create_identity(const std::filesystem::path& directory)
         return identity;
     }
     if (existing.error().code != ErrorCode::NotFound) return std::unexpected(existing.error());
+    return create_identity(directory);
+}
 
+Result<Identity> create_identity(const std::filesystem::path& directory) {
     auto identity = Identity::generate();
     if (!identity) return identity;
     const auto pem = identity->private_key_pem();
     if (!pem) return std::unexpected(pem.error());
-    if (const auto written = write_file_atomically(path, *pem, 0600); !written)
+    if (const auto written = write_file_atomically(directory / key_file, *pem, 0600); !written)
         return std::unexpected(written.error());
     return identity;
 }

@@ -40,6 +40,8 @@ class Identity {
 // The key in `directory`/key.pem (0600), created if there is none. A file that cannot be read as a key is an
 // error and is left unchanged: a new key would make this another node.
 Result<Identity> load_or_create_identity(const std::filesystem::path& directory);
+// Puts a fresh key in the place of the one in `directory`.
+Result<Identity> create_identity(const std::filesystem::path& directory);
 
 // The fingerprint of a certificate's public key, or of a key; empty when it cannot be encoded.
 std::string certificate_fingerprint(const x509_st* certificate);

@@ -2,7 +2,7 @@
 
 from lab import wait_until
 from lab.conquered import conquered
-from lab.household import info, invite, make_fleet, node_state, spin, wait_state
+from lab.household import info, invite, join, make_fleet, node_state, spin, wait_state
 from lab.link import ControlLink, LinkError, read_token
 
 MACHINES = ["root", "home1", "home2"]
@@ -53,6 +53,26 @@ def test_it_cannot_do_what_is_the_owners_or_the_roots(lab):
                                "process.kill": {"process": "victim"}}.items():
             error = refused(link, method, params)
             assert error.code == "NotPermitted", (method, error)
+
+
+def test_naming_the_key_of_a_connector_keeps_it_out_for_a_moment(lab):
+    def key_of(name):
+        with ControlLink(lab.home1) as link:
+            return link.wait_synced().state[f"/nodes/{name}"]["connector_key"]
+
+    wait_until(lambda: key_of("home1") and key_of("home2"), 30, "the connectors to have registered")
+    own, key = key_of("home1"), key_of("home2")
+    with ControlLink(lab.home1) as link:
+        error = refused(link, "node.register_key", {"kind": "connector", "key": key})
+        assert error.code == "Conflict", error
+    lab.home2.p2prc("leave", timeout=60)
+    with ControlLink(lab.home1) as link:
+        link.request("node.register_key", {"kind": "connector", "key": key})
+    join(lab, lab.home2)
+    wait_until(lambda: key_of("home2") not in ("", key), 30, "the connector to have made itself another key")
+    with ControlLink(lab.home1) as link:
+        link.request("node.register_key", {"kind": "connector", "key": own})
+    wait_state(lab.root, "victim", "running")
 
 
 def domain_of(lab, name):

@@ -30,6 +30,7 @@ class FollowerTest : public ::testing::Test {
         };
         options.status = [this] { return Json{{"routes", revisions.size()}}; };
         options.registered = [this] { ++told_registered; };
+        options.refused = [this](const Error& refusal) { refusals.push_back(refusal.code); };
         options.warn = [this](const Error& failure) { warnings.push_back(failure.message); };
         follower = std::make_unique<Follower>(bus.io.get_executor(), std::move(options));
         asio::co_spawn(bus.io, follower->run(), [this](std::exception_ptr) { ended = true; });
@@ -52,13 +53,18 @@ class FollowerTest : public ::testing::Test {
         co_return reply;
     }
 
+    asio::awaitable<Result<Message>> register_key(Message call) {
+        const auto body = read_body(call);
+        if (taken) co_return fail(ErrorCode::Conflict, "another has it");
+        keys.push_back(body.value()[0].get<std::string>());
+        co_return call.new_reply();
+    }
+
     void start_daemon() {
         server = bus.connect();
         Interface edge{names::edge_interface};
         edge.methods.push_back(
-            {"RegisterKey", {{"s", "fingerprint"}}, {}, handler([this](const Json& body, auto&) {
-                 keys.push_back(body[0].get<std::string>());
-             })});
+            {"RegisterKey", {{"s", "fingerprint"}}, {}, [this](Message call) { return register_key(call); }});
         edge.methods.push_back({"GetRoutes",
                                 {},
                                 {{"t", "revision"}, {"a{sv}", "routes"}},
@@ -88,9 +94,11 @@ class FollowerTest : public ::testing::Test {
     std::unique_ptr<Follower> follower;
     std::uint64_t revision = 1;
     bool unreadable = false;
+    bool taken = false;
     bool ended = false;
     int told_registered = 0;
     std::vector<std::string> keys, warnings;
+    std::vector<ErrorCode> refusals;
     std::vector<std::uint64_t> revisions;
     std::vector<Json> reports;
 };
@@ -121,6 +129,15 @@ TEST_F(FollowerTest, ADaemonThatComesBackIsToldAgain) {
     EXPECT_EQ(keys.size(), 2u);
     EXPECT_EQ(told_registered, 2);
     EXPECT_EQ(revisions.back(), 2u);
+}
+
+TEST_F(FollowerTest, ARefusedKeyIsTold) {
+    taken = true;
+    start_daemon();
+    ASSERT_TRUE(eventually([this] { return !refusals.empty() && refusals.back() == ErrorCode::Conflict; }));
+    EXPECT_TRUE(revisions.empty());
+    taken = false;
+    EXPECT_TRUE(eventually([this] { return revisions.size() == 1; }));
 }
 
 TEST_F(FollowerTest, ReportsWhenItIsAskedTo) {

@@ -23,6 +23,15 @@ TEST(Identity, IsMadeOnceAndStays) {
     EXPECT_EQ(status.st_mode & 0777U, 0600U);
 }
 
+TEST(Identity, IsReplacedOnRequest) {
+    const TemporaryDirectory directory;
+    const auto first = load_or_create_identity(directory.path());
+    const auto second = create_identity(directory.path());
+    ASSERT_TRUE(first && second);
+    EXPECT_NE(first->fingerprint(), second->fingerprint());
+    EXPECT_EQ(load_or_create_identity(directory.path())->fingerprint(), second->fingerprint());
+}
+
 TEST(Identity, DamagedKeyIsKeptAndRefused) {
     const TemporaryDirectory directory;
     ASSERT_TRUE(write_file_atomically(directory.path() / "key.pem", "not a key"));
