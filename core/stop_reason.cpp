@@ -1,5 +1,6 @@
 #include "core/stop_reason.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -11,7 +12,7 @@ using Json = nlohmann::json;
 
 constexpr std::array table{
     StopKindInfo{StopKind::Finished, "finished", "It ended by itself with exit status 0."},
-    StopKindInfo{StopKind::Killed, "killed", "It was killed and forgotten; `by` says by whom."},
+    StopKindInfo{StopKind::Killed, "killed", "It was killed and its record removed; `by` says by whom."},
     StopKindInfo{StopKind::Stopped, "stopped", "It was stopped, its record stays; `by` says by whom."},
     StopKindInfo{StopKind::StoppedOutside, "stopped-outside",
                  "Its unit was stopped without p2prc (systemctl)."},
@@ -33,7 +34,8 @@ constexpr std::array table{
     StopKindInfo{StopKind::NodeLost, "node-lost", "Its node was lost."},
     StopKindInfo{StopKind::Moved, "moved", "It was moved to another node."},
     StopKindInfo{StopKind::Fenced, "fenced", "A newer epoch owns it."},
-    StopKindInfo{StopKind::Unknown, "unknown", "It stopped while nobody watched, and left no trace."},
+    StopKindInfo{StopKind::Unknown, "unknown",
+                 "It stopped while p2prcd was not running, and the journal does not say why."},
 };
 
 Json text_or_null(const std::string& text) {
@@ -104,7 +106,11 @@ std::string reason_text(const StopReason& reason) {
     if (!reason.by.empty()) text += " by " + reason.by;
     if (!reason.detail.empty()) text += ": " + reason.detail;
     std::string where = reason.node.empty() ? "" : "on " + reason.node;
-    if (!reason.at.empty()) where += (where.empty() ? "" : ", ") + reason.at;
+    // With a detail, the time of a power loss is that of the last sign of life; without, that of the next
+    // boot.
+    const bool went_off = reason.kind == StopKind::PowerLoss;
+    const std::string_view when = !went_off ? "" : reason.detail.empty() ? "before " : "after ";
+    if (!reason.at.empty()) where += fmt::format("{}{}{}", where.empty() ? "" : ", ", when, reason.at);
     return where.empty() ? text : text + " (" + where + ")";
 }
 

@@ -213,7 +213,10 @@ StopReason boot_reason(bool clean_shutdown) {
 
 StopReason boot_reason(bool clean_shutdown, const std::string& from, const std::string& to) {
     auto reason = boot_reason(clean_shutdown);
-    reason.detail = fmt::format("the machine was off from {} to {}", from, to);
+    // A machine that loses its power writes nothing down: `from` is the last that was heard of it.
+    reason.detail = clean_shutdown
+                        ? fmt::format("the machine was off from {} to {}", from, to)
+                        : fmt::format("the machine went off after {} and was back at {}", from, to);
     reason.at = from;
     return reason;
 }

@@ -81,5 +81,13 @@ TEST(StopReasonText, IsOneLineForPeople) {
     EXPECT_EQ(reason_text(reason), "start-failed 203 at exec (on home1, now)");
 }
 
+TEST(StopReasonText, KnowsOfAPowerLossOnlyAfterOrBeforeWhatItWas) {
+    StopReason reason{.kind = StopKind::PowerLoss, .node = "home1", .at = "10:05"};
+    EXPECT_EQ(reason_text(reason), "power-loss (on home1, before 10:05)");
+    reason.at = "10:00";
+    reason.detail = "the machine went off after 10:00";
+    EXPECT_EQ(reason_text(reason), "power-loss: the machine went off after 10:00 (on home1, after 10:00)");
+}
+
 } // namespace
 } // namespace p2prc

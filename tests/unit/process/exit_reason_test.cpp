@@ -187,6 +187,9 @@ TEST(WouldRestart, FollowsThePolicy) {
 TEST(BootReason, TellsAPowerCutFromAShutdown) {
     EXPECT_EQ(boot_reason(true).kind, StopKind::Shutdown);
     EXPECT_EQ(boot_reason(false).kind, StopKind::PowerLoss);
+    EXPECT_EQ(boot_reason(true, "10:00", "10:05").detail, "the machine was off from 10:00 to 10:05");
+    EXPECT_EQ(boot_reason(false, "10:00", "10:05").detail,
+              "the machine went off after 10:00 and was back at 10:05");
 }
 
 TEST(SignalName, OfOrdinaryAndRealTimeSignals) {

@@ -1172,7 +1172,7 @@ TEST_F(ReconcilerTest, RunsAgainAfterAPowerCut) {
     EXPECT_EQ(count("start " + unit), 1);
 }
 
-TEST_F(ReconcilerTest, APowerLossSaysFromWhenToWhen) {
+TEST_F(ReconcilerTest, APowerLossSaysAfterWhenAndUntilWhen) {
     start();
     want(record());
     journal.gap = BootGap{1'767'323'045'000'000, 1'767'323'105'000'000};
@@ -1181,7 +1181,7 @@ TEST_F(ReconcilerTest, APowerLossSaysFromWhenToWhen) {
     EXPECT_EQ(status()->reason->at, "2026-01-02T03:04:05Z")
         << "it stopped when the power went, not at the boot";
     EXPECT_EQ(status()->reason->detail,
-              "the machine was off from 2026-01-02T03:04:05Z to 2026-01-02T03:05:05Z");
+              "the machine went off after 2026-01-02T03:04:05Z and was back at 2026-01-02T03:05:05Z");
 }
 
 TEST_F(ReconcilerTest, RunsAgainAfterAShutdown) {
@@ -1216,8 +1216,8 @@ TEST_F(ReconcilerTest, AStopThatWasAskedForWhileThePowerWasOffSaysWhoAndHowItEnd
     daemon_restart(true, false);
     expect(ProcessState::Stopped, StopKind::Stopped);
     EXPECT_EQ(status()->reason->by, "bob@root");
-    EXPECT_EQ(status()->reason->detail, "it had ended before: power-loss: the machine was off from "
-                                        "2026-01-02T03:04:05Z to 2026-01-02T03:05:05Z");
+    EXPECT_EQ(status()->reason->detail, "it had ended before: power-loss: the machine went off after "
+                                        "2026-01-02T03:04:05Z and was back at 2026-01-02T03:05:05Z");
     EXPECT_EQ(status()->applied, 2u);
     EXPECT_TRUE(systemd.calls.empty());
 }
