@@ -1,6 +1,7 @@
 // spin, ps, info, kill, stop, start, restart.
 #include "cli/daemon.h"
 #include "cli/duration.h"
+#include "cli/last_stop.h"
 #include "cli/output.h"
 #include "cli/process_data.h"
 #include "cli/usage.h"
@@ -103,13 +104,10 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
     for (const auto* key : keys)
         table.rows.push_back({key, cell_lines(*info, key)});
     table.rows.push_back({"memory", cell_bytes(*info, "memory_bytes")});
-    const bool stopped_before = info->contains("reason") && (*info)["reason"].is_object();
-    table.rows.push_back(
-        {"last stop", stopped_before ? reason_text(reason_from_json((*info)["reason"])) : "-"});
+    table.rows.push_back({"last stop", last_stop_text(*info)});
     print(table);
-    if (stopped_before)
-        for (const auto& line : reason_from_json((*info)["reason"]).log)
-            note("  | " + text::for_terminal(line));
+    for (const auto& line : reason_from_json(info->value("reason", Json::object())).log)
+        note("  | " + text::for_terminal(line));
     return 0;
 }
 
@@ -157,7 +155,7 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
                          node, node));
     } else {
         // Spun again while it is stopped, or it ended just now.
-        const bool known = reason.kind != StopKind::Unknown;
+        const bool known = reason.kind != StopKind::Unknown && state != "lost";
         note(fmt::format("'{}' is {} on {}{}", name, state, node, known ? ": " + reason_text(reason) : ""));
         const bool ended = state == "stopped" || state == "failed";
         note(fmt::format("  p2prc logs {0} shows more{1}", name,
@@ -197,13 +195,11 @@ Result<int> list(Context& context) {
     Table table;
     table.header = {"ID", "NAME", "NODE", "STATE", "SINCE", "PORT", "MEMORY", "DOMAIN", "LAST STOP"};
     table.when_empty = "no processes; spin one: p2prc spin NAME -- COMMAND...";
-    for (const auto& process : *processes) {
-        const bool stopped = process.contains("reason") && process["reason"].is_object();
+    for (const auto& process : *processes)
         table.rows.push_back({cell(process, "id"), cell(process, "name"), cell(process, "node"),
                               cell(process, "state"), cell_age(process, "since"), cell(process, "port"),
                               cell_bytes(process, "memory_bytes"), cell(process, "domain"),
-                              stopped ? cell(process["reason"], "kind") : "-"});
-    }
+                              last_stop_kind(process)});
     print(table);
     return 0;
 }

@@ -66,7 +66,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     const auto* status = view.status(record);
     const ProcessState state = state_of(view, record, status);
     const bool runs = state == ProcessState::Running;
-    // What its node said last was of before that: since when it ran, and why it had stopped an earlier time.
+    // What its node said last was of before that: since when it ran.
     const bool lost = state == ProcessState::Lost;
     const std::string since = lost ? view.live_since(record.node) : status ? status->since : "";
     std::vector<std::string> domains;
@@ -99,7 +99,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
             {"restarts", status ? status->restarts : 0},
             {"since", or_null(since)},
             {"since_timestamp", timestamp(since)},
-            {"reason", !lost && status && status->reason ? reason_document(*status->reason) : Json(nullptr)},
+            {"reason", status && status->reason ? reason_document(*status->reason) : Json(nullptr)},
             {"epoch", record.epoch},
             {"digest", record.digest}};
 }
