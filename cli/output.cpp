@@ -217,4 +217,8 @@ std::string cell_age(const Json& document, std::string_view key) {
     return fmt::format("{}d", seconds / 86400);
 }
 
+std::string certificate_state_words(const std::string& state) {
+    return state == "none" ? "not obtained yet" : state;
+}
+
 } // namespace p2prc::cli

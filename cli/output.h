@@ -55,5 +55,7 @@ std::string cell_lines(const nlohmann::json& document, std::string_view key);
 std::string cell_bytes(const nlohmann::json& document, std::string_view key);
 // "3m", "2h", "5d" since an RFC 3339 time; "-" when it cannot be read.
 std::string cell_age(const nlohmann::json& document, std::string_view key);
+// The state of a certificate in a person's words: "none" is one that has not been obtained yet.
+std::string certificate_state_words(const std::string& state);
 
 } // namespace p2prc::cli

@@ -2,11 +2,11 @@
 #include "cli/daemon.h"
 #include "cli/doctor/check.h"
 #include "cli/output.h"
+#include "cli/status_lines.h"
 #include "cli/verbs.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -14,42 +14,6 @@
 
 namespace p2prc::cli {
 namespace {
-
-// {"running": 2, "failed": 1} -> "3: 1 failed, 2 running"
-std::string counts(const Json& by_state) {
-    std::uint64_t all = 0;
-    std::vector<std::string> parts;
-    for (const auto& [state, number] : by_state.items()) {
-        all += number.get<std::uint64_t>();
-        parts.push_back(fmt::format("{} {}", number.get<std::uint64_t>(), state));
-    }
-    return all == 0 ? "none" : fmt::format("{}: {}", all, fmt::join(parts, ", "));
-}
-
-bool is_down(const Json& problem) {
-    return problem.value("severity", "down") == "down";
-}
-
-// ["process web", "process wiki", "domain web.home.example"] -> "process web, wiki; domain web.home.example"
-std::string by_kind(const std::vector<std::string>& subjects) {
-    std::string text, last;
-    for (const auto& subject : subjects) {
-        const auto kind = subject.substr(0, subject.find(' '));
-        const auto name = subject.substr(std::min(subject.size(), kind.size() + 1));
-        text += text.empty() ? subject : kind == last ? ", " + name : "; " + subject;
-        last = kind;
-    }
-    return text;
-}
-
-void print_problem(const Json& problem) {
-    print_line(fmt::format("{:<9} {}", is_down(problem) ? "problem" : "note", cell(problem, "cause")));
-    const auto affects = problem.value("affects", std::vector<std::string>{});
-    if (!affects.empty())
-        print_line(fmt::format("{:<9}   {}: {}", "", is_down(problem) ? "down with it" : "waits for it",
-                               by_kind(affects)));
-    if (cell(problem, "hint") != "-") print_line(fmt::format("{:<9}   {}", "", cell(problem, "hint")));
-}
 
 Result<int> status(Context& context) {
     Daemon daemon;
@@ -61,29 +25,8 @@ Result<int> status(Context& context) {
         print(*facts, status_fields());
         return exit_status;
     }
-    const auto fleet = facts->value("fleet", Json::object());
-    const bool root = facts->value("root", false);
-    const bool in_fleet = cell(fleet, "zone") != "-";
-    print_line(fmt::format("node      {} ({})", cell(*facts, "node"),
-                           !in_fleet ? "standalone"
-                           : root    ? "root"
-                                     : "member"));
-    print_line(fmt::format("fleet     {}",
-                           in_fleet ? cell(fleet, "zone")
-                                    : "none; create one with p2prc init, or join one with p2prc join"));
-    if (in_fleet && !root)
-        print_line(fmt::format("root      {}, {}", cell(fleet, "root"),
-                               facts->value("reachable", false)
-                                   ? "reachable"
-                                   : "not reachable; what is shown of other nodes may be out of date"));
-    if (cell(*facts, "edge") != "-") print_line(fmt::format("edge      {}", cell(*facts, "edge")));
-    for (const auto* what : {"nodes", "tunnels", "processes", "domains", "certificates"})
-        if (const auto by_state = facts->value(what, Json::object());
-            !by_state.empty() || std::string_view(what) == "processes")
-            print_line(fmt::format("{:<9} {}", std::string_view(what) == "certificates" ? "certs" : what,
-                                   counts(by_state)));
-    for (const auto& problem : problems)
-        print_problem(problem);
+    for (const auto& line : status_lines(*facts))
+        print_line(line);
     if (!problems.empty()) note("for details: p2prc doctor");
     return exit_status;
 }

@@ -51,8 +51,8 @@ void add_sound(const Json& list, const char* kind, const char* name, const std::
 // Of a certificate that this node has. One that fails while there is none yet fails its domain, which is said
 // there.
 Finding check_certificate(const Json& certificate) {
-    Finding finding{CheckState::Ok, "certificate " + cell(certificate, "domain"), cell(certificate, "state"),
-                    ""};
+    Finding finding{CheckState::Ok, "certificate " + cell(certificate, "domain"),
+                    certificate_state_words(cell(certificate, "state")), ""};
     const auto left = seconds_until(cell(certificate, "not_after"));
     if (!left) return finding;
     finding.detail += ", until " + cell(certificate, "not_after");
