@@ -15,13 +15,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Directories of dynamic users are open to root alone: what cannot be seen may be there.
-bool has_data(const std::string& name) {
-    const fs::path path(data_directory(name));
+// Directories of dynamic users are open to root alone: what is in one cannot be seen by everybody.
+enum class Contents { None, Some, NotKnown };
+
+Contents contents_of(const fs::path& path) {
     std::error_code error;
-    if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return false;
+    if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return Contents::None;
     const bool empty = fs::is_empty(path, error);
-    return error || !empty;
+    return error ? Contents::NotKnown : empty ? Contents::None : Contents::Some;
 }
 
 } // namespace
@@ -31,7 +32,7 @@ std::string kept_data_words(Daemon& daemon, const Json& process) {
     const auto path = data_directory(name);
     const auto status = daemon.call(&dbus::Client::status);
     const bool here = status && cell(*status, "node") == node;
-    if (here && !has_data(name)) return {};
+    if (here && contents_of(path) == Contents::None) return {};
     return fmt::format(
         "; its data{} stays in {}\n  the next process '{}' starts with an empty directory: this data "
         "is then in {}",
@@ -46,15 +47,21 @@ std::set<std::string> former_data(const std::string& name) {
     return found;
 }
 
+std::vector<std::string> former_data_lines(const std::string& name, const std::string& path) {
+    const auto contents = contents_of(path);
+    if (contents == Contents::None) return {};
+    return {fmt::format("the data of the earlier process '{}'{} is now in {}; this one started with an empty "
+                        "directory",
+                        name, contents == Contents::Some ? "" : ", if it had any,", path),
+            fmt::format("  to use it again: p2prc stop {0}; sudo cp -a {1}/. {2}/; p2prc start {0}", name,
+                        path, data_directory(name))};
+}
+
 void note_former_data(const std::string& name, const std::set<std::string>& before) {
-    for (const auto& path : former_data(name)) {
-        if (before.contains(path)) continue;
-        note(fmt::format(
-            "the data of the earlier process '{}' is now in {}; this one started with an empty directory",
-            name, path));
-        note(fmt::format("  to use it again: p2prc stop {0}; sudo cp -a {1}/. {2}/; p2prc start {0}", name,
-                         path, data_directory(name)));
-    }
+    for (const auto& path : former_data(name))
+        if (!before.contains(path))
+            for (const auto& line : former_data_lines(name, path))
+                note(line);
 }
 
 } // namespace p2prc::cli

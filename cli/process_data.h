@@ -5,6 +5,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 namespace p2prc::cli {
 
@@ -13,10 +14,12 @@ class Daemon;
 // What follows "killed 'NAME' on NODE": where its data is. Empty for a process of this machine without data.
 std::string kept_data_words(Daemon& daemon, const nlohmann::json& process);
 
-// On this machine, the data directories of earlier processes of that name. A spin that adds one has put it
-// aside.
+// On this machine, the data directories of earlier processes of that name. A spin moves one there when the
+// name has another process now.
 std::set<std::string> former_data(const std::string& name);
-// Names those that are not among `before`, and how to use their data again.
+// That the data is in `path` now, and how to use it again; nothing where that directory is empty.
+std::vector<std::string> former_data_lines(const std::string& name, const std::string& path);
+// Prints these lines for each directory that is not among `before`.
 void note_former_data(const std::string& name, const std::set<std::string>& before);
 
 } // namespace p2prc::cli

@@ -115,7 +115,9 @@ asio::awaitable<Result<void>> Reconciler::Impl::prepare_data(std::string name, F
     const bool copied = noted && !*noted;
     const auto moved = options.data.prepare(record, origin);
     if (!moved) co_return std::unexpected(moved.error());
-    if (!moved->empty()) warn(fmt::format("the data of an earlier process '{}' is now in {}", name, *moved));
+    // Whether there is anything in it, its user alone can see.
+    if (!moved->empty())
+        warn(fmt::format("the data directory of an earlier process '{}' is now {}", name, *moved));
     // Somebody may have copied files into it while it was down. What only restarts, or was lost with the
     // machine, is not gone through each time. A user of the machine may share files with groups of theirs:
     // those are left alone once they have been used here.

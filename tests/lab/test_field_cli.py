@@ -289,6 +289,9 @@ def test_what_becomes_of_data_is_said_and_the_way_back_works(lab):
     lab.home1.p2prc("spin", "empty", "--", "/bin/sleep", "infinity")
     code, words = said(lab.home1, "kill", "empty")
     assert words == "killed 'empty' on home1\n", words
+    code, words = said(lab.home1, "spin", "empty", "--", "/bin/sleep", "1000")
+    assert code == 0 and "earlier process" not in words, words
+    lab.home1.p2prc("kill", "empty")
     lab.root.p2prc("spin", "empty", "--node", "home1", "--", "/bin/sleep", "infinity")
     code, words = said(lab.root, "kill", "empty")
     assert "if it has any" in words, words
