@@ -2,6 +2,7 @@
 #include "cli/daemon.h"
 #include "cli/duration.h"
 #include "cli/output.h"
+#include "cli/public_addresses.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
 #include "net/openssl.h"
@@ -63,6 +64,7 @@ Result<int> init(InitOptions options, Context& context) {
         return 0;
     }
     note(fmt::format("this node is '{}'", cell(*fleet, "name")));
+    if (!options.domain.empty() && options.public_ips.empty()) note(found_addresses_text(*fleet));
     if (fleet->contains("records") && !(*fleet)["records"].empty()) {
         note("add these DNS records at your domain registrar:");
         for (const auto& record : (*fleet)["records"])
@@ -71,9 +73,8 @@ Result<int> init(InitOptions options, Context& context) {
         const auto servers = std::ranges::count_if(
             (*fleet)["records"], [](const Json& record) { return cell(record, "type") == "NS"; });
         if (servers == 1)
-            note("some registries want two name servers: give this machine a second address and say both "
-                 "(p2prc "
-                 "init --public-ip A --public-ip B), or delegate a name below a domain that is hosted "
+            note("some registries want two name servers: give this machine a second address and name both "
+                 "(p2prc init --public-ip A --public-ip B), or delegate a name below a domain that is hosted "
                  "elsewhere");
     }
     if (const auto hint = cell(*fleet, "hint"); hint != "-") note(hint);
@@ -195,7 +196,7 @@ Result<int> print_ca(Context& context) {
     // It comes from the root, and people put it where programs trust it.
     const auto certificate = net::plain_certificate(*received);
     if (!certificate)
-        return fail(ErrorCode::Failed, "what the root gives out as the CA's certificate is none",
+        return fail(ErrorCode::Failed, "the root's answer is not a certificate",
                     "do not trust this root; see p2prc status there");
     if (context.json)
         print(Json{{"certificate", *certificate}});

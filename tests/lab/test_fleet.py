@@ -69,6 +69,11 @@ def test_init_again_changes_nothing(lab):
     assert said["public_ips"] == both and said["domain"] == "home.example", said
     assert lab.root.json("init", "--public-ip", both[0])["public_ips"] == both[:1]
     assert refusal(lab.home1, "init", "--public-ip", "203.0.113.99")["status"] == 7
+    # Without one all of the machine's, of both families: it says which.
+    said = lab.root.p2prc("init", "--domain", "home.example").err
+    found = lab.root.json("status")["fleet"]["public_ips"]
+    assert lab.root.address in found and all(address in said for address in found), (said, found)
+    assert lab.root.json("init", "--public-ip", both[0])["public_ips"] == both[:1]
 
 
 def test_init_without_the_edge_says_what_to_install(lab):

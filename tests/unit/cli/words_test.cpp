@@ -1,0 +1,64 @@
+// What the command line says of a process, of its data, and of the addresses of a fleet.
+#include "cli/last_stop.h"
+#include "cli/process_data.h"
+#include "cli/public_addresses.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+
+namespace p2prc::cli {
+namespace {
+
+using Json = nlohmann::json;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+TEST(LastStop, IsADashBeforeTheFirst) {
+    for (const auto& process :
+         {Json{{"state", "running"}}, Json{{"state", "running"}, {"reason", nullptr}}}) {
+        EXPECT_EQ(last_stop_kind(process), "-");
+        EXPECT_EQ(last_stop_text(process), "-");
+    }
+}
+
+TEST(LastStop, OfALostProcessIsWhatItsNodeReportedBefore) {
+    Json process{{"state", "running"},
+                 {"node", "attic"},
+                 {"reason", {{"kind", "exit-code"}, {"code", 3}, {"node", "attic"}, {"at", "10:00"}}}};
+    EXPECT_EQ(last_stop_kind(process), "exit-code");
+    EXPECT_EQ(last_stop_text(process), "exit-code 3 (on attic, 10:00)");
+    process["state"] = "lost";
+    EXPECT_EQ(last_stop_kind(process), "not known; before: exit-code");
+    EXPECT_EQ(last_stop_text(process),
+              "not known: node 'attic' does not answer; before that: exit-code 3 (on attic, 10:00)");
+    process.erase("reason");
+    EXPECT_EQ(last_stop_kind(process), "not known");
+    EXPECT_EQ(last_stop_text(process), "not known: node 'attic' does not answer");
+}
+
+TEST(FormerData, OfAnEmptyDirectoryNothingIsSaid) {
+    const net::TemporaryDirectory directory;
+    const auto path = directory.path().string();
+    EXPECT_THAT(former_data_lines("web", path), IsEmpty());
+    EXPECT_THAT(former_data_lines("web", path + "/nothing"), IsEmpty());
+    std::ofstream(directory.path() / "file") << "precious";
+    const auto lines = former_data_lines("web", path);
+    ASSERT_THAT(lines, SizeIs(2));
+    EXPECT_THAT(lines[0], HasSubstr("the data of the earlier process 'web' is now in " + path + ";"));
+    EXPECT_THAT(lines[1], HasSubstr("sudo cp -a " + path + "/. /var/lib/p2prc-data/web/"));
+}
+
+TEST(FoundAddresses, AreNamedWithTheWayToOthers) {
+    EXPECT_EQ(found_addresses_text({{"public_ips", {"203.0.113.10", "2001:db8::10"}}}),
+              "the fleet's public addresses are 203.0.113.10 and 2001:db8::10, found on this machine; to use "
+              "others: p2prc init --public-ip IP");
+    EXPECT_THAT(found_addresses_text({{"public_ips", {"203.0.113.10"}}}),
+                HasSubstr("public address is 203.0.113.10, found"));
+}
+
+} // namespace
+} // namespace p2prc::cli
