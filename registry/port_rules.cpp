@@ -2,6 +2,7 @@
 #include "registry/rules.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -15,7 +16,8 @@ namespace {
 constexpr std::uint16_t first_chosen = 20000;
 constexpr std::uint16_t chosen_count = 10000;
 
-// What a member could use to stand in for a service of the machine.
+// What a member could use to stand in for a service of the machine. docs/process-file.md and
+// p2prc-process(5) name them.
 constexpr std::array<std::uint16_t, 4> owner_ports{22, 53, 80, 443};
 // What the edge holds on the root node.
 constexpr std::array<std::uint16_t, 2> edge_ports{80, 443};
@@ -46,8 +48,11 @@ Result<void> check_fixed_port(const Draft& draft, std::string_view node, std::ui
     const bool further = key == PortKey::Ports;
     const auto wanted = fmt::format("{}{}", number, further ? " of `ports`" : "");
     if (!owner && std::ranges::find(owner_ports, number) != owner_ports.end())
-        return fail(ErrorCode::NotPermitted, fmt::format("port {} belongs to the fleet's owner", wanted),
-                    further ? "choose another port" : "choose another port; port = 0 has one chosen");
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("port {} is for processes that an owner of the fleet spins, as are {}",
+                                wanted, fmt::join(owner_ports, ", ")),
+                    fmt::format("choose another port{}, or have it spun from a node with the role owner",
+                                further ? "" : " (port = 0 has one chosen)"));
     const auto fleet = draft.fleet();
     if (fleet && !fleet->zone.empty() && fleet->root == node &&
         std::ranges::find(edge_ports, number) != edge_ports.end())

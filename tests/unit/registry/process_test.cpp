@@ -1,5 +1,9 @@
 // Spin, stop, start, restart, kill; ids and ports.
 #include "tests/unit/registry/fleet.h"
+#include "tests/unit/support/source_dir.h"
+
+#include <fstream>
+#include <iterator>
 
 namespace p2prc::registry::test {
 namespace {
@@ -126,8 +130,17 @@ TEST_F(ProcessRulesTest, ChosenPortsAreRememberedAndUnique) {
 
 TEST_F(ProcessRulesTest, PortsOfTheOwnerAndOfTheEdge) {
     const auto home = add("home1", 'b');
-    EXPECT_EQ(refused(home, "process.spin", {{"spec", spec("sshd", {{"port", 22}})}}).code,
-              ErrorCode::NotPermitted);
+    for (const int port : {22, 53, 80, 443}) {
+        const auto refusal = refused(home, "process.spin", {{"spec", spec("sshd", {{"port", port}})}});
+        EXPECT_EQ(refusal.code, ErrorCode::NotPermitted);
+        EXPECT_THAT(refusal.message, HasSubstr("as are 22, 53, 80, 443"));
+        EXPECT_THAT(refusal.hint, HasSubstr("from a node with the role owner"));
+    }
+    for (const auto* page : {"docs/process-file.md", "docs/man/p2prc-process.5.scd"}) {
+        std::ifstream file(p2prc::test::source_path(page));
+        const std::string text(std::istreambuf_iterator<char>(file), {});
+        EXPECT_THAT(text, HasSubstr("22, 53, 80 and 443")) << page;
+    }
     const auto error = refused(root(), "process.spin", {{"spec", spec("web", {{"port", 443}})}});
     EXPECT_EQ(error.code, ErrorCode::PortTaken);
     EXPECT_THAT(error.message, HasSubstr("p2prc-edge"));
