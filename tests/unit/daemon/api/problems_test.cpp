@@ -291,6 +291,38 @@ TEST_F(ProblemsTest, TheDomainsOfAStoppedProcessAreOneEntry) {
     EXPECT_EQ(problem.affects, std::vector<std::string>{"domain zwei.home.example"});
 }
 
+TEST_F(ProblemsTest, TheNotesOfOneProcessStandInOneOrder) {
+    const auto lost = process(12, "shop", "attic");
+    const Json not_taken{{"b.home.example", "taken"}, {"a.home.example", "taken"}};
+    const Json offer{
+        {"process", to_json(lost)}, {"refused", "the name is taken"}, {"refused_domains", not_taken}};
+    auto soon = *api->view().domain("blog.home.example");
+    soon.tls = TlsMode::Node;
+    const std::vector<std::pair<std::string, Json>> documents{
+        {keys::offer("attic", 12), offer},
+        {keys::domain("blog.home.example"), to_json(soon)},
+        {keys::certificate("attic", "blog.home.example"),
+         to_json(
+             CertificateStatus{"blog.home.example", "ready", "",
+                               net::to_rfc3339(std::chrono::system_clock::now() + std::chrono::hours(24))})},
+        {keys::node_info("attic"), Json{{"checks", {{{"state", "warn"}, {"subject", "memory limits"}}}}}}};
+    const auto subjects = [&](auto list) {
+        for (const auto& [key, document] : documents)
+            commit({{key, std::nullopt}});
+        for (const auto& [key, document] : list)
+            commit({{key, document}});
+        std::vector<std::string> found;
+        for (const auto& problem : problems())
+            found.push_back(problem.subject);
+        return found;
+    };
+    const auto found = subjects(documents);
+    EXPECT_EQ(found, (std::vector<std::string>{"memory limits of attic", "certificate of blog.home.example",
+                                               "domain a.home.example of shop",
+                                               "domain b.home.example of shop", "process 12"}));
+    EXPECT_EQ(subjects(std::vector(documents.rbegin(), documents.rend())), found);
+}
+
 // The edge gets none of it, so that it is said here or nowhere.
 TEST_F(ProblemsTest, ARecordThatTheGateKeepsOutIsNamed) {
     const auto key = std::string(keys::challenges) + "x..home.example/0123456789abcdef";
