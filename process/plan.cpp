@@ -13,7 +13,7 @@ bool ended_for_good(const ProcessStatus& status) noexcept {
 
 Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
     if (runs && now.same_process) return kill ? Act::Kill : Act::Stop;
-    // It ended unseen: how is found out first.
+    // Nobody saw it end: first find out how it did.
     if (!runs && now.status && now.status->state == ProcessState::Running &&
         now.status->boot_id == now.boot_id)
         return Act::Conclude;
@@ -61,7 +61,7 @@ bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_v
 
 Act plan(const Situation& now) {
     const bool runs = now.unit && !now.unit->dead();
-    if (now.buried && runs) return Act::Kill;
+    if (now.killed && runs) return Act::Kill;
     if (!now.record) return runs ? Act::Observe : now.left_over ? Act::Forget : Act::Nothing;
     auto want = wanted(*now.record, now.local);
     if (runs && !now.same_process && !want.killed) return Act::Occupied;

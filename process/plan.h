@@ -13,7 +13,7 @@
 
 namespace p2prc::process {
 
-// What this node wants of a process, local actions that the registry does not know yet included.
+// What this node wants of a process, including local actions that the registry does not know yet.
 struct Wanted {
     Desired desired = Desired::Running;
     bool killed = false;
@@ -26,7 +26,7 @@ enum class Act {
     Nothing,
     Observe, // record what systemd runs
     Recall,  // the same, after finding out how the run before it ended unseen
-    Confirm, // the same of a new run, after hearing whether it is not over already
+    Confirm, // the same of a new run, after asking whether it has ended already
     Start,
     Retry,    // start what failed too often: once, and without being asked
     Restart,  // stop, then start
@@ -44,23 +44,22 @@ struct Situation {
     const ProcessStatus* status = nullptr; // last written, for that record
     const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
     bool left_over = false;                // without a record: a status still says that it runs
-    bool buried = false;                   // the unit's process has a tombstone, or was killed here
+    bool killed = false;                   // the unit's process has a tombstone, or was killed here
     bool same_process =
         true; // the unit is the record's: by id, or by digest where no other record has its id
     std::string_view boot_id;
 };
 
-// Absence of a record never stops anything: only `buried` does.
+// Absence of a record never stops anything: only `killed` does.
 Act plan(const Situation& now);
 
-// Whether systemd runs the process another time than was written down: what it says now is not how that
-// ended.
+// Whether the unit's run is not the one in `written`: then what systemd says now is not how that one ended.
 bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept;
 
-// Whether the state says that there is something to run, or that it is on its way.
+// Whether the process runs in this state, or is starting or stopping.
 bool was_up(ProcessState state) noexcept;
 
-// Whether the status was written in another boot while the process ran: it did not survive the machine.
+// Whether the status was written in another boot while the process ran: the process ended with that boot.
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;
 
 } // namespace p2prc::process

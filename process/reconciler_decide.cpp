@@ -27,7 +27,7 @@ void Reconciler::Impl::evaluate(const std::string& name) {
     auto& slot = slots_[name];
     if (slot.busy) return;
     rename_status(name);
-    bury(name);
+    report_kills(name);
     const auto now = facts(name, slot);
     if (now.record && slot.share_id != now.record->id) {
         slot.share = share_of(*now.record);
@@ -39,7 +39,7 @@ void Reconciler::Impl::evaluate(const std::string& name) {
     situation.status = now.status ? &*now.status : nullptr;
     situation.unit = slot.unit && slot.unit->process != 0 ? &*slot.unit : nullptr;
     situation.left_over = !left_over(name).empty();
-    situation.buried = now.buried;
+    situation.killed = now.killed;
     situation.same_process = now.same_process;
     situation.boot_id = options.boot_id;
     auto what = plan(situation);
@@ -52,17 +52,17 @@ void Reconciler::Impl::evaluate(const std::string& name) {
         what = Act::Retry;
     }
     if (what == Act::Observe) what = observation(slot, now, adopted);
-    // The kernel knows that it is over; systemd says so presently.
+    // The kernel knows that it has ended; systemd will report it soon.
     if (what == Act::Observe && slot.unit->up() && main_process_ended(slot.unit->main_pid)) return;
     act(name, what, now);
     // A name of which there is nothing more: it may be of another node, or a process that was killed.
     if (const auto& after = slots_[name]; !after.busy && !after.unit && !now.record) slots_.erase(name);
 }
 
-// What has to be known before it can be written down what systemd runs.
+// What must be found out before it can be recorded what systemd runs.
 Act Reconciler::Impl::observation(const Slot& slot, const Facts& now, bool adopted) const {
     const auto& unit = *slot.unit;
-    // While it goes up, down or around by itself there is an end to write down first.
+    // While it starts, stops or restarts by itself, an end is to be recorded first.
     if (slot.end && slot.watched) return Act::Conclude;
     if (adopted && now.status && runs_anew(*now.status, unit, options.boot_id)) return Act::Recall;
     const bool written =

@@ -48,7 +48,7 @@ const ProcessStatus* Reconciler::Impl::written(std::uint32_t id) const {
     return own_.records().status(options.node, id);
 }
 
-// The id of what a unit runs: the unit itself goes on carrying the one under which it was started.
+// The id of what a unit runs: the unit itself keeps the one under which it was started.
 std::uint32_t Reconciler::Impl::id_of(const std::string& name, const UnitView& unit) const {
     const auto* record = record_of(name);
     if (unit.process == 0 || (record && record->id == unit.process)) return unit.process;
@@ -95,8 +95,8 @@ Reconciler::Impl::Facts Reconciler::Impl::facts(const std::string& name, const S
         const auto* of_unit = own_.records().local_action(options.node, unit_id);
         // A local kill counts for as long as the record is there: without one it has been taken in.
         const bool killed_here = now.record && unit_id == now.id && wanted(*now.record, of_unit).killed;
-        now.buried = now.tombstone.has_value() || killed_here;
-        now.buried_by = now.tombstone ? now.tombstone->by : of_unit ? of_unit->by : "";
+        now.killed = now.tombstone.has_value() || killed_here;
+        now.killed_by = now.tombstone ? now.tombstone->by : of_unit ? of_unit->by : "";
     }
     return now;
 }

@@ -91,8 +91,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         std::optional<LocalAction> local;
         std::optional<ProcessStatus> status;
         std::optional<Tombstone> tombstone; // of the unit's process
-        bool buried = false;
-        std::string buried_by;
+        bool killed = false;
+        std::string killed_by;
         bool same_process = true;
         std::uint32_t id = 0; // of the record, or else of the unit
     };
@@ -118,7 +118,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void on_outside_job(const std::string& unit, bool queued);
     void on_resynced(const std::vector<UnitView>& all);
     void follow();
-    void bury(const std::string& name);
+    void report_kills(const std::string& name);
     void forget_actions();
 
     Act observation(const Slot& slot, const Facts& now, bool adopted) const;

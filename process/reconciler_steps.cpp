@@ -48,7 +48,7 @@ void Reconciler::Impl::begin(const std::string& name, Act what, const Facts& now
     }
 }
 
-// Errors are values; an exception is want of memory or a mistake of ours. It costs one process one attempt.
+// Errors are values; an exception is a lack of memory or a bug. It costs one process one attempt.
 void Reconciler::Impl::failed(const std::string& name, const std::exception_ptr& error) {
     if (stopping) return;
     std::string what = "an unknown exception";
@@ -241,7 +241,7 @@ asio::awaitable<bool> Reconciler::Impl::do_stop(std::string name, Facts now, Act
     }
     StopContext context;
     context.asked = kill ? StopContext::Asked::Kill : StopContext::Asked::Stop;
-    context.by = kill ? now.buried_by : want.by;
+    context.by = kill ? now.killed_by : want.by;
     const auto reason = exit_reason(slot.end ? slot.end->result : UnitResult{}, context);
     slot.end.reset();
     slot.outside = false;

@@ -25,7 +25,7 @@ void Reconciler::Impl::rename_status(const std::string& name) {
 }
 
 // Ends of killed processes are reported, and forgotten when the registry has taken the report in.
-void Reconciler::Impl::bury(const std::string& name) {
+void Reconciler::Impl::report_kills(const std::string& name) {
     const auto slot = slots_.find(name);
     const std::uint32_t running = slot != slots_.end() && slot->second.unit && !slot->second.unit->dead()
                                       ? id_of(name, *slot->second.unit)

@@ -22,7 +22,7 @@ bool is_known(const Draft& draft, const ProcessRecord& offered, const std::strin
 }
 
 // It was killed after it was offered: the tombstone ends it.
-bool is_buried(const Draft& draft, const ProcessRecord& offered, std::string_view node) {
+bool is_killed(const Draft& draft, const ProcessRecord& offered, std::string_view node) {
     const auto tombstone = draft.tombstone(offered.id);
     return tombstone && tombstone->node == node && tombstone->name == offered.name;
 }
@@ -52,7 +52,7 @@ Result<void> adopt(Request& request, const Json& offered) {
 }
 
 // A domain that is another's by now stays the other's, and `answer` says so. Of a process that the registry
-// has not just taken in it may have known more than the node: what it has let go of itself stays so.
+// had already it may know more than the node: what it has released itself stays released.
 void bring_domains(Request& request, ProcessRecord process, bool fresh, const Json& offered, Json& answer) {
     auto& draft = request.draft;
     const auto& node = request.actor.node;
@@ -82,7 +82,7 @@ void settle(Request& request, const std::string& key, Json& document) {
     auto& draft = request.draft;
     const auto& node = request.actor.node;
     const auto process = process_from_json(document.value("process", Json()));
-    if (!process || is_buried(draft, *process, node)) {
+    if (!process || is_killed(draft, *process, node)) {
         draft.erase(key);
         return;
     }

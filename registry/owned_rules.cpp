@@ -145,7 +145,7 @@ void catch_up(Request& request, const Json& set) {
 // A tombstone has done its work when its node reports the process as killed and stopped. That the report says
 // nothing of it is not enough: the start of it may be under way there, and without the tombstone nothing
 // would end it.
-void bury(Request& request) {
+void erase_reported_tombstones(Request& request) {
     for (const auto& tombstone : request.draft.tombstones_on(request.actor.node)) {
         const auto* document = request.draft.get(keys::status(tombstone.node, tombstone.id));
         if (!document) continue;
@@ -192,7 +192,7 @@ Result<Json> take(Request& request, const Upload& upload) {
     }
     auto folded = fold_all(request, std::move(actions));
     catch_up(request, upload.set);
-    bury(request);
+    erase_reported_tombstones(request);
     settle_offers(request);
     Json result{{"folded", std::move(folded)}};
     if (!without_room.empty()) result["without_room"] = without_room;

@@ -91,7 +91,7 @@ TEST(Plan, AStrangerUnderTheNameIsNotTouched) {
     auto now = c.situation();
     now.same_process = false;
     EXPECT_EQ(plan(now), Act::Occupied);
-    now.buried = true;
+    now.killed = true;
     EXPECT_EQ(plan(now), Act::Kill);
 }
 
