@@ -17,7 +17,7 @@ namespace p2prc::cli {
 
 namespace {
 
-constexpr int patience_ms = 10'000;
+constexpr int registration_timeout_ms = 10'000;
 
 // Becomes the agent: it closes `notify` when it is registered, and ends with its parent, however that ends.
 // --fallback: an agent of the person's desktop goes first.
@@ -42,7 +42,7 @@ void PasswordAgent::start() {
     if (child_ == 0) become_agent(self, writer.get());
     writer.reset();
     pollfd registered{reader.get(), POLLIN, 0};
-    if (child_ > 0) ::poll(&registered, 1, patience_ms);
+    if (child_ > 0) ::poll(&registered, 1, registration_timeout_ms);
 }
 
 PasswordAgent::~PasswordAgent() {

@@ -17,7 +17,7 @@ asio::awaitable<void> serve_error_page(net::UniqueFd fd, int status, ErrorPageOp
     const auto executor = co_await asio::this_coro::executor;
     asio::local::stream_protocol::socket socket(executor, asio::local::stream_protocol(), fd.release());
     net::OneShotTimer deadline(executor);
-    deadline.arm(options.patience, [&socket] {
+    deadline.arm(options.timeout, [&socket] {
         boost::system::error_code ignored;
         socket.cancel(ignored);
     });

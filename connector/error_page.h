@@ -11,7 +11,7 @@
 namespace p2prc::connector {
 
 struct ErrorPageOptions {
-    std::chrono::milliseconds patience{10000}; // to send the request, and then its rest
+    std::chrono::milliseconds timeout{10000}; // to send the request, and then its rest
     std::size_t longest_head = std::size_t{16} << 10;
     std::size_t most_drained = std::size_t{256} << 10;
 };

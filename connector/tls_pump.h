@@ -35,8 +35,8 @@ class TlsPump final : public tunnel::PollHandler {
     bool secured() const noexcept { return secured_; }
     bool half_closed() const noexcept { return client_ended_ || application_ended_ || application_broken_; }
     // Whether the edge has not acknowledged anything for so long, though it was asked to.
-    bool silent(std::chrono::milliseconds patience) const noexcept {
-        return tunnel::far_end_is_silent(tunnel_.get(), patience);
+    bool silent(std::chrono::milliseconds timeout) const noexcept {
+        return tunnel::far_end_is_silent(tunnel_.get(), timeout);
     }
     // Ends it with a reset both ways.
     void abort();

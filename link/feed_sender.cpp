@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t mark = 256 << 10;
 // A member that takes nothing for so long, while so many steps wait for it, is cut off; it asks again.
 constexpr std::size_t most_waiting = 1024;
-constexpr auto patience = std::chrono::seconds(30);
+constexpr auto stuck_timeout = std::chrono::seconds(30);
 
 } // namespace
 
@@ -37,7 +37,7 @@ void FeedSender::push(Json document) {
 void FeedSender::push_step(Step step) {
     if (session_->closed()) return;
     steps_.push_back(std::move(step));
-    if (steps_.size() > most_waiting && session_->stuck() > patience) {
+    if (steps_.size() > most_waiting && session_->stuck() > stuck_timeout) {
         session_->close(Error{ErrorCode::Unreachable, "the peer does not read what it gets"});
         return;
     }

@@ -33,7 +33,7 @@ struct ControlServer::State {
         , limits(l)
         , half_open(l.half_open) {}
 
-    std::chrono::milliseconds patience() const {
+    std::chrono::milliseconds handshake_timeout() const {
         return half_open.crowded() ? limits.crowded : limits.handshake;
     }
 
@@ -131,7 +131,7 @@ template <class State>
 asio::awaitable<void> greet(std::shared_ptr<State> state, net::UniqueFd fd) {
     const auto greeting = std::make_shared<Greeting>(std::move(fd));
     auto place = std::make_unique<Place<State>>(state, greeting);
-    const auto header = co_await read_proxy_header(greeting->fd.get(), state->patience());
+    const auto header = co_await read_proxy_header(greeting->fd.get(), state->handshake_timeout());
     if (greeting->dropped) co_return;
     if (!header) {
         ++state->counters.bad_header;
@@ -142,7 +142,8 @@ asio::awaitable<void> greet(std::shared_ptr<State> state, net::UniqueFd fd) {
     place->name(source.address);
     if (greeting->dropped) co_return;
     greeting->stream.emplace(state->executor, std::move(greeting->fd), state->context);
-    const auto done = co_await greeting->stream->handshake(net::TlsStream::Side::Server, state->patience());
+    const auto done =
+        co_await greeting->stream->handshake(net::TlsStream::Side::Server, state->handshake_timeout());
     place.reset();
     if (greeting->dropped) co_return;
     if (!done) {

@@ -14,8 +14,8 @@ inline constexpr std::chrono::seconds reset_timeout{5};
 bool output_queued(int socket, bool fin_sent) noexcept;
 
 // Whether the far end has been asked for an acknowledgement again and again, by retransmissions or by probes
-// of its closed window, and has sent none for `patience`. A peer that does not read still answers each probe:
+// of its closed window, and has sent none for `timeout`. A peer that does not read still answers each probe:
 // it is slow, not silent. If nothing is queued, the kernel asks nothing; then keepalive detects a dead peer.
-bool far_end_is_silent(int socket, std::chrono::milliseconds patience) noexcept;
+bool far_end_is_silent(int socket, std::chrono::milliseconds timeout) noexcept;
 
 } // namespace p2prc::tunnel

@@ -27,7 +27,7 @@ struct Polkit::Question {
 
     uid_t uid;
     std::string id;           // by which it can be cancelled
-    asio::steady_timer alarm; // goes at the answer, at the end of patience, and when it must make room
+    asio::steady_timer alarm; // goes at the answer, at the timeout, and when it must make room
     dbus::Message answer;
     bool displaced = false;
 };
@@ -117,7 +117,7 @@ asio::awaitable<Result<void>> Polkit::ask(dbus::Message call, uid_t uid, PolkitQ
         std::make_shared<Question>(bus_->executor(), uid, "p2prcd-" + std::to_string(++state->last_id));
     auto message = question_about(*bus_, call, about, question->id);
     if (!message) co_return std::unexpected(message.error());
-    question->alarm.expires_after(patience);
+    question->alarm.expires_after(timeout);
     state->open.push_back(question);
     ++state->sent;
     auto carry = [](dbus::Bus* bus, dbus::Message asked, std::shared_ptr<State> shared,
@@ -138,7 +138,7 @@ asio::awaitable<Result<void>> Polkit::ask(dbus::Message call, uid_t uid, PolkitQ
     cancel(*question);
     if (question->displaced)
         co_return refusal(": too many such questions are open", "answer those first, or use sudo");
-    co_return refusal(": nobody has answered the question for a password", how_to_be_allowed);
+    co_return refusal(": nobody has entered the password in time", how_to_be_allowed);
 }
 
 } // namespace p2prc::daemon

@@ -45,7 +45,7 @@ class Polkit {
     boost::asio::awaitable<Result<void>> ask(dbus::Message call, uid_t uid, PolkitQuestion about);
 
     // How long a person may take to answer.
-    std::chrono::seconds patience{120};
+    std::chrono::seconds timeout{120};
 
   private:
     struct Question;

@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds longest_pause{3000};
 // While all listen: one that went away with no visitor to notice it. The connector looks at each connection.
 constexpr std::chrono::seconds calm_pause{30};
 // A process that has begun to run may take this long to listen, before its domain counts as failed.
-constexpr std::chrono::seconds patience{10};
+constexpr std::chrono::seconds listen_timeout{10};
 
 // Its name becomes that of a control group: from the root it comes through the gate.
 const ProcessRecord* accepted_process(const View& view, const std::string& name) {
@@ -154,7 +154,7 @@ void Serving::write(const Served& served) {
     if (!served.refused.empty()) {
         now = {"failing", served.refused};
     } else if (served.missed) {
-        const bool long_ago = Clock::now() - *served.missed >= patience;
+        const bool long_ago = Clock::now() - *served.missed >= listen_timeout;
         now = {long_ago || served.target.held ? "failing" : "unknown", served.target.reason};
     } else if (!served.target.address.empty()) {
         if (const auto report = reports_.find(served.domain.domain); report != reports_.end())

@@ -13,7 +13,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::uint64_t longest_patience = 900; // seconds
+constexpr std::uint64_t longest_timeout = 900; // seconds
 
 constexpr const char* goal_name(Goal goal) {
     switch (goal) {
@@ -80,13 +80,13 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
 
 Error too_late(const View& view, const Awaited& awaited) {
     const std::string name = "process '" + awaited.name + "'";
-    const std::string time = std::to_string(awaited.patience.count()) + " seconds";
+    const std::string time = std::to_string(awaited.timeout.count()) + " seconds";
     const auto* written = view.status(awaited.node, awaited.id);
     const auto status = written ? *written : ProcessStatus{};
     if (awaited.goal == Goal::Ready && status.state == ProcessState::Running && !status.waits_for.empty())
         return {ErrorCode::Failed, name + " runs, but is not ready after " + time + ": " + status.waits_for,
-                "it runs on: p2prc logs " + awaited.name + " shows what it says, p2prc kill " + awaited.name +
-                    " ends it; --timeout gives it longer"};
+                "it keeps running: p2prc logs " + awaited.name + " shows its output, p2prc kill " +
+                    awaited.name + " ends it; --timeout gives it longer"};
     return {ErrorCode::Failed, name + " did not " + goal_name(awaited.goal) + " in " + time,
             "p2prc info " + awaited.name + " shows its state"};
 }
@@ -152,10 +152,10 @@ Result<WaitFor> wait_options(const Json& options) {
                 return fail(ErrorCode::InvalidSpec, "option 'until' is not 'ready' or 'started'");
             wait.goal = value == "ready" ? Goal::Ready : Goal::Started;
         } else if (key == "timeout_seconds") {
-            if (!value.is_number_integer() || value < 1 || value > longest_patience)
+            if (!value.is_number_integer() || value < 1 || value > longest_timeout)
                 return fail(ErrorCode::InvalidSpec, "option 'timeout_seconds' is not a time",
-                            "1 to " + std::to_string(longest_patience));
-            wait.patience = std::chrono::seconds(value.get<std::int64_t>());
+                            "1 to " + std::to_string(longest_timeout));
+            wait.timeout = std::chrono::seconds(value.get<std::int64_t>());
         } else {
             return fail(ErrorCode::InvalidSpec, "there is no option '" + key + "'",
                         "the options are until, timeout_seconds");
@@ -178,7 +178,7 @@ asio::awaitable<Result<void>> Waits::until_recorded(Awaited awaited) {
 
 asio::awaitable<Result<void>> Waits::watch(Awaited awaited, Verdict verdict_of) {
     const auto alarm = std::make_shared<asio::steady_timer>(executor_);
-    const auto deadline = std::chrono::steady_clock::now() + awaited.patience;
+    const auto deadline = std::chrono::steady_clock::now() + awaited.timeout;
     const state::ChangeCallback wake = [alarm](std::span<const state::Change>) { alarm->cancel(); };
     // Both states may be subscribed to whole: judging is a few look-ups.
     const auto replica = view_->replica().subscribe("/", wake);

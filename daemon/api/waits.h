@@ -25,7 +25,7 @@ enum class Goal {
 // How long a caller waits, and for what, who starts something.
 struct WaitFor {
     Goal goal = Goal::Ready;
-    std::chrono::seconds patience{60};
+    std::chrono::seconds timeout{60};
 };
 
 // From options `until` s ("ready" or "started") and `timeout_seconds` t. InvalidSpec names what is wrong.
@@ -38,7 +38,7 @@ struct Awaited {
     std::uint64_t change = 0; // statuses of earlier changes say nothing yet
     Goal goal = Goal::Ready;
     // Stopping has its own time limits.
-    std::chrono::seconds patience{300};
+    std::chrono::seconds timeout{300};
     // Of a run that was there before: that it had stopped and was started again by itself is not news.
     std::uint32_t restarts = 0;
     std::optional<StopReason> reason = {};

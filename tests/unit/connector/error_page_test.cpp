@@ -59,7 +59,7 @@ class ServedPage : public testing::Test {
             text.append(buffer.data(), static_cast<std::size_t>(size));
         return text;
     }
-    ErrorPageOptions options{.patience = 200ms, .longest_head = 4096, .most_drained = 8192};
+    ErrorPageOptions options{.timeout = 200ms, .longest_head = 4096, .most_drained = 8192};
     boost::asio::io_context io;
     net::UniqueFd client;
 };

@@ -179,7 +179,7 @@ TEST_F(JudgeTest, AWaitThatEndsSaysWhatItWasFor) {
     verdict(wiki, status);
     Waits waits(bus.io.get_executor(), api->view());
     Awaited awaited{wiki.id, "wiki", "home1"};
-    awaited.patience = std::chrono::seconds(1);
+    awaited.timeout = std::chrono::seconds(1);
     const auto waited = bus.run(waits.until(awaited));
     ASSERT_FALSE(waited);
     EXPECT_EQ(waited.error().message,
@@ -189,7 +189,7 @@ TEST_F(JudgeTest, AWaitThatEndsSaysWhatItWasFor) {
 TEST(WaitOptions, AreChecked) {
     EXPECT_EQ(wait_options(Json::object()).value().goal, Goal::Ready);
     EXPECT_EQ(wait_options({{"until", "started"}}).value().goal, Goal::Started);
-    EXPECT_EQ(wait_options({{"timeout_seconds", 7}}).value().patience, std::chrono::seconds(7));
+    EXPECT_EQ(wait_options({{"timeout_seconds", 7}}).value().timeout, std::chrono::seconds(7));
     for (const Json& wrong :
          {Json{{"until", "later"}}, Json{{"timeout_seconds", 0}}, Json{{"timeout_seconds", 901}},
           Json{{"timeout_seconds", "1"}}, Json{{"paitence", 1}}})
