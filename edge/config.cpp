@@ -78,7 +78,7 @@ const std::vector<Row>& rows() {
          path(&Config::state_directory)},
         {"timeouts.hello_seconds", FieldType::Number, "from accept to the whole ClientHello or request head",
          seconds([](Config& config) -> auto& { return config.listener.first_timeout; })},
-        {"timeouts.dial_seconds", FieldType::Number, "for the far end of a route to answer",
+        {"timeouts.dial_seconds", FieldType::Number, "time a route's target has to accept the connection",
          seconds([](Config& config) -> auto& { return config.dial_timeout; })},
         {"timeouts.idle_seconds", FieldType::Number, "a relayed connection without a byte either way",
          seconds([](Config& config) -> auto& { return config.pump.idle; })},
@@ -88,16 +88,17 @@ const std::vector<Row>& rows() {
         {"timeouts.drain_seconds", FieldType::Number, "for open connections to end when the edge stops",
          seconds([](Config& config) -> auto& { return config.drain; })},
         {"limits.waiting", FieldType::Integer,
-         "connections that have not said what they want; over it, the one that has waited longest makes room",
+         "connections that have not sent their whole greeting; beyond it, the one that has waited longest is "
+         "evicted",
          count([](Config& config) -> auto& { return config.listener.waiting; })},
         {"limits.waiting_per_address", FieldType::Integer, "of those, from one IPv4 address or IPv6 /64",
          count([](Config& config) -> auto& { return config.listener.waiting_per_address; })},
         {"limits.waiting_bytes", FieldType::Integer,
-         "bytes that those hold together; over it, the one that holds most makes room",
+         "bytes that those have sent in total; beyond it, the one that has sent most is evicted",
          count([](Config& config) -> auto& { return config.listener.waiting_bytes; })},
         {"limits.dns_answers_per_second", FieldType::Integer,
-         "over UDP, to one IPv4 /24 or IPv6 /56; every second question over it gets an empty answer that "
-         "says TCP, the others none; 0: no limit",
+         "over UDP, to one IPv4 /24 or IPv6 /56; beyond it, every second question gets an empty answer "
+         "with TC, the others none; 0: no limit",
          count([](Config& config) -> auto& { return config.dns_answers_per_second; }, 0)},
     };
     return table;

@@ -239,11 +239,12 @@ Result<void> check_properties(const std::vector<UnitProperty>& properties) {
 
 Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, bool confines_ports) {
     if (policy == RemoteSpin::Any || confines_ports || !has_low_port(record)) return {};
-    return fail(ErrorCode::NotPermitted,
-                fmt::format("this node cannot keep '{}' to port {}: it could listen at every port below "
-                            "{}",
-                            record.spec.name, ports_of(record).front(), first_free_port),
-                fmt::format("give it a port from {}: domains lead to any", first_free_port));
+    return fail(
+        ErrorCode::NotPermitted,
+        fmt::format("this node cannot keep '{}' to port {}: it could listen at every port below "
+                    "{}",
+                    record.spec.name, ports_of(record).front(), first_free_port),
+        fmt::format("give it a port from {} on: a domain can be mapped to any port", first_free_port));
 }
 
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,

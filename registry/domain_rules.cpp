@@ -75,7 +75,7 @@ Result<void> check_port(const ProcessRecord& process, std::optional<std::uint16_
     return {};
 }
 
-// Points the mapping at the process; one that the process cannot serve goes on waiting.
+// Points the mapping at the process; one that the process cannot serve keeps waiting.
 void attach(DomainRecord& mapping, const ProcessRecord& process) {
     const auto wanted = json::optional_member<std::uint16_t>(mapping.unknown, requested_port);
     const bool fits = process.port && (!wanted || *wanted == *process.port);
@@ -156,11 +156,13 @@ Result<void> check_domain_rights(const Draft& draft, std::string_view domain, st
     if (!in_zone(domain, zone))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("domain '{}' does not lie in the fleet's zone '{}'", domain, zone),
-                    "only the fleet's owner maps other domains; choose a name below the zone");
+                    "only a node with the role owner maps other domains; choose a name below the zone");
     if (is_owners(domain, zone))
-        return fail(ErrorCode::NotPermitted, fmt::format("domain '{}' belongs to the fleet's owner", domain),
-                    "the zone itself, ns*, _*, wildcards and names that programs look up on their own "
-                    "(mail, wpad) are the owner's; choose another name");
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("domain '{}' can be mapped only by an owner of the fleet", domain),
+                    "the same holds for the zone itself, ns*, _*, wildcards and names that programs look up "
+                    "on their own "
+                    "(mail, wpad); choose another name, or map it on a node with the role owner");
     if (const auto above = name_above(draft, domain, zone, node))
         return fail(
             ErrorCode::NotPermitted,
@@ -319,7 +321,7 @@ Result<Json> unmap_domain(Request& request) {
                     "p2prc domains lists them");
     if (!request.may_change(*mapping))
         return fail(ErrorCode::NotPermitted,
-                    fmt::format("domain '{}' leads to process '{}' on node '{}', and was mapped by {}",
+                    fmt::format("domain '{}' is mapped to process '{}' on node '{}', and was mapped by {}",
                                 *domain, mapping->process, mapping->node, mapping->created_by),
                     "run the command there, or on a node with the role owner");
     erase_challenges(request.draft, *domain);

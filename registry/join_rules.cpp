@@ -43,7 +43,7 @@ std::string made_by(const std::string& before, const std::string& node) {
     return fmt::format("{}@{}", user_of(before), node);
 }
 
-// New ids are none of those that were brought: none stands for two processes on one node, not even for a
+// New ids differ from all that were brought: otherwise one id would stand for two processes of the node for a
 // while.
 void see_brought_ids(Draft& draft, const Handover& handover) {
     for (const auto& process : handover.processes)
@@ -122,7 +122,7 @@ Result<void> bring_process(Draft& draft, ProcessRecord process, const std::strin
         process.created_by = claimant.created_by;
     else
         keep_maker(draft, process, node);
-    // What homes would refuse is not taken in. An id is given out only once nothing else refuses it: a node
+    // What homes would refuse is not accepted. An id is given out only once nothing else refuses it: a node
     // could have them run out otherwise, by asking again and again.
     if (!keeps_id) process.id = 1;
     if (auto good = accept_process(keys::process(process.name), to_json(process)); !good)
@@ -146,7 +146,7 @@ Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::
     server.node = node;
     server.created_by = made_by(brought.created_by, node);
     if (auto free = check_domain_serving(draft, brought.domain, server, owner); !free) return free;
-    // One that waits here for the process stays as its maker made it.
+    // A mapping that waits here for the process stays as it was made.
     if (draft.get(keys::domain(brought.domain))) return {};
     if (auto room = check_room_for_domain(draft, node, owner); !room) return room;
     auto mapping = claim_domain(draft, brought.domain, brought.process, brought.from_file, server.created_by);
@@ -170,7 +170,8 @@ Json welcome(const Draft& draft, const NodeRecord& node, const Handover& handove
             {"processes", processes}};
 }
 
-// Nodes have proved their own keys, and the root names its edge's. A connector's key a node only names.
+// Nodes have proved their own keys, and the root names its edge's. The key of a connector is only named by
+// its node, and not proved.
 Result<void> check_keys(const Draft& draft, const std::string& key, const std::string& connector_key) {
     if (!is_fingerprint(key)) return fail(ErrorCode::InvalidSpec, "'key' is not a key's fingerprint");
     if (!connector_key.empty() && !is_fingerprint(connector_key))
@@ -233,16 +234,16 @@ Result<Json> join(Request& request) {
                         new_invitation);
     }
     if (auto named = check_node_name(*name); !named) return std::unexpected(named.error());
-    // A machine that left while the root was away comes back, or one whose admission it never heard of asks
-    // again: it has gone on by itself since. What it had here goes, what it brings counts.
+    // A machine that left while the root was away comes back, or one that never got the answer to its join
+    // asks again. It has been on its own since: what it had here is erased, and what it brings counts.
     const auto fleet = draft.fleet();
     for (const auto& node : draft.nodes())
         if (node.key == *key && (!fleet || node.name != fleet->root)) drop_node(draft, node);
     if (draft.get(keys::node(*name)))
         return fail(
             ErrorCode::Conflict, fmt::format("the fleet has a node '{}' already", *name),
-            fmt::format("join under another name: p2prc join TOKEN --name NAME; or, when this machine was "
-                        "installed anew and is that node, remove it first, on a node with the role owner: "
+            fmt::format("join under another name: p2prc join TOKEN --name NAME; or, if this machine was "
+                        "that node and has been reinstalled, remove it first, on a node with the role owner: "
                         "p2prc nodes rm {}",
                         *name));
     if (auto good = check_keys(draft, *key, *connector_key); !good) return std::unexpected(good.error());

@@ -25,8 +25,7 @@ constexpr std::array table{
            "Claims a domain for a process, which need not exist yet.", rules::map_domain},
     Method{"domain.unmap", Access::Member, "domain by", "domain", "Gives a domain up.", rules::unmap_domain},
     Method{"fleet.init", Access::Local, "name? key? zone? public_ips? acme? web_ca? by", "FleetRecord",
-           "Makes the fleet of one, or gives it a zone and a root; said again, it changes nothing.",
-           rules::init},
+           "Creates a fleet, or gives it a zone and a root. Made again, it changes nothing.", rules::init},
     Method{
         "fleet.export", Access::Local, "", "processes domains",
         "What this node takes along when it joins another fleet; refused while this one has other members.",
@@ -40,7 +39,7 @@ constexpr std::array table{
     Method{"node.join", Access::Guest, "key name connector_key? invitation processes? domains?",
            "name role fleet processes", "Admits a node with all that it brings, or refuses whole.",
            rules::join},
-    Method{"node.leave", Access::Member, "", "name", "The calling node goes, and takes its processes along.",
+    Method{"node.leave", Access::Member, "", "name", "The calling node leaves, with its processes.",
            rules::leave},
     Method{"node.remove", Access::Owner, "name by", "name",
            "Removes another node; its keys are worth nothing from then on.", rules::remove_node},

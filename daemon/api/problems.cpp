@@ -44,7 +44,7 @@ struct Fix {
 // type is not taken from the word of another node.
 constexpr std::array fixes{
     Fix{"disk", "free some space on the file system of /var/lib/p2prc"},
-    Fix{"settings", "mend the file; then: systemctl reload p2prcd"},
+    Fix{"settings", "correct the file; then: systemctl reload p2prcd"},
     Fix{"clock", "synchronise this clock and the root's with a time service: timedatectl set-ntp true"},
     Fix{"memory limits",
         "add cgroup_enable=memory to the kernel's command line (Raspberry Pi: cmdline.txt in /boot/firmware "

@@ -69,11 +69,11 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     if (const auto checked = check_node_name(name); !checked) co_return std::unexpected(checked.error());
     const auto before = node->fleet_record();
     auto zone = text_of(wanted, "domain");
-    // Other addresses of the zone that there is.
+    // Addresses alone are other ones of the present zone.
     const auto given = wanted.find("public_ips");
     if (zone.empty() && given != wanted.end() && given->is_array() && !given->empty()) {
         if (!before || before->zone.empty())
-            co_return fail(ErrorCode::InvalidSpec, "a public address needs a zone, and there is none",
+            co_return fail(ErrorCode::InvalidSpec, "a public address needs a zone, and this fleet has none",
                            "give both: p2prc init --domain ZONE --public-ip IP");
         zone = before->zone;
     }

@@ -1,8 +1,8 @@
-// Leaving a fleet: what runs here gets its records back in a registry of this node's node->own.
+// Leaving a fleet: what runs here gets its records back in a registry of this node's own.
 //
 // The records are on this node's disk at each moment: in the handover file before the root is asked to give
 // them up, until its own registry has taken them in. See daemon/fleet/role_change.h for where the next start
-// goes on.
+// continues.
 #include "daemon/fleet/fleet_impl.h"
 #include "net/log.h"
 #include "net/spawn.h"
@@ -121,7 +121,7 @@ void Fleet::Impl::settle_leave(bool refused) {
         return;
     }
     net::log_notice(
-        "this node is still a member of the fleet that it was leaving; to leave it, say p2prc leave "
+        "this node is still a member of the fleet that it was leaving; to leave it, run p2prc leave "
         "again");
     (void)role_change.take(RoleEvent::Belongs);
     remove_handover();

@@ -101,10 +101,10 @@ class Shared : public link::TextStream {
             if (read->piece) co_return std::move(*read->piece);
         }
         co_return fail(ErrorCode::Failed,
-                       fmt::format("too many logs of node '{}' are read, most of them by '{}': this one made "
-                                   "way for another node's",
+                       fmt::format("too many logs of node '{}' are read, most of them by '{}': this one was "
+                                   "ended for another node",
                                    share->node, share->reader),
-                       "end some: each p2prc logs --follow is one");
+                       "end some of them: each p2prc logs --follow counts");
     }
 
   private:

@@ -257,8 +257,9 @@ asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it
             reason.message = "the root refuses this node's key: it was removed from the fleet, or is not let "
                              "in yet (" +
                              reason.message + ")";
-            reason.hint = "p2prc leave --force makes this node its own again, with all that runs here; then "
-                          "say p2prc join with a token";
+            reason.hint =
+                "p2prc leave --force makes this node standalone again, with all its processes; then "
+                "run p2prc join with a token";
             if (refusals == refusals_believed) {
                 net::log_warning(reason.message);
                 if (options.refused) options.refused();

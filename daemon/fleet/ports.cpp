@@ -31,8 +31,8 @@ Result<void> check_edge_ports(std::span<const net::Listener> listeners,
                 "port " + std::to_string(port) + " is held by " + name +
                     ", and the edge needs it; nothing was changed",
                 "stop that program, and keep it from starting at boot (systemctl disable --now UNIT); then "
-                "say p2prc init again. A web server can go on at another port of 127.0.0.1, with a domain "
-                "by p2prc map-domain");
+                "run p2prc init again. A web server can use another port of 127.0.0.1, with a domain "
+                "from p2prc map-domain");
         }
     return {};
 }

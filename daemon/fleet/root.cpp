@@ -91,7 +91,7 @@ asio::awaitable<Root::Opened> Root::open_or_mend_registry() {
     // What runs here is looked after all the same: that does not need a registry.
     lost_ = Error{ErrorCode::Unreachable, damage.message + "; " + mended.error().message,
                   "put a backup of " + node_->registry_file().string() +
-                      " in its place while p2prcd is stopped; or move the file away and say p2prc "
+                      " in its place while p2prcd is stopped; or move the file away and run p2prc "
                       "init again, after which the other nodes have to join again"};
     net::log_error(lost_->message + "; " + lost_->hint);
     co_return nullptr;

@@ -195,11 +195,11 @@ std::optional<Error> Upload::trouble() const {
     if (state_->refused)
         return Error{
             state_->refused->code,
-            fmt::format("the registry refuses what this node says of itself, so that others see an "
+            fmt::format("the registry refuses what this node reports, so other nodes see an "
                         "earlier state of it: {}",
                         state_->refused->message),
             "run the same version of p2prc here and on the root node; journalctl -u p2prcd, on both, "
-            "says more"};
+            "shows more"};
     if (!state_->left_out.empty())
         return Error{
             ErrorCode::Conflict, no_room(state_->left_out),
