@@ -102,8 +102,10 @@ void add_domain_verbs(CLI::App& app, Action& action) {
     map->add_option("PROCESS", options->process, "the process; default: the first label of DOMAIN");
     map->add_option("--tls", options->tls,
                     "where TLS is terminated: node (default), or passthrough: in the process")
+        ->type_name("WHERE")
         ->check(one_of({"node", "passthrough"}, {"none"}));
     map->add_option("--port", options->port, "a port that the process declares; default: its port")
+        ->type_name("PORT")
         ->check(number_between(1, 65535));
     // Not in this version: refused with these words, and not offered.
     map->add_option("--to", options->to, "HOST:PORT of a device")->group("");

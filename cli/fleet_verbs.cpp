@@ -212,22 +212,29 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
         "init",
         "create a fleet; with --domain and --public-ip this machine becomes its public server (the root)");
     auto options = std::make_shared<InitOptions>();
-    init_verb->add_option("--name", options->name, "this node's name; default: the host's");
-    init_verb->add_option("--domain", options->domain,
-                          "the zone that this node answers for, such as home.example");
+    init_verb->add_option("--name", options->name, "this node's name; default: the host's")
+        ->type_name("NODE");
+    init_verb
+        ->add_option("--domain", options->domain, "the zone that this node answers for, such as home.example")
+        ->type_name("ZONE");
     init_verb
         ->add_option("--public-ip", options->public_ips, "a public address of this node; may be repeated")
+        ->type_name("ADDRESS")
         ->allow_extra_args(false);
-    init_verb->add_option("--acme", options->acme, "URL of an ACME directory, letsencrypt, or none");
+    init_verb->add_option("--acme", options->acme, "the URL of an ACME directory, letsencrypt, or none")
+        ->type_name("SOURCE");
     init_verb->callback([&action, options] { action = [options](Context& c) { return init(*options, c); }; });
 
     auto* invite_verb = app.add_subcommand("invite", "print a token with which one machine can join");
     auto role = std::make_shared<std::string>("member");
     auto expires = std::make_shared<std::string>("1h");
     invite_verb->add_option("--role", *role, "what it may do; default: member")
+        ->type_name("ROLE")
         ->check(one_of({"member", "owner"}, {"guest"}));
-    invite_verb->add_option("--expires", *expires,
-                            "how long the token is valid, such as 15m, 1h (default) or 7d; at most 30d");
+    invite_verb
+        ->add_option("--expires", *expires,
+                     "how long the token is valid, such as 15m, 1h (default) or 7d; at most 30d")
+        ->type_name("TIME");
     invite_verb->callback([&action, role, expires] {
         action = [role, expires](Context& c) { return invite(*role, *expires, c); };
     });
@@ -237,7 +244,8 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     auto name = std::make_shared<std::string>();
     join_verb->add_option("TOKEN", *token, "the token of p2prc invite, or - to read it from standard input")
         ->required();
-    join_verb->add_option("--name", *name, "this node's name in the fleet; default: its current name");
+    join_verb->add_option("--name", *name, "this node's name in the fleet; default: its current name")
+        ->type_name("NODE");
     join_verb->callback(
         [&action, token, name] { action = [token, name](Context& c) { return join(*token, *name, c); }; });
 

@@ -90,6 +90,7 @@ void add_log_verbs(CLI::App& app, Action& action) {
         ->transform(url_as_domain());
     verb->add_flag("-f,--follow", options->follow, "keep printing new lines (Ctrl-C to stop)");
     verb->add_option("-n,--lines", options->lines, "how many past lines to print (default 100)")
+        ->type_name("NUMBER")
         ->check(number_between(0, 1000000));
     verb->callback([&action, options] { action = [options](Context& c) { return logs(*options, c); }; });
 }

@@ -32,12 +32,14 @@ std::vector<std::string> split_at_dashes(int argc, char** argv, Context& context
 int run(int argc, char** argv) {
     Context context;
     CLI::App app{"Run services on your own machines and publish them under your own domain.", "p2prc"};
-    app.set_version_flag("--version", "p2prc " P2PRC_VERSION);
+    app.formatter(help_formatter());
+    app.set_help_flag("-h,--help", "print this help");
+    app.set_version_flag("--version", "p2prc " P2PRC_VERSION, "print the version");
     app.require_subcommand(1);
     app.fallthrough();
     std::string format;
     bool user = false;
-    app.add_option("-o,--output", format, "json: print JSON")->check(one_of({"json"}));
+    app.add_option("-o,--output", format, "json: print JSON")->type_name("FORMAT")->check(one_of({"json"}));
     bool json = false;
     app.add_flag("--json", json, "the same as -o json");
     app.add_flag("--user", user, "talk to the session's bus")->group(""); // not in this version

@@ -50,6 +50,7 @@ void add_wait_options(CLI::App* verb, WaitOptions& options) {
     auto* no_wait = verb->add_flag("--no-wait", options.no_wait, "return as soon as it has started");
     verb->add_option("--timeout", options.timeout,
                      "how long to wait for it to be ready: 30s, 10m (default 60s)")
+        ->type_name("TIME")
         ->excludes(no_wait);
 }
 
@@ -275,11 +276,15 @@ void add_process_verbs(CLI::App& app, Action& action) {
     spin_verb
         ->add_option("FILE.toml|NAME", options->subject, "a process file, or a name followed by -- COMMAND")
         ->required();
-    spin_verb->add_option("--node", options->node, "the node to run on; default: this one");
+    spin_verb->add_option("--node", options->node, "the node to run on; default: this one")
+        ->type_name("NODE");
     spin_verb
         ->add_option("--port", options->port, "the port it listens on; 0: p2prc chooses one and sets $PORT")
+        ->type_name("PORT")
         ->check(number_between(0, 65535));
-    spin_verb->add_option("--domain", options->domain, "a domain to map to it")->transform(url_as_domain());
+    spin_verb->add_option("--domain", options->domain, "a domain to map to it")
+        ->type_name("DOMAIN")
+        ->transform(url_as_domain());
     spin_verb->footer("p2prc spin NAME [--port P] [--domain D] -- COMMAND... runs a command without a file.");
     const auto waiting = std::make_shared<WaitOptions>();
     add_wait_options(spin_verb, *waiting);

@@ -20,6 +20,16 @@ namespace {
 
 constexpr int usage_status = 2;
 
+class HelpFormatter : public CLI::Formatter {
+  public:
+    HelpFormatter() { label("SUBCOMMAND", "COMMAND"); }
+
+    std::string make_option_opts(const CLI::Option* option) const override {
+        if (option->get_positional() || option->get_type_size() == 0) return "";
+        return " " + option->get_type_name() + (option->get_expected_max() > 1 ? " ..." : "");
+    }
+};
+
 std::vector<std::string> command_names(const CLI::App& app, bool later = true) {
     std::vector<std::string> names;
     for (const auto* verb : app.get_subcommands([](const CLI::App*) { return true; }))
@@ -188,6 +198,10 @@ void turn_help_around(const CLI::App& app, std::vector<std::string>& words) {
     if (words.empty() || words.front() != "help") return;
     words.erase(words.begin());
     if (!place_of(app, words).unknown) words.emplace_back("--help");
+}
+
+std::shared_ptr<CLI::FormatterBase> help_formatter() {
+    return std::make_shared<HelpFormatter>();
 }
 
 CLI::Validator number_between(long long least, long long most) {

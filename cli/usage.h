@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::v
 
 // `p2prc help nodes rm` becomes `p2prc nodes rm --help`.
 void turn_help_around(const CLI::App& app, std::vector<std::string>& words);
+
+// How --help prints options: with the name of their value, "--node NODE". Whether a positional may be left
+// out is in the line of usage.
+std::shared_ptr<CLI::FormatterBase> help_formatter();
 
 // A whole number between two others.
 CLI::Validator number_between(long long least, long long most);

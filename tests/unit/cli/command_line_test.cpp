@@ -135,6 +135,20 @@ TEST(CommandLine, HelpAndVersionAreExitStatus0) {
     EXPECT_EQ(run("--version").output.find("p2prc "), 0U);
 }
 
+TEST(CommandLine, HelpNamesTheValueOfEachOption) {
+    const auto spin = run("spin --help").output;
+    for (const auto* words :
+         {"--node NODE ", "--port PORT:0-65535 ", "--domain DOMAIN ", "--timeout TIME ", "--no-wait  "})
+        EXPECT_NE(spin.find(words), std::string::npos) << words << spin;
+    EXPECT_NE(run("init --help").output.find("--public-ip ADDRESS ..."), std::string::npos);
+    for (const auto* verb :
+         {"", "spin", "logs", "map-domain", "domains", "init", "invite", "join", "nodes rm", "dns records"}) {
+        const auto help = run(std::string(verb) + " --help").output;
+        for (const auto* jargon : {"TEXT", "INT", "REQUIRED", "SUBCOMMAND", "Excludes"})
+            EXPECT_EQ(help.find(jargon), std::string::npos) << verb << ": " << help;
+    }
+}
+
 TEST(CommandLine, InvalidInputIsExitStatus7AndNamesThePlace) {
     const p2prc::net::TemporaryDirectory directory;
     const std::string file = directory.path() / "bad.toml";
