@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs a command as a process of p2prc until it ends, says why it ended, and forgets it: spin.py NAME COMMAND...
+"""Runs a command as a process of p2prc until it ends, says why it ended, and removes it: spin.py NAME COMMAND...
 
 Debian package: python3-dbus. It has no event loop, so it asks now and then; watch.py has one, and is told.
 """

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Spins `sleep` as the process NAME, prints how it stands, and kills it: spin.sh NAME
+# Spins `sleep` as the process NAME, prints its state, and kills it: spin.sh NAME
 set -eu
 name=${1:?a name for the process}
 
