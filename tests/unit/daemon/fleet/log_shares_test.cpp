@@ -90,7 +90,7 @@ TEST_F(LogSharesTest, TheBiggestReaderMakesRoom) {
     loop.poll();
     ASSERT_TRUE(piece) << "the last one of the first of the biggest";
     EXPECT_FALSE(*piece);
-    EXPECT_THAT(piece->error().message, testing::HasSubstr("made way"));
+    EXPECT_THAT(piece->error().message, testing::HasSubstr("was ended for another node"));
     stream.reset();
     loop.restart();
     loop.poll();
