@@ -133,7 +133,7 @@ def test_a_fleet_record_that_is_none_is_not_believed(lab):
     with conquered(lab.root) as registry:
         registry.put("/fleet", {**good, "web_ca": "-----BEGIN CERTIFICATE-----\ncurl\n-----END CERTIFICATE-----\n"})
     linked(lab)
-    wait_until(lambda: "as the CA's certificate is none" in lab.home2.p2prc("fleet", "ca", check=False).err, 30, "what is no certificate to be refused")
+    wait_until(lambda: "the root's answer is not a certificate" in lab.home2.p2prc("fleet", "ca", check=False).err, 30, "what is no certificate to be refused")
     with conquered(lab.root) as registry:
         registry.put("/fleet", good)
     linked(lab)
