@@ -61,8 +61,9 @@ constexpr std::array process{
     Field{"restarts", Integer, "u", true, "How often it was started again."},
     Field{"since", String, "s", true, "When it entered its state, RFC 3339."},
     Field{"since_timestamp", Time, "t", true, "When it entered its state.", Shown::OnBus},
-    Field{"reason", Table, "a{sv}", true, "Why it stopped the last time.", Shown::Everywhere, &reason_fields},
-    Field{"epoch", Integer, "t", true, "Counts its owners."},
+    Field{"reason", Table, "a{sv}", true, "Why it stopped the last time, as its node reported it.",
+          Shown::Everywhere, &reason_fields},
+    Field{"epoch", Integer, "t", true, "Counts the nodes that it has belonged to."},
     Field{"digest", String, "s", true, "SHA-256 of its specification."},
 };
 
@@ -74,7 +75,7 @@ constexpr std::array reason{
     Field{"by", String, "s", true, "Who asked for it."},
     Field{"node", String, "s", true, "Where it stopped."},
     Field{"epoch", Integer, "t", true, "The epoch in which it stopped."},
-    Field{"detail", String, "s", true, "More words."},
+    Field{"detail", String, "s", true, "More about it, in words."},
     Field{"log", StringList, "as", true, "The last lines of its journal."},
     Field{"at", String, "s", true, "When, RFC 3339."},
     Field{"at_timestamp", Time, "t", true, "When.", Shown::OnBus},
