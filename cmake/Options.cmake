@@ -35,3 +35,8 @@ if(P2PRC_SANITIZE)
   add_compile_options(-fsanitize=${P2PRC_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${P2PRC_SANITIZE})
 endif()
+
+# Without it, what has an inode number or a size beyond 32 bits cannot be opened or looked at there.
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  add_compile_definitions(_FILE_OFFSET_BITS=64)
+endif()

@@ -207,6 +207,7 @@ Result<Listener> peer_socket(int connection) {
 
 Result<std::uint64_t> cgroup_id(const std::filesystem::path& path) {
     struct stat status{};
+    static_assert(sizeof status.st_ino == 8); // _FILE_OFFSET_BITS, where that is not so by itself
     if (::stat(path.c_str(), &status) != 0)
         return std::unexpected(system_error("cannot look at " + path.string(), errno));
     return std::uint64_t{status.st_ino};
