@@ -2,13 +2,14 @@
 #include "cli/doctor/check.h"
 #include "cli/output.h"
 #include "net/address.h"
+#include "net/clock.h"
 #include "net/dial.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <ctime>
+#include <chrono>
 #include <memory>
 #include <set>
 
@@ -16,15 +17,6 @@ namespace p2prc::cli {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::time_t week = 7 * 86400;
-
-// Seconds from now to an RFC 3339 time; nothing when it cannot be read.
-std::optional<std::time_t> seconds_until(const std::string& text) {
-    std::tm parts{};
-    if (!strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts)) return std::nullopt;
-    return timegm(&parts) - std::time(nullptr);
-}
 
 // What the problems say already, as a cause or as what follows from one.
 std::set<std::string> told(const Facts& facts) {
@@ -53,12 +45,13 @@ void add_sound(const Json& list, const char* kind, const char* name, const std::
 Finding check_certificate(const Json& certificate) {
     Finding finding{CheckState::Ok, "certificate " + cell(certificate, "domain"),
                     certificate_state_words(cell(certificate, "state")), ""};
-    const auto left = seconds_until(cell(certificate, "not_after"));
-    if (!left) return finding;
+    const auto end = net::from_rfc3339(cell(certificate, "not_after"));
+    if (!end) return finding;
+    const auto left = *end - std::chrono::system_clock::now();
     finding.detail += ", until " + cell(certificate, "not_after");
-    if (*left < 0)
+    if (left < std::chrono::seconds(0))
         finding.state = CheckState::Fail;
-    else if (*left < week || cell(certificate, "detail") != "-")
+    else if (left < std::chrono::weeks(1) || cell(certificate, "detail") != "-")
         finding.state = CheckState::Warn;
     if (finding.state == CheckState::Ok) return finding;
     if (cell(certificate, "detail") != "-") finding.detail += "; not renewed: " + cell(certificate, "detail");
