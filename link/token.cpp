@@ -41,8 +41,9 @@ class Taker {
             value = value << 8 | byte;
         return value;
     }
+    std::size_t length() { return static_cast<std::size_t>(number(1)); }
     std::string text() {
-        const auto bytes = take(number(1));
+        const auto bytes = take(length());
         return {bytes.begin(), bytes.end()};
     }
     bool done() const { return !broken_ && rest_.empty(); }
@@ -109,7 +110,7 @@ Result<JoinToken> decode_token(std::string_view text) {
     Taker taker(body);
     const auto count = taker.number(1);
     for (std::uint64_t i = 0; i < count && i < max_addresses; ++i) {
-        const auto size = taker.number(1);
+        const auto size = taker.length();
         const auto raw = taker.take(size);
         const auto port = static_cast<std::uint16_t>(taker.number(2));
         std::array<std::uint8_t, 16> address{};

@@ -103,7 +103,7 @@ int parse_http_head(std::string_view head, HttpRequest& request) {
         // Section 5.1 and 5.2: no space before the colon, no folded lines.
         if (colon == std::string_view::npos || !is_token(field.substr(0, colon))) return 400;
         const auto value = trim(field.substr(colon + 1));
-        if (std::ranges::any_of(value, [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; }))
+        if (std::ranges::any_of(value, [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; }))
             return 400;
         if (!equals_ignoring_case(field.substr(0, colon), "host")) continue;
         // Section 3.2: a second Host field, or one that is no host, is refused.
