@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""script/test and script/check-tests, tested: what ran nothing, or less than there is, must not be green."""
+"""script/test and the checks that it runs, tested: what ran nothing, or less than there is, must not be green."""
 
 import contextlib
 import importlib.machinery
@@ -15,8 +15,8 @@ sys.dont_write_bytecode = True
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 
-def load():
-    loader = importlib.machinery.SourceFileLoader("runner", f"{ROOT}/script/test")
+def load(name="test"):
+    loader = importlib.machinery.SourceFileLoader("runner", f"{ROOT}/script/{name}")
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
     loader.exec_module(module)
     return module
@@ -91,6 +91,65 @@ class Runner(unittest.TestCase):
         self.assertLessEqual(set(self.runner.THREADED), set(self.runner.test_programs()))
         for least, counted in self.runner.STAGES.values():
             self.assertGreaterEqual(len(counted()), least)
+
+
+    def test_quick_in_a_directory_without_tests_is_red(self):
+        self.answer(True, "[  PASSED  ] 5 tests.\n")
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.runner.quick(self.tally, "nowhere")
+            self.assertEqual((self.tally.passed, len(self.tally.failed)), (0, 1))
+            self.runner.quick(self.tally, "store")
+        # Four checks and one program in two builds.
+        self.assertEqual((self.tally.passed, len(self.tally.failed)), (14, 1))
+
+
+class LintUnits(unittest.TestCase):
+    """A source that passed is read again when it, a header or the command changes, and one that failed each time."""
+
+    def setUp(self):
+        self.lint = load("lint_units.py")
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        os.chdir(self.directory)
+        self.addCleanup(os.chdir, ROOT)
+        self.write("a.cpp", '#include "a.h"\n')
+        self.write("a.h", "int a();\n")
+        entry = {"directory": self.directory, "file": f"{self.directory}/core/a.cpp", "command": "g++ -o a.o -c a.cpp"}
+        self.found = [self.lint.Unit(entry, "/build")]
+        self.lint.units = lambda _: self.found
+
+    def write(self, name, text):
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def check(self, *words):
+        """(exit status, how often the command ran)"""
+        self.write("ran", "")
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            status = self.lint.check("check", [], lambda _: ["sh", "-c", "echo >>ran; " + "; ".join(words or ("true",))])
+        with open("ran", encoding="utf-8") as file:
+            return status, len(file.readlines())
+
+    def test_what_passed_is_read_again_when_it_changes(self):
+        self.assertEqual(self.check(), (0, 1))
+        self.assertEqual(self.check(), (0, 0))
+        self.write("a.h", "int a(int);\n")
+        self.assertEqual(self.check(), (0, 1))
+        self.assertEqual(self.check("true", "true"), (0, 1))
+
+    def test_what_failed_is_read_each_time(self):
+        self.assertEqual(self.check("false"), (1, 1))
+        self.assertEqual(self.check("false"), (1, 1))
+
+    def test_what_includes_nobody_knows_what_is_read_each_time(self):
+        os.remove("a.h")
+        self.assertEqual(self.check(), (0, 1))
+        self.assertEqual(self.check(), (0, 1))
+
+    def test_no_sources_are_red(self):
+        self.found = []
+        self.assertEqual(self.check(), (1, 0))
 
 
 class CheckTests(unittest.TestCase):
