@@ -73,12 +73,12 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     };
 
     // An operation's hold on its name: the slot is busy for as long as it lives, however the operation ends.
-    class Turn {
+    class SlotLock {
       public:
-        Turn(std::shared_ptr<Impl> impl, std::string name);
-        ~Turn();
-        Turn(const Turn&) = delete;
-        Turn& operator=(const Turn&) = delete;
+        SlotLock(std::shared_ptr<Impl> impl, std::string name);
+        ~SlotLock();
+        SlotLock(const SlotLock&) = delete;
+        SlotLock& operator=(const SlotLock&) = delete;
 
       private:
         std::shared_ptr<Impl> impl_;

@@ -19,13 +19,13 @@ constexpr auto retry_after = 2s;
 
 } // namespace
 
-Reconciler::Impl::Turn::Turn(std::shared_ptr<Impl> impl, std::string name)
+Reconciler::Impl::SlotLock::SlotLock(std::shared_ptr<Impl> impl, std::string name)
     : impl_(std::move(impl))
     , name_(std::move(name)) {
     impl_->slots_[name_].busy = true;
 }
 
-Reconciler::Impl::Turn::~Turn() {
+Reconciler::Impl::SlotLock::~SlotLock() {
     const auto slot = impl_->slots_.find(name_);
     if (slot != impl_->slots_.end()) slot->second.busy = false;
 }
@@ -33,10 +33,10 @@ Reconciler::Impl::Turn::~Turn() {
 void Reconciler::Impl::begin(const std::string& name, Act what, const Facts& now) {
     const auto self = shared_from_this();
     try {
-        auto turn = std::make_unique<Turn>(self, name);
-        auto over = [self, name, turn = std::move(turn)](const std::exception_ptr& error,
+        auto lock = std::make_unique<SlotLock>(self, name);
+        auto over = [self, name, lock = std::move(lock)](const std::exception_ptr& error,
                                                          bool look_again) mutable {
-            turn.reset();
+            lock.reset();
             if (error)
                 self->failed(name, error);
             else if (look_again)
