@@ -38,7 +38,7 @@ Result<int> list_records(const std::string& zone, Context& context) {
     }
     Table table;
     table.header = {"NAME", "TTL", "TYPE", "DATA"};
-    table.when_empty = "no records: no domain is mapped; p2prc map-domain DOMAIN PROCESS maps one";
+    table.when_empty = "no records: the zone has no address; p2prc init --public-ip IP gives it one";
     for (const auto& record : *records)
         table.rows.push_back(
             {cell(record, "name"), cell(record, "ttl"), cell(record, "type"), cell(record, "data")});

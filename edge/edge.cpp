@@ -203,6 +203,7 @@ nlohmann::json Edge::status() const {
     document["dns"] = {{"udp_queries", dns.udp_queries},   {"tcp_queries", dns.tcp_queries},
                        {"rate_slipped", dns.rate_slipped}, {"rate_dropped", dns.rate_dropped},
                        {"tcp_open", dns.tcp_open},         {"tcp_refused", dns.tcp_refused}};
+    document["serials"] = parts_->dns.serials();
     if (parts_->upstream) document["tunnel"] = parts_->upstream->status();
     return document;
 }

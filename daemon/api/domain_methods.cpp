@@ -68,7 +68,7 @@ Reply DomainMethods::zones(Request) {
 }
 
 Reply DomainMethods::records(Request request) {
-    auto list = record_documents(services_.view, request.text("zone"));
+    auto list = record_documents(services_.view, request.text("zone"), services_.reports().edge);
     if (!list) co_return std::unexpected(list.error());
     co_return answer(std::move(*list), record_fields());
 }

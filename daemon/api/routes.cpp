@@ -3,6 +3,7 @@
 #include "core/gate.h"
 #include "core/json_members.h"
 #include "core/names.h"
+#include "core/zone_records.h"
 
 #include <algorithm>
 #include <set>
@@ -12,7 +13,6 @@ namespace p2prc::daemon {
 namespace {
 
 constexpr std::uint32_t challenge_ttl = 30;
-constexpr std::uint32_t mapped_ttl = 60;
 // With names of any length these stay below dbus::answer_limits.
 constexpr std::size_t most_routes = 50'000, most_records = 10'000;
 
@@ -151,18 +151,18 @@ Json zone_documents(const View& view) {
     return zones;
 }
 
-Result<Json> record_documents(const View& view, const std::string& zone_name) {
+Result<Json> record_documents(const View& view, const std::string& zone_name, const Json& edge_report) {
     const RouteTable table = route_table(view);
     for (const Zone& zone : table.zones) {
         if (!zone_name.empty() && zone.name != zone_name) continue;
+        std::vector<std::string> mapped;
+        for (const Route& route : table.routes)
+            if (in_zone(route.domain, zone.name)) mapped.push_back(route.domain);
+        const auto serials = edge_report.find("serials");
+        const std::uint32_t serial =
+            serials == edge_report.end() ? 0 : json::member<std::uint32_t>(*serials, zone.name);
         Json records = Json::array();
-        for (const Route& route : table.routes) {
-            if (!in_zone(route.domain, zone.name)) continue;
-            for (const std::string& ip : zone.addresses)
-                records.push_back(to_document(
-                    {route.domain, ip.find(':') == std::string::npos ? "A" : "AAAA", mapped_ttl, ip}));
-        }
-        for (const ZoneRecord& record : zone.records)
+        for (const ZoneRecord& record : zone_records(zone, mapped, serial))
             records.push_back(to_document(record));
         return records;
     }

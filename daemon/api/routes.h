@@ -20,8 +20,10 @@ std::size_t cut_to_fit(RouteTable& table);
 // that Serving has found.
 Json connector_document(const View& view, const Json& mappings);
 
-// The zones of the fleet: [{name, addresses, names}], and the names of one: [{name, type, ttl, data}].
+// The zones of the fleet: [{name, addresses, names}].
 Json zone_documents(const View& view);
-Result<Json> record_documents(const View& view, const std::string& zone);
+// The records of one: [{name, type, ttl, data}]. The edge counts the serial of the SOA: it is 0 where
+// `edge_report`, what the edge reported last, does not have it.
+Result<Json> record_documents(const View& view, const std::string& zone, const Json& edge_report);
 
 } // namespace p2prc::daemon

@@ -28,6 +28,7 @@ struct Listener {
 struct Edition {
     RouteTable table;
     std::shared_ptr<const Snapshot> snapshot;
+    std::map<std::string, std::uint32_t> serials;
     std::optional<Error> error;
 };
 
@@ -109,6 +110,7 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
     }
 
     const Counters& counters() const { return service_->counters; }
+    const std::map<std::string, std::uint32_t>& serials() const { return served_serials_; }
 
   private:
     Result<Listener> open(net::Endpoint at) {
@@ -138,10 +140,13 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
             return;
         }
         // Serials are on disk before anyone is answered with them.
-        if (auto good = serials_.assign(*zones, edition.table.revision); !good)
+        if (auto good = serials_.assign(*zones, edition.table.revision); !good) {
             edition.error = std::move(good.error());
-        else
-            edition.snapshot = Snapshot::build(*zones);
+            return;
+        }
+        for (const ZoneData& zone : *zones)
+            edition.serials[name_to_text(zone.apex)] = zone.serial();
+        edition.snapshot = Snapshot::build(*zones);
     }
 
     // One timer and one edition in the making at a time: what is published meanwhile replaces what waits. A
@@ -179,6 +184,7 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
         } else {
             told_.clear();
             service_->snapshot = std::move(edition.snapshot);
+            served_serials_ = std::move(edition.serials);
         }
         schedule();
     }
@@ -192,6 +198,7 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<TcpConnections> connections_;
     std::vector<Listener> listeners_;
     std::vector<AdmittedZone> admitted_; // of the last table
+    std::map<std::string, std::uint32_t> served_serials_;
     std::shared_ptr<Edition> waiting_;
     std::string told_; // what failed with the last edition; empty: nothing did
     bool busy_ = false;
@@ -218,6 +225,9 @@ std::vector<Rejection> Server::publish(const RouteTable& table) {
 }
 const Counters& Server::counters() const {
     return impl_->counters();
+}
+const std::map<std::string, std::uint32_t>& Server::serials() const {
+    return impl_->serials();
 }
 std::vector<net::Endpoint> Server::endpoints() const {
     return impl_->endpoints();

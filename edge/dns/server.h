@@ -11,10 +11,13 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace p2prc::edge::dns {
@@ -53,6 +56,8 @@ class Server {
     std::vector<Rejection> publish(const RouteTable& table);
 
     const Counters& counters() const;
+    // What the zones that are served now have in their SOA, by their names.
+    const std::map<std::string, std::uint32_t>& serials() const;
     std::vector<net::Endpoint> endpoints() const;
 
     // Closes all sockets and connections.

@@ -2,15 +2,14 @@
 
 #include "core/encoding.h"
 #include "core/ip_text.h"
-#include "core/name_servers.h"
 #include "core/names.h"
 #include "core/text.h"
+#include "core/zone_records.h"
 #include "edge/dns/constants.h"
 #include "edge/dns/rdata.h"
 #include "edge/dns/record.h"
 #include "edge/dns/wire.h"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -21,14 +20,6 @@
 namespace p2prc::edge::dns {
 namespace {
 
-constexpr std::uint32_t address_ttl = 60;
-constexpr std::uint32_t ns_ttl = 3600;
-// Within what registries check before they delegate (DENIC: refresh 3600-86400, retry 900-28800 and an eighth
-// to a third of refresh, expire 604800-3600000, minimum 180-86400).
-constexpr std::uint32_t refresh = 3600, retry = 900, expire = 1209600, minimum = 180;
-// A negative answer lives as long as the shorter of MINIMUM and the SOA's own TTL (RFC 2308 section 5):
-// short, so that no cache hides a process that moved or a challenge just published.
-constexpr std::uint32_t soa_ttl = 60;
 // Leaves room in a TCP message for the question, the authority section and OPT.
 constexpr std::size_t max_rrset = 48 * 1024;
 constexpr std::size_t record_overhead = 12;
@@ -121,53 +112,61 @@ class Compiler {
 
     // SOA, NS and the servers' names, as far as the file leaves them out.
     Result<void> make_authority() {
-        std::vector<std::string> ipv4, ipv6;
-        for (const std::string& text : zone_.addresses) {
-            std::string raw(16, '\0');
-            if (inet_pton(AF_INET, text.c_str(), raw.data()) == 1)
-                ipv4.push_back(raw.substr(0, 4));
-            else if (inet_pton(AF_INET6, text.c_str(), raw.data()) == 1)
-                ipv6.push_back(raw);
-            else
+        for (const std::string& text : zone_.addresses)
+            if (!ip_family(text))
                 return refuse("zone " + zone_.name, fmt::format("'{}' is not an address", text),
                               "give IPv4 or IPv6 addresses");
-        }
-        ipv4_ = ipv4;
-        ipv6_ = ipv6;
+        const std::string zone = name_to_text(data_.apex);
+        const MadeRecords made = made_records(zone, zone_.addresses);
+        auto addresses = read(made.addresses);
+        if (!addresses) return std::unexpected(std::move(addresses.error()));
+        addresses_ = std::move(*addresses);
         RRsets& apex = data_.names[data_.apex];
-        const bool make_ns = !apex.contains(type::NS);
-        const auto servers = name_servers(zone_.name, zone_.addresses);
-        if (make_ns && servers.empty())
-            return refuse("zone " + zone_.name, "there is neither an address nor an NS record",
-                          "give `addresses`, or NS records in the zone's file");
-        for (std::size_t i = 0; i < servers.size(); ++i) {
-            const Name name = lower(*name_from_text(servers[i].name));
-            if (make_ns) {
-                apex[type::NS].ttl = ns_ttl;
-                apex[type::NS].rdata.push_back(name);
-            }
-            const auto one = [i](const std::vector<std::string>& all) {
-                return i < all.size() ? std::vector<std::string>{all[i]} : std::vector<std::string>{};
-            };
-            if (!data_.names.contains(name)) set_addresses(name, one(ipv4), one(ipv6));
+        if (!apex.contains(type::NS)) {
+            if (made.name_servers.empty())
+                return refuse("zone " + zone_.name, "there is neither an address nor an NS record",
+                              "give `addresses`, or NS records in the zone's file");
+            auto servers = read(made.name_servers);
+            if (!servers) return std::unexpected(std::move(servers.error()));
+            apex.merge(*servers);
+        }
+        for (const auto& server : made.servers) {
+            const auto name = name_from_text(server.front().name);
+            auto sets = name ? read(server) : std::unexpected(name.error());
+            if (!sets) return std::unexpected(std::move(sets.error()));
+            if (!data_.names.contains(*name)) set_addresses(*name, *sets);
         }
         if (const auto soa = apex.find(type::SOA); soa != apex.end()) {
             data_.file_serial = data_.serial();
         } else {
-            std::string rdata = apex[type::NS].rdata.front() + below("hostmaster");
-            for (const std::uint32_t value : {std::uint32_t{0}, refresh, retry, expire, minimum})
-                append32(rdata, value);
-            apex[type::SOA] = {soa_ttl, {std::move(rdata)}};
+            const std::string primary = name_to_text(apex[type::NS].rdata.front());
+            const std::array made_soa{soa_record(zone, primary, 0)};
+            auto sets = read(made_soa);
+            if (!sets) return std::unexpected(std::move(sets.error()));
+            apex.merge(*sets);
         }
         data_.set_serial(0);
         return {};
     }
 
+    // RRsets of records that all are of one name.
+    static Result<RRsets> read(std::span<const ZoneRecord> records) {
+        RRsets sets;
+        for (const ZoneRecord& source : records) {
+            auto record = parse_record(source);
+            if (!record) return std::unexpected(std::move(record.error()));
+            RRset& set = sets[record->type];
+            set.ttl = record->ttl;
+            set.rdata.push_back(std::move(record->rdata));
+        }
+        return sets;
+    }
+
     void make_addresses(std::span<const std::string> mapped) {
-        set_addresses(data_.apex, ipv4_, ipv6_);
+        set_addresses(data_.apex, addresses_);
         // What is no name has no route either: there it is said.
         for (const std::string& domain : mapped)
-            if (const auto name = name_from_text(domain)) set_addresses(lower(*name), ipv4_, ipv6_);
+            if (const auto name = name_from_text(domain)) set_addresses(lower(*name), addresses_);
     }
 
     // A DS belongs to the parent's side of a zone cut (RFC 4035 section 2.4).
@@ -182,27 +181,19 @@ class Compiler {
 
     // An address or CNAME that the owner wrote answers for the name instead; at or below a delegation the
     // child does.
-    void set_addresses(const Name& name, const std::vector<std::string>& ipv4,
-                       const std::vector<std::string>& ipv6) {
+    void set_addresses(const Name& name, const RRsets& made) {
         for (std::string_view at = name; at != data_.apex; at = parent(at))
             if (const RRsets* sets = data_.find(at); sets != nullptr && sets->contains(type::NS)) return;
         RRsets& sets = data_.names[name];
         if (sets.contains(type::A) || sets.contains(type::AAAA) || sets.contains(type::CNAME)) return;
-        if (!ipv4.empty()) sets[type::A] = {address_ttl, ipv4};
-        if (!ipv6.empty()) sets[type::AAAA] = {address_ttl, ipv6};
+        sets.insert(made.begin(), made.end());
         if (sets.empty()) data_.names.erase(name);
-    }
-
-    Name below(std::string_view label) const {
-        Name name(1, static_cast<char>(label.size()));
-        name += label;
-        return name + data_.apex;
     }
 
     const Zone& zone_;
     BadRecords* bad_;
     ZoneData data_;
-    std::vector<std::string> ipv4_, ipv6_;
+    RRsets addresses_; // of the apex and of mapped names
     std::map<const RRset*, std::size_t> sizes_;
 };
 

@@ -122,6 +122,33 @@ def test_a_wildcard_of_the_owner(lab):
     assert answer(lab, "other.wild.home.example") == [lab.root.address]
 
 
+def answered_records(lab, names):
+    """What the root's DNS answers for these names and types, as (name, ttl, type, data)."""
+    found = set()
+    for name, kind in names:
+        for line in lab.client.run(["dig", "+norec", "+noall", "+answer", f"@{lab.root.address}", name, kind]).out.splitlines():
+            owner, ttl, _, answered, data = line.split(None, 4)
+            found.add((owner.rstrip("."), int(ttl), answered, data))
+    return found
+
+
+def test_what_is_listed_is_what_is_answered(lab):
+    def listed():
+        return {(record["name"], record["ttl"], record["type"], record["data"]) for record in lab.root.json("dns", "records", "home.example")}
+
+    def agree():
+        records = listed()
+        answers = answered_records(lab, {(name, kind) for name, _, kind, _ in records})
+        if records != answers:
+            raise LabError(f"only listed {records - answers}, only answered {answers - records}")
+        return records
+    # The edge tells p2prcd its serial every 30 seconds.
+    records = wait_until(agree, 60, "list and answers to agree")
+    assert {"SOA", "NS"} <= {kind for name, _, kind, _ in records if name == "home.example"}, records
+    assert {name for name, _, kind, _ in records if kind == "A"} > {domain["domain"] for domain in lab.root.json("domains")}, records
+    assert {"home.example", "ns1.home.example"} < {name for name, _, kind, _ in records if kind == "A"}, records
+
+
 def test_the_certificate_is_verified(lab):
     assert lab.client.run(["curl", "-s", "--cacert", "/dev/null", "https://app.home.example/"], check=False).code != 0
     assert lab.home1.run(["curl", "-s", "https://app.home.example/"], check=False).code != 0  # it was never told to trust the fleet

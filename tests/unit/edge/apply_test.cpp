@@ -41,6 +41,7 @@ TEST(Apply, WhatCannotBeServedDoesNotKeepTheRestFromBeingApplied) {
     EXPECT_EQ(edge.routes(), 2u);
     const auto status = edge.status();
     EXPECT_EQ(status["revision"], 5);
+    EXPECT_EQ(status["serials"], (nlohmann::json{{"home.example", 5}}));
     EXPECT_EQ(status["rejected"].size(), 3u);
     EXPECT_EQ(status["rejected"][0]["name"], "not a name");
     ASSERT_EQ(edge.published().size(), 2u);

@@ -1,3 +1,4 @@
+#include "core/zone_records.h"
 #include "daemon/api/routes.h"
 #include "dbus/limits.h"
 #include "tests/unit/daemon/api/fixture.h"
@@ -104,6 +105,31 @@ TEST(RouteTableSize, MoreThanAnAnswerCarriesIsCutAndTheRestFits) {
     EXPECT_EQ(table.routes.size(), 50'000U);
     EXPECT_TRUE(dbus::fits("a{sv}", to_json(table), dbus::answer_limits));
     EXPECT_EQ(cut_to_fit(table), 0U);
+}
+
+TEST_F(HelpersTest, TheRecordsOfAZoneAreListed) {
+    const Zone zone = route_table(api->view()).zones.at(0);
+    const auto listed = [&](const std::string& name) {
+        Json list = Json::array();
+        const auto records = bus.run(client->records(name)).value();
+        for (const auto& record : records)
+            list.push_back(record["name"].get<std::string>() + " " + record["type"].get<std::string>() + " " +
+                           record["data"].get<std::string>());
+        return list;
+    };
+    const auto expected = [&](std::uint32_t serial) {
+        Json list = Json::array();
+        for (const ZoneRecord& record :
+             zone_records(zone, std::vector<std::string>{"wiki.home.example"}, serial))
+            list.push_back(record.name + " " + record.type + " " + record.data);
+        return list;
+    };
+    EXPECT_EQ(listed(""), expected(0));
+    EXPECT_EQ(listed("home.example")[0],
+              "home.example SOA ns1.home.example. hostmaster.home.example. 0 3600 900 1209600 180");
+    dbus::EdgeClient edge(*user);
+    ASSERT_TRUE(bus.run(edge.report_status({{"serials", {{"home.example", 17}}}})));
+    EXPECT_EQ(listed("home.example"), expected(17));
 }
 
 TEST_F(HelpersTest, ChangedRoutesAreToldToTheEdgeAlone) {

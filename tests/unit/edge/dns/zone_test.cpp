@@ -1,8 +1,12 @@
+#include "core/zone_records.h"
+#include "edge/dns/record.h"
 #include "edge/dns/wire.h"
 #include "edge/dns/zone.h"
 #include "message.h"
 
 #include <gmock/gmock.h>
+
+#include <set>
 
 namespace p2prc::edge::dns::testing {
 namespace {
@@ -38,6 +42,44 @@ TEST(MadeRecords, AuthorityAddressesAndMappedNames) {
     EXPECT_EQ(negative.rcode(), 3);
     EXPECT_LE(negative.sections[1][0].ttl, 60u);
     EXPECT_EQ(ask(*snapshot, {"other.example"}).rcode(), 5);
+}
+
+// By name, type and TTL, with data in wire form.
+std::multiset<std::string> lines_of(const ZoneData& zone) {
+    std::multiset<std::string> lines;
+    for (const auto& [name, sets] : zone.names)
+        for (const auto& [type, set] : sets)
+            for (const std::string& rdata : set.rdata)
+                lines.insert(name_to_text(name) + " " + std::to_string(type) + " " + std::to_string(set.ttl) +
+                             " " + rdata);
+    return lines;
+}
+
+// `p2prc dns records` lists them, in a program that does not read zones.
+TEST(MadeRecords, AreListedAsTheyAreAnswered) {
+    const std::vector<std::string> mapped{"app.home.example", "*.apps.home.example", "home.example",
+                                          "ns1.home.example", "x.ns2.home.example"};
+    const std::vector<ZoneRecord> own{{"_acme-challenge.app.home.example", "TXT", 30, "\"digest\""},
+                                      {"_acme-challenge.home.example", "TXT", 30, "\"one\""},
+                                      {"_acme-challenge.home.example", "TXT", 30, "\"two\""}};
+    for (const std::vector<std::string>& addresses :
+         {std::vector<std::string>{"192.0.2.1", "2001:db8::1", "192.0.2.2"},
+          {"192.0.2.1"},
+          {"2001:db8::1", "2001:db8::2"}}) {
+        const Zone zone{"home.example", addresses, "", "", own};
+        auto answered = compile_zone(zone, mapped);
+        ASSERT_TRUE(answered) << answered.error().message;
+        answered->set_serial(4711);
+        ZoneData listed;
+        for (const ZoneRecord& record : zone_records(zone, mapped, 4711)) {
+            const auto read = parse_record(record);
+            ASSERT_TRUE(read) << read.error().message;
+            RRset& set = listed.names[read->owner][read->type];
+            set.ttl = read->ttl;
+            set.rdata.push_back(read->rdata);
+        }
+        EXPECT_EQ(lines_of(listed), lines_of(*answered));
+    }
 }
 
 TEST(MadeRecords, FitBelowTheApexOrTheZoneIsRefused) {
