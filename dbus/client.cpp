@@ -9,8 +9,6 @@
 
 namespace p2prc::dbus {
 
-namespace asio = boost::asio;
-
 namespace {
 
 Error unexpected_answer(const char* member) {
@@ -25,20 +23,20 @@ Client::Client(Bus& bus, bool interactive, std::function<void()> before_work)
     : caller_(bus, interactive, true)
     , before_work_(std::move(before_work)) {}
 
-asio::awaitable<Result<Message>> Client::send_work(Message call) {
+Answer<Message> Client::send_work(Message call) {
     if (before_work_) before_work_();
     co_return co_await caller_.send(std::move(call), to_work);
 }
 
-asio::awaitable<Result<Json>> Client::manager(const char* member, std::string signature, Json arguments,
-                                              std::chrono::microseconds timeout) {
+Answer<Json> Client::manager(const char* member, std::string signature, Arguments arguments,
+                             std::chrono::microseconds timeout) {
     if (timeout == to_work && before_work_) before_work_();
     return caller_.invoke(names::root_path, names::manager_interface, member, std::move(signature),
-                          std::move(arguments), {.timeout = timeout, .exact = true});
+                          Json(std::move(arguments)), {.timeout = timeout, .exact = true});
 }
 
-asio::awaitable<Result<Json>> Client::first(const char* member, std::string signature, Json arguments,
-                                            std::chrono::microseconds timeout) {
+Answer<Json> Client::first(const char* member, std::string signature, Arguments arguments,
+                           std::chrono::microseconds timeout) {
     auto body = co_await manager(member, std::move(signature), std::move(arguments), timeout);
     if (!body) co_return body;
     if (body->empty()) co_return std::unexpected(unexpected_answer(member));
@@ -46,22 +44,22 @@ asio::awaitable<Result<Json>> Client::first(const char* member, std::string sign
     co_return value;
 }
 
-asio::awaitable<Result<std::string>> Client::text(const char* member, std::string signature, Json arguments,
-                                                  std::chrono::microseconds timeout) {
+Answer<std::string> Client::text(const char* member, std::string signature, Arguments arguments,
+                                 std::chrono::microseconds timeout) {
     auto value = co_await first(member, std::move(signature), std::move(arguments), timeout);
     if (!value) co_return std::unexpected(value.error());
     if (!value->is_string()) co_return std::unexpected(unexpected_answer(member));
     co_return value->get<std::string>();
 }
 
-asio::awaitable<Result<void>> Client::nothing(const char* member, std::string signature, Json arguments) {
+Answer<void> Client::work(const char* member, std::string signature, Arguments arguments) {
     auto body = co_await manager(member, std::move(signature), std::move(arguments), to_work);
     if (!body) co_return std::unexpected(body.error());
     co_return Result<void>{};
 }
 
-asio::awaitable<Result<std::string>> Client::send_spin(const char* member, Json spec, std::string node,
-                                                       std::optional<Json> options) {
+Answer<std::string> Client::send_spin(const char* member, Json spec, std::string node,
+                                      std::optional<Json> options) {
     auto call = caller_.make(names::root_path, names::manager_interface, member);
     if (!call) co_return std::unexpected(call.error());
     if (const auto written = write_spec(*call, spec); !written) co_return std::unexpected(written.error());
@@ -77,53 +75,15 @@ asio::awaitable<Result<std::string>> Client::send_spin(const char* member, Json 
     co_return path->get<std::string>();
 }
 
-asio::awaitable<Result<std::string>> Client::spin(Json spec, std::string node) {
+Answer<std::string> Client::spin(Json spec, std::string node) {
     return send_spin("SpinProcess", std::move(spec), std::move(node), std::nullopt);
 }
 
-asio::awaitable<Result<std::string>> Client::spin_with(Json spec, std::string node, Json options) {
+Answer<std::string> Client::spin_with(Json spec, std::string node, Json options) {
     return send_spin("SpinProcessWithOptions", std::move(spec), std::move(node), std::move(options));
 }
 
-asio::awaitable<Result<void>> Client::start_with(std::string process, Json options) {
-    return nothing("StartProcessWithOptions", "sa{sv}", Json::array({process, options}));
-}
-
-asio::awaitable<Result<void>> Client::restart_with(std::string process, Json options) {
-    return nothing("RestartProcessWithOptions", "sa{sv}", Json::array({process, options}));
-}
-
-asio::awaitable<Result<void>> Client::kill(std::string process) {
-    return nothing("KillProcess", "s", Json::array({process}));
-}
-
-asio::awaitable<Result<void>> Client::stop(std::string process) {
-    return nothing("StopProcess", "s", Json::array({process}));
-}
-
-asio::awaitable<Result<void>> Client::start(std::string process) {
-    return nothing("StartProcess", "s", Json::array({process}));
-}
-
-asio::awaitable<Result<void>> Client::restart(std::string process) {
-    return nothing("RestartProcess", "s", Json::array({process}));
-}
-
-asio::awaitable<Result<Json>> Client::information(std::string process) {
-    return first("ProcessInformation", "s", Json::array({process}), to_read);
-}
-
-asio::awaitable<Result<Json>> Client::processes() {
-    return first("ListProcess", "", Json::array(), to_read);
-}
-asio::awaitable<Result<Json>> Client::domains() {
-    return first("ListDomains", "", Json::array(), to_read);
-}
-asio::awaitable<Result<Json>> Client::nodes() {
-    return first("ListNodes", "", Json::array(), to_read);
-}
-
-asio::awaitable<Result<int>> Client::logs(std::string process, std::uint32_t lines, bool follow) {
+Answer<int> Client::logs(std::string process, std::uint32_t lines, bool follow) {
     auto call = caller_.make(names::root_path, names::manager_interface, "Logs");
     if (!call) co_return std::unexpected(call.error());
     const int r = sd_bus_message_append(call->get(), "sub", process.c_str(), lines, follow ? 1 : 0);
@@ -138,54 +98,7 @@ asio::awaitable<Result<int>> Client::logs(std::string process, std::uint32_t lin
     co_return fd;
 }
 
-asio::awaitable<Result<std::string>> Client::map_domain(std::string domain, std::string process,
-                                                        Json options) {
-    return text("MapDomain", "ssa{sv}", Json::array({domain, process, options}), to_work);
-}
-
-asio::awaitable<Result<void>> Client::unmap_domain(std::string domain) {
-    return nothing("UnmapDomain", "s", Json::array({domain}));
-}
-
-asio::awaitable<Result<Json>> Client::init(Json options) {
-    return first("Init", "a{sv}", Json::array({options}), to_work);
-}
-
-asio::awaitable<Result<Json>> Client::invite(Json options) {
-    return first("Invite", "a{sv}", Json::array({options}), to_work);
-}
-
-asio::awaitable<Result<Json>> Client::join(std::string token, std::string name) {
-    return first("Join", "ss", Json::array({token, name}), to_work);
-}
-
-asio::awaitable<Result<void>> Client::leave(bool force) {
-    return nothing("Leave", "b", Json::array({force}));
-}
-
-asio::awaitable<Result<void>> Client::remove_node(std::string name) {
-    return nothing("RemoveNode", "s", Json::array({name}));
-}
-
-asio::awaitable<Result<std::string>> Client::fleet_certificate() {
-    return text("FleetCertificate", "", Json::array(), to_read);
-}
-
-asio::awaitable<Result<Json>> Client::status() {
-    return first("Status", "", Json::array(), to_read);
-}
-asio::awaitable<Result<Json>> Client::facts() {
-    return first("Facts", "", Json::array(), to_read);
-}
-asio::awaitable<Result<Json>> Client::zones() {
-    return first("ListZones", "", Json::array(), to_read);
-}
-
-asio::awaitable<Result<Json>> Client::records(std::string zone) {
-    return first("ListRecords", "s", Json::array({zone}), to_read);
-}
-
-asio::awaitable<Result<std::string>> Client::version() {
+Answer<std::string> Client::version() {
     const Json arguments = Json::array({names::manager_interface, "Version"});
     auto body = co_await caller_.invoke(names::root_path, "org.freedesktop.DBus.Properties", "Get", "ss",
                                         arguments, {.timeout = to_read});

@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace p2prc::dbus {
 
@@ -57,6 +58,10 @@ class Caller {
     bool activate_;
 };
 
+// The answer of a call.
+template <class T>
+using Answer = boost::asio::awaitable<Result<T>>;
+
 // Every call ends: one that reads after a minute, one that changes something after the twenty that work and a
 // person's password may take.
 class Client {
@@ -68,54 +73,67 @@ class Client {
     explicit Client(Bus& bus, bool interactive = true, std::function<void()> before_work = {});
 
     // `spec`: a document with the keys of a process file. -> object path
-    boost::asio::awaitable<Result<std::string>> spin(Json spec, std::string node);
+    Answer<std::string> spin(Json spec, std::string node);
     // `options`, as for the next two: until, timeout_seconds.
-    boost::asio::awaitable<Result<std::string>> spin_with(Json spec, std::string node, Json options);
-    boost::asio::awaitable<Result<void>> start_with(std::string process, Json options);
-    boost::asio::awaitable<Result<void>> restart_with(std::string process, Json options);
+    Answer<std::string> spin_with(Json spec, std::string node, Json options);
+    Answer<void> start_with(std::string process, Json options) {
+        return work("StartProcessWithOptions", "sa{sv}", {process, options});
+    }
+    Answer<void> restart_with(std::string process, Json options) {
+        return work("RestartProcessWithOptions", "sa{sv}", {process, options});
+    }
     // `process`: id, name or domain.
-    boost::asio::awaitable<Result<void>> kill(std::string process);
-    boost::asio::awaitable<Result<void>> stop(std::string process);
-    boost::asio::awaitable<Result<void>> start(std::string process);
-    boost::asio::awaitable<Result<void>> restart(std::string process);
+    Answer<void> kill(std::string process) { return work("KillProcess", "s", {process}); }
+    Answer<void> stop(std::string process) { return work("StopProcess", "s", {process}); }
+    Answer<void> start(std::string process) { return work("StartProcess", "s", {process}); }
+    Answer<void> restart(std::string process) { return work("RestartProcess", "s", {process}); }
     // Objects and lists of objects with the keys of core/fields.h; what is absent is not in them.
-    boost::asio::awaitable<Result<Json>> information(std::string process);
-    boost::asio::awaitable<Result<Json>> processes();
-    boost::asio::awaitable<Result<Json>> domains();
-    boost::asio::awaitable<Result<Json>> nodes();
+    Answer<Json> information(std::string process) { return read("ProcessInformation", "s", {process}); }
+    Answer<Json> processes() { return read("ListProcess"); }
+    Answer<Json> domains() { return read("ListDomains"); }
+    Answer<Json> nodes() { return read("ListNodes"); }
     // The reading end of a pipe of text; the caller closes it.
-    boost::asio::awaitable<Result<int>> logs(std::string process, std::uint32_t lines, bool follow);
+    Answer<int> logs(std::string process, std::uint32_t lines, bool follow);
 
     // `options`: tls, port. -> object path
-    boost::asio::awaitable<Result<std::string>> map_domain(std::string domain, std::string process,
-                                                           Json options);
-    boost::asio::awaitable<Result<void>> unmap_domain(std::string domain);
+    Answer<std::string> map_domain(std::string domain, std::string process, Json options) {
+        return text("MapDomain", "ssa{sv}", {domain, process, options}, to_work);
+    }
+    Answer<void> unmap_domain(std::string domain) { return work("UnmapDomain", "s", {domain}); }
 
     // Options and results as in interfaces/org.p2prc1.Manager.xml.
-    boost::asio::awaitable<Result<Json>> init(Json options);
-    boost::asio::awaitable<Result<Json>> invite(Json options);
-    boost::asio::awaitable<Result<Json>> join(std::string token, std::string name);
-    boost::asio::awaitable<Result<void>> leave(bool force);
-    boost::asio::awaitable<Result<void>> remove_node(std::string name);
-    boost::asio::awaitable<Result<std::string>> fleet_certificate();
+    Answer<Json> init(Json options) { return first("Init", "a{sv}", {options}, to_work); }
+    Answer<Json> invite(Json options) { return first("Invite", "a{sv}", {options}, to_work); }
+    Answer<Json> join(std::string token, std::string name) {
+        return first("Join", "ss", {token, name}, to_work);
+    }
+    Answer<void> leave(bool force) { return work("Leave", "b", {force}); }
+    Answer<void> remove_node(std::string name) { return work("RemoveNode", "s", {name}); }
+    Answer<std::string> fleet_certificate() { return text("FleetCertificate", "", {}, to_read); }
 
-    boost::asio::awaitable<Result<Json>> status();
-    boost::asio::awaitable<Result<Json>> facts();
-    boost::asio::awaitable<Result<Json>> zones();
-    boost::asio::awaitable<Result<Json>> records(std::string zone);
-    boost::asio::awaitable<Result<std::string>> version();
+    Answer<Json> status() { return read("Status"); }
+    Answer<Json> facts() { return read("Facts"); }
+    Answer<Json> zones() { return read("ListZones"); }
+    Answer<Json> records(std::string zone) { return read("ListRecords", "s", {zone}); }
+    Answer<std::string> version();
 
   private:
-    boost::asio::awaitable<Result<std::string>> send_spin(const char* member, Json spec, std::string node,
-                                                          std::optional<Json> options);
-    boost::asio::awaitable<Result<Json>> manager(const char* member, std::string signature, Json arguments,
-                                                 std::chrono::microseconds timeout);
-    boost::asio::awaitable<Result<Json>> first(const char* member, std::string signature, Json arguments,
-                                               std::chrono::microseconds timeout);
-    boost::asio::awaitable<Result<std::string>> text(const char* member, std::string signature,
-                                                     Json arguments, std::chrono::microseconds timeout);
-    boost::asio::awaitable<Result<void>> nothing(const char* member, std::string signature, Json arguments);
-    boost::asio::awaitable<Result<Message>> send_work(Message call);
+    using Arguments = std::vector<Json>;
+
+    Answer<std::string> send_spin(const char* member, Json spec, std::string node,
+                                  std::optional<Json> options);
+    Answer<Json> manager(const char* member, std::string signature, Arguments arguments,
+                         std::chrono::microseconds timeout);
+    // The first value of the answer.
+    Answer<Json> first(const char* member, std::string signature, Arguments arguments,
+                       std::chrono::microseconds timeout);
+    Answer<std::string> text(const char* member, std::string signature, Arguments arguments,
+                             std::chrono::microseconds timeout);
+    Answer<Json> read(const char* member, std::string signature = {}, Arguments arguments = {}) {
+        return first(member, std::move(signature), std::move(arguments), to_read);
+    }
+    Answer<void> work(const char* member, std::string signature, Arguments arguments);
+    Answer<Message> send_work(Message call);
 
     Caller caller_;
     std::function<void()> before_work_;
