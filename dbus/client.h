@@ -32,6 +32,7 @@ class Caller {
         std::chrono::microseconds timeout = no_timeout;
         bool exact = false; // CodecLimits::exact
         CodecLimits answer = answer_limits;
+        const char* former_path = nullptr; // asked where a p2prcd of the version before does not have `path`
     };
 
     // `bus` must outlive it. With `interactive`, polkit may ask the caller's user for a password; with
@@ -145,46 +146,57 @@ struct Feed {
     Json document;
 };
 
-// org.p2prc1.Edge, for p2prc-edge.
-class EdgeClient {
+// What edge and connector have in common. Neither starts p2prcd: when an administrator stopped it, it stays
+// stopped.
+class HelperClient {
   public:
-    explicit EdgeClient(Bus& bus);
-    boost::asio::awaitable<Result<void>> register_key(std::string fingerprint);
-    // The document is for route_table_from_json.
-    boost::asio::awaitable<Result<Feed>> routes();
-    boost::asio::awaitable<Result<void>> report_status(Json status);
-    // `changed` when there are newer routes, and with 0 when p2prcd has come (back): register and ask again
-    // then.
+    Answer<void> register_key(std::string fingerprint);
+    Answer<void> report_status(Json status);
+    // `changed` when there is a newer document, and with 0 when p2prcd has come (back): register and ask
+    // again then.
     Result<Registration> watch(std::function<void(std::uint64_t revision)> changed);
+
+  protected:
+    struct Side {
+        const char* interface;
+        const char* path;
+        const char* former_path;
+        const char* get;     // the method that answers the document
+        const char* changed; // the signal
+    };
+    HelperClient(Bus& bus, const Side& side) : caller_(bus, false, false), side_(side) {}
+
+    Answer<Feed> document();
+    Answer<Json> invoke(const char* member, std::string signature, Json arguments);
+    Answer<void> nothing(const char* member, std::string signature, Json arguments);
 
   private:
     Caller caller_;
+    Side side_;
+};
+
+// org.p2prc1.Edge, for p2prc-edge.
+class EdgeClient : public HelperClient {
+  public:
+    explicit EdgeClient(Bus& bus);
+    // The document is for route_table_from_json.
+    Answer<Feed> routes() { return document(); }
 };
 
 // org.p2prc1.Connector, for p2prc-connector and the hook of its ACME client.
-class ConnectorClient {
+class ConnectorClient : public HelperClient {
   public:
     explicit ConnectorClient(Bus& bus);
-    boost::asio::awaitable<Result<void>> register_key(std::string fingerprint);
     // {edges: [{address, key}], acme, zone, mappings: [{id, domain, port, tls, address, groups}]}
-    boost::asio::awaitable<Result<Feed>> mappings();
-    boost::asio::awaitable<Result<void>> publish_challenge(std::string domain, std::string value);
-    boost::asio::awaitable<Result<void>> remove_challenge(std::string domain, std::string value);
+    Answer<Feed> mappings() { return document(); }
+    Answer<void> publish_challenge(std::string domain, std::string value);
+    Answer<void> remove_challenge(std::string domain, std::string value);
     // Answers when the unit of the ACME client is done.
-    boost::asio::awaitable<Result<void>> issue_certificate(std::string domain);
-    boost::asio::awaitable<Result<std::string>> sign_certificate(std::string domain, std::string csr);
-    boost::asio::awaitable<Result<void>> report_certificate(std::string domain, std::string state,
-                                                            std::string detail, std::string not_after);
-    boost::asio::awaitable<Result<void>> report_serving(std::string domain, std::string state,
-                                                        std::string reason);
-    boost::asio::awaitable<Result<void>> report_status(Json status);
-    Result<Registration> watch(std::function<void(std::uint64_t revision)> changed);
-
-  private:
-    boost::asio::awaitable<Result<Json>> invoke(const char* member, std::string signature, Json arguments);
-    boost::asio::awaitable<Result<void>> nothing(const char* member, std::string signature, Json arguments);
-
-    Caller caller_;
+    Answer<void> issue_certificate(std::string domain);
+    Answer<std::string> sign_certificate(std::string domain, std::string csr);
+    Answer<void> report_certificate(std::string domain, std::string state, std::string detail,
+                                    std::string not_after);
+    Answer<void> report_serving(std::string domain, std::string state, std::string reason);
 };
 
 } // namespace p2prc::dbus

@@ -94,6 +94,7 @@ Result<void> Helpers::publish() {
     auto connector = bus_->add_object(dbus::names::connector_path, connector_interface());
     if (!connector) return std::unexpected(connector.error());
     registrations_ = {*edge, *connector};
+    if (auto done = publish_at_former_paths(); !done) return done;
     // What was kept is of a connector that this daemon has not seen; one that runs reports anew.
     if (const auto key = keys::edge(view_->node()); own_->get(key)) {
         own_->erase(key);
@@ -105,6 +106,19 @@ Result<void> Helpers::publish() {
     }
     follow();
     return {};
+}
+
+// As fallbacks of a node above: an object of its own would be in the answer of GetManagedObjects.
+Result<void> Helpers::publish_at_former_paths() {
+    const auto add = [this](const char* former, dbus::Interface interface) -> Result<void> {
+        auto object = bus_->add_objects("/org", std::move(interface),
+                                        [former](const std::string& path) { return path == former; });
+        if (!object) return std::unexpected(object.error());
+        registrations_.push_back(std::move(*object));
+        return {};
+    };
+    if (auto done = add(dbus::names::former_edge_path, edge_interface()); !done) return done;
+    return add(dbus::names::former_connector_path, connector_interface());
 }
 
 Result<DomainRecord> Helpers::own_mapping(const std::string& domain) const {

@@ -62,6 +62,7 @@ class Helpers {
 
     dbus::Interface edge_interface();
     dbus::Interface connector_interface();
+    Result<void> publish_at_former_paths();
     Result<DomainRecord> own_mapping(const std::string& domain) const;
     void follow();
     void all_changed();

@@ -64,7 +64,7 @@ def test_a_challenge_is_published_for_an_own_name_only(lab):
     stolen = "stolen".ljust(43, "A")  # as long as the digest of a key authorisation
 
     def publish(machine, name, user="p2prc-connector"):
-        return machine.run(["busctl", "call", "org.p2prc1", "/org/p2prc1/connector", "org.p2prc1.Connector", "PublishChallenge", "ss", name, stolen], user=user, check=False)
+        return machine.run(["busctl", "call", "org.p2prc1", "/org/p2prc1_internal/connector", "org.p2prc1.Connector", "PublishChallenge", "ss", name, stolen], user=user, check=False)
     for name in ("deep.home.example", "*.app.home.example", "nobody.home.example", "home.example"):
         refused = publish(lab.home1, name)
         assert refused.code != 0, (name, refused)
@@ -72,7 +72,7 @@ def test_a_challenge_is_published_for_an_own_name_only(lab):
     assert publish(lab.home1, "app.home.example", user="nobody").code != 0
     assert publish(lab.home1, "app.home.example").code == 0
     wait_until(lambda: f'"{stolen}"' in challenges(lab, "app.home.example"), 10, "its own challenge to be published")
-    lab.home1.run(["busctl", "call", "org.p2prc1", "/org/p2prc1/connector", "org.p2prc1.Connector", "RemoveChallenge", "ss", "app.home.example", stolen], user="p2prc-connector")
+    lab.home1.run(["busctl", "call", "org.p2prc1", "/org/p2prc1_internal/connector", "org.p2prc1.Connector", "RemoveChallenge", "ss", "app.home.example", stolen], user="p2prc-connector")
     wait_until(lambda: not challenges(lab, "app.home.example"), 10, "it to be removed")
 
 

@@ -140,6 +140,23 @@ TEST_F(ClientTest, RoutesComeWithTheirRevisionAndAreWatched) {
     EXPECT_EQ(revisions, (std::vector<std::uint64_t>{0, 10}));
 }
 
+// A p2prcd of the version before runs on while the packages are upgraded.
+TEST_F(ClientTest, HelpersFindTheirObjectWhereItWas) {
+    const auto edge_object = [this] {
+        Interface edge{names::edge_interface};
+        edge.methods.push_back({"RegisterKey", {{"s", "fingerprint"}}, {}, answer("", Json::array())});
+        return edge;
+    };
+    EdgeClient client(*user);
+    serve(names::former_edge_path, edge_object());
+    const auto former = bus.run(client.register_key("0123"));
+    EXPECT_TRUE(former) << former.error().message;
+    EXPECT_EQ(body, Json::array({"0123"}));
+    registrations = {server->add_object(names::edge_path, edge_object()).value()};
+    EXPECT_TRUE(bus.run(client.register_key("4567")));
+    EXPECT_EQ(body, Json::array({"4567"}));
+}
+
 // With a limit of time and without.
 TEST_F(ClientTest, ADaemonThatDiesInACallIsNamed) {
     const auto silent = [](Message) {

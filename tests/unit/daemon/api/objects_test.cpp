@@ -66,7 +66,7 @@ TEST_F(ObjectsTest, IntrospectionEqualsTheInterfaceFiles) {
     const std::map<std::string, const char*> objects{
         {"Manager", "/org/p2prc1"},         {"Process", "/org/p2prc1/process/7"},
         {"Node", "/org/p2prc1/node/home1"}, {"Domain", "/org/p2prc1/domain/wiki_2ehome_2eexample"},
-        {"Edge", "/org/p2prc1/edge"},       {"Connector", "/org/p2prc1/connector"}};
+        {"Edge", dbus::names::edge_path},   {"Connector", dbus::names::connector_path}};
     for (const auto& [name, path] : objects) {
         std::stringstream file;
         file << std::ifstream(test::source_path(std::string("dbus/interfaces/org.p2prc1.") + name + ".xml"))
@@ -86,8 +86,7 @@ TEST_F(ObjectsTest, ManagedObjectsAreAll) {
         paths.insert(path);
     EXPECT_EQ(paths,
               (std::set<std::string>{"/org/p2prc1/process/7", "/org/p2prc1/node/home1",
-                                     "/org/p2prc1/node/root1", "/org/p2prc1/domain/wiki_2ehome_2eexample",
-                                     "/org/p2prc1/edge", "/org/p2prc1/connector"}));
+                                     "/org/p2prc1/node/root1", "/org/p2prc1/domain/wiki_2ehome_2eexample"}));
     const Json& process = objects["/org/p2prc1/process/7"]["org.p2prc1.Process"];
     EXPECT_EQ(process["Name"], "wiki");
     EXPECT_EQ(process["Status"], true);
@@ -99,6 +98,21 @@ TEST_F(ObjectsTest, ManagedObjectsAreAll) {
     const Json& domain = objects["/org/p2prc1/domain/wiki_2ehome_2eexample"]["org.p2prc1.Domain"];
     EXPECT_EQ(domain["ProcessObject"], "/org/p2prc1/process/7");
     EXPECT_EQ(domain["NodeObject"], "/org/p2prc1/node/home1");
+}
+
+// Edge and connector of the version before, in the middle of an upgrade.
+TEST_F(ObjectsTest, HelpersAreServedAtTheirFormerPathsAndNotListedThere) {
+    EXPECT_TRUE(call(dbus::names::former_edge_path, dbus::names::edge_interface, "GetRoutes")[1].is_object());
+    EXPECT_TRUE(call(dbus::names::former_connector_path, dbus::names::connector_interface, "GetMappings")[1]
+                    .is_object());
+    const std::string root =
+        call(dbus::names::root_path, "org.freedesktop.DBus.Introspectable", "Introspect")[0];
+    EXPECT_EQ(root.find("node name=\"edge\""), std::string::npos);
+    EXPECT_EQ(root.find("org.p2prc1.Edge"), std::string::npos);
+    const dbus::Caller caller(*user, false, false);
+    const auto wrong = bus.run(
+        caller.invoke("/org/p2prc1/process/7", dbus::names::edge_interface, "GetRoutes", "", Json::array()));
+    EXPECT_FALSE(wrong) << "there, and nowhere else";
 }
 
 // 0 is an amount; nothing is not.
