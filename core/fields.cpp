@@ -201,6 +201,16 @@ constexpr auto facts = [] {
     return all;
 }();
 
+constexpr std::array event{
+    Field{"text", String, "s", true, "What happened, in one sentence."},
+    Field{"process", String, "s", true, "The process that it is about, or that a domain leads to."},
+    Field{"id", Integer, "u", true, "The id of the process that it is about."},
+    Field{"node", String, "s", true, "The node that it is about, or where the process or domain is."},
+    Field{"domain", String, "s", true, "The domain that it is about."},
+    Field{"reason", Table, "a{sv}", true, "Why a process stopped, without its log.", Shown::Everywhere,
+          &reason_fields},
+};
+
 constexpr std::array init{
     Field{"name", String, "s", true, "The name of this node."},
     Field{"domain", String, "s", true, "The zone."},
@@ -240,6 +250,9 @@ std::span<const Field> status_fields() noexcept {
 }
 std::span<const Field> facts_fields() noexcept {
     return facts;
+}
+std::span<const Field> event_fields() noexcept {
+    return event;
 }
 std::span<const Field> init_fields() noexcept {
     return init;

@@ -58,6 +58,8 @@ std::span<const Field> record_fields() noexcept;
 // Keys of Status, and of Facts, which has those of Status too.
 std::span<const Field> status_fields() noexcept;
 std::span<const Field> facts_fields() noexcept;
+// Keys of the details of an Event.
+std::span<const Field> event_fields() noexcept;
 // Keys of what Init answers.
 std::span<const Field> init_fields() noexcept;
 

@@ -79,6 +79,7 @@ struct Api::Impl {
     Services services;
     Manager manager;
     Objects objects;
+    Events events;
     std::vector<dbus::Registration> registrations;
     state::Subscription subscription;
 };
@@ -108,7 +109,8 @@ Api::Impl::Impl(ApiParts p)
                [this] { objects.refresh(); },
                [this] { manager.announce(); }}
     , manager(services)
-    , objects(parts.bus, view, kinds()) {}
+    , objects(parts.bus, view, kinds())
+    , events(parts.bus, view, parts.events) {}
 
 Result<void> Api::Impl::publish() {
     auto root = parts.bus.add_object(dbus::names::root_path, manager.interface());
@@ -121,6 +123,7 @@ Result<void> Api::Impl::publish() {
     if (!tree) return std::unexpected(tree.error());
     registrations = {*root, *log, *tree};
     readiness.start();
+    events.start();
     subscription =
         parts.replica.subscribe("/", [this](std::span<const state::Change>) { manager.announce(); });
     return {};

@@ -3,6 +3,7 @@
 
 #include "core/process_spec.h"
 #include "daemon/api/authorisation.h"
+#include "daemon/api/events.h"
 #include "daemon/api/helpers.h"
 #include "daemon/fleet/control.h"
 #include "dbus/bus.h"
@@ -34,6 +35,7 @@ struct ApiParts {
     Ports ports = {};
     // Why processes are not kept to their ports here; nothing: they are.
     std::function<std::optional<Error>()> unconfined = {};
+    EventTiming events = {};
 };
 
 class Api {

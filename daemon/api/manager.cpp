@@ -1,5 +1,6 @@
 #include "daemon/api/manager.h"
 
+#include "daemon/api/events.h"
 #include "dbus/codec.h"
 #include "dbus/names.h"
 
@@ -40,6 +41,7 @@ dbus::Interface Manager::interface() {
         property("NodeName", "s", changes, [this] { return services_.view.node(); }),
         property("Reachable", "b", changes, [this] { return services_.fleet.gateway().reachable(); }),
     };
+    result.signals.push_back(Events::signal());
     return result;
 }
 

@@ -1,5 +1,6 @@
 // The documents for people say what the tables of core say.
 #include "core/error.h"
+#include "core/event_kind.h"
 #include "core/fields.h"
 #include "core/stop_reason.h"
 #include "tests/unit/support/source_dir.h"
@@ -45,6 +46,22 @@ TEST(Documentation, HasEveryErrorAndExitStatus) {
         EXPECT_TRUE(contains(page, fmt::format("`{}`", error.name))) << error.name;
         EXPECT_TRUE(contains(manual, fmt::format("\n|  {}\n:", error.exit_status))) << error.exit_status;
     }
+}
+
+TEST(Documentation, HasEveryKindOfEventAndNoOther) {
+    const auto page = document("dbus.md"), interface = document("../dbus/interfaces/org.p2prc1.Manager.xml");
+    const auto begin = page.find("**Events.**"), end = page.find("**Waiting.**");
+    ASSERT_LT(begin, end);
+    const auto section = page.substr(begin, end - begin);
+    for (const auto& kind : event_kind_table()) {
+        EXPECT_TRUE(contains(section, fmt::format("\n| `{}` | {} |", kind.name, kind.description)))
+            << kind.name;
+        EXPECT_TRUE(contains(interface, std::string(kind.name))) << kind.name;
+    }
+    std::size_t rows = 0;
+    for (auto at = section.find("\n| `"); at != std::string::npos; at = section.find("\n| `", at + 1))
+        ++rows;
+    EXPECT_EQ(rows, event_kind_table().size());
 }
 
 TEST(Documentation, HasEveryKindOfStop) {

@@ -170,6 +170,7 @@ TEST_F(ObjectsTest, ChangesAreAnnouncedOnceATurn) {
     std::vector<std::pair<std::string, Json>> signals;
     const auto match =
         user->match("type='signal',path_namespace='/org/p2prc1'", [&](const dbus::Message& message) {
+            if (message.member() == "Event") return;
             const auto body = dbus::read_body(message);
             signals.emplace_back(message.member(), body.value_or(nullptr));
         });
@@ -210,6 +211,7 @@ TEST_F(ObjectsTest, AReportThatComesWithItsProcessOrAfterIt) {
     std::vector<std::pair<std::string, Json>> signals;
     const auto match =
         user->match("type='signal',path_namespace='/org/p2prc1'", [&](const dbus::Message& message) {
+            if (message.member() == "Event") return;
             const auto body = dbus::read_body(message);
             signals.emplace_back(message.member(), body.value_or(nullptr));
         });
