@@ -113,6 +113,9 @@ Result<void> Program::Impl::open() {
     auto bus = dbus::Bus::open_system(loop_.get_executor());
     if (!bus) return std::unexpected(bus.error());
     bus_ = std::move(*bus);
+    // Programs that follow its signals and never read them cannot be refused; a new connection starts at
+    // nothing.
+    bus_->end_when_stuck(std::chrono::minutes(1));
     bus_->on_disconnect([this](const Error& error) {
         fail_with({ErrorCode::Unreachable, "lost the connection to the message bus: " + error.message,
                    "systemd starts p2prcd again"});

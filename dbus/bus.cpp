@@ -109,6 +109,10 @@ void Bus::on_disconnect(std::function<void(const Error&)> handler) {
     connection_->on_disconnect = std::move(handler);
 }
 
+void Bus::end_when_stuck(std::chrono::milliseconds after) {
+    connection_->end_when_stuck(after);
+}
+
 Result<Message> Bus::new_call(const std::string& destination, const std::string& path,
                               const std::string& interface, const std::string& member) const {
     sd_bus_message* message = nullptr;

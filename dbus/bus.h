@@ -53,6 +53,10 @@ class Bus {
     // Called once, from the executor, when the connection has ended. sd-bus cannot reconnect: a daemon exits
     // and is started again.
     void on_disconnect(std::function<void(const Error&)> handler);
+    // Ends the connection also when the bus has taken nothing for so long, although there is something to
+    // send: dbus-daemon does so for ever when too much of what this connection sent is unread
+    // (dbus/unread_answers.h).
+    void end_when_stuck(std::chrono::milliseconds after);
 
     Result<Message> new_call(const std::string& destination, const std::string& path,
                              const std::string& interface, const std::string& member) const;

@@ -61,7 +61,8 @@ Connection::Connection(asio::any_io_executor executor, sd_bus* bus, int duplicat
     : executor_(std::move(executor))
     , bus_(bus)
     , descriptor_(executor_, duplicated_fd)
-    , timer_(executor_) {}
+    , timer_(executor_)
+    , stuck_timer_(executor_) {}
 
 Connection::~Connection() {
     sd_bus_slot_unref(filter_);
@@ -73,6 +74,7 @@ void Connection::close() {
     on_disconnect = nullptr;
     boost::system::error_code ignored;
     timer_.cancel();
+    stuck_timer_.cancel();
     // What is queued goes out, but only on a connection that is up: before that the flush would wait for it.
     if (sd_bus_is_ready(bus_) > 0) sd_bus_flush(bus_);
     sd_bus_close(bus_);
@@ -219,12 +221,7 @@ void Connection::arm() {
         });
     }
     if ((events & POLLOUT) && !writing_) {
-        writing_ = true;
-        descriptor_.async_wait(descriptor_.wait_write,
-                               [self = shared_from_this()](boost::system::error_code) {
-                                   self->writing_ = false;
-                                   self->pump();
-                               });
+        await_writing();
     }
     std::uint64_t at = UINT64_MAX;
     const int r = sd_bus_get_timeout(bus_, &at);
@@ -245,13 +242,36 @@ void Connection::arm() {
     });
 }
 
+// Only once the socket is full.
+void Connection::await_writing() {
+    writing_ = true;
+    descriptor_.async_wait(descriptor_.wait_write, [self = shared_from_this()](boost::system::error_code) {
+        self->writing_ = false;
+        self->stuck_timer_.cancel();
+        self->pump();
+    });
+    if (!stuck_after_) return;
+    stuck_timer_.expires_after(*stuck_after_);
+    stuck_timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+        // It may have been cancelled, or set again, too late for this call.
+        if (error || !self->writing_ || self->stuck_timer_.expiry() > std::chrono::steady_clock::now())
+            return;
+        self->ended({ErrorCode::Unreachable, "the message bus takes no more messages", ""});
+    });
+}
+
 void Connection::disconnected(int negative_errno) {
+    ended(bus_error("the connection to the message bus ended", negative_errno));
+}
+
+void Connection::ended(const Error& why) {
     if (std::exchange(closed_, true)) return;
     boost::system::error_code ignored;
     descriptor_.close(ignored);
     timer_.cancel();
+    stuck_timer_.cancel();
     const auto handler = std::exchange(on_disconnect, nullptr);
-    if (handler) handler(bus_error("the connection to the message bus ended", negative_errno));
+    if (handler) handler(why);
 }
 
 } // namespace p2prc::dbus::detail

@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -44,6 +45,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // something: the write queue and timeouts of sd-bus are not visible in the descriptor's readiness.
     void kick();
     void close();
+    // Ends the connection when the bus has taken nothing for so long.
+    void end_when_stuck(std::chrono::milliseconds after) noexcept { stuck_after_ = after; }
     Result<void> send(const Message& message);
 
     // Properties that sd-bus itself puts into one message, which has those of all objects where it is the
@@ -78,7 +81,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     static boost::asio::awaitable<void> ask_bus(std::shared_ptr<Connection> self, std::string caller);
     void pump();
     void arm();
+    void await_writing();
     void disconnected(int negative_errno);
+    void ended(const Error& why);
 
     boost::asio::any_io_executor executor_;
     sd_bus* bus_;
@@ -86,6 +91,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     boost::asio::posix::stream_descriptor descriptor_;
     boost::asio::steady_timer timer_;
     std::optional<std::uint64_t> timer_at_; // CLOCK_MONOTONIC, microseconds
+    boost::asio::steady_timer stuck_timer_;
+    std::optional<std::chrono::milliseconds> stuck_after_;
     sd_bus_slot* filter_ = nullptr;
     UnreadAnswers unread_;
     std::string caller_; // of the call that sd-bus is answering

@@ -471,6 +471,33 @@ TEST_F(BusTest, ADeadBusEndsCallsAndIsReported) {
     EXPECT_EQ(echo_call("later").error().code, ErrorCode::Unreachable);
 }
 
+TEST_F(BusTest, ABusThatTakesNoMoreMessagesEndsTheConnection) {
+    std::optional<Error> reported;
+    client->on_disconnect([&](const Error& error) { reported = error; });
+    client->end_when_stuck(std::chrono::milliseconds(1000));
+    const auto fill = [&] {
+        bus.pause();
+        for (int i = 0; i < 20; ++i) // sd-bus has the socket buffer 8 MiB
+            ASSERT_TRUE(client->send(make(std::string(std::size_t{1} << 20U, 'x'))));
+    };
+    const auto wait = [](std::chrono::milliseconds time) -> asio::awaitable<Result<std::string>> {
+        co_await test::sleep_for(time);
+        co_return std::string();
+    };
+    fill();
+    (void)bus.run(wait(std::chrono::milliseconds(300)));
+    bus.resume();
+    (void)bus.run(wait(std::chrono::milliseconds(1500)));
+    EXPECT_FALSE(reported) << "it went on in time";
+    EXPECT_TRUE(echo_call("hello"));
+    fill();
+    (void)bus.run(wait(std::chrono::milliseconds(1500)));
+    ASSERT_TRUE(reported);
+    EXPECT_EQ(reported->code, ErrorCode::Unreachable);
+    EXPECT_FALSE(client->connected());
+    bus.resume();
+}
+
 TEST_F(BusTest, DestroyingABusAnswersItsCalls) {
     asio::steady_timer timer(bus.io, std::chrono::milliseconds(20));
     timer.async_wait([this](boost::system::error_code) { client.reset(); });

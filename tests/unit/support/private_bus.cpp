@@ -73,6 +73,14 @@ void PrivateBus::kill() {
     pid_ = 0;
 }
 
+void PrivateBus::pause() {
+    ::kill(pid_, SIGSTOP);
+}
+
+void PrivateBus::resume() {
+    ::kill(pid_, SIGCONT);
+}
+
 std::unique_ptr<dbus::Bus> PrivateBus::connect() {
     auto bus = dbus::Bus::open_address(io.get_executor(), address_);
     if (!bus) throw std::runtime_error(bus.error().message);

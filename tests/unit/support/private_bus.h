@@ -30,6 +30,9 @@ class PrivateBus {
     const std::string& address() const { return address_; }
     // Ends the daemon at once, as a crash would.
     void kill();
+    // While it is paused the daemon reads nothing.
+    void pause();
+    void resume();
 
     std::unique_ptr<dbus::Bus> connect();
     // What busctl prints for `arguments` as another user, "exit STATUS" last, while the loop runs. Needs
