@@ -15,7 +15,7 @@ inline constexpr std::uint16_t first_free_port = 1024;
 
 struct BindRule {
     std::vector<std::uint16_t> ports; // its own, ascending
-    bool free_ports = false;          // beside its own all from first_free_port on
+    bool free_ports = false;          // it may also bind every port from first_free_port on
     friend bool operator==(const BindRule&, const BindRule&) = default;
 };
 

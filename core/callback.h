@@ -8,7 +8,7 @@
 namespace p2prc {
 
 // Runs the body of a callback. An exception must not pass through C's frames, and at a noexcept function it
-// ends the program: it is said on standard error, and `failure` is what the caller hears.
+// ends the program: it is reported on standard error, and the caller gets `failure`.
 template <class T, class Body>
 T guard_callback(const char* what, T failure, Body&& body) noexcept {
     try {

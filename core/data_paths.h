@@ -1,4 +1,4 @@
-// Where the data of processes lies on their node.
+// Where the data of processes is on their node.
 #pragma once
 
 #include <cstdint>

@@ -2,28 +2,29 @@
 // with a node that joins.
 //
 // Names in them become names of units, directories and keys of state, and texts become lines of units, of
-// logs and of messages. A conquered or faulty root must not choose any of these freely: what the readers of
-// records.h read tolerantly is checked here before anybody acts upon it. A document that is not accepted is
-// InvalidSpec, and the message names its key and what is wrong with it.
+// logs and of messages. A root that is faulty, or that an attacker has taken over, must not choose any of
+// these freely: the readers of records.h are tolerant, so each document is checked here before anybody acts
+// upon it. A document that is not accepted is InvalidSpec, and the message names its key and what is wrong
+// with it.
 #pragma once
 
 #include "core/records.h"
 
 namespace p2prc {
 
-// More addresses has no root, nor more text the certificate of its web CA.
+// A root has no more addresses than this, and the certificate of its web CA no more bytes.
 inline constexpr std::size_t most_public_ips = 32;
 inline constexpr std::size_t longest_web_ca = 16384;
 // A process that has moved between registries more often is no longer recognised by its oldest ids.
 inline constexpr std::size_t most_former_ids = 16;
 
-// Of `change`, `epoch` and `local_sequence`, which count what people ask for: a larger number was not
-// counted. Sums of two stay far from where they would begin anew.
+// Of `change`, `epoch` and `local_sequence`, which count what people ask for: a larger number was made up.
+// The sum of two does not overflow.
 inline constexpr std::uint64_t largest_count = std::uint64_t{1} << 53;
 
-// A node that has applied later changes than its record counts knows better, by so many: its registry was
-// restored from an older copy, and catches up. By more, one of the two numbers was made up, and what the
-// record asks for now counts.
+// A node may have applied later changes than its record counts, by as many as this: its registry was restored
+// from an older copy, and catches up. If the node is further ahead, one of the two numbers was made up, and
+// the record counts.
 inline constexpr std::uint64_t most_changes_ahead = std::uint64_t{1} << 30;
 
 // `key` is the one under which the document is stored. For all: the name in it is the last part of the key
@@ -49,8 +50,8 @@ Result<ProcessRecord> accept_offer(std::string_view key, const nlohmann::json& d
 // of a node. People copy these into commands.
 bool is_listable(std::string_view key, const ProcessRecord& process);
 
-// Where certificates come from: "none" is the fleet's own web CA, an https URL an ACME directory (RFC 8555
-// section 6.1).
+// Whether `acme` says where certificates come from: "none" is the fleet's own web CA, an https URL is an ACME
+// directory (RFC 8555 section 6.1).
 bool is_acme_source(std::string_view acme) noexcept;
 
 // The same for a row of the table of families.

@@ -24,7 +24,7 @@ enum class Kind {
     Agreed,   // the registry, on a request that it may refuse; every node
     Registry, // the registry, by itself; every node
     Owned,    // the node that the key names, in its own state, from which it is uploaded; every node
-    Folded,   // the same, but the registry stores none of it: it changes what is agreed by it
+    Folded,   // the same, but the registry does not store it: it changes the agreed records accordingly
     Local,    // the node, in its own state; nobody else
     Private,  // the registry, in a table of its own; nobody else
 };
@@ -32,7 +32,7 @@ enum class Kind {
 // What a key has after the prefix of its family, between slashes.
 enum class Part : std::uint8_t { None, Node, Process, Id, Domain, Digest };
 
-// Where the node stands to which a key belongs; a set of these.
+// Where a key names the node that it belongs to; a set of these.
 inline constexpr unsigned node_in_key = 1;
 inline constexpr unsigned node_in_value = 2; // member "node"
 
@@ -53,9 +53,10 @@ struct Family {
     std::array<Part, 2> parts{};    // None: no more
     unsigned node = 0;              // node_in_key, node_in_value
     bool dropped_with_node = false; // when its node leaves the fleet
-    bool renamed_with_node = false; // when its node gets another name; or else it goes, and is written anew
-    bool durable = false;           // on a replica's disk before what comes after it is
-    unsigned announces = 0;         // process_objects, node_objects, domain_objects
+    bool renamed_with_node =
+        false; // when its node gets another name; otherwise it is erased, and the node writes it again
+    bool durable = false;   // on a replica's disk before what comes after it is
+    unsigned announces = 0; // process_objects, node_objects, domain_objects
     Share share = Share::None;
     Gate gate = nullptr; // none: readers judge each member by itself
 

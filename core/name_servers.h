@@ -16,8 +16,8 @@ struct NameServer {
 };
 
 // ns1, ns2, ...: each has one of the addresses of each family, in the order given, so that a registry that
-// wants two servers with addresses of their own gets them as soon as there are two. What is no address is
-// left out.
+// wants two servers with addresses of their own gets them as soon as there are two. A text that is not an
+// address is left out.
 std::vector<NameServer> name_servers(std::string_view zone, std::span<const std::string> addresses);
 
 } // namespace p2prc

@@ -9,8 +9,8 @@
 
 namespace p2prc {
 
-// A process name, `[a-z]([a-z0-9-]{0,40}[a-z0-9])?`, and none of the names that units of p2prc itself bear
-// (`edge`, `connector`, `portal`, `acme`). InvalidSpec says which rule is broken.
+// A process name, `[a-z]([a-z0-9-]{0,40}[a-z0-9])?`, and none of the names of p2prc's own units (`edge`,
+// `connector`, `portal`, `acme`). InvalidSpec says which rule is broken.
 Result<void> check_process_name(std::string_view name);
 
 // A node name: the form of a process name; it is one DNS label.

@@ -1,7 +1,7 @@
 // The documents of agreed state: what the registry stores under /fleet, /nodes, /processes, /domains.
 //
 // Each has a key function, a JSON form with a schema version and a tolerant reader that keeps the fields it
-// does not know (`unknown`), so that an older program rewrites nothing of a newer one away.
+// does not know (`unknown`), so that an older program keeps what a newer one has written.
 #pragma once
 
 #include "core/keys.h"

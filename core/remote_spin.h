@@ -11,7 +11,7 @@ namespace p2prc {
 enum class RemoteSpin { Sandboxed, Any, No };
 
 std::string_view remote_spin_name(RemoteSpin policy) noexcept;
-// What this version does not know is the strictest: No.
+// A name that this version does not know is No, the strictest.
 RemoteSpin remote_spin_of(std::string_view name) noexcept;
 
 // NotPermitted when `policy` does not let another node spin `spec` on `node`. `sandboxed` refuses `user`

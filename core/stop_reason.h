@@ -16,7 +16,7 @@ namespace p2prc {
 
 enum class StopKind {
     Finished,       // exit status 0, by itself
-    Killed,         // `by` forgot it
+    Killed,         // `by` had it stopped and its record removed
     Stopped,        // `by` stopped it, the record stays
     StoppedOutside, // systemctl, not p2prc
     ExitCode,       // `code`
@@ -64,7 +64,8 @@ StopKind stop_kind_from_name(std::string_view name) noexcept; // Unknown for nam
 nlohmann::json reason_to_json(const StopReason& reason); // absent members are null
 StopReason reason_from_json(const nlohmann::json& document);
 
-// One line for people: "exit-code 1 (on home1, 10:04:05)".
+// One line for people: "exit-code 1 (on home1, 10:04:05)". Of a power loss it says "after" or "before" the
+// time: the machine noted none.
 std::string reason_text(const StopReason& reason);
 
 } // namespace p2prc
