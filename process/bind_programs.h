@@ -1,5 +1,5 @@
-// Sees to it that the programs are pinned that keep processes to their ports, before systemd is to attach
-// them, and that they do not stay when no process needs them.
+// Has the BPF programs pinned that keep processes to their ports, before systemd attaches them, and has them
+// removed when no process needs them.
 #pragma once
 
 #include "core/bind_rule.h"
@@ -24,8 +24,8 @@ std::vector<UnitProperty> ports_unit(std::vector<std::string> words);
 std::string ports_unit_name(std::string_view process_name);
 inline constexpr std::string_view unpin_unit_name = "p2prcd-unpin.service";
 
-// Pins last until they are removed, or as long as the machine is on. What is pinned is remembered while
-// p2prcd runs; one that starts again has them looked at again, as an upgrade may bring other programs.
+// A pin lasts until it is removed or the machine is off. p2prcd remembers what is pinned as long as it runs.
+// After its start it has all programs checked again, as an upgrade may bring other ones.
 class BindPrograms {
   public:
     // `systemd` must outlive it; `directory` is where the programs are pinned.
@@ -48,7 +48,8 @@ class BindPrograms {
     std::set<std::string> pinned() const;
     // Removes the programs of these rules, or of the first of many. systemd reads a pin at each start of a
     // unit, its own automatic ones too, so no unit may be left that has one. Not while another call is under
-    // way. What cannot be removed now is left alone from then on. Who pins one of them from here on waits.
+    // way. What cannot be removed now is left alone from then on. A later pin() of one of them waits until
+    // this is done.
     boost::asio::awaitable<Result<void>> unpin(const std::set<std::string>& rules);
 
   private:

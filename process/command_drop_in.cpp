@@ -54,8 +54,8 @@ Result<void> append_command(std::string& text, std::string_view key, const std::
 
 // What ended by itself has no number any more, and needs no stop command.
 constexpr const char* while_it_runs = R"([ -z "$MAINPID" ] || exec "$@")";
-// systemd goes on with SIGTERM as soon as its stop commands have ended. A command that only asks is followed
-// by this one, which ends with the process, or in time before systemd loses patience with it. `tail`, as a
+// systemd sends SIGTERM as soon as its stop commands have ended. A command that only asks is followed
+// by this one, which ends with the process, or shortly before the timeout of systemd. `tail`, as a
 // shell cannot wait for what is not its child.
 constexpr const char* until_it_ends =
     R"([ -z "$MAINPID" ] || timeout 29 tail --pid="$MAINPID" -s 0.1 -f /dev/null; exit 0)";

@@ -1,4 +1,5 @@
-// Whose data lies in /var/lib/p2prc-data/NAME: a new process of an old name does not inherit it unasked.
+// Whose data is in /var/lib/p2prc-data/NAME: a process does not get the data of an earlier one of the same
+// name.
 #pragma once
 
 #include "core/error.h"
@@ -13,8 +14,8 @@
 
 namespace p2prc::process {
 
-// Of which process the data at a name is: this node's own word, as records come from a root that is not to be
-// trusted with it.
+// Which process the data of a name belongs to. This node notes it itself: records come from a root, which is
+// not trusted about this.
 struct DataNote {
     std::uint32_t id = 0;
     std::string digest; // of its specification; empty in notes of earlier versions
@@ -30,19 +31,19 @@ class DataDirectories {
                     std::filesystem::path notes);
 
     // Makes the directory of the record's name free for it (systemd makes the directory itself). Data of
-    // another process is moved aside to NAME.<its id>; the new place is returned, empty when nothing had to
-    // be moved. Data without a note was put there by hand: a user of this node gets it, another node's
-    // process does not. Nothing is ever deleted. Conflict: the record has the id of the process whose data it
-    // is, and another specification.
+    // another process is moved to NAME.<its id>; the new place is returned, empty when nothing had to be
+    // moved. Data without a note was put there by hand: a user of this node gets it, another node's process
+    // does not. Nothing is ever deleted. Conflict: the record has the id of the process whose data it is, and
+    // another specification.
     Result<std::string> prepare(const ProcessRecord& record, Origin origin) const;
 
-    // What runs goes on under the record's id, and keeps its data.
+    // The process keeps running under the record's id, and keeps its data.
     Result<void> rename(const ProcessRecord& record) const;
 
-    // Nothing: there is none. An error for one that is not readable: nobody's is not what it means.
+    // Nothing when there is no note. A note that cannot be read is an error: the data may be somebody's.
     Result<std::optional<DataNote>> note(std::string_view name) const;
 
-    // The directory with the name's data, where that is there and not the superuser's; otherwise empty.
+    // The directory with the data of that name; empty when there is none, or it is the superuser's.
     std::string owned_directory(std::string_view name) const;
 
   private:

@@ -17,7 +17,7 @@ std::vector<UnitProperty> ownership_unit(std::string_view process_name, std::str
 
 // Gives the directory itself to the superuser. At the start systemd then gives it and all that is in it to
 // the process's user; it looks at nothing within a directory that has the right owner (path_chown_recursive).
-// p2prcd has not the capability, so a unit of its own does it.
+// p2prcd lacks the capability, so a unit of its own does it.
 boost::asio::awaitable<Result<void>> disown_data(Systemd& systemd, std::string process_name,
                                                  std::string directory);
 

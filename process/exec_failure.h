@@ -9,13 +9,13 @@
 
 namespace p2prc::process {
 
-// `log`: what systemd said between fork and exec, which names the error; of another node's process it says
-// nothing. Looks at files as far as p2prcd sees them; home directories it does not. Empty when nothing more
-// is known than that it failed.
+// `log`: what systemd said between fork and exec, which names the error; it says nothing about a process of
+// another node. Looks at the files that p2prcd can see, which those in home directories are not. Empty when
+// nothing more is known than that it failed.
 std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const std::string> log);
 
-// The step of systemd.exec(5), such as "USER", at which PID 1's child could not go on, as it says in `log`;
-// empty: it says nothing.
+// The step of systemd.exec(5), such as "USER", at which PID 1's child failed, as it says in `log`; empty when
+// it says nothing.
 std::string failed_step(std::span<const std::string> log);
 
 // Which file of run.credentials systemd could not read. Of files that p2prcd does not see, all are named.

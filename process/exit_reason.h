@@ -26,7 +26,7 @@ struct StopContext {
     std::string by;           // who, for Stop and Kill
     bool executed = true;     // the command was executed in this run (Type=exec reached `active`)
     bool gave_up = false;     // systemd would restart it by its policy, and did not
-    bool left_behind = false; // other processes of it ran on when its main process had ended
+    bool left_behind = false; // other processes of it kept running after its main process had ended
 };
 
 // The reason, without node, time, epoch and log, which are the caller's to add. What was asked for wins over
@@ -58,7 +58,8 @@ std::string signal_name(int signal);
 
 // The run of an earlier boot: Shutdown when that boot ended in order, PowerLoss otherwise.
 StopReason boot_reason(bool clean_shutdown);
-// The same, where it is known when the machine was not there (RFC 3339): it stopped at the beginning of that.
+// The same, where the journal says when it was last written to before the boot, and when first after it (RFC
+// 3339).
 StopReason boot_reason(bool clean_shutdown, const std::string& from, const std::string& to);
 
 } // namespace p2prc::process

@@ -14,8 +14,8 @@
 
 namespace p2prc::process {
 
-// When the machine was not there, in microseconds since 1970: from the last that was logged before this boot
-// to the first in it.
+// When the machine was off, in microseconds since 1970: from the last entry of the journal before this boot
+// to the first entry of this boot.
 struct BootGap {
     std::uint64_t from = 0;
     std::uint64_t to = 0;
@@ -30,11 +30,11 @@ class JournalTail {
     // oldest first.
     virtual boost::asio::awaitable<std::vector<std::string>>
     last_lines(std::string unit, std::uint32_t process, std::string invocation, std::size_t count) = 0;
-    // The last end of `unit` in this boot, of another run than `running`, which goes on (empty: none does).
-    // Nothing: it has none, or the journal is lost.
+    // The last end of `unit` in this boot, of another run than `running`, which has not ended (empty: none is
+    // running). Nothing: it has none, or the journal is lost.
     virtual boost::asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string unit,
                                                                         std::string running) = 0;
-    // Before this boot. Nothing: the journal holds none, or the clock was set back between them.
+    // The gap before this boot. Nothing: the journal has no entry before it, or the clock was set back.
     virtual boost::asio::awaitable<std::optional<BootGap>> boot_gap() = 0;
 };
 

@@ -12,7 +12,7 @@ namespace p2prc::process {
 struct LoggedEnd {
     std::string invocation;
     UnitResult result;    // as the unit's properties had it, but for the state in which a timeout came
-    bool stopped = false; // a stop job was over after it: systemd 252 logs so of an automatic restart, too
+    bool stopped = false; // a stop job ended after it: systemd 252 logs this for an automatic restart, too
     std::uint64_t at = 0; // microseconds since 1970
     friend bool operator==(const LoggedEnd&, const LoggedEnd&) = default;
 };
@@ -36,7 +36,7 @@ class LoggedEndReader {
     // False: it has what it wanted, older entries tell nothing more.
     bool add(const UnitEntry& entry);
     std::optional<LoggedEnd> end() const;
-    // Whether the entries reach up to the run that goes on: before that its predecessor's may be missing.
+    // Whether the entries reach the present run. Until they do, those of the run before it may be missing.
     bool reached_running() const { return running_.empty() || reached_; }
 
   private:

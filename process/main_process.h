@@ -5,8 +5,8 @@
 
 namespace p2prc::process {
 
-// Whether the process has ended and waits for its parent to take note. Of one that cannot be found nothing is
-// known: what systemd says counts then.
+// Whether the process has ended and waits for its parent to take note. False when it cannot be found: then
+// what systemd says counts.
 bool main_process_ended(std::uint32_t pid);
 
 } // namespace p2prc::process

@@ -16,10 +16,10 @@
 
 namespace p2prc::process {
 
-// By what the sockets of a unit's processes are known.
+// How the sockets of a unit's processes are recognised.
 struct UnitSockets {
     std::set<std::uint64_t> groups; // its control group and those below, by the kernel's ids
-    // Whom its processes run as, for kernels that do not say a socket's group; nothing: nobody is known.
+    // The user of its processes, for kernels that do not tell a socket's group; nothing: not known.
     std::optional<std::uint32_t> uid;
 };
 
@@ -42,8 +42,9 @@ using Holder = std::function<std::string(const net::Listener&)>;
 PortTarget port_target(std::span<const net::Listener> listeners, std::uint16_t port, const UnitSockets& unit,
                        const std::string& name, const Holder& holder);
 
-// PortTaken with the name of who holds the port, where the process would listen, before it is started. What
-// the kernel does not tell is nobody's: it must not keep a process from starting. No port (0) is free.
+// PortTaken with the name of who holds the port, where the process would listen, before it is started. A
+// listener whose group the kernel does not tell is ignored: it must not keep a process from starting. No port
+// (0) is free.
 Result<void> check_port_is_free(std::span<const net::Listener> listeners, std::uint16_t port,
                                 const UnitSockets& unit, const Holder& holder);
 // The same of this machine as it is now.

@@ -186,7 +186,8 @@ asio::awaitable<bool> Reconciler::Impl::do_confirm(std::string name) {
     co_return true;
 }
 
-// A unit that fails is dead for an instant before an automatic restart: systemd is heard out first.
+// A unit that fails is dead for an instant before an automatic restart: wait until systemd has reported
+// everything.
 asio::awaitable<bool> Reconciler::Impl::do_forget(std::string name) {
     const auto state = co_await systemd_.system_state();
     if (!state) retry_later(name);
@@ -200,15 +201,14 @@ asio::awaitable<bool> Reconciler::Impl::do_forget(std::string name) {
     co_return true;
 }
 
-// systemd keeps nothing of a run that it has made another after; PID 1's own words about it are in the
-// journal.
+// systemd forgets a run when it has started the next one; what PID 1 logged about it is in the journal.
 asio::awaitable<bool> Reconciler::Impl::do_recall(std::string name, Facts now) {
     const auto unit = *slots_[name].unit;
     const auto logged = co_await journal_.logged_end(unit.unit, unit.invocation);
     if (stopping) co_return false;
     if (!logged) co_return true;
     StopContext context;
-    // A stop job is also a part of each automatic restart; a start that is none begins to count anew.
+    // A stop job is also a part of each automatic restart; a start that is not automatic resets the count.
     if (logged->stopped && unit.restarts == 0) context.asked = StopContext::Asked::Outside;
     auto reason = exit_reason(logged->result, context);
     reason.log = co_await journal_.last_lines(unit.unit, now.id, logged->invocation, log_lines);

@@ -40,7 +40,7 @@ asio::awaitable<void> Reconciler::Impl::prepare_ports() {
             {{"FLEET_HINT", prepared.error().hint}});
 }
 
-// What failed may have been the moment: a boot under load, a BPF file system that is mounted later. A machine
+// The failure may pass: a boot under load, a BPF file system that is mounted later. A machine
 // that never has one is asked every hour.
 void Reconciler::Impl::retry_ports_later() {
     ports_pause_ = ports_pause_ == ports_pause_.zero()

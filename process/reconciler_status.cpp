@@ -9,7 +9,7 @@
 namespace p2prc::process {
 namespace {
 
-// For one whose own place and time are said beside it. Where a machine was off, its words say from when on.
+// For a text beside the place and time of another reason. If a machine was off, the detail says since when.
 std::string how_it_had_ended(StopReason reason) {
     reason.node.clear();
     if (reason.kind == StopKind::PowerLoss || reason.kind == StopKind::Shutdown) reason.at.clear();

@@ -25,7 +25,7 @@ Result<void> read_unit_properties(sd_bus_message* message, UnitView& view, UnitO
 
 // "FLEET_PROCESS=7" and the like.
 void apply_journal_field(std::string_view field, UnitView& view);
-// What properties that a unit is made with say of it: its journal fields, its programs.
+// Reads a new unit's journal fields and BPF programs from the properties that it is started with.
 void apply_properties(const std::vector<UnitProperty>& properties, UnitView& view);
 
 } // namespace p2prc::process
