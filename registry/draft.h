@@ -97,7 +97,7 @@ class Draft {
     void avoid_process_id(std::uint32_t id) { avoided_ids_.insert(id); }
     // Whether a record or a tombstone has it, also one that cannot be read.
     bool has_process_id(std::uint32_t id) const;
-    // Ids up to this one are in records.
+    // Records have ids up to this one.
     void seen_process_id(std::uint32_t id) { seen(process_counter, id); }
     void seen_mapping_id(std::uint32_t id) { seen(mapping_counter, id); }
     // Leaves a gap, for ids that were given out after the copy was made that the store was restored from.

@@ -165,7 +165,7 @@ Result<Json> init(Request& request) {
     if (wanted->acme) fleet->acme = *wanted->acme;
     if (wanted->web_ca) fleet->web_ca = *wanted->web_ca;
     if (!fleet->zone.empty() && !fleet->public_ips.empty() && fleet->root.empty()) fleet->root = self.name;
-    // What homes would refuse is not taken in. What stands there of an earlier version keeps no root from
+    // What homes would refuse is not accepted. What stands there of an earlier version keeps no root from
     // starting: it says its name and key each time.
     if (!wanted->zone.empty() || wanted->public_ips || wanted->acme || wanted->web_ca)
         if (auto good = accept_fleet(keys::fleet, to_json(*fleet)); !good)

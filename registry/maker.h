@@ -1,5 +1,6 @@
-// Who made a record, and where a mapping led: a machine, which is its key. When it has left the fleet,
-// another machine may go by its name, and has none of its rights.
+// Which machine made a record, and which one a mapping led to. A machine is its key. After it has left the
+// fleet, another one may take its name, but has none of its rights: records of the first are sealed, that is,
+// its key is noted in them.
 #pragma once
 
 #include "registry/draft.h"
@@ -8,11 +9,11 @@
 
 namespace p2prc::registry::rules {
 
-// Node of "user@node".
+// The node in "user@node".
 std::string_view node_of(std::string_view by) noexcept;
 
-// Whether the node that goes by this name now made what says `created_by`. `more` are the record's members
-// that its type does not have, or all of its document.
+// Whether the node that has this name now made the record with this `created_by`. `more` are the record's
+// members that its type does not have, or all of its document.
 bool is_maker(const Draft& draft, std::string_view node, std::string_view created_by,
               const nlohmann::json& more);
 
@@ -26,15 +27,15 @@ bool led_to(const Draft& draft, const DomainRecord& mapping, std::string_view no
 void set_last_node(DomainRecord& mapping, const std::string& node);
 void clear_last_node(DomainRecord& mapping);
 
-// Notes in all that is left of a node, which goes, whose it is.
+// Notes a leaving node's key in all records that it made and that stay.
 void seal_makers(Draft& draft, const NodeRecord& gone);
-// Notes of a process whose maker is no node of the fleet that no later one of that name has made it.
+// For a process whose maker is not in the fleet: notes that no later node of that name has made it.
 void seal_for_nobody(ProcessRecord& process);
 
-// Notes that the process counts as the share of the node that it is on: that node has brought it, and whose
-// user asked for it is that node's word.
+// Notes that the process counts as a share of the node that it is on. That node has brought it, and only that
+// node says whose user asked for it.
 void count_for_its_node(ProcessRecord& process);
-// Of all of a process's document.
+// `document` is the whole of a process's.
 bool counts_for_its_node(const nlohmann::json& document);
 
 } // namespace p2prc::registry::rules

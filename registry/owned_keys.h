@@ -14,14 +14,14 @@ namespace p2prc::registry::rules {
 // NotPermitted when it is not the node's, InvalidSpec when its form is not that of its family.
 Result<keys::Key> check_owned(std::string_view key, std::string_view node);
 
-// The keys that there are of what the node says of itself.
+// The keys of the node's own state that the registry has.
 std::vector<std::string> owned_by(const Draft& draft, std::string_view node);
 
-// Takes away all that is the node's: what it says of itself, what is said of it, and of what is agreed all
-// that is dropped with it. The record of the node itself among it.
+// Erases all that is the node's: its own state, its liveness, and the agreed records that are dropped with
+// it, its own record among them.
 void erase_all_of(Draft& draft, const std::string& node);
 
-// What is agreed is of the node by its new name; what it says of itself goes, and is uploaded anew.
+// Agreed records get the node's new name. Its own state is erased, and uploaded again.
 void rename_all_of(Draft& draft, const std::string& before, const std::string& now);
 
 } // namespace p2prc::registry::rules

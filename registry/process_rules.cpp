@@ -187,8 +187,8 @@ Result<Json> restart(Request& request) {
 namespace {
 
 void entomb(Draft& draft, const ProcessRecord& process, const std::string& by, const std::string& at) {
-    // A node that is not in the fleet has nothing that could still run. What is to end on one node is not
-    // given up for what another one calls by the same id.
+    // A node that is not in the fleet has nothing that could still run. A process that is still to end on one
+    // node is not forgotten because another node uses its id.
     if (draft.node(process.node) && killed_elsewhere(draft, process.id, process.node).empty())
         draft.put(keys::tombstone(process.id),
                   to_json(Tombstone{process.id, process.name, process.node, by, at, process.former_ids}));

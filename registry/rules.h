@@ -62,8 +62,8 @@ Result<void> check_further_ports(const Draft& draft, std::string_view node, std:
 // Whether `node` may have a name of this form at all.
 Result<void> check_domain_rights(const Draft& draft, std::string_view domain, std::string_view node,
                                  bool owner);
-// Whether a certificate for the domain can be had here, where the node is to end TLS. `otherwise` is what to
-// do when it cannot.
+// Whether a certificate for the domain can be had here, where the node is to terminate TLS. `otherwise` is
+// what to do when it cannot.
 Result<void> check_certifiable(const Draft& draft, std::string_view domain, const std::string& otherwise);
 // DomainTaken when the domain is held for another process.
 Result<void> check_domain_free(const Draft& draft, std::string_view domain, std::string_view process);
@@ -74,12 +74,13 @@ Result<void> check_domain_serving(const Draft& draft, const std::string& domain,
 // Writes a new mapping for a domain that is free, or the one that waits for `process` already.
 Result<DomainRecord> claim_domain(Draft& draft, const std::string& domain, const std::string& process,
                                   bool from_file, const std::string& by);
-// Into a new mapping, what counts of one that a node brings: how TLS ends, and the port that was asked for.
+// Takes into a new mapping what counts of one that a node brings: where TLS is terminated, and the port that
+// was asked for.
 void take_over(DomainRecord& mapping, const DomainRecord& brought);
 // Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
 // mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
-// Domains of its file go, mapped ones wait; returns those that wait.
+// Unmaps the domain of its process file; domains that were mapped wait. Returns those that wait.
 std::vector<std::string> release_domains(Draft& draft, std::string_view process);
 void erase_challenges(Draft& draft, std::string_view domain);
 
@@ -88,21 +89,21 @@ void erase_challenges(Draft& draft, std::string_view domain);
 // nothing here.
 Result<ProcessRecord> read_brought_process(const Json& document);
 Result<DomainRecord> read_brought_domain(const Json& document);
-// It becomes the node's process or mapping here, or nothing is written.
+// Makes it the node's process or mapping here, or writes nothing.
 enum class BroughtId { Never, IfFree }; // whether it keeps its id
 Result<void> bring_process(Draft& draft, ProcessRecord process, const std::string& node, bool owner,
                            BroughtId keep = BroughtId::Never);
 Result<void> bring_domain(Draft& draft, const DomainRecord& brought, const std::string& node, bool owner);
 
-// The process that is on offer under this id: it has no record, and its name may be another's. Where several
-// nodes offer one under it, which none but a faulty one does, the caller's own; Conflict for any other
+// The process that is offered under this id: it has no record, and its name may be another's. If several
+// nodes offer one under it, which only a faulty node does: the caller's own, and Conflict for any other
 // caller.
 Result<std::optional<ProcessRecord>> offered(const Request& request, std::string_view id);
 
 // The node, another than `node`, on which the process with this id was killed and is still to end; or empty.
 std::string killed_elsewhere(const Draft& draft, std::uint32_t id, std::string_view node);
 
-// What the process's node offers of it, and what was refused of that, goes with it.
+// Erases what the process's node offers of it, and what was refused of that.
 void drop_offers(Draft& draft, const ProcessRecord& process);
 
 // Takes in what the calling node has and has offered. What is refused stays on offer, with the reason.
