@@ -84,7 +84,7 @@ int run_and_finish(int argc, char** argv) {
     try {
         status = run(argc, argv);
     } catch (const std::exception& error) {
-        // Writing to a stream that fails throws, and is said at the end.
+        // Writing to a stream that fails throws, and is reported at the end.
         if (std::ferror(stdout) == 0) report({ErrorCode::Failed, error.what(), ""}, false);
     }
     return finish(status);

@@ -217,7 +217,7 @@ std::vector<std::string> domains_waiting_for(Daemon& daemon, const std::string& 
 
 Result<int> kill(const std::string& subject, Context& context) {
     Daemon daemon;
-    // For the words afterwards; what cannot be shown can be killed all the same.
+    // For the message afterwards; a process that cannot be shown can be killed all the same.
     const auto info = daemon.call(&dbus::Client::information, subject).value_or(Json::object());
     const auto name = info.contains("name") ? cell(info, "name") : subject;
     daemon.waits_for(fmt::format("for '{}' to stop", name));

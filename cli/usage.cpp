@@ -104,7 +104,7 @@ std::string nearest_option(const Place& place, std::string_view unknown) {
     return std::string(nearest(unknown, views));
 }
 
-// Of the commands that are `offered`, the one that has another word's sense.
+// Of the `offered` commands, the one that does what a word of other programs asks for.
 std::string_view same_elsewhere(std::string_view word, std::span<const std::string_view> offered) {
     struct Sense {
         std::string_view word;

@@ -18,7 +18,7 @@ struct Config {
 
 // The files that are there, in the order in which they are read: the defaults, such as
 // /usr/lib/p2prc/p2prcd.toml, then /etc/p2prc/p2prcd.toml and /etc/p2prc/p2prcd.toml.d/*.toml by name. `root`
-// stands before each path.
+// is put before each path.
 std::vector<std::filesystem::path> config_files(const std::filesystem::path& root = "/");
 
 // Strict: an unknown key or a wrong value is InvalidSpec with file, line and key.

@@ -71,7 +71,7 @@ asio::awaitable<void> keep_measuring(std::shared_ptr<State> state) {
             continue;
         }
         state->last = Clock::now();
-        // What started just now had no time to become what it will be.
+        // A process that has just started does not use yet what it will.
         const bool fresh = state->started && state->last - state->began < state->timing.after_start;
         state->started = fresh && state->began > *state->started ? std::optional(state->began) : std::nullopt;
         state->measure();
@@ -87,7 +87,7 @@ Measuring::Measuring(asio::any_io_executor executor, state::OwnState& own, std::
                                      [weak = std::weak_ptr(state_)](std::span<const state::Change> changes) {
                                          if (const auto state = weak.lock()) state->note(changes);
                                      });
-    // Of what runs already nothing is known yet.
+    // Processes that run already have not been measured yet.
     state_->started = Clock::now();
     net::spawn_loop(executor, "measuring processes", [state = state_] { return keep_measuring(state); });
 }

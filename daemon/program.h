@@ -19,7 +19,7 @@ class Program {
     static Result<std::unique_ptr<Program>> create(ProgramOptions options);
     ~Program();
 
-    // Until a signal asks it to end, or something that it cannot do without is gone. Processes go on in
+    // Runs until a signal asks it to end, or it loses something that it needs. Processes keep running in
     // either case.
     Result<void> run();
 

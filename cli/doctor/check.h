@@ -1,4 +1,4 @@
-// One finding of `p2prc doctor`: what was looked at, how it stands, and how to mend it.
+// One finding of `p2prc doctor`: what was checked, its state, and how to fix it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -15,7 +15,7 @@ struct Finding {
     CheckState state = CheckState::Ok;
     std::string subject; // "port 443", "dns home.example"
     std::string detail;
-    std::string fix;                       // empty when there is nothing to mend
+    std::string fix;                       // empty when there is nothing to fix
     std::vector<std::string> affects = {}; // "process web", "domain web.home.example"
     std::string because = {};              // subject of the finding that explains this one
 };
@@ -24,7 +24,7 @@ using Findings = std::vector<Finding>;
 // What the daemon answers to Facts; an empty object while it does not answer.
 using Facts = nlohmann::json;
 
-// Whether this node has the fleet's public side. A fleet of one without a zone has none.
+// Whether this node has the fleet's public side. A standalone node has none.
 bool is_public_root(const Facts& facts);
 bool in_fleet(const Facts& facts);
 
@@ -33,8 +33,9 @@ Finding unknown(const char* subject);
 
 // Each looks at one thing and returns at least one finding. They run side by side and share nothing.
 Findings check_link(const Facts& facts);
-Findings check_fleet(const Facts& facts); // nodes, processes, domains: what any node knows of all
-Findings check_dns(const Facts& facts);   // delegation of the zone, asked as the world would
+Findings
+check_fleet(const Facts& facts);        // nodes, processes, domains: what every node knows of the whole fleet
+Findings check_dns(const Facts& facts); // delegation of the zone, asked as the world would
 Findings check_ports(const Facts& facts); // who holds 443, 80 and 53 on the root
 Findings check_units(const Facts& facts); // p2prcd, edge and connector under systemd
 Findings check_disk(const Facts& facts);

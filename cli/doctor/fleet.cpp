@@ -74,7 +74,7 @@ bool is_connecting(const Facts& facts) {
 }
 
 // The connector's sessions with the edge. One is enough; an address family that this home does not have is
-// nothing to mend.
+// nothing to fix.
 void check_tunnels(const Facts& facts, Findings& findings) {
     const auto edges = facts.value("connector", Json::object()).value("edges", Json::array());
     const bool any = std::ranges::any_of(edges, [](const Json& edge) { return edge.value("up", false); });
@@ -128,7 +128,7 @@ Findings check_link(const Facts& facts) {
                  "systemctl start p2prcd; journalctl -u p2prcd"}};
     Findings findings{{CheckState::Ok, "daemon",
                        "p2prcd " + cell(facts, "version") + " on '" + cell(facts, "node") + "'", ""}};
-    // That it does not is one of the problems.
+    // If it does not, that is one of the problems.
     if (in_fleet(facts) && !is_public_root(facts) && facts.value("reachable", false))
         findings.push_back({CheckState::Ok, "link", "the root answers", ""});
     check_tunnels(facts, findings);

@@ -33,7 +33,7 @@ bool is_wrong(const Finding& finding) {
     return finding.state != CheckState::Ok;
 }
 
-// Of a port only that somebody else has it is a cause: that nobody has it is what a dead edge looks like.
+// A port is a cause only if another program has it: a port that nobody has is what a stopped edge looks like.
 bool explains(const Finding& cause, std::string_view subject) {
     if (!cause.subject.starts_with(subject) || cause.state != CheckState::Fail) return false;
     return subject != "port " || cause.detail.starts_with("held by");
@@ -50,7 +50,7 @@ const Finding* cause_of(const Finding& effect, const Findings& all) {
     return nullptr;
 }
 
-// With `depth` as a bound: rules that lead round in a circle end.
+// `depth` bounds the recursion: rules may form a circle.
 void append(const Finding& finding, const Findings& all, Findings& ordered, int depth) {
     ordered.push_back(finding);
     if (depth == 0) return;

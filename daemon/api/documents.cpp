@@ -66,7 +66,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     const auto* status = view.status(record);
     const ProcessState state = state_of(view, record, status);
     const bool runs = state == ProcessState::Running;
-    // What its node said last was of before that: since when it ran.
+    // What its node reported last is older than its loss.
     const bool lost = state == ProcessState::Lost;
     const std::string since = lost ? view.live_since(record.node) : status ? status->since : "";
     std::vector<std::string> domains;

@@ -292,7 +292,8 @@ void Helpers::edge_came(const std::string& connection) {
     if (watch) edge_watch_ = std::move(*watch);
 }
 
-// What it serves: a table that is older than the registry's in two reports is no news under way.
+// What it serves. If two reports in a row name a table that is older than the registry's, no newer one is on
+// its way.
 void Helpers::read_edge() {
     const auto served = json::optional_member<std::uint64_t>(reports_.edge, "revision");
     behind_ = served && *served < routes_.revision ? behind_ + 1 : 0;

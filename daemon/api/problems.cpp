@@ -20,7 +20,7 @@ namespace p2prc::daemon {
 namespace {
 
 constexpr auto expires_soon = std::chrono::hours(24 * 7);
-// A node says no more of itself than that, whatever it sends.
+// More of a node's checks are not shown, whatever it sends.
 constexpr std::size_t most_checks = 16;
 constexpr std::size_t longest_text = 300;
 // A root that was taken over can write any number of them.

@@ -14,7 +14,7 @@ namespace {
 constexpr auto long_enough = 2s; // to have lived, without a port
 constexpr auto soonest = 10ms;
 constexpr auto latest = 3s;
-// Before that it is not worth a word, and an upload, that it does not listen yet.
+// Before that, nothing is reported of a process that does not listen yet: each report is an upload.
 constexpr auto first_word = 1s;
 
 } // namespace
@@ -67,7 +67,7 @@ std::optional<std::string> Readiness::lack(const ProcessRecord& record, Clock::d
         return age >= long_enough ? std::nullopt : std::optional<std::string>("it has just been started");
     if (!listeners) {
         auto found = sources_.listeners();
-        // Where nobody can tell who listens, to have lived has to do.
+        // Where it is not known who listens, having run long enough has to suffice.
         if (!found && age >= long_enough) return std::nullopt;
         listeners = std::move(found).value_or(std::vector<net::Listener>());
     }

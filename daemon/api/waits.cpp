@@ -32,7 +32,7 @@ bool is_over(const ProcessStatus& status) {
     return status.state == ProcessState::Stopped || status.state == ProcessState::Failed;
 }
 
-// Its reason is not one that was there before, nor somebody's wish.
+// Its reason is new, and is not that somebody asked for the stop.
 bool has_new_reason(const Awaited& awaited, const ProcessStatus& status) {
     return status.reason && status.reason != awaited.reason && status.reason->kind != StopKind::Stopped &&
            status.reason->kind != StopKind::Killed;

@@ -20,7 +20,7 @@ namespace p2prc::daemon {
 using OpenLogs =
     std::function<boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>>(Json params)>;
 
-// How long the nodes go on measuring after the last look, and how often they are told of one at most.
+// How long the nodes keep measuring after somebody looked, and how often they are told so at most.
 inline constexpr auto look_time = std::chrono::seconds(30);
 inline constexpr auto look_pause = std::chrono::seconds(10);
 

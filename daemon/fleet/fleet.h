@@ -31,14 +31,14 @@ struct FleetOptions {
     std::string host_name;           // names the node when it is new
     net::UniqueFd control_socket;    // of p2prcd-control.socket; none: no node can connect
     OpenLogs open_logs;              // the logs of this node's own processes
-    // This node has another name from now on (it was initialised or joined with one). Called before anything
+    // This node's name has changed (it was initialised or joined with another one). Called before anything
     // is reported under it.
     std::function<void(const std::string& name)> node_renamed;
     // The control link of a member came up or went down.
     std::function<void(bool up, const std::string& reason)> link_changed;
     // `[remote] spin` of p2prcd.toml, asked for whenever this node tells about itself.
     std::function<std::string()> remote_spin;
-    // Why what the files of p2prcd's settings say is not in force; empty: it is. Asked for at the same times.
+    // Why the settings in p2prcd's files are not in force; empty when they are. Asked for at the same times.
     std::function<std::string()> settings_error;
     // Somebody on some node looks at what processes use.
     std::function<void()> looked;

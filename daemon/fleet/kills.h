@@ -1,5 +1,5 @@
-// What was killed on this node, whoever asked for it: a registry that was restored from an older copy has it
-// back, and is told again.
+// Remembers what was killed on this node, whoever asked for it, and tells a registry that was restored from
+// an older copy and has it again.
 #pragma once
 
 #include "state/own_state.h"

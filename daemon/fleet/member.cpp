@@ -94,7 +94,7 @@ void Member::reached(const net::Address& address) {
     events_.learned();
 }
 
-// The round trip changes all the time; the fleet is told when it is another one, not when it trembles.
+// The round trip changes all the time; the fleet is told of real changes, not of each small one.
 void Member::measured(std::chrono::microseconds round_trip) {
     const double now = std::round(static_cast<double>(round_trip.count()) / 10.0) / 100.0;
     const bool other = !latency_ms_ || now > *latency_ms_ * 2 + 5 || now * 2 + 5 < *latency_ms_;

@@ -29,12 +29,13 @@ struct LinkTiming {
     std::chrono::milliseconds ping{3000};
     std::chrono::milliseconds dead{6500};  // silence after which the root is gone
     std::chrono::milliseconds probe{1500}; // the same after a change of this machine's network
-    // So long without a link, and DNS is asked too, as often as that.
+    // After this long without a link DNS is asked, too, and again after each such time.
     std::chrono::milliseconds look_up{30000};
-    // So long after its loss, people's requests wait for a link: a root that is being upgraded is back by the
-    // third attempt.
+    // For this long after the link was lost, people's requests wait for it: a root that is being upgraded is
+    // back by the third attempt.
     std::chrono::milliseconds back{6000};
-    // So long a link that has never been up is one that is being made, and no fault: a network after a boot.
+    // For this long, a link that has never been up counts as being made, and not as a fault: after a boot the
+    // network takes its time.
     std::chrono::milliseconds first{20000};
 };
 

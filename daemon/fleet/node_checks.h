@@ -1,6 +1,6 @@
 // Checks of this machine that no other node can make: disk, clock, settings, control groups, ports.
 //
-// It is part of /info/NODE, so that status and doctor name it on every node.
+// What is found is part of /info/NODE, so that status and doctor show it on every node.
 #pragma once
 
 #include "core/machine_role.h"

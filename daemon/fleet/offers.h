@@ -1,5 +1,5 @@
-// What this node has, processes and their domains, and a registry that was restored from an older copy does
-// not know is offered to it; what was killed here is told to it.
+// Offers this node's processes and their domains to a registry that was restored from an older copy and does
+// not know them, and tells it what was killed here.
 #pragma once
 
 #include "daemon/fleet/kills.h"
