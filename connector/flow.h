@@ -22,7 +22,7 @@ namespace p2prc::connector {
 
 class HomeFlow;
 
-// What to do with a client: refuse it, or dial a port and perhaps end its TLS.
+// What to do with a client: refuse it, or dial a port and perhaps terminate its TLS.
 struct Resolved {
     tunnel::Answer answer = tunnel::Answer::UnknownMapping;
     std::uint32_t mapping = 0;

@@ -19,17 +19,18 @@ struct HalfOpenLimits {
     std::size_t remembered = 1024;
 };
 
-// Nobody is turned away: over a limit somebody who has waited makes room. Over all, that is the oldest of the
-// network (IPv4 /16, IPv6 /48) which has most; so those of one hoster displace each other. An address from
-// which a member was connected is a network of its own, and makes room last.
+// A new connection is never refused: over a limit, one that waits is evicted. Over the limit for all, that is
+// the oldest connection of the network (IPv4 /16, IPv6 /48) that has most; so connections of one hoster
+// displace each other. An address from which a member was connected counts as a network of its own, and is
+// evicted last.
 class HalfOpen {
   public:
     using Id = std::uint64_t;
 
     explicit HalfOpen(HalfOpenLimits limits) : limits_(limits) {}
 
-    // A connection, before it is known where it comes from. `drop` is called when it has to make room; it has
-    // left by then.
+    // A connection, before it is known where it comes from. `drop` is called when it is evicted, after it has
+    // left.
     Id arrive(std::function<void()> drop);
     void name(Id id, const net::Address& address);
     void leave(Id id);

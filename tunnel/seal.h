@@ -1,9 +1,9 @@
 // What makes a flow connection's bytes authentic: AES-128-GCM under keys of the session's TLS exporter.
 //
-// Three keys, one a purpose: the preface's MAC (an encryption of nothing), the edge's header, the connector's
-// answer. Each seals one message per counter, so the counter is the nonce (RFC 5116 section 3.2). The claim
-// of the preface and the purpose are associated data: nothing can be moved to another session, counter or
-// direction.
+// Three keys, one for each purpose: the preface's MAC (an encryption of nothing), the edge's header, the
+// connector's answer. Each seals one message per counter, so the counter is the nonce (RFC 5116 section 3.2).
+// The claim of the preface and the purpose are associated data: nothing can be moved to another session,
+// counter or direction.
 #pragma once
 
 #include "tunnel/answer.h"
