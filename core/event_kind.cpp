@@ -5,7 +5,7 @@
 namespace p2prc {
 namespace {
 
-constexpr std::array table{
+constexpr std::array event_kinds{
     EventKindInfo{EventKind::ProcessRunning, "process-running", "It was started, for whatever reason."},
     EventKindInfo{EventKind::ProcessStopped, "process-stopped",
                   "It stopped; `reason` says why. It may be started again at once."},
@@ -27,11 +27,11 @@ constexpr std::array table{
 } // namespace
 
 std::span<const EventKindInfo> event_kind_table() noexcept {
-    return table;
+    return event_kinds;
 }
 
 std::string_view event_kind_name(EventKind kind) noexcept {
-    for (const auto& row : table)
+    for (const auto& row : event_kinds)
         if (row.kind == kind) return row.name;
     return "";
 }
