@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t longest_text = 300;
+constexpr std::size_t longest_quote = 300;
 
 std::size_t digest(const std::string& text) {
     return text.empty() ? 0 : std::hash<std::string>()(text);
@@ -273,7 +273,7 @@ Events::Event Events::killed(std::uint32_t id, const Process& process) const {
         reason.at = event.time = tombstone->at;
         event.details["reason"] = reason_to_json(reason);
         event.details["reason"].erase("log");
-        if (!reason.by.empty()) sentence += " by " + text::excerpt(reason.by, longest_text);
+        if (!reason.by.empty()) sentence += " by " + text::excerpt(reason.by, longest_quote);
     }
     event.details["text"] = std::move(sentence);
     return event;
@@ -286,7 +286,7 @@ Events::Event Events::process_event(EventKind kind, const ProcessRecord& record,
     if (kind != EventKind::ProcessRunning && status && status->reason) {
         // Without its log, which is for those who may read it.
         details["reason"] = process_row(*view_, record)["reason"];
-        sentence += ": " + text::excerpt(reason_text(*status->reason), longest_text);
+        sentence += ": " + text::excerpt(reason_text(*status->reason), longest_quote);
     }
     details["text"] = std::move(sentence);
     return {kind, process_path(record.id), std::move(time), std::move(details)};
@@ -348,7 +348,7 @@ void Events::look_at_domain(const Object& object, std::vector<Event>& events) {
     const auto state = json::member<std::string>(document, "state");
     const auto change = turned(object, domain->second.health, state == "live", state == "failed");
     if (!change) return;
-    const auto why = text::excerpt(json::member<std::string>(document, "reason"), longest_text);
+    const auto why = text::excerpt(json::member<std::string>(document, "reason"), longest_quote);
     events.push_back({*change ? EventKind::DomainLive : EventKind::DomainDown,
                       domain_path(name),
                       "",
@@ -369,7 +369,7 @@ void Events::look_at_edge(const Object& object, std::vector<Event>& events) {
     const auto change = turned(object, edge_, json::member<bool>(*edge, "up"), false);
     if (!change) return;
     const auto& root = view_->fleet()->root;
-    const auto why = text::excerpt(json::member<std::string>(*edge, "detail"), longest_text);
+    const auto why = text::excerpt(json::member<std::string>(*edge, "detail"), longest_quote);
     events.push_back({*change ? EventKind::EdgeUp : EventKind::EdgeDown,
                       node_path(root),
                       json::member<std::string>(*edge, "since"),
