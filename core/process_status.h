@@ -1,6 +1,7 @@
 // The status of a process, as its node reports it.
 #pragma once
 
+#include "core/boxed.h"
 #include "core/process_spec.h"
 #include "core/stop_reason.h"
 
@@ -30,8 +31,8 @@ struct ProcessStatus {
     std::optional<std::uint64_t> memory_bytes;
     std::optional<double> cpu_seconds;
     std::uint32_t restarts = 0;
-    std::string since;                // RFC 3339, when `state` was entered
-    std::optional<StopReason> reason; // of the last stop; stays while the process runs again
+    std::string since;        // RFC 3339, when `state` was entered
+    Boxed<StopReason> reason; // of the last stop; stays while the process runs again
     std::uint64_t epoch = 0;
     std::string digest;        // of the spec that runs
     std::uint64_t applied = 0; // change number of the desired state last acted upon

@@ -61,7 +61,7 @@ void Reconciler::Impl::settle(const std::string& name, const Facts& now) {
     const auto want = wanted(*now.record, now.local ? &*now.local : nullptr);
     auto status = draft(name, now);
     status.applied = want.change;
-    std::optional<StopReason> ended;
+    Boxed<StopReason> ended;
     if (now.status && lost_with_its_boot(*now.status, options.boot_id))
         ended = lost_with_boot(options.ended_boot == now.status->boot_id, now);
     else if (now.status && !was_up(now.status->state))

@@ -41,7 +41,7 @@ struct Awaited {
     std::chrono::seconds timeout{300};
     // Of a run that was there before: that it had stopped and was started again by itself is not news.
     std::uint32_t restarts = 0;
-    std::optional<StopReason> reason = {};
+    Boxed<StopReason> reason = {};
 };
 
 class Waits {

@@ -49,7 +49,7 @@ TEST(Plan, ARecordOfBeforeWhatWasDoneUndoesNothing) {
     EXPECT_EQ(plan(c.situation()), Act::Observe);
     c.record.desired = Desired::Running;
     c.status.state = ProcessState::Stopped;
-    c.status.reason.emplace().kind = StopKind::Stopped;
+    c.status.reason = StopReason{.kind = StopKind::Stopped};
     auto now = c.situation();
     now.unit = nullptr;
     EXPECT_EQ(plan(now), Act::Nothing);

@@ -76,7 +76,7 @@ class JudgeTest : public ApiTest {
     void SetUp() override { populate(); }
 
     std::string verdict(const ProcessRecord& record, ProcessStatus status, Goal goal = Goal::Ready,
-                        std::optional<StopReason> before = {}) {
+                        Boxed<StopReason> before = {}) {
         status.id = record.id;
         status.name = record.name;
         status.node = record.node;

@@ -23,7 +23,7 @@ class KillsTest : public test::NodeStateTest {
     void report(std::uint32_t id, const std::string& name, ProcessState state, StopKind kind,
                 const char* node = "home") {
         auto made = status(id, name, state, node);
-        made.reason.emplace().kind = kind;
+        made.reason = StopReason{.kind = kind};
         made.reason->by = "alice@root";
         NodeStateTest::report(made);
     }

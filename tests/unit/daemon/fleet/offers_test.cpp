@@ -151,7 +151,7 @@ TEST_F(DomainOffersTest, AnotherFleetHasNoneOfIt) {
 TEST_F(OffersTest, AKilledProcessIsKilledAgainAndNotOffered) {
     replica->reset("before", 9, {fleet(), {"/processes/web", record(1, "web"), 1}});
     auto killed = status(1, "web", ProcessState::Stopped);
-    killed.reason.emplace().kind = StopKind::Killed;
+    killed.reason = StopReason{.kind = StopKind::Killed};
     NodeStateTest::report(killed);
     replica->reset("restored", 3, {fleet(), {"/processes/web", record(1, "web"), 1}});
     EXPECT_TRUE(on_offer().empty());
