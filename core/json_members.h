@@ -77,10 +77,11 @@ std::optional<T> optional_member(const nlohmann::json& document, std::string_vie
     }
 }
 
-// The members whose keys are not in `known`, to be written back unchanged.
+// The members whose keys are not in `known`, to be written back unchanged; null when there are none, for an
+// empty object takes memory.
 inline nlohmann::json unknown_members(const nlohmann::json& document,
                                       std::initializer_list<std::string_view> known) {
-    auto rest = nlohmann::json::object();
+    nlohmann::json rest;
     for (const auto& [key, value] : document.items()) {
         bool is_known = false;
         for (const auto name : known)
@@ -88,6 +89,10 @@ inline nlohmann::json unknown_members(const nlohmann::json& document,
         if (!is_known) rest[key] = value;
     }
     return rest;
+}
+
+inline void erase_member(nlohmann::json& document, std::string_view key) {
+    if (document.is_object()) document.erase(std::string(key));
 }
 
 } // namespace p2prc::json

@@ -26,7 +26,7 @@ struct FleetRecord {
     std::vector<std::string> public_ips; // of the root, IPv4 and IPv6
     std::string acme = "none";           // directory URL, or "none"
     std::string web_ca;                  // PEM of the web CA's certificate (public part)
-    nlohmann::json unknown = nlohmann::json::object();
+    nlohmann::json unknown;              // an object, or null: nothing
 };
 
 enum class Role { Owner, Member };
@@ -40,8 +40,8 @@ struct NodeRecord {
     std::string edge_key;      // fingerprint of its edge's key; empty: no edge
     std::string connector_key; // fingerprint of its connector's key; empty: no connector yet
     Role role = Role::Member;
-    std::string joined_at; // RFC 3339
-    nlohmann::json unknown = nlohmann::json::object();
+    std::string joined_at;  // RFC 3339
+    nlohmann::json unknown; // an object, or null: nothing
 };
 
 enum class Desired { Running, Stopped };
@@ -62,7 +62,7 @@ struct ProcessRecord {
     std::string digest;
     std::string created_at;
     std::string created_by; // "user@node"
-    nlohmann::json unknown = nlohmann::json::object();
+    nlohmann::json unknown; // an object, or null: nothing
 };
 
 // All that it may bind: the bound one and the further ones of its spec, ascending.
@@ -96,7 +96,7 @@ struct DomainRecord {
     std::uint16_t port = 0; // on the node's loopback
     bool from_file = false; // made by a process file: goes with the process
     std::string created_by;
-    nlohmann::json unknown = nlohmann::json::object();
+    nlohmann::json unknown; // an object, or null: nothing
 };
 
 // /challenges/<fqdn>/<digest of value>: a DNS-01 key authorisation published by the holder of the mapping.

@@ -303,7 +303,7 @@ Result<Json> map_domain(Request& request) {
     auto mapping = claim_domain(request.draft, *domain, *name, false, request.by());
     if (!mapping) return std::unexpected(mapping.error());
     mapping->tls = *tls;
-    mapping->unknown.erase(requested_port);
+    json::erase_member(mapping->unknown, requested_port);
     if (*port) mapping->unknown[requested_port] = **port;
     if (process) attach(*mapping, *process);
     request.draft.put(*mapping);

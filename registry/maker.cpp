@@ -47,8 +47,8 @@ void set_last_node(DomainRecord& mapping, const std::string& node) {
 }
 
 void clear_last_node(DomainRecord& mapping) {
-    mapping.unknown.erase(last_node_member);
-    mapping.unknown.erase(last_key);
+    json::erase_member(mapping.unknown, last_node_member);
+    json::erase_member(mapping.unknown, last_key);
 }
 
 void seal_makers(Draft& draft, const NodeRecord& gone) {
