@@ -144,7 +144,7 @@ void Reconciler::Impl::measure() {
 void Reconciler::Impl::set_node(std::string node) {
     std::vector<state::Change> changes;
     for (const auto& [id, before] : own_.records().statuses(options.node)) {
-        auto status = before;
+        auto status = *before;
         status.node = node;
         changes.push_back({keys::status(options.node, id), std::nullopt, 0});
         changes.push_back({keys::status(node, status.id), status_to_json(status), 0});

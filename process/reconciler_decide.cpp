@@ -17,7 +17,7 @@ void Reconciler::Impl::evaluate_all() {
     for (const auto id : agreed().tombstones_on(options.node))
         if (const auto* tombstone = tombstone_of(id)) names.insert(tombstone->name);
     for (const auto& [id, status] : own_.records().statuses(options.node))
-        names.insert(status.name);
+        names.insert(status->name);
     for (const auto& name : names)
         evaluate(name);
 }

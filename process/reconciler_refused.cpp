@@ -88,7 +88,7 @@ void Reconciler::Impl::forget_refused() {
     if (replica_.store_id().empty()) return;
     std::vector<state::Change> over;
     for (const auto& [id, status] : own_.records().statuses(options.node))
-        if (says_refused(status) && !id_is_taken(status.id) && !agreed().tombstone(status.id))
+        if (says_refused(*status) && !id_is_taken(status->id) && !agreed().tombstone(status->id))
             over.push_back({keys::status(options.node, id), std::nullopt, 0});
     if (!over.empty()) own_.update(std::move(over));
 }

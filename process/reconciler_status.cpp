@@ -120,7 +120,7 @@ void Reconciler::Impl::write_state(ProcessStatus status, ProcessState state) {
 
 bool Reconciler::Impl::any_lost_with_boot() const {
     return std::ranges::any_of(own_.records().statuses(options.node), [this](const auto& item) {
-        return lost_with_its_boot(item.second, options.boot_id);
+        return lost_with_its_boot(*item.second, options.boot_id);
     });
 }
 

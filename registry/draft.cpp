@@ -40,7 +40,7 @@ const Json* Draft::look(const Table& table, const Writes& writes, std::string_vi
     if (const auto known = read_.find(key); known != read_.end()) return &known->second;
     const auto it = table.find(key);
     if (it == table.end()) return nullptr;
-    return &read_.emplace(it->first, Json::parse(it->second->text(), nullptr, false)).first->second;
+    return &read_.emplace(it->first, it->second->read()).first->second;
 }
 
 std::vector<std::string> Draft::list(const Table& table, const Writes& writes, std::string_view prefix) {
@@ -86,10 +86,9 @@ void Draft::account(const std::string& key, const Json* now, std::size_t size) {
     const auto* family = keys::family_of(key);
     if (!family || family->share == keys::Share::None) return;
     if (const auto written = agreed_.find(key); written != agreed_.end()) {
-        if (written->second)
-            change_.count(key, &written->second->value, written->second->shared->text().size(), -1);
+        if (written->second) change_.count(key, &written->second->value, written->second->shared->size(), -1);
     } else if (const auto before = mirror_.agreed.find(key); before != mirror_.agreed.end()) {
-        change_.count(key, family->counts_by_key() ? nullptr : get(key), before->second->text().size(), -1);
+        change_.count(key, family->counts_by_key() ? nullptr : get(key), before->second->size(), -1);
     }
     if (now) change_.count(key, now, size);
 }
@@ -101,7 +100,7 @@ void Mirror::put_record(const std::string& key, const Json& value,
 
 void Draft::put(const std::string& key, Json value) {
     auto shared = state::SharedDocument::of(key, state::document_text(value), value);
-    account(key, &value, shared->text().size());
+    account(key, &value, shared->size());
     written_.put(key, value, shared);
     agreed_[key] = Write{std::move(value), std::move(shared)};
 }
@@ -136,9 +135,10 @@ const Entry* Draft::current(const std::string& key, const Entry* (state::FleetSt
 }
 
 template <class Names, class KeyOf>
-Names Draft::present(const Names& committed, const Names& written, KeyOf key_of) const {
-    if (agreed_.empty()) return committed;
-    Names names = written;
+std::set<typename Names::value_type> Draft::present(const Names& committed, const Names& written,
+                                                    KeyOf key_of) const {
+    if (agreed_.empty()) return {committed.begin(), committed.end()};
+    std::set<typename Names::value_type> names(written.begin(), written.end());
     for (const auto& name : committed)
         if (!agreed_.contains(key_of(name))) names.insert(name);
     return names;

@@ -127,7 +127,8 @@ class Draft {
                          Name name) const;
     // Names as they are in this draft: of what is committed those that it has not written, and its own.
     template <class Names, class KeyOf>
-    Names present(const Names& committed, const Names& written, KeyOf key_of) const;
+    std::set<typename Names::value_type> present(const Names& committed, const Names& written,
+                                                 KeyOf key_of) const;
     void account(const std::string& key, const Json* now, std::size_t size);
 
     // The last number of each, and how far claims have moved that of processes on.

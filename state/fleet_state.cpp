@@ -1,7 +1,6 @@
 #include "state/fleet_state.h"
 
 #include "core/gate.h"
-#include "core/json_members.h"
 
 #include <algorithm>
 #include <array>
@@ -52,6 +51,15 @@ bool FleetState::keeps_record_of(std::string_view key) {
     return family && std::ranges::find(families, family->prefix) != families.end();
 }
 
+void FleetState::put(std::string_view key, const SharedDocument::Pointer& shared) {
+    // Whatever it is: a name that is none is refused by the gate, and not passed over.
+    const auto name = key.substr(keys::family_of(key)->prefix.size());
+    if (auto process = SharedDocument::process(shared)) return put_process(name, std::move(process));
+    if (auto domain = SharedDocument::domain(shared)) return put_domain(name, std::move(domain));
+    const auto parsed = keys::parse(key);
+    if (parsed) put_status(parsed->node(), parsed->id(), SharedDocument::status(shared));
+}
+
 void FleetState::put(std::string_view key, const Json& document, SharedDocument::Pointer shared) {
     if (key == keys::fleet) {
         fleet_ = read_entry(key, document, accept_fleet, fleet_from_json);
@@ -60,19 +68,15 @@ void FleetState::put(std::string_view key, const Json& document, SharedDocument:
     const auto* family = keys::family_of(key);
     if (!family) return;
     const auto prefix = family->prefix;
-    const std::string text(key);
-    // Whatever it is: a name that is none is refused by the gate, and not passed over.
-    const auto name = key.substr(prefix.size());
-    if (prefix == keys::nodes) put_node(text, name, document);
-    if (prefix == keys::processes || prefix == keys::domains) {
+    if (prefix == keys::processes || prefix == keys::domains || prefix == keys::statuses) {
         if (!shared) shared = SharedDocument::of(key, document_text(document), document);
-        if (prefix == keys::processes) put_process(name, SharedDocument::process(shared));
-        if (prefix == keys::domains) put_domain(name, SharedDocument::domain(shared));
+        return put(key, shared);
     }
+    const std::string text(key);
+    if (prefix == keys::nodes) put_node(text, key.substr(prefix.size()), document);
     const auto parsed = keys::parse(key);
     if (!parsed) return;
     if (prefix == keys::tombstones) put_tombstone(text, parsed->id(), document);
-    if (prefix == keys::statuses) put_status(parsed->node(), parsed->id(), document);
     if (prefix == keys::local_actions) {
         auto action = local_action_from_json(document);
         action.id = parsed->id();
@@ -106,13 +110,13 @@ void FleetState::clear() {
 void FleetState::put_node(const std::string& key, std::string_view name, const Json& document) {
     erase_node(name);
     const auto [at, ignored] = nodes_.emplace(name, read_entry(key, document, accept_node, node_from_json));
-    add(nodes_by_key_, at->second.record.key, std::string_view(at->first));
+    nodes_by_key_.add(at->second.record.key, at->first);
 }
 
 void FleetState::erase_node(std::string_view name) {
     const auto at = nodes_.find(name);
     if (at == nodes_.end()) return;
-    remove(nodes_by_key_, at->second.record.key, std::string_view(at->first));
+    nodes_by_key_.remove(at->second.record.key, at->first);
     nodes_.erase(at);
 }
 
@@ -121,7 +125,7 @@ void FleetState::put_process(std::string_view name, std::shared_ptr<const Proces
     const auto [at, ignored] = processes_.emplace(name, std::move(entry));
     const auto& record = at->second->record;
     processes_by_id_.emplace(record.id, at->first);
-    add(processes_by_node_, record.node, std::string_view(at->first));
+    processes_by_node_.add(record.node, at->first);
 }
 
 void FleetState::erase_process(std::string_view name) {
@@ -129,22 +133,22 @@ void FleetState::erase_process(std::string_view name) {
     if (at == processes_.end()) return;
     const auto& record = at->second->record;
     processes_by_id_.erase({record.id, at->first});
-    remove(processes_by_node_, record.node, std::string_view(at->first));
+    processes_by_node_.remove(record.node, at->first);
     processes_.erase(at);
 }
 
 void FleetState::put_domain(std::string_view fqdn, std::shared_ptr<const DomainEntry> entry) {
     erase_domain(fqdn);
     const auto [at, ignored] = domains_.emplace(fqdn, std::move(entry));
-    add(domains_by_process_, at->second->record.process, std::string_view(at->first));
-    add(domains_by_node_, at->second->record.node, std::string_view(at->first));
+    domains_by_process_.add(at->second->record.process, at->first);
+    domains_by_node_.add(at->second->record.node, at->first);
 }
 
 void FleetState::erase_domain(std::string_view fqdn) {
     const auto at = domains_.find(fqdn);
     if (at == domains_.end()) return;
-    remove(domains_by_process_, at->second->record.process, std::string_view(at->first));
-    remove(domains_by_node_, at->second->record.node, std::string_view(at->first));
+    domains_by_process_.remove(at->second->record.process, at->first);
+    domains_by_node_.remove(at->second->record.node, at->first);
     domains_.erase(at);
 }
 
@@ -164,11 +168,12 @@ void FleetState::erase_tombstone(std::uint32_t id) {
     tombstones_.erase(at);
 }
 
-void FleetState::put_status(std::string_view node, std::uint32_t id, const Json& document) {
+void FleetState::put_status(std::string_view node, std::uint32_t id,
+                            std::shared_ptr<const ProcessStatus> status) {
     erase_status(node, id);
     auto& reports = statuses_[std::string(node)];
-    const auto [at, ignored] = reports.by_id.emplace(id, status_from_json(document));
-    add(reports.by_name, at->second.name, id);
+    const auto [at, ignored] = reports.by_id.emplace(id, std::move(status));
+    reports.by_name.emplace(at->second->name, id);
 }
 
 void FleetState::erase_status(std::string_view node, std::uint32_t id) {
@@ -177,7 +182,7 @@ void FleetState::erase_status(std::string_view node, std::uint32_t id) {
     auto& reports = of_node->second;
     const auto at = reports.by_id.find(id);
     if (at == reports.by_id.end()) return;
-    remove(reports.by_name, at->second.name, id);
+    reports.by_name.erase({at->second->name, id});
     reports.by_id.erase(at);
     if (reports.by_id.empty()) statuses_.erase(of_node);
 }
@@ -188,7 +193,7 @@ const NodeEntry* FleetState::node(std::string_view name) const {
 
 const NodeEntry* FleetState::node_with_key(std::string_view fingerprint) const {
     if (fingerprint.empty()) return nullptr;
-    const auto& names = look(nodes_by_key_, fingerprint);
+    const auto names = nodes_by_key_.of(fingerprint);
     return names.empty() ? nullptr : node(*names.begin());
 }
 
@@ -209,20 +214,20 @@ std::vector<const ProcessEntry*> FleetState::processes_with(std::uint32_t id) co
     return found;
 }
 
-const FleetState::Names& FleetState::processes_on(std::string_view node) const {
-    return look(processes_by_node_, node);
+FleetState::Names FleetState::processes_on(std::string_view node) const {
+    return processes_by_node_.of(node);
 }
 
 const DomainEntry* FleetState::domain(std::string_view fqdn) const {
     return find(domains_, fqdn);
 }
 
-const FleetState::Names& FleetState::domains_of(std::string_view process) const {
-    return look(domains_by_process_, process);
+FleetState::Names FleetState::domains_of(std::string_view process) const {
+    return domains_by_process_.of(process);
 }
 
-const FleetState::Names& FleetState::domains_on(std::string_view node) const {
-    return look(domains_by_node_, node);
+FleetState::Names FleetState::domains_on(std::string_view node) const {
+    return domains_by_node_.of(node);
 }
 
 const TombstoneEntry* FleetState::tombstone(std::uint32_t id) const {
@@ -237,17 +242,22 @@ const std::set<std::uint32_t>& FleetState::tombstones_on(std::string_view node) 
     return look(tombstones_by_node_, node);
 }
 
-const std::map<std::uint32_t, ProcessStatus>& FleetState::statuses(std::string_view node) const {
+const std::map<std::uint32_t, std::shared_ptr<const ProcessStatus>>&
+FleetState::statuses(std::string_view node) const {
     return look(statuses_, node).by_id;
 }
 
 const ProcessStatus* FleetState::status(std::string_view node, std::uint32_t id) const {
-    return find(statuses(node), id);
+    const auto* status = find(statuses(node), id);
+    return status ? status->get() : nullptr;
 }
 
-const std::set<std::uint32_t>& FleetState::statuses_of(std::string_view node,
-                                                       std::string_view process) const {
-    return look(look(statuses_, node).by_name, process);
+std::vector<std::uint32_t> FleetState::statuses_of(std::string_view node, std::string_view process) const {
+    std::vector<std::uint32_t> ids;
+    const auto& names = look(statuses_, node).by_name;
+    for (auto at = names.lower_bound({process, 0}); at != names.end() && at->first == process; ++at)
+        ids.push_back(at->second);
+    return ids;
 }
 
 const std::map<std::uint32_t, LocalAction>& FleetState::local_actions(std::string_view node) const {

@@ -7,6 +7,7 @@
 
 #include "core/local_action.h"
 #include "core/process_status.h"
+#include "state/name_index.h"
 #include "state/shared_document.h"
 
 #include <nlohmann/json_fwd.hpp>
@@ -30,8 +31,8 @@ class FleetState {
     FleetState(const FleetState&) = delete; // its indexes point into it
     FleetState& operator=(const FleetState&) = delete;
 
-    // Names in the order of their bytes. They stand in the state, and are valid until it changes.
-    using Names = std::set<std::string_view>;
+    // They stand in the state, and are valid until it changes.
+    using Names = NameIndex::Names;
     template <class Entry>
     using Table = std::map<std::string, Entry, std::less<>>;
 
@@ -40,6 +41,8 @@ class FleetState {
     // A document came, changed or went; keys of no family that is read here are ignored. `shared` is the same
     // document, where it is held as such.
     void put(std::string_view key, const nlohmann::json& document, SharedDocument::Pointer shared = {});
+    // The same of one that is_record().
+    void put(std::string_view key, const SharedDocument::Pointer& shared);
     void erase(std::string_view key);
     void clear();
 
@@ -55,12 +58,12 @@ class FleetState {
     const ProcessEntry* process(std::uint32_t id) const; // the first by name
     // All that claim the id: one, unless the registry is faulty.
     std::vector<const ProcessEntry*> processes_with(std::uint32_t id) const;
-    const Names& processes_on(std::string_view node) const;
+    Names processes_on(std::string_view node) const;
 
     const Table<std::shared_ptr<const DomainEntry>>& domains() const { return domains_; }
     const DomainEntry* domain(std::string_view fqdn) const;
-    const Names& domains_of(std::string_view process) const;
-    const Names& domains_on(std::string_view node) const;
+    Names domains_of(std::string_view process) const;
+    Names domains_on(std::string_view node) const;
 
     const std::map<std::uint32_t, TombstoneEntry>& tombstones() const { return tombstones_; }
     const TombstoneEntry* tombstone(std::uint32_t id) const;
@@ -68,27 +71,27 @@ class FleetState {
     const std::set<std::uint32_t>& tombstones_on(std::string_view node) const;
 
     // The last report about a process, by the node that its key names.
-    const std::map<std::uint32_t, ProcessStatus>& statuses(std::string_view node) const;
+    const std::map<std::uint32_t, std::shared_ptr<const ProcessStatus>>&
+    statuses(std::string_view node) const;
     const ProcessStatus* status(std::string_view node, std::uint32_t id) const;
-    const std::set<std::uint32_t>& statuses_of(std::string_view node, std::string_view process) const;
+    std::vector<std::uint32_t> statuses_of(std::string_view node, std::string_view process) const;
 
     const std::map<std::uint32_t, LocalAction>& local_actions(std::string_view node) const;
     const LocalAction* local_action(std::string_view node, std::uint32_t id) const;
 
   private:
-    using NameIndex = std::map<std::string, Names, std::less<>>;
     using Ids = std::set<std::uint32_t>;
     using IdIndex = std::map<std::string, Ids, std::less<>>;
     struct Reports {
-        std::map<std::uint32_t, ProcessStatus> by_id;
-        IdIndex by_name;
+        std::map<std::uint32_t, std::shared_ptr<const ProcessStatus>> by_id;
+        std::set<std::pair<std::string_view, std::uint32_t>> by_name;
     };
 
     void put_node(const std::string& key, std::string_view name, const nlohmann::json& document);
     void put_process(std::string_view name, std::shared_ptr<const ProcessEntry> entry);
     void put_domain(std::string_view fqdn, std::shared_ptr<const DomainEntry> entry);
     void put_tombstone(const std::string& key, std::uint32_t id, const nlohmann::json& document);
-    void put_status(std::string_view node, std::uint32_t id, const nlohmann::json& document);
+    void put_status(std::string_view node, std::uint32_t id, std::shared_ptr<const ProcessStatus> status);
     void erase_node(std::string_view name);
     void erase_process(std::string_view name);
     void erase_domain(std::string_view fqdn);

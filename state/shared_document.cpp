@@ -1,11 +1,13 @@
 #include "state/shared_document.h"
 
+#include "core/encoding.h"
 #include "core/gate.h"
 #include "core/json.h"
 #include "core/json_members.h"
 #include "core/keys.h"
 
-#include <functional>
+#include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
@@ -36,7 +38,7 @@ std::string document_text(const Json& value) {
     return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// Those that are alive, by their text.
+// Those that are alive, by the digest of their text.
 class SharedDocument::Pool {
   public:
     // Lives as long as the process: a document may go after all else.
@@ -45,87 +47,125 @@ class SharedDocument::Pool {
         return *pool;
     }
 
-    Pointer find(std::string_view key, std::string_view text) {
+    Pointer find(std::string_view key, const Digest& digest) {
         Pointer alive; // goes after the lock, which its end would take as well
         const std::lock_guard lock(mutex_);
-        const auto found = documents_.find(text);
-        if (found == documents_.end()) return nullptr;
-        alive = (*found)->weak_from_this().lock();
-        return alive && alive->is_of(key) ? alive : nullptr;
+        const auto [begin, end] = documents_.equal_range(digest);
+        for (auto at = begin; at != end && !alive; ++at)
+            if ((*at)->is_of(key)) alive = (*at)->weak_from_this().lock();
+        return alive;
     }
     void add(const SharedDocument& document) {
         const std::lock_guard lock(mutex_);
-        // One that is about to go makes room; another that says the same of another key stays.
-        const auto found = documents_.find(std::string_view(document.text_));
-        if (found != documents_.end() && (*found)->weak_from_this().expired()) documents_.erase(found);
         documents_.insert(&document);
     }
     void remove(const SharedDocument& document) {
         const std::lock_guard lock(mutex_);
-        const auto found = documents_.find(std::string_view(document.text_));
-        if (found != documents_.end() && *found == &document) documents_.erase(found);
+        const auto [begin, end] = documents_.equal_range(document.digest_);
+        const auto found = std::find(begin, end, &document);
+        if (found != end) documents_.erase(found);
     }
 
   private:
+    static const Digest& digest_of(const Digest& digest) { return digest; }
+    static const Digest& digest_of(const SharedDocument* document) { return document->digest_; }
     struct Hash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-        std::size_t operator()(const SharedDocument* document) const {
-            return (*this)(std::string_view(document->text_));
-        }
+        std::size_t operator()(const auto& of) const noexcept { return hash_of(digest_of(of)); }
     };
     struct Same {
         using is_transparent = void;
-        bool operator()(const SharedDocument* one, const SharedDocument* other) const {
-            return one->text_ == other->text_;
-        }
-        bool operator()(std::string_view text, const SharedDocument* document) const {
-            return text == document->text_;
-        }
-        bool operator()(const SharedDocument* document, std::string_view text) const {
-            return text == document->text_;
+        bool operator()(const auto& one, const auto& other) const noexcept {
+            return digest_of(one) == digest_of(other);
         }
     };
 
     std::mutex mutex_;
-    std::unordered_set<const SharedDocument*, Hash, Same> documents_;
+    // Several have the same text where keys differ, or where one is about to go.
+    std::unordered_multiset<const SharedDocument*, Hash, Same> documents_;
 };
 
-SharedDocument::SharedDocument(std::string_view key, std::string text, const Json& value)
-    : text_(std::move(text)) {
-    text_.shrink_to_fit();
+SharedDocument::Digest SharedDocument::digest_of(std::string_view text) {
+    const auto whole = sha256(as_bytes(text));
+    Digest digest{};
+    std::copy_n(whole.begin(), digest.size(), digest.begin());
+    return digest;
+}
+
+std::size_t SharedDocument::hash_of(const Digest& digest) noexcept {
+    std::size_t hash = 0;
+    static_assert(sizeof hash <= sizeof digest);
+    std::memcpy(&hash, digest.data(), sizeof hash);
+    return hash;
+}
+
+SharedDocument::SharedDocument(Private, std::string_view key, std::string text, const Json& value)
+    : size_(static_cast<std::uint32_t>(text.size()))
+    , digest_(digest_of(text)) {
     if (key.starts_with(keys::processes))
-        process_ = std::make_unique<const ProcessEntry>(read_process(key, value));
+        record_ = std::make_unique<const ProcessEntry>(read_process(key, value));
     else if (key.starts_with(keys::domains))
-        domain_ =
+        record_ =
             std::make_unique<const DomainEntry>(read_entry(key, value, accept_domain, domain_from_json));
+    else if (key.starts_with(keys::statuses))
+        record_ = std::make_unique<const ProcessStatus>(status_from_json(value));
+    // What cannot be read, and what a later version says in another form, is kept as it is.
+    if (is_record() && document_text(written_record()) == text) return;
+    text_ = std::move(text);
+    text_.shrink_to_fit();
 }
 
 SharedDocument::~SharedDocument() {
     Pool::get().remove(*this);
 }
 
+Json SharedDocument::written_record() const {
+    if (const auto* process = std::get_if<std::unique_ptr<const ProcessEntry>>(&record_))
+        return to_json((*process)->record);
+    if (const auto* domain = std::get_if<std::unique_ptr<const DomainEntry>>(&record_))
+        return to_json((*domain)->record);
+    return status_to_json(*std::get<std::unique_ptr<const ProcessStatus>>(record_));
+}
+
+std::string SharedDocument::text() const {
+    return text_.empty() && is_record() ? document_text(written_record()) : text_;
+}
+
+Json SharedDocument::read() const {
+    return text_.empty() && is_record() ? written_record() : Json::parse(text_, nullptr, false);
+}
+
 // Most documents say what their key is, and what one says depends on it only where it does not.
 bool SharedDocument::is_of(std::string_view key) const {
-    if (process_) return key == keys::process(process_->record.name) && !process_->refused;
-    if (domain_) return key == keys::domain(domain_->record.domain) && !domain_->refused;
-    return !key.starts_with(keys::processes) && !key.starts_with(keys::domains);
+    if (const auto* process = std::get_if<std::unique_ptr<const ProcessEntry>>(&record_))
+        return key == keys::process((*process)->record.name) && !(*process)->refused;
+    if (const auto* domain = std::get_if<std::unique_ptr<const DomainEntry>>(&record_))
+        return key == keys::domain((*domain)->record.domain) && !(*domain)->refused;
+    return is_record() == key.starts_with(keys::statuses) && !key.starts_with(keys::processes) &&
+           !key.starts_with(keys::domains);
 }
 
 SharedDocument::Pointer SharedDocument::of(std::string_view key, std::string text, const Json& value) {
     auto& pool = Pool::get();
-    if (auto same = pool.find(key, text)) return same;
-    const Pointer made(new SharedDocument(key, std::move(text), value));
+    if (auto same = pool.find(key, digest_of(text))) return same;
+    auto made = std::make_shared<const SharedDocument>(Private(), key, std::move(text), value);
     if (made->is_of(key)) pool.add(*made);
     return made;
 }
 
 std::shared_ptr<const ProcessEntry> SharedDocument::process(const Pointer& document) {
-    return {document, document->process_.get()};
+    const auto* process = std::get_if<std::unique_ptr<const ProcessEntry>>(&document->record_);
+    return {document, process ? process->get() : nullptr};
 }
 
 std::shared_ptr<const DomainEntry> SharedDocument::domain(const Pointer& document) {
-    return {document, document->domain_.get()};
+    const auto* domain = std::get_if<std::unique_ptr<const DomainEntry>>(&document->record_);
+    return {document, domain ? domain->get() : nullptr};
+}
+
+std::shared_ptr<const ProcessStatus> SharedDocument::status(const Pointer& document) {
+    const auto* status = std::get_if<std::unique_ptr<const ProcessStatus>>(&document->record_);
+    return {document, status ? status->get() : nullptr};
 }
 
 } // namespace p2prc::state

@@ -60,7 +60,7 @@ Document::Document(std::string_view key, Json value) {
 }
 
 std::shared_ptr<const Json> Document::read() const {
-    if (const auto document = shared()) return std::make_shared<const Json>(Json::parse(document->text()));
+    if (const auto document = shared()) return std::make_shared<const Json>(document->read());
     return std::get<std::shared_ptr<const Json>>(held_);
 }
 
@@ -161,8 +161,13 @@ void State::deliver() {
 void State::load(std::map<std::string, Entry, std::less<>> entries, std::uint64_t revision) {
     entries_ = std::move(entries);
     records_->clear();
-    for (const auto& [key, entry] : entries_)
-        records_->put(key, *entry.document.read(), entry.document.shared());
+    for (const auto& [key, entry] : entries_) {
+        const auto shared = entry.document.shared();
+        if (shared && shared->is_record())
+            records_->put(key, shared);
+        else
+            records_->put(key, *entry.document.read(), shared);
+    }
     revision_ = revision;
 }
 

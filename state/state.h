@@ -35,7 +35,7 @@ struct Change {
 };
 
 // A document in the map. A parsed one takes five times the memory of its text: those that a root has tens of
-// thousands of, or whose record is kept beside them (FleetState) and read instead, are held as text.
+// thousands of, or whose record is kept beside them (FleetState) and read instead, are held as shared ones.
 class Document {
   public:
     // Of `key`, which decides how it is held.

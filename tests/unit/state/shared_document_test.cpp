@@ -58,6 +58,55 @@ TEST(SharedDocument, IsReadAnewWhenNobodyHasItAnyMore) {
     EXPECT_EQ(SharedDocument::process(document(key, process(7, "web")))->record.id, 7U);
 }
 
+// The text is written anew of what is kept, and must be the one that was given, whatever it was.
+TEST(SharedDocument, HasTheTextThatItWasMadeOf) {
+    auto of_a_later_version = process(7, "web");
+    of_a_later_version["colour"] = {{"name", "blue"}};
+    of_a_later_version["spec"]["window"] = 3;
+    ProcessStatus status;
+    status.id = 7;
+    status.name = "web";
+    status.reason = StopReason{.kind = StopKind::ExitCode, .code = 3, .log = {"one", "two"}};
+    auto report_of_a_later_version = status_to_json(status);
+    report_of_a_later_version["colour"] = "blue";
+    const auto web = keys::process("web"), report = keys::status("home1", 7);
+    for (const auto& [key, value] : std::vector<std::pair<std::string, Json>>{
+             {web, process(7, "web")},
+             {web, of_a_later_version},
+             {web, process(7, "another")},
+             {web, {{"id", "seven"}}},
+             {web, Json::array({1, 2})},
+             {web, nullptr},
+             {keys::domain("a.example"), {{"domain", "a.example"}, {"process", "web"}, {"mapping_id", 1}}},
+             {keys::domain("a.example"), {{"domain", 5}}},
+             {report, status_to_json(status)},
+             {report, report_of_a_later_version},
+             {report, "running"},
+             {keys::certificate("home1", "a.example"), {{"state", "ready"}}}}) {
+        const auto text = document_text(value);
+        const auto held = SharedDocument::of(key, text, value);
+        EXPECT_EQ(held->text(), text);
+        EXPECT_EQ(held->size(), text.size());
+        EXPECT_EQ(held->read(), value);
+    }
+    // Written in another way, and the same all the same.
+    const std::string spaced = " " + process(7, "web").dump(2);
+    const auto held = SharedDocument::of(web, spaced, process(7, "web"));
+    EXPECT_EQ(held->text(), spaced);
+    EXPECT_EQ(held->read(), process(7, "web"));
+}
+
+TEST(SharedDocument, SaysWhatAReportSays) {
+    ProcessStatus status;
+    status.id = 7;
+    status.name = "web";
+    status.state = ProcessState::Failed;
+    const auto held = document(keys::status("home1", 7), status_to_json(status));
+    EXPECT_EQ(*SharedDocument::status(held), status);
+    EXPECT_EQ(document(keys::status("home2", 7), status_to_json(status)), held);
+    EXPECT_NE(document(keys::certificate("home1", "a.example"), status_to_json(status)), held);
+}
+
 TEST(SharedDocument, StatesShareWhatTheySay) {
     FleetState registry, replica;
     for (auto* state : {&registry, &replica}) {
