@@ -69,6 +69,11 @@ Result<std::optional<Json>> FrameReader::next() {
         return fail(ErrorCode::InvalidSpec, "a frame that is no JSON object");
     used_ += header_size + size;
     last_size_ = size;
+    // A link is silent most of the time, and needs no buffer then.
+    if (used_ == buffer_.size()) {
+        std::string().swap(buffer_);
+        used_ = 0;
+    }
     return std::optional(std::move(document));
 }
 

@@ -4,8 +4,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-#include <array>
-
 namespace p2prc::link {
 
 namespace asio = boost::asio;
@@ -175,17 +173,16 @@ asio::awaitable<void> Session::drain() {
 }
 
 asio::awaitable<Result<Json>> Session::read_document() {
-    std::array<std::uint8_t, 4096> buffer; // for as long as the link lasts
     while (true) {
         // What was read already is not served after the end: the peer may have been removed.
         if (state_->closed) co_return fail(ErrorCode::Unreachable, "the connection was closed");
         auto document = state_->reader.next();
         if (!document) co_return std::unexpected(document.error());
         if (*document) co_return std::move(**document);
-        const auto size = co_await state_->stream.read_some(buffer);
-        if (!size) co_return std::unexpected(size.error());
+        const auto bytes = co_await state_->stream.read_some();
+        if (!bytes) co_return std::unexpected(bytes.error());
         state_->heard = net::boottime();
-        state_->reader.feed(ByteView(buffer.data(), *size));
+        state_->reader.feed(*bytes);
     }
 }
 

@@ -78,6 +78,8 @@ class TlsStream {
                                                    Bytes received = {});
     // At least one byte into `buffer`, or Unreachable "closed" at the end. The buffer must live until then.
     boost::asio::awaitable<Result<std::size_t>> read_some(std::span<std::uint8_t> buffer);
+    // The same, for a stream that is silent most of the time: it has no buffer while it waits.
+    boost::asio::awaitable<Result<Bytes>> read_some();
     // All of `data`, which must live until then.
     boost::asio::awaitable<Result<void>> write(ByteView data);
     // Drops the connection; operations in progress fail.

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 namespace p2prc::net {
@@ -211,6 +212,19 @@ asio::awaitable<Result<std::size_t>> TlsStream::read_some(std::span<std::uint8_t
         return SSL_read_ex(ssl, buffer.data(), buffer.size(), &size);
     };
     co_return co_await State::perform(state_, read);
+}
+
+asio::awaitable<Result<Bytes>> TlsStream::read_some() {
+    Bytes received;
+    const auto read = [&received](SSL* ssl, std::size_t& size) {
+        thread_local std::array<std::uint8_t, 16384> buffer; // the largest record (RFC 8446 section 5.1)
+        const int done = SSL_read_ex(ssl, buffer.data(), buffer.size(), &size);
+        if (done > 0) received.assign(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
+        return done;
+    };
+    const auto done = co_await State::perform(state_, read);
+    if (!done) co_return std::unexpected(done.error());
+    co_return received;
 }
 
 asio::awaitable<Result<void>> TlsStream::write(ByteView data) {
