@@ -55,13 +55,14 @@ class Objects::Tree {
 
     Result<void> publish() {
         objects_ = snapshot();
-        auto object = bus_->add_objects(kind_.prefix, interface(),
-                                        [this](const std::string& path) { return objects_.contains(path); });
+        auto object = bus_->add_objects(kind_.prefix, interface(), [this](const std::string& path) {
+            return objects_.contains(id_of(path));
+        });
         if (!object) return std::unexpected(object.error());
         auto enumerator = bus_->add_enumerator(kind_.prefix, [this] {
             std::vector<std::string> paths;
-            for (const auto& [path, object] : objects_)
-                paths.push_back(path);
+            for (const auto& [id, object] : objects_)
+                paths.push_back(path_of(id));
             return paths;
         });
         if (!enumerator) return std::unexpected(enumerator.error());
@@ -88,23 +89,19 @@ class Objects::Tree {
         std::map<std::string, Announced> now;
         std::vector<std::string> gone;
         for (const std::string& id : touched) {
-            std::string path = path_of(id);
             const Json document = kind_.document(id);
             if (document.is_object())
-                now.emplace(std::move(path), announced(id, document));
-            else if (objects_.erase(path) > 0)
-                gone.push_back(std::move(path));
+                now.emplace(id, announced(document));
+            else if (objects_.erase(id) > 0)
+                gone.push_back(id);
         }
         tell(gone, std::move(now));
     }
 
   private:
-    // What the bus was told last: enough to see what differs. Documents of thousands of objects would take
-    // more memory than all else.
-    struct Announced {
-        std::string id;
-        std::vector<std::size_t> digests; // of the properties whose changes are told, in their order
-    };
+    // What the bus was told last, enough to see what differs: digests of the properties whose changes are
+    // told, in their order. Documents of thousands of objects would take more memory than all else.
+    using Announced = std::vector<std::size_t>;
 
     // A signal that cannot be sent means that the connection is gone, which ends the daemon.
     void announce(const std::string& path, const std::vector<std::string>& names) {
@@ -114,43 +111,51 @@ class Objects::Tree {
     void refresh_all() {
         auto now = snapshot();
         std::vector<std::string> gone;
-        for (const auto& [path, object] : objects_)
-            if (!now.contains(path)) gone.push_back(path);
-        for (const std::string& path : gone)
-            objects_.erase(path);
+        for (const auto& [id, object] : objects_)
+            if (!now.contains(id)) gone.push_back(id);
+        for (const std::string& id : gone)
+            objects_.erase(id);
         tell(gone, std::move(now));
     }
 
     // What went is not in objects_ any more, and `now` is to be there.
     void tell(const std::vector<std::string>& gone, std::map<std::string, Announced> now) {
-        for (const std::string& path : gone)
-            (void)bus_->emit_object_removed(path, {kind_.interface});
-        for (auto& [path, object] : now) {
-            const auto old = objects_.find(path);
+        for (const std::string& id : gone)
+            (void)bus_->emit_object_removed(path_of(id), {kind_.interface});
+        for (auto& [id, object] : now) {
+            const auto old = objects_.find(id);
             if (old == objects_.end()) {
-                objects_.emplace(path, std::move(object));
-                (void)bus_->emit_object_added(path);
+                objects_.emplace(id, std::move(object));
+                (void)bus_->emit_object_added(path_of(id));
                 continue;
             }
             const auto names = differences(old->second, object);
             old->second = std::move(object);
-            announce(path, names);
+            announce(path_of(id), names);
         }
     }
 
     // A number is its own path element; sd_bus_path_encode would escape its first digit.
+    bool has_numbers() const { return find_field(kind_.fields, kind_.id)->type == FieldType::Integer; }
     std::string path_of(const std::string& id) const {
-        return find_field(kind_.fields, kind_.id)->type == FieldType::Integer
-                   ? std::string(kind_.prefix) + "/" + id
-                   : dbus::path_encode(kind_.prefix, id);
+        return has_numbers() ? std::string(kind_.prefix) + "/" + id : dbus::path_encode(kind_.prefix, id);
+    }
+    std::string id_of(const std::string& path) const {
+        if (!has_numbers()) {
+            // An element can be escaped in several ways, of which one is the object's.
+            auto id = dbus::path_decode(kind_.prefix, path);
+            return path_of(id) == path ? id : "";
+        }
+        const std::string prefix = std::string(kind_.prefix) + "/";
+        return path.starts_with(prefix) ? path.substr(prefix.size()) : "";
     }
 
     std::map<std::string, Announced> snapshot() const {
         std::map<std::string, Announced> result;
         for (const Json& document : kind_.documents()) {
             const Json& member = document.at(std::string(kind_.id));
-            const auto id = member.is_string() ? member.get<std::string>() : member.dump();
-            result.emplace(path_of(id), announced(id, document));
+            result.emplace(member.is_string() ? member.get<std::string>() : member.dump(),
+                           announced(document));
         }
         return result;
     }
@@ -161,11 +166,12 @@ class Objects::Tree {
         return field.is_property() && field.key != kind_.id && !polled(field.key);
     }
 
-    Announced announced(std::string id, const Json& document) const {
-        Announced object{std::move(id), {}};
+    Announced announced(const Json& document) const {
+        Announced digests;
         for (const Field& field : kind_.fields)
-            if (told(field)) object.digests.push_back(std::hash<Json>()(document.value(field.key, Json())));
-        return object;
+            if (told(field)) digests.push_back(std::hash<Json>()(document.value(field.key, Json())));
+        digests.shrink_to_fit();
+        return digests;
     }
 
     std::vector<std::string> differences(const Announced& before, const Announced& now) const {
@@ -173,7 +179,7 @@ class Objects::Tree {
         std::size_t at = 0;
         for (const Field& field : kind_.fields) {
             if (!told(field)) continue;
-            if (before.digests[at] != now.digests[at]) names.push_back(property_name(field.key));
+            if (before[at] != now[at]) names.push_back(property_name(field.key));
             ++at;
         }
         return names;
@@ -199,8 +205,8 @@ class Objects::Tree {
     // A reader asks for one property after the other: the document is made for the first.
     Result<void> read(const std::string& path, const Field& field, const dbus::Message& reply) {
         if (path != read_path_) {
-            const auto found = objects_.find(path);
-            Json document = found == objects_.end() ? Json() : kind_.document(found->second.id);
+            const auto id = id_of(path);
+            Json document = objects_.contains(id) ? kind_.document(id) : Json();
             if (!document.is_object()) return fail(ErrorCode::NotFound, "there is no object " + path);
             read_ = std::move(document);
             read_path_ = path;
@@ -213,7 +219,7 @@ class Objects::Tree {
 
     dbus::Bus* bus_;
     ObjectKind kind_;
-    std::map<std::string, Announced> objects_;
+    std::map<std::string, Announced> objects_; // by id
     std::string read_path_; // whose document is read_; empty once something may have changed
     Json read_;
     std::set<std::string> touched_; // ids; what they were before is in objects_

@@ -115,6 +115,17 @@ TEST_F(ObjectsTest, HelpersAreServedAtTheirFormerPathsAndNotListedThere) {
     EXPECT_FALSE(wrong) << "there, and nowhere else";
 }
 
+// An element of a path can be escaped in several ways; the bus announces one.
+TEST_F(ObjectsTest, AnObjectHasOnePath) {
+    const dbus::Caller caller(*user, false, false);
+    for (const char* path : {"/org/p2prc1/domain/w_69ki_2ehome_2eexample", "/org/p2prc1/process/07",
+                             "/org/p2prc1/process/wiki", "/org/p2prc1/process/_37"}) {
+        const auto found = bus.run(caller.invoke(path, "org.freedesktop.DBus.Properties", "GetAll", "s",
+                                                 Json::array({"org.p2prc1.Domain"})));
+        EXPECT_FALSE(found) << path;
+    }
+}
+
 // 0 is an amount; nothing is not.
 TEST_F(ObjectsTest, WhatIsNotKnown) {
     const auto of_process = [this](const char* name) {
