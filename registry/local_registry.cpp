@@ -2,6 +2,7 @@
 
 #include "core/json_members.h"
 #include "net/fair_slots.h"
+#include "net/memory.h"
 #include "state/disk.h"
 #include "store/store.h"
 
@@ -140,8 +141,9 @@ struct LocalRegistry::Shared {
 
     // A node's turn is over, and it hears of it after what it was fed.
     void end_turn(const std::shared_ptr<Follower>& follower) {
-        boost::asio::post(loop, [follower] {
+        boost::asio::post(loop, [follower, loop = loop] {
             follower->turn.reset();
+            net::release_memory_soon(loop); // it may have been fed everything
             const auto caught_up = std::exchange(follower->caught_up, nullptr);
             if (caught_up && follower->sink) caught_up();
         });

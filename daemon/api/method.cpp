@@ -4,7 +4,9 @@
 #include "daemon/api/details.h"
 #include "dbus/codec.h"
 #include "dbus/names.h"
+#include "net/memory.h"
 
+#include <boost/asio/this_coro.hpp>
 #include <systemd/sd-bus.h>
 
 #include <algorithm>
@@ -127,6 +129,8 @@ asio::awaitable<Result<dbus::Message>> run(std::shared_ptr<const Binding> bindin
     request.message = call;
     const auto result = co_await binding->handler(std::move(request));
     if (!result) co_return std::unexpected(result.error());
+    // A list may be of thousands.
+    if (result->rows) net::release_memory_soon(co_await asio::this_coro::executor);
     co_return reply_with(call, *binding, *result);
 }
 
