@@ -4,6 +4,7 @@
 #include "dbus/call.h"
 #include "dbus/codec.h"
 #include "dbus/limits.h"
+#include "dbus/names.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -33,6 +34,15 @@ int on_call(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
         if (sd_bus_message_is_method_call(message, nullptr, nullptr) <= 0) return 0;
         return static_cast<Connection*>(userdata)->admit(message) ? 0 : 1;
     });
+}
+
+// The bus takes these from the edge and the connector alone (the policy that is installed), which read what
+// they ask for. They wait for an answer as long as it takes, so whoever fills the room of others must not
+// cost them theirs.
+bool is_of_helper(sd_bus_message* call) {
+    const char* found = sd_bus_message_get_interface(call);
+    const std::string_view interface = found ? found : "";
+    return interface == names::edge_interface || interface == names::connector_interface;
 }
 
 // What the bus holds for `name`; nothing: it does not tell anybody, or not us. The statistics are an
@@ -123,7 +133,7 @@ Result<void> Connection::limit_unread() {
 
 bool Connection::admit(sd_bus_message* call) {
     const char* sender = sd_bus_message_get_sender(call);
-    if (!sender) return true;
+    if (!sender || is_of_helper(call)) return true;
     const std::string caller = sender;
     if (unread_.verdict(caller) != UnreadAnswers::Verdict::Serve) {
         refuse(call, caller);
@@ -137,14 +147,14 @@ bool Connection::admit(sd_bus_message* call) {
     return true;
 }
 
-// Words, too, take up room: where there is none, callers hear nothing, and the bus passes on no more than a
-// few of their calls (max_replies_per_connection).
+// Words, too, take up room: who does not read them hears nothing in the end, and the bus passes on no more
+// than a few of its calls (max_replies_per_connection).
 void Connection::refuse(sd_bus_message* call, const std::string& caller) {
     if (unread_.verdict(caller) != UnreadAnswers::Verdict::Ignore &&
         sd_bus_message_get_expect_reply(call) > 0) {
         sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
                                    "there are too many answers that are not read; read them, then ask again");
-        unread_.sent(caller, around_answer);
+        unread_.refused(caller, around_answer);
     }
     look();
     kick();
@@ -153,14 +163,15 @@ void Connection::refuse(sd_bus_message* call, const std::string& caller) {
 Result<void> Connection::send_answer(const Message& call, const Message& reply) {
     const std::string caller = call.sender();
     const std::size_t bytes = around_answer + reply.grow(1, 0);
-    if (filter_ && !caller.empty()) {
+    const bool counted = filter_ && !caller.empty() && !is_of_helper(call.get());
+    if (counted) {
         if (unread_.verdict(caller) != UnreadAnswers::Verdict::Serve || !unread_.fits(bytes)) {
             refuse(call.get(), caller);
             return {};
         }
     }
     if (const auto sent = send(reply); !sent) return sent;
-    if (filter_ && !caller.empty()) unread_.sent(caller, bytes);
+    if (counted) unread_.sent(caller, bytes);
     look(); // behind the answer, which the bus then counts
     return {};
 }

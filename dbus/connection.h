@@ -65,7 +65,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // One more of the paths that sd-bus lists in its answer.
     void add_listed(const std::string& path) noexcept { listed_size_ += around_listed + path.size(); }
     // Whether there is room for the answer of sd-bus, as far as it has come.
-    bool has_room() const noexcept { return caller_.empty() || unread_.fits(properties_size_); }
+    bool has_room() const noexcept {
+        return caller_.empty() || unread_.fits(properties_size_ + listed_size_);
+    }
     Result<void> send_answer(const Message& call, const Message& reply);
 
     std::function<void(const Error&)> on_disconnect;

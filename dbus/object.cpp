@@ -144,7 +144,7 @@ int on_find(sd_bus*, const char* path, const char*, void* userdata, void** found
     return exists;
 }
 
-int on_enumerate(sd_bus*, const char*, void* userdata, char*** nodes, sd_bus_error*) noexcept {
+int on_enumerate(sd_bus*, const char*, void* userdata, char*** nodes, sd_bus_error* error) noexcept {
     const std::vector<std::string> paths = guard_callback("listing objects", std::vector<std::string>(), [&] {
         const auto* exported = static_cast<Exported*>(userdata);
         auto listed = exported->enumerate();
@@ -152,6 +152,9 @@ int on_enumerate(sd_bus*, const char*, void* userdata, char*** nodes, sd_bus_err
             exported->connection->add_listed(path);
         return listed;
     });
+    if (!static_cast<Exported*>(userdata)->connection->has_room())
+        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                "there are too many answers that are not read; ask again later");
     // sd-bus frees the list and its texts with free(3).
     char** list = static_cast<char**>(std::calloc(paths.size() + 1, sizeof(char*)));
     if (!list) return -ENOMEM;

@@ -10,11 +10,11 @@ UnreadAnswers::Verdict UnreadAnswers::verdict(const std::string& caller) {
     if (found == by_name_.end()) return Verdict::Serve;
     Caller& its = *found->second;
     const std::size_t unread = its.before + its.since;
-    const std::size_t share = (limits_.all - std::min(limits_.all, total_)) / 4;
+    const std::size_t share = std::max(limits_.small, (limits_.all - std::min(limits_.all, total_)) / 4);
     const bool served = unread - std::min(unread, its.newest) <= share;
     if (!served || unread >= limits_.look_from) want(its);
     if (served) return Verdict::Serve;
-    return total_ < limits_.all ? Verdict::Refuse : Verdict::Ignore;
+    return its.refused < limits_.refusals ? Verdict::Refuse : Verdict::Ignore;
 }
 
 bool UnreadAnswers::fits(std::size_t bytes) const noexcept {
@@ -42,6 +42,11 @@ void UnreadAnswers::sent(const std::string& caller, std::size_t bytes) {
     }
 }
 
+void UnreadAnswers::refused(const std::string& caller, std::size_t bytes) {
+    sent(caller, bytes);
+    if (const auto found = by_name_.find(caller); found != by_name_.end()) found->second->refused += bytes;
+}
+
 void UnreadAnswers::want(Caller& caller) {
     if (caller.wanted || caller.looking) return;
     caller.wanted = true;
@@ -67,6 +72,8 @@ void UnreadAnswers::looked(const std::string& caller, std::size_t unread) {
     --looking_;
     // The bus counts what others sent as well.
     const std::size_t kept = std::min(its.before, unread);
+    if (unread < its.reported) its.refused = 0; // it reads
+    its.reported = unread;
     total_ -= its.before - kept;
     its.before = kept + its.since;
     its.since = 0;

@@ -7,7 +7,8 @@ namespace {
 
 using Verdict = UnreadAnswers::Verdict;
 
-constexpr UnreadLimits few{.all = 1000, .small = 10, .look_from = 100, .callers = 4, .looks = 2};
+constexpr UnreadLimits few{
+    .all = 1000, .small = 10, .refusals = 30, .look_from = 100, .callers = 4, .looks = 2};
 
 class UnreadAnswersTest : public ::testing::Test {
   protected:
@@ -71,11 +72,28 @@ TEST_F(UnreadAnswersTest, ManyLeaveRoomForTheNext) {
 }
 
 // Even refusals fill the bus when nobody reads them.
-TEST_F(UnreadAnswersTest, WithoutRoomNothingIsSaid) {
+TEST_F(UnreadAnswersTest, WhoDoesNotReadRefusalsHearsNothingInTheEnd) {
+    for (int i = 0; i < 4; ++i)
+        unread_.sent("deaf", 100);
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_EQ(unread_.verdict("deaf"), Verdict::Refuse) << i;
+        unread_.refused("deaf", 10);
+    }
+    EXPECT_EQ(unread_.verdict("deaf"), Verdict::Ignore);
+    look_at("deaf", 430);
+    EXPECT_EQ(unread_.verdict("deaf"), Verdict::Ignore);
+    look_at("deaf", 420);
+    EXPECT_EQ(unread_.verdict("deaf"), Verdict::Refuse) << "it has begun to read";
+}
+
+// Nobody has looked at it yet: what it was sent long ago counts as unread.
+TEST_F(UnreadAnswersTest, WhereNothingIsLeftALongLivedCallerIsServedWhatIsSmall) {
+    unread_.sent("reader", 5);
+    unread_.sent("reader", 5);
     for (int i = 0; i < 10; ++i)
         unread_.sent("deaf", 100);
-    EXPECT_EQ(unread_.verdict("deaf"), Verdict::Ignore);
     EXPECT_EQ(unread_.verdict("reader"), Verdict::Serve);
+    EXPECT_TRUE(unread_.fits(few.small));
 }
 
 TEST_F(UnreadAnswersTest, ThoseWhoHaveGoneAreForgotten) {
