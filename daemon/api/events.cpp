@@ -74,6 +74,7 @@ void Events::remember_all() {
     for (auto& [id, process] : processes_)
         before.emplace(process.name, std::move(process));
     processes_.clear();
+    killed_.clear();
     nodes_.clear();
     domains_.clear();
     due_.clear();
@@ -113,6 +114,9 @@ void Events::changed(std::span<const state::Change> changes) {
     };
     for (const state::Change& change : changes) {
         another_fleet_ = another_fleet_ || is_another_fleet(change);
+        if (change.value && change.key.starts_with(keys::tombstones))
+            if (const auto key = keys::parse(change.key); key && processes_.contains(key->id()))
+                killed_.insert(key->id());
         note_those(Kind::Process, keys::process_objects, change);
         note_those(Kind::Node, keys::node_objects, change);
         note_those(Kind::Domain, keys::domain_objects, change);
@@ -226,9 +230,12 @@ void Events::look_at_process(const std::string& text, std::vector<Event>& events
         if (known == processes_.end()) return;
         const Process gone = std::move(known->second);
         processes_.erase(known);
+        // Absence is no kill: a registry that was restored from a copy does not know yet what was spun since.
+        // Where it was killed, a tombstone has come, or this node hides the record until the root knows.
+        const bool hidden = view_->replica().records().process(id) != nullptr;
+        const bool was_killed = killed_.erase(id) > 0 || hidden;
         // Of a node that was removed, that is told.
-        if (!view_->node_record(gone.node)) return;
-        events.push_back(killed(id, gone));
+        if (was_killed && view_->node_record(gone.node)) events.push_back(killed(id, gone));
         return;
     }
     const Process now = read(*record);

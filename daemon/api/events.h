@@ -94,6 +94,7 @@ class Events {
     const View* view_;
     EventTiming timing_;
     std::map<std::uint32_t, Process> processes_;
+    std::set<std::uint32_t> killed_;      // of them, those whose tombstone has come
     std::map<std::string, Health> nodes_; // Bad: lost
     std::map<std::string, Domain> domains_;
     Health edge_ = Health::Unknown;

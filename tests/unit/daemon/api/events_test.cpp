@@ -116,6 +116,15 @@ TEST_F(EventsTest, EachRunAndStopOfAProcess) {
     EXPECT_THAT(told(), ElementsAre("process-killed /org/p2prc1/process/7"));
 }
 
+// A registry that was restored from a copy does not know yet what was spun since. The process runs on.
+TEST_F(EventsTest, WhatARegistryHasForgottenWasNotKilled) {
+    events.start();
+    set_status(run(ProcessState::Running, "2026-01-02T03:05:01Z"));
+    told();
+    commit({{keys::process("wiki"), std::nullopt}});
+    EXPECT_THAT(told(), IsEmpty());
+}
+
 TEST_F(EventsTest, ProcessesOfOtherNodes) {
     events.start();
     const auto blog = process(9, "blog", "root1");
