@@ -6,6 +6,7 @@
 #include "connector/fleet.h"
 #include "connector/serving.h"
 #include "net/file.h"
+#include "net/handover.h"
 #include "net/log.h"
 #include "net/network_changes.h"
 #include "net/notify.h"
@@ -18,7 +19,6 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -194,19 +194,12 @@ class Program {
         if (!fleet_ || connector_.status().clients == 0) return context_.stop();
         serving_.reset();
         fleet_->leave();
-        context_.notify_fork(asio::io_context::fork_prepare);
-        const pid_t child = fork();
-        if (child < 0) {
-            net::log_warning(system_error("clients are disconnected: cannot fork", errno).message);
+        if (const auto copied = net::hand_over_to_copy(context_, EXIT_SUCCESS); !copied) {
+            net::log_warning("clients are disconnected: " + copied.error().message);
             return context_.stop();
         }
-        if (child > 0) {
-            net::log_notice(fmt::format("process {1} keeps serving {0} clients, for {2} s at most",
-                                        connector_.status().clients, child, drain_limit.count()));
-            // No destructors: they would remove the clients' sockets from the epoll set that both share.
-            _exit(0);
-        }
-        context_.notify_fork(asio::io_context::fork_child);
+        net::log_notice(fmt::format("process {} keeps serving {} clients, for {} s at most", getpid(),
+                                    connector_.status().clients, drain_limit.count()));
         unsetenv("NOTIFY_SOCKET");
         drain_until_ = std::chrono::steady_clock::now() + drain_limit;
         drain();
