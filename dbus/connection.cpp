@@ -89,6 +89,10 @@ void Connection::close() {
     if (sd_bus_is_ready(bus_) > 0) sd_bus_flush(bus_);
     sd_bus_close(bus_);
     descriptor_.close(ignored); // the socket stays open until both descriptors are closed
+    abandon_calls();
+}
+
+void Connection::abandon_calls() {
     for (const auto& call : std::exchange(calls, {}))
         call->abandon();
 }
@@ -281,6 +285,7 @@ void Connection::ended(const Error& why) {
     descriptor_.close(ignored);
     timer_.cancel();
     stuck_timer_.cancel();
+    abandon_calls();
     const auto handler = std::exchange(on_disconnect, nullptr);
     if (handler) handler(why);
 }

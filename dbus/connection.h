@@ -28,7 +28,7 @@ namespace p2prc::dbus::detail {
 class PendingCall {
   public:
     virtual ~PendingCall() = default;
-    // The connection was closed from this side.
+    // Its reply cannot come any more: the connection has ended.
     virtual void abandon() = 0;
 };
 
@@ -84,6 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void pump();
     void arm();
     void await_writing();
+    void abandon_calls();
     void disconnected(int negative_errno);
     void ended(const Error& why);
 

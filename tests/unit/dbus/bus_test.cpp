@@ -507,11 +507,15 @@ TEST_F(BusTest, ABusThatTakesNoMoreMessagesEndsTheConnection) {
     (void)bus.run(wait(std::chrono::milliseconds(1500)));
     EXPECT_FALSE(reported) << "it went on in time";
     EXPECT_TRUE(echo_call("hello"));
+    bool answered = false;
+    asio::co_spawn(bus.io, client->call(make("never"), no_timeout),
+                   [&](std::exception_ptr, const Result<Message>& answer) { answered = !answer; });
     fill();
     (void)bus.run(wait(std::chrono::milliseconds(1500)));
     ASSERT_TRUE(reported);
     EXPECT_EQ(reported->code, ErrorCode::Unreachable);
     EXPECT_FALSE(client->connected());
+    EXPECT_TRUE(answered) << "a call whose answer cannot come any more waits for it";
     bus.resume();
 }
 
