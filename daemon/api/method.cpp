@@ -18,6 +18,10 @@ namespace asio = boost::asio;
 
 namespace {
 
+// A list of thousands. The loop waits while memory is given back, so not for what anybody asks for all the
+// time.
+constexpr std::size_t large_answer = std::size_t{1} << 20U;
+
 constexpr const char* options_name = "options";
 
 // What a coroutine of a method needs; it outlives neither the object nor its calls.
@@ -129,9 +133,10 @@ asio::awaitable<Result<dbus::Message>> run(std::shared_ptr<const Binding> bindin
     request.message = call;
     const auto result = co_await binding->handler(std::move(request));
     if (!result) co_return std::unexpected(result.error());
-    // A list may be of thousands.
-    if (result->rows) net::release_memory_soon(co_await asio::this_coro::executor);
-    co_return reply_with(call, *binding, *result);
+    auto reply = reply_with(call, *binding, *result);
+    if (reply && reply->grow(1, 0) >= large_answer)
+        net::release_memory_soon(co_await asio::this_coro::executor);
+    co_return reply;
 }
 
 } // namespace
