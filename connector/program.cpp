@@ -30,6 +30,9 @@ namespace {
 // How long clients are served after this program was stopped.
 constexpr std::chrono::seconds drain_limit{60};
 
+// How long a key is kept although another node is said to have it.
+constexpr std::chrono::minutes key_stays{10};
+
 // With a file of mappings, there is no p2prcd to ask for certificates.
 class NoSource final : public CertificateSource {
   public:
@@ -141,15 +144,17 @@ class Program {
     }
 
     // A copied machine, or a member that names the key of another while that is out of the fleet. Nothing but
-    // the tunnel depends on the key, which has none without a registered one.
+    // the tunnel depends on the key, which has none without a registered one. Not again and again: a
+    // conquered root could keep the connector restarting with it.
     void change_key() {
+        if (net::identity_age(line_.state) < key_stays) return;
         const auto made = net::create_identity(line_.state);
         if (made)
             ended_ = fail(ErrorCode::Conflict,
                           "another node has this connector's key; it starts again with a new one");
         else
             ended_ = std::unexpected(made.error());
-        context_.stop();
+        leave();
     }
 
     // Certificates first: a mapping is served from the moment it is known.
@@ -194,10 +199,12 @@ class Program {
         if (!fleet_ || connector_.status().clients == 0) return context_.stop();
         serving_.reset();
         fleet_->leave();
-        if (const auto copied = net::hand_over_to_copy(context_, EXIT_SUCCESS); !copied) {
+        const int exit_status = ended_ ? EXIT_SUCCESS : net::report_failure(ended_.error());
+        if (const auto copied = net::hand_over_to_copy(context_, exit_status); !copied) {
             net::log_warning("clients are disconnected: " + copied.error().message);
             return context_.stop();
         }
+        ended_ = {};
         net::log_notice(fmt::format("process {} keeps serving {} clients, for {} s at most", getpid(),
                                     connector_.status().clients, drain_limit.count()));
         unsetenv("NOTIFY_SOCKET");

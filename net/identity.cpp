@@ -110,4 +110,12 @@ Result<Identity> create_identity(const std::filesystem::path& directory) {
     return identity;
 }
 
+std::chrono::seconds identity_age(const std::filesystem::path& directory) {
+    std::error_code failed;
+    const auto made = std::filesystem::last_write_time(directory / key_file, failed);
+    const auto age = std::filesystem::file_time_type::clock::now() - made;
+    if (failed || age < age.zero()) return std::chrono::seconds::max();
+    return std::chrono::duration_cast<std::chrono::seconds>(age);
+}
+
 } // namespace p2prc::net

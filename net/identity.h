@@ -5,6 +5,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -42,6 +43,9 @@ class Identity {
 Result<Identity> load_or_create_identity(const std::filesystem::path& directory);
 // Puts a fresh key in the place of the one in `directory`.
 Result<Identity> create_identity(const std::filesystem::path& directory);
+// How long ago the key in `directory` was made: a very long time if there is none, or if it is of the future,
+// as after the clock was corrected.
+std::chrono::seconds identity_age(const std::filesystem::path& directory);
 
 // The fingerprint of a certificate's public key, or of a key; empty when it cannot be encoded.
 std::string certificate_fingerprint(const x509_st* certificate);

@@ -69,6 +69,10 @@ def test_naming_the_key_of_a_connector_keeps_it_out_for_a_moment(lab):
     with ControlLink(lab.home1) as link:
         link.request("node.register_key", {"kind": "connector", "key": key})
     join(lab, lab.home2)
+    # A key of the last ten minutes stays, and that it does is said.
+    wait_until(lambda: "cannot register with p2prcd" in lab.home2.journal("-u", "p2prc-connector.service"), 30, "the refusal to be logged")
+    assert key_of("home2") == "", key_of("home2")
+    lab.home2.run("touch -d '11 minutes ago' /var/lib/p2prc-connector/key.pem")
     wait_until(lambda: key_of("home2") not in ("", key), 30, "the connector to have made itself another key")
     with ControlLink(lab.home1) as link:
         link.request("node.register_key", {"kind": "connector", "key": own})

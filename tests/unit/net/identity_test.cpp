@@ -32,6 +32,21 @@ TEST(Identity, IsReplacedOnRequest) {
     EXPECT_EQ(load_or_create_identity(directory.path())->fingerprint(), second->fingerprint());
 }
 
+TEST(Identity, HasAnAge) {
+    const TemporaryDirectory directory;
+    EXPECT_EQ(identity_age(directory.path()), std::chrono::seconds::max()) << "there is none";
+    ASSERT_TRUE(create_identity(directory.path()));
+    EXPECT_LT(identity_age(directory.path()), std::chrono::minutes(1));
+    const auto made = [&](std::chrono::hours ago) {
+        std::filesystem::last_write_time(directory.path() / "key.pem",
+                                         std::filesystem::file_time_type::clock::now() - ago);
+    };
+    made(std::chrono::hours(3));
+    EXPECT_EQ(std::chrono::duration_cast<std::chrono::hours>(identity_age(directory.path())).count(), 3);
+    made(std::chrono::hours(-3));
+    EXPECT_EQ(identity_age(directory.path()), std::chrono::seconds::max()) << "the clock was wrong";
+}
+
 TEST(Identity, DamagedKeyIsKeptAndRefused) {
     const TemporaryDirectory directory;
     ASSERT_TRUE(write_file_atomically(directory.path() / "key.pem", "not a key"));
