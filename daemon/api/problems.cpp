@@ -7,11 +7,11 @@
 #include "core/process_status.h"
 #include "core/text.h"
 #include "daemon/api/documents.h"
+#include "daemon/api/reported_checks.h"
 #include "net/clock.h"
 
 #include <fmt/format.h>
 
-#include <array>
 #include <chrono>
 #include <map>
 #include <set>
@@ -20,8 +20,7 @@ namespace p2prc::daemon {
 namespace {
 
 constexpr auto expires_soon = std::chrono::hours(24 * 7);
-// More of a node's checks are not shown, whatever it sends.
-constexpr std::size_t most_checks = 16;
+constexpr std::size_t most_refused_domains = 16; // of one offer
 constexpr std::size_t longest_text = 300;
 // A root that was taken over can write any number of them.
 constexpr std::size_t most_refused = 8;
@@ -35,35 +34,6 @@ std::string when(const std::string& time) {
     if (time.size() < 19) return "";
     const bool today = net::now_rfc3339().substr(0, 10) == time.substr(0, 10);
     return fmt::format("{}{} UTC", today ? "" : time.substr(0, 10) + " ", time.substr(11, 8));
-}
-
-struct Fix {
-    std::string_view subject, words;
-};
-// What to do about what a node finds out about its machine (daemon/fleet/node_checks.h). What a person is to
-// type is not taken from the word of another node.
-constexpr std::array fixes{
-    Fix{"disk", "free some space on the file system of /var/lib/p2prc"},
-    Fix{"settings", "correct the file; then: systemctl reload p2prcd"},
-    Fix{"clock", "synchronise this clock and the root's with a time service: timedatectl set-ntp true"},
-    Fix{"memory limits",
-        "add cgroup_enable=memory to the kernel's command line (Raspberry Pi: cmdline.txt in /boot/firmware "
-        "or /boot) and reboot; in a container, its host must delegate the memory controller"},
-    Fix{"ACME client", "install the package uacme"},
-    Fix{"port", "stop the program that holds it, or move it to another port; then: systemctl restart "
-                "p2prc-edge.socket "
-                "p2prc-edge.service"},
-    Fix{"public address", "forward the three ports to this machine; if its public address has changed: "
-                          "p2prc init --public-ip ADDRESS"},
-};
-
-std::string check_fix(std::string_view subject, bool root) {
-    for (const auto role : {MachineRole::Edge, MachineRole::Connector})
-        if (subject == role_subject(role)) return how_to_turn_roles_on(root);
-    if (subject.starts_with("port ")) subject = "port";
-    for (const auto& fix : fixes)
-        if (fix.subject == subject) return std::string(fix.words);
-    return "p2prc doctor"; // a check of a later version
 }
 
 // Whether it began a moment ago, and may still be on its way up: after a boot a network takes its time. Times
@@ -252,23 +222,8 @@ class Finder {
         }
     }
 
-    struct Check {
-        std::string state, subject, detail, fix;
-    };
-    std::vector<Check> checks_of(const std::string& node) const {
-        std::vector<Check> list;
-        const auto info = view_.get(keys::node_info(node));
-        if (!info || !info->is_object()) return list;
-        const auto checks = info->find("checks");
-        if (checks == info->end() || !checks->is_array()) return list;
-        for (const auto& check : *checks) {
-            if (list.size() == most_checks) break;
-            auto subject = foreign(check, "subject");
-            auto fix = check_fix(subject, fleet_ && node == fleet_->root);
-            list.push_back({json::member<std::string>(check, "state"), std::move(subject),
-                            foreign(check, "detail"), std::move(fix)});
-        }
-        return list;
+    std::vector<ReportedCheck> checks_of(const std::string& node) const {
+        return reported_checks(view_, node);
     }
 
     void find_process(const ProcessRecord& process) {
@@ -393,7 +348,10 @@ class Finder {
     void find_offers() {
         for (const auto& [key, offer] : view_.replica().range(keys::offers)) {
             const auto process = accept_offer(key, *offer);
-            if (!process) continue;
+            if (!process) {
+                refused(key, &process.error());
+                continue;
+            }
             find_refused_domains(*process, *offer);
             const auto refused = foreign(*offer, "refused");
             if (refused.empty()) continue;
@@ -422,8 +380,6 @@ class Finder {
             refused(keys::tombstone(id), entry.refused.get());
         for (const auto& [key, document] : view_.replica().range(keys::challenges))
             if (const auto read = accept_challenge(key, *document); !read) refused(key, &read.error());
-        for (const auto& [key, document] : view_.replica().range(keys::offers))
-            if (const auto read = accept_offer(key, *document); !read) refused(key, &read.error());
         if (refused_ > most_refused)
             add({false,
                  "registry",
@@ -443,7 +399,7 @@ class Finder {
         std::size_t named = 0;
         for (const auto& [domain, why] : list->items()) {
             const auto fqdn = normalize_domain(domain);
-            if (!fqdn || *fqdn != domain || !why.is_string() || ++named > most_checks) continue;
+            if (!fqdn || *fqdn != domain || !why.is_string() || ++named > most_refused_domains) continue;
             add({false,
                  fmt::format("domain {} of {}", domain, process.name),
                  fmt::format(
