@@ -262,7 +262,7 @@ void Session::dispatch(const Json& document) {
         it->second->cancelled = true;
         it->second->changed.set();
     } else if (const auto id = number(document, "id"); id && document.contains("method")) {
-        const auto params = document.value("params", Json::object());
+        auto params = document.value("params", Json::object());
         const auto method = text(document, "method");
         if (document.contains("stream") && state_->outgoing.contains(*id)) {
             close(Error{ErrorCode::InvalidSpec, "the peer gives two streams the same number"});
@@ -277,13 +277,13 @@ void Session::dispatch(const Json& document) {
             hold(state_->reader.last_size());
             asio::co_spawn(
                 state_->executor,
-                serve_stream(shared_from_this(), *id, method, params, state_->reader.last_size()),
+                serve_stream(shared_from_this(), *id, method, std::move(params), state_->reader.last_size()),
                 net::ReportFailure("the stream '" + text::excerpt(method) + "' of a control link"));
         } else {
             hold(state_->reader.last_size());
             asio::co_spawn(
                 state_->executor,
-                serve_request(shared_from_this(), *id, method, params, state_->reader.last_size()),
+                serve_request(shared_from_this(), *id, method, std::move(params), state_->reader.last_size()),
                 net::ReportFailure("the request '" + text::excerpt(method) + "' of a control link"));
         }
     } else if (id) {

@@ -98,8 +98,8 @@ void Mirror::put_record(const std::string& key, const Json& value,
     if (!key.starts_with(keys::statuses)) records.put(key, value, shared);
 }
 
-void Draft::put(const std::string& key, Json value) {
-    auto shared = state::SharedDocument::of(key, state::document_text(value), value);
+void Draft::put(const std::string& key, Json value, std::string text) {
+    auto shared = state::SharedDocument::of(key, std::move(text), value);
     account(key, &value, shared->size());
     written_.put(key, value, shared);
     agreed_[key] = Write{std::move(value), std::move(shared)};
@@ -307,7 +307,7 @@ store::Txn Draft::transaction() const {
         for (const auto& [key, write] : writes) {
             const auto it = table.find(key);
             if (!write && it == table.end()) continue;
-            if (write && it != table.end() && it->second->text() == write->shared->text()) continue;
+            if (write && it != table.end() && it->second->says_the_same(*write->shared)) continue;
             txn.then.push_back(write ? store::put(std::string(name), key, write->shared->text())
                                      : store::erase(std::string(name), key));
         }

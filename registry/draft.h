@@ -53,7 +53,12 @@ class Draft {
     std::vector<std::string> keys_below(std::string_view prefix) const {
         return list(mirror_.agreed, agreed_, prefix);
     }
-    void put(const std::string& key, Json value);
+    void put(const std::string& key, Json value) {
+        auto text = state::document_text(value);
+        put(key, std::move(value), std::move(text));
+    }
+    // `text` is that of `value` (state::document_text).
+    void put(const std::string& key, Json value, std::string text);
     void erase(const std::string& key);
     // How much of the registry what was made by the node, or is its own, takes up.
     Share share_of(std::string_view node) const;

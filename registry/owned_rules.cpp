@@ -68,10 +68,11 @@ class Shelf {
     // False: there is no room for it, and what was there before would be wrong now, so that it goes as well.
     bool put(const std::string& key, Json value) {
         request_.draft.erase(key);
-        auto size = document_size(value);
-        if (!fits(key, size) && reported_process(key) && drop_log(value)) size = document_size(value);
-        if (!fits(key, size)) return false;
-        request_.draft.put(key, std::move(value));
+        auto text = state::document_text(value);
+        if (!fits(key, text.size()) && reported_process(key) && drop_log(value))
+            text = state::document_text(value);
+        if (!fits(key, text.size())) return false;
+        request_.draft.put(key, std::move(value), std::move(text));
         return true;
     }
 

@@ -43,6 +43,10 @@ class SharedDocument : public std::enable_shared_from_this<const SharedDocument>
 
     std::string text() const;                  // as it was given
     std::size_t size() const { return size_; } // of the text
+    // Whether the text of `other` is the same.
+    bool says_the_same(const SharedDocument& other) const noexcept {
+        return size_ == other.size_ && digest_ == other.digest_;
+    }
     nlohmann::json read() const;
     // Whether the key is that of a process, a domain or a report of a process.
     bool is_record() const { return !std::holds_alternative<std::monostate>(record_); }

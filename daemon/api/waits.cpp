@@ -114,11 +114,11 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
                     "node '" + awaited.node + "' was lost before '" + awaited.name + "' could " +
                         goal_name(awaited.goal),
                     "it will be done when the node is back");
-    const auto document = view.get(keys::status(awaited.node, awaited.id));
+    const ProcessStatus* reported = view.status(awaited.node, awaited.id);
     if (awaited.goal == Goal::Gone) {
-        if (!document) return Result<void>{};
+        if (!reported) return Result<void>{};
         // Its end is reported with its reason; the change number is that of a record which is gone.
-        const ProcessStatus& status = *view.status(awaited.node, awaited.id);
+        const ProcessStatus& status = *reported;
         const bool killed = status.reason && status.reason->kind == StopKind::Killed;
         // What had ended before and is killed while the root is away is not killed a second time.
         const bool done_here = awaited.change != 0 && status.applied >= awaited.change;
@@ -127,8 +127,8 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     const auto* record = view.process(awaited.name);
     if (!record || record->id != awaited.id)
         return fail(ErrorCode::Conflict, "process '" + awaited.name + "' was killed meanwhile");
-    if (!document) return std::nullopt;
-    const ProcessStatus& status = *view.status(awaited.node, awaited.id);
+    if (!reported) return std::nullopt;
+    const ProcessStatus& status = *reported;
     if (status.applied < awaited.change) return std::nullopt;
     if (awaited.goal == Goal::Stopped) return is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
     if (is_over(status)) {
@@ -137,7 +137,8 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     }
     if (status.state == ProcessState::Running) {
         // A node of an earlier version does not tell whether it is ready.
-        if (awaited.goal == Goal::Started || is_ready(status) || !document->contains("ready"))
+        if (awaited.goal == Goal::Started || is_ready(status) ||
+            !view.get(keys::status(awaited.node, awaited.id))->contains("ready"))
             return Result<void>{};
     }
     if (ended_meanwhile(awaited, status)) return std::unexpected(not_started(view, awaited, status));
