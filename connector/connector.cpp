@@ -76,10 +76,7 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
 
     FlowHandlers handlers() {
         return {[this](const tunnel::FlowHeader& header) { return resolve(header); },
-                [this](AcceptedFlow flow) { accept(std::move(flow)); },
-                [this](std::uint32_t mapping, Answer answer) {
-                    if (answered) answered(mapping, answer);
-                }};
+                [this](AcceptedFlow flow) { accept(std::move(flow)); }, answered};
     }
 
     void set_edges(const std::vector<EdgeAddress>& edges) {

@@ -153,8 +153,7 @@ Result<void> Program::Impl::open() {
         .fleet = *fleet_,
         .replica = *replica_,
         .own = *own_,
-        .check_spec =
-            [this](const ProcessSpec& spec) { return reconciler_->check_spec(spec, process::Origin::Local); },
+        .check_spec = [this](const ProcessSpec& spec) { return reconciler_->check_spec(spec); },
         .issue_certificate =
             [this](std::string domain, std::string acme) {
                 return run_acme(*systemd_, std::move(domain), std::move(acme));

@@ -168,11 +168,10 @@ asio::awaitable<Result<void>> Reconciler::start() {
     return impl_->start();
 }
 
-Result<void> Reconciler::check_spec(const ProcessSpec& spec, Origin origin) const {
+Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
     if (const auto name = impl_->check_name(spec.name); !name) return name;
     if (const auto command = command_drop_in(spec.run); !command) return std::unexpected(command.error());
-    if (origin == Origin::Local) return {};
-    return check_remote_spin(impl_->options.remote_spin, spec, impl_->options.node);
+    return {};
 }
 
 void Reconciler::measure() {

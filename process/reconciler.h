@@ -62,9 +62,9 @@ class Reconciler {
     // Adopts what runs, then follows the changes until it is destroyed.
     boost::asio::awaitable<Result<void>> start();
 
-    // What this node itself refuses, before anything is asked of the registry: InvalidSpec for a name for
-    // which a unit file exists, NotPermitted for what other nodes may not spin here.
-    Result<void> check_spec(const ProcessSpec& spec, Origin origin) const;
+    // What this node refuses of what is spun on it, before anything is asked of the registry: InvalidSpec for
+    // a name for which a unit file exists, and for a command that cannot be put into a unit.
+    Result<void> check_spec(const ProcessSpec& spec) const;
 
     // Brings memory and processor time of what runs here up to date in the own state. Cheap: no bus, no
     // process.

@@ -1,5 +1,6 @@
 #include "daemon/fleet/fleet.h"
 
+#include "core/json_members.h"
 #include "daemon/fleet/damage.h"
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/log_limit.h"
@@ -11,11 +12,6 @@
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
-
-std::string text_of(const Json& document, const char* key) {
-    const auto it = document.find(key);
-    return it != document.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
 
 namespace {
 
@@ -79,7 +75,7 @@ asio::awaitable<void> Fleet::Impl::wait_back() {
 // What runs here is stopped and started without the root, which must not hold that up.
 bool Fleet::Impl::can_do_alone(const std::string& method, const Json& params) const {
     if (method == "process.spin" || !method.starts_with("process.")) return false;
-    const auto id = keys::id_from_text(text_of(params, "process"));
+    const auto id = keys::id_from_text(json::member<std::string>(params, "process"));
     const auto* entry = id ? node->replica.records().process(*id) : nullptr;
     return entry && entry->record.node == node->name();
 }

@@ -15,9 +15,6 @@
 
 namespace p2prc::daemon {
 
-// Empty where there is no such text.
-std::string text_of(const Json& document, const char* key);
-
 class Fleet::Impl : public std::enable_shared_from_this<Impl> {
   public:
     Impl(boost::asio::any_io_executor executor, state::Disk& disk, state::Replica& replica,

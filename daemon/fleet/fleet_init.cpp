@@ -1,4 +1,5 @@
 // Making a fleet, and inviting to it.
+#include "core/json_members.h"
 #include "core/name_servers.h"
 #include "core/names.h"
 #include "daemon/fleet/fleet_impl.h"
@@ -64,11 +65,11 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
     if (const auto begun = begin(RoleEvent::Init); !begun) co_return std::unexpected(begun.error());
     const RoleChangeEnd end(role_change, RoleEvent::RegistryKept);
     const auto registry = root->registry();
-    auto name = text_of(wanted, "name");
+    auto name = json::member<std::string>(wanted, "name");
     if (name.empty()) name = node->name();
     if (const auto checked = check_node_name(name); !checked) co_return std::unexpected(checked.error());
     const auto before = node->fleet_record();
-    auto zone = text_of(wanted, "domain");
+    auto zone = json::member<std::string>(wanted, "domain");
     // Addresses alone are other ones of the present zone.
     const auto given = wanted.find("public_ips");
     if (zone.empty() && given != wanted.end() && given->is_array() && !given->empty()) {
@@ -97,7 +98,7 @@ asio::awaitable<Result<Json>> Fleet::Impl::init(Json wanted, std::string by) {
             if (const auto free = co_await check_ports(); !free) co_return std::unexpected(free.error());
         }
     }
-    auto acme = text_of(wanted, "acme");
+    auto acme = json::member<std::string>(wanted, "acme");
     if (!acme.empty()) params["acme"] = acme;
     if (acme.empty()) acme = before ? before->acme : "none";
     const auto ca_zone = with_zone ? zone : before ? before->zone : std::string();
@@ -216,8 +217,8 @@ asio::awaitable<Result<Json>> Fleet::Impl::invite(std::string role, std::uint64_
             if (token.addresses.size() < most_root_addresses)
                 token.addresses.push_back({address, node->options.root_port});
     token.root_key = node->settings.root ? node->settings.root->key : node->key();
-    token.id = text_of(*made, "id");
-    const auto secret = from_hex(text_of(*made, "secret"));
+    token.id = json::member<std::string>(*made, "id");
+    const auto secret = from_hex(json::member<std::string>(*made, "secret"));
     if (!secret || secret->size() != token.secret.size())
         co_return fail(ErrorCode::Failed, "the registry made an invitation without a secret");
     std::ranges::copy(*secret, token.secret.begin());

@@ -1,4 +1,5 @@
 // Joining a fleet, and telling a member where its root is now.
+#include "core/json_members.h"
 #include "core/names.h"
 #include "daemon/fleet/fleet_impl.h"
 #include "daemon/fleet/root_addresses.h"
@@ -83,13 +84,13 @@ asio::awaitable<Result<void>> Fleet::Impl::become_member(const link::JoinToken& 
     if (!params) co_return std::unexpected(params.error());
     (*params)["name"] = name;
     if (const auto record = node->replica.get(keys::node(node->name())))
-        (*params)["connector_key"] = text_of(*record, "connector_key");
+        (*params)["connector_key"] = json::member<std::string>(*record, "connector_key");
     const auto admitted = co_await link::redeem(node->executor, token, *node->identity, std::move(*params));
     if (!admitted) co_return std::unexpected(admitted.error());
     if (role_change.stopped()) co_return std::unexpected(p2prcd_is_stopping());
 
     // From here on we are a member, whatever else goes wrong: the registry there has our processes.
-    FleetSettings joined{text_of(*admitted, "name"),
+    FleetSettings joined{json::member<std::string>(*admitted, "name"),
                          RootReference{token.root_key, token.zone, token.addresses}};
     // The root may not choose what could not be read again.
     if (!check_node_name(joined.name)) joined.name = name;

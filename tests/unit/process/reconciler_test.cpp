@@ -939,7 +939,7 @@ TEST_F(ReconcilerTest, APortOfAnotherProgramIsAReasonNotToStart) {
 TEST_F(ReconcilerTest, NameOfAUnitFileIsRefused) {
     std::fclose(std::fopen((directory / "units" / unit).c_str(), "w"));
     start();
-    const auto refused = reconciler->check_spec(record().spec, Origin::Local);
+    const auto refused = reconciler->check_spec(record().spec);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::InvalidSpec);
     want(record());
