@@ -87,7 +87,7 @@ struct Edge::Parts {
     std::vector<net::Address> published; // by its zones
 
     void wait_for_drain() {
-        const auto left = pumps.busy(quiet_time) + lingering_close.size() + dialer.dialling() +
+        const auto left = pumps.busy(quiet_time, control_links) + lingering_close.size() + dialer.dialling() +
                           listener.waiting() + (upstream ? upstream->waiting() : 0);
         if (left == 0 || std::chrono::steady_clock::now() >= drain_end) {
             drained();

@@ -62,7 +62,8 @@ void Router::to_control(Connection connection, const ClientHello& hello) {
     header.tlvs.push_back({net::proxy_tlv_alpn, Bytes(alpn.begin(), alpn.end())});
     const auto encoded = net::encode_proxy_header(header);
     const auto prefix = encoded ? std::string(encoded->begin(), encoded->end()) : std::string();
-    dialer_.relay(*options_.control, std::move(connection), prefix, tls_alert(TlsAlert::InternalError));
+    dialer_.relay(*options_.control, std::move(connection), prefix, tls_alert(TlsAlert::InternalError),
+                  control_links);
 }
 
 void Router::on_refused_hello(Connection connection, HelloRefusal refusal) {

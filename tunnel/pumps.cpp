@@ -87,10 +87,10 @@ std::size_t Pumps::size() const noexcept {
     return shared_->pumps.size();
 }
 
-std::size_t Pumps::busy(std::chrono::milliseconds within) const noexcept {
+std::size_t Pumps::busy(std::chrono::milliseconds within, std::uint32_t except) const noexcept {
     const auto since = shared_->now - within;
-    return static_cast<std::size_t>(
-        std::ranges::count_if(shared_->pumps, [&](const auto& pump) { return pump->active() > since; }));
+    return static_cast<std::size_t>(std::ranges::count_if(
+        shared_->pumps, [&](const auto& pump) { return pump->group() != except && pump->active() > since; }));
 }
 
 std::uint64_t Pumps::bytes() const noexcept {

@@ -68,8 +68,9 @@ class Pumps {
     void start(PumpSockets sockets, Done done = {});
 
     std::size_t size() const noexcept; // connections now
-    // Connections that have moved a byte within the last `within`, exact to about a second. Visits each.
-    std::size_t busy(std::chrono::milliseconds within) const noexcept;
+    // Connections that have moved a byte within the last `within`, exact to about a second, but for those of
+    // group `except`. Visits each.
+    std::size_t busy(std::chrono::milliseconds within, std::uint32_t except) const noexcept;
     std::uint64_t bytes() const noexcept; // moved since the start, both ways
     // Ends the connections of a group with a reset; `done` is called with Stopped.
     void stop(std::uint32_t group);

@@ -31,12 +31,13 @@ namespace {
 class Dialling final : public TimedHandler {
   public:
     Dialling(Dialer::State& dialer, Connection connection, net::UniqueFd far, std::string head,
-             std::string_view message)
+             std::string_view message, std::uint32_t group)
         : dialer_(dialer)
         , connection_(std::move(connection))
         , far_(std::move(far))
         , head_(std::move(head))
-        , message_(message) {}
+        , message_(message)
+        , group_(group) {}
 
     void start() {
         // A client that sends its FIN before it has received anything cannot finish a TLS handshake: it has
@@ -64,7 +65,7 @@ class Dialling final : public TimedHandler {
             return;
         }
         if (!(events & EPOLLOUT)) return;
-        dialer_.joiner.join(std::move(connection_), std::move(far_), true, std::move(head_));
+        dialer_.joiner.join(std::move(connection_), std::move(far_), true, std::move(head_), group_);
         dialer_.set->remove(*this);
     }
 
@@ -82,6 +83,7 @@ class Dialling final : public TimedHandler {
     net::UniqueFd far_;
     std::string head_;
     std::string message_;
+    std::uint32_t group_;
 };
 
 } // namespace
@@ -100,7 +102,7 @@ Dialer::Dialer(tunnel::Poller& poller, Joiner& joiner, std::chrono::milliseconds
 Dialer::~Dialer() = default;
 
 void Dialer::relay(const Target& target, Connection connection, std::string_view prefix,
-                   std::string_view message) {
+                   std::string_view message, std::uint32_t group) {
     net::UniqueFd far(socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!far) {
         state_->joiner.refuse(std::move(connection), message);
@@ -119,15 +121,15 @@ void Dialer::relay(const Target& target, Connection connection, std::string_view
     const auto sent = send(far.get(), head.data(), head.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
         head.erase(0, static_cast<std::size_t>(sent));
-        state_->joiner.join(std::move(connection), std::move(far), false, std::move(head));
+        state_->joiner.join(std::move(connection), std::move(far), false, std::move(head), group);
         return;
     }
     if (errno != EAGAIN && errno != EINPROGRESS && errno != ENOTCONN) {
         state_->joiner.refuse(std::move(connection), message);
         return;
     }
-    auto dialling =
-        std::make_unique<Dialling>(*state_, std::move(connection), std::move(far), std::move(head), message);
+    auto dialling = std::make_unique<Dialling>(*state_, std::move(connection), std::move(far),
+                                               std::move(head), message, group);
     state_->set->add(std::move(dialling), state_->timeout).start();
 }
 

@@ -7,6 +7,7 @@
 #include "tunnel/poller.h"
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,9 +23,9 @@ class Dialer {
     Dialer& operator=(const Dialer&) = delete;
 
     // Sends `prefix`, then what `connection` has sent so far, and relays from there on. If the target does
-    // not answer, `connection` gets `message` and is closed.
-    void relay(const Target& target, Connection connection, std::string_view prefix,
-               std::string_view message);
+    // not answer, `connection` gets `message` and is closed. `group` is that of Joiner.
+    void relay(const Target& target, Connection connection, std::string_view prefix, std::string_view message,
+               std::uint32_t group = 0);
 
     std::size_t dialling() const noexcept;
 

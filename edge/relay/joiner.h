@@ -13,6 +13,10 @@
 
 namespace p2prc::edge {
 
+// The group of control links. They connect again by themselves, and their pings never end: the edge does not
+// wait for them when it stops.
+inline constexpr std::uint32_t control_links = UINT32_MAX;
+
 class Joiner {
   public:
     // All must outlive it.
