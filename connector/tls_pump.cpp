@@ -12,6 +12,8 @@ namespace p2prc::connector {
 namespace {
 
 constexpr std::size_t turn_budget = 512 * 1024;
+// What a record without data counts for: deriving new keys takes about as long as decrypting so many bytes.
+constexpr std::size_t cost_without_data = 16 * 1024;
 
 // One record's worth: what SSL_read returns at most, and SSL_write takes at once.
 thread_local std::array<char, 16 * 1024> shared_buffer;
@@ -23,7 +25,7 @@ TlsPump::TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel,
     : poller_(poller)
     , tunnel_(std::move(tunnel))
     , application_(std::move(application))
-    , received_(std::move(received))
+    , input_(tunnel_.get(), std::move(received))
     , output_(tunnel_.get())
     , ssl_(SSL_new(context))
     , over_(std::move(over))
@@ -31,15 +33,7 @@ TlsPump::TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel,
     if (!ssl_) return;
     SSL_set_accept_state(ssl_.get());
     SSL_set0_wbio(ssl_.get(), output_.make_bio());
-    if (received_.empty()) {
-        SSL_set0_rbio(ssl_.get(), BIO_new_socket(tunnel_.get(), BIO_NOCLOSE));
-        return;
-    }
-    // The first bytes come from memory; OpenSSL keeps a partial record when the BIO changes.
-    BIO* bio = BIO_new_mem_buf(received_.data(), static_cast<int>(received_.size()));
-    BIO_set_mem_eof_return(bio, -1);
-    SSL_set0_rbio(ssl_.get(), bio);
-    first_bio_ = true;
+    SSL_set0_rbio(ssl_.get(), input_.make_bio());
 }
 
 void TlsPump::on_ready(unsigned which, std::uint32_t events) {
@@ -79,7 +73,7 @@ void TlsPump::step() {
 bool TlsPump::flush() {
     const std::size_t waiting = output_.waiting();
     if (!output_.flush()) return false;
-    budget_ -= std::min(budget_, waiting - output_.waiting());
+    spend(waiting - output_.waiting());
     return true;
 }
 
@@ -88,34 +82,22 @@ bool TlsPump::handshake() {
         finish();
         return false;
     }
-    while (true) {
-        ERR_clear_error();
-        const int result = SSL_do_handshake(ssl_.get());
-        if (result == 1) {
-            secured_ = true;
-            active_ = std::chrono::steady_clock::now();
-            return true;
-        }
-        const bool from_memory = first_bio_;
-        if (!wait_for(result)) {
-            // The alert that says why has been sent; the application has received nothing.
-            finish();
-            return false;
-        }
-        if (!from_memory || first_bio_) return false;
+    ERR_clear_error();
+    const int result = SSL_do_handshake(ssl_.get());
+    if (result == 1) {
+        secured_ = true;
+        input_.secured(ssl_.get());
+        active_ = std::chrono::steady_clock::now();
+        return true;
     }
+    // When it failed, the alert that says why has been sent; the application has received nothing.
+    if (!wait_for(result)) finish();
+    return false;
 }
 
 bool TlsPump::wait_for(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
-        if (first_bio_) {
-            // The bytes in memory are used up: continue with the socket.
-            SSL_set0_rbio(ssl_.get(), BIO_new_socket(tunnel_.get(), BIO_NOCLOSE));
-            std::string().swap(received_); // assigning would keep the memory
-            first_bio_ = false;
-            return true;
-        }
         client_readable_ = false;
         return true;
     case SSL_ERROR_WANT_WRITE: // much is waiting: flush() comes first
@@ -136,7 +118,7 @@ bool TlsPump::client_to_application() {
         ERR_clear_error();
         const int size = SSL_read(ssl_.get(), shared_buffer.data(), static_cast<int>(shared_buffer.size()));
         if (size > 0) {
-            budget_ -= std::min<std::size_t>(budget_, static_cast<std::size_t>(size));
+            spend(static_cast<std::size_t>(size) + input_.data_came() * cost_without_data);
             if (!write_to_application(shared_buffer.data(), static_cast<std::size_t>(size))) return false;
             continue;
         }
@@ -144,12 +126,11 @@ bool TlsPump::client_to_application() {
             client_ended_ = true;
             break;
         }
-        const bool from_memory = first_bio_;
         if (!wait_for(size)) {
             abort();
             return false;
         }
-        if (!from_memory || first_bio_) break;
+        break;
     }
     if (client_ended_ && !application_shut_ && to_application_.empty()) {
         ::shutdown(application_.get(), SHUT_WR);
@@ -194,7 +175,7 @@ bool TlsPump::application_to_client() {
         const ssize_t size =
             ::recv(application_.get(), shared_buffer.data(), shared_buffer.size(), MSG_DONTWAIT);
         if (size > 0) {
-            budget_ -= std::min(budget_, static_cast<std::size_t>(size));
+            spend(static_cast<std::size_t>(size));
             if (!write_to_client(shared_buffer.data(), static_cast<std::size_t>(size))) return false;
         } else if (size == 0 && !application_broken_) {
             application_ended_ = true;

@@ -2,12 +2,14 @@
 // application's.
 #pragma once
 
+#include "connector/tls_input.h"
 #include "connector/tls_output.h"
 #include "net/fd.h"
 #include "net/openssl.h"
 #include "tunnel/poller.h"
 #include "tunnel/socket_state.h"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <string>
@@ -57,6 +59,7 @@ class TlsPump final : public tunnel::PollHandler {
     bool write_to_client(const char* data, std::size_t size);
     // Writes what OpenSSL has written and the socket has not taken. False: the socket failed.
     bool flush();
+    void spend(std::size_t bytes) noexcept { budget_ -= std::min(budget_, bytes); }
     bool may_write() const noexcept { return to_client_.empty() && output_.waiting() == 0; }
     void end_towards_client();
     // The application is gone and everything it sent has been written: reset the client once that has
@@ -69,8 +72,8 @@ class TlsPump final : public tunnel::PollHandler {
     tunnel::Poller& poller_;
     net::UniqueFd tunnel_;
     net::UniqueFd application_;
-    std::string received_; // read by the first BIO until it is used up
-    TlsOutput output_;     // what `ssl_` writes to
+    TlsInput input_;   // what `ssl_` reads from
+    TlsOutput output_; // what it writes to
     SslPtr ssl_;
     Over over_;
     Resetting on_resetting_;
@@ -78,7 +81,6 @@ class TlsPump final : public tunnel::PollHandler {
     std::string to_application_; // decrypted, not yet taken; empty nearly always
     std::string to_client_;      // not yet encrypted; empty nearly always
     std::size_t budget_ = 0;     // bytes that may still be moved in this iteration
-    bool first_bio_ = false;
     bool secured_ = false;
     bool client_readable_ = true;
     bool application_readable_ = true;

@@ -1,4 +1,5 @@
 #include "net/asio.h"
+#include "net/records_without_data.h"
 #include "net/tls_context.h"
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -98,6 +99,7 @@ struct TlsStream::State {
     static int read_bio(BIO* bio, char* data, int size) {
         auto& self = *static_cast<State*>(BIO_get_data(bio));
         BIO_clear_retry_flags(bio);
+        if (self.idle.too_many()) return -1;
         if (!self.received.empty()) {
             const auto count = std::min(self.received.size(), static_cast<std::size_t>(size));
             std::copy_n(self.received.begin(), count, data);
@@ -129,6 +131,8 @@ struct TlsStream::State {
     // What OpenSSL could not do for another reason than that it has to wait.
     Error failure(int why) const {
         if (!socket.is_open()) return closed_here();
+        if (idle.too_many())
+            return {ErrorCode::NotPermitted, "TLS: the peer sends records without data and nothing else"};
         if (why == SSL_ERROR_ZERO_RETURN) return closed_by_peer();
         if (why == SSL_ERROR_SSL) return noted_error();
         if (error == 0) return closed_by_peer();
@@ -169,6 +173,7 @@ struct TlsStream::State {
     bool ended = false; // the peer sends nothing more
     int error = 0;      // errno of the socket
     bool timed_out = false;
+    RecordsWithoutData idle;
 };
 
 TlsStream::TlsStream(asio::any_io_executor executor, UniqueFd socket, const TlsContext& context)
@@ -202,24 +207,30 @@ asio::awaitable<Result<void>> TlsStream::handshake(Side side, std::chrono::milli
     const auto done = co_await State::perform(state, shake);
     timer.cancel();
     if (state->timed_out) co_return fail(ErrorCode::Unreachable, "the TLS handshake timed out");
-    if (done) co_return Result<void>();
+    if (done) {
+        state->idle.watch(state->ssl.get());
+        co_return Result<void>();
+    }
     state->close();
     co_return std::unexpected(done.error());
 }
 
 asio::awaitable<Result<std::size_t>> TlsStream::read_some(std::span<std::uint8_t> buffer) {
-    const auto read = [buffer](SSL* ssl, std::size_t& size) {
-        return SSL_read_ex(ssl, buffer.data(), buffer.size(), &size);
+    const auto read = [state = state_.get(), buffer](SSL* ssl, std::size_t& size) {
+        const int done = SSL_read_ex(ssl, buffer.data(), buffer.size(), &size);
+        if (done > 0) state->idle.data_came();
+        return done;
     };
     co_return co_await State::perform(state_, read);
 }
 
 asio::awaitable<Result<Bytes>> TlsStream::read_some() {
     Bytes received;
-    const auto read = [&received](SSL* ssl, std::size_t& size) {
+    const auto read = [state = state_.get(), &received](SSL* ssl, std::size_t& size) {
         thread_local std::array<std::uint8_t, 16384> buffer; // the largest record (RFC 8446 section 5.1)
         const int done = SSL_read_ex(ssl, buffer.data(), buffer.size(), &size);
         if (done > 0) received.assign(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
+        if (done > 0) state->idle.data_came();
         return done;
     };
     const auto done = co_await State::perform(state_, read);

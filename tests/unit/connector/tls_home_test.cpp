@@ -338,14 +338,33 @@ TEST_F(TlsHomeTest, ReadsOnThoughTheClientWantsNewKeysAndReadsNothing) {
     client.send("question");
     EXPECT_EQ(home.receive(8), "question") << "the first answer waits";
     // More answers than are kept: then the client has to read, and nothing is lost.
-    want_new_keys(3000);
-    client.send("and more");
+    std::string sent;
+    for (int i = 0; i < 200; ++i) {
+        want_new_keys(16);
+        sent += static_cast<char>('a' + i % 26);
+        client.send(sent.substr(sent.size() - 1));
+    }
     std::string got;
     got.reserve(much.size());
     EXPECT_TRUE(client.receive_all(got));
     flood.join();
     EXPECT_TRUE(got == much);
-    EXPECT_EQ(home.receive(8), "and more");
+    EXPECT_EQ(home.receive(sent.size()), sent);
+}
+
+TEST_F(TlsHomeTest, AClientThatSendsNothingButNewKeysIsCutOff) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    for (int i = 0; i < 1000; ++i) {
+        ASSERT_EQ(SSL_key_update(client.ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        if (SSL_do_handshake(client.ssl.get()) != 1) break;
+    }
+    std::string got;
+    EXPECT_FALSE(client.receive_all(got)) << "the connection goes on";
+    EXPECT_TRUE(home.ended_by_reset());
+    TlsClient another(harness.public_port(), pem, "app.home.example");
+    EXPECT_TRUE(another.shake());
 }
 
 TEST_F(TlsHomeTest, ResumesASession) {

@@ -1,3 +1,4 @@
+#include "net/openssl.h"
 #include "net/tls.h"
 #include "tests/unit/net/tls_pair.h"
 
@@ -12,8 +13,10 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace p2prc::net {
@@ -384,6 +387,54 @@ TEST_F(Tls, TheEndOfTheOtherSideIsNoFault) {
     ASSERT_FALSE(read);
     EXPECT_EQ(read.error().code, ErrorCode::Unreachable);
     EXPECT_EQ(read.error().message, "the peer closed the connection");
+}
+
+// OpenSSL takes them in without returning.
+TEST_F(Tls, APeerThatSendsNothingButNewKeysIsCutOff) {
+    std::signal(SIGPIPE, SIG_IGN);
+    asio::io_context loop;
+    auto sockets = socket_pair();
+    TlsStream server(loop.get_executor(), std::move(sockets.first), server_context());
+    std::thread peer([&] {
+        const std::unique_ptr<SSL_CTX, OpenSslFree<SSL_CTX_free>> context(SSL_CTX_new(TLS_client_method()));
+        const std::unique_ptr<SSL, OpenSslFree<SSL_free>> ssl(SSL_new(context.get()));
+        const std::string protocol = std::string(1, 9) + "control/1";
+        SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(protocol.data()),
+                            static_cast<unsigned>(protocol.size()));
+        SSL_use_certificate(ssl.get(), member.certificate());
+        SSL_use_PrivateKey(ssl.get(), member.key());
+        SSL_set_fd(ssl.get(), sockets.second.get());
+        EXPECT_EQ(SSL_connect(ssl.get()), 1);
+        const auto new_keys = [&](int times) {
+            for (int i = 0; i < times; ++i)
+                if (SSL_key_update(ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED) != 1 ||
+                    SSL_do_handshake(ssl.get()) != 1)
+                    return;
+        };
+        for (int i = 0; i < 3; ++i) {
+            new_keys(20);
+            EXPECT_EQ(SSL_write(ssl.get(), "some", 4), 4);
+        }
+        new_keys(1000);
+    });
+    std::size_t got = 0;
+    Result<std::size_t> last = 0U;
+    const auto serve = [&]() -> asio::awaitable<void> {
+        const auto secured = co_await server.handshake(TlsStream::Side::Server, 5s);
+        EXPECT_TRUE(secured);
+        std::array<std::uint8_t, 64> buffer{};
+        while (secured && last) {
+            got += *last;
+            last = co_await server.read_some(buffer);
+        }
+        server.close();
+    };
+    asio::co_spawn(loop, serve(), test::rethrow);
+    loop.run();
+    peer.join();
+    EXPECT_EQ(got, 12U);
+    ASSERT_FALSE(last);
+    EXPECT_EQ(last.error().code, ErrorCode::NotPermitted) << last.error().message;
 }
 
 // A root holds one to each member.
