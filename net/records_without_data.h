@@ -12,7 +12,7 @@ namespace p2prc::net {
 // limit on them. Peers that mean well send a few in hours.
 class RecordsWithoutData {
   public:
-    static constexpr unsigned most = 32; // in a row
+    static constexpr unsigned most = 32; // in a row, the one with data that ends it included
 
     RecordsWithoutData() = default;
     RecordsWithoutData(const RecordsWithoutData&) = delete;

@@ -149,10 +149,12 @@ class Client {
         if (forger_.active()) {
             outgoing_ += forger_.record(SSL3_RT_APPLICATION_DATA, text.substr(0, 16384));
             told_ += std::min<std::size_t>(size, 16384);
+            without_data_ = 0;
         } else {
             ERR_clear_error();
             const int sent = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
             if (sent > 0) told_ += static_cast<std::size_t>(sent);
+            if (sent > 0) without_data_ = 0;
         }
     }
     void say_end() {
@@ -171,6 +173,7 @@ class Client {
             1) {
             SSL_do_handshake(ssl_.get());
             rekeyed_ = true;
+            count_without_data();
         }
     }
     void renegotiate() {
@@ -186,6 +189,7 @@ class Client {
         encrypt();
         forger_.count(sent_records());
         outgoing_ += forger_.record(type, content);
+        count_without_data();
         broken_ |= !allowed || half_; // nothing comes between the parts of a message
     }
     // A request for new keys in two records (RFC 8446 section 5.1 allows that), the second one later.
@@ -197,9 +201,12 @@ class Client {
     void other_half() {
         if (!half_ || notified_) return;
         outgoing_ += forger_.record(SSL3_RT_HANDSHAKE, std::string(1, '\0'));
+        count_without_data();
         forger_.next_keys();
         half_ = false;
     }
+    // The pump may cut it off.
+    void count_without_data() { broken_ |= ++without_data_ >= net::RecordsWithoutData::most; }
     void raw(const std::string& bytes) {
         broken_ = true;
         outgoing_ += bytes;
@@ -309,6 +316,7 @@ class Client {
     bool half_ = false;
     bool failed_ = false;
     bool broken_ = false;
+    unsigned without_data_ = 0; // records in a row
 };
 
 class Connection {
