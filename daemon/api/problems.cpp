@@ -36,10 +36,14 @@ std::string when(const std::string& time) {
     return fmt::format("{}{} UTC", today ? "" : time.substr(0, 10) + " ", time.substr(11, 8));
 }
 
-// Whether it began a moment ago, and may still be on its way up: after a boot a network takes its time. Times
-// of one form compare as texts; one of the future is of another clock.
-bool just_now(const std::string& since) {
-    constexpr std::chrono::seconds moment{20};
+// After a boot a network takes its time.
+constexpr std::chrono::seconds to_come_up{20};
+// What was up is back by then when it was restarted.
+constexpr std::chrono::seconds to_come_back{5};
+
+// Whether it began within the last `moment`. Times of one form compare as texts; one of the future is of
+// another clock.
+bool just_now(const std::string& since, std::chrono::seconds moment = to_come_up) {
     const auto now = std::chrono::system_clock::now();
     return since.size() == net::now_rfc3339().size() && since >= net::to_rfc3339(now - moment) &&
            since <= net::to_rfc3339(now + moment);
@@ -257,15 +261,21 @@ class Finder {
         const auto node = process ? process->node : domain.node;
         if (blame("edge", affected)) return;
         if (silent_.contains(node) && blame("node " + node, affected)) return;
-        if (process && blame("process " + process->name, affected)) return;
+        if (blame("process " + domain.process, affected)) return;
         if (blame("tunnel of " + node, affected)) return;
         if (state == "live") return;
         if (node == view_.node() && blame("link", affected)) return;
         const auto run = process ? run_of(*process) : Run();
-        if (process && run.state != "running") {
+        if (run.state != "running") {
             // One entry for all domains that wait for the same process.
-            const auto [first, is_first] = waited_for_.emplace(process->name, affected);
-            if (!is_first && blame(first->second, affected)) return;
+            add({!is_meant(process, run),
+                 "process " + domain.process,
+                 process ? fmt::format("process '{}' on '{}' is {}", process->name, process->node, run.state)
+                         : fmt::format("there is no process '{}'", domain.process),
+                 hint_for(domain, process, run, {}),
+                 "",
+                 {affected}});
+            return;
         }
         const auto reason = text::excerpt(json::member<std::string>(document, "reason"), longest_text);
         add({!is_meant(process, run) && !(state == "waiting" && just_now(tunnel_since(node))),
@@ -294,10 +304,11 @@ class Finder {
         return run;
     }
 
-    // A process that was stopped on purpose, or is about to run, and a fleet that has no root yet.
+    // A process that was stopped on purpose, that is not there, or is about to run, and a fleet that has no
+    // root yet.
     bool is_meant(const ProcessRecord* process, const Run& run) const {
         if (!has_root()) return true;
-        if (!process) return false;
+        if (!process) return true; // killed, or mapped before it is spun: the name is kept for it
         return process->desired == Desired::Stopped || run.stopped_outside || run.state == "starting" ||
                run.state == "deploying";
     }
@@ -421,8 +432,7 @@ class Finder {
     const FleetRecord* fleet_; // the state does not change meanwhile
     std::vector<Problem> problems_;
     std::map<std::string, std::size_t> by_subject_;
-    std::map<std::string, std::string> waited_for_; // processes that do not run: the first domain that waits
-    std::set<std::string> silent_;                  // nodes that are suspect or lost
+    std::set<std::string> silent_; // nodes that are suspect or lost
     std::size_t refused_ = 0;
 };
 
@@ -432,7 +442,9 @@ bool tunnel_is_connecting(const View& view, const std::string& node) {
     if (view.live(node) != "up") return false;
     const auto tunnel = view.get(keys::tunnel(node));
     if (!tunnel) return just_now(view.live_since(node));
-    return !json::member<bool>(*tunnel, "up") && just_now(json::member<std::string>(*tunnel, "connecting"));
+    return !json::member<bool>(*tunnel, "up") &&
+           (just_now(json::member<std::string>(*tunnel, "connecting")) ||
+            just_now(json::member<std::string>(*tunnel, "since"), to_come_back));
 }
 
 std::vector<Problem> find_problems(const View& view, const registry::Gateway& gateway) {

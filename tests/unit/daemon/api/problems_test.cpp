@@ -11,6 +11,7 @@ namespace p2prc::daemon {
 namespace {
 
 using testing::Each;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
@@ -178,7 +179,8 @@ TEST_F(ProblemsTest, ATunnelThatIsBeingMadeIsNoFaultYet) {
     EXPECT_TRUE(is_down({{"up", false}, {"connecting", began(std::chrono::minutes(1))}}));
     EXPECT_TRUE(is_down({{"up", false}, {"connecting", began(std::chrono::minutes(-1))}}))
         << "by a wrong clock";
-    EXPECT_TRUE(is_down({{"up", false}, {"since", began(std::chrono::seconds(3))}})) << "it was lost";
+    EXPECT_FALSE(is_down({{"up", false}, {"since", began(std::chrono::seconds(2))}})) << "it is restarted";
+    EXPECT_TRUE(is_down({{"up", false}, {"since", began(std::chrono::seconds(10))}})) << "it was lost";
     // It has joined, or its machine has booted.
     commit({{keys::tunnel("attic"), std::nullopt},
             {keys::live("attic"), Json{{"state", "up"}, {"since", began(std::chrono::seconds(3))}}}});
@@ -259,8 +261,9 @@ TEST_F(ProblemsTest, WhatWasStoppedOnPurposeIsNotDown) {
     report(wiki, ProcessState::Stopped);
     const auto problem = only();
     EXPECT_FALSE(problem.down);
-    EXPECT_EQ(problem.subject, "domain wiki.home.example");
+    EXPECT_EQ(problem.subject, "process wiki");
     EXPECT_EQ(problem.hint, "p2prc start wiki");
+    EXPECT_EQ(problem.affects, std::vector<std::string>{"domain wiki.home.example"});
 }
 
 TEST_F(ProblemsTest, WhatWasStoppedFromOutsideWasStoppedOnPurpose) {
@@ -287,8 +290,21 @@ TEST_F(ProblemsTest, TheDomainsOfAStoppedProcessAreOneEntry) {
     commit({{keys::process("wiki"), to_json(wiki)}});
     report(wiki, ProcessState::Stopped);
     const auto problem = only();
-    EXPECT_EQ(problem.subject, "domain wiki.home.example");
-    EXPECT_EQ(problem.affects, std::vector<std::string>{"domain zwei.home.example"});
+    EXPECT_EQ(problem.subject, "process wiki");
+    EXPECT_THAT(problem.cause, StartsWith("process 'wiki' on "));
+    EXPECT_THAT(problem.affects, ElementsAre("domain wiki.home.example", "domain zwei.home.example"));
+}
+
+TEST_F(ProblemsTest, TheDomainsOfAProcessThatWasKilledAreKeptForIt) {
+    auto second = *api->view().domain("wiki.home.example");
+    second.mapping_id = 12;
+    second.domain = "zwei.home.example";
+    commit({{keys::domain(second.domain), to_json(second)}, {keys::process("wiki"), std::nullopt}});
+    const auto problem = only();
+    EXPECT_FALSE(problem.down);
+    EXPECT_EQ(problem.cause, "there is no process 'wiki'");
+    EXPECT_THAT(problem.affects, ElementsAre("domain wiki.home.example", "domain zwei.home.example"));
+    EXPECT_THAT(problem.hint, StartsWith("spin 'wiki'"));
 }
 
 TEST_F(ProblemsTest, TheNotesOfOneProcessStandInOneOrder) {
