@@ -66,11 +66,13 @@ Result<Json> same_name(const ProcessRecord& existing, const std::string& digest,
                                 existing.name, existing.node),
                     how_to_replace(existing));
     if (!wanted_node.empty() && wanted_node != existing.node)
-        return fail(ErrorCode::Conflict,
-                    fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name,
-                                existing.node, wanted_node),
-                    fmt::format("omit --node, or remove that one first: p2prc kill {} (its data stays on {})",
-                                existing.name, existing.node));
+        return fail(
+            ErrorCode::Conflict,
+            fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name, existing.node,
+                        wanted_node),
+            fmt::format("spin it there: --node {0}; or remove that one first: p2prc kill {1} (its data "
+                        "stays on {0})",
+                        existing.node, existing.name));
     return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
 }
 
