@@ -213,6 +213,9 @@ CLI::Validator number_between(long long least, long long most) {
             return fmt::format("'{}' is not a number", text);
         if (read.ec != std::errc{} || number < least || number > most)
             return fmt::format("{} is not between {} and {}", text, least, most);
+        // CLI11 would read it as octal.
+        if (text.size() > 1 && text.starts_with('0'))
+            return fmt::format("'{}' begins with 0; write {}", text, number);
         return {};
     };
     return {check, fmt::format("{}-{}", least, most)};

@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 
 namespace p2prc::state {
 
@@ -14,13 +13,6 @@ Reference reference_of(std::string_view text) noexcept {
     if (!text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }))
         return Reference::Id;
     return text.find('.') != std::string_view::npos ? Reference::Domain : Reference::Name;
-}
-
-std::optional<std::uint32_t> number_of(std::string_view digits) noexcept {
-    std::uint32_t number = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-    return number;
 }
 
 Error no_such_node(std::string_view name, const std::vector<std::string>& names) {

@@ -2,11 +2,10 @@
 // node: one rule for this node's view and for the registry.
 #pragma once
 
+#include "core/keys.h"
 #include "core/names.h"
 #include "core/records.h"
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +15,6 @@ namespace p2prc::state {
 // Digits alone are an id, a dot makes it a domain, all else is a name.
 enum class Reference { Id, Domain, Name };
 Reference reference_of(std::string_view text) noexcept;
-std::optional<std::uint32_t> number_of(std::string_view digits) noexcept;
 
 Error no_such_node(std::string_view name, const std::vector<std::string>& names);
 Error no_such_process(std::string_view text, const std::vector<std::string>& names);
@@ -36,7 +34,7 @@ Result<ProcessRecord> find_process(const Records& records, std::string_view text
         if (const auto record = records.process(std::string_view(mapping->process))) return *record;
         return std::unexpected(waiting_domain(*mapping));
     }
-    const auto id = reference == Reference::Id ? number_of(text) : std::nullopt;
+    const auto id = reference == Reference::Id ? keys::id_from_text(text) : std::nullopt;
     if (id) {
         if (const auto record = records.process(*id)) return *record;
     } else if (reference == Reference::Name) {

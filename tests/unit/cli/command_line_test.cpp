@@ -90,6 +90,8 @@ TEST(CommandLine, AWrongOptionIsNamedAndARightOneSuggested) {
     EXPECT_EQ(says("nodes rm a b"),
               "p2prc: p2prc nodes rm takes no further argument: 'b'\n  see p2prc nodes rm --help\n");
     EXPECT_NE(says("spin x --port 80x -- true").find("--port: '80x' is not a number\n"), std::string::npos);
+    EXPECT_NE(says("spin x --port 03100 -- true").find("--port: '03100' begins with 0; write 3100"),
+              std::string::npos);
     EXPECT_NE(says("spin x --port 65536 -- true").find("65536 is not between 0 and 65535"),
               std::string::npos);
     EXPECT_NE(says("logs x -n abc").find("'abc' is not a number"), std::string::npos);

@@ -236,6 +236,8 @@ TEST_F(ProcessRulesTest, NotFoundNamesTheNearest) {
     EXPECT_EQ(error.code, ErrorCode::NotFound);
     EXPECT_THAT(error.hint, HasSubstr("'calendar'"));
     EXPECT_EQ(refused(root(), "process.stop", {{"process", "77"}}).code, ErrorCode::NotFound);
+    EXPECT_EQ(refused(root(), "process.stop", {{"process", "01"}}).code, ErrorCode::NotFound)
+        << "no id is written so";
     EXPECT_EQ(refused(root(), "process.stop", {{"process", "99999999999999"}}).code, ErrorCode::NotFound);
     EXPECT_EQ(refused(root(), "process.stop", {{"process", "x.home.example"}}).code, ErrorCode::NotFound);
     EXPECT_EQ(refused(root(), "process.stop", {{"process", ""}}).code, ErrorCode::InvalidSpec);
