@@ -321,7 +321,7 @@ void Draft::apply_to(Mirror& mirror) const {
     const auto apply = [](Table& table, const Writes& writes) {
         for (const auto& [key, write] : writes) {
             if (write)
-                table.insert_or_assign(key, write->shared);
+                table.insert_or_assign({key, write->shared});
             else
                 table.erase(key);
         }

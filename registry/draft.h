@@ -4,6 +4,7 @@
 // rules read without errors, and only the commit can fail.
 #pragma once
 
+#include "core/block_set.h"
 #include "core/json.h"
 #include "core/records.h"
 #include "registry/shares.h"
@@ -23,8 +24,8 @@ namespace p2prc::registry {
 // Invitations and counters; never replicated.
 inline constexpr std::string_view private_table = "private";
 
-// Every document of a table, as it is stored and sent.
-using Table = std::map<std::string, state::SharedDocument::Pointer, std::less<>>;
+// Every document of a table by its key, as it is stored and sent.
+using Table = BlockMap<state::SharedDocument::Pointer>;
 
 struct Mirror {
     Table agreed;              // the replicated table

@@ -68,7 +68,7 @@ Result<Loaded> load(store::Store& store) {
                 mirror.put_record(item.key, value, shared);
                 mirror.shares.count(item.key, &value, size);
             }
-            table->emplace(std::move(item.key), std::move(shared));
+            table->insert({std::move(item.key), std::move(shared)});
         }
     }
     return loaded;

@@ -124,7 +124,7 @@ void FleetState::put_process(std::string_view name, std::shared_ptr<const Proces
     erase_process(name);
     const auto [at, ignored] = processes_.emplace(name, std::move(entry));
     const auto& record = at->second->record;
-    processes_by_id_.emplace(record.id, at->first);
+    processes_by_id_.insert({record.id, at->first});
     processes_by_node_.add(record.node, at->first);
 }
 
@@ -132,7 +132,7 @@ void FleetState::erase_process(std::string_view name) {
     const auto at = processes_.find(name);
     if (at == processes_.end()) return;
     const auto& record = at->second->record;
-    processes_by_id_.erase({record.id, at->first});
+    processes_by_id_.erase(std::pair(record.id, std::string_view(at->first)));
     processes_by_node_.remove(record.node, at->first);
     processes_.erase(at);
 }
@@ -173,7 +173,7 @@ void FleetState::put_status(std::string_view node, std::uint32_t id,
     erase_status(node, id);
     auto& reports = statuses_[std::string(node)];
     const auto [at, ignored] = reports.by_id.emplace(id, std::move(status));
-    reports.by_name.emplace(at->second->name, id);
+    reports.by_name.insert({at->second->name, id});
 }
 
 void FleetState::erase_status(std::string_view node, std::uint32_t id) {
@@ -182,7 +182,7 @@ void FleetState::erase_status(std::string_view node, std::uint32_t id) {
     auto& reports = of_node->second;
     const auto at = reports.by_id.find(id);
     if (at == reports.by_id.end()) return;
-    reports.by_name.erase({at->second->name, id});
+    reports.by_name.erase(std::pair(std::string_view(at->second->name), id));
     reports.by_id.erase(at);
     if (reports.by_id.empty()) statuses_.erase(of_node);
 }
@@ -202,14 +202,14 @@ const ProcessEntry* FleetState::process(std::string_view name) const {
 }
 
 const ProcessEntry* FleetState::process(std::uint32_t id) const {
-    const auto at = processes_by_id_.lower_bound({id, {}});
+    const auto at = processes_by_id_.lower_bound(std::pair(id, std::string_view()));
     return at == processes_by_id_.end() || at->first != id ? nullptr : process(at->second);
 }
 
 std::vector<const ProcessEntry*> FleetState::processes_with(std::uint32_t id) const {
     std::vector<const ProcessEntry*> found;
-    for (auto at = processes_by_id_.lower_bound({id, {}}); at != processes_by_id_.end() && at->first == id;
-         ++at)
+    for (auto at = processes_by_id_.lower_bound(std::pair(id, std::string_view()));
+         at != processes_by_id_.end() && at->first == id; ++at)
         found.push_back(process(at->second));
     return found;
 }
@@ -255,7 +255,8 @@ const ProcessStatus* FleetState::status(std::string_view node, std::uint32_t id)
 std::vector<std::uint32_t> FleetState::statuses_of(std::string_view node, std::string_view process) const {
     std::vector<std::uint32_t> ids;
     const auto& names = look(statuses_, node).by_name;
-    for (auto at = names.lower_bound({process, 0}); at != names.end() && at->first == process; ++at)
+    for (auto at = names.lower_bound(std::pair(process, std::uint32_t{0}));
+         at != names.end() && at->first == process; ++at)
         ids.push_back(at->second);
     return ids;
 }

@@ -5,6 +5,7 @@
 // shown.
 #pragma once
 
+#include "core/block_set.h"
 #include "core/local_action.h"
 #include "core/process_status.h"
 #include "state/name_index.h"
@@ -13,6 +14,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -84,7 +86,7 @@ class FleetState {
     using IdIndex = std::map<std::string, Ids, std::less<>>;
     struct Reports {
         std::map<std::uint32_t, std::shared_ptr<const ProcessStatus>> by_id;
-        std::set<std::pair<std::string_view, std::uint32_t>> by_name;
+        BlockSet<std::pair<std::string_view, std::uint32_t>, std::less<>> by_name;
     };
 
     void put_node(const std::string& key, std::string_view name, const nlohmann::json& document);
@@ -102,7 +104,7 @@ class FleetState {
     Table<NodeEntry> nodes_;
     NameIndex nodes_by_key_;
     Table<std::shared_ptr<const ProcessEntry>> processes_;
-    std::set<std::pair<std::uint32_t, std::string_view>> processes_by_id_;
+    BlockSet<std::pair<std::uint32_t, std::string_view>, std::less<>> processes_by_id_;
     NameIndex processes_by_node_;
     Table<std::shared_ptr<const DomainEntry>> domains_;
     NameIndex domains_by_process_;

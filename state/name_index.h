@@ -1,11 +1,12 @@
 // Names by what they belong to: the processes of a node, the domains of a process.
 //
-// One ordered set of pairs: a set for each owner would take twice the memory where most own one name.
+// One ordered set of pairs: a set for each owner would take several times the memory where most own one name.
 #pragma once
+
+#include "core/block_set.h"
 
 #include <cstddef>
 #include <iterator>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -14,16 +15,17 @@ namespace p2prc::state {
 // What it is given must outlive its place in the index.
 class NameIndex {
     using Pair = std::pair<std::string_view, std::string_view>; // owner, name
-    struct Owner {
-        std::string_view name;
+    // Comes after all pairs of the owner.
+    struct AllOf {
+        std::string_view owner;
     };
     struct Less {
-        using is_transparent = void;
         bool operator()(const Pair& one, const Pair& other) const noexcept { return one < other; }
-        bool operator()(const Pair& one, const Owner& other) const noexcept { return one.first < other.name; }
-        bool operator()(const Owner& one, const Pair& other) const noexcept { return one.name < other.first; }
+        bool operator()(const Pair& one, const AllOf& other) const noexcept {
+            return one.first <= other.owner;
+        }
     };
-    using Pairs = std::set<Pair, Less>;
+    using Pairs = BlockSet<Pair, Less>;
 
   public:
     // In the order of their bytes; valid until the index changes.
@@ -58,9 +60,7 @@ class NameIndex {
         using iterator = Iterator;
         using const_iterator = Iterator;
 
-        explicit Names(std::pair<Pairs::const_iterator, Pairs::const_iterator> range)
-            : begin_(range.first)
-            , end_(range.second) {}
+        Names(Pairs::const_iterator begin, Pairs::const_iterator end) : begin_(begin), end_(end) {}
         Iterator begin() const { return begin_; }
         Iterator end() const { return end_; }
         bool empty() const { return begin_ == end_; }
@@ -69,9 +69,11 @@ class NameIndex {
         Iterator begin_, end_;
     };
 
-    void add(std::string_view owner, std::string_view name) { pairs_.emplace(owner, name); }
+    void add(std::string_view owner, std::string_view name) { pairs_.insert({owner, name}); }
     void remove(std::string_view owner, std::string_view name) { pairs_.erase(Pair(owner, name)); }
-    Names of(std::string_view owner) const { return Names(pairs_.equal_range(Owner{owner})); }
+    Names of(std::string_view owner) const {
+        return {pairs_.lower_bound(Pair(owner, "")), pairs_.lower_bound(AllOf{owner})};
+    }
 
   private:
     Pairs pairs_;

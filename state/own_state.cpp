@@ -110,7 +110,7 @@ Result<std::unique_ptr<store::Store>> open_file(const std::string& file) {
 }
 
 struct Loaded {
-    std::map<std::string, Entry, std::less<>> entries;
+    State::Entries entries;
     std::uint64_t revision = 0;
 };
 
@@ -122,7 +122,7 @@ Result<Loaded> load_from(store::Store& store, const std::string& file) {
         auto value = Json::parse(item.value, nullptr, false);
         if (value.is_discarded())
             return fail(ErrorCode::InvalidSpec, file + ": the document of " + item.key + " is not JSON");
-        loaded.entries.emplace(item.key, Entry{Document(item.key, std::move(value)), item.revision});
+        loaded.entries.insert({item.key, Entry{Document(item.key, std::move(value)), item.revision}});
     }
     return loaded;
 }

@@ -37,7 +37,7 @@ void move_aside(const std::string& file) {
 }
 
 struct Loaded {
-    std::map<std::string, Entry, std::less<>> entries;
+    State::Entries entries;
     FeedPosition position;
 };
 
@@ -50,8 +50,8 @@ std::optional<Loaded> load_from(store::Store& store) {
     for (const auto& item : items->items) {
         auto stored = Json::parse(item.value, nullptr, false);
         if (!stored.is_array() || stored.size() != 2 || !stored[0].is_number_unsigned()) return std::nullopt;
-        loaded.entries.emplace(
-            item.key, Entry{Document(item.key, std::move(stored[1])), stored[0].get<std::uint64_t>()});
+        loaded.entries.insert(
+            {item.key, Entry{Document(item.key, std::move(stored[1])), stored[0].get<std::uint64_t>()}});
     }
     if (*position) {
         const auto stored = Json::parse((*position)->value, nullptr, false);

@@ -110,15 +110,15 @@ std::vector<Change> State::merge(std::vector<Change> changes) {
         if (change.value) {
             Entry entry{Document(change.key, *change.value), change.revision};
             if (it != entries_.end() && it->second.document == entry.document) {
-                it->second.revision = change.revision;
+                entries_.value_at(it).revision = change.revision;
                 continue;
             }
             const auto shared = entry.document.shared();
             if (it != entries_.end()) {
                 change.before = *it->second.document.read();
-                it->second = std::move(entry);
+                entries_.value_at(it) = std::move(entry);
             } else {
-                entries_.emplace(change.key, std::move(entry));
+                entries_.insert({change.key, std::move(entry)});
             }
             records_->put(change.key, *change.value, shared);
         } else {
@@ -158,7 +158,7 @@ void State::deliver() {
     delivering_ = false;
 }
 
-void State::load(std::map<std::string, Entry, std::less<>> entries, std::uint64_t revision) {
+void State::load(Entries entries, std::uint64_t revision) {
     entries_ = std::move(entries);
     records_->clear();
     for (const auto& [key, entry] : entries_) {

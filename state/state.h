@@ -4,6 +4,7 @@
 // subscriber ever sees half of one.
 #pragma once
 
+#include "core/block_set.h"
 #include "core/json.h"
 #include "state/shared_document.h"
 
@@ -11,7 +12,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -83,7 +83,8 @@ class State {
     // Keys that begin with `prefix`, in order. They are valid until the state changes.
     std::vector<std::pair<std::string_view, std::shared_ptr<const Json>>>
     range(std::string_view prefix) const;
-    const std::map<std::string, Entry, std::less<>>& entries() const { return entries_; }
+    using Entries = BlockMap<Entry>; // by key
+    const Entries& entries() const { return entries_; }
     std::uint64_t revision() const { return revision_; }
     // The same as records, which need not be read again. Changes with the map.
     const FleetState& records() const { return *records_; }
@@ -99,13 +100,13 @@ class State {
     std::vector<Change> merge(std::vector<Change> changes);
     void advance(std::uint64_t revision) { revision_ = revision; }
     void tell(std::vector<Change> changes);
-    void load(std::map<std::string, Entry, std::less<>> entries, std::uint64_t revision);
+    void load(Entries entries, std::uint64_t revision);
 
   private:
     struct Subscriber;
     void deliver();
 
-    std::map<std::string, Entry, std::less<>> entries_;
+    Entries entries_;
     std::unique_ptr<FleetState> records_;
     std::uint64_t revision_ = 0;
     std::vector<std::weak_ptr<Subscriber>> subscribers_;
