@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 
@@ -49,7 +50,7 @@ struct Session::State {
     net::TlsStream stream;
     FrameReader reader;
     SessionHandlers handlers;
-    std::deque<std::shared_ptr<const Bytes>> unsent;
+    std::list<std::shared_ptr<const Bytes>> unsent; // as FeedSender::steps_ is
     std::size_t unsent_bytes = 0;
     bool writing = false;
     bool closed = false;
