@@ -85,10 +85,10 @@ Result<void> mend(store::Store& store, const RegistryOptions& options, const std
 // Every id that is known to have been given out.
 void note_ids(Draft& draft, const state::FleetState& records) {
     std::uint32_t process = 0, mapping = 0;
-    for (const auto& [name, entry] : records.processes())
+    for (const auto& entry : records.processes())
         process = std::max(process, entry->record.id);
     if (!records.tombstones().empty()) process = std::max(process, records.tombstones().rbegin()->first);
-    for (const auto& [fqdn, entry] : records.domains())
+    for (const auto& entry : records.domains())
         mapping = std::max(mapping, entry->record.mapping_id);
     draft.seen_process_id(process);
     draft.seen_mapping_id(mapping);

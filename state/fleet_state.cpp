@@ -37,9 +37,9 @@ const typename Table::mapped_type* find(const Table& table, const Key& key) {
 }
 
 template <class Entry>
-const Entry* find(const FleetState::Table<std::shared_ptr<const Entry>>& table, std::string_view key) {
-    const auto found = table.find(key);
-    return found == table.end() ? nullptr : found->second.get();
+const Entry* find(const FleetState::Entries<Entry>& entries, std::string_view name) {
+    const auto found = entries.find(name);
+    return found == entries.end() ? nullptr : found->get();
 }
 
 } // namespace
@@ -52,10 +52,8 @@ bool FleetState::keeps_record_of(std::string_view key) {
 }
 
 void FleetState::put(std::string_view key, const SharedDocument::Pointer& shared) {
-    // Whatever it is: a name that is none is refused by the gate, and not passed over.
-    const auto name = key.substr(keys::family_of(key)->prefix.size());
-    if (auto process = SharedDocument::process(shared)) return put_process(name, std::move(process));
-    if (auto domain = SharedDocument::domain(shared)) return put_domain(name, std::move(domain));
+    if (auto process = SharedDocument::process(shared)) return put_process(std::move(process));
+    if (auto domain = SharedDocument::domain(shared)) return put_domain(std::move(domain));
     const auto parsed = keys::parse(key);
     if (parsed) put_status(parsed->node(), parsed->id(), SharedDocument::status(shared));
 }
@@ -120,35 +118,37 @@ void FleetState::erase_node(std::string_view name) {
     nodes_.erase(at);
 }
 
-void FleetState::put_process(std::string_view name, std::shared_ptr<const ProcessEntry> entry) {
-    erase_process(name);
-    const auto [at, ignored] = processes_.emplace(name, std::move(entry));
-    const auto& record = at->second->record;
-    processes_by_id_.insert({record.id, at->first});
-    processes_by_node_.add(record.node, at->first);
+void FleetState::put_process(std::shared_ptr<const ProcessEntry> entry) {
+    const auto& record = entry->record;
+    erase_process(record.name);
+    processes_by_id_.insert({record.id, record.name});
+    processes_by_node_.add(record.node, record.name);
+    processes_.insert(std::move(entry));
 }
 
 void FleetState::erase_process(std::string_view name) {
     const auto at = processes_.find(name);
     if (at == processes_.end()) return;
-    const auto& record = at->second->record;
-    processes_by_id_.erase(std::pair(record.id, std::string_view(at->first)));
-    processes_by_node_.remove(record.node, at->first);
+    const auto& record = (*at)->record;
+    processes_by_id_.erase(std::pair(record.id, std::string_view(record.name)));
+    processes_by_node_.remove(record.node, record.name);
     processes_.erase(at);
 }
 
-void FleetState::put_domain(std::string_view fqdn, std::shared_ptr<const DomainEntry> entry) {
-    erase_domain(fqdn);
-    const auto [at, ignored] = domains_.emplace(fqdn, std::move(entry));
-    domains_by_process_.add(at->second->record.process, at->first);
-    domains_by_node_.add(at->second->record.node, at->first);
+void FleetState::put_domain(std::shared_ptr<const DomainEntry> entry) {
+    const auto& record = entry->record;
+    erase_domain(record.domain);
+    domains_by_process_.add(record.process, record.domain);
+    domains_by_node_.add(record.node, record.domain);
+    domains_.insert(std::move(entry));
 }
 
 void FleetState::erase_domain(std::string_view fqdn) {
     const auto at = domains_.find(fqdn);
     if (at == domains_.end()) return;
-    domains_by_process_.remove(at->second->record.process, at->first);
-    domains_by_node_.remove(at->second->record.node, at->first);
+    const auto& record = (*at)->record;
+    domains_by_process_.remove(record.process, record.domain);
+    domains_by_node_.remove(record.node, record.domain);
     domains_.erase(at);
 }
 

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -37,6 +38,19 @@ class FleetState {
     using Names = NameIndex::Names;
     template <class Entry>
     using Table = std::map<std::string, Entry, std::less<>>;
+    // In the order of their names, which the entries say themselves.
+    struct LessByName {
+        static std::string_view name_of(std::string_view name) { return name; }
+        static std::string_view name_of(const std::shared_ptr<const ProcessEntry>& entry) {
+            return entry->record.name;
+        }
+        static std::string_view name_of(const std::shared_ptr<const DomainEntry>& entry) {
+            return entry->record.domain;
+        }
+        bool operator()(const auto& one, const auto& other) const { return name_of(one) < name_of(other); }
+    };
+    template <class Entry>
+    using Entries = BlockSet<std::shared_ptr<const Entry>, LessByName>;
 
     // Whether documents of such keys are read here, and there may be many of them.
     static bool keeps_record_of(std::string_view key);
@@ -55,14 +69,14 @@ class FleetState {
     // The node with that key of its p2prcd; the first by name where several claim it.
     const NodeEntry* node_with_key(std::string_view fingerprint) const;
 
-    const Table<std::shared_ptr<const ProcessEntry>>& processes() const { return processes_; }
+    const Entries<ProcessEntry>& processes() const { return processes_; }
     const ProcessEntry* process(std::string_view name) const;
     const ProcessEntry* process(std::uint32_t id) const; // the first by name
     // All that claim the id: one, unless the registry is faulty.
     std::vector<const ProcessEntry*> processes_with(std::uint32_t id) const;
     Names processes_on(std::string_view node) const;
 
-    const Table<std::shared_ptr<const DomainEntry>>& domains() const { return domains_; }
+    const Entries<DomainEntry>& domains() const { return domains_; }
     const DomainEntry* domain(std::string_view fqdn) const;
     Names domains_of(std::string_view process) const;
     Names domains_on(std::string_view node) const;
@@ -90,8 +104,8 @@ class FleetState {
     };
 
     void put_node(const std::string& key, std::string_view name, const nlohmann::json& document);
-    void put_process(std::string_view name, std::shared_ptr<const ProcessEntry> entry);
-    void put_domain(std::string_view fqdn, std::shared_ptr<const DomainEntry> entry);
+    void put_process(std::shared_ptr<const ProcessEntry> entry);
+    void put_domain(std::shared_ptr<const DomainEntry> entry);
     void put_tombstone(const std::string& key, std::uint32_t id, const nlohmann::json& document);
     void put_status(std::string_view node, std::uint32_t id, std::shared_ptr<const ProcessStatus> status);
     void erase_node(std::string_view name);
@@ -103,10 +117,10 @@ class FleetState {
     std::optional<FleetEntry> fleet_;
     Table<NodeEntry> nodes_;
     NameIndex nodes_by_key_;
-    Table<std::shared_ptr<const ProcessEntry>> processes_;
+    Entries<ProcessEntry> processes_;
     BlockSet<std::pair<std::uint32_t, std::string_view>, std::less<>> processes_by_id_;
     NameIndex processes_by_node_;
-    Table<std::shared_ptr<const DomainEntry>> domains_;
+    Entries<DomainEntry> domains_;
     NameIndex domains_by_process_;
     NameIndex domains_by_node_;
     std::map<std::uint32_t, TombstoneEntry> tombstones_;

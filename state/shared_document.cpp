@@ -33,6 +33,12 @@ ProcessEntry read_process(std::string_view key, const Json& document) {
 }
 
 } // namespace
+DomainEntry read_domain(std::string_view key, const Json& document) {
+    auto entry = read_entry(key, document, accept_domain, domain_from_json);
+    if (entry.refused) entry.record.domain = key.substr(keys::domains.size());
+    return entry;
+}
+
 
 std::string document_text(const Json& value) {
     return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -105,8 +111,7 @@ SharedDocument::SharedDocument(Private, std::string_view key, std::string text, 
     if (key.starts_with(keys::processes))
         record_ = std::make_unique<const ProcessEntry>(read_process(key, value));
     else if (key.starts_with(keys::domains))
-        record_ =
-            std::make_unique<const DomainEntry>(read_entry(key, value, accept_domain, domain_from_json));
+        record_ = std::make_unique<const DomainEntry>(read_domain(key, value));
     else if (key.starts_with(keys::statuses))
         record_ = std::make_unique<const ProcessStatus>(status_from_json(value));
     // What cannot be read, and what a later version says in another form, is kept as it is.

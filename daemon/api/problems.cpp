@@ -385,8 +385,8 @@ class Finder {
         if (const auto* entry = records.fleet()) refused(keys::fleet, entry->refused.get());
         for (const auto& [name, entry] : records.nodes())
             refused(keys::node(name), entry.refused.get());
-        for (const auto& [fqdn, entry] : records.domains())
-            refused(keys::domain(fqdn), entry->refused.get());
+        for (const auto& entry : records.domains())
+            refused(keys::domain(entry->record.domain), entry->refused.get());
         for (const auto& [id, entry] : records.tombstones())
             refused(keys::tombstone(id), entry.refused.get());
         for (const auto& [key, document] : view_.replica().range(keys::challenges))

@@ -24,9 +24,8 @@ auto accepted_in(const state::FleetState::Table<Entry>& table) {
            std::views::transform(&Entry::record);
 }
 template <class Entry>
-auto accepted_in(const state::FleetState::Table<std::shared_ptr<const Entry>>& table) {
-    return table | std::views::values |
-           std::views::filter([](const auto& entry) { return entry->accepted() != nullptr; }) |
+auto accepted_in(const state::FleetState::Entries<Entry>& entries) {
+    return entries | std::views::filter([](const auto& entry) { return entry->accepted() != nullptr; }) |
            std::views::transform([](const auto& entry) -> const auto& { return entry->record; });
 }
 
@@ -55,7 +54,7 @@ class View {
         const auto listed = [this](const auto& entry) {
             return entry->read() && !killed_here(entry->record);
         };
-        return records().processes() | std::views::values | std::views::filter(listed) |
+        return records().processes() | std::views::filter(listed) |
                std::views::transform([](const auto& entry) -> const auto& { return entry->record; });
     }
     // nullptr: there is none.

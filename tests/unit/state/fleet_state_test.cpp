@@ -91,6 +91,14 @@ TEST_F(FleetStateTest, HoldsWhatTheGateRefuses) {
     EXPECT_EQ(entry->record.id, 10U);
     EXPECT_EQ(entry->record.node, "home1");
     EXPECT_EQ(state.processes_with(10).size(), 2U);
+    state.put("/domains/x/../a.example", domain("a.example", "api", "home1"));
+    EXPECT_EQ(state.domain("x/../a.example")->accepted(), nullptr);
+    EXPECT_EQ(state.domain("x/../a.example")->record.domain, "x/../a.example") << "the key's";
+    EXPECT_NE(state.domain("a.example")->accepted(), nullptr);
+    EXPECT_THAT(state.domains_of("web"), ElementsAre("a.example"));
+    EXPECT_THAT(state.domains_of("api"), ElementsAre("x/../a.example"));
+    state.erase("/domains/x/../a.example");
+    EXPECT_THAT(state.domains_of("api"), ElementsAre());
 }
 
 TEST_F(FleetStateTest, FindsANodeByItsKey) {
