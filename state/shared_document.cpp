@@ -1,5 +1,6 @@
 #include "state/shared_document.h"
 
+#include "core/block_set.h"
 #include "core/encoding.h"
 #include "core/gate.h"
 #include "core/json.h"
@@ -8,8 +9,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <mutex>
-#include <unordered_set>
 #include <utility>
 
 namespace p2prc::state {
@@ -32,13 +33,13 @@ ProcessEntry read_process(std::string_view key, const Json& document) {
     return entry;
 }
 
-} // namespace
 DomainEntry read_domain(std::string_view key, const Json& document) {
     auto entry = read_entry(key, document, accept_domain, domain_from_json);
     if (entry.refused) entry.record.domain = key.substr(keys::domains.size());
     return entry;
 }
 
+} // namespace
 
 std::string document_text(const Json& value) {
     return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -56,39 +57,32 @@ class SharedDocument::Pool {
     Pointer find(std::string_view key, const Digest& digest) {
         Pointer alive; // goes after the lock, which its end would take as well
         const std::lock_guard lock(mutex_);
-        const auto [begin, end] = documents_.equal_range(digest);
-        for (auto at = begin; at != end && !alive; ++at)
-            if ((*at)->is_of(key)) alive = (*at)->weak_from_this().lock();
+        const auto hash = hash_of(digest);
+        for (auto at = documents_.lower_bound(Row(hash, nullptr)); at != documents_.end(); ++at) {
+            const auto& [other, document] = *at;
+            if (other != hash) break;
+            if (document->digest_ != digest || !document->is_of(key)) continue;
+            alive = document->weak_from_this().lock();
+            if (alive) break;
+        }
         return alive;
     }
     void add(const SharedDocument& document) {
         const std::lock_guard lock(mutex_);
-        documents_.insert(&document);
+        documents_.insert(row_of(document));
     }
     void remove(const SharedDocument& document) {
         const std::lock_guard lock(mutex_);
-        const auto [begin, end] = documents_.equal_range(document.digest_);
-        const auto found = std::find(begin, end, &document);
-        if (found != end) documents_.erase(found);
+        documents_.erase(row_of(document));
     }
 
   private:
-    static const Digest& digest_of(const Digest& digest) { return digest; }
-    static const Digest& digest_of(const SharedDocument* document) { return document->digest_; }
-    struct Hash {
-        using is_transparent = void;
-        std::size_t operator()(const auto& of) const noexcept { return hash_of(digest_of(of)); }
-    };
-    struct Same {
-        using is_transparent = void;
-        bool operator()(const auto& one, const auto& other) const noexcept {
-            return digest_of(one) == digest_of(other);
-        }
-    };
+    using Row = std::pair<std::size_t, const SharedDocument*>; // hash of the digest, document
+    static Row row_of(const SharedDocument& document) { return {hash_of(document.digest_), &document}; }
 
     std::mutex mutex_;
     // Several have the same text where keys differ, or where one is about to go.
-    std::unordered_multiset<const SharedDocument*, Hash, Same> documents_;
+    BlockSet<Row, std::less<>> documents_;
 };
 
 SharedDocument::Digest SharedDocument::digest_of(std::string_view text) {
