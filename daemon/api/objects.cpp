@@ -1,5 +1,6 @@
 #include "daemon/api/objects.h"
 
+#include "core/block_set.h"
 #include "core/memory.h"
 #include "daemon/api/concerned.h"
 #include "dbus/codec.h"
@@ -8,6 +9,8 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <limits>
 #include <set>
 #include <utility>
@@ -31,6 +34,12 @@ Result<void> write_property(const dbus::Message& reply, const Field& field, cons
         return dbus::write_fields(reply, field.members ? field.members() : std::span<const Field>(), *found);
     if (dbus::fits(field.signature, *found)) return dbus::write_value(reply, field.signature, *found);
     return write_unknown(reply, field);
+}
+
+// Half of a hash, from all of it: that of a number is the number.
+std::uint32_t digest_of(const Json& value) {
+    constexpr std::uint64_t odd = 0x9e3779b97f4a7c15; // Fibonacci hashing: the upper bits depend on all
+    return static_cast<std::uint32_t>((std::hash<Json>()(value) * odd) >> 32U);
 }
 
 } // namespace
@@ -86,22 +95,23 @@ class Objects::Tree {
         read_path_.clear();
         const auto touched = std::exchange(touched_, {});
         if (std::exchange(all_, false)) return refresh_all();
-        std::map<std::string, Announced> now;
+        AnnouncedById now;
         std::vector<std::string> gone;
         for (const std::string& id : touched) {
             const Json document = kind_.document(id);
             if (document.is_object())
-                now.emplace(id, announced(document));
-            else if (objects_.erase(id) > 0)
+                now.insert({id, announced(document)});
+            else if (objects_.erase(id))
                 gone.push_back(id);
         }
-        tell(gone, std::move(now));
+        tell(gone, now);
     }
 
   private:
     // What the bus was told last, enough to see what differs: digests of the properties whose changes are
     // told, in their order. Documents of thousands of objects would take more memory than all else.
-    using Announced = std::vector<std::size_t>;
+    using Announced = std::vector<std::uint32_t>;
+    using AnnouncedById = BlockMap<Announced>;
 
     // A signal that cannot be sent means that the connection is gone, which ends the daemon.
     void announce(const std::string& path, const std::vector<std::string>& names) {
@@ -109,28 +119,28 @@ class Objects::Tree {
     }
 
     void refresh_all() {
-        auto now = snapshot();
+        const auto now = snapshot();
         std::vector<std::string> gone;
         for (const auto& [id, object] : objects_)
             if (!now.contains(id)) gone.push_back(id);
         for (const std::string& id : gone)
             objects_.erase(id);
-        tell(gone, std::move(now));
+        tell(gone, now);
     }
 
     // What went is not in objects_ any more, and `now` is to be there.
-    void tell(const std::vector<std::string>& gone, std::map<std::string, Announced> now) {
+    void tell(const std::vector<std::string>& gone, const AnnouncedById& now) {
         for (const std::string& id : gone)
             (void)bus_->emit_object_removed(path_of(id), {kind_.interface});
-        for (auto& [id, object] : now) {
+        for (const auto& [id, object] : now) {
             const auto old = objects_.find(id);
             if (old == objects_.end()) {
-                objects_.emplace(id, std::move(object));
+                objects_.insert({id, object});
                 (void)bus_->emit_object_added(path_of(id));
                 continue;
             }
             const auto names = differences(old->second, object);
-            old->second = std::move(object);
+            objects_.value_at(old) = object;
             announce(path_of(id), names);
         }
     }
@@ -150,12 +160,12 @@ class Objects::Tree {
         return path.starts_with(prefix) ? path.substr(prefix.size()) : "";
     }
 
-    std::map<std::string, Announced> snapshot() const {
-        std::map<std::string, Announced> result;
+    AnnouncedById snapshot() const {
+        AnnouncedById result;
         for (const Json& document : kind_.documents()) {
             const Json& member = document.at(std::string(kind_.id));
-            result.emplace(member.is_string() ? member.get<std::string>() : member.dump(),
-                           announced(document));
+            result.insert(
+                {member.is_string() ? member.get<std::string>() : member.dump(), announced(document)});
         }
         return result;
     }
@@ -169,7 +179,7 @@ class Objects::Tree {
     Announced announced(const Json& document) const {
         Announced digests;
         for (const Field& field : kind_.fields)
-            if (told(field)) digests.push_back(std::hash<Json>()(document.value(field.key, Json())));
+            if (told(field)) digests.push_back(digest_of(document.value(field.key, Json())));
         digests.shrink_to_fit();
         return digests;
     }
@@ -219,7 +229,7 @@ class Objects::Tree {
 
     dbus::Bus* bus_;
     ObjectKind kind_;
-    std::map<std::string, Announced> objects_; // by id
+    AnnouncedById objects_;
     std::string read_path_; // whose document is read_; empty once something may have changed
     Json read_;
     std::set<std::string> touched_; // ids; what they were before is in objects_
