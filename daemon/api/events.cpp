@@ -71,24 +71,26 @@ void Events::start() {
 void Events::remember_all() {
     // A process that comes along into another fleet gets another id there, and runs on.
     std::map<std::string, Process> before;
-    for (auto& [id, process] : processes_)
-        before.emplace(process.name, std::move(process));
-    processes_.clear();
+    for (const Process& process : processes_)
+        before.emplace(process.record->name, process);
+    processes_ = {};
     killed_.clear();
     nodes_.clear();
-    domains_.clear();
+    domains_ = {};
     due_.clear();
     shares_.clear();
     edge_ = Health::Unknown;
     for (const ProcessRecord& record : view_->processes()) {
         const auto known = before.find(record.name);
-        processes_.emplace(record.id, known == before.end() ? read(record) : known->second);
+        Process process = known == before.end() ? read(record) : known->second;
+        process.record = view_->kept(record);
+        processes_.insert(std::move(process));
     }
     std::vector<Event> none;
     for (const NodeRecord& record : view_->nodes())
         look_at_node(record.name, none);
     for (const DomainRecord& record : view_->domains()) {
-        domains_[record.domain].node = record.node;
+        domains_.insert({view_->kept(record)});
         look_at_domain({Kind::Domain, record.domain}, none);
     }
     look_at_edge({Kind::Edge, ""}, none);
@@ -134,12 +136,12 @@ std::string Events::node_of(const Object& object) const {
         const auto number = keys::id_from_text(id).value_or(0);
         if (const auto* record = view_->process(number)) return record->node;
         const auto known = processes_.find(number);
-        return known == processes_.end() ? "" : known->second.node;
+        return known == processes_.end() ? "" : known->record->node;
     }
     if (kind == Kind::Domain) {
         if (const auto* record = view_->domain(id)) return record->node;
         const auto known = domains_.find(id);
-        return known == domains_.end() ? "" : known->second.node;
+        return known == domains_.end() ? "" : known->record->node;
     }
     const auto* fleet = view_->fleet();
     return fleet ? fleet->root : "";
@@ -213,7 +215,7 @@ void Events::look_at(const Object& object, std::vector<Event>& events) {
 }
 
 Events::Process Events::read(const ProcessRecord& record) const {
-    Process process{record.name, record.node};
+    Process process{view_->kept(record)};
     if (const auto* status = view_->status(record)) {
         process.state = status->state;
         process.since = digest(status->since);
@@ -228,20 +230,20 @@ void Events::look_at_process(const std::string& text, std::vector<Event>& events
     const auto known = processes_.find(id);
     if (!record) {
         if (known == processes_.end()) return;
-        const Process gone = std::move(known->second);
+        const auto gone = known->record;
         processes_.erase(known);
         // Absence is no kill: a registry that was restored from a copy does not know yet what was spun since.
         // Where it was killed, a tombstone has come, or this node hides the record until the root knows.
         const bool hidden = view_->replica().records().process(id) != nullptr;
         const bool was_killed = killed_.erase(id) > 0 || hidden;
         // Of a node that was removed, that is told.
-        if (was_killed && view_->node_record(gone.node)) events.push_back(killed(id, gone));
+        if (was_killed && view_->node_record(gone->node)) events.push_back(killed(*gone));
         return;
     }
     const Process now = read(*record);
-    Process before{now.name, now.node};
+    Process before{now.record};
     if (known != processes_.end()) {
-        before = known->second;
+        before = *known;
     } else {
         // It may have come with its node: what was before is not news.
         before.stopped = now.stopped;
@@ -250,8 +252,8 @@ void Events::look_at_process(const std::string& text, std::vector<Event>& events
     // Between two runs nothing has happened yet, and a daemon that starts finds the same run again.
     const bool settled = now.state == ProcessState::Running || now.state == ProcessState::Stopped ||
                          now.state == ProcessState::Failed;
-    processes_[id] = {now.name, now.node, settled ? now.state : before.state,
-                      settled ? now.since : before.since, now.stopped};
+    processes_.insert_or_assign(
+        {now.record, settled ? now.state : before.state, settled ? now.since : before.since, now.stopped});
     const auto* status = view_->status(*record);
     const auto stopped_at = status && status->reason ? status->reason->at : std::string();
     const auto since = status ? status->since : std::string();
@@ -265,13 +267,13 @@ void Events::look_at_process(const std::string& text, std::vector<Event>& events
         events.push_back(process_event(EventKind::ProcessRunning, *record, since));
 }
 
-Events::Event Events::killed(std::uint32_t id, const Process& process) const {
+Events::Event Events::killed(const ProcessRecord& process) const {
     Event event{EventKind::ProcessKilled,
-                process_path(id),
+                process_path(process.id),
                 "",
-                {{"process", process.name}, {"id", id}, {"node", process.node}}};
+                {{"process", process.name}, {"id", process.id}, {"node", process.node}}};
     auto sentence = fmt::format("process '{}' on '{}' was killed", process.name, process.node);
-    const auto* entry = view_->replica().records().tombstone(id);
+    const auto* entry = view_->replica().records().tombstone(process.id);
     if (const auto* tombstone = entry ? entry->accepted() : nullptr) {
         StopReason reason;
         reason.kind = StopKind::Killed;
@@ -348,12 +350,13 @@ void Events::look_at_domain(const Object& object, std::vector<Event>& events) {
         due_.erase(object);
         return;
     }
-    const auto [domain, fresh] = domains_.try_emplace(name);
-    domain->second.node = record->node;
-    if (fresh) domain->second.health = Health::Bad; // nobody was served yet
+    const auto known = domains_.find(name);
+    // Of one that has just come, nobody was served yet.
+    Domain domain{view_->kept(*record), known == domains_.end() ? Health::Bad : known->health};
     const Json document = domain_document(*view_, *record);
     const auto state = json::member<std::string>(document, "state");
-    const auto change = turned(object, domain->second.health, state == "live", state == "failed");
+    const auto change = turned(object, domain.health, state == "live", state == "failed");
+    domains_.insert_or_assign(std::move(domain));
     if (!change) return;
     const auto why = text::excerpt(json::member<std::string>(document, "reason"), longest_quote);
     events.push_back({*change ? EventKind::DomainLive : EventKind::DomainDown,

@@ -4,6 +4,7 @@
 // once, and at the start nothing is.
 #pragma once
 
+#include "core/block_set.h"
 #include "core/event_kind.h"
 #include "daemon/api/view.h"
 #include "dbus/bus.h"
@@ -12,9 +13,11 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -44,16 +47,26 @@ class Events {
     // Unknown: it was not good when this began to look, which may be for a moment only.
     enum class Health { Unknown, Good, Bad };
 
+    // Records are those of the replica, not copies of them: there are tens of thousands.
     struct Process {
-        std::string name;
-        std::string node;
+        std::shared_ptr<const ProcessRecord> record;
         ProcessState state = ProcessState::Starting; // Running, Stopped or Failed once it was
         std::size_t since = 0;                       // digest of the time when it got into that state
         std::size_t stopped = 0;                     // of the time of its last stop
     };
     struct Domain {
-        std::string node;
+        std::shared_ptr<const DomainRecord> record;
         Health health = Health::Unknown;
+    };
+    struct ById {
+        static std::uint32_t id_of(const Process& process) { return process.record->id; }
+        static std::uint32_t id_of(std::uint32_t id) { return id; }
+        bool operator()(const auto& one, const auto& other) const { return id_of(one) < id_of(other); }
+    };
+    struct ByName {
+        static std::string_view name_of(const Domain& domain) { return domain.record->domain; }
+        static std::string_view name_of(std::string_view name) { return name; }
+        bool operator()(const auto& one, const auto& other) const { return name_of(one) < name_of(other); }
     };
     struct Event {
         EventKind kind;
@@ -86,17 +99,17 @@ class Events {
     // What follows from whether it is good now; nothing: no change to tell.
     std::optional<bool> turned(const Object& object, Health& health, bool good, bool at_once);
     Process read(const ProcessRecord& record) const;
-    Event killed(std::uint32_t id, const Process& process) const;
+    Event killed(const ProcessRecord& process) const;
     Event process_event(EventKind kind, const ProcessRecord& record, std::string time) const;
     void tell(const Event& event);
 
     dbus::Bus* bus_;
     const View* view_;
     EventTiming timing_;
-    std::map<std::uint32_t, Process> processes_;
+    BlockSet<Process, ById> processes_;
     std::set<std::uint32_t> killed_;      // of them, those whose tombstone has come
     std::map<std::string, Health> nodes_; // Bad: lost
-    std::map<std::string, Domain> domains_;
+    BlockSet<Domain, ByName> domains_;
     Health edge_ = Health::Unknown;
     std::map<std::string, Share> shares_;
     // When those that are not good any more have been so for long enough.

@@ -17,6 +17,13 @@ auto accepted_of(const Entry* entry) {
     return entry ? entry->accepted() : nullptr;
 }
 
+template <class Record>
+std::shared_ptr<const Record> kept_in(const state::FleetState::Entries<state::Entry_of<Record>>& entries,
+                                      std::string_view name) {
+    const auto& entry = *entries.find(name);
+    return {entry, &entry->record};
+}
+
 } // namespace
 
 View::View(state::State& replica, state::State& own, std::function<std::string()> node,
@@ -60,6 +67,14 @@ const DomainRecord* View::domain(std::string_view fqdn) const {
 const ProcessStatus* View::status(std::string_view node, std::uint32_t id) const {
     const state::State& from = node == node_() ? *own_ : *replica_;
     return from.records().status(node, id);
+}
+
+std::shared_ptr<const ProcessRecord> View::kept(const ProcessRecord& record) const {
+    return kept_in(records().processes(), record.name);
+}
+
+std::shared_ptr<const DomainRecord> View::kept(const DomainRecord& record) const {
+    return kept_in(records().domains(), record.domain);
 }
 
 std::vector<const DomainRecord*> View::domains_of(const ProcessRecord& process) const {

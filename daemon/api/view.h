@@ -67,6 +67,9 @@ class View {
     // The last report of its node about it.
     const ProcessStatus* status(std::string_view node, std::uint32_t id) const;
     const ProcessStatus* status(const ProcessRecord& record) const { return status(record.node, record.id); }
+    // One of those, to be kept when the state changes: it is not copied.
+    std::shared_ptr<const ProcessRecord> kept(const ProcessRecord& record) const;
+    std::shared_ptr<const DomainRecord> kept(const DomainRecord& record) const;
     // In the order in which they were mapped.
     std::vector<const DomainRecord*> domains_of(const ProcessRecord& process) const;
 
