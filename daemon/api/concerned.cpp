@@ -8,6 +8,10 @@ namespace {
 using keys::Part;
 using Ids = std::set<std::string>;
 
+bool is_down(const std::optional<Json>& edge) {
+    return edge && !json::member<bool>(*edge, "up");
+}
+
 class Finder {
   public:
     Finder(const View& view, const keys::Key& key, const state::Change& change)
@@ -96,8 +100,9 @@ std::optional<std::set<std::string>> concerned(const View& view, unsigned object
     if (family && !(family->announces & objects)) return Ids();
     const auto key = keys::parse(change.key);
     if (!key || family->part_count() == 0) return std::nullopt;
-    // The visitors of all domains come through the fleet's edge.
-    if (objects == keys::domain_objects && family->prefix == keys::edges) return std::nullopt;
+    // The visitors of all domains come through the fleet's edge; while it is up, no more is said of them.
+    if (objects == keys::domain_objects && family->prefix == keys::edges)
+        return is_down(change.before) == is_down(change.value) ? std::optional(Ids()) : std::nullopt;
     if (objects == keys::node_objects) {
         if (key->node().empty()) return std::nullopt;
         return Ids{std::string(key->node())};

@@ -90,6 +90,15 @@ TEST_F(ConcernedTest, TheEdgeIsAllDomains) {
     EXPECT_THAT(nodes(change), IsEmpty());
 }
 
+TEST_F(ConcernedTest, WhatIsSaidOfAnEdgeThatStaysUpIsOfNoDomain) {
+    const Json up{{"up", true}}, behind{{"up", true}, {"detail", "it serves revision 3"}},
+        down{{"up", false}};
+    EXPECT_THAT(domains({keys::edge("home2"), behind, 2, up}), IsEmpty());
+    EXPECT_THAT(domains({keys::edge("home2"), up, 2}), IsEmpty()) << "it is not known to be down before";
+    EXPECT_FALSE(concerned(view_, keys::domain_objects, {keys::edge("home2"), up, 2, down}));
+    EXPECT_FALSE(concerned(view_, keys::domain_objects, {keys::edge("home2"), std::nullopt, 2, down}));
+}
+
 // A family that only this test has: its row says whom it concerns.
 TEST_F(ConcernedTest, AnotherFamilyIsAnnouncedByItsRow) {
     const keys::ExtraFamily loads({.prefix = "/load/",
