@@ -117,8 +117,9 @@ Result<void> Api::Impl::publish() {
     if (!root) return std::unexpected(root.error());
     auto log = parts.bus.add_object(log_control_path, log_control("p2prcd"));
     if (!log) return std::unexpected(log.error());
-    if (auto done = objects.publish(); !done) return done;
+    // First what it begins to say of the edge, which all domains depend on.
     if (auto done = helpers.publish(); !done) return done;
+    if (auto done = objects.publish(); !done) return done;
     auto tree = parts.bus.add_object_manager(dbus::names::root_path);
     if (!tree) return std::unexpected(tree.error());
     registrations = {*root, *log, *tree};

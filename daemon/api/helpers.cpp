@@ -95,11 +95,9 @@ Result<void> Helpers::publish() {
     if (!connector) return std::unexpected(connector.error());
     registrations_ = {*edge, *connector};
     if (auto done = publish_at_former_paths(); !done) return done;
-    // What was kept is of a connector that this daemon has not seen; one that runs reports anew.
-    if (const auto key = keys::edge(view_->node()); own_->get(key)) {
-        own_->erase(key);
-        set_edge(false, "it has not registered with p2prcd yet");
-    }
+    // What was kept is of an edge and a connector that this daemon has not seen; those that run report anew.
+    own_->erase(keys::edge(view_->node()));
+    note_role();
     if (const auto key = keys::tunnel(view_->node()); own_->get(key)) {
         own_->erase(key);
         set_tunnel(false, "the connector has not reported yet");
@@ -321,6 +319,14 @@ void Helpers::set_edge(bool up, const std::string& detail) {
         return;
     }
     set_up_or_down(key, up, detail);
+}
+
+// Something is said of an edge where this node is the root, from then on.
+void Helpers::note_role() {
+    const auto* fleet = view_->fleet();
+    const bool root = fleet && !fleet->root.empty() && fleet->root == view_->node();
+    if (root != (own_->get(keys::edge(view_->node())) != nullptr))
+        set_edge(!edge_.empty(), edge_.empty() ? "it has not registered with p2prcd yet" : "");
 }
 
 // Only changes are written: they are uploaded, and on disk.

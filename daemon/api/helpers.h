@@ -56,6 +56,7 @@ class Helpers {
     void edge_came(const std::string& connection);
     void read_edge();
     void set_edge(bool up, const std::string& detail);
+    void note_role();
     void set_tunnel(bool up, const std::string& detail);
     void set_up_or_down(const std::string& key, bool up, const std::string& detail);
     void read_tunnel();

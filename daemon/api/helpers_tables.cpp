@@ -84,10 +84,7 @@ void Helpers::refresh_soon() {
 void Helpers::refresh() {
     not_before_ = std::chrono::steady_clock::now() + between_refreshes;
     refresh_routes();
-    const auto* fleet = view_->fleet();
-    const bool root = fleet && !fleet->root.empty() && fleet->root == view_->node();
-    if (root != (own_->get(keys::edge(view_->node())) != nullptr))
-        set_edge(!edge_.empty(), edge_.empty() ? "it has not registered with p2prcd yet" : "");
+    note_role();
     if (!std::exchange(mappings_stale_, false)) return;
     serving_.read();
     mappings_changed();

@@ -339,6 +339,19 @@ TEST_F(HelpersTest, TheRootSaysWhetherItsEdgeIsThere) {
     EXPECT_FALSE(said("since").get<std::string>().empty());
 }
 
+class RootStartTest : public ApiTest {};
+
+TEST_F(RootStartTest, ItSaysAtOnceThatItsEdgeHasNotComeYet) {
+    populate();
+    auto about = *api->view().fleet();
+    about.root = "home1";
+    commit({{std::string(keys::fleet), to_json(about)}});
+    start();
+    const auto edge = own->get(keys::edge("home1"));
+    ASSERT_NE(edge, nullptr) << "the first change of anything would say so, and change all domains";
+    EXPECT_EQ((*edge)["up"], false);
+}
+
 TEST_F(HelpersTest, ADomainIsLiveWhileTheConnectorHasATunnel) {
     const auto state = [&] { return bus.run(client->domains()).value()[0]["state"].get<std::string>(); };
     auto line = bus.connect();
