@@ -1,6 +1,7 @@
 #include "state/fleet_state.h"
 
 #include "core/gate.h"
+#include "core/json_members.h"
 
 #include <algorithm>
 #include <array>
@@ -71,6 +72,7 @@ void FleetState::put(std::string_view key, const Json& document, SharedDocument:
         return put(key, shared);
     }
     const std::string text(key);
+    if (prefix == keys::infos) put_address(key.substr(prefix.size()), document);
     if (prefix == keys::nodes) put_node(text, key.substr(prefix.size()), document);
     const auto parsed = keys::parse(key);
     if (!parsed) return;
@@ -89,6 +91,7 @@ void FleetState::erase(std::string_view key) {
     const auto prefix = family->prefix;
     const auto name = key.substr(prefix.size());
     if (prefix == keys::nodes) erase_node(name);
+    if (prefix == keys::infos) addresses_.erase(name);
     if (prefix == keys::processes) erase_process(name);
     if (prefix == keys::domains) erase_domain(name);
     const auto parsed = keys::parse(key);
@@ -116,6 +119,12 @@ void FleetState::erase_node(std::string_view name) {
     if (at == nodes_.end()) return;
     nodes_by_key_.remove(at->second.record.key, at->first);
     nodes_.erase(at);
+}
+
+void FleetState::put_address(std::string_view node, const Json& info) {
+    auto address = json::member<std::string>(info, "ipv4");
+    if (address.empty()) address = json::member<std::string>(info, "ipv6");
+    addresses_.insert_or_assign({std::string(node), std::move(address)});
 }
 
 void FleetState::put_process(std::shared_ptr<const ProcessEntry> entry) {
@@ -195,6 +204,11 @@ const NodeEntry* FleetState::node_with_key(std::string_view fingerprint) const {
     if (fingerprint.empty()) return nullptr;
     const auto names = nodes_by_key_.of(fingerprint);
     return names.empty() ? nullptr : node(*names.begin());
+}
+
+std::string_view FleetState::address_of(std::string_view node) const {
+    const auto found = addresses_.find(node);
+    return found == addresses_.end() ? std::string_view() : found->second;
 }
 
 const ProcessEntry* FleetState::process(std::string_view name) const {

@@ -69,6 +69,10 @@ class FleetState {
     // The node with that key of its p2prcd; the first by name where several claim it.
     const NodeEntry* node_with_key(std::string_view fingerprint) const;
 
+    // What lists of processes show of their node's information: its IPv4 address, or else its IPv6 address;
+    // empty where it has not said any.
+    std::string_view address_of(std::string_view node) const;
+
     const Entries<ProcessEntry>& processes() const { return processes_; }
     const ProcessEntry* process(std::string_view name) const;
     const ProcessEntry* process(std::uint32_t id) const; // the first by name
@@ -104,6 +108,7 @@ class FleetState {
     };
 
     void put_node(const std::string& key, std::string_view name, const nlohmann::json& document);
+    void put_address(std::string_view node, const nlohmann::json& info);
     void put_process(std::shared_ptr<const ProcessEntry> entry);
     void put_domain(std::shared_ptr<const DomainEntry> entry);
     void put_tombstone(const std::string& key, std::uint32_t id, const nlohmann::json& document);
@@ -117,6 +122,7 @@ class FleetState {
     std::optional<FleetEntry> fleet_;
     Table<NodeEntry> nodes_;
     NameIndex nodes_by_key_;
+    BlockMap<std::string> addresses_; // by node
     Entries<ProcessEntry> processes_;
     BlockSet<std::pair<std::uint32_t, std::string_view>, std::less<>> processes_by_id_;
     NameIndex processes_by_node_;

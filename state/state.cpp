@@ -46,8 +46,8 @@ namespace {
 
 // Those that there are many of, and that are read seldom or as records.
 bool is_held_as_text(std::string_view key) {
-    return FleetState::keeps_record_of(key) || key.starts_with(keys::certificates) ||
-           key.starts_with(keys::servings);
+    return FleetState::keeps_record_of(key) || key.starts_with(keys::infos) ||
+           key.starts_with(keys::certificates) || key.starts_with(keys::servings);
 }
 
 } // namespace

@@ -72,9 +72,6 @@ Json process_document(const View& view, const ProcessRecord& record) {
     std::vector<std::string> domains;
     for (const DomainRecord* domain : view.domains_of(record))
         domains.push_back(domain->domain);
-    const auto info = view.get(keys::node_info(record.node));
-    std::string ip = info ? json::member<std::string>(*info, "ipv4") : "";
-    if (ip.empty() && info) ip = json::member<std::string>(*info, "ipv6");
     Json deployment = nullptr;
     if (!record.spec.deploy.strategy.empty())
         deployment = {{"strategy", record.spec.deploy.strategy}, {"script", record.spec.deploy.script}};
@@ -86,7 +83,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["name"] = record.name;
     document["node"] = record.node;
     document["node_object"] = node_object(record.node);
-    document["ip"] = or_null(ip);
+    document["ip"] = or_null(view.address_of(record.node));
     document["port"] = record.port ? Json(*record.port) : Json(nullptr);
     document["domain"] = domains.empty() ? Json(nullptr) : Json(domains.front());
     document["domains"] = domains;

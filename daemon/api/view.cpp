@@ -69,6 +69,11 @@ const ProcessStatus* View::status(std::string_view node, std::uint32_t id) const
     return from.records().status(node, id);
 }
 
+std::string View::address_of(std::string_view node) const {
+    const state::State& from = node == node_() ? *own_ : *replica_;
+    return std::string(from.records().address_of(node));
+}
+
 std::shared_ptr<const ProcessRecord> View::kept(const ProcessRecord& record) const {
     return kept_in(records().processes(), record.name);
 }

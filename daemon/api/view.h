@@ -73,6 +73,9 @@ class View {
     // In the order in which they were mapped.
     std::vector<const DomainRecord*> domains_of(const ProcessRecord& process) const;
 
+    // Empty where the node has not said any.
+    std::string address_of(std::string_view node) const;
+
     // A copy, for those that wait. NotFound says how to list what there is.
     Result<ProcessRecord> find_process(const std::string& id_name_or_domain) const;
     // A process without a record, which the registry could not take in yet.

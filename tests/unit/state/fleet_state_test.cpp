@@ -114,6 +114,18 @@ TEST_F(FleetStateTest, FindsANodeByItsKey) {
     EXPECT_NE(state.node_with_key(node.key), nullptr);
 }
 
+TEST_F(FleetStateTest, HasTheAddressThatANodeSaid) {
+    EXPECT_EQ(state.address_of("home1"), "");
+    state.put(keys::node_info("home1"), Json{{"ipv4", "192.0.2.1"}, {"ipv6", "2001:db8::1"}});
+    state.put(keys::node_info("home2"), Json{{"ipv6", "2001:db8::2"}});
+    EXPECT_EQ(state.address_of("home1"), "192.0.2.1");
+    EXPECT_EQ(state.address_of("home2"), "2001:db8::2");
+    state.put(keys::node_info("home2"), Json::object());
+    EXPECT_EQ(state.address_of("home2"), "");
+    state.erase(keys::node_info("home1"));
+    EXPECT_EQ(state.address_of("home1"), "");
+}
+
 TEST_F(FleetStateTest, FindsReportsByIdAndName) {
     ProcessStatus status;
     status.id = 7;
