@@ -34,7 +34,7 @@ Error error_of(int status, const std::string& name) {
 
 // One query in progress: c-ares holds a reference until it has an answer.
 struct Question {
-    explicit Question(asio::any_io_executor executor) : answered(std::move(executor)) {
+    explicit Question(asio::any_io_executor executor) : answered(executor) {
         answered.expires_at(std::chrono::steady_clock::time_point::max());
     }
     asio::steady_timer answered; // cancelled then

@@ -30,7 +30,7 @@ int report_failure(const Error& error) {
 
 Signals::Signals(boost::asio::any_io_executor executor, Handlers handlers)
     : handlers_(std::move(handlers))
-    , signals_(std::move(executor), SIGHUP, SIGTERM, SIGINT) {
+    , signals_(executor, SIGHUP, SIGTERM, SIGINT) {
     if (handlers_.report) signals_.add(SIGUSR1);
     wait();
 }

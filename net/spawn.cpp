@@ -70,7 +70,7 @@ void ReportFailure::operator()(std::exception_ptr failure) const noexcept {
 void spawn_loop(asio::any_io_executor executor, std::string what,
                 std::function<asio::awaitable<void>()> loop) {
     auto report = ReportFailure(what);
-    asio::co_spawn(std::move(executor), keep_running(std::move(what), std::move(loop)), std::move(report));
+    asio::co_spawn(executor, keep_running(std::move(what), std::move(loop)), std::move(report));
 }
 
 } // namespace p2prc::net

@@ -73,7 +73,7 @@ struct TlsStream::State {
 
     static Socket adopt(asio::any_io_executor executor, UniqueFd fd) {
         const asio::generic::stream_protocol protocol(family_of(fd.get()), 0);
-        Socket socket(std::move(executor));
+        Socket socket(executor);
         boost::system::error_code error;
         socket.assign(protocol, fd.get(), error);
         if (!error) fd.release();

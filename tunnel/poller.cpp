@@ -26,7 +26,7 @@ std::uint64_t pack(PollHandler& handler, unsigned which) noexcept {
 struct Poller::Loop : std::enable_shared_from_this<Poller::Loop> {
     static constexpr std::size_t batch = 256;
 
-    explicit Loop(boost::asio::any_io_executor executor) : epoll(std::move(executor)) {
+    explicit Loop(boost::asio::any_io_executor executor) : epoll(executor) {
         const int fd = epoll_create1(EPOLL_CLOEXEC);
         if (fd < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
         epoll.assign(fd);

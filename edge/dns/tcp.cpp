@@ -51,7 +51,7 @@ class TcpConnections : public std::enable_shared_from_this<TcpConnections> {
     TcpConnections(asio::any_io_executor executor, std::shared_ptr<Service> service, TcpLimits limits)
         : service_(std::move(service))
         , limits_(limits)
-        , sweep_(std::move(executor)) {}
+        , sweep_(executor) {}
 
     void admit(tcp::socket socket) {
         Counters& counters = service_->counters;

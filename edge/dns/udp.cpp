@@ -64,7 +64,7 @@ net::Address address_of(const mmsghdr& message) noexcept {
 class UdpListener::Socket : public std::enable_shared_from_this<Socket> {
   public:
     Socket(boost::asio::any_io_executor executor, std::shared_ptr<Service> service)
-        : socket_(std::move(executor))
+        : socket_(executor)
         , service_(std::move(service)) {}
 
     Result<void> open(const net::Endpoint& at) {
