@@ -20,7 +20,7 @@ bool is_lost(const Json& process) {
 } // namespace
 
 std::string last_stop_kind(const Json& process) {
-    const auto reported = cell(process.value("reason", Json::object()), "kind");
+    auto reported = cell(process.value("reason", Json::object()), "kind");
     if (!is_lost(process)) return reported;
     return reported == "-" ? "not known" : "not known; before: " + reported;
 }

@@ -81,7 +81,7 @@ std::optional<std::string> unknown_option(const Place& place, const std::vector<
         if (word.size() < 2 || word[0] != '-') continue;
         const bool is_long = word[1] == '-';
         const auto equals = is_long ? word.find('=') : std::string::npos;
-        const auto name = is_long ? word.substr(0, equals) : word.substr(0, 2);
+        auto name = is_long ? word.substr(0, equals) : word.substr(0, 2);
         const auto* option = find_option(place, name);
         if (!option) return name;
         const bool value_is_next = option->get_items_expected_min() > 0 &&

@@ -87,7 +87,7 @@ bool name_matches(std::string_view domain, std::string_view name) {
 
 Result<std::shared_ptr<ssl_ctx_st>> make_tls_context(const std::string& domain, const std::string& chain_pem,
                                                      const std::string& key_pem) {
-    const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+    std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
     if (!context) return net::openssl_fail("no TLS context");
     SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
     SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |

@@ -311,7 +311,7 @@ std::string table_type(const Field* field, const Json& value) {
 std::string misfit(std::span<const Field> fields, const std::string& prefix, const Json& object) {
     for (const auto& [name, value] : object.items()) {
         if (value.is_null()) continue;
-        const std::string path = prefix + name;
+        std::string path = prefix + name;
         const Field* field = find_field(fields, path);
         if (!field && value.is_object()) {
             if (std::string inner = misfit(fields, path + ".", value); !inner.empty()) return inner;

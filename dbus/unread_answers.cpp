@@ -55,7 +55,7 @@ void UnreadAnswers::want(Caller& caller) {
 
 std::optional<std::string> UnreadAnswers::next_look() {
     if (given_up_ || wanted_.empty() || looking_ >= limits_.looks) return std::nullopt;
-    const std::string name = std::move(wanted_.front());
+    std::string name = std::move(wanted_.front());
     wanted_.pop_front();
     Caller& caller = *by_name_.at(name);
     caller.wanted = false;

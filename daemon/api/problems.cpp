@@ -314,7 +314,7 @@ class Finder {
     }
 
     std::string hint_for_tls(const DomainRecord& domain) const {
-        const auto in_process = fmt::format("let '{}' speak TLS on port {}", domain.process, domain.port);
+        auto in_process = fmt::format("let '{}' speak TLS on port {}", domain.process, domain.port);
         if (!fleet_ || !in_zone(domain.domain, fleet_->zone)) return in_process;
         return fmt::format("let its node terminate TLS: p2prc map-domain {} {}; or {}", domain.domain,
                            domain.process, in_process);

@@ -38,7 +38,7 @@ bool is_damaged(const std::string& file) {
 
 Result<std::string> set_aside(const std::string& file) {
     namespace fs = std::filesystem;
-    const auto to = aside_name(file);
+    auto to = aside_name(file);
     std::error_code error;
     fs::rename(file, to, error);
     if (error)
