@@ -12,7 +12,7 @@
 namespace p2prc::state {
 
 template <class Record>
-struct Entry_of {
+struct EntryOf {
     Record record;
     std::shared_ptr<const Error> refused = {}; // by the gate (core/gate.h)
     bool readable = true; // false: no more of `record` is meant than its name, its id and its node
@@ -21,17 +21,17 @@ struct Entry_of {
     const Record* read() const { return readable ? &record : nullptr; }
 };
 
-using FleetEntry = Entry_of<FleetRecord>;
-using ProcessEntry = Entry_of<ProcessRecord>;
-using DomainEntry = Entry_of<DomainRecord>;
-using NodeEntry = Entry_of<NodeRecord>;
-using TombstoneEntry = Entry_of<Tombstone>;
+using FleetEntry = EntryOf<FleetRecord>;
+using ProcessEntry = EntryOf<ProcessRecord>;
+using DomainEntry = EntryOf<DomainRecord>;
+using NodeEntry = EntryOf<NodeRecord>;
+using TombstoneEntry = EntryOf<Tombstone>;
 
 // Through the gate; what that refuses is read as far as it can be.
 template <class Record>
-Entry_of<Record> read_entry(std::string_view key, const nlohmann::json& document,
-                            Result<Record> (*accept)(std::string_view, const nlohmann::json&),
-                            Result<Record> (*read_tolerantly)(const nlohmann::json&)) {
+EntryOf<Record> read_entry(std::string_view key, const nlohmann::json& document,
+                           Result<Record> (*accept)(std::string_view, const nlohmann::json&),
+                           Result<Record> (*read_tolerantly)(const nlohmann::json&)) {
     auto accepted = accept(key, document);
     if (accepted) return {std::move(*accepted)};
     auto record = read_tolerantly(document);

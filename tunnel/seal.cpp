@@ -88,37 +88,38 @@ bool FlowSeals::open(Purpose purpose, const FlowId& flow, ByteView sealed, std::
 std::array<std::uint8_t, preface_size> FlowSeals::seal_preface(const FlowId& flow) {
     std::array<std::uint8_t, preface_size> out{};
     std::ranges::copy(encode_claim(flow), out.begin());
-    seal(preface, flow, {}, out.data() + preface_claim_size);
+    seal(OfPreface, flow, {}, out.data() + preface_claim_size);
     return out;
 }
 
 bool FlowSeals::verify_preface(const FlowId& flow, ByteView bytes) {
-    return bytes.size() == preface_size && open(preface, flow, bytes.subspan(preface_claim_size), nullptr);
+    return bytes.size() == preface_size && open(OfPreface, flow, bytes.subspan(preface_claim_size), nullptr);
 }
 
 Bytes FlowSeals::seal_header(const FlowId& flow, ByteView text) {
     Bytes out(2 + text.size() + seal_overhead);
     put_at(out.data(), static_cast<std::uint16_t>(text.size() + seal_overhead));
-    seal(header, flow, text, out.data() + 2);
+    seal(OfHeader, flow, text, out.data() + 2);
     return out;
 }
 
 std::optional<Bytes> FlowSeals::open_header(const FlowId& flow, ByteView sealed) {
     if (sealed.size() < seal_overhead) return std::nullopt;
     Bytes out(sealed.size() - seal_overhead);
-    if (!open(header, flow, sealed, out.data())) return std::nullopt;
+    if (!open(OfHeader, flow, sealed, out.data())) return std::nullopt;
     return out;
 }
 
 std::array<std::uint8_t, sealed_answer_size> FlowSeals::seal_answer(const FlowId& flow, Answer value) {
     std::array<std::uint8_t, sealed_answer_size> out{};
-    seal(answer, flow, encode_answer(value), out.data());
+    seal(OfAnswer, flow, encode_answer(value), out.data());
     return out;
 }
 
 std::optional<Answer> FlowSeals::open_answer(const FlowId& flow, ByteView sealed) {
     std::array<std::uint8_t, answer_size> text{};
-    if (sealed.size() != sealed_answer_size || !open(answer, flow, sealed, text.data())) return std::nullopt;
+    if (sealed.size() != sealed_answer_size || !open(OfAnswer, flow, sealed, text.data()))
+        return std::nullopt;
     return parse_answer(text);
 }
 

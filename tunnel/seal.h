@@ -47,7 +47,7 @@ class FlowSeals {
         void operator()(evp_cipher_ctx_st* context) const noexcept;
     };
     using Context = std::unique_ptr<evp_cipher_ctx_st, FreeContext>;
-    enum Purpose : std::uint8_t { preface = 0, header = 1, answer = 2 };
+    enum Purpose : std::uint8_t { OfPreface = 0, OfHeader = 1, OfAnswer = 2 };
 
     void seal(Purpose purpose, const FlowId& flow, ByteView text, std::uint8_t* out);
     bool open(Purpose purpose, const FlowId& flow, ByteView sealed, std::uint8_t* out);

@@ -18,7 +18,7 @@ auto accepted_of(const Entry* entry) {
 }
 
 template <class Record>
-std::shared_ptr<const Record> kept_in(const state::FleetState::Entries<state::Entry_of<Record>>& entries,
+std::shared_ptr<const Record> kept_in(const state::FleetState::Entries<state::EntryOf<Record>>& entries,
                                       std::string_view name) {
     const auto& entry = *entries.find(name);
     return {entry, &entry->record};
