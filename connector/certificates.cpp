@@ -77,7 +77,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         : source(source_)
         , install(std::move(install_))
         , options(std::move(options_))
-        , wake(std::move(executor_)) {}
+        , wake(executor_) {}
 
     // Wakes run(): something new is due. Works also while run() is not waiting.
     void stir() {
@@ -135,7 +135,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
             domain.chain_file = mapping.certificate;
             domain.key_file = mapping.private_key;
             // A file that cannot be read is retried and reported like an order that failed.
-            load_kept(mapping.domain, domain);
+            static_cast<void>(load_kept(mapping.domain, domain));
             next[mapping.domain] = domain;
         }
         for (const auto& [name, domain] : domains)
@@ -240,7 +240,7 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         Domain& domain = found->second;
         if (!allowed) {
             const bool hopeless = allowed.error().code == ErrorCode::NotSupported;
-            const Error error = allowed.error();
+            const Error& error = allowed.error();
             const auto longest = hopeless ? self->options.longest_retry : self->options.delegation_retry;
             domain.pause = std::min(std::max(domain.pause * 2, self->options.first_retry), longest);
             co_await put_off(self, name, error, hopeless ? longest : domain.pause,

@@ -174,8 +174,8 @@ const Binding* find_binding(std::string_view key) {
 
 // Whether a value of a key that is not built says what happens anyway.
 bool is_default(const Json& value) {
-    return value.is_null() || value == false || value == "wait" || value == "" ||
-           ((value.is_array() || value.is_object()) && value.empty());
+    if (const auto* text = value.get_ptr<const std::string*>()) return text->empty() || *text == "wait";
+    return value.is_null() || value == false || (value.is_structured() && value.empty());
 }
 
 enum class Keys { All, Built };

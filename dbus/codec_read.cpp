@@ -125,7 +125,7 @@ class Reader {
 
     Result<std::string> read_text(char type) {
         const char* text = nullptr;
-        const int r = sd_bus_message_read_basic(message_, type, &text);
+        const int r = sd_bus_message_read_basic(message_, type, static_cast<void*>(&text));
         if (r <= 0) return std::unexpected(bus_error("reading a D-Bus string", r));
         std::string result(text);
         bytes_ += result.size();

@@ -143,10 +143,7 @@ asio::awaitable<void> Session::write_queue(std::shared_ptr<Session> /* keeps it 
         state_->unsent_bytes -= batch->size();
         state_->progress = net::boottime();
         state_->sent.set();
-        if (!written) {
-            const auto error = written.error();
-            close(error);
-        }
+        if (!written) close(written.error());
     }
     state_->writing = false;
     state_->drained.set();

@@ -16,7 +16,7 @@ Result<std::vector<PassedSocket>> take_passed_sockets() {
     }
     for (int i = 0; names && names[i]; ++i)
         std::free(names[i]);
-    std::free(names);
+    std::free(static_cast<void*>(names));
     return sockets;
 }
 

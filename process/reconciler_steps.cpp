@@ -51,12 +51,13 @@ void Reconciler::Impl::begin(const std::string& name, Act what, const Facts& now
 // Errors are values; an exception is a lack of memory or a bug. It costs one process one attempt.
 void Reconciler::Impl::failed(const std::string& name, const std::exception_ptr& error) {
     if (stopping) return;
-    std::string what = "an unknown exception";
+    std::string what;
     try {
         std::rethrow_exception(error);
     } catch (const std::exception& known) {
         what = known.what();
     } catch (...) {
+        what = "an unknown exception";
     }
     if (options.warn)
         options.warn(fmt::format("looking after '{}' failed and is tried again: {}", name, what), name);

@@ -36,7 +36,7 @@ constexpr const char* edge = "p2prc-edge.service";
 
 awaitable<Result<nlohmann::json>> property(dbus::Bus& bus, std::string path, const char* interface,
                                            const char* name) {
-    auto get = bus.new_call(systemd::service, path.c_str(), systemd::properties_interface, "Get");
+    auto get = bus.new_call(systemd::service, path, systemd::properties_interface, "Get");
     if (!get) co_return std::unexpected(get.error());
     sd_bus_message_append(get->get(), "ss", interface, name);
     auto reply = co_await bus.call(std::move(*get));

@@ -44,9 +44,8 @@ Result<void> Serials::assign(std::span<ZoneData> zones, std::uint64_t revision) 
         std::string digest = to_hex(zone.digest());
         const auto [entry, fresh] = served.try_emplace(name_to_text(zone.apex));
         Served& last = entry->second;
-        if (fresh)
-            last.serial = wished == 0 ? 1 : wished;
-        else if (serial_after(wished, last.serial) && (last.digest != digest || zone.file_serial))
+        const bool later = serial_after(wished, last.serial) && (last.digest != digest || zone.file_serial);
+        if (fresh || later)
             last.serial = wished == 0 ? 1 : wished;
         else if (last.digest != digest)
             last.serial = next(last.serial);
