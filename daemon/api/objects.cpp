@@ -70,7 +70,7 @@ class Objects::Tree {
         if (!object) return std::unexpected(object.error());
         auto enumerator = bus_->add_enumerator(kind_.prefix, [this] {
             std::vector<std::string> paths;
-            for (const auto& [id, object] : objects_)
+            for (const auto& [id, known] : objects_)
                 paths.push_back(path_of(id));
             return paths;
         });
