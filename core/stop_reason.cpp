@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array table{
+constexpr std::array stop_kinds{
     StopKindInfo{StopKind::Finished, "finished", "It ended by itself with exit status 0."},
     StopKindInfo{StopKind::Killed, "killed", "It was killed and its record removed; `by` says by whom."},
     StopKindInfo{StopKind::Stopped, "stopped", "It was stopped, its record stays; `by` says by whom."},
@@ -50,17 +50,17 @@ std::string text_of(const Json& document, const char* key) {
 } // namespace
 
 std::span<const StopKindInfo> stop_kind_table() noexcept {
-    return table;
+    return stop_kinds;
 }
 
 std::string_view stop_kind_name(StopKind kind) noexcept {
-    for (const auto& row : table)
+    for (const auto& row : stop_kinds)
         if (row.kind == kind) return row.name;
     return "unknown";
 }
 
 StopKind stop_kind_from_name(std::string_view name) noexcept {
-    for (const auto& row : table)
+    for (const auto& row : stop_kinds)
         if (row.name == name) return row.kind;
     return StopKind::Unknown;
 }

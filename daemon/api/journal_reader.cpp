@@ -14,7 +14,7 @@ namespace p2prc::daemon {
 namespace {
 
 constexpr std::size_t piece_size = std::size_t{24} << 10U;
-constexpr std::size_t longest_text = std::size_t{7} << 10U;
+constexpr std::size_t longest_message = std::size_t{7} << 10U;
 
 std::string field(sd_journal* journal, const char* name) {
     const void* data = nullptr;
@@ -93,7 +93,7 @@ std::string entry_text(std::string_view head, std::string_view message) {
     std::ranges::replace(lines, '\r', '\n');
     while (lines.ends_with('\n'))
         lines.pop_back();
-    const auto kept = text::cut(lines, longest_text);
+    const auto kept = text::cut(lines, longest_message);
     std::size_t columns = 0; // of the indentation: characters, not bytes
     for (const char c : prefix)
         columns += (static_cast<unsigned char>(c) & 0xc0U) != 0x80U ? 1 : 0;
