@@ -99,8 +99,17 @@ class Runner(unittest.TestCase):
             self.runner.quick(self.tally, "nowhere")
             self.assertEqual((self.tally.passed, len(self.tally.failed)), (0, 1))
             self.runner.quick(self.tally, "store")
-        # Four checks and one program in two builds.
-        self.assertEqual((self.tally.passed, len(self.tally.failed)), (14, 1))
+        # Five checks and one program in two builds.
+        self.assertEqual((self.tally.passed, len(self.tally.failed)), (15, 1))
+
+    def test_quick_takes_the_tests_of_the_directory_above(self):
+        self.answer(True, "[  PASSED  ] 5 tests.\n")
+        programs = []
+        self.runner.program = lambda _, name: programs.append(name) or name
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.runner.quick(self.tally, "daemon/api")
+        self.assertEqual(set(programs), {"daemon_test", "fleet_test", "daemon_api_test"})
+        self.assertEqual(self.tally.failed, [])
 
 
 class LintUnits(unittest.TestCase):
