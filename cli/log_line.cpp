@@ -19,6 +19,17 @@ std::size_t characters(std::string_view text) {
 
 } // namespace
 
+std::optional<Error> end_of_log(std::string_view line) {
+    constexpr std::string_view begin = "p2prc: the log ends here (", middle = "): ";
+    if (!line.starts_with(begin)) return std::nullopt;
+    line.remove_prefix(begin.size());
+    const auto at = line.find(middle);
+    if (at == std::string_view::npos) return std::nullopt;
+    return Error{error_code_from_name(line.substr(0, at)),
+                 "the log ends here: " + std::string(line.substr(at + middle.size())),
+                 "'p2prc nodes' shows which nodes are up"};
+}
+
 LogLine LogLines::parse(std::string_view line) {
     if (line.starts_with(' ')) {
         const auto first = std::min(line.find_first_not_of(' '), line.size());

@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace p2prc::cli {
 namespace {
@@ -34,12 +36,15 @@ Json document_of(LogLines& lines, std::string_view line) {
 }
 
 // The node that sends it has made it fit for terminals, if it is an honest one. What goes into a pipe or a
-// file comes to a terminal in the end: `p2prc logs web | grep ready`.
-void print_lines(std::string& pending, LogLines& lines, bool json) {
+// file comes to a terminal in the end: `p2prc logs web | grep ready`. Returns why no more will come.
+std::optional<Error> print_lines(std::string& pending, LogLines& lines, bool json) {
+    std::optional<Error> ended;
     std::size_t start = 0;
     for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n', start)) {
         const auto line = std::string_view(pending).substr(start, end - start);
-        if (json)
+        if (auto why = end_of_log(line))
+            ended = std::move(why);
+        else if (json)
             fmt::print("{}\n", json_text(document_of(lines, line), -1));
         else
             fmt::print("{}\n", text::for_terminal(line));
@@ -47,6 +52,7 @@ void print_lines(std::string& pending, LogLines& lines, bool json) {
     }
     pending.erase(0, start);
     std::fflush(stdout);
+    return ended;
 }
 
 // Whether there is something to read; false when nobody reads our output any more (`p2prc logs -f | head`),
@@ -71,11 +77,11 @@ Result<int> logs(const LogOptions& options, Context& context) {
         if (got < 0) return std::unexpected(system_error("reading the log", errno));
         if (got == 0) break;
         pending.append(buffer.data(), static_cast<std::size_t>(got));
-        print_lines(pending, lines, context.json);
+        if (auto ended = print_lines(pending, lines, context.json)) return std::unexpected(*ended);
     }
     if (!pending.empty()) {
         pending.push_back('\n');
-        print_lines(pending, lines, context.json);
+        if (auto ended = print_lines(pending, lines, context.json)) return std::unexpected(*ended);
     }
     return 0;
 }

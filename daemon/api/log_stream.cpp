@@ -33,7 +33,8 @@ asio::awaitable<void> copy(link::TextStream& stream, Socket& socket) {
         const auto piece = co_await stream.next();
         std::string text;
         if (!piece)
-            text = "p2prc: the log ends here: " + piece.error().message + "\n";
+            text = "p2prc: the log ends here (" + std::string(error_info(piece.error().code).name) +
+                   "): " + piece.error().message + "\n";
         else if (*piece)
             text = **piece;
         else

@@ -126,6 +126,9 @@ Reply ProcessMethods::logs(Request request) {
     Json params = {{"process", record->name},
                    {"lines", request.value("lines").is_null() ? Json(default_lines) : request.value("lines")},
                    {"follow", request.value("follow") == true}};
+    if (services_.view.live(record->node) == "lost")
+        co_return fail(ErrorCode::Unreachable, "node '" + record->node + "' is lost: its log is there",
+                       "'p2prc nodes' shows when it was last heard of; read the log when it is back");
     auto stream = co_await services_.fleet.logs(record->node, std::move(params));
     if (!stream) co_return std::unexpected(stream.error());
     auto reader = pump_logs(services_.bus.executor(), std::move(*stream));

@@ -108,6 +108,16 @@ TEST(LogLines, HaveATimeAndAText) {
     EXPECT_EQ(lines.parse("no head").text, "no head");
 }
 
+TEST(LogLines, TheLastOneMaySayWhyNoMoreCome) {
+    const auto end = end_of_log("p2prc: the log ends here (Unreachable): node 'attic' does not answer");
+    ASSERT_TRUE(end);
+    EXPECT_EQ(end->code, ErrorCode::Unreachable);
+    EXPECT_EQ(end->message, "the log ends here: node 'attic' does not answer");
+    EXPECT_FALSE(end->hint.empty());
+    EXPECT_FALSE(end_of_log("2026-07-16T10:00:00+0200 attic web[7]: p2prc: the log ends here (Failed): x"));
+    EXPECT_FALSE(end_of_log("    p2prc: the log ends here (Failed): x"));
+}
+
 TEST(Cell, ShowsWhatIsMissingAsADash) {
     const Json row = {{"none", nullptr}, {"empty", ""}, {"yes", true},        {"number", 3},
                       {"half", 0.5},     {"text", "a"}, {"list", {"a", "b"}}, {"nothing", Json::array()}};

@@ -43,15 +43,18 @@ class FakeGateway : public registry::Gateway {
 
 class FakeStream : public link::TextStream {
   public:
-    explicit FakeStream(std::deque<std::string> pieces, bool* destroyed = nullptr, bool endless = false)
+    explicit FakeStream(std::deque<std::string> pieces, bool* destroyed = nullptr, bool endless = false,
+                        std::optional<Error> end = {})
         : pieces_(std::move(pieces))
         , destroyed_(destroyed)
-        , endless_(endless) {}
+        , endless_(endless)
+        , end_(std::move(end)) {}
     ~FakeStream() override {
         if (destroyed_) *destroyed_ = true;
     }
     boost::asio::awaitable<Result<std::optional<std::string>>> next() override {
         if (pieces_.empty() && endless_) co_await test::sleep_for(std::chrono::hours(1));
+        if (pieces_.empty() && end_) co_return std::unexpected(*end_);
         if (pieces_.empty()) co_return std::optional<std::string>();
         std::optional<std::string> piece = std::move(pieces_.front());
         pieces_.pop_front();
@@ -62,6 +65,7 @@ class FakeStream : public link::TextStream {
     std::deque<std::string> pieces_;
     bool* destroyed_;
     bool endless_;
+    std::optional<Error> end_; // after the pieces; without one, the log is whole
 };
 
 class FakeFleet : public FleetControl {

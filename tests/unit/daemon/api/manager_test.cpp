@@ -340,6 +340,35 @@ TEST_F(ManagerTest, LogsStreamUntilTheirEnd) {
     EXPECT_EQ(fleet.log_requests[0].second["lines"], 2);
 }
 
+TEST_F(ManagerTest, TheLogOfALostNodeIsNotWaitedFor) {
+    commit({{keys::process("blog"), to_json(process(9, "blog", "root1"))},
+            {keys::live("root1"), Json{{"state", "lost"}}}});
+    const auto refused = bus.run(client->logs("blog", 2, true));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::Unreachable);
+    EXPECT_EQ(refused.error().message, "node 'root1' is lost: its log is there");
+    EXPECT_NE(refused.error().hint.find("p2prc nodes"), std::string::npos);
+    EXPECT_TRUE(fleet.log_requests.empty());
+}
+
+TEST_F(ManagerTest, ALogThatIsCutShortSaysWhyAsAProgramReadsIt) {
+    fleet.stream = std::make_unique<FakeStream>(
+        std::deque<std::string>{"one\n"}, nullptr, false,
+        Error{ErrorCode::Unreachable, "node 'attic' is not connected to the root"});
+    const auto fd = bus.run(client->logs("wiki", 2, false));
+    ASSERT_TRUE(fd) << fd.error().message;
+    std::string text;
+    wait([&] {
+        char buffer[256];
+        const ssize_t got = recv(*fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+        return got == 0;
+    });
+    close(*fd);
+    EXPECT_EQ(text,
+              "one\np2prc: the log ends here (Unreachable): node 'attic' is not connected to the root\n");
+}
+
 TEST_F(ManagerTest, AReaderThatGoesEndsTheStream) {
     bool destroyed = false;
     fleet.stream = std::make_unique<FakeStream>(std::deque<std::string>{"one\n"}, &destroyed, true);
