@@ -27,6 +27,18 @@ Contents contents_of(const fs::path& path) {
 
 } // namespace
 
+std::string removed_unheard_words(const std::string& name, const std::string& node) {
+    return fmt::format(
+        "'{0}' is removed; {1} does not answer: it may still run there, and is ended when {1} is back", name,
+        node);
+}
+
+std::string stop_unheard_words(const std::string& name, const std::string& node) {
+    return fmt::format("'{0}' is to be stopped; {1} does not answer: it may still run there, and is stopped "
+                       "when {1} is back",
+                       name, node);
+}
+
 std::string kept_data_words(Daemon& daemon, const Json& process) {
     const auto name = cell(process, "name"), node = cell(process, "node");
     const auto path = data_directory(name);

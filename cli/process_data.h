@@ -11,6 +11,11 @@ namespace p2prc::cli {
 
 class Daemon;
 
+// What a kill or a stop has come to where the process's node does not answer: whether it ended there is not
+// known.
+std::string removed_unheard_words(const std::string& name, const std::string& node);
+std::string stop_unheard_words(const std::string& name, const std::string& node);
+
 // What follows "killed 'NAME' on NODE": where its data is. Empty for a process of this machine without data.
 std::string kept_data_words(Daemon& daemon, const nlohmann::json& process);
 

@@ -16,6 +16,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <memory>
@@ -215,6 +216,14 @@ std::vector<std::string> domains_waiting_for(Daemon& daemon, const std::string& 
     return waiting;
 }
 
+// Whether the node is up, as far as it is known: what is asked of another one is done when it is back.
+bool answers(Daemon& daemon, const std::string& name) {
+    const auto nodes = daemon.call(&dbus::Client::nodes);
+    if (!nodes) return true;
+    return std::ranges::none_of(
+        *nodes, [&](const Json& node) { return cell(node, "name") == name && cell(node, "state") != "up"; });
+}
+
 Result<int> kill(const std::string& subject, Context& context) {
     Daemon daemon;
     // For the message afterwards; a process that cannot be shown can be killed all the same.
@@ -228,8 +237,10 @@ Result<int> kill(const std::string& subject, Context& context) {
         print(Json{{"id", info.value("id", 0)}, {"name", name}, {"waiting_domains", waiting}});
         return 0;
     }
-    if (info.contains("node"))
-        note(fmt::format("killed '{}' on {}{}", name, cell(info, "node"), kept_data_words(daemon, info)));
+    if (const auto node = cell(info, "node"); node != "-")
+        note((answers(daemon, node) ? fmt::format("killed '{}' on {}", name, node)
+                                    : removed_unheard_words(name, node)) +
+             kept_data_words(daemon, info));
     else
         note(fmt::format("killed '{}'", name));
     for (const auto& domain : waiting)
@@ -245,11 +256,14 @@ Result<int> stop(const std::string& subject, Context& context) {
         return std::unexpected(stopped.error());
     if (context.json) return show_process(daemon, subject, true);
     const auto info = daemon.call(&dbus::Client::information, subject);
-    if (info && cell(*info, "state") != "stopped" && cell(*info, "state") != "failed")
-        note(fmt::format("'{}' will be stopped; now it is {} on {}", subject, cell(*info, "state"),
-                         cell(*info, "node")));
+    const auto name = info ? cell(*info, "name") : subject;
+    if (!info || cell(*info, "state") == "stopped" || cell(*info, "state") == "failed")
+        note(fmt::format("'{0}' is stopped; p2prc start {0} starts it again", name));
+    else if (!answers(daemon, cell(*info, "node")))
+        note(stop_unheard_words(name, cell(*info, "node")));
     else
-        note(fmt::format("'{}' is stopped; p2prc start starts it again", subject));
+        note(fmt::format("'{}' will be stopped; now it is {} on {}", name, cell(*info, "state"),
+                         cell(*info, "node")));
     return 0;
 }
 

@@ -52,6 +52,15 @@ TEST(FormerData, OfAnEmptyDirectoryNothingIsSaid) {
     EXPECT_THAT(lines[1], HasSubstr("sudo cp -a " + path + "/. /var/lib/p2prc-data/web/"));
 }
 
+TEST(Unheard, WhatIsAskedOfANodeThatDoesNotAnswerIsNotSaidToBeDone) {
+    EXPECT_EQ(removed_unheard_words("web", "attic"),
+              "'web' is removed; attic does not answer: it may still run there, and is ended when attic is "
+              "back");
+    EXPECT_EQ(stop_unheard_words("web", "attic"),
+              "'web' is to be stopped; attic does not answer: it may still run there, and is stopped when "
+              "attic is back");
+}
+
 TEST(FoundAddresses, AreNamedWithTheWayToOthers) {
     EXPECT_EQ(found_addresses_text({{"public_ips", {"203.0.113.10", "2001:db8::10"}}}),
               "the fleet's public addresses are 203.0.113.10 and 2001:db8::10, found on this machine; to use "
