@@ -1,6 +1,7 @@
 #include "cli/daemon.h"
 
 #include "cli/output.h"
+#include "cli/status_lines.h"
 
 #include <unistd.h>
 
@@ -16,6 +17,10 @@ Error Daemon::with_hint(Error error) {
 
 void Daemon::say_what_for() const {
     if (!waits_for_.empty() && isatty(STDERR_FILENO) != 0) note("waiting " + waits_for_ + " ...");
+}
+
+void Daemon::note_if_out_of_date() {
+    if (const auto status = call(&dbus::Client::status)) note(out_of_date_words(*status));
 }
 
 Result<void> Daemon::connect() {

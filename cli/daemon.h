@@ -33,6 +33,8 @@ class Daemon {
     }
     // What the next calls wait for. A person at a terminal reads it when one has taken two seconds.
     void waits_for(std::string what) { waits_for_ = std::move(what); }
+    // Says under a list of what the fleet has that it may be out of date, where the root is not reachable.
+    void note_if_out_of_date();
     // A process's journal: the read end of a pipe, until the daemon closes it.
     Result<net::UniqueFd> logs(const std::string& process, std::uint32_t lines, bool follow);
 

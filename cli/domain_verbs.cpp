@@ -90,6 +90,7 @@ Result<int> list_domains(Context& context) {
                               cell(domain, "tls"), cell(domain, "port"), cell(domain, "state"),
                               cell(domain, "reason")});
     print(table);
+    daemon.note_if_out_of_date();
     return 0;
 }
 

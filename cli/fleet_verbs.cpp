@@ -1,6 +1,7 @@
 // init, invite, join, leave, nodes, fleet.
 #include "cli/daemon.h"
 #include "cli/duration.h"
+#include "cli/node_table.h"
 #include "cli/output.h"
 #include "cli/public_addresses.h"
 #include "cli/usage.h"
@@ -130,11 +131,6 @@ Result<int> leave(bool force, Context& context) {
     return 0;
 }
 
-std::string latency(const Json& node) {
-    const auto number = cell(node, "latency_ms");
-    return number == "-" ? number : number + " ms";
-}
-
 Result<int> list_nodes(Context& context) {
     Daemon daemon;
     auto nodes = daemon.call(&dbus::Client::nodes);
@@ -143,17 +139,8 @@ Result<int> list_nodes(Context& context) {
         print(*nodes, node_fields());
         return 0;
     }
-    Table table;
-    table.header = {"NAME", "STATE",   "ROLES", "ADDRESS", "VIA",
-                    "NAT",  "LATENCY", "CPUS",  "MEMORY",  "LAST SEEN"};
-    for (const auto& node : *nodes)
-        table.rows.push_back(
-            {cell(node, "name"), cell(node, "state"), cell(node, "roles"),
-             cell(node, "ipv4") != "-" ? cell(node, "ipv4") : cell(node, "ipv6"), cell(node, "via"),
-             cell(node, "nat"), latency(node), cell(node, "cpus"), cell_bytes(node, "memory_bytes"),
-             cell(node, "state") == "up" && cell(node, "last_seen") != "-" ? "now"
-                                                                           : cell_age(node, "last_seen")});
-    print(table);
+    print(node_table(*nodes));
+    daemon.note_if_out_of_date();
     return 0;
 }
 
@@ -161,21 +148,15 @@ Result<int> show_node(const std::string& name, Context& context) {
     Daemon daemon;
     auto nodes = daemon.call(&dbus::Client::nodes);
     if (!nodes) return std::unexpected(nodes.error());
-    for (const auto& node : *nodes) {
-        if (cell(node, "name") != name) continue;
-        if (context.json) {
-            print(node, node_fields());
-            return 0;
-        }
-        Table table;
-        table.header = {"KEY", "VALUE"};
-        for (const auto& [key, value] : node.items())
-            table.rows.push_back({key, cell(node, key)});
-        print(table);
+    const auto node = find_node(*nodes, name);
+    if (!node) return std::unexpected(node.error());
+    if (context.json) {
+        print(*node, node_fields());
         return 0;
     }
-    return fail(ErrorCode::NotFound, fmt::format("no node '{}' in this fleet", name),
-                "p2prc nodes lists them");
+    print(one_node_table(*node));
+    daemon.note_if_out_of_date();
+    return 0;
 }
 
 Result<int> remove_node(const std::string& name, Context& context) {

@@ -108,6 +108,7 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
     table.rows.push_back({"memory", cell_bytes(*info, "memory_bytes")});
     table.rows.push_back({"last stop", last_stop_text(*info)});
     print(table);
+    daemon.note_if_out_of_date();
     for (const auto& line : reason_from_json(info->value("reason", Json::object())).log)
         note("  | " + text::for_terminal(line));
     return 0;
@@ -203,6 +204,7 @@ Result<int> list(Context& context) {
                               cell_bytes(process, "memory_bytes"), cell(process, "domain"),
                               last_stop_kind(process)});
     print(table);
+    daemon.note_if_out_of_date();
     return 0;
 }
 

@@ -58,11 +58,17 @@ std::string by_kind(const std::vector<std::string>& subjects) {
     return text;
 }
 
+std::string out_of_date_words(const Json& status) {
+    const bool in_fleet = cell(status.value("fleet", Json::object()), "zone") != "-";
+    if (!in_fleet || status.value("root", false) || status.value("reachable", false)) return {};
+    return "the root is not reachable: this may be out of date";
+}
+
 std::vector<std::string> status_lines(const Json& status) {
     const auto fleet = status.value("fleet", Json::object());
     const bool root = status.value("root", false);
     const bool in_fleet = cell(fleet, "zone") != "-";
-    const auto* role = !in_fleet ? "standalone" : root ? "root" : "member";
+    const auto role = !in_fleet ? "standalone" : root ? "root" : status.value("role", std::string("member"));
     std::vector<std::string> lines{line("node", fmt::format("{} ({})", cell(status, "node"), role))};
     lines.push_back(line("fleet", in_fleet
                                       ? cell(fleet, "zone")

@@ -165,6 +165,7 @@ constexpr std::array status{
     Field{"version", String, "s", true, "The version of this p2prcd."},
     Field{"node", String, "s", true, "The name of this node."},
     Field{"root", Boolean, "b", true, "Whether it is the root."},
+    Field{"role", String, "s", true, "Its role in the fleet: owner or member; nothing in none."},
     Field{"reachable", Boolean, "b", true, "Whether the registry can be reached now."},
     Field{"fleet", Table, "a{sv}", true, "The fleet.", Shown::Everywhere, &fleet_fields},
     Field{"nodes", Table, "a{sv}", true, "How many nodes are in each state."},

@@ -141,6 +141,9 @@ asio::awaitable<Result<void>> Api::start() {
 
 void Api::link_changed() {
     impl_->manager.announce();
+    // Whether the root is up is known by the link alone.
+    if (const auto* fleet = impl_->view.fleet(); fleet && !fleet->root.empty())
+        impl_->objects.look_at(keys::node_objects, fleet->root);
 }
 
 const View& Api::view() const {

@@ -193,10 +193,14 @@ Json node_document(const View& view, const NodeRecord& record) {
     document["object"] = node_path(record.name);
     document["name"] = record.name;
     document["id"] = record.key;
-    document["state"] = view.live(record.name);
     Json roles = Json::array({role_name(record.role)});
     const auto* fleet = view.fleet();
-    if (fleet && !fleet->root.empty() && fleet->root == record.name) roles.push_back("root");
+    const bool root = fleet && !fleet->root.empty() && fleet->root == record.name;
+    if (root) roles.push_back("root");
+    // The root says itself that it is up, and cannot say any more that it is not.
+    const bool silent = root && record.name != view.node() && !view.is_current();
+    const auto live = view.live(record.name);
+    document["state"] = silent && live == "up" ? "suspect" : live;
     document["roles"] = roles;
     set_last_seen(document, view.last_heard(record.name));
     return document;

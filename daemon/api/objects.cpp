@@ -88,6 +88,9 @@ class Objects::Tree {
         else
             all_ = true;
     }
+    void note(unsigned announced_as, const std::string& id) {
+        if (announced_as == kind_.announced_as) touched_.insert(id);
+    }
     void note_all() { all_ = true; }
 
     // Only what was touched is looked at: a document of each object of thousands takes seconds.
@@ -274,6 +277,16 @@ void Objects::changed(std::span<const state::Change> changes) {
     for (const auto& tree : trees_)
         for (const state::Change& change : changes)
             tree->note(*view_, change);
+    refresh_soon();
+}
+
+void Objects::look_at(unsigned announced_as, const std::string& id) {
+    for (const auto& tree : trees_)
+        tree->note(announced_as, id);
+    refresh_soon();
+}
+
+void Objects::refresh_soon() {
     if (std::exchange(posted_, true)) return;
     boost::asio::post(bus_->executor(), [self = self_] {
         if (!*self) return;

@@ -42,10 +42,13 @@ class Objects {
     Result<void> publish();
     // Takes what has changed over at once, so that a path that is about to be answered can be found.
     void refresh();
+    // Has one object, of those that are `announced_as` that, looked at: it depends on more than the states.
+    void look_at(unsigned announced_as, const std::string& id);
 
   private:
     class Tree;
     void changed(std::span<const state::Change> changes);
+    void refresh_soon();
 
     dbus::Bus* bus_;
     const View* view_;

@@ -55,6 +55,7 @@ Json status_document(const View& view, bool is_root, const registry::Gateway& ga
     const Json nodes = node_rows(view);
     const Json domains = domain_rows(view);
     const auto* fleet = view.fleet();
+    const auto* self = view.node_record(view.node());
     const bool reachable = gateway.reachable();
     Json about_fleet = Json::object();
     if (fleet)
@@ -65,6 +66,7 @@ Json status_document(const View& view, bool is_root, const registry::Gateway& ga
     return {{"version", P2PRC_VERSION},
             {"node", view.node()},
             {"root", is_root},
+            {"role", self && fleet && !fleet->zone.empty() ? Json(role_name(self->role)) : Json(nullptr)},
             {"reachable", reachable},
             {"fleet", about_fleet},
             {"nodes", count_by_state(nodes)},

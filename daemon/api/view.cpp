@@ -128,7 +128,7 @@ std::string View::live_since(const std::string& name) const {
 std::string View::last_heard(const std::string& name) const {
     if (name == node()) return net::now_rfc3339();
     // The root hears of a node that is up every few seconds, and writes down when it does not any more.
-    if (live(name) == "up") return !reachable_ || reachable_() ? net::now_rfc3339() : "";
+    if (live(name) == "up") return is_current() ? net::now_rfc3339() : "";
     const auto document = replica_->get(keys::live(name));
     return document ? json::member<std::string>(*document, "heard") : "";
 }

@@ -81,6 +81,9 @@ class View {
     // A process without a record, which the registry could not take in yet.
     std::optional<ProcessRecord> offered(const std::string& id) const;
 
+    // Whether the replica follows the registry now; what it says of other machines may be out of date
+    // otherwise.
+    bool is_current() const { return !reachable_ || reachable_(); }
     // What the root says of the fleet's edge; nullptr: nothing, or there is no root.
     std::shared_ptr<const Json> edge() const;
     // "up", "suspect" or "lost"; this node is up, a node that was never heard of is lost.

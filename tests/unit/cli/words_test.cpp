@@ -1,5 +1,6 @@
 // What the command line says of a process, of its data, and of the addresses of a fleet.
 #include "cli/last_stop.h"
+#include "cli/node_table.h"
 #include "cli/process_data.h"
 #include "cli/public_addresses.h"
 #include "tests/unit/net/temporary_directory.h"
@@ -59,6 +60,29 @@ TEST(Unheard, WhatIsAskedOfANodeThatDoesNotAnswerIsNotSaidToBeDone) {
     EXPECT_EQ(stop_unheard_words("web", "attic"),
               "'web' is to be stopped; attic does not answer: it may still run there, and is stopped when "
               "attic is back");
+}
+
+TEST(Nodes, OneIsShownInWordsOfPeople) {
+    const Json attic{{"object", "/org/p2prc1/nodes/attic"},
+                     {"name", "attic"},
+                     {"state", "up"},
+                     {"latency_ms", 1.5},
+                     {"memory_bytes", 1536},
+                     {"last_seen", "2026-01-01T00:00:00Z"},
+                     {"last_seen_timestamp", 1795812789000000}};
+    const auto text = render(one_node_table(attic));
+    EXPECT_THAT(text, HasSubstr("\nmemory       1.5K\n"));
+    EXPECT_THAT(text, HasSubstr("\nlatency      1.5 ms\n"));
+    EXPECT_THAT(text, HasSubstr("\nlast seen    now\n"));
+    for (const auto* word : {"object", "timestamp", "bytes"})
+        EXPECT_EQ(text.find(word), std::string::npos) << text;
+}
+
+TEST(Nodes, AMistypedNameIsSuggested) {
+    const Json nodes{{{"name", "attic"}}, {{"name", "cellar"}}};
+    EXPECT_EQ(find_node(nodes, "attic").value()["name"], "attic");
+    EXPECT_EQ(find_node(nodes, "attik").error().hint, "did you mean 'attic'?");
+    EXPECT_EQ(find_node(nodes, "mars").error().hint, "p2prc nodes lists them");
 }
 
 TEST(FoundAddresses, AreNamedWithTheWayToOthers) {

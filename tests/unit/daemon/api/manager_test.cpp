@@ -422,6 +422,18 @@ TEST_F(ManagerTest, ANodeThatIsUpWasSeenNow) {
     EXPECT_FALSE(bus.run(client->nodes()).value()[1].contains("last_seen"));
 }
 
+TEST_F(ManagerTest, ARootThatDoesNotAnswerIsNotUp) {
+    fleet.requests.answers["x"] = [](const Json& params) { return ok(params); }; // the root is reachable
+    EXPECT_EQ(bus.run(client->nodes()).value()[1]["state"], "up");
+    fleet.requests.answers.clear();
+    EXPECT_EQ(bus.run(client->nodes()).value()[1]["state"], "suspect");
+    EXPECT_EQ(bus.run(client->status()).value()["nodes"], Json({{"suspect", 1}, {"up", 1}}));
+    commit({{keys::live("root1"), Json{{"state", "lost"}}}});
+    EXPECT_EQ(bus.run(client->nodes()).value()[1]["state"], "lost");
+    fleet.root = true;
+    EXPECT_EQ(bus.run(client->nodes()).value()[0]["state"], "up") << "this node";
+}
+
 TEST_F(ManagerTest, NoDocumentOfTheRootFailsAList) {
     std::map<std::string, std::optional<Json>> bad;
     const Json odd[] = {Json("text"), Json(5), Json(nullptr), Json::array({1}),

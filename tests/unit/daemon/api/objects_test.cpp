@@ -296,5 +296,21 @@ TEST_F(ObjectsTest, TheNodesNameIsAnnounced) {
     EXPECT_EQ(changes[0][1], Json({{"NodeName", "home2"}, {"Reachable", true}}));
 }
 
+TEST_F(ObjectsTest, TheStateOfARootThatDoesNotAnswerIsAnnounced) {
+    fleet.requests.answers["x"] = [](const Json&) -> Result<Json> { return Json(); };
+    api->link_changed();
+    const auto* root = "/org/p2prc1/node/root1";
+    ASSERT_TRUE(wait([&] { return property(root, "org.p2prc1.Node", "State") == "up"; }));
+    std::vector<Json> changes;
+    const auto match =
+        user->match("type='signal',path='/org/p2prc1/node/root1',member='PropertiesChanged'",
+                    [&](const dbus::Message& m) { changes.push_back(dbus::read_body(m).value()); });
+    ASSERT_TRUE(bus.run(user->name_owner(dbus::names::service)));
+    fleet.requests.answers.clear();
+    api->link_changed();
+    ASSERT_TRUE(wait([&] { return !changes.empty(); }));
+    EXPECT_EQ(changes[0][1]["State"], "suspect");
+}
+
 } // namespace
 } // namespace p2prc::daemon
