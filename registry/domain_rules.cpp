@@ -140,6 +140,22 @@ std::optional<DomainRecord> name_above(const Draft& draft, std::string_view doma
     return std::nullopt;
 }
 
+// Whether the machine that made the mapping is in the fleet: nothing can be done there otherwise.
+bool maker_is_here(const Draft& draft, const DomainRecord& mapping) {
+    const auto node = node_of(mapping.created_by);
+    return draft.node(node) && is_maker(draft, node, mapping.created_by, mapping.unknown);
+}
+
+std::string maker_text(const Draft& draft, const DomainRecord& mapping) {
+    return mapping.created_by + (maker_is_here(draft, mapping) ? "" : ", which is not in the fleet");
+}
+
+std::string where_to_change(const Draft& draft, const DomainRecord& mapping) {
+    return maker_is_here(draft, mapping) || !mapping.node.empty()
+               ? "run the command there, or on a node with the role owner"
+               : "run the command on a node with the role owner";
+}
+
 std::string holder_text(const std::optional<DomainRecord>& holder) {
     if (!holder) return "a record that this version cannot read";
     if (holder->node.empty()) return fmt::format("process '{}', which does not run now", holder->process);
@@ -200,7 +216,7 @@ Result<void> check_domain_serving(const Draft& draft, const std::string& domain,
     if (!waiting || may_serve(draft, *waiting, process, owner)) return {};
     const auto before = last_node(*waiting);
     return fail(ErrorCode::DomainTaken,
-                fmt::format("domain '{}' was mapped by {}{}", domain, waiting->created_by,
+                fmt::format("domain '{}' was mapped by {}{}", domain, maker_text(draft, *waiting),
                             before.empty() ? "" : " and led to node '" + before + "' before"),
                 fmt::format("ask its owner to release it: p2prc unmap-domain {}", domain));
 }
@@ -294,8 +310,8 @@ Result<Json> map_domain(Request& request) {
     const auto before = request.draft.domain(*domain);
     if (before && !request.may_change(*before))
         return fail(ErrorCode::NotPermitted,
-                    fmt::format("domain '{}' was mapped by {}", *domain, before->created_by),
-                    "ask there, or run the command on a node with the role owner");
+                    fmt::format("domain '{}' was mapped by {}", *domain, maker_text(request.draft, *before)),
+                    where_to_change(request.draft, *before));
 
     if (!before)
         if (auto room = check_room_for_domain(request.draft, request.actor.node, request.is_owner()); !room)
@@ -321,9 +337,11 @@ Result<Json> unmap_domain(Request& request) {
                     "p2prc domains lists them");
     if (!request.may_change(*mapping))
         return fail(ErrorCode::NotPermitted,
-                    fmt::format("domain '{}' is mapped to process '{}' on node '{}', and was mapped by {}",
-                                *domain, mapping->process, mapping->node, mapping->created_by),
-                    "run the command there, or on a node with the role owner");
+                    fmt::format("domain '{}' is mapped to process '{}'{}, and was mapped by {}", *domain,
+                                mapping->process,
+                                mapping->node.empty() ? "" : fmt::format(" on node '{}'", mapping->node),
+                                maker_text(request.draft, *mapping)),
+                    where_to_change(request.draft, *mapping));
     erase_challenges(request.draft, *domain);
     request.draft.erase(keys::domain(*domain));
     return Json{{"domain", *domain}};

@@ -197,6 +197,17 @@ void take_back(Draft& draft, const std::string& key) {
     }
 }
 
+// The join was asked for, and not the domain: what to do about it is done on the joining machine.
+Error as_of_a_join(Error error, const std::string& domain, bool owner) {
+    error.message =
+        fmt::format("the machine that joins has a domain mapped which it cannot bring: {}", error.message);
+    error.hint = fmt::format("unmap it there first: p2prc unmap-domain {}{}", domain,
+                             owner || error.code != ErrorCode::NotPermitted
+                                 ? ""
+                                 : "; or join with an owner's invitation: p2prc invite --role owner");
+    return error;
+}
+
 bool is_named(const Draft& draft, const std::string& connector_key) {
     return std::ranges::any_of(draft.nodes(),
                                [&](const NodeRecord& node) { return node.connector_key == connector_key; });
@@ -261,7 +272,7 @@ Result<Json> join(Request& request) {
     const bool owner = node.role == Role::Owner;
     for (const auto& domain : handover->domains)
         if (auto brought = bring_domain(draft, domain, *name, owner); !brought)
-            return std::unexpected(brought.error());
+            return std::unexpected(as_of_a_join(std::move(brought.error()), domain.domain, owner));
     for (const auto& process : handover->processes)
         if (auto brought = bring_process(draft, process, *name, owner); !brought)
             return std::unexpected(brought.error());

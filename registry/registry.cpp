@@ -38,9 +38,10 @@ Result<void> authorise(const Request& request, const Method& method) {
         return fail(ErrorCode::NotPermitted, fmt::format("node '{}' is not in this fleet", actor.node),
                     "it was removed, or never joined: p2prc join TOKEN");
     if (method.access == Access::Owner && !request.is_owner())
-        return fail(ErrorCode::NotPermitted,
-                    fmt::format("node '{}' has the role member; {} needs owner", actor.node, method.name),
-                    "run the command on a node with the role owner, such as the root");
+        return fail(
+            ErrorCode::NotPermitted,
+            fmt::format("node '{}' has the role member; {} needs the role owner", actor.node, method.doing),
+            "run the command on a node with the role owner, such as the root");
     return {};
 }
 

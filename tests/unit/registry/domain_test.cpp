@@ -271,6 +271,22 @@ TEST_F(DomainRulesTest, Unmapping) {
     ok(two_, "domain.unmap", {{"domain", "later.home.example"}});
 }
 
+TEST_F(DomainRulesTest, WhoMappedADomainAndIsGoneCannotBeAsked) {
+    const auto loft = add("loft", 'd', "owner");
+    map(loft, "own.home.example", "own");
+    EXPECT_EQ(refused(two_, "domain.unmap", {{"domain", "own.home.example"}}).hint,
+              "run the command there, or on a node with the role owner");
+    ok(loft, "node.leave");
+    const auto refusal = refused(two_, "domain.unmap", {{"domain", "own.home.example"}});
+    EXPECT_EQ(refusal.code, ErrorCode::NotPermitted);
+    EXPECT_THAT(refusal.message, HasSubstr("is mapped to process 'own', and was mapped by"));
+    EXPECT_THAT(refusal.message, HasSubstr("@loft, which is not in the fleet"));
+    EXPECT_EQ(refusal.hint, "run the command on a node with the role owner");
+    const auto taken = map_refused(two_, "own.home.example", "own");
+    EXPECT_THAT(taken.message, HasSubstr("@loft, which is not in the fleet"));
+    EXPECT_EQ(taken.hint, "run the command on a node with the role owner");
+}
+
 TEST_F(DomainRulesTest, MappingIdsAreNeverUsedAgain) {
     const int first = map(one_, "www.home.example", "web")["mapping_id"];
     ok(one_, "domain.unmap", {{"domain", "www.home.example"}});

@@ -163,6 +163,10 @@ TEST_F(MemberRulesTest, WhoMayInviteWhom) {
     make_fleet();
     const auto home = add("home1", 'b');
     EXPECT_EQ(refused(home, "fleet.invite").code, ErrorCode::NotPermitted);
+    EXPECT_EQ(refused(home, "fleet.invite").message,
+              "node 'home1' has the role member; inviting nodes needs the role owner");
+    EXPECT_EQ(refused(home, "node.remove", {{"name", "root"}}).message,
+              "node 'home1' has the role member; removing nodes needs the role owner");
     EXPECT_EQ(refused(member("home1", Role::Owner), "fleet.invite").code, ErrorCode::NotPermitted)
         << "the role of the record counts";
     EXPECT_EQ(refused(root(), "fleet.invite", {{"role", "guest"}}).code, ErrorCode::NotSupported);
@@ -195,6 +199,27 @@ TEST_F(MemberRulesTest, AJoiningNodeBringsItsProcesses) {
     EXPECT_EQ(at("/domains/diary.home.example")["process_id"], 3);
     EXPECT_EQ(at("/domains/diary.home.example")["node"], "home1");
     EXPECT_EQ(at("/domains/diary.home.example")["from_file"], true);
+}
+
+TEST_F(MemberRulesTest, AJoinThatBringsADomainOfTheOwnersSaysHowItCanJoin) {
+    make_fleet();
+    const auto join = [&](const std::string& domain) {
+        const auto invitation = ok(root(), "fleet.invite");
+        return refused(stranger(), "node.join",
+                       {{"invitation", invitation["id"]},
+                        {"name", "home1"},
+                        {"key", fingerprint('b')},
+                        {"domains", {{{"domain", domain}, {"process", "web"}, {"mapping_id", 1}}}}});
+    };
+    const auto zone = join("home.example");
+    EXPECT_EQ(zone.code, ErrorCode::NotPermitted);
+    EXPECT_THAT(zone.message, HasSubstr("the machine that joins has a domain mapped which it cannot bring"));
+    EXPECT_EQ(zone.hint, "unmap it there first: p2prc unmap-domain home.example; or join with an owner's "
+                         "invitation: p2prc invite --role owner");
+    ok(root(), "domain.map", {{"domain", "www.home.example"}, {"process", "site"}});
+    const auto taken = join("www.home.example");
+    EXPECT_EQ(taken.code, ErrorCode::DomainTaken);
+    EXPECT_EQ(taken.hint, "unmap it there first: p2prc unmap-domain www.home.example");
 }
 
 TEST_F(MemberRulesTest, ABroughtDomainChangesNoneThatWaitsHere) {
