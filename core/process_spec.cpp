@@ -217,10 +217,27 @@ bool is_built(std::string_view table) {
 
 // Of a table that is not built: what is in it would be refused with every other value.
 bool has_defaults_alone(std::string_view table, const Json& value) {
-    if (!value.is_object()) return false;
+    if (!value.is_object() || value.empty()) return false;
     for (const auto& [key, member] : value.items())
         if (!find_field(spec_fields(), fmt::format("{}.{}", table, key)) || !is_default(member)) return false;
     return true;
+}
+
+// A number without its unit is a typing error; with less than this no program can even be executed.
+constexpr std::uint64_t least_memory = 1ULL << 20;
+
+// How to write a value that has another type.
+std::string type_hint(const Field& field, const Json& value) {
+    if (field.key == "limits.cpu" && value.is_number_integer())
+        return fmt::format("write \"{}%\"", value.dump());
+    if (field.type == FieldType::Integer && value.is_string()) return "write it without quotes";
+    if (field.type == FieldType::String && value.is_primitive()) return "write it in double quotes";
+    if (field.type == FieldType::StringList && value.is_string())
+        return "write a list, a word each: [\"/usr/bin/program\", \"argument\"]";
+    if (field.type == FieldType::IntegerList && value.is_number_integer())
+        return fmt::format("write [{}]", value.dump());
+    if (field.type == FieldType::Boolean) return "write true or false, without quotes";
+    return {};
 }
 
 class Reader {
@@ -241,6 +258,11 @@ class Reader {
         if (strict_ && spec_.port && std::ranges::count(spec_.ports, *spec_.port) > 0)
             return std::unexpected(bad_key(locate_, "ports", fmt::format("{} is its `port`", *spec_.port),
                                            "leave it out here: `ports` are further ones"));
+        if (strict_ && spec_.limits.memory_bytes && *spec_.limits.memory_bytes < least_memory)
+            return std::unexpected(
+                bad_key(locate_, "limits.memory",
+                        fmt::format("{} bytes are too little for any process", *spec_.limits.memory_bytes),
+                        "the least is \"1M\"; for 64 mebibytes write \"64M\""));
         if (strict_ && !spec_.domain.empty() && !spec_.port)
             return std::unexpected(bad_key(locate_, "domain", "a process without a port cannot have a domain",
                                            "add port = N, the port it listens on, or port = 0"));
@@ -291,7 +313,10 @@ class Reader {
 
     Result<void> read_field(const Field& field, const Json& value) {
         if (!field.built && strict_ && !is_default(value)) return not_built(field.key);
-        if (auto checked = check_type(value, field.type, field.key, locate_); !checked) return checked;
+        if (auto checked = check_type(value, field.type, field.key, locate_); !checked) {
+            checked.error().hint = type_hint(field, value);
+            return checked;
+        }
         if (!field.built) return {}; // with its default
         if (auto refusal = find_binding(field.key)->set(spec_, value); !refusal.why.empty())
             return std::unexpected(bad_key(locate_, field.key, refusal.why, std::move(refusal.hint)));
