@@ -172,7 +172,7 @@ void Reconciler::Impl::explain(const std::string& name, StopReason& reason, cons
         reason.detail += (reason.detail.empty() ? "" : "; ") + words;
     if (reason.kind != StopKind::StartLimit) return;
     const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(slots_[name]));
-    reason.detail += fmt::format("; it is tried again after {} s", pause.count());
+    reason.detail += fmt::format("{}{} s", next_attempt_words, pause.count());
 }
 
 // A command may end as soon as it is executed, and whoever waits for it to run goes by what is written. What

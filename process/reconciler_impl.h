@@ -15,11 +15,15 @@
 #include <chrono>
 #include <map>
 #include <set>
+#include <string_view>
 
 namespace p2prc::process {
 
 // The step at which a start fails that this node does not allow.
 inline constexpr const char* refused_step = "policy";
+
+// Behind how it ended, before the seconds to its next attempt; the last words of a reason's detail.
+inline constexpr std::string_view next_attempt_words = "; it is tried again after ";
 
 // Now, for a time that is not known.
 std::string rfc3339_of(std::uint64_t microseconds);

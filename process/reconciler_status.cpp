@@ -9,9 +9,12 @@
 namespace p2prc::process {
 namespace {
 
-// For a text beside the place and time of another reason. If a machine was off, the detail says since when.
+// For a text beside the place and time of another reason. What is stopped is not tried again. If a machine
+// was off, the detail says since when.
 std::string how_it_had_ended(StopReason reason) {
     reason.node.clear();
+    if (const auto at = reason.detail.rfind(next_attempt_words); at != std::string::npos)
+        reason.detail.erase(at);
     if (reason.kind == StopKind::PowerLoss || reason.kind == StopKind::Shutdown) reason.at.clear();
     return reason_text(reason);
 }

@@ -450,6 +450,21 @@ TEST_F(RetryTest, TellsTheStartLimit) {
     EXPECT_EQ(count("start " + unit), 1);
 }
 
+TEST_F(RetryTest, WhatIsStoppedIsNotSaidToBeTriedAgain) {
+    start();
+    auto web = record();
+    want(web);
+    give_up();
+    expect(ProcessState::Failed, StopKind::StartLimit);
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    web.changed_by = "bob@root";
+    want(web);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_NE(status()->reason->detail.find("it had ended before: start-limit"), std::string::npos);
+    EXPECT_EQ(status()->reason->detail.find("tried again"), std::string::npos) << status()->reason->detail;
+}
+
 TEST_F(RetryTest, WhatFailedTooOftenIsTriedAgain) {
     first_retry_pause = std::chrono::milliseconds(300);
     start();
