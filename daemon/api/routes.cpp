@@ -151,8 +151,22 @@ Json zone_documents(const View& view) {
     return zones;
 }
 
-Result<Json> record_documents(const View& view, const std::string& zone_name, const Json& edge_report) {
+Result<Json> record_documents(const View& view, const std::string& given, const Json& edge_report) {
     const RouteTable table = route_table(view);
+    if (table.zones.empty()) {
+        const auto* fleet = view.fleet();
+        if (!fleet || fleet->root.empty())
+            return fail(ErrorCode::NotFound, "this machine is in no fleet",
+                        "p2prc init --domain ZONE --public-ip IP creates one; p2prc join TOKEN joins one");
+        return fail(ErrorCode::NotFound, "this fleet has no zone",
+                    "p2prc init --domain ZONE, on the root, gives it one");
+    }
+    std::string zone_name;
+    if (!given.empty()) {
+        auto normal = normalize_domain(given);
+        if (!normal) return std::unexpected(normal.error());
+        zone_name = std::move(*normal);
+    }
     for (const Zone& zone : table.zones) {
         if (!zone_name.empty() && zone.name != zone_name) continue;
         std::vector<std::string> mapped;
@@ -166,10 +180,11 @@ Result<Json> record_documents(const View& view, const std::string& zone_name, co
             records.push_back(to_document(record));
         return records;
     }
-    return fail(ErrorCode::NotFound,
-                zone_name.empty() ? "this fleet has no zone"
-                                  : "this fleet does not answer for '" + zone_name + "'",
-                "'p2prc dns zones' lists the zones; 'p2prc init --domain ZONE' makes one");
+    std::string zones;
+    for (const Zone& zone : table.zones)
+        zones += (zones.empty() ? "" : ", ") + zone.name;
+    return fail(ErrorCode::NotFound, "this fleet does not answer for '" + zone_name + "'",
+                "it answers for " + zones);
 }
 
 } // namespace p2prc::daemon

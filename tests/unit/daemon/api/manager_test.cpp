@@ -69,7 +69,10 @@ TEST_F(ManagerTest, Lists) {
     const auto records = bus.run(client->records("home.example"));
     ASSERT_TRUE(records);
     EXPECT_EQ(records->size(), 8U); // SOA, NS, and two addresses each of the zone, of ns1 and of the domain
-    EXPECT_EQ(bus.run(client->records("elsewhere.example")).error().code, ErrorCode::NotFound);
+    EXPECT_EQ(bus.run(client->records("HOME.example.")), records);
+    EXPECT_EQ(bus.run(client->records("elsewhere.example")).error(),
+              (Error{ErrorCode::NotFound, "this fleet does not answer for 'elsewhere.example'",
+                     "it answers for home.example"}));
     EXPECT_EQ(bus.run(client->zones()).value()[0]["name"], "home.example");
     EXPECT_EQ(bus.run(client->version()).value(), P2PRC_VERSION);
 }
