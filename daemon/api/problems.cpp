@@ -162,13 +162,16 @@ class Finder {
         if (node.name == view_.node() || live == "up") return;
         silent_.insert(node.name);
         if (blame("edge", "node " + node.name)) return;
+        const auto* self = view_.node_record(view_.node());
         const auto heard = view_.last_heard(node.name);
         const auto since = heard.empty() ? view_.live_since(node.name) : heard;
         add({true,
              "node " + node.name,
              since.empty() ? fmt::format("node '{}' has never connected", node.name)
                            : fmt::format("node '{}' has not answered since {}", node.name, when(since)),
-             fmt::format("check its power and network; if it is gone for good: p2prc nodes rm {}", node.name),
+             fmt::format("check its power and network; if it is gone for good{}: p2prc nodes rm {}",
+                         self && self->role == Role::Owner ? "" : ", on a node with the role owner",
+                         node.name),
              since,
              {}});
     }

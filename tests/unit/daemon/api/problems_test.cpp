@@ -98,7 +98,7 @@ TEST_F(ProblemsTest, ASilentNodeIsTheCauseOfAllThatIsOnIt) {
         EXPECT_TRUE(problem.down);
         EXPECT_EQ(problem.subject, "node attic");
         EXPECT_THAT(problem.cause, HasSubstr("2026-01-02 10:00:00 UTC"));
-        EXPECT_THAT(problem.hint, HasSubstr("p2prc nodes rm attic"));
+        EXPECT_THAT(problem.hint, HasSubstr(", on a node with the role owner: p2prc nodes rm attic"));
         EXPECT_EQ(problem.affects, (std::vector<std::string>{"process blog", "domain blog.home.example"}));
     }
 }
