@@ -62,9 +62,9 @@ asio::awaitable<Result<void>> Fleet::Impl::leave(bool force, std::string by) {
         (void)role_change.take(open ? RoleEvent::Unanswered : RoleEvent::Belongs);
         if (!open) remove_handover();
         if (error.code == ErrorCode::Unreachable)
-            error.hint = "p2prc leave --force leaves without it; the fleet then lists this node as lost "
-                         "until somebody "
-                         "removes it";
+            error.hint =
+                "p2prc leave --force leaves without it; unless this node was removed, the fleet then "
+                "lists it as lost until somebody removes it";
         co_return std::unexpected(error);
     }
     if (!left) net::log_notice("leaving without the root: " + left.error().message);
