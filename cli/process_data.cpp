@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -26,6 +27,14 @@ Contents contents_of(const fs::path& path) {
 }
 
 } // namespace
+
+std::vector<std::string> web_addresses(const Json& process, const std::string& asked) {
+    auto domains = process.value("domains", std::vector<std::string>{});
+    std::ranges::stable_partition(domains, [&](const auto& domain) { return domain == asked; });
+    for (auto& domain : domains)
+        domain.insert(0, "https://");
+    return domains;
+}
 
 std::string removed_unheard_words(const std::string& name, const std::string& node) {
     return fmt::format(

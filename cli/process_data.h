@@ -1,4 +1,4 @@
-// What becomes of a process's data directory when it is killed, or when another process takes its name.
+// What people are told of a process that was spun, stopped or killed: its addresses, its data.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,6 +10,9 @@
 namespace p2prc::cli {
 
 class Daemon;
+
+// Of all domains that are mapped to the process; the one that was asked for comes first.
+std::vector<std::string> web_addresses(const nlohmann::json& process, const std::string& asked);
 
 // What a kill or a stop has come to where the process's node does not answer: whether it ended there is not
 // known.

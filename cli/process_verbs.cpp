@@ -132,7 +132,8 @@ enum class Asked { Spin, Start };
 
 // Says how a process is doing after p2prcd has done what was asked, by what its node reports. Returns the
 // exit status.
-int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool no_wait) {
+int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool no_wait,
+                   const std::string& domain = {}) {
     const auto name = cell(process, "name");
     const auto node = cell(process, "node");
     const auto state = cell(process, "state");
@@ -165,7 +166,9 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
                          ended ? fmt::format("; p2prc start {} starts it", name) : ""));
         return 1;
     }
-    if (const auto domain = cell(process, "domain"); domain != "-" && status == 0) note("https://" + domain);
+    if (status == 0)
+        for (const auto& address : web_addresses(process, domain))
+            note(address);
     return status;
 }
 
@@ -184,7 +187,7 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     if (context.json) return show_process(daemon, spec->name, true);
     auto info = daemon.call(&dbus::Client::information, spec->name);
     if (!info) return std::unexpected(info.error());
-    return tell_how_it_is(*info, Asked::Spin, "runs", waiting.no_wait);
+    return tell_how_it_is(*info, Asked::Spin, "runs", waiting.no_wait, spec->domain);
 }
 
 Result<int> list(Context& context) {

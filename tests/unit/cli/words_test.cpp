@@ -53,6 +53,15 @@ TEST(FormerData, OfAnEmptyDirectoryNothingIsSaid) {
     EXPECT_THAT(lines[1], HasSubstr("sudo cp -a " + path + "/. /var/lib/p2prc-data/web/"));
 }
 
+TEST(WebAddresses, TheDomainThatWasAskedForComesFirst) {
+    const Json web{{"domain", "a1.home.example"}, {"domains", {"a1.home.example", "web.home.example"}}};
+    EXPECT_THAT(web_addresses(web, "web.home.example"),
+                testing::ElementsAre("https://web.home.example", "https://a1.home.example"));
+    EXPECT_THAT(web_addresses(web, ""),
+                testing::ElementsAre("https://a1.home.example", "https://web.home.example"));
+    EXPECT_THAT(web_addresses(Json::object(), ""), IsEmpty());
+}
+
 TEST(Unheard, WhatIsAskedOfANodeThatDoesNotAnswerIsNotSaidToBeDone) {
     EXPECT_EQ(removed_unheard_words("web", "attic"),
               "'web' is removed; attic does not answer: it may still run there, and is ended when attic is "
