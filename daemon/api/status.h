@@ -19,9 +19,9 @@ struct HelperReports {
     std::optional<Error> unconfined;   // why processes are not kept to their ports
 };
 
-// {version, node, root (b), reachable (b), fleet: {zone, root, public_ips, acme}, nodes, processes, domains,
-// tunnels, certificates: counts by state, edge: "up", "down" or nothing without a root, problems: as
-// daemon/api/problems.h has them}
+// {version, node, root (b), role: nothing in no fleet, reachable (b), fleet: {zone, root, public_ips, acme},
+// nodes, processes, domains, tunnels, certificates: counts by state, edge: "up", "down" or nothing without a
+// root, problems: as daemon/api/problems.h has them}
 Json status_document(const View& view, bool is_root, const registry::Gateway& gateway);
 
 // Status, and {link_error, link_hint: while not reachable, unconfined, unconfined_hint: while processes are
