@@ -24,6 +24,9 @@ struct SqliteOptions {
     std::vector<TableOptions> tables;
     Sync sync = Sync::Full;
     std::uint64_t keep_revisions = 4096; // history older than that is compacted now and then
+    // Neither is more of it kept than this, nor than all items, where they are more than an eighth of this:
+    // to read them all is less then.
+    std::uint64_t keep_bytes = 8 << 20;
     // Time since some moment, going on during suspend; CLOCK_BOOTTIME when empty.
     std::function<std::chrono::nanoseconds()> clock = {};
 };

@@ -21,7 +21,8 @@ using WatchCallback = std::function<void(const Commit&)>;
 
 enum class WatchOutcome {
     Watching,  // everything from the asked revision on was or will be delivered
-    Compacted, // the history from there is gone: take a range and watch from its revision + 1
+    Compacted, // the history from there is gone, or more than all items: take a range and watch from its
+               // revision + 1
     Ahead,     // the asked revision lies in the future of this store (it was restored): the same
 };
 

@@ -49,14 +49,14 @@ Result<void> SqliteStore::revoke(std::uint64_t lease) {
             operations.push_back(erase((*rows)->bytes(0), (*rows)->bytes(1)));
         }
     }
-    Transaction transaction(*connection_);
-    if (auto begun = transaction.begin(); !begun) return begun;
+    Attempt attempt(*this);
+    if (auto begun = attempt.begin(); !begun) return begun;
     auto commits = write(operations, revision_ + 1);
     if (!commits) return std::unexpected(commits.error());
     auto forget = connection_->prepare("DELETE FROM leases WHERE id = ?");
     if (!forget) return std::unexpected(forget.error());
     if (auto done = (*forget)->bind(lease).run(); !done) return done;
-    if (auto done = transaction.commit(); !done) return done;
+    if (auto done = attempt.commit(); !done) return done;
     leases_.remove(lease);
     if (!commits->empty()) finish(revision_ + 1, *commits);
     return {};

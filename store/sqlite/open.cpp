@@ -62,6 +62,7 @@ Result<std::unique_ptr<Store>> open_sqlite(SqliteOptions options) {
             return std::unexpected(taken.error());
     auto store = std::make_unique<SqliteStore>(std::move(options), std::move(*connection), *meta, origin);
     if (auto loaded = store->load_leases(); !loaded) return std::unexpected(loaded.error());
+    if (auto counted = store->load_tally(); !counted) return std::unexpected(counted.error());
     return store;
 }
 

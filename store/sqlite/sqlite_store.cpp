@@ -33,7 +33,7 @@ SqliteStore::SqliteStore(SqliteOptions options, std::unique_ptr<Connection> conn
     , store_id_(std::move(meta.store_id))
     , origin_(origin)
     , revision_(meta.revision)
-    , compacted_(meta.compacted)
+    , tally_{.compacted = meta.compacted}
     , leases_(options_.clock ? options_.clock : boottime) {}
 
 SqliteStore::~SqliteStore() {
@@ -91,6 +91,8 @@ Result<void> SqliteStore::write_one(const Operation& operation, std::uint64_t re
     if (!before) return std::unexpected(before.error());
     changed = operation.value || *before;
     if (!changed) return {};
+    const auto* after = operation.value ? &*operation.value : nullptr;
+    count_item(operation.key, *before ? &(*before)->value : nullptr, after);
     if (operation.value) {
         auto insert = connection_->prepare("INSERT OR REPLACE INTO items (tab, key, value, revision, sub, "
                                            "created, lease) VALUES (?, ?, ?, ?, ?, ?, ?)");
@@ -120,6 +122,7 @@ Result<void> SqliteStore::write_one(const Operation& operation, std::uint64_t re
     } else {
         (*note)->bind_null();
     }
+    tally_.history += row_bytes(operation.key, after);
     return (*note)->run();
 }
 
@@ -139,11 +142,7 @@ Result<SqliteStore::Commits> SqliteStore::write(const std::vector<Operation>& op
     if (commits.empty()) return commits;
     if (auto done = write_meta(*connection_, "revision", revision); !done)
         return std::unexpected(done.error());
-    // Now and then rather than at each commit: forgetting costs more the more often it is done.
-    const auto keep = std::max<std::uint64_t>(options_.keep_revisions, 1);
-    const auto step = std::max<std::uint64_t>(keep / 8, 1);
-    if (revision > keep && revision % step == 0)
-        if (auto done = forget_history(revision - keep); !done) return std::unexpected(done.error());
+    if (auto done = limit_history(revision); !done) return std::unexpected(done.error());
     return commits;
 }
 
@@ -165,8 +164,8 @@ Result<TxnResult> SqliteStore::txn(const Txn& txn) {
 }
 
 Result<TxnResult> SqliteStore::transact(const Txn& txn) {
-    Transaction transaction(*connection_);
-    if (auto begun = transaction.begin(); !begun) return std::unexpected(begun.error());
+    Attempt attempt(*this);
+    if (auto begun = attempt.begin(); !begun) return std::unexpected(begun.error());
     bool succeeded = true;
     for (const auto& compare : txn.compare) {
         auto held = holds(compare);
@@ -175,14 +174,10 @@ Result<TxnResult> SqliteStore::transact(const Txn& txn) {
     }
     const auto& operations = succeeded ? txn.then : txn.otherwise;
     if (auto checked = check(operations); !checked) return std::unexpected(checked.error());
-    const auto compacted = compacted_;
     auto commits = write(operations, revision_ + 1);
-    if (commits && commits->empty()) return TxnResult{succeeded, revision_};
-    auto committed = commits ? transaction.commit() : Result<void>(std::unexpected(commits.error()));
-    if (!committed) {
-        compacted_ = compacted;
-        return std::unexpected(committed.error());
-    }
+    if (!commits) return std::unexpected(commits.error());
+    if (commits->empty()) return TxnResult{succeeded, revision_};
+    if (auto committed = attempt.commit(); !committed) return std::unexpected(committed.error());
     finish(revision_ + 1, *commits);
     return TxnResult{succeeded, revision_};
 }

@@ -12,11 +12,19 @@
 
 namespace p2prc::store {
 
+// What a row takes up besides its key and its value, about.
+inline constexpr std::uint64_t row_overhead = 64;
+inline std::uint64_t row_bytes(const std::string& key, const std::string* value) {
+    return key.size() + (value ? value->size() : 0) + row_overhead;
+}
+
 class SqliteStore : public Store {
   public:
     SqliteStore(SqliteOptions options, std::unique_ptr<Connection> connection, Meta meta, Origin origin);
     ~SqliteStore() override;
     Result<void> load_leases();
+    // Counts what is there, and forgets what was kept of the past under another limit.
+    Result<void> load_tally();
 
     std::string store_id() const override { return store_id_; }
     Origin origin() const override { return origin_; }
@@ -38,6 +46,38 @@ class SqliteStore : public Store {
     // What a transaction changes, table by table.
     using Commits = std::map<std::string, Commit, std::less<>>;
 
+    struct Tally {
+        std::uint64_t compacted = 0; // history up to here is gone
+        std::uint64_t items = 0;     // bytes, as row_bytes() counts them
+        std::uint64_t history = 0;   // the same
+    };
+
+    // A transaction, with the tally as it was before: that is put back unless it is committed.
+    class Attempt {
+      public:
+        explicit Attempt(SqliteStore& store)
+            : store_(store)
+            , before_(store.tally_)
+            , transaction_(*store.connection_) {}
+        Attempt(const Attempt&) = delete;
+        Attempt& operator=(const Attempt&) = delete;
+        ~Attempt() {
+            if (!committed_) store_.tally_ = before_;
+        }
+        Result<void> begin() { return transaction_.begin(); }
+        Result<void> commit() {
+            auto done = transaction_.commit();
+            committed_ = done.has_value();
+            return done;
+        }
+
+      private:
+        SqliteStore& store_;
+        Tally before_;
+        Transaction transaction_;
+        bool committed_ = false;
+    };
+
     // Without the lock:
     const TableOptions* table(std::string_view name) const;
     Result<std::optional<Item>> find(std::string_view table, std::string_view key);
@@ -50,6 +90,9 @@ class SqliteStore : public Store {
     Result<void> backlog(std::string_view table, std::string_view prefix, std::uint64_t from,
                          const WatchCallback& callback);
     Result<void> forget_history(std::uint64_t revision);
+    Result<void> limit_history(std::uint64_t revision);
+    std::uint64_t most_history() const;
+    void count_item(const std::string& key, const std::string* before, const std::string* after);
     Result<void> revoke(std::uint64_t lease);
     void finish(std::uint64_t revision, const Commits& commits);
 
@@ -58,7 +101,7 @@ class SqliteStore : public Store {
     const std::string store_id_;
     const Origin origin_;
     std::atomic<std::uint64_t> revision_;
-    std::uint64_t compacted_;
+    Tally tally_;
     Leases leases_;
     Watchers watchers_;
     std::mutex mutex_;

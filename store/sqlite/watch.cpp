@@ -1,4 +1,4 @@
-// Watches and the history that they begin in.
+// Watches, and what they are told of the past.
 #include "store/sqlite/sqlite_store.h"
 
 namespace p2prc::store {
@@ -10,7 +10,7 @@ Result<WatchStart> SqliteStore::watch(std::string_view table_name, std::string_v
     if (!options) return fail(ErrorCode::Failed, "the store has no table '" + std::string(table_name) + "'");
     if (from > revision_ + 1) return WatchStart{WatchOutcome::Ahead, 0};
     if (from <= revision_) {
-        if (!options->history || from <= compacted_) return WatchStart{WatchOutcome::Compacted, 0};
+        if (!options->history || from <= tally_.compacted) return WatchStart{WatchOutcome::Compacted, 0};
         if (auto done = backlog(table_name, prefix, from, callback); !done)
             return std::unexpected(done.error());
     }
@@ -46,29 +46,6 @@ Result<void> SqliteStore::backlog(std::string_view table_name, std::string_view 
 void SqliteStore::unwatch(std::uint64_t id) {
     const std::lock_guard lock(mutex_);
     watchers_.remove(id);
-}
-
-Result<void> SqliteStore::compact(std::uint64_t revision) {
-    const std::lock_guard lock(mutex_);
-    if (revision > revision_)
-        return fail(ErrorCode::Failed, "cannot compact up to revision " + std::to_string(revision) +
-                                           ": the store is at " + std::to_string(revision_));
-    if (revision <= compacted_) return {};
-    const auto before = compacted_;
-    Transaction transaction(*connection_);
-    if (auto begun = transaction.begin(); !begun) return begun;
-    auto done = forget_history(revision);
-    if (done) done = transaction.commit();
-    if (!done) compacted_ = before;
-    return done;
-}
-
-Result<void> SqliteStore::forget_history(std::uint64_t revision) {
-    auto remove = connection_->prepare("DELETE FROM history WHERE revision <= ?");
-    if (!remove) return std::unexpected(remove.error());
-    if (auto done = (*remove)->bind(revision).run(); !done) return done;
-    compacted_ = revision;
-    return write_meta(*connection_, "compacted", revision);
 }
 
 } // namespace p2prc::store

@@ -24,6 +24,20 @@ std::uint64_t number(const std::string& text) {
     return text == "(missing)" ? 0 : std::stoull(text);
 }
 
+// All of the past is kept, to be compared with the items.
+SqliteOptions with_all_history(const std::string& file) {
+    auto made = options(file);
+    made.keep_bytes = 1 << 30;
+    return made;
+}
+
+std::unique_ptr<Store> open_whole(const std::string& file) {
+    auto store = open_sqlite(with_all_history(file));
+    if (store) return std::move(*store);
+    ADD_FAILURE() << store.error().message;
+    return nullptr;
+}
+
 // The store is exactly the state after some transaction; which one.
 std::uint64_t whole_until(Store& store) {
     const auto last = number(value_of(store, "/last"));
@@ -50,7 +64,7 @@ std::uint64_t whole_until(Store& store) {
 
 // Writes transactions and reports each on the pipe after it was acknowledged, until it is killed.
 [[noreturn]] void child(const std::string& file, int acknowledgements) {
-    auto store = open_sqlite(options(file));
+    auto store = open_sqlite(with_all_history(file));
     if (!store) _exit(1);
     for (std::uint64_t n = (*store)->revision() + 1;; ++n) {
         auto done = (*store)->txn({{}, transaction(n), {}});
@@ -89,7 +103,7 @@ TEST(DurabilityTest, KilledInALoopItLosesNothingAcknowledged) {
         for (std::uint64_t n = 0; read(pipe_ends[0], &n, sizeof n) == sizeof n;)
             acknowledged = n;
         close(pipe_ends[0]);
-        const auto store = open_store(directory.file());
+        const auto store = open_whole(directory.file());
         ASSERT_TRUE(store);
         const auto last = whole_until(*store);
         // One more may have been committed but not yet reported.
@@ -102,7 +116,7 @@ TEST(DurabilityTest, KilledInALoopItLosesNothingAcknowledged) {
 TEST(DurabilityTest, ALogThatIsCutAnywhereShowsWholeTransactions) {
     const Directory directory;
     constexpr std::uint64_t total = 60;
-    const auto store = open_store(directory.file());
+    const auto store = open_whole(directory.file());
     for (std::uint64_t n = 1; n <= total; ++n)
         write(*store, transaction(n));
     const auto log_size = fs::file_size(directory.file() + "-wal");
@@ -121,7 +135,7 @@ TEST(DurabilityTest, ALogThatIsCutAnywhereShowsWholeTransactions) {
             log.seekp(static_cast<std::streamoff>(cut - garbage));
             log << std::string(garbage, '\xa5');
         }
-        const auto cut_store = open_store(copy);
+        const auto cut_store = open_whole(copy);
         ASSERT_TRUE(cut_store);
         const auto last = whole_until(*cut_store);
         EXPECT_LE(last, total);

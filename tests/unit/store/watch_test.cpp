@@ -76,6 +76,97 @@ TEST_F(WatchTest, OldHistoryIsForgottenByItself) {
     EXPECT_EQ(seen_.size(), 16u);
 }
 
+class HistorySizeTest : public WatchTest {
+  protected:
+    HistorySizeTest() { reopen(64 << 10); }
+    void reopen(std::uint64_t keep_bytes) {
+        store_.reset();
+        auto small = options(directory_.file());
+        small.keep_bytes = keep_bytes;
+        store_ = std::move(*open_sqlite(small));
+    }
+    void rewrite(const std::string& key, int times = 1) {
+        for (int i = 0; i < times; ++i)
+            write(*store_, {put("main", key, std::string(1000, static_cast<char>('a' + i % 26)))});
+    }
+    std::size_t bytes_seen() const {
+        std::size_t bytes = 0;
+        for (const auto& commit : seen_)
+            for (const auto& change : commit.changes)
+                bytes += change.key.size() + change.value.value_or("").size();
+        return bytes;
+    }
+};
+
+TEST_F(HistorySizeTest, OneKeyWrittenAgainAndAgainLeavesLittle) {
+    for (const std::uint64_t last : {100, 200}) {
+        rewrite("/a", 100);
+        EXPECT_EQ(watch(last - 20).outcome, WatchOutcome::Compacted);
+        EXPECT_EQ(watch(last - 2).outcome, WatchOutcome::Watching);
+        EXPECT_EQ(std::exchange(seen_, {}).size(), 3u);
+        reopen(64 << 10); // what it counts is known again
+    }
+    std::uint64_t from = 1;
+    while (watch(from).outcome == WatchOutcome::Compacted)
+        ++from;
+    EXPECT_LE(bytes_seen(), 8u << 10);
+    EXPECT_GE(bytes_seen(), 5u << 10);
+}
+
+TEST_F(HistorySizeTest, TheOldestGoFirstAndWholeTransactionsAtATime) {
+    for (int i = 0; i < 20; ++i)
+        write(*store_,
+              {put("main", "/a", std::string(1000, 'x')), put("main", "/b", std::string(1000, 'y'))});
+    std::uint64_t from = 1;
+    while (watch(from).outcome == WatchOutcome::Compacted)
+        ++from;
+    ASSERT_EQ(seen_.size(), 21 - from);
+    for (const auto& commit : seen_) {
+        EXPECT_EQ(commit.revision, from++);
+        EXPECT_EQ(commit.changes.size(), 2u);
+    }
+}
+
+TEST_F(HistorySizeTest, AsMuchAsAllItemsIsKept) {
+    for (int i = 0; i < 40; ++i)
+        rewrite("/" + std::to_string(i));
+    EXPECT_EQ(watch(1).outcome, WatchOutcome::Watching);
+    EXPECT_EQ(std::exchange(seen_, {}).size(), 40u);
+    rewrite("/0");
+    EXPECT_EQ(watch(1).outcome, WatchOutcome::Compacted) << "that is more";
+    for (int i = 0; i < 40; ++i)
+        write(*store_, {erase("main", "/" + std::to_string(i))});
+    EXPECT_EQ(watch(30).outcome, WatchOutcome::Compacted) << "hardly anything is left";
+    EXPECT_EQ(watch(60).outcome, WatchOutcome::Watching);
+}
+
+TEST_F(HistorySizeTest, NotMoreThanTheLimitHoweverManyItems) {
+    for (int i = 0; i < 100; ++i)
+        rewrite("/" + std::to_string(i));
+    EXPECT_EQ(watch(30).outcome, WatchOutcome::Compacted);
+    EXPECT_EQ(watch(60).outcome, WatchOutcome::Watching);
+}
+
+TEST_F(HistorySizeTest, ATransactionLargerThanTheLimitLeavesNoPast) {
+    std::vector<Operation> large;
+    for (int i = 0; i < 100; ++i)
+        large.push_back(put("main", "/" + std::to_string(i), std::string(1000, 'x')));
+    write(*store_, large);
+    EXPECT_EQ(watch(1).outcome, WatchOutcome::Compacted);
+    EXPECT_EQ(watch(2).outcome, WatchOutcome::Watching);
+    rewrite("/0");
+    EXPECT_EQ(seen_.size(), 1u);
+}
+
+TEST_F(HistorySizeTest, WhatWasKeptUnderAnotherLimitIsForgottenWhenItIsOpened) {
+    reopen(8 << 20);
+    rewrite("/a", 100);
+    EXPECT_EQ(watch(1).outcome, WatchOutcome::Watching);
+    reopen(64 << 10);
+    EXPECT_EQ(watch(80).outcome, WatchOutcome::Compacted);
+    EXPECT_EQ(watch(98).outcome, WatchOutcome::Watching);
+}
+
 TEST_F(WatchTest, TheFutureIsRefused) {
     write(*store_, {put("main", "/a", "1")});
     EXPECT_EQ(watch(2).outcome, WatchOutcome::Watching);
