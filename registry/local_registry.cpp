@@ -48,7 +48,7 @@ void hand_over(const std::shared_ptr<Follower>& follower, const Step& step) {
 
 } // namespace
 
-struct LocalRegistry::Shared {
+struct LocalRegistry::Shared : std::enable_shared_from_this<Shared> {
     Shared(std::unique_ptr<Registry> r, state::Disk& d, boost::asio::any_io_executor l)
         : registry(std::move(r))
         , disk(d)
@@ -69,6 +69,7 @@ struct LocalRegistry::Shared {
     std::shared_ptr<const Followers> followers = std::make_shared<Followers>();
     std::uint64_t watch = 0;                          // of the store, for all of them
     std::weak_ptr<const state::FeedStep> whole_state; // the last one that somebody needed
+    bool shrinking = false;                           // the next step is posted
 
     void deliver(std::shared_ptr<const Followers> to, Step step) {
         boost::asio::post(loop, [to = std::move(to), step = std::move(step)] {
@@ -137,6 +138,17 @@ struct LocalRegistry::Shared {
             step->items.push_back({std::move(item.key), std::move(item.value), item.revision});
         whole_state = step;
         return step;
+    }
+
+    // On the disk thread, a step at a time: what is asked for comes between. Where it fails, the next change
+    // does as well, and says so.
+    void shrink_file() {
+        if (!registry || shrinking || !registry->store().shrink().value_or(false)) return;
+        shrinking = true;
+        disk.post([self = shared_from_this()] {
+            self->shrinking = false;
+            self->shrink_file();
+        });
     }
 
     // A node's turn is over, and it hears of it after what it was fed.
@@ -251,6 +263,7 @@ boost::asio::awaitable<Result<Json>> LocalRegistry::request_as(Actor actor, std:
                 *answer = shared->registry->execute(actor, method, params);
             else
                 *answer = std::unexpected(no_registry());
+            shared->shrink_file();
         });
     // Comes back after the work above: the disk thread does one after the other.
     const auto disk = shared->disk.executor();

@@ -60,6 +60,9 @@ class Store {
     // After it returns the callback is not called again.
     virtual void unwatch(std::uint64_t id) = 0;
 
+    // Gives a step's worth of the file's free space back to the disk. True: there is more to give back.
+    virtual Result<bool> shrink() = 0;
+
     // What follows is the store's part of a standby root and of backups, which are not in this version
     // (docs/out-of-scope.md): tests alone call it.
 

@@ -89,6 +89,7 @@ Result<void> SqliteStore::forget_history(std::uint64_t revision) {
     if (auto done = (*remove)->bind(revision).run(); !done) return done;
     tally_.history -= std::min(tally_.history, bytes);
     tally_.compacted = revision;
+    freed_ = true;
     return write_meta(*connection_, "compacted", revision);
 }
 

@@ -63,6 +63,7 @@ Result<std::unique_ptr<Store>> open_sqlite(SqliteOptions options) {
     auto store = std::make_unique<SqliteStore>(std::move(options), std::move(*connection), *meta, origin);
     if (auto loaded = store->load_leases(); !loaded) return std::unexpected(loaded.error());
     if (auto counted = store->load_tally(); !counted) return std::unexpected(counted.error());
+    if (auto made = store->make_shrinkable(); !made) return std::unexpected(made.error());
     return store;
 }
 

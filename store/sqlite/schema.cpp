@@ -33,8 +33,21 @@ PRAGMA secure_delete = ON;
 PRAGMA trusted_schema = OFF;
 PRAGMA cache_size = -512;
 PRAGMA cell_size_check = ON;
-PRAGMA journal_mode = WAL;
 )";
+
+// After a large transaction the log is cut to this again (auto-checkpoints keep it at 4 MiB).
+constexpr const char* log_settings = R"(
+PRAGMA journal_mode = WAL;
+PRAGMA journal_size_limit = 8388608;
+)";
+
+// Has to be said before the first page is written; of a file that has pages, VACUUM takes it
+// (sqlite.org/pragma.html#pragma_auto_vacuum).
+Result<void> ask_for_auto_vacuum(Connection& connection) {
+    auto mode = connection.ask("PRAGMA auto_vacuum");
+    if (!mode) return std::unexpected(mode.error());
+    return *mode == "2" ? Result<void>() : connection.run("PRAGMA auto_vacuum = INCREMENTAL");
+}
 
 Result<void> check_version(Connection& connection) {
     auto id = connection.ask("PRAGMA application_id");
@@ -64,6 +77,8 @@ Result<void> set_sync(Connection& connection, Sync sync) {
 
 Result<void> prepare_database(Connection& connection, Sync sync) {
     if (auto done = connection.run(settings); !done) return done;
+    if (auto done = ask_for_auto_vacuum(connection); !done) return done;
+    if (auto done = connection.run(log_settings); !done) return done;
     if (auto done = set_sync(connection, sync); !done) return done;
     if (auto done = check_version(connection); !done) return done;
     auto check = connection.ask("PRAGMA quick_check(1)");

@@ -108,6 +108,7 @@ Result<void> SqliteStore::write_one(const Operation& operation, std::uint64_t re
                         .run();
         if (!done) return done;
     } else {
+        freed_ = true;
         auto remove = connection_->prepare("DELETE FROM items WHERE tab = ? AND key = ?");
         if (!remove) return std::unexpected(remove.error());
         if (auto done = (*remove)->bind(operation.table).bind(operation.key).run(); !done) return done;

@@ -25,6 +25,8 @@ class SqliteStore : public Store {
     Result<void> load_leases();
     // Counts what is there, and forgets what was kept of the past under another limit.
     Result<void> load_tally();
+    // Lets a file that was made by a version which could not shrink it do so from now on.
+    Result<void> make_shrinkable();
 
     std::string store_id() const override { return store_id_; }
     Origin origin() const override { return origin_; }
@@ -35,6 +37,7 @@ class SqliteStore : public Store {
     Result<WatchStart> watch(std::string_view table, std::string_view prefix, std::uint64_t from,
                              WatchCallback callback) override;
     void unwatch(std::uint64_t id) override;
+    Result<bool> shrink() override;
     Result<void> compact(std::uint64_t revision) override;
     Result<std::uint64_t> lease_grant(std::chrono::milliseconds time) override;
     Result<void> lease_keepalive(std::uint64_t lease) override;
@@ -78,7 +81,14 @@ class SqliteStore : public Store {
         bool committed_ = false;
     };
 
+    // The pages of the file that hold something, and those that do not.
+    struct Pages {
+        std::uint64_t used = 0;
+        std::uint64_t free = 0;
+    };
+
     // Without the lock:
+    Result<Pages> pages();
     const TableOptions* table(std::string_view name) const;
     Result<std::optional<Item>> find(std::string_view table, std::string_view key);
     Result<TxnResult> transact(const Txn& txn);
@@ -102,6 +112,8 @@ class SqliteStore : public Store {
     const Origin origin_;
     std::atomic<std::uint64_t> revision_;
     Tally tally_;
+    bool freed_ = true; // something was, since it was last seen that the file has no pages to give back
+    bool cut_ = false;  // pages were given back, and the file is as long as before until the log is in it
     Leases leases_;
     Watchers watchers_;
     std::mutex mutex_;

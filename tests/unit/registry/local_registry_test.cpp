@@ -133,6 +133,45 @@ TEST_F(LocalRegistryTest, APastThatCannotBeReadIsNotFed) {
     EXPECT_TRUE(lost_.empty());
 }
 
+// What one key has been in between is more than all that there is now.
+TEST_F(LocalRegistryTest, APastThatIsLargerThanTheWholeStateIsNotFed) {
+    const state::FeedPosition before{store_->store_id(), store_->revision()};
+    for (int i = 0; i < 200; ++i) {
+        store::Txn txn;
+        txn.then.push_back(store::put(std::string(replicated_table), "/live/home1",
+                                      Json{{"n", i}, {"text", std::string(100'000, 'x')}}.dump()));
+        ASSERT_TRUE(store_->txn(txn));
+    }
+    const auto behind = follow(before);
+    settle();
+    ASSERT_EQ(seen_.size(), 1u);
+    EXPECT_TRUE(seen_[0].reset);
+    EXPECT_EQ(seen_[0].revision, store_->revision());
+    seen_.clear();
+    const auto nearly_there = follow({before.store_id, store_->revision() - 2});
+    settle();
+    ASSERT_EQ(seen_.size(), 2u);
+    EXPECT_FALSE(seen_[0].reset);
+}
+
+TEST_F(LocalRegistryTest, TheFileBecomesSmallerOnceItHoldsLess) {
+    const auto file = directory_ / "registry.db";
+    for (const bool there : {true, false}) {
+        for (int i = 0; i < 200; ++i) {
+            store::Txn txn;
+            const auto table = std::string(replicated_table), key = "/live/home" + std::to_string(i);
+            txn.then.push_back(there ? store::put(table, key, Json(std::string(100'000, 'x')).dump())
+                                     : store::erase(table, key));
+            ASSERT_TRUE(store_->txn(txn));
+        }
+        EXPECT_GT(std::filesystem::file_size(file), 15u << 20);
+    }
+    ASSERT_TRUE(ask("process.spin", {{"spec", spec("web")}}));
+    for (int i = 0; i < 40; ++i)
+        settle();
+    EXPECT_LT(std::filesystem::file_size(file), 4u << 20);
+}
+
 TEST_F(LocalRegistryTest, AReplicaFollowsAndResumes) {
     {
         const auto copy = replica();
