@@ -112,7 +112,7 @@ bool Session::send(const Json& document) {
 
 void Session::send_frame(std::shared_ptr<const Bytes> frame) {
     if (state_->closed) return;
-    state_->unsent_bytes += frame->size();
+    state_->unsent_bytes += frame->size() + frame_overhead;
     state_->unsent.push_back(std::move(frame));
     if (state_->unsent_bytes > max_unsent) {
         close(Error{ErrorCode::Unreachable, "the peer does not read what it gets"});
@@ -129,18 +129,21 @@ asio::awaitable<void> Session::write_queue(std::shared_ptr<Session> /* keeps it 
         // Frames that wait are sent together: one TLS record, one system call.
         auto batch = std::move(state_->unsent.front());
         state_->unsent.pop_front();
+        auto taken = batch->size() + frame_overhead;
         const auto fits = [&](std::size_t size) {
             return !state_->unsent.empty() && size + state_->unsent.front()->size() <= 16384;
         };
         if (fits(batch->size())) {
             Bytes together(*batch);
-            for (; fits(together.size()); state_->unsent.pop_front())
-                together.insert(together.end(), state_->unsent.front()->begin(),
-                                state_->unsent.front()->end());
+            for (; fits(together.size()); state_->unsent.pop_front()) {
+                const auto& next = *state_->unsent.front();
+                together.insert(together.end(), next.begin(), next.end());
+                taken += next.size() + frame_overhead;
+            }
             batch = std::make_shared<const Bytes>(std::move(together));
         }
         const auto written = co_await state_->stream.write(*batch);
-        state_->unsent_bytes -= batch->size();
+        state_->unsent_bytes -= taken;
         state_->progress = net::boottime();
         state_->sent.set();
         if (!written) close(written.error());

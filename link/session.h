@@ -32,6 +32,8 @@ inline constexpr std::size_t stream_window = 16;
 // A peer that does not read is dropped when this much waits for it. Whoever has more to send waits for
 // room().
 inline constexpr std::size_t max_unsent = 16 << 20;
+// What a frame that waits takes up besides its bytes, about: many small ones count as what they are.
+inline constexpr std::size_t frame_overhead = 256;
 // When so many of the peer's requests are served, or so much of them, as they came over the wire, nothing
 // more is read until one is answered. Streams are fewer: they alone never keep the answers to our requests
 // unread.
@@ -72,7 +74,7 @@ class Session : public std::enable_shared_from_this<Session> {
     bool send(const Json& document);
     // Queues a frame as it is, which many sessions may share.
     void send_frame(std::shared_ptr<const Bytes> frame);
-    // Bytes that are queued, and how long the peer has taken none of them.
+    // Bytes that are queued, with the overhead of their frames, and how long the peer has taken none of them.
     std::size_t unsent() const;
     std::chrono::nanoseconds stuck() const;
     // Waits until fewer than `bytes` are queued, or the connection ends. One caller at a time.

@@ -8,6 +8,7 @@
 #include "net/clock.h"
 #include "net/event.h"
 #include "net/log.h"
+#include "net/memory.h"
 #include "net/spawn.h"
 #include "registry/methods.h"
 #include "state/find_process.h"
@@ -215,6 +216,7 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> /* keeps it alive *
 
     auto serving = handlers(node);
     const auto reason = co_await session->run(std::move(serving));
+    net::release_memory_soon(executor); // much may have waited for it
     if (const auto it = members.find(node); it != members.end() && it->second.session == session) {
         members.erase(it);
         net::log_notice("node " + node + " is disconnected: " + reason.message);

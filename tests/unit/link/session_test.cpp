@@ -301,6 +301,31 @@ TEST_F(SessionTest, AMethodAsLongAsAFrameIsAnswered) {
     play(body);
 }
 
+// Each takes up more than its few bytes.
+TEST_F(SessionTest, ManySmallFramesThatAreNotReadEndTheConnection) {
+    constexpr auto most = max_unsent / frame_overhead;
+    std::size_t sent = 0;
+    for (; sent <= most && !pair.left->closed(); ++sent)
+        pair.left->send(Json{{"pong", 1}, {"time", 1'000'000'000'000}});
+    EXPECT_TRUE(pair.left->closed());
+    EXPECT_GT(sent, most / 2);
+    play([]() -> asio::awaitable<void> { co_return; });
+}
+
+TEST_F(SessionTest, WhatWasSentCountsNoMore) {
+    play([&]() -> asio::awaitable<void> {
+        for (int i = 0; i < 1000; ++i)
+            pair.right->send(Json{{"event", "seen"}, {"number", i}});
+        EXPECT_GE(pair.right->unsent(), 1000 * frame_overhead);
+        co_await pair.right->drain();
+        EXPECT_EQ(pair.right->unsent(), 0U);
+        while (events.size() < 1000) {
+            asio::steady_timer timer(loop, 5ms);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+    });
+}
+
 // A peer that asks faster than it is answered waits; all of it is answered in the end.
 class FloodTest : public testing::Test {
   protected:
