@@ -31,18 +31,23 @@ class FeedSender : public std::enable_shared_from_this<FeedSender> {
 
   private:
     using Step = std::variant<FeedWriter, Json>;
+    struct Waiting {
+        Step step;
+        std::size_t bytes; // of changes
+    };
     struct Waiter {
         std::uint64_t until; // so many steps are done
         std::shared_ptr<net::Event> done;
     };
-    void push_step(Step step);
+    void push_step(Step step, std::size_t bytes);
     bool send_some();
     boost::asio::awaitable<void> send_all(std::shared_ptr<FeedSender> self);
     void wake();
 
     boost::asio::any_io_executor executor_;
     std::shared_ptr<Session> session_;
-    std::list<Step> steps_; // an empty std::deque would take half a kilobyte, in each of a thousand links
+    std::list<Waiting> steps_; // an empty std::deque would take half a kilobyte, in each of a thousand links
+    std::size_t bytes_ = 0;    // of changes that wait
     std::uint64_t done_ = 0;
     std::vector<Waiter> waiters_;
     bool sending_ = false;

@@ -96,5 +96,38 @@ TEST_F(FeedSenderTest, APeerThatDoesNotReadHoldsLittle) {
     loop.run();
 }
 
+TEST_F(FeedSenderTest, APeerForWhichManyLargeChangesWaitIsCutOff) {
+    serve_left();
+    const auto feed = [&]() -> asio::awaitable<void> {
+        std::uint64_t pushed = 0;
+        for (; pushed < 60 && !pair.left->closed(); ++pushed)
+            sender->push(step_of(
+                {false, "store", 10 + pushed, {{"/status/home1/1", Json(std::string(900 << 10, 'x')), 10}}}));
+        EXPECT_TRUE(pair.left->closed());
+        EXPECT_GT(pushed, 30U);
+        co_await sender->caught_up();
+        close();
+    };
+    asio::co_spawn(loop, feed(), test::rethrow);
+    loop.run();
+}
+
+TEST_F(FeedSenderTest, APeerThatReadsIsNotCutOffHoweverMuchItIsSent) {
+    serve_left();
+    SessionHandlers reading;
+    asio::co_spawn(loop, pair.right->run(std::move(reading)), test::rethrow);
+    const auto feed = [&]() -> asio::awaitable<void> {
+        for (std::uint64_t i = 0; i < 80; ++i) {
+            sender->push(step_of(
+                {false, "store", 10 + i, {{"/status/home1/1", Json(std::string(900 << 10, 'x')), 10}}}));
+            if (i % 10 == 9) co_await sender->caught_up();
+        }
+        EXPECT_FALSE(pair.left->closed());
+        close();
+    };
+    asio::co_spawn(loop, feed(), test::rethrow);
+    loop.run();
+}
+
 } // namespace
 } // namespace p2prc::link
