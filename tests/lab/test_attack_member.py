@@ -1,9 +1,11 @@
 """A member in the wrong hands: what it can say on its control link, and that it harms nobody but itself."""
 
-from lab import wait_until
+import time
+
+from lab import LabError, wait_until
 from lab.conquered import conquered
 from lab.household import info, invite, join, make_fleet, node_state, spin, wait_state
-from lab.link import ControlLink, LinkError, read_token
+from lab.link import ControlLink, LinkError, frame, read_token
 
 MACHINES = ["root", "home1", "home2"]
 
@@ -177,6 +179,38 @@ def test_it_fills_no_more_than_its_share(lab):
     lab.home2.run("rm -f /var/lib/p2prc/replica.db*")
     lab.home2.run("systemctl start p2prcd")
     wait_until(lambda: node_state(lab.home2, "root") == "up" and node_state(lab.root, "home2") == "up", 60, "home2 to have all of the fleet's state")
+
+
+def test_rewriting_its_share_fills_neither_disk_nor_memory(lab):
+    lab.root.run("systemctl restart p2prcd", timeout=60)
+    wait_until(lambda: node_state(lab.root, "home2") == "up", 60, "home2 to be back")
+    kept = {f"/status/home1/{5000 + i}": {"p": "x" * 60000} for i in range(14)}
+    with ControlLink(lab.home1, timeout=60) as link:
+        link.wait_synced()
+        store, before = link.hello["store_id"], link.hello["revision"]
+        for number in range(150):
+            link.request("status.update", {"set": {key: {"p": chr(97 + number % 26) * 60000} for key in kept}})
+        # Away for all of that, and does not read; nor what its flood of pings is answered with.
+        with ControlLink(lab.home1, timeout=5, hello={"store_id": store, "revision": before}) as deaf:
+            pings = b"".join(frame({"ping": n}) for n in range(2000))
+            try:
+                for _ in range(100):
+                    deaf.send_bytes(pings)
+            except LabError:
+                pass
+            time.sleep(3)
+    size = int(lab.root.run("cat /var/lib/p2prc/registry.db /var/lib/p2prc/registry.db-wal | wc -c").out)
+    assert size < 40 << 20, size
+    peak = peak_memory(lab.root, "p2prcd.service")
+    assert peak < 80 << 10, f"{peak} KiB"
+    # One that was away is given what stands now, not what was.
+    with ControlLink(lab.home1, timeout=60, hello={"store_id": store, "revision": before}) as link:
+        events = []
+        while not events or events[-1]["event"] != "synced":
+            events.append(link.wait_for(lambda document: "event" in document))
+        assert events[0]["event"] == "reset", events[0]["event"]
+        link.request("status.update", {"delete": list(kept)})
+    wait_until(lambda: int(lab.root.run("stat -c %s /var/lib/p2prc/registry.db").out) < 20 << 20, 30, "the registry's file to be small again")
 
 
 def test_it_maps_no_more_than_its_share(lab):
