@@ -1,7 +1,6 @@
 #include "cli/daemon.h"
 
 #include "cli/output.h"
-#include "cli/status_lines.h"
 
 #include <unistd.h>
 
@@ -20,7 +19,8 @@ void Daemon::say_what_for() const {
 }
 
 void Daemon::note_if_out_of_date() {
-    if (const auto status = call(&dbus::Client::status)) note(out_of_date_words(*status));
+    const auto reachable = call(&dbus::Client::reachable);
+    if (reachable && !*reachable) note("the root is not reachable: this may be out of date");
 }
 
 Result<void> Daemon::connect() {

@@ -58,12 +58,6 @@ std::string by_kind(const std::vector<std::string>& subjects) {
     return text;
 }
 
-std::string out_of_date_words(const Json& status) {
-    const bool in_fleet = cell(status.value("fleet", Json::object()), "zone") != "-";
-    if (!in_fleet || status.value("root", false) || status.value("reachable", false)) return {};
-    return "the root is not reachable: this may be out of date";
-}
-
 std::vector<std::string> status_lines(const Json& status) {
     const auto fleet = status.value("fleet", Json::object());
     const bool root = status.value("root", false);

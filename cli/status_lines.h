@@ -11,9 +11,6 @@ namespace p2prc::cli {
 // One line each: the node and its fleet, how many of each kind are in which state, then the problems.
 std::vector<std::string> status_lines(const nlohmann::json& status);
 
-// For lists of what the whole fleet has: that they may be out of date; empty while they are not.
-std::string out_of_date_words(const nlohmann::json& status);
-
 // Whether the problem is one that something is down for, and not a note.
 bool is_down(const nlohmann::json& problem);
 

@@ -98,13 +98,27 @@ Answer<int> Client::logs(std::string process, std::uint32_t lines, bool follow) 
     co_return fd;
 }
 
-Answer<std::string> Client::version() {
-    const Json arguments = Json::array({names::manager_interface, "Version"});
+Answer<Json> Client::property(const char* name) {
+    const Json arguments = Json::array({names::manager_interface, name});
     auto body = co_await caller_.invoke(names::root_path, "org.freedesktop.DBus.Properties", "Get", "ss",
                                         arguments, {.timeout = to_read});
     if (!body) co_return std::unexpected(body.error());
-    if (body->empty() || !(*body)[0].is_string()) co_return std::unexpected(unexpected_answer("Version"));
-    co_return (*body)[0].get<std::string>();
+    if (body->empty()) co_return std::unexpected(unexpected_answer(name));
+    co_return std::move((*body)[0]);
+}
+
+Answer<std::string> Client::version() {
+    auto value = co_await property("Version");
+    if (!value) co_return std::unexpected(value.error());
+    if (!value->is_string()) co_return std::unexpected(unexpected_answer("Version"));
+    co_return value->get<std::string>();
+}
+
+Answer<bool> Client::reachable() {
+    auto value = co_await property("Reachable");
+    if (!value) co_return std::unexpected(value.error());
+    if (!value->is_boolean()) co_return std::unexpected(unexpected_answer("Reachable"));
+    co_return value->get<bool>();
 }
 
 } // namespace p2prc::dbus

@@ -117,10 +117,13 @@ class Client {
     Answer<Json> zones() { return read("ListZones"); }
     Answer<Json> records(std::string zone) { return read("ListRecords", "s", {zone}); }
     Answer<std::string> version();
+    // Whether the registry can be reached now; otherwise lists may be out of date.
+    Answer<bool> reachable();
 
   private:
     using Arguments = std::vector<Json>;
 
+    Answer<Json> property(const char* name);
     Answer<std::string> send_spin(const char* member, Json spec, std::string node,
                                   std::optional<Json> options);
     Answer<Json> manager(const char* member, std::string signature, Arguments arguments,

@@ -50,15 +50,6 @@ TEST(StatusLines, AnOwnerIsCalledOne) {
                 Contains("node         loft (owner)"));
 }
 
-TEST(StatusLines, AListIsOutOfDateWhereTheRootIsAway) {
-    const Json fleet{{"zone", "home.example"}, {"root", "root"}};
-    EXPECT_EQ(out_of_date_words({{"fleet", fleet}, {"reachable", false}}),
-              "the root is not reachable: this may be out of date");
-    EXPECT_EQ(out_of_date_words({{"fleet", fleet}, {"reachable", true}}), "");
-    EXPECT_EQ(out_of_date_words({{"fleet", fleet}, {"root", true}}), "");
-    EXPECT_EQ(out_of_date_words({{"fleet", Json::object()}}), "");
-}
-
 TEST(StatusLines, OfAMemberWhoseRootIsAway) {
     EXPECT_THAT(
         status_lines({{"node", "attic"}, {"fleet", {{"zone", "home.example"}, {"root", "root"}}}}),
