@@ -12,6 +12,7 @@ from dbus.mainloop.glib import DBusGMainLoop
 from gi.repository import GLib
 
 BAD_NEWS = ["process-failed", "node-lost", "domain-down", "edge-down"]
+KINDS = BAD_NEWS + ["process-running", "process-stopped", "process-killed", "node-joined", "node-back", "node-removed", "domain-live", "edge-up"]
 wanted = sys.argv[1:] or BAD_NEWS
 
 
@@ -30,6 +31,9 @@ def happened(_time, kind, _object, details):
 
 
 def main():
+    for kind in wanted:
+        if kind not in KINDS:
+            sys.exit(f"notify.py: there is no kind of event '{kind}'; the kinds are {', '.join(sorted(KINDS))}")
     DBusGMainLoop(set_as_default=True)
     # Wherever p2prcd runs now or later: the signal needs no object that is there already.
     dbus.SystemBus().add_signal_receiver(happened, "Event", "org.p2prc1.Manager", "org.p2prc1", "/org/p2prc1")

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Prints what happens to the processes of the fleet, as it happens: watch.py
 
-Debian packages: python3-dbus, python3-gi. It asks for the state once, and from then on is told of changes by signals. A notification on the
-desktop is made in the same way: call org.freedesktop.Notifications on the session bus where this prints.
+Debian packages: python3-dbus, python3-gi. It asks for the state once, and from then on is told of changes by signals. For news on the desktop
+see notify.py.
 """
 
 import dbus
