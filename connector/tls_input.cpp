@@ -4,24 +4,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
-#include <new>
 
 namespace p2prc::connector {
 
 BIO* TlsInput::make_bio() {
-    static const std::unique_ptr<BIO_METHOD, net::OpenSslFree<BIO_meth_free>> method = [] {
-        BIO_METHOD* fresh = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "TlsInput");
-        if (!fresh) throw std::bad_alloc();
-        BIO_meth_set_read(fresh, read_from);
-        BIO_meth_set_ctrl(fresh, control);
-        return std::unique_ptr<BIO_METHOD, net::OpenSslFree<BIO_meth_free>>(fresh);
-    }();
-    BIO* bio = BIO_new(method.get());
-    if (!bio) throw std::bad_alloc();
-    BIO_set_data(bio, this);
-    BIO_set_init(bio, 1);
-    return bio;
+    static const BIO_METHOD* const method =
+        net::make_bio_method({.name = "TlsInput", .read = read_from, .control = control});
+    return net::new_bio(method, this);
 }
 
 int TlsInput::read_from(BIO* bio, char* data, int size) noexcept {

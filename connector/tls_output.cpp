@@ -5,8 +5,6 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <memory>
-#include <new>
 
 namespace p2prc::connector {
 namespace {
@@ -21,17 +19,9 @@ long control(BIO*, int command, long, void*) noexcept {
 } // namespace
 
 BIO* TlsOutput::make_bio() {
-    static const std::unique_ptr<BIO_METHOD, net::OpenSslFree<BIO_meth_free>> method = [] {
-        BIO_METHOD* fresh = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "TlsOutput");
-        if (!fresh) throw std::bad_alloc();
-        BIO_meth_set_write(fresh, write_to);
-        BIO_meth_set_ctrl(fresh, control);
-        return std::unique_ptr<BIO_METHOD, net::OpenSslFree<BIO_meth_free>>(fresh);
-    }();
-    BIO* bio = BIO_new(method.get());
-    if (!bio) throw std::bad_alloc();
-    BIO_set_data(bio, this);
-    return bio;
+    static const BIO_METHOD* const method =
+        net::make_bio_method({.name = "TlsOutput", .write = write_to, .control = control});
+    return net::new_bio(method, this);
 }
 
 bool TlsOutput::flush() {

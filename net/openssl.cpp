@@ -2,6 +2,8 @@
 
 #include <openssl/pem.h>
 
+#include <new>
+
 namespace p2prc::net {
 
 std::string openssl_errors() {
@@ -17,6 +19,23 @@ std::string openssl_errors() {
 std::unexpected<Error> openssl_fail(std::string what) {
     const auto errors = openssl_errors();
     return fail(ErrorCode::Failed, errors.empty() ? std::move(what) : what + ": " + errors);
+}
+
+const BIO_METHOD* make_bio_method(const BioFunctions& functions) {
+    BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, functions.name);
+    if (!method) throw std::bad_alloc();
+    if (functions.read) BIO_meth_set_read(method, functions.read);
+    if (functions.write) BIO_meth_set_write(method, functions.write);
+    if (functions.control) BIO_meth_set_ctrl(method, functions.control);
+    return method;
+}
+
+BIO* new_bio(const BIO_METHOD* method, void* data) {
+    BIO* bio = BIO_new(method);
+    if (!bio) throw std::bad_alloc();
+    BIO_set_data(bio, data);
+    BIO_set_init(bio, 1);
+    return bio;
 }
 
 std::string bio_text(BIO* bio) {

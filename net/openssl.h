@@ -30,6 +30,19 @@ using CertificatePtr = std::unique_ptr<X509, OpenSslFree<X509_free>>;
 std::string openssl_errors();
 std::unexpected<Error> openssl_fail(std::string what);
 
+// A kind of BIO over something of this program's own. Without one of them, it does not read or write.
+struct BioFunctions {
+    const char* name;
+    int (*read)(BIO*, char* data, int size) = nullptr;
+    int (*write)(BIO*, const char* data, int size) = nullptr;
+    long (*control)(BIO*, int command, long, void*) = nullptr;
+};
+// Once for each kind: what it returns lives as long as the program, and OpenSSL has 127 indexes. Throws
+// std::bad_alloc, as new_bio() does.
+const BIO_METHOD* make_bio_method(const BioFunctions& functions);
+// One over `data` (BIO_get_data), which must outlive it.
+BIO* new_bio(const BIO_METHOD* method, void* data);
+
 // What was written to a memory BIO.
 std::string bio_text(BIO* bio);
 

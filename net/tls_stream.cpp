@@ -58,10 +58,8 @@ struct TlsStream::State {
         : context(std::move(settings))
         , socket(adopt(std::move(executor), std::move(fd)))
         , ssl(SSL_new(context.native())) {
-        BIO* bio = ssl ? BIO_new(method()) : nullptr;
-        if (!bio) throw std::bad_alloc();
-        BIO_set_data(bio, this);
-        BIO_set_init(bio, 1);
+        if (!ssl) throw std::bad_alloc();
+        BIO* bio = new_bio(method(), this);
         SSL_set_bio(ssl.get(), bio, bio);
         // What has come is taken from the kernel at once, not each record's head by itself.
         SSL_set_read_ahead(ssl.get(), 1);
@@ -82,18 +80,13 @@ struct TlsStream::State {
 
     // The socket as a BIO. Not OpenSSL's own, whose write(2) would raise SIGPIPE.
     static const BIO_METHOD* method() {
-        static const BIO_METHOD* const made = [] {
-            BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
-            if (!method) throw std::bad_alloc();
-            BIO_meth_set_read(method, read_bio);
-            BIO_meth_set_write(method, write_bio);
-            BIO_meth_set_ctrl(method, [](BIO* bio, int command, long, void*) -> long {
-                if (command == BIO_CTRL_EOF) return static_cast<State*>(BIO_get_data(bio))->ended ? 1 : 0;
-                return command == BIO_CTRL_FLUSH ? 1 : 0;
-            });
-            return method;
-        }();
+        static const BIO_METHOD* const made =
+            make_bio_method({.name = "socket", .read = read_bio, .write = write_bio, .control = control_bio});
         return made;
+    }
+    static long control_bio(BIO* bio, int command, long, void*) {
+        if (command == BIO_CTRL_EOF) return static_cast<State*>(BIO_get_data(bio))->ended ? 1 : 0;
+        return command == BIO_CTRL_FLUSH ? 1 : 0;
     }
 
     static int read_bio(BIO* bio, char* data, int size) {
@@ -138,6 +131,13 @@ struct TlsStream::State {
         if (error == 0) return closed_by_peer();
         return {ErrorCode::Unreachable,
                 boost::system::error_code(error, boost::system::system_category()).message()};
+    }
+
+    // SSL_read_ex, for perform().
+    static int read(State& self, std::span<std::uint8_t> buffer, std::size_t& size) {
+        const int done = SSL_read_ex(self.ssl.get(), buffer.data(), buffer.size(), &size);
+        if (done > 0) self.idle.data_came();
+        return done;
     }
 
     // Calls `operation` until it has done something, waiting for the socket in between.
@@ -216,21 +216,18 @@ asio::awaitable<Result<void>> TlsStream::handshake(Side side, std::chrono::milli
 }
 
 asio::awaitable<Result<std::size_t>> TlsStream::read_some(std::span<std::uint8_t> buffer) {
-    const auto read = [state = state_.get(), buffer](SSL* ssl, std::size_t& size) {
-        const int done = SSL_read_ex(ssl, buffer.data(), buffer.size(), &size);
-        if (done > 0) state->idle.data_came();
-        return done;
+    const auto read = [state = state_.get(), buffer](SSL*, std::size_t& size) {
+        return State::read(*state, buffer, size);
     };
     co_return co_await State::perform(state_, read);
 }
 
 asio::awaitable<Result<Bytes>> TlsStream::read_some() {
     Bytes received;
-    const auto read = [state = state_.get(), &received](SSL* ssl, std::size_t& size) {
+    const auto read = [state = state_.get(), &received](SSL*, std::size_t& size) {
         thread_local std::array<std::uint8_t, 16384> buffer; // the largest record (RFC 8446 section 5.1)
-        const int done = SSL_read_ex(ssl, buffer.data(), buffer.size(), &size);
+        const int done = State::read(*state, buffer, size);
         if (done > 0) received.assign(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
-        if (done > 0) state->idle.data_came();
         return done;
     };
     const auto done = co_await State::perform(state_, read);
