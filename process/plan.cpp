@@ -11,11 +11,16 @@ bool ended_for_good(const ProcessStatus& status) noexcept {
     return status.reason->kind == StopKind::Finished || status.reason->kind == StopKind::StoppedOutside;
 }
 
+// It went to another node.
+bool fenced(const ProcessStatus* status) noexcept {
+    return status && status->state == ProcessState::Stopped && status->reason &&
+           status->reason->kind == StopKind::Fenced;
+}
+
 Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
     if (runs && now.same_process) return kill ? Act::Kill : Act::Stop;
     // Nobody saw it end: first find out how it did.
-    if (!runs && now.status && now.status->state == ProcessState::Running &&
-        now.status->boot_id == now.boot_id)
+    if (!runs && now.status && has_run(*now.status) && now.status->boot_id == now.boot_id)
         return Act::Conclude;
     const bool noted = now.status && !asked_anew && !was_up(now.status->state);
     return noted ? Act::Nothing : Act::Settle;
@@ -27,7 +32,7 @@ Act plan_running(const Situation& now, bool runs, bool asked_anew) {
     if (asked_anew) return Act::Start;
     if (now.status->boot_id != now.boot_id) return ended_for_good(*now.status) ? Act::Nothing : Act::Start;
     // Starting, and nothing there: p2prcd ended between writing that down and doing it.
-    if (now.status->state == ProcessState::Starting && !now.unit) return Act::Start;
+    if (now.status->state == ProcessState::Starting && !has_run(*now.status) && !now.unit) return Act::Start;
     return was_up(now.status->state) ? Act::Conclude : Act::Nothing;
 }
 
@@ -53,6 +58,11 @@ bool was_up(ProcessState state) noexcept {
            state == ProcessState::Stopping;
 }
 
+bool has_run(const ProcessStatus& status) noexcept {
+    return status.state == ProcessState::Running ||
+           (status.state == ProcessState::Starting && status.pid != 0);
+}
+
 bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept {
     if (unit.dead() || written.boot_id != boot_id) return false;
     if (written.invocation.empty()) return unit.restarts > written.restarts;
@@ -62,7 +72,11 @@ bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_v
 Act plan(const Situation& now) {
     const bool runs = now.unit && !now.unit->dead();
     if (now.killed && runs) return Act::Kill;
+    if (now.elsewhere) return Act::Fence;
     if (!now.record) return runs ? Act::Observe : now.left_over ? Act::Forget : Act::Nothing;
+    const bool was_fenced = !runs && fenced(now.status);
+    // The record is from before it went.
+    if (was_fenced && now.record->epoch <= now.status->epoch) return Act::Nothing;
     auto want = wanted(*now.record, now.local);
     if (runs && !now.same_process && !want.killed) return Act::Occupied;
     const auto ahead =
@@ -73,7 +87,7 @@ Act plan(const Situation& now) {
         want.change = now.status->applied;
         want.desired = stopped_on_request(*now.status) ? Desired::Stopped : Desired::Running;
     }
-    const bool asked_anew = now.status && now.status->applied != want.change;
+    const bool asked_anew = was_fenced || (now.status && now.status->applied != want.change);
     if (want.desired == Desired::Stopped) return plan_stopped(now, want.killed, runs, asked_anew);
     return plan_running(now, runs, asked_anew);
 }

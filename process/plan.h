@@ -32,6 +32,7 @@ enum class Act {
     Restart,  // stop, then start
     Stop,     // the record stays
     Kill,     // stop for good
+    Fence,    // it is another node's now: stop it here, and keep it from starting again
     Conclude, // it ended and the reason is not recorded yet
     Forget,   // it ran without a record and ended: nobody waits for the report
     Settle,   // nothing to do with systemd: record that the change was applied, and who asked for it
@@ -40,6 +41,8 @@ enum class Act {
 
 struct Situation {
     const ProcessRecord* record = nullptr; // nullptr: this node has no process of that name
+    // Its record on another node, with a later epoch than the last that was acted upon here.
+    const ProcessRecord* elsewhere = nullptr;
     const LocalAction* local = nullptr;    // for that record
     const ProcessStatus* status = nullptr; // last written, for that record
     const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
@@ -50,7 +53,7 @@ struct Situation {
     std::string_view boot_id;
 };
 
-// Absence of a record never stops anything: only `killed` does.
+// Absence of a record never stops anything: only `killed` does, and a record elsewhere of a later epoch.
 Act plan(const Situation& now);
 
 // Whether the unit's run is not the one in `written`: then what systemd says now is not how that one ended.
@@ -58,6 +61,9 @@ bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_v
 
 // Whether the process runs in this state, or is starting or stopping.
 bool was_up(ProcessState state) noexcept;
+
+// Whether the status tells of a command that has been executed and is not known to have ended.
+bool has_run(const ProcessStatus& status) noexcept;
 
 // Whether the status was written in another boot while the process ran: the process ended with that boot.
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;

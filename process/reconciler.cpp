@@ -1,13 +1,15 @@
 #include "process/reconciler.h"
 
 #include "process/command_drop_in.h"
-#include "process/reconciler_impl.h"
+#include "process/refused_records.h"
+#include "process/supervisor.h"
 #include "process/unit_names.h"
-#include "process/usage.h"
 
-#include <fmt/format.h>
-
-#include <cmath>
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+#include <utility>
 
 namespace p2prc::process {
 
@@ -22,22 +24,102 @@ std::vector<fs::path> system_unit_directories() {
             "/run/systemd/system.control"};
 }
 
+class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
+  public:
+    Impl(asio::any_io_executor loop, Systemd& systemd, state::Replica& replica, state::OwnState& own,
+         JournalTail& journal, ReconcilerOptions options);
+
+    asio::awaitable<Result<void>> start();
+    void measure();
+    void tidy_ports();
+    void set_node(std::string node);
+    void network_changed();
+    void detach();
+
+  private:
+    // Shared with what looks a unit up. An operation under way may outlive this, so it is emptied at the end.
+    using Supervisors = std::map<std::string, std::shared_ptr<ProcessSupervisor>, std::less<>>;
+    static const ObservedUnit* unit_of(const Supervisors& supervisors, std::string_view name);
+    std::shared_ptr<Supervisors> supervisors_ = std::make_shared<Supervisors>();
+
+  public:
+    std::shared_ptr<Supervision> node;
+
+  private:
+    ProcessSupervisor& supervisor(const std::string& name);
+    void evaluate(const std::string& name);
+    void evaluate_all();
+    void forget_if_over(const std::string& name);
+    void retry_held();
+    std::string name_of_dead(const state::Change& tombstone) const;
+    void forget_actions();
+    bool any_lost_with_boot() const;
+
+    void follow();
+    SystemdEvents events();
+    void adopt(const UnitView& view);
+    void on_gone(const std::string& unit);
+    void on_outside_job(const std::string& unit, bool queued);
+    void on_resynced(const std::vector<UnitView>& all);
+
+    RefusedRecords refused_;
+    bool adopted_all_ = false; // all units that there were are known
+    std::vector<state::Subscription> subscriptions_;
+};
+
 Reconciler::Impl::Impl(asio::any_io_executor loop, Systemd& systemd, state::Replica& replica,
-                       state::OwnState& own, JournalTail& journal, ReconcilerOptions given)
-    : options(std::move(given))
-    , loop_(std::move(loop))
-    , systemd_(systemd)
-    , replica_(replica)
-    , own_(own)
-    , journal_(journal)
-    , bind_programs_(loop_, systemd, options.pins) {}
+                       state::OwnState& own, JournalTail& journal, ReconcilerOptions options)
+    : node(std::make_shared<Supervision>(
+          std::move(loop), systemd, replica, own, journal, std::move(options),
+          [all = supervisors_](std::string_view name) { return unit_of(*all, name); }))
+    , refused_(*node, [this](std::uint32_t id) {
+        return std::ranges::any_of(*supervisors_,
+                                   [id](const auto& item) { return item.second->unit().alive_as(id); });
+    }) {}
+
+ProcessSupervisor& Reconciler::Impl::supervisor(const std::string& name) {
+    auto& known = (*supervisors_)[name];
+    if (!known) known = std::make_shared<ProcessSupervisor>(node, name);
+    return *known;
+}
+
+const ObservedUnit* Reconciler::Impl::unit_of(const Supervisors& supervisors, std::string_view name) {
+    const auto found = supervisors.find(name);
+    return found == supervisors.end() ? nullptr : &found->second->unit();
+}
 
 asio::awaitable<Result<void>> Reconciler::Impl::start() {
     const auto self = shared_from_this();
+    node->ports.owned_by(node);
+    node->look_again = [weak = weak_from_this()](const std::string& name) {
+        if (const auto impl = weak.lock()) impl->evaluate(name);
+    };
+    if (any_lost_with_boot()) node->boot_gap = co_await node->journal.boot_gap();
+    // First: nothing is started meanwhile.
+    co_await node->ports.prepare();
+    // Signals of units that are not known yet would be taken for units of others; the list is true as of now.
+    const auto all = co_await node->systemd.units();
+    if (!all) co_return std::unexpected(all.error());
+    node->systemd.on_events(events());
+    for (const auto& view : *all)
+        adopt(view);
+    adopted_all_ = true;
+    follow();
+    forget_actions();
+    refused_.judge_all();
+    evaluate_all();
+    co_return Result<void>{};
+}
+
+SystemdEvents Reconciler::Impl::events() {
     SystemdEvents events;
-    const std::weak_ptr<Impl> weak = self;
+    const std::weak_ptr<Impl> weak = shared_from_this();
     events.changed = [weak](const UnitView& view) {
-        if (const auto impl = weak.lock()) impl->on_changed(view);
+        const auto impl = weak.lock();
+        if (!impl) return;
+        const std::string name(process_of_unit(view.unit));
+        impl->supervisor(name).changed(view);
+        impl->forget_if_over(name);
     };
     events.gone = [weak](const std::string& unit) {
         if (const auto impl = weak.lock()) impl->on_gone(unit);
@@ -48,47 +130,33 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     events.resynced = [weak](const std::vector<UnitView>& all) {
         if (const auto impl = weak.lock()) impl->on_resynced(all);
     };
-    if (any_lost_with_boot()) boot_gap_ = co_await journal_.boot_gap();
-    // First: nothing is started meanwhile.
-    co_await prepare_ports();
-    // Signals of units that are not known yet would be taken for units of others; the list is true as of now.
-    const auto all = co_await systemd_.units();
-    if (!all) co_return std::unexpected(all.error());
-    systemd_.on_events(std::move(events));
-    for (const auto& view : *all)
-        adopt(view);
-    adopted_all_ = true;
-    follow();
-    forget_actions();
-    judge_all_records();
-    evaluate_all();
-    co_return Result<void>{};
+    return events;
 }
 
 void Reconciler::Impl::follow() {
     subscriptions_.clear();
     const std::weak_ptr<Impl> weak = weak_from_this();
     subscriptions_.push_back(
-        replica_.subscribe(std::string(keys::processes), [weak](std::span<const state::Change> changes) {
+        node->replica.subscribe(std::string(keys::processes), [weak](std::span<const state::Change> changes) {
             const auto impl = weak.lock();
             if (!impl) return;
             for (const auto& change : changes) {
-                if (change.value) impl->judge_record(change.key.substr(keys::processes.size()));
+                if (change.value) impl->refused_.judge(change.key.substr(keys::processes.size()));
                 impl->evaluate(std::string(keys::last_part(change.key)));
             }
-            impl->forget_refused();
+            impl->refused_.forget();
             impl->forget_actions();
             impl->retry_held();
         }));
+    subscriptions_.push_back(node->replica.subscribe(std::string(keys::tombstones),
+                                                     [weak](std::span<const state::Change> changes) {
+                                                         const auto impl = weak.lock();
+                                                         if (!impl) return;
+                                                         for (const auto& change : changes)
+                                                             impl->evaluate(impl->name_of_dead(change));
+                                                     }));
     subscriptions_.push_back(
-        replica_.subscribe(std::string(keys::tombstones), [weak](std::span<const state::Change> changes) {
-            const auto impl = weak.lock();
-            if (!impl) return;
-            for (const auto& change : changes)
-                impl->evaluate(impl->name_of_dead(change));
-        }));
-    subscriptions_.push_back(
-        own_.subscribe(keys::local_prefix(options.node), [weak](std::span<const state::Change>) {
+        node->own.subscribe(keys::local_prefix(node->options.node), [weak](std::span<const state::Change>) {
             if (const auto impl = weak.lock()) impl->evaluate_all();
         }));
 }
@@ -96,63 +164,133 @@ void Reconciler::Impl::follow() {
 // A tombstone names its process; one that goes is found again by the status that reported the end.
 std::string Reconciler::Impl::name_of_dead(const state::Change& change) const {
     const auto id = keys::id_from_text(keys::last_part(change.key)).value_or(0);
-    if (const auto* tombstone = tombstone_of(id); tombstone && change.value)
-        return tombstone->node == options.node ? tombstone->name : "";
-    const auto* status = change.value ? nullptr : written(id);
+    if (const auto* tombstone = node->records.tombstone(id); tombstone && change.value)
+        return tombstone->node == node->options.node ? tombstone->name : "";
+    const auto* status = change.value ? nullptr : node->records.status(id);
     return status ? status->name : "";
 }
 
-void Reconciler::Impl::detach() {
-    systemd_.on_events({});
-    subscriptions_.clear();
-    stopping = true;
-    ports_timer_.reset();
+void Reconciler::Impl::evaluate(const std::string& name) {
+    if (node->stopping || name.empty()) return;
+    supervisor(name).evaluate();
+    forget_if_over(name);
 }
 
-Result<void> Reconciler::Impl::check_name(std::string_view name) const {
-    const auto unit = unit_name(name);
-    for (const auto& directory : options.unit_directories) {
-        std::error_code ignored;
-        if (fs::symlink_status(directory / unit, ignored).type() == fs::file_type::not_found) continue;
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("the name '{}' is taken by the unit {}", name, (directory / unit).string()),
-                    "choose another name");
+// A name of which there is nothing more: it may be of another node, or a process that was killed.
+void Reconciler::Impl::forget_if_over(const std::string& name) {
+    const auto found = supervisors_->find(name);
+    if (found != supervisors_->end() && found->second->over()) supervisors_->erase(found);
+}
+
+void Reconciler::Impl::evaluate_all() {
+    std::set<std::string> names;
+    for (const auto& [name, known] : *supervisors_)
+        names.insert(name);
+    const auto& agreed = node->records.agreed();
+    for (const auto name : agreed.processes_on(node->options.node))
+        names.emplace(name);
+    for (const auto id : agreed.tombstones_on(node->options.node))
+        if (const auto* tombstone = node->records.tombstone(id)) names.insert(tombstone->name);
+    for (const auto& [id, status] : node->own.records().statuses(node->options.node))
+        names.insert(status->name);
+    for (const auto& name : names)
+        evaluate(name);
+}
+
+// Takes over a unit as it is found, whatever was known of it before.
+void Reconciler::Impl::adopt(const UnitView& view) {
+    supervisor(std::string(process_of_unit(view.unit))).found(view);
+}
+
+void Reconciler::Impl::on_gone(const std::string& unit) {
+    const std::string name(process_of_unit(unit));
+    supervisor(name).gone();
+    forget_if_over(name);
+    retry_held();
+}
+
+void Reconciler::Impl::on_outside_job(const std::string& unit, bool queued) {
+    const auto found = supervisors_->find(process_of_unit(unit));
+    if (found != supervisors_->end()) found->second->outside_job(queued);
+}
+
+void Reconciler::Impl::on_resynced(const std::vector<UnitView>& all) {
+    for (auto& [name, known] : *supervisors_)
+        known->unwatched(std::ranges::find(all, unit_name(name), &UnitView::unit) != all.end());
+    for (const auto& view : all)
+        adopt(view);
+    evaluate_all();
+}
+
+// Where the holder of an id is gone or has another one, it is as if the record had come now.
+void Reconciler::Impl::retry_held() {
+    for (const auto& name : refused_.no_longer_held())
+        evaluate(name);
+}
+
+// Local actions that the registry has taken in, or whose process is no more. In another fleet ids begin anew:
+// what is left of a kill would meet the process that is given the same one.
+void Reconciler::Impl::forget_actions() {
+    if (node->replica.store_id().empty()) return; // nothing was ever received: it proves nothing
+    std::vector<state::Change> over;
+    for (const auto& [key, value] : node->own.range(keys::local_actions)) {
+        const auto parsed = keys::parse(key);
+        const bool mine = parsed && parsed->node() == node->options.node;
+        const auto* record = mine ? node->records.owner_of_id(parsed->id()) : nullptr;
+        const auto* action =
+            mine ? node->own.records().local_action(node->options.node, parsed->id()) : nullptr;
+        if (!record || taken_in(*record, *action)) over.push_back({std::string(key), std::nullopt, 0});
     }
-    return {};
+    if (!over.empty()) node->own.update(std::move(over));
+}
+
+bool Reconciler::Impl::any_lost_with_boot() const {
+    return std::ranges::any_of(node->own.records().statuses(node->options.node), [this](const auto& item) {
+        return lost_with_its_boot(*item.second, node->options.boot_id);
+    });
+}
+
+void Reconciler::Impl::detach() {
+    node->systemd.on_events({});
+    subscriptions_.clear();
+    node->stop();
+    supervisors_->clear();
 }
 
 void Reconciler::Impl::measure() {
     std::vector<state::Change> changes;
-    for (const auto& [name, slot] : slots_) {
-        if (!slot.unit || slot.unit->dead() || slot.unit->process == 0) continue;
-        const auto now = facts(name, slot);
-        if (!now.status) continue;
-        const auto usage = read_usage(slot.unit->unit);
-        auto status = *now.status;
-        const double cpu = std::abs(usage.cpu_seconds.value_or(0) - status.cpu_seconds.value_or(0));
-        const auto memory = static_cast<double>(status.memory_bytes.value_or(0));
-        const double growth = std::abs(static_cast<double>(usage.memory_bytes.value_or(0)) - memory);
-        // Each change goes to every node: the small ones are not worth it.
-        if (cpu < 1 && growth <= memory / 20) continue;
-        status.memory_bytes = usage.memory_bytes;
-        status.cpu_seconds = usage.cpu_seconds;
-        changes.push_back({keys::status(options.node, status.id), status_to_json(status), 0});
-    }
-    if (!changes.empty()) own_.update(std::move(changes));
+    for (const auto& [name, known] : *supervisors_)
+        if (const auto status = known->measured())
+            changes.push_back({keys::status(node->options.node, status->id), status_to_json(*status), 0});
+    if (!changes.empty()) node->own.update(std::move(changes));
 }
 
-void Reconciler::Impl::set_node(std::string node) {
+void Reconciler::Impl::tidy_ports() {
+    if (node->stopping || !adopted_all_) return;
+    std::set<std::string> in_use;
+    for (const auto& [name, known] : *supervisors_)
+        if (known->unit().view() || known->busy()) in_use.insert(known->unit().bind_rule());
+    node->ports.tidy(in_use);
+}
+
+void Reconciler::Impl::network_changed() {
+    if (node->stopping) return;
+    for (const auto& [name, known] : *supervisors_)
+        known->network_changed();
+}
+
+void Reconciler::Impl::set_node(std::string name) {
     std::vector<state::Change> changes;
-    for (const auto& [id, before] : own_.records().statuses(options.node)) {
+    for (const auto& [id, before] : node->own.records().statuses(node->options.node)) {
         auto status = *before;
-        status.node = node;
-        changes.push_back({keys::status(options.node, id), std::nullopt, 0});
-        changes.push_back({keys::status(node, status.id), status_to_json(status), 0});
+        status.node = name;
+        changes.push_back({keys::status(node->options.node, id), std::nullopt, 0});
+        changes.push_back({keys::status(name, status.id), status_to_json(status), 0});
     }
-    options.node = std::move(node);
-    own_.update(std::move(changes));
+    node->options.node = std::move(name);
+    node->own.update(std::move(changes));
     follow();
-    judge_all_records();
+    refused_.judge_all();
     evaluate_all();
 }
 
@@ -169,7 +307,7 @@ asio::awaitable<Result<void>> Reconciler::start() {
 }
 
 Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
-    if (const auto name = impl_->check_name(spec.name); !name) return name;
+    if (const auto name = impl_->node->check_name(spec.name); !name) return name;
     if (const auto command = command_drop_in(spec.run); !command) return std::unexpected(command.error());
     return {};
 }
@@ -184,16 +322,16 @@ void Reconciler::set_node(std::string node) {
     impl_->set_node(std::move(node));
 }
 void Reconciler::set_remote_spin(RemoteSpin policy) {
-    impl_->options.remote_spin = policy;
+    impl_->node->options.remote_spin = policy;
 }
 void Reconciler::network_changed() {
     impl_->network_changed();
 }
 const std::optional<Error>& Reconciler::unconfined() const {
-    return impl_->unconfined;
+    return impl_->node->ports.unconfined();
 }
 void Reconciler::system_is_stopping() {
-    impl_->stopping = true;
+    impl_->node->stop();
 }
 
 } // namespace p2prc::process

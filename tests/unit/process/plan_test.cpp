@@ -105,6 +105,48 @@ TEST(Plan, WithoutARecordNothingIsStopped) {
     EXPECT_EQ(plan(now), Act::Nothing);
 }
 
+// Something was executed, and p2prcd did not see it become ready or end.
+TEST(Plan, ARunThatEndedBeforeItWasReadyIsConcluded) {
+    Case c;
+    c.status.state = ProcessState::Starting;
+    c.status.pid = 100;
+    auto now = c.situation();
+    now.unit = nullptr;
+    EXPECT_EQ(plan(now), Act::Conclude);
+    c.record.desired = Desired::Stopped;
+    c.status.applied = c.record.change;
+    EXPECT_EQ(plan(now), Act::Conclude);
+}
+
+TEST(Plan, ALaterEpochElsewhereFencesAndAnEarlierOneStartsNothing) {
+    Case c;
+    ProcessRecord elsewhere = c.record;
+    elsewhere.node = "home2";
+    elsewhere.epoch = 4;
+    auto now = c.situation();
+    now.record = nullptr;
+    now.elsewhere = &elsewhere;
+    EXPECT_EQ(plan(now), Act::Fence);
+    now.unit = nullptr;
+    EXPECT_EQ(plan(now), Act::Fence);
+    now.killed = true;
+    now.unit = &c.unit;
+    EXPECT_EQ(plan(now), Act::Kill);
+
+    c.status.state = ProcessState::Stopped;
+    c.status.reason = StopReason{.kind = StopKind::Fenced};
+    c.status.epoch = 4;
+    c.record.change = 9; // asked for anew
+    auto again = c.situation();
+    again.unit = nullptr;
+    for (const std::uint64_t epoch : {1, 3, 4}) {
+        c.record.epoch = epoch;
+        EXPECT_EQ(plan(again), Act::Nothing) << epoch;
+    }
+    c.record.epoch = 5;
+    EXPECT_EQ(plan(again), Act::Start);
+}
+
 TEST(WantedOf, PrefersALocalActionThatTheRegistryDoesNotKnow) {
     ProcessRecord record;
     record.id = 7;

@@ -30,7 +30,11 @@ class ReconcilerTest : public testing::Test {
         fs::create_directories(directory / "units");
         open();
     }
-    ~ReconcilerTest() override { close(); }
+    ~ReconcilerTest() override {
+        close();
+        for (const auto& warning : warnings)
+            EXPECT_EQ(warning.find("fault of p2prcd"), std::string::npos) << warning;
+    }
 
     void open() {
         disk = std::make_unique<state::Disk>();
@@ -225,6 +229,48 @@ TEST_F(ReconcilerTest, AbsenceNeverKills) {
     run();
     EXPECT_TRUE(systemd.loaded.contains(unit));
     expect(ProcessState::Running);
+    EXPECT_EQ(count("stop " + unit), 0);
+}
+
+TEST_F(ReconcilerTest, ALaterEpochOnAnotherNodeStopsItHereAndAnEarlierOneNeverStartsItAgain) {
+    start();
+    want(record());
+    auto moved = record();
+    moved.node = "home2";
+    moved.epoch = 2;
+    want(moved);
+    expect(ProcessState::Stopped, StopKind::Fenced);
+    EXPECT_EQ(status()->epoch, 2u);
+    EXPECT_EQ(status()->reason->epoch, 2u);
+    EXPECT_TRUE(systemd.loaded.empty());
+    EXPECT_EQ(count("stop " + unit), 1);
+    daemon_restart();
+    want(moved);
+    want(record()); // of a registry that was restored from an older copy
+    EXPECT_EQ(count("start " + unit), 0);
+    auto back = record();
+    back.epoch = 3;
+    want(back);
+    expect(ProcessState::Running, StopKind::Fenced);
+    EXPECT_EQ(status()->epoch, 3u);
+    EXPECT_TRUE(warnings.empty()) << warnings.front();
+}
+
+TEST_F(ReconcilerTest, OnlyALaterEpochOfTheSameProcessFences) {
+    start();
+    want(record());
+    auto moved = record();
+    moved.node = "home2";
+    want(moved); // the epoch is the one that runs here
+    EXPECT_TRUE(systemd.loaded.contains(unit));
+    auto other = record(8);
+    other.node = "home2";
+    other.epoch = 9;
+    want(other); // it has the name, and is another process
+    EXPECT_TRUE(systemd.loaded.contains(unit));
+    moved.epoch = std::uint64_t{1} << 53; // nobody moved it so often
+    want(moved);
+    EXPECT_TRUE(systemd.loaded.contains(unit));
     EXPECT_EQ(count("stop " + unit), 0);
 }
 

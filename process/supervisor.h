@@ -1,0 +1,122 @@
+// Looks after one process of this node: decides what to do about it by plan(), has systemd do it, and writes
+// down what came of it. One operation at a time.
+//
+// supervisor.cpp: what happens to its unit, and what to do about it; supervisor_start.cpp,
+// supervisor_stop.cpp and supervisor_ends.cpp: the operations; supervisor_status.cpp: what is written down;
+// supervisor_retries.cpp: what failed too often.
+#pragma once
+
+#include "process/observed_unit.h"
+#include "process/plan.h"
+#include "process/supervision.h"
+#include "process/supervisor_state.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace p2prc::process {
+
+// Behind how it ended, before the seconds to its next attempt; the last words of a reason's detail.
+inline constexpr std::string_view next_attempt_words = "; it is tried again after ";
+
+class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor> {
+  public:
+    ProcessSupervisor(std::shared_ptr<Supervision> node, std::string name);
+
+    SupervisorState state() const { return state_; }
+    const ObservedUnit& unit() const { return unit_; }
+    bool busy() const { return busy_; }
+    // Nothing is known of it any more: it may be of another node, or was killed.
+    bool over() const;
+
+    // What systemd tells. A changed unit is evaluated; one that was found is not yet.
+    void found(const UnitView& view) { unit_.found(view); }
+    void changed(const UnitView& view);
+    void gone();
+    void outside_job(bool queued) { unit_.outside_job(queued); }
+    void unwatched(bool loaded) { unit_.unwatched(loaded); }
+
+    // Does what there is to do, unless an operation is under way: then after it.
+    void evaluate();
+    // What fails without a network is tried again soon.
+    void network_changed();
+    // Memory and processor time. Nothing: they are as they were written down, or nearly.
+    std::optional<ProcessStatus> measured() const;
+
+  private:
+    // An operation's hold: it is busy for as long as this lives, however the operation ends.
+    class Busy;
+    // Attempts at what failed too often.
+    struct Retry {
+        std::shared_ptr<boost::asio::steady_timer> timer; // none: there is nothing to wait for
+        std::chrono::milliseconds pause{0};               // before the next attempt, or the one just made
+        std::chrono::steady_clock::time_point attempted;
+        bool due = false;
+    };
+
+    // Nothing: it is not started. What was in the way has been written down, or goes by itself.
+    struct Prepared {
+        std::optional<TransientUnit> unit;
+        bool look_again = true; // false: it is tried again later
+    };
+
+    void take(SupervisorEvent event);
+    const NodeRecords& records() const { return node_->records; }
+    Facts facts() const { return records().facts(name_); }
+
+    Act observation(const Facts& now, bool adopted) const;
+    void act(Act what, const Facts& now);
+    void begin(Act what, const Facts& now);
+    boost::asio::awaitable<bool> run(Act what, Facts now);
+    void failed(const std::exception_ptr& error);
+    void retry_later();
+
+    boost::asio::awaitable<bool> start(Act what);
+    boost::asio::awaitable<Prepared> prepare(Facts before, Facts now, Act what);
+    Result<TransientUnit> permitted_unit(const Facts& now, Act what);
+    boost::asio::awaitable<Result<void>> confine(Facts now, TransientUnit& content);
+    boost::asio::awaitable<Result<void>> prepare_data(Facts now, Act what);
+    boost::asio::awaitable<bool> launched(Facts now, Result<std::string> result);
+
+    boost::asio::awaitable<bool> stop(Facts now, Act what);
+    void fence(const Facts& now);
+    boost::asio::awaitable<bool> conclude(Facts now);
+    boost::asio::awaitable<bool> recall(Facts now);
+    boost::asio::awaitable<bool> confirm();
+    boost::asio::awaitable<bool> forget();
+
+    void observe(const Facts& now);
+    void settle(const Facts& now);
+    void refuse(const Facts& now, std::string step, const Error& error);
+    void explain(StopReason& reason, const Facts& now);
+    ProcessStatus draft(const Facts& now) const;
+
+    void rename_status();
+    void report_kills();
+
+    bool is_to_be_retried(const Facts& now) const;
+    std::chrono::milliseconds next_pause();
+    void await_retry();
+    void arm_retry(std::chrono::milliseconds pause);
+
+    std::shared_ptr<Supervision> node_;
+    std::string name_;
+    SupervisorState state_ = SupervisorState::Absent;
+    ObservedUnit unit_;
+    bool busy_ = false;
+    std::string run_; // the invocation that the state is about
+    // Whose work its jobs are, and the id for which this was found out: it outlives the record.
+    JobShare share_{JobShare::Kind::Remote};
+    std::uint32_t share_id_ = 0;
+    Retry retry_;
+};
+
+} // namespace p2prc::process

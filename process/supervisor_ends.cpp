@@ -1,0 +1,133 @@
+// The operations that find something out: how a run ended, and whether one has.
+#include "process/bind_failure.h"
+#include "process/exec_failure.h"
+#include "process/supervisor.h"
+#include "process/unit_names.h"
+
+#include <fmt/format.h>
+
+namespace p2prc::process {
+
+namespace asio = boost::asio;
+
+namespace {
+
+bool ended_by_itself(StopKind kind) noexcept {
+    return kind == StopKind::ExitCode || kind == StopKind::Finished || kind == StopKind::Signal ||
+           kind == StopKind::CoreDump || kind == StopKind::StartLimit;
+}
+
+// Of a step before the command is executed.
+std::string words_for_step(std::string_view step, const ProcessSpec& spec) {
+    if (step == "CREDENTIALS") return credentials_failure(spec);
+    if (step == "USER" || step == "GROUP") return user_failure(spec);
+    return {};
+}
+
+} // namespace
+
+asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
+    // Two things at once: whether the machine goes down, and that all signals before the answer have been
+    // seen.
+    const auto state = co_await node_->systemd.system_state();
+    if (!state) retry_later();
+    if (!state || node_->stopping || *state == "stopping") co_return false;
+    const auto seen = unit_.take_end();
+    if (!seen.end && seen.goes_on) co_return true;
+    const auto unit = unit_name(name_);
+    if (!seen.end) {
+        // Before its end is reported as unknown.
+        const auto there = co_await node_->run_end.still_there(unit);
+        if (!there) retry_later();
+        if (!there) co_return false;
+        if (*there) {
+            unit_.there_after_all(**there);
+            co_return true;
+        }
+    }
+    // How it ended takes a moment to find out; that it does not run any more is true from now on.
+    if (now.status && has_run(*now.status)) {
+        auto ended = draft(now);
+        ended.pid = 0;
+        node_->write_state(std::move(ended), ProcessState::Stopping);
+    }
+    const auto restart = now.record ? std::optional(now.record->spec.run.restart) : std::nullopt;
+    auto result = co_await node_->run_end.of(unit, now.id, seen, restart);
+    explain(result.reason, now);
+    if (node_->stopping) co_return false;
+    take(seen.goes_on ? SupervisorEvent::Executed : SupervisorEvent::NotRunning);
+    if (!seen.goes_on && !records().record(name_))
+        co_return true; // nobody to tell; what is left over goes next
+    auto status = draft(now);
+    const auto after = result.known ? state_after(result.reason.kind) : ProcessState::Stopped;
+    status.reason = node_->stamped(std::move(result.reason), epoch_of(now));
+    if (result.at) status.reason->at = rfc3339_of(*result.at);
+    if (seen.unit) status.restarts = seen.unit->restarts;
+    node_->write_state(std::move(status), seen.goes_on ? reported_state(state_) : after);
+    co_return true;
+}
+
+// What the table of reasons cannot know.
+void ProcessSupervisor::explain(StopReason& reason, const Facts& now) {
+    if (!now.record) return;
+    // The child that should have kept it to its ports may have failed before it came to that.
+    if (reason.step == ports_step)
+        if (const auto step = failed_step(reason.log); !step.empty()) {
+            auto log = std::move(reason.log);
+            reason = start_failed_at(step);
+            reason.log = std::move(log);
+        }
+    const auto& spec = now.record->spec;
+    if (reason.kind == StopKind::StartFailed && reason.step == "EXEC")
+        if (auto words = exec_failure(spec, records().origin_of(*now.record), reason.log); !words.empty())
+            reason.detail = std::move(words);
+    if (reason.kind == StopKind::StartFailed)
+        if (auto words = words_for_step(reason.step, spec); !words.empty()) reason.detail = std::move(words);
+    // Whatever systemd enforces it by, BPF programs of ours or its own.
+    const auto rule = bind_rule(*now.record);
+    if (ended_by_itself(reason.kind) && rule && node_->ports.confines())
+        if (auto words = bind_failure(spec, *rule, reason.log); !words.empty())
+            reason.detail += (reason.detail.empty() ? "" : "; ") + words;
+    if (reason.kind != StopKind::StartLimit) return;
+    const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause());
+    reason.detail += fmt::format("{}{} s", next_attempt_words, pause.count());
+}
+
+// A command may end as soon as it is executed, and whoever waits for it to run goes by what is written. What
+// systemd did before it answers has been told then.
+asio::awaitable<bool> ProcessSupervisor::confirm() {
+    const auto invocation = unit_.view()->invocation;
+    const auto state = co_await node_->systemd.system_state();
+    if (!state) retry_later();
+    if (!state || node_->stopping) co_return false;
+    unit_.confirm(invocation);
+    co_return true;
+}
+
+// A unit that fails is dead for an instant before an automatic restart: wait until systemd has reported
+// everything.
+asio::awaitable<bool> ProcessSupervisor::forget() {
+    const auto state = co_await node_->systemd.system_state();
+    if (!state) retry_later();
+    if (!state || node_->stopping || *state == "stopping") co_return false;
+    if (unit_.alive()) co_return true;
+    unit_.forget_end();
+    take(SupervisorEvent::Forgotten);
+    for (const auto& key : records().left_over(name_))
+        node_->own.erase(key);
+    co_return true;
+}
+
+// systemd forgets a run when it has started the next one; what PID 1 logged about it is in the journal.
+asio::awaitable<bool> ProcessSupervisor::recall(Facts now) {
+    const auto before = co_await node_->run_end.before(*unit_.view(), now.id);
+    if (node_->stopping) co_return false;
+    if (!before) co_return true;
+    auto status = draft(now);
+    status.reason = node_->stamped(before->reason, epoch_of(now));
+    if (before->at) status.reason->at = rfc3339_of(*before->at);
+    node_->write(status);
+    co_return true;
+}
+
+} // namespace p2prc::process

@@ -1,0 +1,62 @@
+#include "process/supervisor.h"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+
+namespace p2prc::process {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// A network that comes and goes is no reason to try more often.
+constexpr auto between_attempts = 5s;
+
+} // namespace
+
+// systemd gave it up because it failed too often in a minute. What it lacks, such as a network after a power
+// cut, may come later: it is tried again for as long as it is wanted, and ever more seldom.
+bool ProcessSupervisor::is_to_be_retried(const Facts& now) const {
+    if (!now.record || !now.status || now.status->state != ProcessState::Failed) return false;
+    if (!now.status->reason || now.status->reason->kind != StopKind::StartLimit) return false;
+    const auto want = wanted(*now.record, now.local ? &*now.local : nullptr);
+    return want.desired == Desired::Running && now.record->spec.run.restart != Restart::No;
+}
+
+std::chrono::milliseconds ProcessSupervisor::next_pause() {
+    const auto ran = std::chrono::steady_clock::now() - retry_.attempted;
+    const auto longest = node_->options.longest_retry_pause;
+    const bool anew = retry_.pause == 0ms || ran > longest + retry_.pause;
+    retry_.pause = anew ? node_->options.first_retry_pause : std::min(2 * retry_.pause, longest);
+    return retry_.pause;
+}
+
+void ProcessSupervisor::await_retry() {
+    if (retry_.timer) return;
+    arm_retry(retry_.pause == 0ms ? next_pause() : retry_.pause);
+}
+
+void ProcessSupervisor::arm_retry(std::chrono::milliseconds pause) {
+    const auto timer = std::make_shared<boost::asio::steady_timer>(node_->loop, pause);
+    retry_.timer = timer;
+    const std::weak_ptr<ProcessSupervisor> weak = weak_from_this();
+    timer->async_wait([weak, timer](boost::system::error_code) {
+        const auto self = weak.lock();
+        // Another one has taken its place, or it is not wanted any more.
+        if (!self || self->retry_.timer != timer) return;
+        self->retry_.timer.reset();
+        self->retry_.due = true;
+        self->evaluate();
+    });
+}
+
+void ProcessSupervisor::network_changed() {
+    if (!retry_.timer) return;
+    const auto now = std::chrono::steady_clock::now();
+    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(now - retry_.attempted);
+    const auto left = std::max<std::chrono::milliseconds>(0ms, between_attempts - since);
+    if (retry_.timer->expiry() > now + left) arm_retry(left);
+}
+
+} // namespace p2prc::process

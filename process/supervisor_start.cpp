@@ -1,0 +1,159 @@
+#include "net/cgroups.h"
+#include "process/data_ownership.h"
+#include "process/supervisor.h"
+#include "process/unit_names.h"
+
+#include <fmt/format.h>
+
+namespace p2prc::process {
+
+namespace asio = boost::asio;
+
+// What is not allowed here, or cannot be written down, is refused at its step.
+Result<TransientUnit> ProcessSupervisor::permitted_unit(const Facts& now, Act what) {
+    const auto& record = *now.record;
+    const auto& options = node_->options;
+    const auto origin = records().origin_of(record);
+    const auto refused = [&](const char* step, const Error& error) -> Result<TransientUnit> {
+        refuse(now, step, error);
+        return std::unexpected(error);
+    };
+    if (origin == Origin::Remote) {
+        if (const auto allowed = check_remote_spin(options.remote_spin, record.spec, options.node); !allowed)
+            return refused(refused_step, allowed.error());
+        if (const auto allowed = check_remote_port(options.remote_spin, record, node_->ports.confines());
+            !allowed)
+            return refused(refused_step, allowed.error());
+    }
+    if (const auto free = node_->check_name(name_); !free) return refused("name", free.error());
+    if (const auto free = options.check_port(record.port.value_or(0), name_); !free)
+        return refused("port", free.error());
+    const auto attempt = what == Act::Retry ? Attempt::Again : Attempt::First;
+    auto content = transient_unit(record, options.node, origin, attempt);
+    if (!content) return refused("command", content.error());
+    return content;
+}
+
+asio::awaitable<Result<void>> ProcessSupervisor::confine(Facts now, TransientUnit& content) {
+    const auto rule = bind_rule(*now.record);
+    if (!rule) co_return Result<void>{};
+    unit_.set_bind_rule(bind_rule_name(*rule));
+    co_return co_await node_->ports.confine(name_, *now.record, *rule, content);
+}
+
+asio::awaitable<Result<void>> ProcessSupervisor::prepare_data(Facts now, Act what) {
+    const auto& record = *now.record;
+    const auto& data = node_->options.data;
+    const auto noted = data.note(name_);
+    const bool copied = noted && !*noted;
+    const auto moved = data.prepare(record, records().origin_of(record));
+    if (!moved) co_return std::unexpected(moved.error());
+    // Whether there is anything in it, its user alone can see.
+    if (!moved->empty())
+        node_->warn(fmt::format("the data directory of an earlier process '{}' is now {}", name_, *moved),
+                    name_);
+    // Somebody may have copied files into it while it was down. What only restarts, or was lost with the
+    // machine, is not gone through each time. A user of the machine may share files with groups of theirs:
+    // those are left alone once they have been used here.
+    const bool was_down =
+        what == Act::Start && !(now.status && lost_with_its_boot(*now.status, node_->options.boot_id));
+    const bool all_its_own = record.spec.run.user.empty() || copied;
+    const auto directory = was_down && all_its_own ? data.owned_directory(name_) : std::string();
+    if (directory.empty()) co_return Result<void>{};
+    if (const auto disowned = co_await disown_data(node_->systemd, name_, directory); !disowned)
+        node_->warn(fmt::format("files that were copied into {} may stay out of reach of '{}': {}", directory,
+                                name_, disowned.error().message),
+                    name_);
+    co_return Result<void>{};
+}
+
+// All that comes before its unit. `before`: as it was when the start was decided upon.
+asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts before, Facts now, Act what) {
+    auto content = permitted_unit(now, what);
+    if (!content) co_return Prepared{};
+    const auto confined = co_await confine(now, *content);
+    if (node_->stopping) co_return Prepared{};
+    if (!confined && confined.error().code == ErrorCode::Unreachable) {
+        retry_later();
+        co_return Prepared{std::nullopt, false};
+    }
+    if (!confined) {
+        refuse(now, refused_step, confined.error());
+        co_return Prepared{};
+    }
+    const auto& spec = now.record->spec;
+    if (spec.limits.memory_bytes && !net::limits_memory())
+        node_->warn(
+            fmt::format("limits.memory of '{}' has no effect: this machine's kernel does not limit memory "
+                        "(no memory controller; Raspberry Pi: cgroup_enable=memory in cmdline.txt)",
+                        name_),
+            name_);
+    if (!spec.run.data) co_return Prepared{std::move(*content)};
+    const auto prepared = co_await prepare_data(before, what);
+    if (node_->stopping) co_return Prepared{};
+    if (!prepared) {
+        refuse(now, "data", prepared.error());
+        co_return Prepared{};
+    }
+    co_return Prepared{std::move(*content)};
+}
+
+asio::awaitable<bool> ProcessSupervisor::start(Act what) {
+    auto now = facts();
+    if (!now.record) co_return true;
+    // What ended unseen is not looked into any more when it is asked for anew.
+    if (state_ == SupervisorState::Starting || state_ == SupervisorState::Ready ||
+        state_ == SupervisorState::Stopping)
+        take(SupervisorEvent::NotRunning);
+    if (state_ == SupervisorState::Fenced) take(SupervisorEvent::EpochGranted);
+    take(SupervisorEvent::StartOrdered);
+    const auto before = now;
+    auto status = draft(now);
+    if (now.status && lost_with_its_boot(*now.status, node_->options.boot_id))
+        status.reason = node_->lost_with_boot(*now.status, epoch_of(now));
+    status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    status.digest = now.record->digest;
+    status.invocation.clear();
+    status.restarts = 0;
+    node_->write_state(status, reported_state(state_));
+    now.status = status;
+
+    auto prepared = co_await prepare(before, now, what);
+    if (node_->stopping) co_return false;
+    if (!prepared.unit) co_return prepared.look_again;
+    unit_.start_begins();
+    if (what == Act::Retry)
+        retry_.attempted = std::chrono::steady_clock::now();
+    else
+        retry_ = {};
+    take(SupervisorEvent::Launched);
+    auto result =
+        co_await node_->systemd.start_transient(unit_name(name_), std::move(*prepared.unit), share_);
+    unit_.start_over();
+    co_return co_await launched(now, std::move(result));
+}
+
+asio::awaitable<bool> ProcessSupervisor::launched(Facts now, Result<std::string> result) {
+    if (node_->stopping) co_return false;
+    if (!result && result.error().code == ErrorCode::Unreachable) {
+        retry_later();
+        co_return false;
+    }
+    // A unit of ours that was not known: an earlier p2prcd was ended before it could write down that it
+    // had started it. It is looked at as one that was found.
+    if (!result && result.error().code == ErrorCode::Conflict && unit_.adopt()) co_return true;
+    if (!result) {
+        refuse(now, "unit", result.error());
+        co_return true;
+    }
+    if (*result == "done") co_return true;
+    // A job that failed tells nothing; the unit's own result does.
+    if (!co_await conclude(now)) co_return false;
+    const auto after = facts();
+    if (after.status && after.status->state == ProcessState::Starting && !unit_.view())
+        refuse(after, "unit",
+               {ErrorCode::Failed, fmt::format("systemd's job to start it ended as '{}'", *result)});
+    co_return true;
+}
+
+} // namespace p2prc::process

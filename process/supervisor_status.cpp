@@ -1,0 +1,158 @@
+#include "process/supervisor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+namespace p2prc::process {
+namespace {
+
+// For a text beside the place and time of another reason. What is stopped is not tried again. If a machine
+// was off, the detail says since when.
+std::string how_it_had_ended(StopReason reason) {
+    reason.node.clear();
+    if (const auto at = reason.detail.rfind(next_attempt_words); at != std::string::npos)
+        reason.detail.erase(at);
+    if (reason.kind == StopKind::PowerLoss || reason.kind == StopKind::Shutdown) reason.at.clear();
+    return reason_text(reason);
+}
+
+} // namespace
+
+ProcessStatus ProcessSupervisor::draft(const Facts& now) const {
+    const auto* before = records().status(now.id);
+    auto status = before ? *before : ProcessStatus{};
+    status.id = now.id;
+    status.name = name_;
+    status.node = node_->options.node;
+    status.boot_id = node_->options.boot_id;
+    // Epochs only rise, also where the record is from an older copy of the registry.
+    status.epoch = std::max(status.epoch, epoch_of(now));
+    if (status.digest.empty() && now.record) status.digest = now.record->digest;
+    return status;
+}
+
+void ProcessSupervisor::observe(const Facts& now) {
+    if (!unit_.alive()) return;
+    const auto& unit = *unit_.view();
+    if (unit.up()) {
+        if (state_ != SupervisorState::Ready || run_ != unit.invocation) take(SupervisorEvent::Executed);
+        if (state_ == SupervisorState::Starting) take(SupervisorEvent::BecameReady);
+    } else {
+        take(unit.active_state == "deactivating" ? SupervisorEvent::Deactivating : SupervisorEvent::Executed);
+    }
+    run_ = unit.invocation;
+    auto status = draft(now);
+    const auto before = status;
+    if (!now.status && now.record)
+        status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    status.state = reported_state(state_);
+    status.pid = unit.main_pid;
+    status.invocation = unit.invocation;
+    status.restarts = unit.restarts;
+    if (!unit.digest.empty()) status.digest = unit.digest;
+    if (!now.status || status.state != before.state || status.invocation != before.invocation)
+        status.since = rfc3339_of(unit.changed_at);
+    if (now.record && records().id_of(name_, unit) != now.record->id) {
+        // The same process, by its digest, under a new id that does not name the old one.
+        node_->own.erase(keys::status(node_->options.node, unit.process));
+        if (const auto kept = node_->options.data.rename(*now.record); !kept)
+            node_->warn(kept.error().message, name_);
+    }
+    if (now.record && !unit.digest.empty() && unit.digest != now.record->digest && !now.status)
+        node_->warn(
+            fmt::format(
+                "'{}' runs another version of its process file than the fleet has; restart it to change that",
+                name_),
+            name_);
+    node_->write(status);
+}
+
+// It is not to run, and does not: the reason is who asked for that, and says how it had ended before.
+void ProcessSupervisor::settle(const Facts& now) {
+    const auto want = wanted(*now.record, now.local ? &*now.local : nullptr);
+    auto status = draft(now);
+    status.applied = want.change;
+    Boxed<StopReason> ended;
+    if (now.status && lost_with_its_boot(*now.status, node_->options.boot_id))
+        ended = node_->lost_with_boot(*now.status, epoch_of(now));
+    else if (now.status && !was_up(now.status->state))
+        ended = now.status->reason;
+    StopReason reason;
+    reason.kind = want.killed ? StopKind::Killed : StopKind::Stopped;
+    if (!ended || ended->kind != reason.kind) {
+        reason.by = want.by;
+        if (ended) reason.detail = "it had ended before: " + how_it_had_ended(*ended);
+        if (ended) reason.log = std::move(ended->log);
+        status.reason = node_->stamped(std::move(reason), epoch_of(now));
+    }
+    if (!unit_.alive()) take(SupervisorEvent::NotRunning);
+    node_->write_state(std::move(status), ProcessState::Stopped);
+}
+
+// The step of a start that could not even be tried.
+void ProcessSupervisor::refuse(const Facts& now, std::string step, const Error& error) {
+    // Another process may run under its name.
+    if (state_ == SupervisorState::Preparing || (state_ == SupervisorState::Starting && !unit_.alive()))
+        take(SupervisorEvent::Refused);
+    auto status = draft(now);
+    if (now.record) status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    StopReason reason;
+    reason.kind = StopKind::StartFailed;
+    reason.step = std::move(step);
+    reason.detail = error.hint.empty() ? error.message : error.message + "; " + error.hint;
+    status.reason = node_->stamped(reason, epoch_of(now));
+    node_->write_state(std::move(status), ProcessState::Failed);
+}
+
+// What was reported of a process before its node came into this fleet goes on under its new id.
+void ProcessSupervisor::rename_status() {
+    const auto* record = records().record(name_);
+    if (!record) return;
+    const auto id = record->id;
+    const auto former_ids = record->former_ids;                  // writing changes what is pointed to
+    for (const auto former : former_ids | std::views::reverse) { // what was said last counts
+        const auto* before = records().status(former);
+        if (!before || before->name != name_) continue;
+        auto status = *before;
+        std::vector<state::Change> changes;
+        changes.push_back({keys::status(node_->options.node, former), std::nullopt, 0});
+        if (!records().status(id)) {
+            status.id = id;
+            changes.push_back({keys::status(node_->options.node, id), status_to_json(status), 0});
+        }
+        node_->own.update(std::move(changes));
+    }
+}
+
+// Ends of killed processes are reported, and forgotten when the registry has taken the report in.
+void ProcessSupervisor::report_kills() {
+    const std::uint32_t running = unit_.alive() ? records().id_of(name_, *unit_.view()) : 0;
+    const auto dead = records().agreed().tombstones_of(name_);
+    for (const auto id : dead) {
+        const auto* tombstone = records().tombstone(id);
+        if (!tombstone || tombstone->node != node_->options.node || tombstone->id == running) continue;
+        const auto* before = records().status(id);
+        ProcessStatus status = before ? *before : ProcessStatus{};
+        if (before && status.reason && status.reason->kind == StopKind::Killed) continue;
+        status.id = id;
+        status.name = name_;
+        status.pid = 0;
+        StopReason reason;
+        reason.kind = StopKind::Killed;
+        reason.by = tombstone->by;
+        status.reason = node_->stamped(std::move(reason), 0);
+        node_->write_state(std::move(status), ProcessState::Stopped);
+    }
+    const auto reported = node_->own.records().statuses_of(node_->options.node, name_);
+    for (const auto id : reported) {
+        const auto* status = records().status(id);
+        const bool killed = status && status->reason && status->reason->kind == StopKind::Killed;
+        if (!killed || status->id == running || records().agreed().tombstone(status->id)) continue;
+        const auto* record = records().record(name_);
+        if (!record || record->id != status->id) node_->own.erase(keys::status(node_->options.node, id));
+    }
+}
+
+} // namespace p2prc::process

@@ -1,0 +1,65 @@
+#include "process/supervisor.h"
+#include "process/unit_names.h"
+
+#include <fmt/format.h>
+
+namespace p2prc::process {
+
+namespace asio = boost::asio;
+
+// Stops it for one of: Stop, Kill, Fence, and Restart, after which it is started again.
+asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
+    if (!unit_.view()) co_return true;
+    const bool kill = what == Act::Kill;
+    if (const auto running = records().id_of(name_, *unit_.view()); kill && now.id != running) {
+        // The unit is that of a killed process whose name another has taken since.
+        now.record.reset();
+        now.id = running;
+        const auto* status = records().status(now.id);
+        now.status = status ? std::optional(*status) : std::nullopt;
+    }
+    const auto want = now.record ? wanted(*now.record, now.local ? &*now.local : nullptr) : Wanted{};
+    if (unit_.alive()) take(SupervisorEvent::StopOrdered);
+    node_->write_state(draft(now), ProcessState::Stopping);
+    const auto unit = unit_name(name_);
+    const auto result = co_await node_->systemd.stop(unit, share_);
+    if (node_->stopping) co_return false;
+    if (!result || unit_.alive()) {
+        node_->warn(fmt::format("cannot stop '{}': {}", name_,
+                                result ? "systemd's job ended as '" + *result + "'" : result.error().message),
+                    name_);
+        retry_later();
+        co_return false;
+    }
+    StopContext context;
+    context.asked = kill ? StopContext::Asked::Kill : StopContext::Asked::Stop;
+    context.by = kill ? now.killed_by : want.by;
+    const bool loaded = unit_.view() != nullptr;
+    auto reason = exit_reason(unit_.take_stopped(), context);
+    if (loaded) co_await node_->systemd.reset_failed(unit);
+    unit_.gone();
+    take(SupervisorEvent::NotRunning);
+    if (what == Act::Fence) {
+        fence(now);
+        co_return true;
+    }
+    auto status = draft(now);
+    if (now.record && what != Act::Restart) status.applied = want.change;
+    status.reason = node_->stamped(std::move(reason), epoch_of(now));
+    node_->write_state(std::move(status), ProcessState::Stopped);
+    co_return true;
+}
+
+// It is another node's, and does not run here.
+void ProcessSupervisor::fence(const Facts& now) {
+    take(SupervisorEvent::EpochPassed);
+    auto status = draft(now);
+    status.epoch = now.elsewhere->epoch;
+    StopReason reason;
+    reason.kind = StopKind::Fenced;
+    reason.detail = fmt::format("it is {}'s now", now.elsewhere->node);
+    status.reason = node_->stamped(std::move(reason), status.epoch);
+    node_->write_state(std::move(status), ProcessState::Stopped);
+}
+
+} // namespace p2prc::process
