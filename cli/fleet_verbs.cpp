@@ -1,11 +1,11 @@
 // init, invite, join, leave, nodes, fleet.
 #include "cli/daemon.h"
-#include "cli/duration.h"
 #include "cli/node_table.h"
 #include "cli/output.h"
 #include "cli/public_addresses.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
+#include "core/duration.h"
 #include "net/openssl.h"
 
 #include <CLI/CLI.hpp>

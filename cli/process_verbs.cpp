@@ -1,11 +1,11 @@
 // spin, ps, info, kill, stop, start, restart.
 #include "cli/daemon.h"
-#include "cli/duration.h"
 #include "cli/last_stop.h"
 #include "cli/output.h"
 #include "cli/process_data.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
+#include "core/duration.h"
 #include "core/fields.h"
 #include "core/names.h"
 #include "core/process_spec.h"

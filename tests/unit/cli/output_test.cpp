@@ -1,6 +1,6 @@
-#include "cli/duration.h"
 #include "cli/log_line.h"
 #include "cli/output.h"
+#include "core/duration.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -90,6 +90,8 @@ TEST(Duration, IsANumberWithAUnit) {
     EXPECT_EQ(parse_duration("90s"), 90U);
     EXPECT_EQ(parse_duration("10m"), 600U);
     EXPECT_EQ(parse_duration("7d"), 604800U);
+    EXPECT_EQ(duration_text(604800), "7d");
+    EXPECT_EQ(duration_text(90), "90s");
     for (const char* wrong : {"", "5", "m", "0s", "-1s", "1.5h", "1h30m", "367d", "99999999999999999999s"})
         EXPECT_EQ(parse_duration(wrong), std::nullopt) << wrong;
 }
