@@ -1,6 +1,7 @@
 #include "core/process_spec.h"
 
 #include "core/document.h"
+#include "core/duration.h"
 #include "core/encoding.h"
 #include "core/fields.h"
 #include "core/names.h"
@@ -89,6 +90,64 @@ Refusal set_tasks(ProcessSpec& spec, const Json& value) {
     return "";
 }
 
+constexpr std::array probe_names{std::pair{Probe::Kind::Port, std::string_view("port")},
+                                 std::pair{Probe::Kind::Http, std::string_view("http")},
+                                 std::pair{Probe::Kind::Notify, std::string_view("notify")},
+                                 std::pair{Probe::Kind::Command, std::string_view("command")}};
+
+// Far longer than a start or a pause should be, and short enough for a typing error to show.
+constexpr std::uint64_t longest_probe_time = 3600;
+
+Refusal set_probe(std::optional<Probe>& into, std::string_view table, Probe probe) {
+    if (into)
+        return {fmt::format("{}.{} is there already", table, probe_name(into->kind)),
+                "a process is asked in one way: keep one of the two"};
+    into = std::move(probe);
+    return "";
+}
+
+// `port` and `notify`, of which false says nothing.
+Refusal set_switch(std::optional<Probe>& into, std::string_view table, Probe::Kind kind, const Json& value) {
+    return value.get<bool>() ? set_probe(into, table, {.kind = kind}) : Refusal("");
+}
+
+Refusal set_http(std::optional<Probe>& into, std::string_view table, const Json& value) {
+    auto path = value.get<std::string>();
+    if (auto why = check_http_path(path); !why.empty()) return why;
+    return set_probe(into, table, {.kind = Probe::Kind::Http, .path = std::move(path)});
+}
+
+Refusal set_probe_command(std::optional<Probe>& into, std::string_view table, const Json& value) {
+    Probe probe{.kind = Probe::Kind::Command, .shell = value.is_string()};
+    probe.command =
+        value.is_string() ? std::vector{value.get<std::string>()} : value.get<std::vector<std::string>>();
+    if (auto why = check_command(probe.command, probe.shell); !why.empty()) return why;
+    return set_probe(into, table, std::move(probe));
+}
+
+Refusal set_time(std::chrono::seconds& into, const Json& value) {
+    const auto seconds = parse_duration(value.get<std::string>());
+    if (!seconds) return {"is not a length of time", "write \"30s\" or \"2m\""};
+    if (*seconds > longest_probe_time)
+        return fmt::format("is longer than {}", duration_text(longest_probe_time));
+    into = std::chrono::seconds(*seconds);
+    return "";
+}
+
+Json get_switch(const std::optional<Probe>& probe, Probe::Kind kind) {
+    return is_by(probe, kind) ? Json(true) : Json(nullptr);
+}
+Json get_http(const std::optional<Probe>& probe) {
+    return is_by(probe, Probe::Kind::Http) ? Json(probe->path) : Json(nullptr);
+}
+Json get_probe_command(const std::optional<Probe>& probe) {
+    if (!is_by(probe, Probe::Kind::Command)) return nullptr;
+    return probe->shell ? Json(probe->command.front()) : Json(probe->command);
+}
+Json get_time(std::chrono::seconds time) {
+    return duration_text(static_cast<std::uint64_t>(time.count()));
+}
+
 const std::array bindings{
     Binding{"name", set_name, [](const ProcessSpec& s) { return Json(s.name); }},
     Binding{"port",
@@ -165,6 +224,47 @@ const std::array bindings{
             }},
     Binding{"limits.tasks", set_tasks,
             [](const ProcessSpec& s) { return s.limits.tasks ? Json(*s.limits.tasks) : Json(nullptr); }},
+    Binding{"ready.http", [](ProcessSpec& s, const Json& v) { return set_http(s.ready.probe, "ready", v); },
+            [](const ProcessSpec& s) { return get_http(s.ready.probe); }},
+    Binding{"ready.port",
+            [](ProcessSpec& s, const Json& v) {
+                return set_switch(s.ready.probe, "ready", Probe::Kind::Port, v);
+            },
+            [](const ProcessSpec& s) { return get_switch(s.ready.probe, Probe::Kind::Port); }},
+    Binding{"ready.notify",
+            [](ProcessSpec& s, const Json& v) {
+                return set_switch(s.ready.probe, "ready", Probe::Kind::Notify, v);
+            },
+            [](const ProcessSpec& s) { return get_switch(s.ready.probe, Probe::Kind::Notify); }},
+    Binding{"ready.command",
+            [](ProcessSpec& s, const Json& v) { return set_probe_command(s.ready.probe, "ready", v); },
+            [](const ProcessSpec& s) { return get_probe_command(s.ready.probe); }},
+    Binding{
+        "ready.timeout", [](ProcessSpec& s, const Json& v) { return set_time(s.ready.timeout.emplace(), v); },
+        [](const ProcessSpec& s) { return s.ready.timeout ? get_time(*s.ready.timeout) : Json(nullptr); }},
+    Binding{"live.http", [](ProcessSpec& s, const Json& v) { return set_http(s.live.probe, "live", v); },
+            [](const ProcessSpec& s) { return get_http(s.live.probe); }},
+    Binding{
+        "live.port",
+        [](ProcessSpec& s, const Json& v) { return set_switch(s.live.probe, "live", Probe::Kind::Port, v); },
+        [](const ProcessSpec& s) { return get_switch(s.live.probe, Probe::Kind::Port); }},
+    Binding{"live.command",
+            [](ProcessSpec& s, const Json& v) { return set_probe_command(s.live.probe, "live", v); },
+            [](const ProcessSpec& s) { return get_probe_command(s.live.probe); }},
+    Binding{"live.every", [](ProcessSpec& s, const Json& v) { return set_time(s.live.every, v); },
+            [](const ProcessSpec& s) {
+                return s.live.every == LiveSpec().every ? Json(nullptr) : get_time(s.live.every);
+            }},
+    Binding{"live.failures",
+            [](ProcessSpec& s, const Json& v) -> Refusal {
+                const auto failures = v.get<std::int64_t>();
+                if (failures < 1 || failures > 100) return std::string("must be between 1 and 100");
+                s.live.failures = static_cast<std::uint32_t>(failures);
+                return "";
+            },
+            [](const ProcessSpec& s) {
+                return s.live.failures == LiveSpec().failures ? Json(nullptr) : Json(s.live.failures);
+            }},
 };
 
 const Binding* find_binding(std::string_view key) {
@@ -226,10 +326,20 @@ bool has_defaults_alone(std::string_view table, const Json& value) {
 // A number without its unit is a typing error; with less than this no program can even be executed.
 constexpr std::uint64_t least_memory = 1ULL << 20;
 
+bool is_time(const Field& field) {
+    return field.key == "ready.timeout" || field.key == "live.every";
+}
+
+// systemd's job to start a unit has four minutes in any case (process/transient_unit.h), and a unit that is
+// not ready in time needs one of them to end.
+constexpr std::chrono::seconds longest_notify{180};
+constexpr std::chrono::seconds soonest_live_command{10};
+
 // How to write a value that has another type.
 std::string type_hint(const Field& field, const Json& value) {
     if (field.key == "limits.cpu" && value.is_number_integer())
         return fmt::format("write \"{}%\"", value.dump());
+    if (is_time(field)) return fmt::format("write \"{}s\"", value.is_number_integer() ? value.dump() : "30");
     if (field.type == FieldType::Integer && value.is_string()) return "write it without quotes";
     if (field.type == FieldType::String && value.is_primitive()) return "write it in double quotes";
     if (field.type == FieldType::StringList && value.is_string())
@@ -266,6 +376,10 @@ class Reader {
         if (strict_ && !spec_.domain.empty() && !spec_.port)
             return std::unexpected(bad_key(locate_, "domain", "a process without a port cannot have a domain",
                                            "add port = N, the port it listens on, or port = 0"));
+        if (auto checked = strict_ ? check_probes() : Result<void>(); !checked)
+            return std::unexpected(checked.error());
+        // It is the same to say the default and not to.
+        if (spec_.ready.probe && spec_.ready.timeout == default_ready_timeout) spec_.ready.timeout.reset();
         return spec_;
     }
 
@@ -276,6 +390,36 @@ class Reader {
         return fail(ErrorCode::InvalidSpec,
                     fmt::format("{}{}{}: is missing", place, place.empty() ? "" : ": ", key),
                     fmt::format("add {}", example));
+    }
+
+    Result<void> check_probe(std::string_view table, const std::optional<Probe>& probe) const {
+        const bool by_port = is_by(probe, Probe::Kind::Port) || is_by(probe, Probe::Kind::Http);
+        if (!by_port || spec_.port) return {};
+        return std::unexpected(bad_key(locate_, fmt::format("{}.{}", table, probe_name(probe->kind)),
+                                       "a process without a port cannot be asked by it",
+                                       "add port = N, the port it listens on, or port = 0"));
+    }
+
+    Result<void> check_probes() const {
+        const auto& ready = spec_.ready;
+        const auto& live = spec_.live;
+        if (auto checked = check_probe("ready", ready.probe); !checked) return checked;
+        if (auto checked = check_probe("live", live.probe); !checked) return checked;
+        if (is_by(ready.probe, Probe::Kind::Notify) && ready_limit(ready) > longest_notify)
+            return std::unexpected(
+                bad_key(locate_, "ready.timeout",
+                        fmt::format("is longer than {}, the most with ready.notify",
+                                    duration_text(static_cast<std::uint64_t>(longest_notify.count()))),
+                        "a program that needs longer can be asked by port, http or command"));
+        for (const auto& [key, changed] : {std::pair("live.every", live.every != LiveSpec().every),
+                                           std::pair("live.failures", live.failures != LiveSpec().failures)})
+            if (changed && !live.probe)
+                return std::unexpected(bad_key(locate_, key, "nothing says how the process is asked",
+                                               "add one of live.http, live.port and live.command"));
+        if (is_by(live.probe, Probe::Kind::Command) && live.every < soonest_live_command)
+            return std::unexpected(bad_key(locate_, "live.every", "is less than 10s, the least for a command",
+                                           "each time it runs a unit of systemd"));
+        return {};
     }
 
     Result<void> read_table(const Json& table, std::string_view path) {
@@ -334,6 +478,21 @@ class Reader {
 };
 
 } // namespace
+
+std::string_view probe_name(Probe::Kind kind) noexcept {
+    for (const auto& [known, name] : probe_names)
+        if (known == kind) return name;
+    return "port";
+}
+
+bool is_by(const std::optional<Probe>& probe, Probe::Kind kind) noexcept {
+    return probe && probe->kind == kind;
+}
+
+std::optional<std::chrono::seconds> ready_limit(const ReadySpec& ready) noexcept {
+    if (ready.timeout || !ready.probe) return ready.timeout;
+    return default_ready_timeout;
+}
 
 Result<ProcessSpec> spec_from_document(const Json& document, const Locate& locate) {
     return Reader(locate, true).read(document);

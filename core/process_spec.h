@@ -5,6 +5,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -42,6 +43,37 @@ struct LimitsSpec {
     friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
 };
 
+// How a process is asked whether it is well.
+struct Probe {
+    enum class Kind { Port, Http, Notify, Command };
+    Kind kind = Kind::Port;
+    std::string path = {};                 // of Http
+    std::vector<std::string> command = {}; // of Command, as in RunSpec
+    bool shell = false;
+    friend bool operator==(const Probe&, const Probe&) = default;
+};
+std::string_view probe_name(Probe::Kind kind) noexcept; // its key in a process file: "http"
+bool is_by(const std::optional<Probe>& probe, Probe::Kind kind) noexcept;
+
+// When a process counts as ready.
+struct ReadySpec {
+    std::optional<Probe> probe; // nothing: its port, or without one to have lived for a while
+    std::optional<std::chrono::seconds> timeout; // nothing: the default with a probe, and otherwise no end
+    friend bool operator==(const ReadySpec&, const ReadySpec&) = default;
+};
+inline constexpr std::chrono::seconds default_ready_timeout{60};
+// How long it may take to become ready; nothing: as long as it likes. A process whose file says nothing of
+// readiness is never stopped for want of it.
+std::optional<std::chrono::seconds> ready_limit(const ReadySpec& ready) noexcept;
+
+// How a process that is ready is watched.
+struct LiveSpec {
+    std::optional<Probe> probe; // nothing: not at all; never Notify
+    std::chrono::seconds every{30};
+    std::uint32_t failures = 3; // in a row, after which it is unhealthy
+    friend bool operator==(const LiveSpec&, const LiveSpec&) = default;
+};
+
 inline constexpr std::size_t most_further_ports = 8;
 
 // Made by the codecs below and held const from then on; a change is another spec with another digest.
@@ -53,6 +85,8 @@ struct ProcessSpec {
     DeploySpec deploy;
     RunSpec run;
     LimitsSpec limits;
+    ReadySpec ready;
+    LiveSpec live;
     friend bool operator==(const ProcessSpec&, const ProcessSpec&) = default;
 };
 

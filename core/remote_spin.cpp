@@ -30,9 +30,10 @@ Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec, std::
     if (policy == RemoteSpin::No)
         return fail(ErrorCode::NotPermitted, fmt::format("node '{}' runs no processes for other nodes", node),
                     hint);
-    const auto* refused = !spec.run.user.empty()          ? "run.user"
-                          : !spec.run.credentials.empty() ? "run.credentials"
-                                                          : nullptr;
+    const auto* refused = !spec.run.user.empty()                         ? "run.user"
+                          : !spec.run.credentials.empty()                ? "run.credentials"
+                          : is_by(spec.ready.probe, Probe::Kind::Notify) ? "ready.notify"
+                                                                         : nullptr;
     if (!refused) return {};
     return fail(ErrorCode::NotPermitted,
                 fmt::format("node '{}' runs processes of other nodes in a sandbox only, and '{}' sets {}",

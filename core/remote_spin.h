@@ -15,7 +15,9 @@ std::string_view remote_spin_name(RemoteSpin policy) noexcept;
 RemoteSpin remote_spin_of(std::string_view name) noexcept;
 
 // NotPermitted when `policy` does not let another node spin `spec` on `node`. `sandboxed` refuses `user`
-// (whose files it could write) and `credentials` (which PID 1 reads as root, whatever their permissions).
+// (whose files it could write), `credentials` (which PID 1 reads as root, whatever their permissions) and
+// `ready.notify` (PID 1 logs what it does not understand of a notification, a line each, and is asked by the
+// same socket for more time to end).
 //
 // Two ask: the registry, so that the caller learns of it before anything is written, and the node itself
 // before it runs anything, because a registry elsewhere is not believed about it.

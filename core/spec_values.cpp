@@ -18,6 +18,7 @@ constexpr std::size_t longest_argument = 128UL * 1024;
 constexpr std::size_t most_words = 4096;
 constexpr std::size_t most_variables = 1024;
 constexpr std::size_t most_credentials = 64;
+constexpr std::size_t longest_http_path = 1024;
 // PATH_MAX of Linux.
 constexpr std::size_t longest_path = 4095;
 
@@ -131,6 +132,15 @@ std::string check_credentials(const std::map<std::string, std::string>& credenti
             return fmt::format("the path of {} is too long or has control characters", name);
     }
     return {};
+}
+
+std::string check_http_path(std::string_view path) {
+    if (!path.starts_with('/')) return "must begin with /";
+    if (path.size() > longest_http_path)
+        return fmt::format("is longer than {} characters", longest_http_path);
+    // It becomes a part of a request line (RFC 9112 section 3).
+    const bool plain = std::ranges::all_of(path, [](char c) { return c > ' ' && c < 0x7f && c != '#'; });
+    return plain ? "" : "has a space, a '#' or a character that is not ASCII; write it percent-encoded";
 }
 
 std::string command_text(const RunSpec& run) {

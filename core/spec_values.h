@@ -25,6 +25,7 @@ std::string_view restart_name(Restart restart) noexcept;
 std::string check_command(const std::vector<std::string>& command, bool shell);
 std::string check_user(std::string_view user);
 std::string check_environment(const std::map<std::string, std::string>& environment);
+std::string check_http_path(std::string_view path);
 std::string check_credentials(const std::map<std::string, std::string>& credentials);
 
 } // namespace p2prc

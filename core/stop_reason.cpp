@@ -29,6 +29,11 @@ constexpr std::array stop_kinds{
     StopKindInfo{StopKind::Resources, "resources", "systemd lacked a resource to start it."},
     StopKindInfo{StopKind::Protocol, "protocol",
                  "It broke the service protocol, such as exiting before it was ready."},
+    StopKindInfo{StopKind::NotReady, "not-ready",
+                 "It was not ready in time; `step` says how it was asked, `detail` what it answered last."},
+    StopKindInfo{
+        StopKind::Unhealthy, "unhealthy",
+        "It was ready, and failed too often in a row when it was asked; `step` and `detail` as above."},
     StopKindInfo{StopKind::Shutdown, "shutdown", "The machine was shut down or rebooted in order."},
     StopKindInfo{StopKind::PowerLoss, "power-loss", "The machine went away without a shutdown."},
     StopKindInfo{StopKind::NodeLost, "node-lost", "Its node was lost."},

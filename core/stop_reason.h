@@ -30,6 +30,8 @@ enum class StopKind {
     DeployFailed, // `step`
     Resources,
     Protocol,
+    NotReady,  // `step`: port, http, notify, command; `detail` is the last answer
+    Unhealthy, // the same
     Shutdown,  // the machine was shut down in order
     PowerLoss, // the boot id changed without a shutdown
     NodeLost,

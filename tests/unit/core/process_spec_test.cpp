@@ -30,6 +30,15 @@ memory = "512M"
 cpu = "150%"
 tasks = 256
 
+[ready]
+http = "/health"
+timeout = "90s"
+
+[live]
+command = "pg_isready -q"
+every = "1m"
+failures = 5
+
 [placement]
 nodes = []
 on_node_loss = "wait"
@@ -54,6 +63,12 @@ TEST(ProcessFile, ReadsEveryKey) {
     EXPECT_EQ(spec->limits.memory_bytes, 512ULL << 20);
     EXPECT_EQ(spec->limits.cpu_percent, 150U);
     EXPECT_EQ(spec->limits.tasks, 256U);
+    EXPECT_EQ(spec->ready.probe, (Probe{.kind = Probe::Kind::Http, .path = "/health"}));
+    EXPECT_EQ(ready_limit(spec->ready), std::chrono::seconds(90));
+    EXPECT_EQ(spec->live.probe,
+              (Probe{.kind = Probe::Kind::Command, .command = {"pg_isready -q"}, .shell = true}));
+    EXPECT_EQ(spec->live.every, std::chrono::minutes(1));
+    EXPECT_EQ(spec->live.failures, 5U);
 }
 
 TEST(ProcessFile, RoundTripsThroughTheCanonicalForm) {
@@ -88,7 +103,7 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\n[limits]\ncommand = ['x']", "f.toml:3: limits.command: unknown key",
          "'command' belongs to [run]"},
         {"name = 'a'\nxyzzy = 1\nrun.command = ['x']", "f.toml:2: xyzzy: unknown key",
-         "known keys: name, port, ports, domain, run, limits"},
+         "known keys: name, port, ports, domain, run, limits, ready, live"},
         {"name = 'a'\nport = 70000\nrun.command = ['x']", "f.toml:2: port: 70000 is not a port"},
         {"name = 'a'\nport = -1\nrun.command = ['x']", "f.toml:2: port: -1 is not a port"},
         {"name = 'a'\nport = '80'\nrun.command = ['x']",
@@ -156,6 +171,40 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "f.toml:3: placement: not in this version", "leave it out", ErrorCode::NotSupported},
         {"name = 'a'\nrun.command = ['x']\n[remedy]\nx = 1", "f.toml:3: remedy: not in this version",
          "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nport = 1\nrun.command = ['x']\n[ready]\nhttp = '/x'\nport = true",
+         "f.toml:6: ready.port: ready.http is there already",
+         "a process is asked in one way: keep one of the two"},
+        {"name = 'a'\nrun.command = ['x']\n[ready]\nnotify = true\ncommand = ['y']",
+         "f.toml:4: ready.notify: ready.command is there already"},
+        {"name = 'a'\nport = 1\nrun.command = ['x']\n[live]\nhttp = '/x'\ncommand = ['y']",
+         "f.toml:5: live.http: live.command is there already"},
+        {"name = 'a'\nport = 1\nrun.command = ['x']\n[ready]\nhttp = 'health'",
+         "f.toml:5: ready.http: must begin with /"},
+        {"name = 'a'\nport = 1\nrun.command = ['x']\n[ready]\nhttp = \"/x HTTP/1.1\\r\\nX: y\"",
+         "f.toml:5: ready.http: has a space, a '#' or"},
+        {"name = 'a'\nrun.command = ['x']\n[ready]\nhttp = '/health'",
+         "f.toml:4: ready.http: a process without a port",
+         "add port = N, the port it listens on, or port = 0"},
+        {"name = 'a'\nrun.command = ['x']\n[live]\nport = true",
+         "f.toml:4: live.port: a process without a port"},
+        {"name = 'a'\nrun.command = ['x']\n[ready]\ntimeout = 60",
+         "f.toml:4: ready.timeout: must be a string, not a whole number", "write \"60s\""},
+        {"name = 'a'\nrun.command = ['x']\n[ready]\ntimeout = '60'",
+         "f.toml:4: ready.timeout: is not a length of time", "write \"30s\" or \"2m\""},
+        {"name = 'a'\nrun.command = ['x']\n[ready]\ntimeout = '2h'",
+         "f.toml:4: ready.timeout: is longer than 1h"},
+        {"name = 'a'\nrun.command = ['x']\n[ready]\nnotify = true\ntimeout = '4m'",
+         "f.toml:5: ready.timeout: is longer than 3m, the most with ready.notify"},
+        {"name = 'a'\nrun.command = ['x']\n[ready]\ncommand = []", "f.toml:4: ready.command: is empty"},
+        {"name = 'a'\nrun.command = ['x']\n[live]\nfailures = 2",
+         "f.toml:4: live.failures: nothing says how the process is asked",
+         "add one of live.http, live.port and live.command"},
+        {"name = 'a'\nrun.command = ['x']\n[live]\ncommand = ['y']\nevery = '9s'",
+         "f.toml:5: live.every: is less than 10s, the least for a command"},
+        {"name = 'a'\nrun.command = ['x']\n[live]\ncommand = ['y']\nfailures = 0",
+         "f.toml:5: live.failures: must be between 1 and 100"},
+        {"name = 'a'\nrun.command = ['x']\n[live]\nnotify = true", "f.toml:4: live.notify: unknown key",
+         "'notify' belongs to [ready]"},
         {"name = 'a_b'\nrun.command = ['x']", "f.toml:1: name: 'a_b' contains a character",
          "a process name starts with a letter a-z, has letters, digits and hyphens, ends with a letter or "
          "digit, and is at most 42 characters long"},
@@ -183,6 +232,26 @@ TEST(Digest, DoesNotDependOnDefaultsThatAreWrittenOut) {
         "name = 'a'\n[run]\ncommand = ['x']\ndata = true\nrestart = 'on-failure'\nkill = []", "a.toml");
     ASSERT_TRUE(brief && wordy);
     EXPECT_EQ(spec_digest(*brief), spec_digest(*wordy));
+}
+
+TEST(Digest, SaysNothingOfTheDefaultsOfReadinessAndLiveness) {
+    const std::string brief = "name = 'a'\nport = 80\nrun.command = ['x']\n";
+    const auto digest = [](const std::string& text) {
+        const auto spec = spec_from_toml(text, "a.toml");
+        EXPECT_TRUE(spec) << spec.error().message;
+        EXPECT_EQ(spec_from_stored(spec_to_document(*spec)), *spec);
+        return spec_digest(*spec);
+    };
+    EXPECT_EQ(digest(brief), digest(brief + "[ready]\nport = false\nnotify = false\n[live]\n"));
+    EXPECT_EQ(digest(brief + "ready.port = true"), digest(brief + "[ready]\nport = true\ntimeout = '1m'"));
+    EXPECT_EQ(digest(brief + "live.port = true"),
+              digest(brief + "[live]\nport = true\nevery = '30s'\nfailures = 3"));
+    // A file that speaks of readiness has a limit; one that does not has none.
+    EXPECT_NE(digest(brief), digest(brief + "ready.timeout = '60s'"));
+    EXPECT_NE(digest(brief), digest(brief + "ready.port = true"));
+    EXPECT_FALSE(ready_limit(ReadySpec()));
+    EXPECT_EQ(ready_limit({.probe = Probe()}), std::chrono::seconds(60));
+    EXPECT_EQ(ready_limit({.timeout = std::chrono::seconds(5)}), std::chrono::seconds(5));
 }
 
 // A change here breaks every running process's identity: it must never happen.

@@ -19,6 +19,12 @@ TEST(RemoteSpinPolicy, SandboxedRefusesUserAndCredentials) {
     spec.run.user.clear();
     spec.run.credentials = {{"shadow", "/etc/shadow"}};
     EXPECT_FALSE(check_remote_spin(RemoteSpin::Sandboxed, spec, "home1"));
+    spec.run.credentials.clear();
+    spec.ready.probe = Probe{.kind = Probe::Kind::Notify};
+    EXPECT_NE(check_remote_spin(RemoteSpin::Sandboxed, spec, "home1").error().message.find("ready.notify"),
+              std::string::npos);
+    spec.ready.probe->kind = Probe::Kind::Port;
+    EXPECT_TRUE(check_remote_spin(RemoteSpin::Sandboxed, spec, "home1"));
 }
 
 TEST(RemoteSpinPolicy, NoRefusesAll) {
