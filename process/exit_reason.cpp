@@ -140,6 +140,12 @@ StopReason own_reason(const UnitResult& result, bool executed) {
     if (word == "resources") return of_kind(StopKind::Resources);
     if (word == "protocol") return of_kind(StopKind::Protocol);
     if (word == "start-limit-hit") return of_kind(StopKind::StartLimit);
+    if (word == "timeout" && result.notifies && result.step == "start") {
+        auto reason = of_kind(StopKind::NotReady);
+        reason.step = probe_name(Probe::Kind::Notify);
+        reason.detail = "it did not tell systemd that it is ready (READY=1)";
+        return reason;
+    }
     if (word == "timeout") {
         auto reason = of_kind(StopKind::Timeout);
         reason.step = result.step.starts_with("stop") || result.step.starts_with("final") ? "stop"

@@ -16,6 +16,7 @@ struct UnitResult {
     std::int32_t code = 0;          // Service.ExecMainCode: CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: none ran
     std::int32_t status = 0;        // Service.ExecMainStatus: exit status or signal
     std::string step;               // sub-state in which a timeout came: "start", "stop-sigterm", ...
+    bool notifies = false;          // systemd waited for its READY=1 (Service.Type is notify)
     friend bool operator==(const UnitResult&, const UnitResult&) = default;
 };
 

@@ -53,8 +53,16 @@ void add_identity(Properties& out, const ProcessRecord& record, std::string_view
 
 void add_lifetime(Properties& out, const ProcessRecord& record, Origin origin, Attempt attempt) {
     const auto& run = record.spec.run;
+    const bool notifies = is_by(record.spec.ready.probe, Probe::Kind::Notify);
     // Not `simple`: that reports success before the command has been executed.
-    out.text("Type", "exec");
+    out.text("Type", notifies ? "notify" : "exec");
+    // systemd itself ends what is not ready in time, and goes by the policy of restarts then. It is the one
+    // who hears EXTEND_TIMEOUT_USEC=.
+    if (notifies) {
+        const std::chrono::microseconds limit =
+            ready_limit(record.spec.ready).value_or(default_ready_timeout);
+        out.number("TimeoutStartUSec", static_cast<std::uint64_t>(limit.count()));
+    }
     // Not `mixed`: that sends SIGTERM to the main process alone, and SIGKILL to all others as soon as it is
     // gone. The children of a start script would never be asked.
     out.text("KillMode", "control-group");
@@ -71,8 +79,9 @@ void add_lifetime(Properties& out, const ProcessRecord& record, Origin origin, A
     // For programs that watch over themselves: sd_notify(3), WATCHDOG_USEC=. A command often runs under a
     // shell, so it need not come from the main process. EXTEND_TIMEOUT_USEC= comes by the same socket, and
     // with it a process that ignores SIGTERM puts off its own end, and the machine's shutdown, for as long as
-    // it likes: another node's process gets no such socket.
-    out.text("NotifyAccess", origin == Origin::Local ? "all" : "none");
+    // it likes: another node's process gets no such socket, unless this machine's owner allows it
+    // ready.notify (core/remote_spin.h).
+    out.text("NotifyAccess", origin == Origin::Local || notifies ? "all" : "none");
     // A job's own limit cannot be extended, so that a shutdown goes on. JobTimeoutUSec cannot be set for a
     // transient unit (systemd 252).
     out.number("JobRunningTimeoutUSec", std::chrono::microseconds(job_timeout).count());
@@ -152,8 +161,10 @@ void add_low_port(Properties& out, const ProcessRecord& record) {
 // line of output has 48 KiB at most (LineMax=). The output of a process of another node arrives nevertheless:
 // PID 1 connects it before these paths are closed. What PID 1 does not take by its own socket it writes to
 // the journal, one line a message.
-void add_quiet(Properties& out) {
-    out.add("InaccessiblePaths", "as", json::array({"-/run/systemd/journal", "-/run/systemd/notify"}));
+void add_quiet(Properties& out, const ProcessRecord& record) {
+    json closed = json::array({"-/run/systemd/journal"});
+    if (!is_by(record.spec.ready.probe, Probe::Kind::Notify)) closed.push_back("-/run/systemd/notify");
+    out.add("InaccessiblePaths", "as", std::move(closed));
     // A tenth of what journald lets by itself. It multiplies both where the disk has room (burst_modulate()).
     out.number("LogRateLimitIntervalUSec", 30 * second);
     out.add("LogRateLimitBurst", "u", 1000);
@@ -174,7 +185,7 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
     // machine is a container, and PrivateDevices= binds the machine's own /dev/shm and /dev/mqueue. What is
     // written there takes the machine's memory, and outlives the process.
     out.add("ReadOnlyPaths", "as", json::array({"-/run"}));
-    if (origin == Origin::Remote) add_quiet(out);
+    if (origin == Origin::Remote) add_quiet(out, record);
     out.flag("PrivateIPC", true);
     // Without `size=`, for which systemd takes a tenth of the memory: systemd 252 writes a percent sign into
     // the unit's file as it is, and reads a specifier after a reload.

@@ -12,6 +12,8 @@
 namespace p2prc::process {
 namespace {
 
+constexpr const char* notify_type = "notify";
+
 int read_text(sd_bus_message* message, std::string& out) {
     const char* text = nullptr;
     const int result = sd_bus_message_read(message, "v", "s", &text);
@@ -73,6 +75,12 @@ int read_property(sd_bus_message* message, std::string_view name, UnitView& view
     if (name == "StateChangeTimestamp") return read_number(message, "t", view.changed_at);
     if (name == "MainPID") return read_number(message, "u", view.main_pid);
     if (name == "NRestarts") return read_number(message, "u", view.restarts);
+    if (name == "Type") {
+        std::string type;
+        const int result = read_text(message, type);
+        if (result > 0) view.result.notifies = type == notify_type;
+        return result;
+    }
     if (name == "Result") return read_text(message, view.result.result);
     if (name == "ExecMainCode") return read_number(message, "i", view.result.code);
     if (name == "ExecMainStatus") return read_number(message, "i", view.result.status);
@@ -104,6 +112,7 @@ void apply_properties(const std::vector<UnitProperty>& properties, UnitView& vie
         if (property.name == "LogExtraFields")
             for (const auto& field : property.value)
                 apply_journal_field(field.get_ref<const std::string&>(), view);
+        if (property.name == "Type") view.result.notifies = property.value == notify_type;
         if (property.name == "BPFProgram")
             for (const auto& program : property.value)
                 view.bind_rule = rule_of_bind_program(program.at(1).get_ref<const std::string&>());
