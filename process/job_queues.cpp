@@ -8,6 +8,8 @@ net::FairSlots& JobQueues::starts(JobShare::Kind kind) {
         break;
     case JobShare::Kind::Certificates:
         return certificates_;
+    case JobShare::Kind::Probes:
+        return probes_;
     case JobShare::Kind::Local:
         return local_starts_;
     case JobShare::Kind::Remote:

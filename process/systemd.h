@@ -55,11 +55,12 @@ struct JobShare {
     enum class Kind {
         Own,          // p2prcd's own short units, which starts of processes wait for
         Certificates, // p2prcd's own, which take minutes
+        Probes,       // commands that ask whether a process is well
         Local,        // processes that were spun on this node
         Remote,       // processes of other nodes
     };
     Kind kind = Kind::Own;
-    std::string maker = {}; // of a remote process: the node that spun it
+    std::string maker = {}; // of a remote process: the node that spun it; of a probe: its process
     friend bool operator==(const JobShare&, const JobShare&) = default;
 };
 

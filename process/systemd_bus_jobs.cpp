@@ -116,10 +116,13 @@ awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
         if (!reply) co_return std::unexpected(reply.error());
         if (!reply->is_error()) {
             accepted = true;
-            // Its first signals may be here already; they bring everything but the marks.
-            auto& view = views_[unit];
-            view.unit = unit;
-            apply_properties(properties, view);
+            // Its first signals may be here already; they bring everything but the marks. Of p2prcd's own
+            // units nothing is told.
+            if (!process_of_unit(unit).empty()) {
+                auto& view = views_[unit];
+                view.unit = unit;
+                apply_properties(properties, view);
+            }
             co_return co_await wait_job(*reply);
         }
         if (reply->error_name() != systemd::unit_exists) co_return std::unexpected(reply->to_error());

@@ -10,6 +10,7 @@
 #include "process/unit_names.h"
 
 #include <fmt/format.h>
+#include <syslog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -201,6 +202,24 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
     out.add("SystemCallErrorNumber", "i", 1); // EPERM
 }
 
+// As whom, with what and in which sandbox a command of the process runs.
+void add_execution(Properties& out, const ProcessRecord& record, Origin origin) {
+    const auto& user = record.spec.run.user;
+    if (user.empty()) {
+        out.flag("DynamicUser", true);
+        out.text("User", dynamic_user(record.name));
+    } else {
+        out.text("User", user);
+    }
+    add_files(out, record);
+    add_limits(out, record.spec.limits);
+    add_common_sandbox(out);
+    if (user.empty())
+        add_strict_sandbox(out, record, origin);
+    else
+        add_low_port(out, record);
+}
+
 // The names are checked where a record is taken in; here they become lines of a unit and paths.
 Result<void> check_names(const ProcessRecord& record) {
     if (auto named = check_process_name(record.name); !named) return named;
@@ -266,20 +285,35 @@ Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_vi
     Properties out;
     add_identity(out, record, node);
     add_lifetime(out, record, origin, attempt);
-    const auto& user = record.spec.run.user;
-    if (user.empty()) {
-        out.flag("DynamicUser", true);
-        out.text("User", dynamic_user(record.name));
-    } else {
-        out.text("User", user);
-    }
-    add_files(out, record);
-    add_limits(out, record.spec.limits);
-    add_common_sandbox(out);
-    if (user.empty())
-        add_strict_sandbox(out, record, origin);
-    else
-        add_low_port(out, record);
+    add_execution(out, record, origin);
+    TransientUnit unit{out.take(), std::move(*drop_in)};
+    if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
+    return unit;
+}
+
+std::string probe_unit_name(std::string_view process_name) {
+    return fmt::format("p2prcd-probe-{}.service", process_name);
+}
+
+Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, const Probe& probe) {
+    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
+    auto drop_in = command_drop_in({.command = probe.command, .shell = probe.shell});
+    if (!drop_in) return std::unexpected(drop_in.error());
+    Properties out;
+    out.text("Description", fmt::format("Probe of p2prc process {}", record.name));
+    out.text("Slice", process_slice);
+    out.text("CollectMode", "inactive-or-failed");
+    out.text("SyslogIdentifier", fmt::format("{}-probe", record.name));
+    // Without the lines in which systemd says that it starts and has ended; what the command itself says is
+    // kept.
+    out.add("LogLevelMax", "i", LOG_NOTICE);
+    out.add("SyslogLevel", "i", LOG_NOTICE);
+    out.text("Type", "oneshot");
+    out.text("KillMode", "control-group");
+    out.number("TimeoutStartUSec", std::chrono::microseconds(probe_command_timeout).count());
+    out.number("TimeoutStopUSec", 2 * second);
+    out.text("NotifyAccess", "none");
+    add_execution(out, record, origin);
     TransientUnit unit{out.take(), std::move(*drop_in)};
     if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
     return unit;

@@ -53,6 +53,16 @@ enum class Attempt { First, Again };
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
                                      Attempt attempt = Attempt::First);
 
+// How long a command that probes a process may run.
+inline constexpr std::chrono::seconds probe_command_timeout{10};
+
+std::string probe_unit_name(std::string_view process_name);
+
+// A unit that runs the command of `probe` once, as `record`'s process would run it: with its user,
+// environment, data directory, limits and sandbox. /tmp is its own. Two units of one dynamic user share its
+// id, and may share its state directory. It has no field of a process, so nobody takes it for one.
+Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, const Probe& probe);
+
 // What `record`'s process may bind; none: whatever it likes, as its user may.
 std::optional<BindRule> bind_rule(const ProcessRecord& record);
 

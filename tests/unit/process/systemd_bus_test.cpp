@@ -292,6 +292,14 @@ TEST_F(SystemdBusStartTest, AStopLeavesNoCommandBehind) {
     }
 }
 
+// One of p2prcd's own units has run when the job is over.
+TEST_F(SystemdBusStartTest, AProbeLeavesNoCommandBehind) {
+    TransientUnit content{{}, "[Service]\nExecStart=:/bin/true\n"};
+    const auto ran = bus.run(systemd->start_transient("p2prcd-probe-web.service", content, JobShare{}));
+    ASSERT_TRUE(ran) << ran.error().message;
+    EXPECT_TRUE(fs::is_empty(drop_ins));
+}
+
 TEST_F(SystemdBusStartTest, CommandsThatBelongToNoUnitAreSwept) {
     leave_behind(web);
     leave_behind("p2prc-gone.service");

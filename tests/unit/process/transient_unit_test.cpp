@@ -78,6 +78,43 @@ TEST(TransientUnit, OwnUser) {
     expect_golden("user.txt", render(transient_unit(record, "home1", Origin::Local)));
 }
 
+TEST(TransientUnit, WhatSaysWhenItIsReady) {
+    auto record = calendar();
+    record.spec.ready = {.probe = Probe{.kind = Probe::Kind::Notify}, .timeout = std::chrono::seconds(90)};
+    for (const auto origin : {Origin::Local, Origin::Remote}) {
+        const auto properties = transient_unit(record, "home1", origin)->properties;
+        EXPECT_EQ(find(properties, "Type")->value, "notify");
+        EXPECT_EQ(find(properties, "TimeoutStartUSec")->value, 90'000'000);
+        EXPECT_EQ(find(properties, "NotifyAccess")->value, "all") << "a command often runs under a shell";
+        if (origin == Origin::Remote) {
+            EXPECT_EQ(find(properties, "InaccessiblePaths")->value.dump(), R"(["-/run/systemd/journal"])");
+        }
+    }
+    record.spec.ready.probe->kind = Probe::Kind::Port;
+    EXPECT_EQ(find(transient_unit(record, "home1", Origin::Local)->properties, "Type")->value, "exec");
+}
+
+TEST(TransientUnit, AProbeRunsAsItsProcessDoes) {
+    auto record = calendar();
+    record.spec.run.environment = {{"TZ", "UTC"}};
+    record.spec.limits = {512 << 20, 150, 256};
+    const Probe probe{.kind = Probe::Kind::Command, .command = {"curl -s $PORT\nexit"}, .shell = true};
+    expect_golden("probe.txt", render(probe_unit(record, Origin::Remote, probe)));
+    const auto process = transient_unit(record, "home1", Origin::Remote)->properties;
+    const auto asked = probe_unit(record, Origin::Remote, probe)->properties;
+    const auto from = [](const std::vector<UnitProperty>& all) {
+        const auto begin = std::ranges::find(all, std::string("DynamicUser"), &UnitProperty::name);
+        return std::vector<UnitProperty>(begin, all.end());
+    };
+    EXPECT_EQ(from(asked), from(process));
+    EXPECT_EQ(find(asked, "LogExtraFields"), nullptr) << "it is not taken for the process";
+    EXPECT_EQ(process_of_unit(probe_unit_name("calendar")), "");
+    record.spec.run.user = "radicale";
+    EXPECT_EQ(find(probe_unit(record, Origin::Local, probe)->properties, "User")->value, "radicale");
+    record.name = "../x";
+    EXPECT_FALSE(probe_unit(record, Origin::Local, probe));
+}
+
 // systemd 252 writes them into the unit's file as they are: a newline would begin a setting of its own.
 TEST(TransientUnit, NothingBeginsAnotherLineOfTheUnit) {
     const std::string line = "x\nExecCondition=+/bin/touch /root/pwned";
