@@ -110,6 +110,23 @@ std::vector<std::string> read_last_lines(const std::string& unit, std::uint32_t 
     return lines;
 }
 
+// journald reads what a unit writes when it comes round to it. What comes later is not waited for.
+constexpr auto output_delay = std::chrono::milliseconds(300);
+
+std::string read_last_line(const std::string& unit, std::uint64_t since) {
+    const auto journal = open_journal();
+    if (!journal) return {};
+    match(journal, "_SYSTEMD_UNIT=" + unit);
+    for (const bool again : {false, true}) {
+        if (again && sd_journal_wait(journal.get(), std::chrono::microseconds(output_delay).count()) < 0)
+            return {};
+        if (sd_journal_seek_tail(journal.get()) < 0) return {};
+        if (sd_journal_previous(journal.get()) > 0 && time_of(journal) >= since)
+            return field(journal, "MESSAGE");
+    }
+    return {};
+}
+
 constexpr int entries_to_look_at = 200;
 // PID 1 hands its entries to journald without waiting until they are written.
 constexpr auto journal_delay = std::chrono::seconds(2);
@@ -206,6 +223,10 @@ class SystemJournal : public JournalTail {
                                                          std::string invocation, std::size_t count) override {
         return on_thread<std::vector<std::string>>(
             thread_, [=] { return read_last_lines(unit, process, invocation, count); });
+    }
+
+    asio::awaitable<std::string> last_line(std::string unit, std::uint64_t since) override {
+        return on_thread<std::string>(thread_, [=] { return read_last_line(unit, since); });
     }
 
     asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string unit, std::string running) override {

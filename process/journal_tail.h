@@ -30,6 +30,8 @@ class JournalTail {
     // oldest first.
     virtual boost::asio::awaitable<std::vector<std::string>>
     last_lines(std::string unit, std::uint32_t process, std::string invocation, std::size_t count) = 0;
+    // The last line that `unit` has written since `since`, in microseconds since 1970; empty: none.
+    virtual boost::asio::awaitable<std::string> last_line(std::string unit, std::uint64_t since) = 0;
     // The last end of `unit` in this boot, of another run than `running`, which has not ended (empty: none is
     // running). Nothing: it has none, or the journal is lost.
     virtual boost::asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string unit,

@@ -168,6 +168,9 @@ class FakeJournal : public JournalTail {
                                                                 std::size_t) override {
         co_return lines;
     }
+    boost::asio::awaitable<std::string> last_line(std::string, std::uint64_t) override {
+        co_return lines.empty() ? std::string() : lines.back();
+    }
     boost::asio::awaitable<std::optional<LoggedEnd>> logged_end(std::string, std::string running) override {
         if (logged && !running.empty() && logged->invocation == running) co_return std::nullopt;
         co_return logged;
