@@ -34,11 +34,12 @@ struct SpinOptions {
 // How long a start is waited for.
 struct WaitOptions {
     bool no_wait = false;
-    std::string timeout = "60s";
+    std::string timeout; // empty: as long as p2prcd thinks right
 };
 
 Result<Json> wait_options(const WaitOptions& options) {
     if (options.no_wait) return Json{{"until", "started"}};
+    if (options.timeout.empty()) return Json{{"until", "ready"}};
     const auto seconds = parse_duration(options.timeout);
     if (!seconds || *seconds > 900)
         return fail(ErrorCode::InvalidSpec,
@@ -50,7 +51,7 @@ Result<Json> wait_options(const WaitOptions& options) {
 void add_wait_options(CLI::App* verb, WaitOptions& options) {
     auto* no_wait = verb->add_flag("--no-wait", options.no_wait, "return as soon as it has started");
     verb->add_option("--timeout", options.timeout,
-                     "how long to wait for it to be ready: 30s, 10m (default 60s)")
+                     "how long to wait for it to be ready: 30s, 10m (default 60s, or longer by its file)")
         ->type_name("TIME")
         ->excludes(no_wait);
 }

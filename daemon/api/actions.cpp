@@ -151,7 +151,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
     awaited.name = spec->name;
     awaited.node = json::member<std::string>(*result, "node", node);
     awaited.goal = wait.goal;
-    awaited.timeout = wait.timeout;
+    awaited.timeout = wait_time(wait, *spec);
     if (!json::member<bool>(*result, "created")) { // said again
         const auto* record = view_->process(spec->name);
         if (!record || record->desired != Desired::Running) co_return awaited.id;
@@ -195,7 +195,7 @@ asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::
     awaited.name = record->name;
     awaited.node = record->node;
     awaited.goal = goal_of(verb, wait);
-    if (verb == Verb::Start || verb == Verb::Restart) awaited.timeout = wait.timeout;
+    if (verb == Verb::Start || verb == Verb::Restart) awaited.timeout = wait_time(wait, record->spec);
     remember(*view_, awaited);
     if (verb == Verb::Start && runs) co_return co_await waits_->until(awaited);
     awaited.restarts = 0; // counted anew

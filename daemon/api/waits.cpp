@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -143,6 +144,13 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     }
     if (ended_meanwhile(awaited, status)) return std::unexpected(not_started(view, awaited, status));
     return std::nullopt;
+}
+
+std::chrono::seconds wait_time(const WaitFor& wait, const ProcessSpec& spec) {
+    constexpr std::chrono::seconds by_default{60}, to_stop{40};
+    if (wait.timeout) return *wait.timeout;
+    const auto limit = ready_limit(spec.ready);
+    return limit ? std::max(by_default, *limit + to_stop) : by_default;
 }
 
 Result<WaitFor> wait_options(const Json& options) {

@@ -25,8 +25,11 @@ enum class Goal {
 // How long a caller waits, and for what, who starts something.
 struct WaitFor {
     Goal goal = Goal::Ready;
-    std::chrono::seconds timeout{60};
+    std::optional<std::chrono::seconds> timeout = {}; // nothing: as wait_time() says
 };
+
+// A minute, or as long as its file lets it take to become ready, and to be stopped if it does not.
+std::chrono::seconds wait_time(const WaitFor& wait, const ProcessSpec& spec);
 
 // From options `until` s ("ready" or "started") and `timeout_seconds` t. InvalidSpec names what is wrong.
 Result<WaitFor> wait_options(const Json& options);

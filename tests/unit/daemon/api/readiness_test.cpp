@@ -186,6 +186,17 @@ TEST_F(JudgeTest, AWaitThatEndsSaysWhatItWasFor) {
               "process 'wiki' runs, but is not ready after 1 seconds: it does not listen at its port 8080");
 }
 
+TEST(WaitOptions, TheFileSaysHowLongByDefault) {
+    using std::chrono::seconds;
+    ProcessSpec spec;
+    EXPECT_EQ(wait_time({}, spec), seconds(60));
+    spec.ready.timeout = seconds(180);
+    EXPECT_GT(wait_time({}, spec), seconds(180)) << "it is stopped then, and that takes a while";
+    spec.ready.timeout = seconds(5);
+    EXPECT_EQ(wait_time({}, spec), seconds(60));
+    EXPECT_EQ(wait_time({.timeout = seconds(7)}, spec), seconds(7));
+}
+
 TEST(WaitOptions, AreChecked) {
     EXPECT_EQ(wait_options(Json::object()).value().goal, Goal::Ready);
     EXPECT_EQ(wait_options({{"until", "started"}}).value().goal, Goal::Started);
