@@ -300,7 +300,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         run->pause = std::min(2 * run->pause, longest_pause);
         if (answer.good()) {
             become_ready(run);
-        } else if (answer.bad()) {
+        } else if (!answer.words.empty()) {
             run->answer = answer.words;
             report(run, answer.words);
         }

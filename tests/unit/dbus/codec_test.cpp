@@ -292,6 +292,24 @@ TEST_F(CodecTest, SpecWithTheTypesOfTheTable) {
         "remedy":[{"reason":"oom-kill","action":"move"}]})"));
 }
 
+TEST_F(CodecTest, ReadinessAndLivenessOfASpec) {
+    const auto spec = Json::parse(R"({"name":"db","port":5432,"run":{"command":["/usr/bin/db"]},
+        "ready":{"command":"pg_isready -q","timeout":"90s"},
+        "live":{"port":true,"every":"10s","failures":2}})");
+    Message message = make();
+    ASSERT_TRUE(write_spec(message, spec));
+    seal(message);
+    EXPECT_EQ(read_spec(message), spec);
+    Message words = make();
+    sd_bus_message_append(words.get(), "a{sv}", 1, "ready", "a{sv}", 1, "command", "as", 1, "/bin/true");
+    seal(words);
+    EXPECT_EQ(read_spec(words), Json::parse(R"({"ready":{"command":["/bin/true"]}})"));
+    Message wrong = make();
+    sd_bus_message_append(wrong.get(), "a{sv}", 1, "ready", "a{sv}", 1, "timeout", "u", 60);
+    seal(wrong);
+    EXPECT_FALSE(read_spec(wrong));
+}
+
 TEST_F(CodecTest, SpecTakesOtherWholeNumbersAndAShellCommand) {
     Message message = make();
     sd_bus_message_append(message.get(), "a{sv}", 3, "port", "i", 80, "run", "a{sv}", 1, "command", "s",
