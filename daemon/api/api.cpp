@@ -5,7 +5,6 @@
 #include "daemon/api/log_control.h"
 #include "daemon/api/manager.h"
 #include "daemon/api/objects.h"
-#include "daemon/api/readiness.h"
 #include "dbus/names.h"
 #include "process/unit_names.h"
 #include "process/usage.h"
@@ -72,7 +71,6 @@ struct Api::Impl {
     ApiParts parts;
     View view;
     Waits waits;
-    Readiness readiness;
     Actions actions;
     Authorisation rights;
     Helpers helpers;
@@ -90,7 +88,6 @@ Api::Impl::Impl(ApiParts p)
           parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); },
           [fleet = &parts.fleet] { return fleet->gateway().reachable(); })
     , waits(parts.bus.executor(), view)
-    , readiness(parts.bus.executor(), view, parts.own)
     , actions(parts.fleet, view, parts.own, waits, parts.check_spec)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
@@ -123,7 +120,6 @@ Result<void> Api::Impl::publish() {
     auto tree = parts.bus.add_object_manager(dbus::names::root_path);
     if (!tree) return std::unexpected(tree.error());
     registrations = {*root, *log, *tree};
-    readiness.start();
     events.start();
     subscription =
         parts.replica.subscribe("/", [this](std::span<const state::Change>) { manager.announce(); });

@@ -17,7 +17,7 @@ namespace p2prc::daemon {
 
 enum class Goal {
     Started, // it runs, or has run to its end
-    Ready,   // it runs and is ready (daemon/api/readiness.h), or has run to its end as it should
+    Ready,   // it runs and is ready (process/health.h), or has run to its end as it should
     Stopped,
     Gone, // killed
 };

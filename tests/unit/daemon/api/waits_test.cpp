@@ -1,75 +1,9 @@
-// When a process is ready, with listeners from a script.
-#include "daemon/api/readiness.h"
+// When a wait for a process is over, and with what.
 #include "daemon/api/waits.h"
 #include "tests/unit/daemon/api/fixture.h"
 
 namespace p2prc::daemon {
 namespace {
-
-class ReadinessTest : public ApiTest {
-  protected:
-    void SetUp() override {
-        populate();
-        readiness = std::make_unique<Readiness>(
-            bus.io.get_executor(), api->view(), *own,
-            Readiness::Sources{[this]() -> Result<std::vector<net::Listener>> {
-                                   ++looks;
-                                   return listeners;
-                               },
-                               [](const std::string& process) {
-                                   return process::UnitSockets{{process == "wiki" ? 7U : 8U}, std::nullopt};
-                               }});
-        readiness->start();
-    }
-
-    void run_anew(const ProcessRecord& record, const std::string& invocation) {
-        auto status = status_from_json(ApiTest::status(record, ProcessState::Running));
-        status.invocation = invocation;
-        status.ready_run = "an earlier one";
-        own->set(keys::status(record.node, record.id), status_to_json(status));
-    }
-    ProcessStatus now(const ProcessRecord& record) {
-        return status_from_json(*own->get(keys::status(record.node, record.id)));
-    }
-
-    std::unique_ptr<Readiness> readiness;
-    std::vector<net::Listener> listeners;
-    int looks = 0;
-};
-
-TEST_F(ReadinessTest, APortMustBeItsOwn) {
-    listeners = {{net::Address::parse("127.0.0.1").value(), 8080, 0, 99}};
-    run_anew(wiki, "2");
-    EXPECT_TRUE(wait([&] { return !now(wiki).waits_for.empty(); }));
-    EXPECT_NE(now(wiki).waits_for.find("port 8080 is held by"), std::string::npos) << now(wiki).waits_for;
-    EXPECT_FALSE(is_ready(now(wiki)));
-    listeners[0].cgroup = 7;
-    EXPECT_TRUE(wait([&] { return is_ready(now(wiki)); }));
-    EXPECT_EQ(now(wiki).waits_for, "");
-}
-
-TEST_F(ReadinessTest, EachRunBecomesReadyAnew) {
-    listeners = {{net::Address::parse("::1").value(), 8080, 0, 7}};
-    run_anew(wiki, "2");
-    EXPECT_TRUE(wait([&] { return is_ready(now(wiki)); }));
-    listeners.clear();
-    auto again = now(wiki);
-    again.invocation = "3";
-    EXPECT_FALSE(is_ready(again));
-    own->set(keys::status("home1", wiki.id), status_to_json(again));
-    EXPECT_TRUE(wait([&] { return !now(wiki).waits_for.empty(); }));
-    EXPECT_EQ(now(wiki).waits_for, "nothing listens on 127.0.0.1:8080");
-}
-
-TEST_F(ReadinessTest, WithoutAPortItHasToLiveForTwoSeconds) {
-    const auto nap = process(9, "nap");
-    commit({{keys::process("nap"), to_json(nap)}});
-    const auto start = std::chrono::steady_clock::now();
-    run_anew(nap, "2");
-    EXPECT_TRUE(wait([&] { return is_ready(now(nap)); }));
-    EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1900));
-    EXPECT_EQ(looks, 0);
-}
 
 class JudgeTest : public ApiTest {
   protected:
