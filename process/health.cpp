@@ -112,7 +112,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
 
     void pause(Clock::duration time) {
         asked_before_ = Clock::now();
-        paused_until_ = asked_before_ + time;
+        paused_until_ = std::max(paused_until_, asked_before_ + time);
         for (const auto& run : living_)
             run->failures = 0;
     }
@@ -130,14 +130,15 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         const auto self = shared_from_this();
         Listeners listeners;
         const std::vector<std::shared_ptr<Run>> runs(waiting_.begin(), waiting_.end());
-        for (const auto& run : runs)
-            if (run->waits() && !run->asking && run->due <= Clock::now()) evaluate(run, listeners);
-        // What waits for a port costs nothing more now.
-        if (listeners)
-            for (const auto& run : runs)
-                if (run->waits() && !run->asking && run->by_port() && !is_by(run->probe(), Kind::Http) &&
-                    run->due > Clock::now())
-                    evaluate(run, listeners);
+        const auto now = Clock::now();
+        // Once the kernel is asked, the others that wait for a port cost nothing more.
+        const bool asks_the_kernel = std::ranges::any_of(
+            runs, [now](const auto& run) { return !run->asking && run->by_port() && run->due <= now; });
+        for (const auto& run : runs) {
+            if (!run->waits() || run->asking) continue;
+            const bool costs_nothing = asks_the_kernel && run->by_port() && !is_by(run->probe(), Kind::Http);
+            if (run->due <= now || costs_nothing) evaluate(run, listeners);
+        }
         for (const auto& run : runs)
             if (const auto deadline = run->waits() ? run->deadline() : std::nullopt;
                 deadline && *deadline <= Clock::now())
@@ -262,6 +263,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
     void ask_http(const std::shared_ptr<Run>& run, const std::string& address,
                   const std::set<std::uint64_t>& groups) {
         const net::Endpoint endpoint{net::Address::parse(address).value(), *run->target.port};
+        run->commands = false;
         ask(run, probe_http(endpoint, groups, run->probe()->path));
     }
 
