@@ -42,13 +42,18 @@ bool stopped_on_request(const ProcessStatus& status) noexcept {
     return status.state == ProcessState::Stopped && status.reason && status.reason->kind == StopKind::Stopped;
 }
 
+bool is_executed(const ProcessStatus& status) noexcept {
+    return status.state == ProcessState::Running ||
+           (status.state == ProcessState::Starting && status.pid != 0);
+}
+
 bool is_ready(const ProcessStatus& status) noexcept {
     return status.state == ProcessState::Running && !status.invocation.empty() &&
            status.ready_run == status.invocation;
 }
 
 Json status_to_json(const ProcessStatus& status) {
-    const bool waits = status.state == ProcessState::Running && !is_ready(status);
+    const bool waits = status.state == ProcessState::Starting;
     return {{"schema", 1},
             {"id", status.id},
             {"name", status.name},

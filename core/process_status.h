@@ -37,12 +37,15 @@ struct ProcessStatus {
     std::string digest;        // of the spec that runs
     std::uint64_t applied = 0; // change number of the desired state last acted upon
     std::string ready_run;     // the invocation that has become ready: its port, or its first two seconds
-    std::string waits_for;     // what a run that is not ready lacks, in words
+    std::string waits_for;     // what a run that is starting lacks to be ready, in words
     friend bool operator==(const ProcessStatus&, const ProcessStatus&) = default;
 };
 
 // It is not running because somebody asked for that.
 bool stopped_on_request(const ProcessStatus& status) noexcept;
+
+// Its command has been executed and is not known to have ended, whether it is ready or not.
+bool is_executed(const ProcessStatus& status) noexcept;
 
 // It runs, and this very run has become ready.
 bool is_ready(const ProcessStatus& status) noexcept;

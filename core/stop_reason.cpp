@@ -64,6 +64,10 @@ std::string_view stop_kind_name(StopKind kind) noexcept {
     return "unknown";
 }
 
+bool is_tried_again(StopKind kind) noexcept {
+    return kind == StopKind::StartLimit || kind == StopKind::NotReady || kind == StopKind::Unhealthy;
+}
+
 StopKind stop_kind_from_name(std::string_view name) noexcept {
     for (const auto& row : stop_kinds)
         if (row.name == name) return row.kind;

@@ -61,6 +61,9 @@ struct StopKindInfo {
 };
 std::span<const StopKindInfo> stop_kind_table() noexcept;
 std::string_view stop_kind_name(StopKind kind) noexcept;
+// p2prcd starts what ended like this again after a pause, for as long as it is wanted, unless its file says
+// restart = "no".
+bool is_tried_again(StopKind kind) noexcept;
 StopKind stop_kind_from_name(std::string_view name) noexcept; // Unknown for names of a later version
 
 nlohmann::json reason_to_json(const StopReason& reason); // absent members are null

@@ -1,5 +1,6 @@
 #include "process/health.h"
 
+#include "net/clock.h"
 #include "net/one_shot_timer.h"
 #include "net/spawn.h"
 #include "process/transient_unit.h"
@@ -24,7 +25,6 @@ using Kind = Probe::Kind;
 
 namespace {
 
-constexpr auto lived_enough = 2s; // without a port
 constexpr auto soonest_look = 10ms;
 constexpr auto latest_look = 3s;
 // Before that nothing is reported of a process that is not ready yet.
@@ -89,6 +89,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         : executor_(std::move(executor))
         , systemd_(systemd)
         , sources_(std::move(sources))
+        , slept_(sources_.slept ? sources_.slept() : 0ns)
         , timer_(executor_) {}
 
     std::unique_ptr<Watch> watch(HealthTarget target, HealthEvents events, bool already_ready) {
@@ -108,13 +109,6 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         run->phase = Run::Phase::Over;
         run->timer.cancel();
         if (run->asking && run->commands) stop_command(run->target.process);
-    }
-
-    void pause(Clock::duration time) {
-        asked_before_ = Clock::now();
-        paused_until_ = std::max(paused_until_, asked_before_ + time);
-        for (const auto& run : living_)
-            run->failures = 0;
     }
 
   private:
@@ -171,15 +165,17 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         if (is_by(probe, Kind::Notify)) return become_ready(run);
         if (is_by(probe, Kind::Command)) return ask_command(run);
         if (!run->by_port()) {
-            if (age >= lived_enough) return become_ready(run);
-            run->due = run->since + (age < first_word ? Clock::duration(first_word) : lived_enough);
+            const auto enough = std::chrono::duration_cast<Clock::duration>(sources_.lived_enough);
+            if (age >= enough) return become_ready(run);
+            run->due =
+                run->since + (age < first_word ? std::min<Clock::duration>(first_word, enough) : enough);
             return report(run, "it has just been started");
         }
         const auto found = find(*run, listeners);
         run->due = Clock::now() + std::clamp<Clock::duration>(age / 4, soonest_look, latest_look);
         if (!found) {
             // Where it is not known who listens, having run long enough has to suffice.
-            if (age < lived_enough) return;
+            if (age < sources_.lived_enough) return;
             return is_by(probe, Kind::Http) ? ask_http(run, "127.0.0.1", {}) : become_ready(run);
         }
         if (found->address.empty()) {
@@ -231,7 +227,20 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         });
     }
 
+    // After the machine slept nobody is asked for a while, and what failed before is forgotten: processes,
+    // their peers and the network need a moment.
+    void rest_after_sleep() {
+        if (!sources_.slept) return;
+        const auto slept = sources_.slept();
+        if (slept - std::exchange(slept_, slept) < 1s) return; // the two clocks are not read at the same time
+        asked_before_ = Clock::now();
+        paused_until_ = std::max(paused_until_, asked_before_ + sources_.rest_after_sleep);
+        for (const auto& run : living_)
+            run->failures = 0;
+    }
+
     void ask_whether_it_lives(const std::shared_ptr<Run>& run) {
+        rest_after_sleep();
         const auto now = Clock::now();
         if (now < paused_until_) {
             const std::chrono::duration<double> spread =
@@ -325,6 +334,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
     asio::any_io_executor executor_;
     Systemd& systemd_;
     Sources sources_;
+    std::chrono::nanoseconds slept_; // until the last question
     std::set<std::shared_ptr<Run>> waiting_, living_;
     Clock::time_point paused_until_{}, asked_before_{};
     std::minstd_rand random_{std::random_device{}()};
@@ -334,6 +344,8 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
 Health::Sources Health::of_this_machine(JournalTail* journal) {
     Sources sources{[] { return net::tcp_listeners(); },
                     [](const std::string& process) { return unit_sockets(process); }, pins_are_there};
+    // CLOCK_MONOTONIC stands still while the machine sleeps.
+    sources.slept = [] { return net::boottime() - Clock::now().time_since_epoch(); };
     if (journal)
         sources.last_line = [journal](std::string unit, std::uint64_t since) {
             return journal->last_line(std::move(unit), since);
@@ -347,10 +359,6 @@ Health::~Health() = default;
 
 std::unique_ptr<Health::Watch> Health::watch(HealthTarget target, HealthEvents events, bool already_ready) {
     return impl_->watch(std::move(target), std::move(events), already_ready);
-}
-
-void Health::pause_liveness(std::chrono::seconds time) {
-    impl_->pause(time);
 }
 
 Health::Watch::Watch(std::weak_ptr<Impl> impl, std::shared_ptr<Run> run)

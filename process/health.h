@@ -59,6 +59,12 @@ class Health {
 
         std::function<bool(const BindRule&)> pinned = {}; // its programs are there
         LastLine last_line = {};
+        // How long the machine has slept since its boot.
+        std::function<std::chrono::nanoseconds()> slept = {};
+        // What a process without a port has to live to count as ready; and for how long nobody is asked for
+        // [live] after the machine slept.
+        std::chrono::milliseconds lived_enough{2'000};
+        std::chrono::milliseconds rest_after_sleep{30'000};
     };
     // `journal` must outlive what is made with it; nullptr: answers lack the command's words.
     static Sources of_this_machine(JournalTail* journal = nullptr);
@@ -73,9 +79,6 @@ class Health {
     class Watch;
     // `already_ready`: an earlier p2prcd has seen it become ready.
     std::unique_ptr<Watch> watch(HealthTarget target, HealthEvents events, bool already_ready);
-
-    // After the machine slept: for that long nobody is asked for [live], and what failed before is forgotten.
-    void pause_liveness(std::chrono::seconds time);
 
   private:
     struct Run;

@@ -20,7 +20,7 @@ bool fenced(const ProcessStatus* status) noexcept {
 Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
     if (runs && now.same_process) return kill ? Act::Kill : Act::Stop;
     // Nobody saw it end: first find out how it did.
-    if (!runs && now.status && has_run(*now.status) && now.status->boot_id == now.boot_id)
+    if (!runs && now.status && is_executed(*now.status) && now.status->boot_id == now.boot_id)
         return Act::Conclude;
     const bool noted = now.status && !asked_anew && !was_up(now.status->state);
     return noted ? Act::Nothing : Act::Settle;
@@ -28,11 +28,13 @@ Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
 
 Act plan_running(const Situation& now, bool runs, bool asked_anew) {
     if (!now.status) return runs ? Act::Observe : Act::Start;
+    if (runs && now.check_failed && !asked_anew) return Act::Abort;
     if (runs) return asked_anew ? Act::Restart : Act::Observe;
     if (asked_anew) return Act::Start;
     if (now.status->boot_id != now.boot_id) return ended_for_good(*now.status) ? Act::Nothing : Act::Start;
     // Starting, and nothing there: p2prcd ended between writing that down and doing it.
-    if (now.status->state == ProcessState::Starting && !has_run(*now.status) && !now.unit) return Act::Start;
+    if (now.status->state == ProcessState::Starting && !is_executed(*now.status) && !now.unit)
+        return Act::Start;
     return was_up(now.status->state) ? Act::Conclude : Act::Nothing;
 }
 
@@ -56,11 +58,6 @@ bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) n
 bool was_up(ProcessState state) noexcept {
     return state == ProcessState::Running || state == ProcessState::Starting ||
            state == ProcessState::Stopping;
-}
-
-bool has_run(const ProcessStatus& status) noexcept {
-    return status.state == ProcessState::Running ||
-           (status.state == ProcessState::Starting && status.pid != 0);
 }
 
 bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept {

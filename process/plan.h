@@ -32,6 +32,7 @@ enum class Act {
     Restart,  // stop, then start
     Stop,     // the record stays
     Kill,     // stop for good
+    Abort,    // it runs, and a check of its own has failed for good: stop it for that reason
     Fence,    // it is another node's now: stop it here, and keep it from starting again
     Conclude, // it ended and the reason is not recorded yet
     Forget,   // it ran without a record and ended: nobody waits for the report
@@ -47,6 +48,7 @@ struct Situation {
     const ProcessStatus* status = nullptr; // last written, for that record
     const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
     bool left_over = false;                // without a record: a status still says that it runs
+    bool check_failed = false;             // it runs, and is not what its file asks for
     bool killed = false;                   // the unit's process has a tombstone, or was killed here
     bool same_process =
         true; // the unit is the record's: by id, or by digest where no other record has its id
@@ -61,9 +63,6 @@ bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_v
 
 // Whether the process runs in this state, or is starting or stopping.
 bool was_up(ProcessState state) noexcept;
-
-// Whether the status tells of a command that has been executed and is not known to have ended.
-bool has_run(const ProcessStatus& status) noexcept;
 
 // Whether the status was written in another boot while the process ran: the process ended with that boot.
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;

@@ -3,6 +3,7 @@
 
 #include "core/bind_rule.h"
 #include "process/data_directories.h"
+#include "process/health.h"
 #include "process/journal_tail.h"
 #include "process/plan.h"
 #include "process/port_target.h"
@@ -44,6 +45,8 @@ struct ReconcilerOptions {
     std::chrono::milliseconds first_ports_pause{30'000};
     std::chrono::milliseconds longest_ports_pause{3'600'000};
     std::filesystem::path pins{bind_programs_directory}; // of those programs
+    // Where it is looked whether processes are ready; nothing: on this machine.
+    std::optional<Health::Sources> health = {};
 };
 
 // The directories that systemd 252 loads units from, but for its own transient ones.

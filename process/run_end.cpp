@@ -81,6 +81,13 @@ asio::awaitable<RunResult> RunEnd::of(std::string unit, std::uint32_t id, SeenEn
     co_return result;
 }
 
+asio::awaitable<std::vector<std::string>> RunEnd::log_of(std::string unit, std::uint32_t id,
+                                                         std::string invocation) {
+    co_await pause(loop_, journal_grace);
+    if (stopped_) co_return std::vector<std::string>{};
+    co_return co_await journal_.last_lines(std::move(unit), id, std::move(invocation), log_lines);
+}
+
 asio::awaitable<std::optional<RunResult>> RunEnd::before(UnitView unit, std::uint32_t id) {
     const auto logged = co_await journal_.logged_end(unit.unit, unit.invocation);
     if (!logged) co_return std::nullopt;

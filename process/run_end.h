@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace p2prc::process {
 
@@ -46,6 +47,10 @@ class RunEnd {
 
     // How the run before `unit`'s ended, which systemd has forgotten. Nothing: the journal does not say.
     boost::asio::awaitable<std::optional<RunResult>> before(UnitView unit, std::uint32_t id);
+
+    // The last lines of a run that was stopped, as the log of a reason.
+    boost::asio::awaitable<std::vector<std::string>> log_of(std::string unit, std::uint32_t id,
+                                                            std::string invocation);
 
     // Nothing is looked for any more.
     void stop() { stopped_ = true; }

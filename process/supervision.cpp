@@ -23,6 +23,7 @@ Supervision::Supervision(boost::asio::any_io_executor executor, Systemd& manager
     , options(std::move(given))
     , records(replica, own, options.node, options.boot_id, std::move(unit_of))
     , ports(loop, systemd, records, options)
+    , health(loop, systemd, options.health ? *options.health : Health::of_this_machine(&journal))
     , run_end(loop, systemd, journal) {}
 
 void Supervision::stop() {

@@ -2,6 +2,7 @@
 // and write, and what is allowed here.
 #pragma once
 
+#include "process/health.h"
 #include "process/node_records.h"
 #include "process/port_confinement.h"
 #include "process/reconciler.h"
@@ -33,6 +34,7 @@ struct Supervision {
     ReconcilerOptions options;
     NodeRecords records;
     PortConfinement ports;
+    Health health;
     RunEnd run_end;
     std::optional<BootGap> boot_gap; // before this boot
     bool stopping = false;           // nothing is concluded or begun any more

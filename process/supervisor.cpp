@@ -41,9 +41,11 @@ ProcessSupervisor::ProcessSupervisor(std::shared_ptr<Supervision> node, std::str
 // An event that has no place is a fault of the supervisor: the state stays, and what is done is decided by
 // plan() all the same.
 void ProcessSupervisor::take(SupervisorEvent event) {
-    if (const auto to = next(state_, event))
+    if (const auto to = next(state_, event)) {
         state_ = *to;
-    else
+        const bool same_run = state_ == SupervisorState::Starting || state_ == SupervisorState::Ready;
+        if (!same_run || event == SupervisorEvent::Executed) watch_.reset();
+    } else
         node_->warn(fmt::format("the event '{}' has no place while '{}' is {}; this is a fault of p2prcd",
                                 name_of(event), name_, name_of(state_)),
                     name_);
@@ -80,6 +82,7 @@ void ProcessSupervisor::evaluate() {
     situation.status = now.status ? &*now.status : nullptr;
     situation.unit = view && view->process != 0 ? view : nullptr;
     situation.left_over = !records().left_over(name_).empty();
+    situation.check_failed = failed_check_ && unit_.alive() && failed_check_->invocation == view->invocation;
     situation.killed = now.killed;
     situation.same_process = now.same_process;
     situation.boot_id = node_->options.boot_id;
@@ -89,10 +92,12 @@ void ProcessSupervisor::evaluate() {
     if (what != Act::Nothing) {
         retry_.timer.reset();
     } else if (is_to_be_retried(now)) {
-        if (!due) return await_retry();
+        if (!due && !is_to_be_retried_at_once(now)) return await_retry(now.status->reason->kind);
         what = Act::Retry;
     }
-    if (what == Act::Observe) what = observation(now, adopted);
+    // Where it is about to be stopped for a failed check, it may have ended by itself meanwhile.
+    if (what == Act::Observe || (what == Act::Abort && unit_.has_unrecorded_end()))
+        what = observation(now, adopted);
     // The kernel knows that it has ended; systemd will report it soon.
     if (what == Act::Observe && view->up() && main_process_ended(view->main_pid)) return;
     act(what, now);
@@ -104,7 +109,7 @@ Act ProcessSupervisor::observation(const Facts& now, bool adopted) const {
     // While it starts, stops or restarts by itself, an end is to be recorded first.
     if (unit_.has_unrecorded_end()) return Act::Conclude;
     if (adopted && now.status && runs_anew(*now.status, unit, node_->options.boot_id)) return Act::Recall;
-    const bool written = now.status && has_run(*now.status) && now.status->invocation == unit.invocation;
+    const bool written = now.status && is_executed(*now.status) && now.status->invocation == unit.invocation;
     return unit.up() && !written && !unit_.confirmed() ? Act::Confirm : Act::Observe;
 }
 
@@ -128,6 +133,7 @@ void ProcessSupervisor::act(Act what, const Facts& now) {
     case Act::Restart:
     case Act::Stop:
     case Act::Kill:
+    case Act::Abort:
     case Act::Conclude:
     case Act::Recall:
     case Act::Confirm:
@@ -186,7 +192,8 @@ asio::awaitable<bool> ProcessSupervisor::run(Act what, Facts now) {
     if (what == Act::Recall) look_again = co_await recall(now);
     if (what == Act::Confirm) look_again = co_await confirm();
     if (what == Act::Forget) look_again = co_await forget();
-    if (what == Act::Stop || what == Act::Kill || what == Act::Restart || what == Act::Fence)
+    if (what == Act::Stop || what == Act::Kill || what == Act::Restart || what == Act::Fence ||
+        what == Act::Abort)
         look_again = co_await stop(now, what);
     if (look_again && (what == Act::Start || what == Act::Retry || what == Act::Restart) && !node_->stopping)
         look_again = co_await start(what);

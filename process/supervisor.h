@@ -2,7 +2,8 @@
 // down what came of it. One operation at a time.
 //
 // supervisor.cpp: what happens to its unit, and what to do about it; supervisor_start.cpp,
-// supervisor_stop.cpp and supervisor_ends.cpp: the operations; supervisor_status.cpp: what is written down;
+// supervisor_stop.cpp and supervisor_ends.cpp: the operations; supervisor_health.cpp:
+// whether it is ready and stays so; supervisor_status.cpp: what is written down;
 // supervisor_retries.cpp: what failed too often.
 #pragma once
 
@@ -58,7 +59,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     struct Retry {
         std::shared_ptr<boost::asio::steady_timer> timer; // none: there is nothing to wait for
         std::chrono::milliseconds pause{0};               // before the next attempt, or the one just made
-        std::chrono::steady_clock::time_point attempted;
+        std::optional<std::chrono::steady_clock::time_point> attempted;
         bool due = false;
     };
 
@@ -66,6 +67,13 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     struct Prepared {
         std::optional<TransientUnit> unit;
         bool look_again = true; // false: it is tried again later
+    };
+
+    // A check of [ready] or [live] that has failed for good, of a run.
+    struct FailedCheck {
+        std::string invocation;
+        StopKind kind = StopKind::NotReady;
+        std::string step, answer;
     };
 
     void take(SupervisorEvent event);
@@ -87,6 +95,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     boost::asio::awaitable<bool> launched(Facts now, Result<std::string> result);
 
     boost::asio::awaitable<bool> stop(Facts now, Act what);
+    boost::asio::awaitable<void> aborted(Facts now, std::string invocation);
     void fence(const Facts& now);
     boost::asio::awaitable<bool> conclude(Facts now);
     boost::asio::awaitable<bool> recall(Facts now);
@@ -94,6 +103,10 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     boost::asio::awaitable<bool> forget();
 
     void observe(const Facts& now);
+    bool watch(const Facts& now);
+    void became_ready(const std::string& run);
+    void lacks(const std::string& run, const std::string& what);
+    void check_failed(FailedCheck check);
     void settle(const Facts& now);
     void refuse(const Facts& now, std::string step, const Error& error);
     void explain(StopReason& reason, const Facts& now);
@@ -103,8 +116,9 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void report_kills();
 
     bool is_to_be_retried(const Facts& now) const;
-    std::chrono::milliseconds next_pause();
-    void await_retry();
+    bool is_to_be_retried_at_once(const Facts& now) const;
+    std::chrono::milliseconds next_pause(StopKind kind);
+    void await_retry(StopKind kind);
     void arm_retry(std::chrono::milliseconds pause);
 
     std::shared_ptr<Supervision> node_;
@@ -112,7 +126,9 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     SupervisorState state_ = SupervisorState::Absent;
     ObservedUnit unit_;
     bool busy_ = false;
-    std::string run_; // the invocation that the state is about
+    std::string run_;                      // the invocation that the state is about
+    std::unique_ptr<Health::Watch> watch_; // of that run, while it is starting or ready
+    std::optional<FailedCheck> failed_check_;
     // Whose work its jobs are, and the id for which this was found out: it outlives the record.
     JobShare share_{JobShare::Kind::Remote};
     std::uint32_t share_id_ = 0;

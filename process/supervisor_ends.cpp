@@ -46,7 +46,7 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
         }
     }
     // How it ended takes a moment to find out; that it does not run any more is true from now on.
-    if (now.status && has_run(*now.status)) {
+    if (now.status && is_executed(*now.status)) {
         auto ended = draft(now);
         ended.pid = 0;
         node_->write_state(std::move(ended), ProcessState::Stopping);
@@ -88,9 +88,9 @@ void ProcessSupervisor::explain(StopReason& reason, const Facts& now) {
     if (ended_by_itself(reason.kind) && rule && node_->ports.confines())
         if (auto words = bind_failure(spec, *rule, reason.log); !words.empty())
             reason.detail += (reason.detail.empty() ? "" : "; ") + words;
-    if (reason.kind != StopKind::StartLimit) return;
-    const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause());
-    reason.detail += fmt::format("{}{} s", next_attempt_words, pause.count());
+    if (!is_tried_again(reason.kind) || spec.run.restart == Restart::No) return;
+    const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(reason.kind));
+    if (pause.count() > 0) reason.detail += fmt::format("{}{} s", next_attempt_words, pause.count());
 }
 
 // A command may end as soon as it is executed, and whoever waits for it to run goes by what is written. What

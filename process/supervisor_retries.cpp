@@ -15,26 +15,35 @@ constexpr auto between_attempts = 5s;
 
 } // namespace
 
-// systemd gave it up because it failed too often in a minute. What it lacks, such as a network after a power
-// cut, may come later: it is tried again for as long as it is wanted, and ever more seldom.
+// systemd gave it up because it failed too often in a minute, or it was stopped because it had not become
+// ready, or did not answer any more. What it lacks, such as a network after a power cut, may come later: it
+// is tried again for as long as it is wanted, and ever more seldom.
 bool ProcessSupervisor::is_to_be_retried(const Facts& now) const {
     if (!now.record || !now.status || now.status->state != ProcessState::Failed) return false;
-    if (!now.status->reason || now.status->reason->kind != StopKind::StartLimit) return false;
+    if (!now.status->reason || !is_tried_again(now.status->reason->kind)) return false;
     const auto want = wanted(*now.record, now.local ? &*now.local : nullptr);
     return want.desired == Desired::Running && now.record->spec.run.restart != Restart::No;
 }
 
-std::chrono::milliseconds ProcessSupervisor::next_pause() {
-    const auto ran = std::chrono::steady_clock::now() - retry_.attempted;
+// The first time, and when it has been well for long since.
+bool ProcessSupervisor::is_to_be_retried_at_once(const Facts& now) const {
+    return retry_.pause == 0ms && now.status->reason->kind == StopKind::Unhealthy;
+}
+
+std::chrono::milliseconds ProcessSupervisor::next_pause(StopKind kind) {
     const auto longest = node_->options.longest_retry_pause;
-    const bool anew = retry_.pause == 0ms || ran > longest + retry_.pause;
+    const bool well =
+        !retry_.attempted || std::chrono::steady_clock::now() - *retry_.attempted > longest + retry_.pause;
+    // It was in order until now: a restart is likely to help.
+    if (kind == StopKind::Unhealthy && well) return retry_.pause = 0ms;
+    const bool anew = retry_.pause == 0ms || well;
     retry_.pause = anew ? node_->options.first_retry_pause : std::min(2 * retry_.pause, longest);
     return retry_.pause;
 }
 
-void ProcessSupervisor::await_retry() {
+void ProcessSupervisor::await_retry(StopKind kind) {
     if (retry_.timer) return;
-    arm_retry(retry_.pause == 0ms ? next_pause() : retry_.pause);
+    arm_retry(retry_.pause == 0ms ? next_pause(kind) : retry_.pause);
 }
 
 void ProcessSupervisor::arm_retry(std::chrono::milliseconds pause) {
@@ -54,9 +63,9 @@ void ProcessSupervisor::arm_retry(std::chrono::milliseconds pause) {
 void ProcessSupervisor::network_changed() {
     if (!retry_.timer) return;
     const auto now = std::chrono::steady_clock::now();
-    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(now - retry_.attempted);
-    const auto left = std::max<std::chrono::milliseconds>(0ms, between_attempts - since);
-    if (retry_.timer->expiry() > now + left) arm_retry(left);
+    const auto earliest = retry_.attempted ? std::max(now, *retry_.attempted + between_attempts) : now;
+    if (retry_.timer->expiry() > earliest)
+        arm_retry(std::chrono::ceil<std::chrono::milliseconds>(earliest - now));
 }
 
 } // namespace p2prc::process

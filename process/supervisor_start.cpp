@@ -28,7 +28,8 @@ Result<TransientUnit> ProcessSupervisor::permitted_unit(const Facts& now, Act wh
     if (const auto free = node_->check_name(name_); !free) return refused("name", free.error());
     if (const auto free = options.check_port(record.port.value_or(0), name_); !free)
         return refused("port", free.error());
-    const auto attempt = what == Act::Retry ? Attempt::Again : Attempt::First;
+    const bool was_well = now.status && now.status->reason && now.status->reason->kind == StopKind::Unhealthy;
+    const auto attempt = what == Act::Retry && !was_well ? Attempt::Again : Attempt::First;
     auto content = transient_unit(record, options.node, origin, attempt);
     if (!content) return refused("command", content.error());
     return content;

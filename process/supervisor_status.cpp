@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <utility>
 
 namespace p2prc::process {
 namespace {
@@ -36,18 +37,20 @@ ProcessStatus ProcessSupervisor::draft(const Facts& now) const {
 void ProcessSupervisor::observe(const Facts& now) {
     if (!unit_.alive()) return;
     const auto& unit = *unit_.view();
-    if (unit.up()) {
-        if (state_ != SupervisorState::Ready || run_ != unit.invocation) take(SupervisorEvent::Executed);
-        if (state_ == SupervisorState::Starting) take(SupervisorEvent::BecameReady);
-    } else {
+    const bool another = std::exchange(run_, unit.invocation) != unit.invocation;
+    if (!unit.up())
         take(unit.active_state == "deactivating" ? SupervisorEvent::Deactivating : SupervisorEvent::Executed);
-    }
-    run_ = unit.invocation;
+    else if (another || (state_ != SupervisorState::Starting && state_ != SupervisorState::Ready))
+        take(SupervisorEvent::Executed);
+    if (unit.up() && !watch_ && state_ == SupervisorState::Starting && watch(now))
+        take(SupervisorEvent::BecameReady);
     auto status = draft(now);
     const auto before = status;
     if (!now.status && now.record)
         status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
     status.state = reported_state(state_);
+    if (state_ == SupervisorState::Ready) status.ready_run = run_;
+    if (state_ == SupervisorState::Ready || another) status.waits_for.clear();
     status.pid = unit.main_pid;
     status.invocation = unit.invocation;
     status.restarts = unit.restarts;

@@ -7,7 +7,7 @@ namespace p2prc::process {
 
 namespace asio = boost::asio;
 
-// Stops it for one of: Stop, Kill, Fence, and Restart, after which it is started again.
+// Stops it for one of: Stop, Kill, Fence, Abort, and Restart, after which it is started again.
 asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
     if (!unit_.view()) co_return true;
     const bool kill = what == Act::Kill;
@@ -19,6 +19,7 @@ asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
         now.status = status ? std::optional(*status) : std::nullopt;
     }
     const auto want = now.record ? wanted(*now.record, now.local ? &*now.local : nullptr) : Wanted{};
+    const auto invocation = unit_.view()->invocation;
     if (unit_.alive()) take(SupervisorEvent::StopOrdered);
     node_->write_state(draft(now), ProcessState::Stopping);
     const auto unit = unit_name(name_);
@@ -43,11 +44,30 @@ asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
         fence(now);
         co_return true;
     }
+    if (what == Act::Abort) {
+        co_await aborted(now, invocation);
+        co_return !node_->stopping;
+    }
     auto status = draft(now);
     if (now.record && what != Act::Restart) status.applied = want.change;
     status.reason = node_->stamped(std::move(reason), epoch_of(now));
     node_->write_state(std::move(status), ProcessState::Stopped);
     co_return true;
+}
+
+// It was stopped because a check of its own had failed for good.
+asio::awaitable<void> ProcessSupervisor::aborted(Facts now, std::string invocation) {
+    const auto check = std::exchange(failed_check_, std::nullopt);
+    StopReason reason;
+    reason.kind = check->kind;
+    reason.step = check->step;
+    reason.detail = check->answer;
+    reason.log = co_await node_->run_end.log_of(unit_name(name_), now.id, std::move(invocation));
+    if (node_->stopping) co_return;
+    explain(reason, now);
+    auto status = draft(now);
+    status.reason = node_->stamped(std::move(reason), epoch_of(now));
+    node_->write_state(std::move(status), ProcessState::Failed);
 }
 
 // It is another node's, and does not run here.

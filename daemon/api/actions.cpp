@@ -189,7 +189,7 @@ asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::
     if (!record) co_return std::unexpected(record.error());
     // To start what runs already must not become a restart.
     const auto* status = view_->status(*record);
-    const bool runs = status && status->state == ProcessState::Running;
+    const bool runs = status && is_executed(*status);
     Awaited awaited;
     awaited.id = record->id;
     awaited.name = record->name;

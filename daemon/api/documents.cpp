@@ -65,7 +65,7 @@ std::string domain_path(const std::string& domain) {
 Json process_document(const View& view, const ProcessRecord& record) {
     const auto* status = view.status(record);
     const ProcessState state = state_of(view, record, status);
-    const bool runs = state == ProcessState::Running;
+    const bool runs = status && state == status->state && is_executed(*status);
     // What its node reported last is older than its loss.
     const bool lost = state == ProcessState::Lost;
     const std::string since = lost ? view.live_since(record.node) : status ? status->since : "";
@@ -89,8 +89,9 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["domains"] = domains;
     document["status"] = runs;
     document["state"] = process_state_name(state);
-    document["ready"] = runs && is_ready(*status);
-    document["waits_for"] = runs ? or_null(status->waits_for) : Json(nullptr);
+    document["ready"] = state == ProcessState::Running;
+    document["waits_for"] =
+        runs && state == ProcessState::Starting ? or_null(status->waits_for) : Json(nullptr);
     document["deployment"] = deployment;
     document["run_command"] = command_text(record.spec.run);
     document["kill_command"] = or_null(kill_command(record.spec.run));

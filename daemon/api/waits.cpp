@@ -44,12 +44,12 @@ bool ended_meanwhile(const Awaited& awaited, const ProcessStatus& status) {
     return status.restarts > awaited.restarts || has_new_reason(awaited, status);
 }
 
-// systemd starts it again, or the reconciler does after a pause (Reconciler::Impl::is_to_be_retried).
-bool is_tried_again(const View& view, const Awaited& awaited, const ProcessStatus& status) {
+// systemd starts it again, or its supervisor does after a pause.
+bool will_be_tried_again(const View& view, const Awaited& awaited, const ProcessStatus& status) {
     if (!is_over(status)) return true;
     const auto record = view.process(awaited.name);
     return record && record->spec.run.restart != Restart::No && status.reason &&
-           status.reason->kind == StopKind::StartLimit;
+           is_tried_again(status.reason->kind);
 }
 
 Error not_started(const View& view, const Awaited& awaited, const ProcessStatus& status) {
@@ -58,6 +58,8 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
                                      status.reason->kind == StopKind::StartLimit);
     Error error{ErrorCode::Failed,
                 "process '" + awaited.name + (never_ran || !known ? "' did not start" : "' has ended")};
+    if (known && status.reason->kind == StopKind::NotReady)
+        error.message = "process '" + awaited.name + "' did not become ready";
     if (!known && !is_over(status))
         error.message = "process '" + awaited.name + "' ended and was started again";
     if (known) {
@@ -72,7 +74,7 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
                 error.message += "\n  " + line;
     }
     error.hint =
-        is_tried_again(view, awaited, status)
+        will_be_tried_again(view, awaited, status)
             ? "it is tried again; p2prc stop " + awaited.name + " ends that; p2prc logs " + awaited.name +
                   " shows more"
             : "p2prc logs " + awaited.name + " shows more; p2prc kill " + awaited.name + " removes it";
@@ -84,7 +86,7 @@ Error too_late(const View& view, const Awaited& awaited) {
     const std::string time = std::to_string(awaited.timeout.count()) + " seconds";
     const auto* written = view.status(awaited.node, awaited.id);
     const auto status = written ? *written : ProcessStatus{};
-    if (awaited.goal == Goal::Ready && status.state == ProcessState::Running && !status.waits_for.empty())
+    if (awaited.goal == Goal::Ready && is_executed(status) && !status.waits_for.empty())
         return {ErrorCode::Failed, name + " runs, but is not ready after " + time + ": " + status.waits_for,
                 "it keeps running: p2prc logs " + awaited.name + " shows its output, p2prc kill " +
                     awaited.name + " ends it; --timeout gives it longer"};
@@ -136,12 +138,8 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
         if (ended_well(view, awaited, status)) return Result<void>{};
         return std::unexpected(not_started(view, awaited, status));
     }
-    if (status.state == ProcessState::Running) {
-        // A node of an earlier version does not tell whether it is ready.
-        if (awaited.goal == Goal::Started || is_ready(status) ||
-            !view.get(keys::status(awaited.node, awaited.id))->contains("ready"))
-            return Result<void>{};
-    }
+    if (awaited.goal == Goal::Started ? is_executed(status) : status.state == ProcessState::Running)
+        return Result<void>{};
     if (ended_meanwhile(awaited, status)) return std::unexpected(not_started(view, awaited, status));
     return std::nullopt;
 }

@@ -55,7 +55,7 @@ void Kills::follow(std::span<const state::Change> statuses) {
                  Json{{"schema", 1}, {"fleet", now_in}, {"name", status.name}, {"by", status.reason->by}},
                  0});
         // A registry that lost its count may have given the id out again.
-        else if (status.state == ProcessState::Running && own_.get(key))
+        else if (is_executed(status) && own_.get(key))
             changes.push_back({key, std::nullopt, 0});
     }
     if (changes.empty()) return;

@@ -66,7 +66,14 @@ class ReconcilerTest : public testing::Test {
             .first_retry_pause = first_retry_pause,
             .longest_retry_pause = std::chrono::hours(2),
             .first_ports_pause = first_ports_pause,
-            .pins = directory / "pins"};
+            .pins = directory / "pins",
+            .health =
+                Health::Sources{.listeners = [this]() -> Result<std::vector<net::Listener>> {
+                                    if (!listeners) return fail(ErrorCode::Failed, "no netlink");
+                                    return *listeners;
+                                },
+                                .unit = [](const std::string&) { return UnitSockets{{7}, std::nullopt}; },
+                                .lived_enough = lived_enough}};
         reconciler =
             std::make_unique<Reconciler>(loop.get_executor(), systemd, *replica, *own, journal, options);
         boost::asio::co_spawn(loop, reconciler->start(), boost::asio::detached);
@@ -146,12 +153,131 @@ class ReconcilerTest : public testing::Test {
     FakeJournal journal;
     std::unique_ptr<Reconciler> reconciler;
     std::uint16_t held_port = 0;
+    // Of the process's own control group where that is 7; nothing: nobody can say, and every port is taken
+    // for its own.
+    std::optional<std::vector<net::Listener>> listeners;
+    std::chrono::milliseconds lived_enough{0};
     std::string boot = "boot1", last_boot;
     std::vector<std::string> warnings;
     std::chrono::milliseconds patience = std::chrono::seconds(10);
     std::chrono::milliseconds first_retry_pause = std::chrono::hours(1);
     std::chrono::milliseconds first_ports_pause = std::chrono::hours(1);
 };
+
+// Readiness is waited for: the loop is never out of work.
+class ReadyTest : public ReconcilerTest {
+  protected:
+    ReadyTest() {
+        patience = std::chrono::milliseconds(1500);
+        listeners.emplace();
+    }
+
+    static ProcessRecord with_port(ReadySpec ready = {}, LiveSpec live = {}) {
+        ProcessRecord web;
+        web.id = 7;
+        web.name = web.spec.name = "web";
+        web.node = "home1";
+        web.created_by = web.changed_by = "alice@home1";
+        web.spec.run.command = {"/usr/bin/web"};
+        web.port = web.spec.port = 8080;
+        web.spec.ready = std::move(ready);
+        web.spec.live = std::move(live);
+        web.digest = spec_digest(web.spec);
+        return web;
+    }
+    void listen() {
+        net::Listener mine;
+        mine.address = net::Address::v4({127, 0, 0, 1});
+        mine.port = 8080;
+        mine.cgroup = 7;
+        listeners.emplace({mine});
+    }
+};
+
+TEST_F(ReadyTest, ItRunsOnceItIsReady) {
+    start();
+    want(with_port());
+    expect(ProcessState::Starting);
+    EXPECT_EQ(status()->pid, 100u);
+    EXPECT_NE(status()->waits_for, "");
+    listen();
+    run();
+    expect(ProcessState::Running);
+    EXPECT_TRUE(is_ready(*status()));
+    EXPECT_EQ(status()->waits_for, "");
+    // Each run becomes ready once: p2prcd starts again, and does not ask again.
+    listeners->clear();
+    daemon_restart();
+    expect(ProcessState::Running);
+    // The next run has to become ready anew.
+    systemd.crash_and_restart(unit, {"signal", CLD_KILLED, SIGSEGV, ""});
+    systemd.runs_again(unit);
+    run();
+    expect(ProcessState::Starting, StopKind::Signal);
+    listen();
+    run();
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->restarts, 1u);
+}
+
+TEST_F(ReadyTest, WhatIsNotReadyInTimeIsStoppedAndTriedAgain) {
+    start();
+    first_retry_pause = std::chrono::hours(1);
+    want(with_port({.probe = Probe{}, .timeout = std::chrono::seconds(1)}));
+    run();
+    expect(ProcessState::Failed, StopKind::NotReady);
+    EXPECT_EQ(status()->reason->step, "port");
+    EXPECT_NE(status()->reason->detail.find("; it is tried again after 3600 s"), std::string::npos)
+        << status()->reason->detail;
+    EXPECT_EQ(status()->reason->log, journal.lines);
+    EXPECT_TRUE(systemd.loaded.empty());
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReadyTest, WhatIsNotReadyInTimeIsLeftStoppedWhereItsFileSaysSo) {
+    start();
+    auto web = with_port({.probe = Probe{}, .timeout = std::chrono::seconds(1)});
+    web.spec.run.restart = Restart::No;
+    web.digest = spec_digest(web.spec);
+    want(web);
+    run();
+    expect(ProcessState::Failed, StopKind::NotReady);
+    EXPECT_EQ(status()->reason->detail.find("tried again"), std::string::npos);
+}
+
+TEST_F(ReadyTest, AStopMeanwhileIsAStop) {
+    start();
+    auto web = with_port({.probe = Probe{}, .timeout = std::chrono::seconds(1)});
+    want(web);
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    want(web);
+    run();
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(count("stop " + unit), 1);
+}
+
+TEST_F(ReadyTest, WhatDoesNotAnswerAnyMoreIsRestarted) {
+    start();
+    listen();
+    want(with_port({}, {.probe = Probe{}, .every = std::chrono::seconds(1), .failures = 1}));
+    expect(ProcessState::Running);
+    listeners->clear();
+    for (int i = 0; i < 20 && count("start " + unit) < 2; ++i)
+        run();
+    expect(ProcessState::Starting, StopKind::Unhealthy);
+    EXPECT_EQ(status()->reason->step, "port");
+    listen();
+    run();
+    expect(ProcessState::Running, StopKind::Unhealthy);
+    // So soon after it helps no more than before, and is waited for.
+    listeners->clear();
+    for (int i = 0; i < 20 && status()->state != ProcessState::Failed; ++i)
+        run();
+    expect(ProcessState::Failed, StopKind::Unhealthy);
+    EXPECT_EQ(count("start " + unit), 2);
+    EXPECT_NE(status()->reason->detail.find("it is tried again after"), std::string::npos);
+}
 
 // Where an attempt is waited for, the loop is never out of work.
 class RetryTest : public ReconcilerTest {
@@ -695,7 +821,7 @@ TEST_F(ReconcilerTest, SaysThatItMayNotBindAPort) {
     EXPECT_EQ(status()->reason->detail, "it may bind no port, as it has none: spin it with --port 8222");
 }
 
-TEST_F(ReconcilerTest, WithoutBpfABindIsRefusedForOtherReasons) {
+TEST_F(RetryTest, WithoutBpfABindIsRefusedForOtherReasons) {
     systemd.built_with = "+PAM -BPF_FRAMEWORK";
     systemd.pins = false;
     journal.lines = {"bind: Operation not permitted"};

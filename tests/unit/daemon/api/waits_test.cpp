@@ -23,7 +23,8 @@ class JudgeTest : public ApiTest {
     }
     static ProcessStatus running(bool ready) {
         ProcessStatus status;
-        status.state = ProcessState::Running;
+        status.state = ready ? ProcessState::Running : ProcessState::Starting;
+        status.pid = 100;
         status.invocation = "1";
         status.ready_run = ready ? "1" : "0";
         return status;
@@ -36,7 +37,7 @@ class JudgeTest : public ApiTest {
     }
 };
 
-TEST_F(JudgeTest, RunningIsNotReady) {
+TEST_F(JudgeTest, ExecutedIsNotReady) {
     EXPECT_EQ(verdict(wiki, running(false)), "waits");
     EXPECT_EQ(verdict(wiki, running(false), Goal::Started), "done");
     EXPECT_EQ(verdict(wiki, running(true)), "done");
@@ -97,14 +98,6 @@ TEST_F(JudgeTest, WhatSystemdLogsBeforeTheCommandIsNoHelp) {
     over.reason->log = {"Failed at step CREDENTIALS spawning /bin/true: Protocol error"};
     EXPECT_EQ(verdict(wiki, over), "process 'wiki' did not start: start-failed at CREDENTIALS: /etc/users of "
                                    "run.credentials is not there");
-}
-
-TEST_F(JudgeTest, ANodeOfAnEarlierVersionDoesNotTellReadiness) {
-    auto document = status_to_json(running(false));
-    document.erase("ready");
-    own->set(keys::status("home1", wiki.id), document);
-    const auto judged = judge(api->view(), Awaited{wiki.id, "wiki", "home1"});
-    EXPECT_TRUE(judged && *judged);
 }
 
 TEST_F(JudgeTest, AWaitThatEndsSaysWhatItWasFor) {

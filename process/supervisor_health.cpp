@@ -1,0 +1,58 @@
+#include "process/supervisor.h"
+
+#include <utility>
+
+namespace p2prc::process {
+
+// Watches the run that `run_` is. True: it is ready already.
+bool ProcessSupervisor::watch(const Facts& now) {
+    // Without a record nobody knows what it should do.
+    if (!now.record) return true;
+    const auto& spec = now.record->spec;
+    // systemd has waited for a notification before it said that the unit is up.
+    const bool ready =
+        is_by(spec.ready.probe, Probe::Kind::Notify) || (now.status && now.status->ready_run == run_);
+    const std::weak_ptr<ProcessSupervisor> weak = weak_from_this();
+    HealthEvents events;
+    events.ready = [weak, run = run_] {
+        if (const auto self = weak.lock()) self->became_ready(run);
+    };
+    events.lacks = [weak, run = run_](const std::string& what) {
+        if (const auto self = weak.lock()) self->lacks(run, what);
+    };
+    events.not_ready = [weak, run = run_](std::string step, std::string answer) {
+        if (const auto self = weak.lock())
+            self->check_failed({run, StopKind::NotReady, std::move(step), std::move(answer)});
+    };
+    events.unhealthy = [weak, run = run_](std::string step, std::string answer) {
+        if (const auto self = weak.lock())
+            self->check_failed({run, StopKind::Unhealthy, std::move(step), std::move(answer)});
+    };
+    HealthTarget target{name_, run_, std::make_shared<const ProcessSpec>(spec), now.record->port,
+                        records().origin_of(*now.record)};
+    watch_ = node_->health.watch(std::move(target), std::move(events), ready);
+    return ready;
+}
+
+void ProcessSupervisor::became_ready(const std::string& run) {
+    if (node_->stopping || state_ != SupervisorState::Starting || run != run_) return;
+    take(SupervisorEvent::BecameReady);
+    auto status = draft(facts());
+    status.ready_run = run;
+    status.waits_for.clear();
+    node_->write_state(std::move(status), reported_state(state_));
+}
+
+void ProcessSupervisor::lacks(const std::string& run, const std::string& what) {
+    if (node_->stopping || state_ != SupervisorState::Starting || run != run_) return;
+    auto status = draft(facts());
+    status.waits_for = what;
+    node_->write(status);
+}
+
+void ProcessSupervisor::check_failed(FailedCheck check) {
+    failed_check_ = std::move(check);
+    node_->look_again(name_); // copied: this may be the end of what is watched
+}
+
+} // namespace p2prc::process
