@@ -2,6 +2,7 @@
 
 #include "core/names.h"
 #include "core/text.h"
+#include "core/toml_words.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -117,18 +118,6 @@ std::optional<std::size_t> too_deep(std::string_view text) {
         if (dots >= most_levels || open > most_levels) return at;
     }
     return std::nullopt;
-}
-
-std::string on_one_line(std::string_view words) {
-    std::string line;
-    for (const char c : words) {
-        const bool space = c == ' ' || c == '\n' || c == '\r' || c == '\t';
-        if (!space)
-            line.push_back(c);
-        else if (!line.empty() && line.back() != ' ')
-            line.push_back(' ');
-    }
-    return line;
 }
 
 std::string_view type_words(FieldType type) {
@@ -254,10 +243,8 @@ Result<TomlDocument> parse_toml(std::string_view text, std::string_view file) {
         result.document = converter.table(table, "");
         if (!converter.failure) return std::unexpected(converter.failure.error());
     } catch (const toml::parse_error& error) {
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("{}:{}: not TOML: {}", file, error.source().begin.line,
-                                on_one_line(error.description())),
-                    "strings are in double quotes, tables in [brackets]");
+        const auto& begin = error.source().begin;
+        return std::unexpected(toml_error(text, {file, begin.line, begin.column}, error.description()));
     }
     return result;
 }
