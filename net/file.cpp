@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,11 +35,39 @@ Result<void> sync_directory_of(const std::filesystem::path& path) {
     return {};
 }
 
+// A device may block, or never end.
+Result<void> check_is_file(int fd, const std::filesystem::path& path) {
+    struct stat status{};
+    if (::fstat(fd, &status) != 0) return failed("cannot look at", path);
+    if (S_ISDIR(status.st_mode))
+        return fail(ErrorCode::InvalidSpec, path.string() + " is a directory, not a file",
+                    "give the path of a file in it");
+    // Numbers of /dev/null: the kernel's admin-guide/devices.txt.
+    const bool is_null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+    if ((S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) && !is_null)
+        return fail(ErrorCode::InvalidSpec, path.string() + " is a device, not a file",
+                    "give the path of a file");
+    return {};
+}
+
+std::string size_words(std::size_t bytes) {
+    constexpr std::size_t mebibyte = std::size_t{1} << 20U;
+    return bytes % mebibyte == 0 ? std::to_string(bytes / mebibyte) + " MiB"
+                                 : std::to_string(bytes) + " bytes";
+}
+
 } // namespace
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
-    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file) return failed("cannot open", path);
+    // A terminal does not become that of a daemon.
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    if (!file) {
+        auto error = failed("cannot open", path);
+        if (error.error().code == ErrorCode::NotPermitted)
+            error.error().hint = "run it as a user who may read this file";
+        return error;
+    }
+    if (auto checked = check_is_file(file.get(), path); !checked) return std::unexpected(checked.error());
     std::string content;
     while (true) {
         char chunk[16384];
@@ -48,8 +77,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
         if (count == 0) return content;
         content.append(chunk, static_cast<std::size_t>(count));
         if (content.size() > limit)
-            return fail(ErrorCode::InvalidSpec,
-                        path.string() + " is larger than " + std::to_string(limit) + " bytes");
+            return fail(ErrorCode::InvalidSpec, path.string() + " is larger than " + size_words(limit),
+                        "is it the right file?");
     }
 }
 

@@ -10,7 +10,8 @@
 
 namespace p2prc::net {
 
-// The content of `path`; NotFound when there is none, InvalidSpec when it is larger than `limit` bytes.
+// The content of `path`; NotFound when there is none, InvalidSpec when it is larger than `limit` bytes, a
+// directory, or a device other than /dev/null. A pipe is read to its end.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit = 16 << 20);
 
 // Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the directory. `mode` are

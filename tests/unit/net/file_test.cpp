@@ -30,6 +30,23 @@ TEST(File, MissingAndTooLargeAreErrors) {
     EXPECT_FALSE(write_file_atomically(directory.path() / "none" / "state", "x"));
 }
 
+TEST(File, WhatIsNoFileIsNamed) {
+    const TemporaryDirectory directory;
+    const auto listed = read_file(directory.path());
+    ASSERT_FALSE(listed);
+    EXPECT_EQ(listed.error().code, ErrorCode::InvalidSpec);
+    EXPECT_EQ(listed.error().message, directory.path().string() + " is a directory, not a file");
+    EXPECT_FALSE(listed.error().hint.empty());
+    const auto endless = read_file("/dev/zero");
+    ASSERT_FALSE(endless);
+    EXPECT_EQ(endless.error().message, "/dev/zero is a device, not a file");
+    EXPECT_EQ(read_file("/dev/null"), "");
+    const auto path = directory.path() / "large";
+    ASSERT_TRUE(write_file_atomically(path, std::string((1 << 20) + 1, 'x')));
+    EXPECT_EQ(read_file(path, 1 << 20).error().message, path.string() + " is larger than 1 MiB");
+    EXPECT_FALSE(read_file(path, 1 << 20).error().hint.empty());
+}
+
 TEST(File, RemovingWhatIsNotThereIsNoError) {
     const TemporaryDirectory directory;
     const auto path = directory.path() / "state";
