@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
+#include <optional>
 #include <vector>
 
 namespace p2prc {
@@ -66,6 +68,50 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
         }
     }
     return at(a.size(), b.size());
+}
+
+// "home1" for "home2": with other digits it is another one of a row, and no typing error.
+bool differ_in_digits(std::string_view a, std::string_view b) {
+    std::string letters_of_a, letters_of_b;
+    std::ranges::copy_if(a, std::back_inserter(letters_of_a), [](char c) { return !is_digit(c); });
+    std::ranges::copy_if(b, std::back_inserter(letters_of_b), [](char c) { return !is_digit(c); });
+    return letters_of_a.size() < a.size() && letters_of_b.size() < b.size() && letters_of_a == letters_of_b;
+}
+
+// How far they are apart; nothing: too far for a typing error, which has at most a third of the letters, and
+// three of them, wrong.
+std::optional<std::size_t> typing_errors(std::string_view a, std::string_view b) {
+    const auto shorter = std::min(a.size(), b.size());
+    const auto most = shorter < 2 ? 0 : std::clamp<std::size_t>(shorter / 3, 1, 3);
+    if (std::max(a.size(), b.size()) > longest_word || std::max(a.size(), b.size()) - shorter > most)
+        return std::nullopt;
+    const auto distance = edit_distance(a, b);
+    return distance <= most && !differ_in_digits(a, b) ? std::optional(distance) : std::nullopt;
+}
+
+template <class Errors>
+std::string_view least(std::span<const std::string_view> candidates, Errors errors) {
+    std::string_view best;
+    std::optional<std::size_t> fewest;
+    for (const auto candidate : candidates)
+        if (const auto found = errors(candidate); found && (!fewest || *found < *fewest)) {
+            fewest = found;
+            best = candidate;
+        }
+    return best;
+}
+
+// Takes the labels at the end away that both have.
+void strip_common_labels(std::string_view& a, std::string_view& b) {
+    const auto last = [](std::string_view name) { return name.substr(name.find_last_of('.') + 1); };
+    const auto strip = [](std::string_view& name, std::size_t size) {
+        name.remove_suffix(std::min(name.size(), size + 1));
+    };
+    while (!a.empty() && !b.empty() && last(a) == last(b)) {
+        const auto size = last(a).size();
+        strip(a, size);
+        strip(b, size);
+    }
 }
 
 } // namespace
@@ -154,19 +200,15 @@ bool is_fingerprint(std::string_view key) noexcept {
 }
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
-    if (word.size() > longest_word) return {};
-    std::string_view best;
-    std::size_t best_distance = SIZE_MAX;
-    for (const auto candidate : candidates) {
-        if (candidate.size() > longest_word) continue;
-        const auto distance = edit_distance(word, candidate);
-        if (distance < best_distance) {
-            best_distance = distance;
-            best = candidate;
-        }
-    }
-    // A third of the letters wrong is a typing error; more is another word.
-    return best_distance <= std::max<std::size_t>(1, word.size() / 3) ? best : std::string_view{};
+    return least(candidates, [&](std::string_view candidate) { return typing_errors(word, candidate); });
+}
+
+std::string_view nearest_domain(std::string_view domain, std::span<const std::string_view> candidates) {
+    return least(candidates, [&](std::string_view candidate) {
+        auto given = domain;
+        strip_common_labels(given, candidate);
+        return typing_errors(given, candidate);
+    });
 }
 
 } // namespace p2prc

@@ -34,8 +34,11 @@ bool is_challenge_value(std::string_view value) noexcept;
 // SHA-256 in lower-case hexadecimal, as fingerprints of keys are.
 bool is_fingerprint(std::string_view key) noexcept;
 
-// The candidate that is nearest to `word` by edit distance, or empty when none is near enough to be meant. A
-// word of more than 64 characters is nobody's typing error, and costs no comparison.
+// The candidate that is nearest to `word` by edit distance, or empty when none is near enough to be meant: at
+// most a third of the letters differ, and not the digits alone. A word of more than 64 characters is nobody's
+// typing error, and costs no comparison.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+// The same for domains: what both have at the end, the zone, makes them no more alike.
+std::string_view nearest_domain(std::string_view domain, std::span<const std::string_view> candidates);
 
 } // namespace p2prc

@@ -243,7 +243,7 @@ asio::awaitable<Result<void>> Actions::unmap_domain(std::string domain, std::str
         std::vector<std::string_view> mapped;
         for (const DomainRecord& record : view_->domains())
             mapped.push_back(record.domain);
-        if (const auto near = nearest(*name, mapped); !near.empty())
+        if (const auto near = nearest_domain(*name, mapped); !near.empty())
             error.hint = fmt::format("did you mean '{}'? p2prc domains lists them", near);
     }
     co_return std::unexpected(std::move(error));

@@ -87,6 +87,28 @@ TEST(Nearest, FindsTypingErrorsOnly) {
     EXPECT_EQ(nearest("comand", keys), "command");
     EXPECT_EQ(nearest("enviroment", keys), "environment");
     EXPECT_EQ(nearest("zzz", keys), "");
+    constexpr std::array<std::string_view, 5> names{"home1", "b", "web", "photos", "the-longest-of-names"};
+    EXPECT_EQ(nearest("home2", names), "") << "another one of a row";
+    EXPECT_EQ(nearest("home", names), "home1");
+    EXPECT_EQ(nearest("a", names), "");
+    EXPECT_EQ(nearest("wbe", names), "web");
+    EXPECT_EQ(nearest("git", names), "");
+    EXPECT_EQ(nearest("potatoes", names), "");
+    EXPECT_EQ(nearest("a-longer-one-of-names", names), "");
+    EXPECT_EQ(nearest("the-longset-of-name", names), "the-longest-of-names");
+}
+
+TEST(Nearest, TheZoneMakesDomainsNoMoreAlike) {
+    constexpr std::array<std::string_view, 3> domains{"git.home.example", "calendar.home.example",
+                                                      "home.example"};
+    EXPECT_EQ(nearest_domain("web.home.example", domains), "");
+    EXPECT_EQ(nearest_domain("gti.home.example", domains), "git.home.example");
+    EXPECT_EQ(nearest_domain("git.hom.example", domains), "git.home.example");
+    EXPECT_EQ(nearest_domain("git.home.exmaple", domains), "git.home.example");
+    EXPECT_EQ(nearest_domain("calender.home.example", domains), "calendar.home.example");
+    EXPECT_EQ(nearest_domain("cellar.home.example", domains), "");
+    EXPECT_EQ(nearest_domain("hoem.example", domains), "home.example");
+    EXPECT_EQ(nearest_domain("example", domains), "");
 }
 
 } // namespace
