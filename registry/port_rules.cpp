@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
+#include <vector>
 
 namespace p2prc::registry::rules {
 namespace {
@@ -44,28 +46,31 @@ enum class PortKey { Port, Ports };
 
 Result<void> check_fixed_port(const Draft& draft, std::string_view node, std::uint16_t number, bool owner,
                               const std::map<std::uint16_t, std::string>& taken, PortKey key) {
-    // `ports` are fixed: none of them is chosen.
     const bool further = key == PortKey::Ports;
-    const auto wanted = fmt::format("{}{}", number, further ? " of `ports`" : "");
-    if (!owner && std::ranges::find(owner_ports, number) != owner_ports.end())
+    const auto port = fmt::format("port {}{}", number, further ? " (in `ports`)" : "");
+    // `ports` are fixed: none of them is chosen.
+    const auto another =
+        fmt::format("choose another port{}", further ? "" : ", or port = 0 to have one chosen");
+    if (!owner && std::ranges::find(owner_ports, number) != owner_ports.end()) {
+        std::vector<std::uint16_t> others;
+        std::ranges::copy_if(owner_ports, std::back_inserter(others),
+                             [&](std::uint16_t each) { return each != number; });
         return fail(ErrorCode::NotPermitted,
-                    fmt::format("port {} is for processes that an owner of the fleet spins, as are {}",
-                                wanted, fmt::join(owner_ports, ", ")),
-                    fmt::format("choose another port{}, or have it spun from a node with the role owner",
-                                further ? "" : " (port = 0 has one chosen)"));
+                    fmt::format("{} is reserved for the owners of the fleet, as are ports {} and {}", port,
+                                fmt::join(others.begin(), others.end() - 1, ", "), others.back()),
+                    another + "; or spin it from a node with the role owner");
+    }
     const auto fleet = draft.fleet();
     if (fleet && !fleet->zone.empty() && fleet->root == node &&
         std::ranges::find(edge_ports, number) != edge_ports.end())
         return fail(
             ErrorCode::PortTaken,
-            fmt::format("port {} on node '{}' is held by p2prc-edge, the fleet's public side", wanted, node),
-            "choose another local port, such as 8000; visitors still connect to port 443");
+            fmt::format("{} on node '{}' is in use by p2prc-edge, the fleet's public side", port, node),
+            another + "; visitors connect to port 443 all the same");
     if (const auto holder = taken.find(number); holder != taken.end())
-        return fail(
-            ErrorCode::PortTaken,
-            fmt::format("port {} on node '{}' is taken by process '{}'", wanted, node, holder->second),
-            fmt::format("choose another port{}, or end it: p2prc kill {}",
-                        further ? "" : " (port = 0 has one chosen)", holder->second));
+        return fail(ErrorCode::PortTaken,
+                    fmt::format("{} on node '{}' is taken by process '{}'", port, node, holder->second),
+                    fmt::format("{}; or remove that process: p2prc kill {}", another, holder->second));
     return {};
 }
 

@@ -84,7 +84,7 @@ TEST_F(ProcessRulesTest, FurtherPortsAreOncePerNodeToo) {
         EXPECT_EQ(error.code, ErrorCode::PortTaken) << wanted;
         EXPECT_THAT(error.message, HasSubstr("is taken by process 'sync'"));
         const bool further = wanted.contains("ports");
-        EXPECT_EQ(error.message.find("of `ports`") != std::string::npos, further) << error.message;
+        EXPECT_EQ(error.message.find("(in `ports`)") != std::string::npos, further) << error.message;
         EXPECT_EQ(error.hint.find("port = 0") == std::string::npos, further) << error.hint;
     }
     spin(home, spec("other", {{"ports", {22000}}}));
@@ -133,9 +133,11 @@ TEST_F(ProcessRulesTest, PortsOfTheOwnerAndOfTheEdge) {
     for (const int port : {22, 53, 80, 443}) {
         const auto refusal = refused(home, "process.spin", {{"spec", spec("sshd", {{"port", port}})}});
         EXPECT_EQ(refusal.code, ErrorCode::NotPermitted);
-        EXPECT_THAT(refusal.message, HasSubstr("as are 22, 53, 80, 443"));
+        EXPECT_THAT(refusal.message, HasSubstr("is reserved for the owners of the fleet, as are ports "));
         EXPECT_THAT(refusal.hint, HasSubstr("from a node with the role owner"));
     }
+    EXPECT_THAT(refused(home, "process.spin", {{"spec", spec("sshd", {{"port", 53}})}}).message,
+                HasSubstr("port 53 is reserved for the owners of the fleet, as are ports 22, 80 and 443"));
     for (const auto* page : {"docs/process-file.md", "docs/man/p2prc-process.5.scd"}) {
         std::ifstream file(p2prc::test::source_path(page));
         const std::string text(std::istreambuf_iterator<char>(file), {});
