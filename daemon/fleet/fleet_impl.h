@@ -69,7 +69,7 @@ class Fleet::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<Json>> join(std::string token, std::string name);
     boost::asio::awaitable<Result<void>> become_member(const link::JoinToken& token, std::string name);
     Result<void> follow_root(const link::JoinToken& token, const std::string& name);
-    boost::asio::awaitable<Result<void>> wait_connected();
+    boost::asio::awaitable<Result<void>> wait_connected(int refusals);
     void end_connecting();
     // Of a member: whether a leave is open.
     RoleEvent membership() const;

@@ -12,13 +12,6 @@
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
-
-namespace {
-
-constexpr auto link_wait = 20s;
-
-} // namespace
 
 // Why no change of this kind can begin now, in words for people.
 Result<void> Fleet::Impl::begin(RoleEvent event) {
@@ -66,7 +59,8 @@ asio::awaitable<Result<Json>> Fleet::Impl::join(std::string text, std::string na
         joined = follow_root(*token, name);
     else
         joined = co_await become_member(*token, name);
-    if (joined) joined = co_await wait_connected();
+    // Who is a member already was removed if the root refuses its key even once.
+    if (joined) joined = co_await wait_connected(here_already ? 1 : refusals_believed);
     end_connecting();
     if (!joined) co_return std::unexpected(joined.error());
     Json result{{"name", node->name()}, {"domain", token->zone}};
@@ -135,11 +129,11 @@ Result<void> Fleet::Impl::follow_root(const link::JoinToken& token, const std::s
     return {};
 }
 
-asio::awaitable<Result<void>> Fleet::Impl::wait_connected() {
+asio::awaitable<Result<void>> Fleet::Impl::wait_connected(int refusals) {
     // Also when the link takes longer than anybody waits for here.
     const auto connected = co_await roles.turn_on(MachineRole::Connector);
     if (role_change.stopped()) co_return std::unexpected(p2prcd_is_stopping());
-    const auto up = co_await link()->wait_up(link_wait);
+    const auto up = co_await link()->wait_up(node->options.link_timing.join, refusals);
     if (!up && up.error().code == ErrorCode::NotPermitted) co_return up;
     if (!up)
         co_return fail(up.error().code, "this node has joined, but its link is not up: " + up.error().message,

@@ -14,6 +14,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include <algorithm>
+#include <cstdint>
 
 namespace p2prc::daemon {
 
@@ -21,7 +22,12 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int refusals_believed = 5;
+// Somebody who waits for the link.
+struct Waiter {
+    std::shared_ptr<net::Event> event;
+    std::uint64_t since = 0; // attempts that had begun before
+    int refusals = 0;        // that it still waits out
+};
 
 } // namespace
 
@@ -52,6 +58,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     void take(const std::shared_ptr<link::Session>& from, const Json& event);
     void set_up();
     void set_down(const Error& reason);
+    void tell_refused();
     link::SessionHandlers handlers(const std::shared_ptr<link::Session>& of);
 
     asio::any_io_executor executor;
@@ -65,7 +72,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     std::shared_ptr<net::Event> probe; // of the session: ping now
     std::unique_ptr<link::FeedReader> feed;
     std::unique_ptr<Upload> upload;
-    std::vector<std::shared_ptr<net::Event>> waiters;
+    std::vector<Waiter> waiters;
     Error last = {ErrorCode::Unreachable, "the root was not dialled yet"};
     bool ask_all = false; // the replica does not follow the feed: ask for everything
     bool up = false;
@@ -73,6 +80,8 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
     bool stopped = false;
     std::chrono::nanoseconds down_since = net::boottime();
     int refusals = 0;
+    bool root_refused = false; // in the last attempt, and by the root itself: its key was right
+    std::uint64_t attempts = 0;
     std::size_t next_address = 0;
     std::optional<net::Address> dialled;                  // the last that worked
     std::vector<net::Endpoint> found;                     // by DNS
@@ -82,6 +91,7 @@ struct MemberLink::State : std::enable_shared_from_this<State> {
 // The root may have moved, and said so in DNS only. Whose address it is, the key decides.
 asio::awaitable<void> MemberLink::State::look_up() {
     const auto now = net::boottime();
+    if (root_refused) co_return; // where it is, is known
     if (!options.look_up || now - asked_dns < options.timing.look_up) co_return;
     asked_dns = now;
     const auto self = shared_from_this();
@@ -147,6 +157,7 @@ link::SessionHandlers MemberLink::State::handlers(const std::shared_ptr<link::Se
 // One connection from its dial to its end.
 asio::awaitable<Error> MemberLink::State::attempt() {
     const auto self = shared_from_this();
+    root_refused = false;
     auto stream = co_await connect();
     if (!stream) co_return stream.error();
     const auto current = link::Session::make(executor, std::move(*stream));
@@ -158,7 +169,11 @@ asio::awaitable<Error> MemberLink::State::attempt() {
               {"store_id", position.store_id},
               {"revision", position.revision}};
     const auto theirs = co_await current->exchange_hello(std::move(mine), options.timing.handshake);
-    if (!theirs) co_return theirs.error();
+    if (!theirs) {
+        // In TLS 1.3 a client has finished its handshake when the server looks at its certificate.
+        root_refused = theirs.error().code == ErrorCode::NotPermitted;
+        co_return theirs.error();
+    }
     if (stopped) co_return last;
     refusals = 0;
     found.clear();
@@ -233,7 +248,7 @@ void MemberLink::State::set_up() {
     up = ever_up = true;
     upload = std::make_unique<Upload>(executor, gateway, own, replica);
     for (const auto& waiter : std::exchange(waiters, {}))
-        waiter->set();
+        waiter.event->set();
     if (options.changed) options.changed(true, {});
 }
 
@@ -245,11 +260,17 @@ void MemberLink::State::set_down(const Error& reason) {
     if (options.changed) options.changed(false, reason.message);
 }
 
+void MemberLink::State::tell_refused() {
+    for (auto& waiter : waiters)
+        if (waiter.since < attempts && --waiter.refusals == 0) waiter.event->set();
+}
+
 asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it alive */) {
     while (!stopped) {
         const auto began = net::boottime();
         co_await look_up();
         if (stopped) co_return;
+        ++attempts;
         auto reason = co_await attempt();
         if (stopped) co_return;
         if (reason.code == ErrorCode::NotPermitted) {
@@ -266,6 +287,7 @@ asio::awaitable<void> MemberLink::State::keep(std::shared_ptr<State> /* keeps it
             }
         }
         set_down(reason);
+        if (reason.code == ErrorCode::NotPermitted) tell_refused();
         const auto pause = refusals >= refusals_believed ? options.timing.refused : options.timing.retry;
         const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(net::boottime() - began);
         if (spent < pause) co_await wake.wait(pause - spent);
@@ -284,7 +306,7 @@ MemberLink::~MemberLink() {
     if (state_->session) state_->session->close();
     state_->wake.set();
     for (const auto& waiter : std::exchange(state_->waiters, {}))
-        waiter->set();
+        waiter.event->set();
 }
 
 bool MemberLink::reachable() const {
@@ -338,13 +360,13 @@ asio::awaitable<Result<std::unique_ptr<link::TextStream>>> MemberLink::open_stre
     co_return co_await session->open_stream(std::move(method), std::move(params));
 }
 
-asio::awaitable<Result<void>> MemberLink::wait_up(std::chrono::milliseconds timeout) {
+asio::awaitable<Result<void>> MemberLink::wait_up(std::chrono::milliseconds timeout, int refusals) {
     const auto state = state_;
     if (!state->up && !state->stopped) {
         const auto event = std::make_shared<net::Event>(state->executor);
-        state->waiters.push_back(event);
+        state->waiters.push_back({event, state->attempts, refusals});
         co_await event->wait(timeout);
-        std::erase(state->waiters, event);
+        std::erase_if(state->waiters, [&](const Waiter& waiter) { return waiter.event == event; });
     }
     if (state->up) co_return Result<void>();
     co_return std::unexpected(state->last);

@@ -21,6 +21,9 @@
 
 namespace p2prc::daemon {
 
+// A root that has just admitted a node may refuse its key a few times more.
+inline constexpr int refusals_believed = 5;
+
 struct LinkTiming {
     std::chrono::milliseconds dial{2000};
     std::chrono::milliseconds handshake{5000};
@@ -37,6 +40,7 @@ struct LinkTiming {
     // For this long, a link that has never been up counts as being made, and not as a fault: after a boot the
     // network takes its time.
     std::chrono::milliseconds first{20000};
+    std::chrono::milliseconds join{20000}; // how long a join waits for the link
 };
 
 struct LinkOptions {
@@ -89,8 +93,10 @@ class MemberLink : public registry::Gateway {
     boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> open_stream(std::string method,
                                                                                   Json params);
 
-    // Waits until the link is up; otherwise the reason why the last attempt failed.
-    boost::asio::awaitable<Result<void>> wait_up(std::chrono::milliseconds timeout);
+    // Waits until the link is up; otherwise the reason why the last attempt failed. It is not waited for any
+    // longer when the root has refused this node's key in so many attempts that began meanwhile.
+    boost::asio::awaitable<Result<void>> wait_up(std::chrono::milliseconds timeout,
+                                                 int refusals = refusals_believed);
     // The same for a link that was lost, or begun, a moment ago; one that has been away for longer, or whose
     // key the root refuses, is not waited for. Nothing that was sent is sent again.
     boost::asio::awaitable<void> wait_back();

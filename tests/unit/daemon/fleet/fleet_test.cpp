@@ -401,6 +401,22 @@ TEST_F(FleetTest, RemovedNodeIsCutOffAtOnce) {
     });
 }
 
+TEST_F(FleetTest, ARemovedNodeThatJoinsIsRefusedAtOnce) {
+    home.join = 1h;
+    home.make();
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_TRUE(co_await root.fleet->remove_node("cellar", "admin@attic"));
+        EXPECT_TRUE(co_await until([&] { return !home.fleet->gateway().reachable(); }));
+        const auto token = co_await new_token();
+        const auto joined = co_await home.fleet->join(token, "", "admin@cellar");
+        EXPECT_FALSE(joined);
+        if (joined) co_return;
+        EXPECT_EQ(joined.error().code, ErrorCode::NotPermitted);
+        EXPECT_THAT(joined.error().hint, testing::HasSubstr("p2prc leave --force"));
+    });
+}
+
 TEST(MemberLinkTest, TheFailureThatIsToldIsOfAnAddressThatCanWork) {
     const auto failure = [](const char* endpoint, const char* message, bool route) {
         return DialFailure{*net::Endpoint::parse(endpoint), {ErrorCode::Unreachable, message}, route};

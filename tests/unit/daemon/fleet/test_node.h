@@ -72,6 +72,7 @@ class TestNode {
                                std::chrono::milliseconds(100), std::chrono::milliseconds(400),
                                std::chrono::milliseconds(200)};
         options.link_timing.back = back;
+        options.link_timing.join = join;
         options.hub_timing = {std::chrono::milliseconds(1000), std::chrono::milliseconds(500),
                               std::chrono::milliseconds(1000), std::chrono::milliseconds(50)};
         if (listens_) options.control_socket = listen();
@@ -86,8 +87,9 @@ class TestNode {
     UnitControl* units = nullptr;
     std::unique_ptr<Fleet> fleet;
     std::string renamed;
-    int looks = 0;                     // of somebody on another node
-    std::chrono::milliseconds back{0}; // how long requests wait for a link that was lost just now
+    int looks = 0;                         // of somebody on another node
+    std::chrono::milliseconds back{0};     // how long requests wait for a link that was lost just now
+    std::chrono::milliseconds join{20000}; // how long a join waits for the link
 
   private:
     net::UniqueFd listen() const {
