@@ -31,15 +31,20 @@ struct Measuring::State {
         return started ? std::min(at, *started + timing.after_start) : at;
     }
 
-    // A run that was not there before. What measuring itself writes is none.
+    // Whether the status tells of a run that was not known.
+    bool is_new_run(const std::string& key, const ProcessStatus& status) {
+        if (status.state != ProcessState::Running) {
+            runs.erase(key);
+            return false;
+        }
+        const auto [run, added] = runs.try_emplace(key, status.invocation);
+        return std::exchange(run->second, status.invocation) != status.invocation || added;
+    }
+
+    // What measuring itself writes is no start.
     void note(std::span<const state::Change> changes) {
         for (const auto& change : changes) {
-            const auto status = change.value ? status_from_json(*change.value) : ProcessStatus{};
-            if (status.state != ProcessState::Running) {
-                runs.erase(change.key);
-                continue;
-            }
-            if (std::exchange(runs[change.key], "run " + status.invocation) == "run " + status.invocation)
+            if (!is_new_run(change.key, change.value ? status_from_json(*change.value) : ProcessStatus{}))
                 continue;
             began = Clock::now();
             if (!started) started = began;
@@ -87,7 +92,9 @@ Measuring::Measuring(asio::any_io_executor executor, state::OwnState& own, std::
                                      [weak = std::weak_ptr(state_)](std::span<const state::Change> changes) {
                                          if (const auto state = weak.lock()) state->note(changes);
                                      });
-    // Processes that run already have not been measured yet.
+    // Processes that run already have not been measured yet. That they are measured does not start them.
+    for (const auto& [key, document] : own.range(keys::statuses))
+        state_->is_new_run(std::string(key), status_from_json(*document));
     state_->started = Clock::now();
     net::spawn_loop(executor, "measuring processes", [state = state_] { return keep_measuring(state); });
 }
