@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 sys.dont_write_bytecode = True
@@ -92,6 +93,30 @@ class Runner(unittest.TestCase):
         for least, counted in self.runner.STAGES.values():
             self.assertGreaterEqual(len(counted()), least)
 
+    def test_too_little_room_is_said_before_anything_is_built(self):
+        self.runner.BUILT = {"unit": {"none-a": 300}, "asan": {"none-b": 1000}, "edge": {"none-a": 300}, "fuzz": {"none-c": 800}}
+        stages = ["unit", "asan", "edge", "fuzz", "lab"]
+        self.assertEqual(self.runner.needed_space(stages, False), 2100)
+        self.assertEqual(self.runner.needed_space(stages, True), 1300, "never all of them at once")
+        for free, clean, wanted in ((2200, False, True), (2000, False, False), (2000, True, True), (1200, True, False)):
+            self.runner.shutil = types.SimpleNamespace(disk_usage=lambda _, free=free: types.SimpleNamespace(free=free << 20))
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                self.assertEqual(self.runner.is_room(stages, clean), wanted)
+            self.assertEqual("GiB free" in said.getvalue(), not wanted)
+            self.assertEqual("--clean" in said.getvalue(), not wanted and not clean)
+
+    def test_builds_that_nobody_needs_are_removed_when_their_stage_has_passed(self):
+        stages = ["unit", "asan", "edge", "fuzz"]
+        self.runner.BUILT = {"unit": {"a": 1}, "asan": {"b": 1}, "edge": {"a": 1}, "fuzz": {"c": 1}}
+        removed, bad = [], {"fuzz"}
+        self.runner.shutil = types.SimpleNamespace(rmtree=lambda path, **_: removed.append(path))
+        self.runner.run_stage = lambda tally, stage, _: removed.append(stage) or tally.failed.extend(bad & {stage})
+        self.runner.run_stages(self.tally, stages, "", True)
+        self.assertEqual(removed, ["unit", "asan", "build/b", "edge", "build/a", "fuzz"])
+        removed.clear()
+        self.runner.run_stages(self.tally, stages, "", False)
+        self.assertEqual(removed, stages)
 
     def test_quick_in_a_directory_without_tests_is_red(self):
         self.answer(True, "[  PASSED  ] 5 tests.\n")
