@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -36,6 +37,33 @@ std::vector<std::string> command_names(const CLI::App& app, bool later = true) {
         if (!verb->get_group().empty() && (later || verb->get_group() != later_group))
             names.push_back(verb->get_name());
     return names;
+}
+
+// Whether the value of an option is the next word.
+bool takes_next(const CLI::Option& option, std::string_view word) {
+    if (option.get_items_expected_min() == 0) return false;
+    return word.starts_with("--") ? word.find('=') == std::string_view::npos : word.size() == 2;
+}
+
+bool is_option(std::string_view word) {
+    return word.size() > 1 && word[0] == '-';
+}
+
+// "--port" of "--port=80", "-n" of "-n5".
+std::string option_name(const std::string& word) {
+    return word.starts_with("--") ? word.substr(0, word.find('=')) : word.substr(0, 2);
+}
+
+// Where the command stands: behind the options that every command takes. An option that is none of those
+// ends them.
+std::size_t command_at(const CLI::App& app, const std::vector<std::string>& words) {
+    std::size_t at = 0;
+    while (at < words.size() && is_option(words[at])) {
+        const auto* option = app.get_option_no_throw(option_name(words[at]));
+        if (!option) break;
+        at += takes_next(*option, words[at]) ? 2 : 1;
+    }
+    return std::min(at, words.size());
 }
 
 // How far the words lead into the commands, and the first that is none. CLI11 would only say that one is
@@ -77,16 +105,11 @@ const CLI::Option* find_option(const Place& place, const std::string& name) {
 // The first word that has the form of an option and is none there.
 std::optional<std::string> unknown_option(const Place& place, const std::vector<std::string>& words) {
     for (std::size_t i = 0; i < words.size(); ++i) {
-        const auto& word = words[i];
-        if (word.size() < 2 || word[0] != '-') continue;
-        const bool is_long = word[1] == '-';
-        const auto equals = is_long ? word.find('=') : std::string::npos;
-        auto name = is_long ? word.substr(0, equals) : word.substr(0, 2);
+        if (!is_option(words[i])) continue;
+        auto name = option_name(words[i]);
         const auto* option = find_option(place, name);
         if (!option) return name;
-        const bool value_is_next = option->get_items_expected_min() > 0 &&
-                                   (is_long ? equals == std::string::npos : word.size() == 2);
-        if (value_is_next) ++i;
+        if (takes_next(*option, words[i])) ++i;
     }
     return std::nullopt;
 }
@@ -126,14 +149,71 @@ struct Usage {
     std::string message, hint;
 };
 
+// An option in front of the command that is not one of all commands: where it goes.
+std::optional<Usage> option_before_command(const CLI::App& app, const std::vector<std::string>& words) {
+    const auto at = command_at(app, words);
+    if (at == words.size() || !is_option(words[at])) return std::nullopt;
+    const auto name = option_name(words[at]);
+    const auto commands = command_names(app);
+    // The next word may be the option's value.
+    for (auto next = at + 1; next < words.size(); ++next) {
+        if (std::ranges::find(commands, words[next]) == commands.end()) continue;
+        const auto* option = app.get_subcommand(words[next])->get_option_no_throw(name);
+        if (!option || option->get_group().empty()) continue;
+        const bool has_value = takes_next(*option, words[at]) && next > at + 1;
+        return Usage{
+            fmt::format("'{}' is an option of p2prc {}, and goes behind it", name, words[next]),
+            fmt::format("p2prc {} {}{} ...", words[next], words[at], has_value ? " " + words[at + 1] : "")};
+    }
+    const auto near = nearest_option(place_of(app, {}), name);
+    return Usage{fmt::format("p2prc has no option '{}'", name),
+                 near.empty() ? "see p2prc --help" : fmt::format("did you mean '--{}'?", near)};
+}
+
+// Whether a word can be what `info` and `nodes show` take.
+bool is_name(std::string_view word) {
+    const bool is_id = std::ranges::all_of(word, [](char c) { return c >= '0' && c <= '9'; });
+    return !word.empty() && (is_id || check_node_name(word) || normalize_domain(word));
+}
+
+// What does to one of a list, or to all, what `word` behind the list asks for; a name asks to see it. Empty:
+// nothing does.
+std::string instead_of(std::string_view list, std::string_view word) {
+    struct Row {
+        std::string_view list, show, all, add, remove;
+    };
+    static constexpr std::array rows{
+        Row{"p2prc nodes", "p2prc nodes show", "p2prc nodes", "p2prc invite", "p2prc nodes rm"},
+        Row{"p2prc fleet", "p2prc nodes show", "p2prc nodes", "p2prc invite", "p2prc nodes rm"},
+        Row{"p2prc domains", "p2prc info", "p2prc domains", "p2prc map-domain", "p2prc unmap-domain"},
+        Row{"p2prc ps", "p2prc info", "p2prc ps", "p2prc spin", "p2prc kill"},
+        Row{"p2prc status", "p2prc info", "p2prc status", "", ""},
+        Row{"p2prc dns", "p2prc dns records", "p2prc dns zones", "", ""},
+        Row{"p2prc dns zones", "p2prc dns records", "p2prc dns zones", "", ""},
+    };
+    const auto* const row = std::ranges::find(rows, list, &Row::list);
+    if (row == rows.end()) return {};
+    const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
+        return std::ranges::find(words, word) != words.end();
+    };
+    if (is_one_of({"ls", "list", "all"})) return std::string(row->all);
+    if (is_one_of({"show", "info", "inspect", "get"})) return std::string(row->show);
+    if (is_one_of({"add", "map", "create", "new"})) return std::string(row->add);
+    if (is_one_of({"rm", "remove", "delete", "del", "unmap"})) return std::string(row->remove);
+    return is_name(word) ? fmt::format("{} {}", row->show, word) : std::string();
+}
+
 std::optional<Usage> wrong_command(const Place& place, const std::vector<std::string>& words) {
     const auto see = fmt::format("see {} --help", place.command);
     if (place.unknown) {
         const std::vector<std::string_view> views(place.offered.begin(), place.offered.end());
         auto near = same_elsewhere(*place.unknown, views);
         if (near.empty()) near = nearest(*place.unknown, views);
+        const auto instead = instead_of(place.command, *place.unknown);
         return Usage{fmt::format("there is no command '{} {}'", place.command, *place.unknown),
-                     near.empty() ? see : fmt::format("did you mean '{}'?", near)};
+                     !near.empty()      ? fmt::format("did you mean '{}'?", near)
+                     : !instead.empty() ? fmt::format("did you mean '{}'?", instead)
+                                        : see};
     }
     if (place.below.empty()) return std::nullopt;
     if (place.path.size() > 1)
@@ -153,6 +233,7 @@ std::optional<std::string> first_extra(const CLI::App& app, const std::vector<st
 
 Usage usage_of(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words,
                const Context& context) {
+    if (auto misplaced = option_before_command(app, words)) return *misplaced;
     const auto place = place_of(app, words);
     const auto unknown = unknown_option(place, words);
     auto see = fmt::format("see {} --help", place.command);
@@ -169,9 +250,13 @@ Usage usage_of(const CLI::App& app, const CLI::ParseError& error, const std::vec
     }
     // Its name is that of the command.
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
-        if (const auto extra = first_extra(app, words))
+        if (const auto extra = first_extra(app, words)) {
+            const auto instead = instead_of(place.command, *extra);
             return {fmt::format("{} takes no further argument: '{}'", place.command, *extra),
-                    command_without_dashes ? behind_dashes : std::move(see)};
+                    command_without_dashes ? behind_dashes
+                    : !instead.empty()     ? fmt::format("did you mean '{}'?", instead)
+                                           : std::move(see)};
+        }
     const std::string message = error.what();
     if (error.get_name() == "ArgumentMismatch")
         return {fmt::format("{} needs a value", message.substr(0, message.find(':'))), std::move(see)};
@@ -195,8 +280,9 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::v
 }
 
 void turn_help_around(const CLI::App& app, std::vector<std::string>& words) {
-    if (words.empty() || words.front() != "help") return;
-    words.erase(words.begin());
+    const auto at = command_at(app, words);
+    if (at == words.size() || words[at] != "help") return;
+    words.erase(words.begin() + static_cast<std::ptrdiff_t>(at));
     if (!place_of(app, words).unknown) words.emplace_back("--help");
 }
 

@@ -46,6 +46,60 @@ TEST(CommandLine, WordsOfOtherProgramsLeadToACommand) {
         EXPECT_EQ(hint(word), "  see p2prc --help\n") << word;
 }
 
+TEST(CommandLine, ANameBehindAListLeadsToWhatShowsIt) {
+    const auto hint = [](const std::string& words) {
+        const auto result = run(words);
+        EXPECT_EQ(result.status, 2) << words;
+        return result.messages.substr(std::min(result.messages.size(), result.messages.find('\n') + 1));
+    };
+    EXPECT_EQ(run("nodes attic").messages,
+              "p2prc: there is no command 'p2prc nodes attic'\n  did you mean 'p2prc nodes show attic'?\n");
+    EXPECT_EQ(hint("fleet attic"), "  did you mean 'p2prc nodes show attic'?\n");
+    EXPECT_EQ(run("domains web.home.example").messages,
+              "p2prc: p2prc domains takes no further argument: 'web.home.example'\n"
+              "  did you mean 'p2prc info web.home.example'?\n");
+    EXPECT_EQ(hint("ps web"), "  did you mean 'p2prc info web'?\n");
+    EXPECT_EQ(hint("ps 7"), "  did you mean 'p2prc info 7'?\n");
+    EXPECT_EQ(hint("status web"), "  did you mean 'p2prc info web'?\n");
+    EXPECT_EQ(hint("dns home.example"), "  did you mean 'p2prc dns records home.example'?\n");
+    EXPECT_EQ(hint("nodes list"), "  did you mean 'p2prc nodes'?\n");
+    EXPECT_EQ(hint("nodes add attic"), "  did you mean 'p2prc invite'?\n");
+    EXPECT_EQ(hint("domains rm web.home.example"), "  did you mean 'p2prc unmap-domain'?\n");
+    // What is no name is not repeated as a command.
+    EXPECT_EQ(hint("nodes '$(reboot)'"), "  see p2prc nodes --help\n");
+}
+
+TEST(CommandLine, AnOptionBeforeTheCommand) {
+    // One that all commands have: nothing is left to complain of but the input itself.
+    for (const auto* flag : {"-o json", "--json", "-ojson", "--output=json", "--output json"}) {
+        const auto result = run(std::string(flag) + " spin Web -- true");
+        EXPECT_EQ(result.status, 7) << flag;
+        EXPECT_EQ(nlohmann::json::parse(result.output).at("error").at("code"), "InvalidSpec") << flag;
+        EXPECT_EQ(run(std::string(flag) + " help nodes rm").output, run("nodes rm --help").output) << flag;
+    }
+    const auto says = [](const std::string& arguments) {
+        const auto result = run(arguments);
+        EXPECT_EQ(result.status, 2) << arguments;
+        return result.messages;
+    };
+    EXPECT_EQ(says("--port 3 spin web -- true"),
+              "p2prc: '--port' is an option of p2prc spin, and goes behind it\n  p2prc spin --port 3 ...\n");
+    EXPECT_EQ(says("--port=3 spin web -- true"),
+              "p2prc: '--port' is an option of p2prc spin, and goes behind it\n  p2prc spin --port=3 ...\n");
+    EXPECT_EQ(nlohmann::json::parse(run("--json --no-wait start web").output).at("error").at("hint"),
+              "p2prc start --no-wait ...");
+    EXPECT_EQ(says("-n 5 logs web"),
+              "p2prc: '-n' is an option of p2prc logs, and goes behind it\n  p2prc logs -n 5 ...\n");
+    EXPECT_EQ(says("-f logs web"),
+              "p2prc: '-f' is an option of p2prc logs, and goes behind it\n  p2prc logs -f ...\n");
+    EXPECT_EQ(
+        says("--node attic --port 3 spin web -- true"),
+        "p2prc: '--node' is an option of p2prc spin, and goes behind it\n  p2prc spin --node attic ...\n");
+    EXPECT_EQ(says("--port 3 ps"), "p2prc: p2prc has no option '--port'\n  see p2prc --help\n");
+    EXPECT_EQ(says("--outptu json ps"),
+              "p2prc: p2prc has no option '--outptu'\n  did you mean '--output'?\n");
+}
+
 TEST(CommandLine, WhatCannotBePrintedIsAFailure) {
     for (const auto* words : {"--version", "--help", "spin --help"}) {
         for (const auto* to : {"/dev/full", "&-"}) {
@@ -167,6 +221,50 @@ TEST(CommandLine, InvalidInputIsExitStatus7AndNamesThePlace) {
 
 TEST(CommandLine, AMissingFileIsExitStatus3) {
     EXPECT_EQ(run("spin /nowhere/x.toml").status, 3);
+}
+
+TEST(CommandLine, WhatIsNoProcessFileIsNamed) {
+    const p2prc::net::TemporaryDirectory directory;
+    const std::string path = directory.path();
+    const auto says = [](const std::string& arguments) {
+        const auto result = run(arguments);
+        EXPECT_EQ(result.status, 7) << arguments << result.messages;
+        return result.messages;
+    };
+    EXPECT_EQ(says("spin " + path),
+              "p2prc: " + path + " is a directory, not a file\n  give the path of a process file\n");
+    std::ofstream(path + "/web.toml") << "name = web\n";
+    EXPECT_EQ(says("spin " + path), "p2prc: " + path +
+                                        " is a directory, not a file\n  give the process file: p2prc spin " +
+                                        path + "/web.toml\n");
+    EXPECT_EQ(says("spin " + path + "/web.toml"),
+              "p2prc: " + path +
+                  "/web.toml:1:8: expected a value, not web\n  put text in double quotes: \"web\"\n");
+    EXPECT_EQ(says("spin /dev/zero"),
+              "p2prc: /dev/zero is a device, not a file\n  give the path of a file\n");
+    std::ofstream(path + "/large") << std::string((1 << 20) + 1, '#');
+    EXPECT_EQ(says("spin " + path + "/large"),
+              "p2prc: " + path + "/large is larger than 1 MiB\n  is it the right file?\n");
+    EXPECT_NE(says("spin /bin/true").find("binary file"), std::string::npos);
+}
+
+TEST(CommandLine, WhatIsNoTokenIsNotSent) {
+    const p2prc::net::TemporaryDirectory directory;
+    const std::string file = directory.path() / "input";
+    for (const auto& input :
+         {std::string("two words\n"), std::string("\n \xff\xfe\n"), std::string(100'000, 'a')}) {
+        std::ofstream(file) << input;
+        const auto junk = run("join - <" + file);
+        EXPECT_EQ(junk.status, 7) << input;
+        EXPECT_EQ(
+            junk.messages,
+            "p2prc: this is not a join token\n  a token begins with p2prc1_; p2prc invite prints one\n");
+    }
+    EXPECT_EQ(run("join - </dev/zero").status, 7);
+    for (const auto* input : {"/dev/null", "/"})
+        EXPECT_EQ(run(std::string("join - <") + input)
+                      .messages.find("p2prc: there is no token on standard input\n"),
+                  0U);
 }
 
 TEST(CommandLine, ErrorsAreJsonWhenAskedFor) {
