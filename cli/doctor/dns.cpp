@@ -81,8 +81,12 @@ Findings check_dns(const Facts& facts) {
     if (facts.empty()) return {unknown("dns")};
     const auto fleet = facts.value("fleet", nlohmann::json::object());
     const auto zone = cell(fleet, "zone");
-    if (zone == "-") return {{CheckState::Ok, "dns", "this fleet has no zone", ""}};
+    if (zone == "-")
+        return {{CheckState::Ok, "dns", "not needed: this machine is in no fleet, and has no zone", ""}};
     const auto expected = fleet.value("public_ips", std::vector<std::string>{});
+    if (expected.empty())
+        return {{CheckState::Warn, "dns", fmt::format("the zone {} has no public address yet", zone),
+                 "on the root: p2prc init --public-ip IP"}};
     const auto name = "ns1." + zone;
     const auto replies = ask(zone, expected, name);
     Findings findings;

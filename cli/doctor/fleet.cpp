@@ -157,6 +157,14 @@ Findings check_fleet(const Facts& facts) {
                             subject, cell(problem, "cause"), cell(problem, "hint"),
                             problem.value("affects", std::vector<std::string>{})});
     }
+    // Nothing that a fleet or a domain is needed for is missing.
+    if (!in_fleet(facts))
+        findings.push_back(
+            {CheckState::Ok, "fleet",
+             "none: processes run on this machine alone, and no domain leads to them; to change "
+             "that: p2prc join TOKEN, or on a machine with a public address p2prc init --domain "
+             "ZONE --public-ip IP",
+             ""});
     const auto wrong = told(facts);
     add_sound(facts.value("node_list", Json::array()), "node", "name", wrong, findings);
     add_sound(facts.value("process_list", Json::array()), "process", "name", wrong, findings);

@@ -80,7 +80,7 @@ Finding check_port(const Listeners& listeners, unsigned port) {
 Findings check_ports(const Facts& facts) {
     if (facts.empty()) return {unknown("ports")};
     if (!is_public_root(facts))
-        return {{CheckState::Ok, "ports", "none needed: this node is not the root of a fleet", ""}};
+        return {{CheckState::Ok, "ports", "no public ones needed: this node is not the root of a fleet", ""}};
     const auto listeners = net::tcp_listeners();
     if (!listeners) return {{CheckState::Warn, "ports", listeners.error().message, "run it as root"}};
     return {check_port(*listeners, 443), check_port(*listeners, 80), check_port(*listeners, 53)};

@@ -79,6 +79,41 @@ TEST(Doctor, NodesAndProcessesOfEveryNode) {
     EXPECT_THAT(findings[2].detail, HasSubstr("on home1"));
 }
 
+TEST(Doctor, AMachineWithoutAFleetLacksNothing) {
+    // What p2prcd says right after its installation.
+    const Json facts{{"version", "1"},
+                     {"node", "attic"},
+                     {"root", true},
+                     {"reachable", true},
+                     {"fleet", Json::object()},
+                     {"problems", Json::array()},
+                     {"node_list", {{{"name", "attic"}, {"state", "up"}}}},
+                     {"process_list", Json::array()},
+                     {"mapped", Json::array()},
+                     {"edge_report", Json::object()},
+                     {"connector", Json::object()},
+                     {"own_certificates", Json::array()}};
+    std::string said;
+    for (const auto check : {check_link, check_fleet, check_ports, check_dns})
+        for (const auto& finding : check(facts)) {
+            EXPECT_EQ(finding.state, CheckState::Ok) << finding.subject << ": " << finding.detail;
+            EXPECT_EQ(finding.fix, "");
+            said += finding.subject + ": " + finding.detail + "\n";
+        }
+    EXPECT_THAT(said, HasSubstr("fleet: none: processes run on this machine alone"));
+    EXPECT_THAT(said, HasSubstr("p2prc join TOKEN"));
+    EXPECT_THAT(said, HasSubstr("dns: not needed: this machine is in no fleet"));
+    EXPECT_THAT(said, HasSubstr("domains: none is mapped"));
+    EXPECT_THAT(said, HasSubstr("node attic: up"));
+}
+
+TEST(Doctor, AZoneThatHasNoAddressYetIsNoFailure) {
+    const auto findings = check_dns({{"fleet", {{"zone", "home.example"}, {"public_ips", Json::array()}}}});
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_EQ(findings[0].state, CheckState::Warn);
+    EXPECT_THAT(findings[0].fix, HasSubstr("--public-ip"));
+}
+
 TEST(Doctor, AnAddressFamilyThatIsNotThereIsNoFailureBesideAnotherTunnel) {
     // 2001:db8::/32 is nobody's (RFC 3849); a machine without a route to it has no way there.
     Json facts{
