@@ -15,7 +15,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <istream>
 #include <memory>
+#include <string>
+#include <string_view>
 
 namespace p2prc::cli {
 namespace {
@@ -105,12 +108,40 @@ Result<int> invite(const std::string& role, const std::string& expires, Context&
     return 0;
 }
 
+constexpr std::size_t longest_token = 4096; // many times what p2prc invite prints
+constexpr const char* token_hint = "a token begins with p2prc1_; p2prc invite prints one";
+
+// The first line that is not empty, without the spaces around it.
+std::string first_line(std::istream& input) {
+    constexpr const char* spaces = " \t\r";
+    std::string line;
+    for (auto c = input.get(); input && line.size() <= longest_token; c = input.get()) {
+        if (c != '\n')
+            line.push_back(static_cast<char>(c));
+        else if (line.find_first_not_of(spaces) != std::string::npos)
+            break;
+        else
+            line.clear();
+    }
+    line.erase(line.find_last_not_of(spaces) + 1);
+    line.erase(0, line.find_first_not_of(spaces));
+    return line;
+}
+
+// p2prcd judges a token; what is no word at all cannot be sent there: D-Bus refuses what is not UTF-8.
+bool can_be_token(std::string_view text) {
+    return text.size() <= longest_token &&
+           std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
 Result<int> join(std::string token, const std::string& name, Context& context) {
     // A token on the command line is visible to every user of the machine (ps); `-` reads it instead.
     if (token == "-") {
-        token.clear();
-        std::getline(std::cin, token);
+        token = first_line(std::cin);
+        if (token.empty())
+            return fail(ErrorCode::InvalidSpec, "there is no token on standard input", token_hint);
     }
+    if (!can_be_token(token)) return fail(ErrorCode::InvalidSpec, "this is not a join token", token_hint);
     Daemon daemon;
     auto joined = daemon.call(&dbus::Client::join, token, name);
     if (!joined) return std::unexpected(joined.error());

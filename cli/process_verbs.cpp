@@ -71,8 +71,29 @@ Result<ProcessSpec> spec_from_words(const SpinOptions& options, const Context& c
     return spec_from_document(document);
 }
 
+// What to give instead of a directory. It may also have been meant as a name.
+std::string instead_of_directory(const std::string& directory) {
+    std::string first; // of its process files
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error))
+        if (const auto path = entry.path().string();
+            path.ends_with(".toml") && (first.empty() || path < first))
+            first = path;
+    if (!first.empty()) return fmt::format("give the process file: p2prc spin {}", first);
+    if (check_process_name(directory))
+        return fmt::format("give a process file, or the command to run: p2prc spin {} -- COMMAND...",
+                           directory);
+    return "give the path of a process file";
+}
+
 Result<ProcessSpec> spec_from_path(const SpinOptions& options) {
     auto text = net::read_file(options.subject, 1 << 20);
+    std::error_code no_matter;
+    if (!text && std::filesystem::is_directory(options.subject, no_matter)) {
+        auto error = text.error();
+        error.hint = instead_of_directory(options.subject);
+        return std::unexpected(error);
+    }
     if (!text && text.error().code == ErrorCode::NotFound && check_process_name(options.subject))
         return std::unexpected(
             usage(fmt::format("there is no file '{}', and no command follows it", options.subject)));
