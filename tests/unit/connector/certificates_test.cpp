@@ -228,8 +228,10 @@ TEST_F(CertificatesTest, OrdersThatFailAreFewAnHourAlsoOverARestart) {
     settle();
     certificates->retry();
     settle();
+    EXPECT_TRUE(test::eventually(io, [&] {
+        return source.last_detail.find("5 orders have failed") != std::string::npos;
+    })) << source.last_detail;
     EXPECT_EQ(source.asked, 5);
-    EXPECT_THAT(source.last_detail, HasSubstr("5 orders have failed"));
     order({"app.home.example"});
     settle();
     EXPECT_EQ(source.asked, 5);

@@ -39,7 +39,8 @@ TEST(ErrorPage, WaitsForTheHeadAndAnswersHttpAlone) {
 
 class ServedPage : public testing::Test {
   protected:
-    ServedPage() {
+    explicit ServedPage(std::chrono::milliseconds timeout = 60s)
+        : options{.timeout = timeout, .longest_head = 4096, .most_drained = 8192} {
         std::array<int, 2> ends{};
         EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
         client.reset(ends[0]);
@@ -52,16 +53,21 @@ class ServedPage : public testing::Test {
     }
     // What comes until the end.
     std::string hear() {
-        io.run_for(5s);
+        io.run_for(60s); // until it has ended
         std::string text;
         std::array<char, 4096> buffer;
         for (ssize_t size; (size = ::recv(client.get(), buffer.data(), buffer.size(), 0)) > 0;)
             text.append(buffer.data(), static_cast<std::size_t>(size));
         return text;
     }
-    ErrorPageOptions options{.timeout = 200ms, .longest_head = 4096, .most_drained = 8192};
+    ErrorPageOptions options;
     boost::asio::io_context io;
     net::UniqueFd client;
+};
+
+class HastyPage : public ServedPage {
+  protected:
+    HastyPage() : ServedPage(200ms) {}
 };
 
 TEST_F(ServedPage, ComesAlthoughTheRequestHasABody) {
@@ -69,11 +75,11 @@ TEST_F(ServedPage, ComesAlthoughTheRequestHasABody) {
     EXPECT_THAT(hear(), testing::EndsWith("</html>\n"));
 }
 
-TEST_F(ServedPage, EndsWithWhoeverSaysNothing) {
+TEST_F(HastyPage, EndsWithWhoeverSaysNothing) {
     EXPECT_EQ(hear(), "");
 }
 
-TEST_F(ServedPage, EndsWithAHeadThatDoesNotEnd) {
+TEST_F(HastyPage, EndsWithAHeadThatDoesNotEnd) {
     say("GET / HTTP/1.1\r\nX: " + std::string(8000, 'x'));
     EXPECT_EQ(hear(), "");
 }

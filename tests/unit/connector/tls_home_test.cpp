@@ -487,11 +487,11 @@ TEST_F(TlsHomeTest, AProbeToldInPlainTextKnowsIt) {
         return 0;
     });
     harness.carry(1, TlsMode::Passthrough);
-    const auto visit_of = [&](auto application) {
+    const auto visit_of = [&](auto application, std::chrono::seconds timeout = std::chrono::seconds(20)) {
         connector::EdgeProbe what{.edge = {net::Address::v4({127, 0, 0, 1}), harness.public_port()},
                                   .name = "app.home.example",
                                   .own = nullptr,
-                                  .timeout = std::chrono::seconds(2)};
+                                  .timeout = timeout};
         std::thread home([&] {
             Peer peer = app.accept();
             application(peer);
@@ -521,7 +521,8 @@ TEST_F(TlsHomeTest, AProbeToldInPlainTextKnowsIt) {
                   peer.receive_all();
               }),
               Visit::Refused);
-    EXPECT_EQ(visit_of([](Peer& peer) { peer.receive_all(); }), Visit::Refused) << "it waits";
+    EXPECT_EQ(visit_of([](Peer& peer) { peer.receive_all(); }, std::chrono::seconds(2)), Visit::Refused)
+        << "it waits";
 }
 
 TEST(TlsContexts, MatchTheirOwnName) {

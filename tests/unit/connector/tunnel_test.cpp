@@ -324,6 +324,7 @@ TEST_F(TunnelTest, GivesUpOnAHomeThatStaysAway) {
 
 TEST_F(TunnelTest, RefusesAtOnceOnceAHomeHasBeenAwayAWhile) {
     harness.edge_options.back = std::chrono::milliseconds(300);
+    harness.edge_options.wait = std::chrono::minutes(10);
     harness.run();
     ASSERT_TRUE(up());
     harness.on_loop([this] {
@@ -331,16 +332,18 @@ TEST_F(TunnelTest, RefusesAtOnceOnceAHomeHasBeenAwayAWhile) {
         return 0;
     });
     EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().homes == 0; }));
-    // It was there a moment ago, so it is waited for; but not for ten seconds.
-    const auto start = std::chrono::steady_clock::now();
+    // It was there a moment ago, so it is waited for; but not for ten minutes.
     Peer early = Peer::connect(harness.public_port());
     early.send("x");
-    EXPECT_TRUE(harness.eventually([this] { return harness.edge().counts().waiting == 1; }));
+    // Whoever looks too late sees that it was given up.
+    EXPECT_TRUE(harness.eventually([this] {
+        const auto counts = harness.edge().counts();
+        return counts.waiting == 1 || counts.failed > 0;
+    }));
     EXPECT_EQ(early.receive_all(), "");
     Peer late = Peer::connect(harness.public_port());
     late.send("x");
     EXPECT_EQ(late.receive_all(), "");
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
     EXPECT_EQ(harness.on_loop([this] { return harness.edge().counts().failed; }), 2U);
     ASSERT_TRUE(harness.last_error());
     EXPECT_EQ(harness.last_error()->message, "the node is not connected");
@@ -499,6 +502,7 @@ class ForgedTest : public TunnelTest {
 TEST_F(ForgedTest, AVisitorFindsOutThatAHomeHasFallenSilent) {
     harness.edge_options.probe = std::chrono::milliseconds(300);
     harness.edge_options.back = std::chrono::milliseconds(200);
+    harness.edge_options.wait = std::chrono::minutes(10);
     harness.run(false);
     hold_session();
     ASSERT_TRUE(harness.eventually([&] { return held.session != 0; }));
@@ -506,13 +510,11 @@ TEST_F(ForgedTest, AVisitorFindsOutThatAHomeHasFallenSilent) {
     Peer flow = Peer::connect(harness.edge_port());
     flow.send(std::string(preface.begin(), preface.end()));
     ASSERT_TRUE(harness.eventually([this] { return harness.edge().counts().idle == 1; }));
-    const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < 2; ++i) {
         Peer client = Peer::connect(harness.public_port());
         client.send("x");
         EXPECT_EQ(client.receive_all(), "");
     }
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
     EXPECT_EQ(counts().failed, 2U);
     EXPECT_EQ(counts().homes, 0U);
 }

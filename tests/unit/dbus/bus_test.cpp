@@ -491,7 +491,7 @@ TEST_F(BusTest, ADeadBusEndsCallsAndIsReported) {
 TEST_F(BusTest, ABusThatTakesNoMoreMessagesEndsTheConnection) {
     std::optional<Error> reported;
     client->on_disconnect([&](const Error& error) { reported = error; });
-    client->end_when_stuck(std::chrono::milliseconds(1000));
+    client->end_when_stuck(std::chrono::milliseconds(4000));
     const auto fill = [&] {
         bus.pause();
         for (int i = 0; i < 20; ++i) // sd-bus has the socket buffer 8 MiB
@@ -504,14 +504,16 @@ TEST_F(BusTest, ABusThatTakesNoMoreMessagesEndsTheConnection) {
     fill();
     (void)bus.run(wait(std::chrono::milliseconds(300)));
     bus.resume();
-    (void)bus.run(wait(std::chrono::milliseconds(1500)));
+    (void)bus.run(wait(std::chrono::milliseconds(4500)));
     EXPECT_FALSE(reported) << "it went on in time";
     EXPECT_TRUE(echo_call("hello"));
     bool answered = false;
     asio::co_spawn(bus.io, client->call(make("never"), no_timeout),
                    [&](std::exception_ptr, const Result<Message>& answer) { answered = !answer; });
+    client->end_when_stuck(std::chrono::milliseconds(500));
     fill();
-    (void)bus.run(wait(std::chrono::milliseconds(1500)));
+    for (int i = 0; i < 600 && (!reported || !answered); ++i)
+        (void)bus.run(wait(std::chrono::milliseconds(50)));
     ASSERT_TRUE(reported);
     EXPECT_EQ(reported->code, ErrorCode::Unreachable);
     EXPECT_FALSE(client->connected());

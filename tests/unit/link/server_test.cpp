@@ -43,7 +43,7 @@ class ControlServerTest : public testing::Test {
         ServerLimits limits;
         limits.half_open.all = 8;
         limits.half_open.of_network = 2;
-        limits.handshake = 3000ms;
+        limits.handshake = 60s;
         server = std::move(*ControlServer::start(loop.get_executor(), std::move(listener), root,
                                                  std::move(handlers), limits));
     }
@@ -64,7 +64,7 @@ class ControlServerTest : public testing::Test {
         auto fd = connect();
         EXPECT_EQ(::send(fd.get(), header.data(), header.size(), 0), static_cast<ssize_t>(header.size()));
         net::TlsStream stream(loop.get_executor(), std::move(fd), context);
-        result = co_await stream.handshake(net::TlsStream::Side::Client, 2s);
+        result = co_await stream.handshake(net::TlsStream::Side::Client, 20s);
     }
     // Ends the server when `condition` holds; a bound, not a measurement.
     asio::awaitable<void> finish_when(std::function<bool()> condition) {

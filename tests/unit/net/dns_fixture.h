@@ -49,7 +49,7 @@ class DnsClientTest : public testing::Test {
     DnsClientTest() : server(io, udp::endpoint(boost::asio::ip::address_v4::loopback(), 0)) {
         options.servers = {Address::v4({127, 0, 0, 1})};
         options.port = server.local_endpoint().port();
-        options.timeout = 100ms;
+        options.timeout = 20s; // where an answer comes
         listen();
     }
     void listen() {
@@ -67,7 +67,7 @@ class DnsClientTest : public testing::Test {
         std::optional<Result<Value>> result;
         boost::asio::co_spawn(io, std::move(work),
                               [&](std::exception_ptr, Result<Value> value) { result = std::move(value); });
-        const auto end = std::chrono::steady_clock::now() + 10s;
+        const auto end = std::chrono::steady_clock::now() + 60s;
         while (!result && std::chrono::steady_clock::now() < end)
             io.run_one_for(100ms);
         if (!result) return fail(ErrorCode::Failed, "the test has waited for too long");

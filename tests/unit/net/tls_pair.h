@@ -44,7 +44,7 @@ class TlsPair {
     }
 
     static boost::asio::awaitable<void> shake_hands(TlsStream& stream, TlsStream::Side side, int& done) {
-        const auto secured = co_await stream.handshake(side, std::chrono::seconds(5));
+        const auto secured = co_await stream.handshake(side, std::chrono::seconds(20));
         if (secured) ++done;
     }
 };

@@ -43,7 +43,7 @@ struct Outcome {
 
 // Handshake, then each side sends a word and reads one.
 asio::awaitable<void> talk(TlsStream& stream, TlsStream::Side side, std::string word, Outcome& outcome) {
-    outcome.handshake = co_await stream.handshake(side, 2s);
+    outcome.handshake = co_await stream.handshake(side, 20s);
     if (!outcome.handshake) co_return;
     const auto sent = co_await stream.write(as_bytes(word));
     std::array<std::uint8_t, 64> buffer{};
@@ -172,8 +172,8 @@ TEST_F(Tls, UnknownProtocolIsRefused) {
 }
 
 asio::awaitable<void> only_handshake(TlsStream& stream, TlsStream::Side side, Bytes received,
-                                     Result<void>& result) {
-    result = co_await stream.handshake(side, 100ms, std::move(received));
+                                     Result<void>& result, std::chrono::milliseconds timeout = 100ms) {
+    result = co_await stream.handshake(side, timeout, std::move(received));
 }
 
 TEST_F(Tls, SilentPeerIsDropped) {
@@ -420,7 +420,7 @@ TEST_F(Tls, APeerThatSendsNothingButNewKeysIsCutOff) {
     std::size_t got = 0;
     Result<std::size_t> last = 0U;
     const auto serve = [&]() -> asio::awaitable<void> {
-        const auto secured = co_await server.handshake(TlsStream::Side::Server, 5s);
+        const auto secured = co_await server.handshake(TlsStream::Side::Server, 20s);
         EXPECT_TRUE(secured);
         std::array<std::uint8_t, 64> buffer{};
         while (secured && last) {

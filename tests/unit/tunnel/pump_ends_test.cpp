@@ -107,7 +107,9 @@ TEST_F(PumpTest, AHalfClosedConnectionLivesUntilTheReaderHasReadAll) {
     EXPECT_TRUE(receive_all(right.ours.get()) == data);
     writer.join();
     right.ours.reset();
-    EXPECT_EQ(end_of(result).end, PumpEnd::Finished);
+    // Now that all is read, its time runs.
+    const auto end = end_of(result).end;
+    EXPECT_TRUE(end == PumpEnd::Finished || end == PumpEnd::HalfClosedTimeout);
 }
 
 TEST_F(PumpTest, AReaderThatPausesIsNotSilent) {

@@ -246,6 +246,10 @@ TEST_F(FleetTest, ALookReachesTheOtherNodes) {
 }
 
 TEST_F(FleetTest, ANodesLastSignIsKept) {
+    home.hasty = true;
+    home.make();
+    root.hasty = true;
+    root.make();
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         EXPECT_TRUE(co_await until([&] { return text(*root.replica, "/live/cellar", "state") == "up"; }));
@@ -433,6 +437,8 @@ TEST(MemberLinkTest, TheFailureThatIsToldIsOfAnAddressThatCanWork) {
 }
 
 TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
+    home.hasty = true;
+    home.make();
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         const auto up = [this] { return home.fleet->gateway().reachable(); };
@@ -472,8 +478,9 @@ TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
     });
 }
 
+// What would wait for the link here, would wait for an hour.
 TEST_F(FleetTest, ARequestWaitsForALinkThatIsJustComingBack) {
-    home.back = 10s;
+    home.back = 1h;
     home.make();
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
@@ -494,26 +501,23 @@ TEST_F(FleetTest, ARequestWaitsForALinkThatIsJustComingBack) {
         EXPECT_TRUE(home.replica->get("/processes/soon"));
         // What runs here is stopped without it.
         co_await lose();
-        auto began = std::chrono::steady_clock::now();
         params = Json{{"process", (*here)["id"].dump()}, {"by", "user@cellar"}};
         const auto stopped = co_await gateway.request("process.stop", params);
         EXPECT_EQ(stopped.error().code, ErrorCode::Unreachable);
-        EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
         // Of one that has been away for longer it is said at once.
         home.back = 10ms;
         home.make();
         EXPECT_TRUE(co_await home.fleet->start());
         timer.expires_after(50ms);
         co_await timer.async_wait(net::as_result);
-        began = std::chrono::steady_clock::now();
         params = spin_params("late");
         const auto late = co_await home.fleet->gateway().request("process.spin", params);
         EXPECT_EQ(late.error().code, ErrorCode::Unreachable);
-        EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
     });
 }
 
 TEST_F(FleetTest, ARequestWhoseAnswerIsLostIsNotMadeTwice) {
+    home.hasty = true;
     home.back = 10s;
     home.make();
     play([this]() -> asio::awaitable<void> {
@@ -641,6 +645,8 @@ TEST_F(FleetTest, ALeaveThatIsCutOffAtHomeGoesOnAtTheNextStart) {
 }
 
 TEST_F(FleetTest, ALeaveWhoseAnswerIsLostIsFinished) {
+    home.hasty = true;
+    home.make();
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         const auto spun = co_await home.fleet->gateway().request("process.spin", spin_params("calendar"));
@@ -685,6 +691,8 @@ TEST_F(FleetTest, ALeaveThatTheRootNeverHeardOfDoesNotHappenLater) {
 }
 
 TEST_F(FleetTest, AJoinWhoseAnswerIsLostBringsWhatHappenedSince) {
+    home.hasty = true;
+    home.make();
     play([this]() -> asio::awaitable<void> {
         const auto token = co_await make_root();
         EXPECT_TRUE(co_await home.fleet->start());
@@ -765,6 +773,8 @@ TEST_F(FleetTest, AMemberWhoseLeaveIsOpenFindsItsRootByAnotherToken) {
 }
 
 TEST_F(FleetTest, OneChangeOfTheRoleAtATime) {
+    home.hasty = true;
+    home.make();
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         const auto token = co_await new_token();

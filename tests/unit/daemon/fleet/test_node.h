@@ -56,6 +56,7 @@ class TestNode {
 
     // The same, but for the tables.
     void make() {
+        using namespace std::chrono_literals;
         fleet.reset();
         FleetOptions options;
         options.directory = directory.path();
@@ -67,14 +68,11 @@ class TestNode {
         };
         options.looked = [this] { ++looks; };
         options.node_renamed = [this](const std::string& to) { renamed = to; };
-        options.link_timing = {std::chrono::milliseconds(500), std::chrono::milliseconds(1000),
-                               std::chrono::milliseconds(50),  std::chrono::milliseconds(100),
-                               std::chrono::milliseconds(100), std::chrono::milliseconds(400),
-                               std::chrono::milliseconds(200)};
+        options.link_timing = {hasty ? 500ms : 5s,  hasty ? 1s : 20s,   50ms, 100ms, 100ms,
+                               hasty ? 400ms : 10s, hasty ? 200ms : 10s};
         options.link_timing.back = back;
         options.link_timing.join = join;
-        options.hub_timing = {std::chrono::milliseconds(1000), std::chrono::milliseconds(500),
-                              std::chrono::milliseconds(1000), std::chrono::milliseconds(50)};
+        options.hub_timing = {hasty ? 1s : 20s, hasty ? 500ms : 10s, hasty ? 1s : 20s, 50ms};
         if (listens_) options.control_socket = listen();
         fleet = std::make_unique<Fleet>(loop_.get_executor(), disk, *replica, *own, std::move(options));
     }
@@ -87,7 +85,8 @@ class TestNode {
     UnitControl* units = nullptr;
     std::unique_ptr<Fleet> fleet;
     std::string renamed;
-    int looks = 0;                         // of somebody on another node
+    bool hasty = false; // silence is noticed within moments, also where it is this machine that pauses
+    int looks = 0;      // of somebody on another node
     std::chrono::milliseconds back{0};     // how long requests wait for a link that was lost just now
     std::chrono::milliseconds join{20000}; // how long a join waits for the link
 

@@ -77,7 +77,7 @@ class UdpClient {
         : socket_(context_)
         , to_(boost::asio::ip::make_address(address), port) {
         socket_.open(to_.protocol());
-        const timeval patience{5, 0};
+        const timeval patience{20, 0};
         setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     }
     void send(const Wire& bytes) { socket_.send_to(boost::asio::buffer(bytes), to_); }
@@ -102,7 +102,7 @@ class TcpClient {
   public:
     explicit TcpClient(std::uint16_t port) : socket_(context_) {
         socket_.connect({boost::asio::ip::make_address("127.0.0.1"), port});
-        const timeval patience{5, 0};
+        const timeval patience{20, 0};
         setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     }
     void send(const Wire& bytes) { boost::asio::write(socket_, boost::asio::buffer(bytes)); }
