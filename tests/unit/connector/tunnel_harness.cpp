@@ -1,6 +1,7 @@
 #include "tunnel_harness.h"
 
 #include "net/asio.h"
+#include "tests/unit/support/uninterrupted.h"
 
 #include <arpa/inet.h>
 #include <boost/asio/co_spawn.hpp>
@@ -48,7 +49,8 @@ Peer Peer::connect(std::uint16_t port) {
 
 void Peer::send(std::string_view bytes) {
     while (!bytes.empty()) {
-        const ssize_t size = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        const ssize_t size =
+            uninterrupted([&] { return ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL); });
         if (size <= 0) {
             ADD_FAILURE() << "send: " << strerror(errno);
             return;
@@ -61,7 +63,8 @@ std::string Peer::receive(std::size_t size) {
     std::string out(size, '\0');
     std::size_t have = 0;
     while (have < size) {
-        const ssize_t got = ::recv(fd_.get(), out.data() + have, size - have, 0);
+        const ssize_t got =
+            uninterrupted([&] { return ::recv(fd_.get(), out.data() + have, size - have, 0); });
         if (got <= 0) break;
         have += static_cast<std::size_t>(got);
     }
@@ -73,7 +76,7 @@ std::string Peer::receive_all() {
     std::string out;
     char buffer[65536];
     while (true) {
-        const ssize_t got = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+        const ssize_t got = uninterrupted([&] { return ::recv(fd_.get(), buffer, sizeof buffer, 0); });
         if (got < 0) ADD_FAILURE() << "receive: " << strerror(errno);
         if (got <= 0) return out;
         out.append(buffer, static_cast<std::size_t>(got));
@@ -83,7 +86,7 @@ std::string Peer::receive_all() {
 bool Peer::ended_by_reset() {
     char buffer[65536];
     ssize_t got = 0;
-    while ((got = ::recv(fd_.get(), buffer, sizeof buffer, 0)) > 0) {
+    while ((got = uninterrupted([&] { return ::recv(fd_.get(), buffer, sizeof buffer, 0); })) > 0) {
     }
     return got < 0 && errno == ECONNRESET;
 }
@@ -105,7 +108,7 @@ Listener::Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
 
 Peer Listener::accept() {
     pollfd wait{fd_.get(), POLLIN, 0};
-    EXPECT_EQ(poll(&wait, 1, 10000), 1) << "nobody dialled";
+    EXPECT_EQ(uninterrupted([&] { return poll(&wait, 1, 10000); }), 1) << "nobody dialled";
     const int fd = ::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | (wait.revents ? 0 : SOCK_NONBLOCK));
     bound_time(fd);
     return Peer(fd);
@@ -113,7 +116,7 @@ Peer Listener::accept() {
 
 bool Listener::nobody_came(int milliseconds) {
     pollfd wait{fd_.get(), POLLIN, 0};
-    return poll(&wait, 1, milliseconds) == 0;
+    return uninterrupted([&] { return poll(&wait, 1, milliseconds); }) == 0;
 }
 
 TunnelHarness::TunnelHarness()

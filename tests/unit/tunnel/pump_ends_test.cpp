@@ -25,7 +25,7 @@ TEST_F(PumpTest, AGroupEndsTogetherAndAloneWithAReset) {
         EXPECT_EQ(end_of(results[i]).end, PumpEnd::Stopped);
         for (const int end : {left[i].ours.get(), right[i].ours.get()}) {
             char byte = 0;
-            EXPECT_EQ(recv(end, &byte, 1, 0), -1);
+            EXPECT_EQ(p2prc::test::uninterrupted([&] { return recv(end, &byte, 1, 0); }), -1);
             EXPECT_EQ(errno, ECONNRESET);
         }
     }
@@ -44,7 +44,7 @@ TEST_F(PumpTest, AResetIsCarriedThroughEitherWay) {
         auto& other = from_left ? right.ours : left.ours;
         reset_on_close(breaking);
         char byte = 0;
-        EXPECT_EQ(recv(other.get(), &byte, 1, 0), -1);
+        EXPECT_EQ(p2prc::test::uninterrupted([&] { return recv(other.get(), &byte, 1, 0); }), -1);
         EXPECT_EQ(errno, ECONNRESET);
         EXPECT_EQ(end_of(result).end, PumpEnd::Reset);
     }
@@ -58,7 +58,7 @@ TEST_F(PumpTest, AResetAfterAHalfCloseIsCarriedThrough) {
     EXPECT_EQ(receive_all(right.ours.get()), "");
     reset_on_close(left.ours);
     pollfd gone{.fd = right.ours.get(), .events = 0, .revents = 0};
-    EXPECT_EQ(poll(&gone, 1, 20'000), 1);
+    EXPECT_EQ(p2prc::test::uninterrupted([&] { return poll(&gone, 1, 20'000); }), 1);
     EXPECT_TRUE(gone.revents & POLLERR);
     EXPECT_EQ(end_of(result).end, PumpEnd::Reset);
 }
@@ -75,7 +75,7 @@ TEST_F(PumpTest, WhatAServerSaidBeforeItsResetArrives) {
     right.ours.reset();
     EXPECT_EQ(receive(left.ours.get(), 13), "413 too large");
     char byte = 0;
-    EXPECT_EQ(recv(left.ours.get(), &byte, 1, 0), -1);
+    EXPECT_EQ(p2prc::test::uninterrupted([&] { return recv(left.ours.get(), &byte, 1, 0); }), -1);
     EXPECT_EQ(end_of(result).end, PumpEnd::Reset);
 }
 
@@ -139,7 +139,7 @@ TEST_F(PumpTest, AReaderThatIsGoneIsFoundByWhatItDoesNotAcknowledge) {
     send_all(left.ours.get(), "anybody there?");
     EXPECT_EQ(end_of(result).end, PumpEnd::Silence);
     char byte = 0;
-    EXPECT_EQ(recv(left.ours.get(), &byte, 1, 0), -1);
+    EXPECT_EQ(p2prc::test::uninterrupted([&] { return recv(left.ours.get(), &byte, 1, 0); }), -1);
 }
 
 TEST_F(PumpTest, AReaderThatIsGoneWithItsWindowClosedIsFoundByProbes) {
@@ -150,7 +150,8 @@ TEST_F(PumpTest, AReaderThatIsGoneWithItsWindowClosedIsFoundByProbes) {
     std::thread writer([&] {
         std::string_view rest = data;
         while (!rest.empty()) {
-            const auto sent = send(left.ours.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+            const auto sent = p2prc::test::uninterrupted(
+                [&] { return send(left.ours.get(), rest.data(), rest.size(), MSG_NOSIGNAL); });
             if (sent <= 0) return;
             rest.remove_prefix(static_cast<std::size_t>(sent));
         }

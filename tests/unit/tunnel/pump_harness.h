@@ -1,6 +1,7 @@
 // Pumps on a loop of their own between real sockets whose other ends the test holds.
 #pragma once
 
+#include "tests/unit/support/uninterrupted.h"
 #include "tunnel/pumps.h"
 
 #include <arpa/inet.h>
@@ -77,7 +78,8 @@ inline std::string pattern(std::size_t size) {
 
 inline void send_all(int fd, std::string_view data) {
     while (!data.empty()) {
-        const auto sent = send(fd, data.data(), data.size(), MSG_NOSIGNAL);
+        const auto sent =
+            p2prc::test::uninterrupted([&] { return send(fd, data.data(), data.size(), MSG_NOSIGNAL); });
         ASSERT_GT(sent, 0) << std::strerror(errno);
         data.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -93,7 +95,7 @@ inline std::optional<std::string> receive_all(int fd) {
     std::string all;
     std::string chunk(1 << 16, '\0');
     for (;;) {
-        const auto got = recv(fd, chunk.data(), chunk.size(), 0);
+        const auto got = p2prc::test::uninterrupted([&] { return recv(fd, chunk.data(), chunk.size(), 0); });
         if (got < 0) return std::nullopt;
         if (got == 0) return all;
         all.append(chunk, 0, static_cast<std::size_t>(got));
@@ -104,7 +106,8 @@ inline std::string receive(int fd, std::size_t size) {
     std::string data(size, '\0');
     std::size_t have = 0;
     while (have < size) {
-        const auto got = recv(fd, data.data() + have, size - have, 0);
+        const auto got =
+            p2prc::test::uninterrupted([&] { return recv(fd, data.data() + have, size - have, 0); });
         if (got <= 0) break;
         have += static_cast<std::size_t>(got);
     }
