@@ -148,6 +148,13 @@ Json get_time(std::chrono::seconds time) {
     return duration_text(static_cast<std::uint64_t>(time.count()));
 }
 
+Refusal set_hold(ProcessSpec& spec, const Json& value) {
+    const auto hold = parse_time_span(value.get<std::string>());
+    if (!hold || *hold > UpdateSpec::longest_hold) return "must be from \"0s\" to \"60s\"";
+    spec.update.hold = *hold;
+    return "";
+}
+
 const std::array bindings{
     Binding{"name", set_name, [](const ProcessSpec& s) { return Json(s.name); }},
     Binding{"port",
@@ -264,6 +271,11 @@ const std::array bindings{
             },
             [](const ProcessSpec& s) {
                 return s.live.failures == LiveSpec().failures ? Json(nullptr) : Json(s.live.failures);
+             }},
+    Binding{"update.hold", set_hold,
+            [](const ProcessSpec& s) {
+                return s.update.hold == UpdateSpec::default_hold ? Json(nullptr)
+                                                                 : Json(time_span_text(s.update.hold));
             }},
 };
 
@@ -274,7 +286,8 @@ const Binding* find_binding(std::string_view key) {
 
 // Whether a value of a key that is not built says what happens anyway.
 bool is_default(const Json& value) {
-    if (const auto* text = value.get_ptr<const std::string*>()) return text->empty() || *text == "wait";
+    if (const auto* text = value.get_ptr<const std::string*>())
+        return text->empty() || *text == "wait" || *text == "stop-first";
     return value.is_null() || value == false || (value.is_structured() && value.empty());
 }
 
@@ -340,6 +353,8 @@ std::string type_hint(const Field& field, const Json& value) {
     if (field.key == "limits.cpu" && value.is_number_integer())
         return fmt::format("write \"{}%\"", value.dump());
     if (is_time(field)) return fmt::format("write \"{}s\"", value.is_number_integer() ? value.dump() : "30");
+    if (field.key == "update.hold" && value.is_number_integer())
+        return fmt::format("write \"{}s\"", value.dump());
     if (field.type == FieldType::Integer && value.is_string()) return "write it without quotes";
     if (field.type == FieldType::String && value.is_primitive()) return "write it in double quotes";
     if (field.type == FieldType::StringList && value.is_string())

@@ -74,6 +74,14 @@ struct LiveSpec {
     friend bool operator==(const LiveSpec&, const LiveSpec&) = default;
 };
 
+struct UpdateSpec {
+    static constexpr std::chrono::milliseconds default_hold{10000};
+    static constexpr std::chrono::milliseconds longest_hold{60000};
+    // How long a client at the edge waits for a process that is on its way; 0: not at all.
+    std::chrono::milliseconds hold = default_hold;
+    friend bool operator==(const UpdateSpec&, const UpdateSpec&) = default;
+};
+
 inline constexpr std::size_t most_further_ports = 8;
 
 // Made by the codecs below and held const from then on; a change is another spec with another digest.
@@ -87,6 +95,7 @@ struct ProcessSpec {
     LimitsSpec limits;
     ReadySpec ready;
     LiveSpec live;
+    UpdateSpec update;
     friend bool operator==(const ProcessSpec&, const ProcessSpec&) = default;
 };
 

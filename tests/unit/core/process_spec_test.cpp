@@ -38,6 +38,9 @@ timeout = "90s"
 command = "pg_isready -q"
 every = "1m"
 failures = 5
+[update]
+order = "stop-first"
+hold = "2500ms"
 
 [placement]
 nodes = []
@@ -69,6 +72,7 @@ TEST(ProcessFile, ReadsEveryKey) {
               (Probe{.kind = Probe::Kind::Command, .command = {"pg_isready -q"}, .shell = true}));
     EXPECT_EQ(spec->live.every, std::chrono::minutes(1));
     EXPECT_EQ(spec->live.failures, 5U);
+    EXPECT_EQ(spec->update.hold, std::chrono::milliseconds(2500));
 }
 
 TEST(ProcessFile, RoundTripsThroughTheCanonicalForm) {
@@ -205,6 +209,13 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "f.toml:5: live.failures: must be between 1 and 100"},
         {"name = 'a'\nrun.command = ['x']\n[live]\nnotify = true", "f.toml:4: live.notify: unknown key",
          "'notify' belongs to [ready]"},
+        {"name = 'a'\nrun.command = ['x']\n[update]\nhold = '61s'", "f.toml:4: update.hold: must be from"},
+        {"name = 'a'\nrun.command = ['x']\n[update]\nhold = 10",
+         "f.toml:4: update.hold: must be a string, not a whole number", "write \"10s\""},
+        {"name = 'a'\nrun.command = ['x']\n[update]\norder = 'start-first'",
+         "f.toml:4: update.order: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[update]\nsnapshot = true",
+         "f.toml:4: update.snapshot: not in this version", "leave it out", ErrorCode::NotSupported},
         {"name = 'a_b'\nrun.command = ['x']", "f.toml:1: name: 'a_b' contains a character",
          "a process name starts with a letter a-z, has letters, digits and hyphens, ends with a letter or "
          "digit, and is at most 42 characters long"},
@@ -228,8 +239,10 @@ TEST(Stored, UnknownKeysAreSkipped) {
 
 TEST(Digest, DoesNotDependOnDefaultsThatAreWrittenOut) {
     const auto brief = spec_from_toml("name = 'a'\nrun.command = ['x']", "a.toml");
-    const auto wordy = spec_from_toml(
-        "name = 'a'\n[run]\ncommand = ['x']\ndata = true\nrestart = 'on-failure'\nkill = []", "a.toml");
+    const auto wordy =
+        spec_from_toml("name = 'a'\n[run]\ncommand = ['x']\ndata = true\nrestart = 'on-failure'\nkill = []\n"
+                       "[update]\nhold = '10s'\norder = 'stop-first'",
+                       "a.toml");
     ASSERT_TRUE(brief && wordy);
     EXPECT_EQ(spec_digest(*brief), spec_digest(*wordy));
 }
@@ -271,6 +284,19 @@ TEST(Values, SizesAndPercentages) {
     EXPECT_EQ(parse_percent("150%"), 150U);
     for (const auto* text : {"", "%", "150", "0%", "-1%", "1.5%", "100001%"})
         EXPECT_FALSE(parse_percent(text)) << text;
+}
+
+TEST(Values, TimeSpans) {
+    using namespace std::chrono_literals;
+    for (const auto& [text, span] :
+         {std::pair{"10s", 10'000ms}, {"0s", 0ms}, {"500ms", 500ms}, {"2m", 120'000ms}}) {
+        EXPECT_EQ(parse_time_span(text), span) << text;
+        EXPECT_EQ(time_span_text(span), text);
+    }
+    EXPECT_EQ(time_span_text(60'000ms), "1m");
+    for (const auto* text :
+         {"", "s", "10", "-1s", "1.5s", "1 s", "1h", "99999999999999999999s", "86401s", "10s "})
+        EXPECT_FALSE(parse_time_span(text)) << text;
 }
 
 TEST(CommandText, QuotesForAShell) {
