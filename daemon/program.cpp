@@ -162,6 +162,7 @@ Result<void> Program::Impl::open() {
             if (state::Origins(*own_).here(record)) return {};
             return check_remote_spin(config_.remote_spin, record.spec, fleet_->node_name());
         },
+        .ports = {.boot_id = [this] { return boot_; }},
         .unconfined = [this] { return reconciler_ ? reconciler_->unconfined() : std::nullopt; },
     };
     api_ = std::make_unique<Api>(parts);

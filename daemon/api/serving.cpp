@@ -4,6 +4,7 @@
 #include "core/process_status.h"
 #include "net/clock.h"
 #include "net/log.h"
+#include "process/availability.h"
 
 #include <algorithm>
 #include <utility>
@@ -16,8 +17,14 @@ using Clock = std::chrono::steady_clock;
 // While a process runs and does not listen yet, its port is looked at after this long, then twice as long.
 constexpr std::chrono::milliseconds first_pause{20};
 constexpr std::chrono::milliseconds longest_pause{3000};
+// The same while clients are held for it, for so long: each pause is one that they wait, too.
+constexpr std::chrono::milliseconds longest_pause_held{250};
+constexpr std::chrono::seconds short_pauses_for{60};
 // While all listen: one that went away with no visitor to notice it. The connector looks at each connection.
 constexpr std::chrono::seconds calm_pause{30};
+// A process that was ready and does not listen any more may have ended a moment ago: systemd says so soon.
+// Later it is there and refuses its clients, and there is nothing to hold them for.
+constexpr std::chrono::seconds end_is_known_within{2};
 // A process that has begun to run may take this long to listen, before its domain counts as failed.
 constexpr std::chrono::seconds listen_timeout{10};
 
@@ -60,6 +67,7 @@ void Serving::read() {
         if (const auto old = before.find(domain->domain); old != before.end())
             served.missed = old->second.missed;
         served.process = process->id;
+        served.hold = process->spec.update.hold;
         const Result<void> accepted = accepts_ ? accepts_(*process) : Result<void>();
         if (!accepted) served.refused = accepted.error().message;
         served.domain = *domain;
@@ -84,6 +92,24 @@ void Serving::read() {
 bool Serving::runs(const Served& served) const {
     const auto* status = own_->records().status(served.domain.node, served.process);
     return served.refused.empty() && status && status->state == ProcessState::Running;
+}
+
+Availability Serving::availability_of(const Served& served) const {
+    const auto* record = view_->process(served.process);
+    if (!record) return Availability::Stopped;
+    const auto& own = own_->records();
+    const auto found =
+        process::availability(*record, own.local_action(served.domain.node, served.process),
+                              own.status(served.domain.node, served.process), ports_.boot_id());
+    // It cannot begin to listen before somebody does something about that.
+    return found == Availability::Coming && served.target.held ? Availability::Failed : found;
+}
+
+std::chrono::milliseconds Serving::hold_of(const Served& served) {
+    const bool refuses =
+        served.target.held || (served.missed && Clock::now() - *served.missed >= end_is_known_within);
+    return served.availability == Availability::Running && refuses ? std::chrono::milliseconds(0)
+                                                                   : served.hold;
 }
 
 void Serving::look_at(Served& served, std::span<const net::Listener> listeners) {
@@ -115,12 +141,15 @@ void Serving::look() {
             served.target = {};
             served.missed.reset();
         }
+        served.availability = availability_of(served);
         write(served);
         if (!served.refused.empty()) continue;
         Json mapping = {{"id", served.domain.mapping_id},
                         {"domain", served.domain.domain},
                         {"port", served.domain.port},
-                        {"tls", tls_mode_name(served.domain.tls)}};
+                        {"tls", tls_mode_name(served.domain.tls)},
+                        {"availability", availability_name(served.availability)},
+                        {"hold_ms", hold_of(served).count()}};
         if (!served.target.address.empty()) {
             mapping["address"] = served.target.address;
             mapping["groups"] = served.target.groups;
@@ -143,8 +172,14 @@ void Serving::schedule() {
     if (served_.empty()) return;
     const bool waits =
         std::ranges::any_of(served_, [](const Served& served) { return served.missed.has_value(); });
-    const std::chrono::milliseconds wait = waits ? pause_ : std::chrono::milliseconds(calm_pause);
-    pause_ = waits ? std::min(pause_ * 2, longest_pause) : first_pause;
+    const bool holds = std::ranges::any_of(served_, [now = Clock::now()](const Served& served) {
+        return served.availability == Availability::Coming && served.missed &&
+               now - *served.missed < short_pauses_for;
+    });
+    const auto longest = holds ? longest_pause_held : longest_pause;
+    const std::chrono::milliseconds wait =
+        waits ? std::min(pause_, longest) : std::chrono::milliseconds(calm_pause);
+    pause_ = waits ? std::min(pause_ * 2, longest) : first_pause;
     again_.arm(wait, [this] { look(); });
 }
 

@@ -2,6 +2,7 @@
 // accepted and runs, and whose own listener has the port; and whether visitors of each domain are served.
 #pragma once
 
+#include "core/availability.h"
 #include "core/records.h"
 #include "daemon/api/view.h"
 #include "net/one_shot_timer.h"
@@ -21,12 +22,14 @@ namespace p2prc::daemon {
 // Whether this node lets a process of the agreed state run here at all: `[remote] spin`.
 using Accepts = std::function<Result<void>(const ProcessRecord&)>;
 
-// Where it is looked who listens at what.
+// What this machine knows: who listens at what, and in which boot.
 struct Ports {
     std::function<Result<std::vector<net::Listener>>()> listeners = net::tcp_listeners;
     std::function<process::UnitSockets(const std::string& process)> unit = [](const std::string& process) {
         return process::unit_sockets(process);
     };
+    // The present boot, as statuses name it.
+    std::function<std::string()> boot_id = [] { return std::string(); };
 };
 
 class Serving {
@@ -43,8 +46,8 @@ class Serving {
     // The same within `wait`, together with whatever else asks for it.
     void look_soon(std::chrono::milliseconds wait = {});
 
-    // [{id, domain, port, tls, address, groups}] of this node's mappings; without `address` nobody is there
-    // to be dialled now.
+    // [{id, domain, port, tls, availability, hold_ms, address, groups}] of this node's mappings; without
+    // `address` nobody is there to be dialled now.
     const Json& mappings() const { return mappings_; }
 
     // What the connector saw of a domain's visitors: "ok", "failing" or "unknown".
@@ -61,6 +64,8 @@ class Serving {
         DomainRecord domain;
         std::uint32_t process = 0; // its id
         std::string refused;       // why this node does not run it
+        std::chrono::milliseconds hold{};
+        Availability availability = Availability::Coming;
         process::PortTarget target;
         // When its process began to run without being found at its port; nothing while it is found.
         std::optional<std::chrono::steady_clock::time_point> missed;
@@ -68,6 +73,8 @@ class Serving {
 
     void look_at(Served& served, std::span<const net::Listener> listeners);
     bool runs(const Served& served) const;
+    Availability availability_of(const Served& served) const;
+    static std::chrono::milliseconds hold_of(const Served& served);
     void write(const Served& served);
     void schedule();
 

@@ -193,7 +193,7 @@ TEST_F(HelpersTest, MappingsAreThisNodesAlone) {
                                           std::string(64, 'e') + R"("}],
         "zone":"home.example",
         "mappings":[{"id":5,"domain":"wiki.home.example","port":8080,"tls":"passthrough",
-                     "address":"127.0.0.1","groups":[)" +
+                     "availability":"running","hold_ms":10000,"address":"127.0.0.1","groups":[)" +
                                           std::to_string(listeners[0].cgroup) + "]}]}"));
     fleet.node = "root1"; // the root's own connector takes the loopback
     EXPECT_EQ(connector_document(api->view(), Json::array())["edges"],
@@ -252,6 +252,36 @@ TEST_F(HelpersTest, AProcessThatDoesNotRunIsNotDialled) {
     EXPECT_TRUE(wait([&] { return !mapping().contains("address"); }));
     report(wiki, ProcessState::Running);
     EXPECT_TRUE(wait([&] { return mapping().contains("address"); }));
+}
+
+TEST_F(HelpersTest, WhatIsOnItsWayIsSaidSo) {
+    dbus::ConnectorClient connector(*user);
+    const auto mapping = [&] { return bus.run(connector.mappings()).value().document["mappings"][0]; };
+    const auto is = [&](const char* availability) {
+        return wait([&] { return mapping()["availability"] == availability; });
+    };
+    EXPECT_TRUE(is("running"));
+    report(wiki, ProcessState::Stopping);
+    EXPECT_TRUE(is("coming"));
+    report(wiki, ProcessState::Failed);
+    EXPECT_TRUE(is("failed"));
+    own->set("/local/home1/7", Json{{"id", 7}, {"action", "start"}, {"sequence", 1}, {"by", "ann@home1"}});
+    EXPECT_TRUE(is("coming"));
+    own->set("/local/home1/7", Json{{"id", 7}, {"action", "stop"}, {"sequence", 2}, {"by", "ann@home1"}});
+    EXPECT_TRUE(is("stopped"));
+}
+
+// As long as another program has its port, it cannot come.
+TEST_F(HelpersTest, WhoeverWaitsForAPortOfAnotherProgramIsNotHeld) {
+    dbus::ConnectorClient connector(*user);
+    const auto mapping = [&] { return bus.run(connector.mappings()).value().document["mappings"][0]; };
+    listeners = {listener_of("squatter", 8080)};
+    ASSERT_TRUE(bus.run(connector.report_serving("wiki.home.example", "failing", "refused")));
+    EXPECT_TRUE(wait([&] { return mapping()["hold_ms"] == 0; }));
+    auto status = *own->get(keys::status("home1", 7));
+    status["ready_run"] = "the run before";
+    own->set(keys::status("home1", 7), status);
+    EXPECT_TRUE(wait([&] { return mapping()["availability"] == "failed"; }));
 }
 
 TEST_F(HelpersTest, APortOfAnotherProgramIsNotDialled) {
