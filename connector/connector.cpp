@@ -7,11 +7,42 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include <algorithm>
+
 namespace p2prc::connector {
 namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t most_pages = 256; // being served at once
+// A process that was ready and refuses a client may have ended a moment ago: p2prcd says so soon.
+constexpr std::chrono::milliseconds news_within{2000};
+
+std::chrono::milliseconds hold_of(const Mapping& mapping) {
+    switch (mapping.availability) {
+    case Availability::Coming:
+        return mapping.hold;
+    case Availability::Running:
+        return std::min(mapping.hold, news_within);
+    case Availability::Stopped:
+    case Availability::Failed:
+        break;
+    }
+    return {};
+}
+
+Trouble trouble_of(Availability availability) {
+    switch (availability) {
+    case Availability::Coming:
+        return Trouble::Starting;
+    case Availability::Stopped:
+        return Trouble::Stopped;
+    case Availability::Failed:
+        return Trouble::Failed;
+    case Availability::Running:
+        break;
+    }
+    return Trouble::NoAnswer;
+}
 
 } // namespace
 
@@ -29,9 +60,9 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         , tls_pumps(poller) {}
 
     // The table of this machine's own p2prcd decides the target; the edge only says which entry.
-    Resolved resolve(const tunnel::FlowHeader& header) const {
+    Resolved resolve(std::uint32_t id) const {
         Resolved resolved;
-        const auto found = mappings.find(header.mapping_id);
+        const auto found = mappings.find(id);
         if (found == mappings.end()) return resolved;
         const Mapping& mapping = found->second;
         resolved.answer = Answer::NeedsSealing;
@@ -46,6 +77,8 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         resolved.mapping = mapping.id;
         if (mapping.address) resolved.target = net::Endpoint{*mapping.address, mapping.port};
         resolved.groups = mapping.groups;
+        resolved.hold = hold_of(mapping);
+        resolved.trouble = trouble_of(mapping.availability);
         return resolved;
     }
 
@@ -54,7 +87,8 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
             // Without a page, the client's TLS ends when the other end closes.
             if (pages < most_pages)
                 asio::co_spawn(poller.executor(),
-                               serve_page(weak_from_this(), std::move(flow.page), flow.page_status),
+                               serve_page(weak_from_this(), std::move(flow.page),
+                                          {flow.trouble, domain_of(flow.mapping)}),
                                net::ReportFailure("a page for a visitor"));
             flow.page.reset();
         }
@@ -68,14 +102,21 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         pumps.start(std::move(sockets));
     }
 
-    static asio::awaitable<void> serve_page(std::weak_ptr<State> weak, net::UniqueFd socket, int status) {
+    // What a page calls it; empty where the mapping does not say.
+    std::string domain_of(std::uint32_t id) const {
+        const auto found = mappings.find(id);
+        if (found == mappings.end() || found->second.domain.starts_with("*.")) return {};
+        return found->second.domain;
+    }
+
+    static asio::awaitable<void> serve_page(std::weak_ptr<State> weak, net::UniqueFd socket, Page page) {
         if (const auto self = weak.lock()) ++self->pages;
-        co_await serve_error_page(std::move(socket), status);
+        co_await serve_error_page(std::move(socket), std::move(page));
         if (const auto self = weak.lock()) --self->pages;
     }
 
     FlowHandlers handlers() {
-        return {[this](const tunnel::FlowHeader& header) { return resolve(header); },
+        return {[this](std::uint32_t mapping) { return resolve(mapping); },
                 [this](AcceptedFlow flow) { accept(std::move(flow)); }, answered};
     }
 
@@ -125,6 +166,8 @@ Connector::~Connector() {
 void Connector::set_mappings(const MappingTable& table) {
     state_->mappings = table.mappings;
     state_->set_edges(table.edges);
+    for (const auto& [address, link] : state_->links)
+        link.second->mappings_changed();
 }
 
 void Connector::set_certificate(const std::string& domain, std::shared_ptr<ssl_ctx_st> context) {
@@ -145,8 +188,10 @@ void Connector::leave() {
 
 ConnectorStatus Connector::status() const {
     ConnectorStatus status;
-    for (const auto& [address, link] : state_->links)
+    for (const auto& [address, link] : state_->links) {
         status.edges[address] = link.second->status();
+        status.held += status.edges[address].held;
+    }
     status.clients = state_->pumps.size() + state_->tls_pumps.size();
     return status;
 }

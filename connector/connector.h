@@ -20,6 +20,7 @@ namespace p2prc::connector {
 struct ConnectorStatus {
     std::map<std::string, EdgeLinkStatus> edges; // by address
     std::size_t clients = 0;
+    std::size_t held = 0; // clients that wait for their application
 };
 
 class Connector {

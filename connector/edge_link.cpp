@@ -78,7 +78,7 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
                     co_return fail(ErrorCode::NotSupported, "the edge speaks an older tunnel protocol",
                                    "upgrade p2prc-edge on the root node");
                 self->pool = std::make_unique<FlowPool>(self->poller, self->edge.address, hello->session,
-                                                        tunnel::FlowSeals(exported), self->handlers,
+                                                        tunnel::FlowSeals(exported), self->pool_handlers(),
                                                         self->options.pool);
                 self->status.up = true;
                 self->tell({});
@@ -97,6 +97,15 @@ struct EdgeLink::State : std::enable_shared_from_this<EdgeLink::State> {
                 break;
             }
         }
+    }
+
+    // The pool ends before the channel does.
+    FlowHandlers pool_handlers() {
+        FlowHandlers made = handlers;
+        made.holding = [this](std::uint32_t mapping, std::chrono::milliseconds time) {
+            if (channel) channel->send(tunnel::encode_hold({mapping, time}));
+        };
+        return made;
     }
 
     static std::string printable(ByteView payload) {
@@ -157,9 +166,16 @@ void EdgeLink::network_changed() {
     state_->retry.cancel();
 }
 
+void EdgeLink::mappings_changed() {
+    if (state_->pool) state_->pool->mappings_changed();
+}
+
 EdgeLinkStatus EdgeLink::status() const {
     EdgeLinkStatus status = state_->status;
-    if (state_->pool) status.ready = state_->pool->ready();
+    if (state_->pool) {
+        status.ready = state_->pool->ready();
+        status.held = state_->pool->held();
+    }
     return status;
 }
 

@@ -30,6 +30,7 @@ struct EdgeLinkStatus {
     std::string error; // why not
     std::string hint;
     std::size_t ready = 0; // flow connections
+    std::size_t held = 0;  // clients that wait for their application
 };
 
 class EdgeLink {
@@ -45,6 +46,8 @@ class EdgeLink {
 
     // Addresses or routes of this machine have changed: dials at once, or probes the session.
     void network_changed();
+    // FlowHandlers::resolve may give other answers now.
+    void mappings_changed();
     EdgeLinkStatus status() const;
 
   private:

@@ -6,9 +6,11 @@
 #include "tunnel/wire.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -20,9 +22,15 @@ using tunnel::Answer;
 namespace {
 
 constexpr int most_drained = 64; // reads of 4 KiB
-// RFC 9110 sections 15.6.3 and 15.6.4: the application does not answer, or does not run.
-constexpr int bad_gateway = 502;
-constexpr int unavailable = 503;
+// Between two attempts to dial an application that does not listen yet: growing by half.
+constexpr std::chrono::milliseconds first_pause{50};
+constexpr std::chrono::milliseconds longest_pause{500};
+
+// Whether the far end has sent its FIN or a reset.
+bool has_ended(int socket) {
+    pollfd watched{socket, POLLRDHUP, 0};
+    return ::poll(&watched, 1, 0) > 0;
+}
 
 } // namespace
 
@@ -42,6 +50,10 @@ void HomeFlow::on_ready(unsigned which, std::uint32_t events) {
         // What the client sends meanwhile waits in the socket; only a reset is worth noticing here.
         if (which == 1) return dialled();
         if (events & (EPOLLHUP | EPOLLERR)) keeper_.flow_over(*this);
+        return;
+    case State::Held:
+        // The edge sends a FIN only when its client has left, or it has an answer from elsewhere.
+        if (which == 0 && ended) keeper_.flow_over(*this);
         return;
     case State::Spoken:
         if (which == 0) {
@@ -89,7 +101,8 @@ void HomeFlow::read_header() {
     const Result<tunnel::FlowHeader> header = tunnel::parse_flow_header(*opened);
     if (!header) return refuse(Answer::BadHeader);
     if (header->sealed) return refuse(Answer::NotSupported);
-    resolved_ = keeper_.resolve(*header);
+    client_ = header->client;
+    resolved_ = keeper_.resolve(header->mapping_id);
     if (resolved_.answer != Answer::Accepted) return refuse(resolved_.answer);
     dial();
 }
@@ -116,14 +129,14 @@ void HomeFlow::turn_away(Answer answer) {
         return refuse(answer);
     application_.reset(ends[0]);
     page_.reset(ends[1]);
-    page_status_ = resolved_.target ? bad_gateway : unavailable;
+    trouble_ = answer == Answer::DialRefused ? resolved_.trouble : Trouble::NoAnswer;
     accept();
 }
 
 void HomeFlow::dial() {
     state_ = State::Dialing;
     since_ = std::chrono::steady_clock::now();
-    if (!resolved_.target) return turn_away(Answer::DialRefused);
+    if (!resolved_.target) return nobody_answers();
     sockaddr_storage address{};
     const socklen_t size = net::to_sockaddr(*resolved_.target, address);
     application_.reset(::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -141,9 +154,41 @@ void HomeFlow::dial() {
         done = ::connect(application_.get(), name, size);
     }
     if (done == 0) return dialled();
-    if (errno == ECONNREFUSED) return turn_away(Answer::DialRefused);
+    if (errno == ECONNREFUSED) return nobody_answers();
     if (errno != EALREADY && errno != EINPROGRESS) return turn_away(Answer::Overloaded);
     watch_application();
+}
+
+// The application has taken nothing of the client's: the same bytes may go to a later connection.
+void HomeFlow::nobody_answers() {
+    application_.reset();
+    application_polled_ = false;
+    if (wait_) {
+        wait_->again = since_ + wait_->pause;
+        wait_->pause = std::min(wait_->pause * 3 / 2, longest_pause);
+        state_ = State::Held;
+        return;
+    }
+    if (resolved_.hold.count() == 0) return turn_away(Answer::DialRefused);
+    // Events are edge-triggered: the end may have been one of those that brought the header.
+    if (has_ended(tunnel_.get())) return keeper_.flow_over(*this);
+    wait_ = Wait{since_, since_ + first_pause, first_pause};
+    state_ = State::Held;
+    if (!keeper_.flow_held(*this)) turn_away(Answer::DialRefused);
+}
+
+void HomeFlow::end_wait() {
+    turn_away(Answer::DialRefused);
+}
+
+void HomeFlow::look_again(Time now, bool news) {
+    if (state_ != State::Held) return;
+    const std::uint32_t mapping = resolved_.mapping;
+    resolved_ = keeper_.resolve(mapping);
+    resolved_.mapping = mapping; // also where there is none any more
+    if (resolved_.answer != Answer::Accepted) return refuse(resolved_.answer);
+    if (now - wait_->since >= resolved_.hold) return turn_away(Answer::DialRefused);
+    if (resolved_.target && !wait_->superseded && (news || now >= wait_->again)) dial();
 }
 
 // p2prcd has checked who listens, but the port may have changed hands since then.
@@ -169,8 +214,8 @@ void HomeFlow::speak() {
             watch_application();
             return;
         }
-        return turn_away(errno == ECONNREFUSED || errno == ECONNRESET ? Answer::DialRefused
-                                                                      : Answer::Overloaded);
+        if (errno == ECONNREFUSED) return nobody_answers();
+        return turn_away(errno == ECONNRESET ? Answer::DialRefused : Answer::Overloaded);
     }
     received_.erase(0, static_cast<std::size_t>(sent));
     if (!received_.empty()) return accept();
@@ -183,11 +228,13 @@ void HomeFlow::dialled() {
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(application_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return turn_away(error == ECONNREFUSED ? Answer::DialRefused : Answer::DialTimeout);
+    if (error == ECONNREFUSED) return nobody_answers();
+    if (error != 0) return turn_away(Answer::DialTimeout);
     if (!is_its_own()) {
-        // The application has not received anything, and never will.
+        // Whoever it is has not received anything, and never will. It may be the next run of the application,
+        // before p2prcd has said so.
         tunnel::set_reset_on_close(application_.get());
-        return turn_away(Answer::DialRefused);
+        return nobody_answers();
     }
     if (!resolved_.tls && !received_.empty()) return speak();
     accept();

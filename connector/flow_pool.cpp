@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -24,6 +25,10 @@ constexpr std::chrono::milliseconds tick_interval{5000};
 // How long an answer waits for the application's reply, to travel with it. After 300 ms the edge asks another
 // flow connection.
 constexpr std::chrono::milliseconds reply_wait{20};
+// How often those are looked at that wait for their application.
+constexpr std::chrono::milliseconds held_interval{50};
+// How often the edge is told again how long clients of a mapping wait.
+constexpr std::chrono::milliseconds told_again{1000};
 constexpr std::chrono::milliseconds first_pause{100};
 constexpr std::chrono::milliseconds longest_pause{5000};
 constexpr std::chrono::milliseconds refused_within{500};
@@ -57,10 +62,11 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
         , options(options_)
         , timer(poller_.executor())
         , again(poller_.executor())
-        , reply_timer(poller_.executor()) {}
+        , reply_timer(poller_.executor())
+        , held_timer(poller_.executor()) {}
 
     tunnel::FlowSeals& seals() override { return seals_of_session; }
-    Resolved resolve(const tunnel::FlowHeader& header) override { return handlers.resolve(header); }
+    Resolved resolve(std::uint32_t mapping) override { return handlers.resolve(mapping); }
     void flow_answered(std::uint32_t mapping, tunnel::Answer answer) override {
         if (handlers.answered) handlers.answered(mapping, answer);
     }
@@ -78,7 +84,70 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
         fill();
     }
 
-    void flow_spoken(HomeFlow&) override { await_replies(); }
+    void flow_spoken(HomeFlow& flow) override {
+        release(flow);
+        await_replies();
+    }
+
+    // Of several flow connections with the same client, sent again for want of an answer, only the last
+    // dials.
+    bool flow_held(HomeFlow& flow) override {
+        if (options.held == 0) return false;
+        if (held.size() >= options.held) held_in_order.begin()->second->end_wait();
+        const std::uint64_t number = ++last_held;
+        held.emplace(&flow, number);
+        held_in_order.emplace(number, &flow);
+        const auto [same, first] = newest.try_emplace(WaitingClient{flow.mapping(), flow.client()}, &flow);
+        if (!first) std::exchange(same->second, &flow)->supersede();
+        ++held_mappings[flow.mapping()].flows;
+        tell_of_hold(flow, Clock::now());
+        look_at_held();
+        return true;
+    }
+
+    void tell_of_hold(const HomeFlow& flow, Clock::time_point now) {
+        HeldMapping& mapping = held_mappings[flow.mapping()];
+        if (mapping.hold == flow.hold() && now - mapping.told < told_again) return;
+        mapping.hold = flow.hold();
+        mapping.told = now;
+        if (handlers.holding) handlers.holding(flow.mapping(), flow.hold());
+    }
+
+    void release(HomeFlow& flow) {
+        const auto found = held.find(&flow);
+        if (found == held.end()) return;
+        held_in_order.erase(found->second);
+        held.erase(found);
+        const auto same = newest.find(WaitingClient{flow.mapping(), flow.client()});
+        if (same != newest.end() && same->second == &flow) newest.erase(same);
+        const auto mapping = held_mappings.find(flow.mapping());
+        if (--mapping->second.flows > 0) return;
+        held_mappings.erase(mapping);
+        if (handlers.holding && !closed) handlers.holding(flow.mapping(), {});
+    }
+
+    void look_at_held() {
+        if (held.empty()) return;
+        held_timer.arm(held_interval, [weak = weak_from_this()] {
+            const auto self = weak.lock();
+            if (!self) return;
+            self->look_again(false);
+            self->look_at_held();
+        });
+    }
+
+    // Looking at one ends no other: those that end are destroyed after the current events.
+    void look_again(bool news) {
+        std::vector<HomeFlow*> all;
+        all.reserve(held.size());
+        for (const auto& [number, flow] : held_in_order)
+            all.push_back(flow);
+        const auto now = Clock::now();
+        for (HomeFlow* flow : all) {
+            flow->look_again(now, news);
+            if (news && held.contains(flow)) tell_of_hold(*flow, now);
+        }
+    }
 
     void flow_over(HomeFlow& flow) override {
         // Closed right after it became idle: the edge did not accept it, and would not accept another at
@@ -103,7 +172,8 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
         accepted.tunnel = flow.take_tunnel();
         accepted.application = flow.take_application();
         accepted.page = flow.take_page();
-        accepted.page_status = flow.page_status();
+        accepted.trouble = flow.trouble();
+        accepted.mapping = flow.mapping();
         retire(flow);
         handlers.accept(std::move(accepted));
     }
@@ -119,6 +189,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     void retire(HomeFlow& flow) {
         const auto found = flows.find(&flow);
         if (found == flows.end()) return;
+        release(flow);
         flow.drop();
         std::unique_ptr<HomeFlow> last = std::move(found->second);
         flows.erase(found);
@@ -222,6 +293,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
         timer.cancel();
         again.cancel();
         reply_timer.cancel();
+        held_timer.cancel();
         while (!flows.empty())
             retire(*flows.begin()->first);
         taken.clear();
@@ -237,6 +309,18 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     FlowPoolOptions options;
     std::unordered_map<HomeFlow*, std::unique_ptr<HomeFlow>> flows;
     std::set<HomeFlow*> taken; // have a header but no answer yet
+    // Of those, the ones that wait for their application.
+    using WaitingClient = std::pair<std::uint32_t, net::Endpoint>; // mapping and client
+    struct HeldMapping {
+        std::size_t flows = 0;
+        Clock::time_point told{};          // when the edge was told,
+        std::chrono::milliseconds hold{0}; // and what
+    };
+    std::unordered_map<HomeFlow*, std::uint64_t> held;
+    std::map<std::uint64_t, HomeFlow*> held_in_order;
+    std::map<WaitingClient, HomeFlow*> newest;
+    std::map<std::uint32_t, HeldMapping> held_mappings;
+    std::uint64_t last_held = 0;
     std::size_t wanted = 0;
     std::size_t connecting = 0;
     std::size_t ready = 0;
@@ -246,6 +330,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     net::OneShotTimer timer;
     net::OneShotTimer again;
     net::OneShotTimer reply_timer;
+    net::OneShotTimer held_timer;
     bool closed = false;
 };
 
@@ -281,6 +366,14 @@ void FlowPool::network_changed() {
     state_->pause = first_pause;
     state_->not_before = {};
     state_->fill();
+}
+
+void FlowPool::mappings_changed() {
+    state_->look_again(true);
+}
+
+std::size_t FlowPool::held() const noexcept {
+    return state_->held.size();
 }
 
 std::size_t FlowPool::ready() const noexcept {

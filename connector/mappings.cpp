@@ -1,6 +1,7 @@
 #include "connector/mappings.h"
 
 #include "core/document.h"
+#include "core/process_spec.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -56,10 +57,14 @@ std::optional<Mapping> mapping_of(const json& entry) {
     return mapping;
 }
 
-// The target of a mapping as p2prcd gives it: a loopback address, or nothing.
+// The target of a mapping as p2prcd gives it, a loopback address or nothing, and what clients can expect.
 void read_target(const json& entry, Mapping& mapping) {
     const auto address = net::Address::parse(text(entry, "address"));
     mapping.address = address && address->is_loopback() ? std::optional(*address) : std::nullopt;
+    mapping.availability =
+        availability_from_name(text(entry, "availability")).value_or(Availability::Running);
+    mapping.hold = std::chrono::milliseconds(
+        std::min<std::uint64_t>(number(entry, "hold_ms"), UpdateSpec::longest_hold.count()));
     const auto groups = entry.find("groups");
     if (groups == entry.end() || !groups->is_array()) return;
     for (const json& group : *groups)

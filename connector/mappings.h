@@ -1,12 +1,14 @@
 // What this machine's p2prcd tells its connector: the edges to connect to, and the target of each mapping.
 #pragma once
 
+#include "core/availability.h"
 #include "core/error.h"
 #include "core/records.h"
 #include "net/address.h"
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -34,6 +36,9 @@ struct Mapping {
     std::optional<net::Address> address = net::Address::v4({127, 0, 0, 1});
     // The control groups whose sockets may answer there; empty: any.
     std::set<std::uint64_t> groups = {};
+    Availability availability = Availability::Running;
+    // How long clients wait for the process while it is on its way; 0: not at all.
+    std::chrono::milliseconds hold{0};
     friend bool operator==(const Mapping&, const Mapping&) = default;
 };
 

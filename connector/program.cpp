@@ -64,7 +64,7 @@ nlohmann::json to_json(const ConnectorStatus& status) {
     for (const auto& [address, edge] : status.edges)
         edges.push_back(
             {{"address", address}, {"up", edge.up}, {"error", edge.error}, {"ready", edge.ready}});
-    return {{"edges", edges}, {"clients", status.clients}};
+    return {{"edges", edges}, {"clients", status.clients}, {"held", status.held}};
 }
 
 asio::awaitable<void> watch_network(Connector& connector) {

@@ -63,6 +63,13 @@ struct Domain {
     }
 };
 
+// What clients can expect of the process changes more often, and is no reason to probe.
+bool same_target(const Mapping& before, Mapping now) {
+    now.availability = before.availability;
+    now.hold = before.hold;
+    return now == before;
+}
+
 // An application that terminates TLS itself may answer a probe as it likes, with an alert or late, but with
 // TLS. Below a wildcard, it may close the connection of a name that it does not serve.
 bool speaks_tls(const Domain& domain, Visit visit) {
@@ -114,7 +121,7 @@ struct Serving::State : std::enable_shared_from_this<Serving::State> {
                 domain = old->second;
             else if (const auto kept = certificates.find(mapping.domain); kept != certificates.end())
                 domain.certificate = kept->second;
-            if (domain.mapping != mapping) domain.begin_anew();
+            if (!same_target(domain.mapping, mapping)) domain.begin_anew();
             domain.mapping = mapping;
             ids[id] = mapping.domain;
             next.insert_or_assign(mapping.domain, std::move(domain));

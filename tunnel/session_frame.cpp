@@ -33,6 +33,13 @@ Bytes encode_want(std::uint32_t count) {
     return encode_frame(FrameType::Want, payload);
 }
 
+Bytes encode_hold(Hold hold) {
+    Bytes payload;
+    put(payload, hold.mapping);
+    put(payload, static_cast<std::uint32_t>(hold.time.count()));
+    return encode_frame(FrameType::Hold, payload);
+}
+
 std::optional<Hello> parse_hello(ByteView payload) noexcept {
     if (payload.empty()) return std::nullopt;
     Hello hello{payload[0], 0};
@@ -43,6 +50,12 @@ std::optional<Hello> parse_hello(ByteView payload) noexcept {
 std::optional<std::uint32_t> parse_want(ByteView payload) noexcept {
     if (payload.size() < 4) return std::nullopt;
     return get_at<std::uint32_t>(payload.data());
+}
+
+std::optional<Hold> parse_hold(ByteView payload) noexcept {
+    if (payload.size() < 8) return std::nullopt;
+    return Hold{get_at<std::uint32_t>(payload.data()),
+                std::chrono::milliseconds(get_at<std::uint32_t>(&payload[4]))};
 }
 
 void FrameReader::feed(ByteView bytes) {

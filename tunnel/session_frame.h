@@ -4,6 +4,7 @@
 #include "core/encoding.h"
 #include "core/error.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -19,6 +20,7 @@ enum class FrameType : std::uint8_t {
     Ping = 3,  // any payload up to 32 bytes, returned by a Pong
     Pong = 4,
     Goodbye = 5, // a reason for people; the sender closes
+    Hold = 6,    // connector to edge: mapping id u32, milliseconds u32 for which its clients may yet wait
 };
 
 struct SessionFrame {
@@ -31,6 +33,12 @@ inline constexpr std::size_t max_frame_payload = 4096;
 Bytes encode_frame(FrameType type, ByteView payload);
 Bytes encode_hello(std::optional<std::uint64_t> session);
 Bytes encode_want(std::uint32_t count);
+// Clients of a mapping wait for its process, which is on its way; 0 ms: they do not any more.
+struct Hold {
+    std::uint32_t mapping = 0;
+    std::chrono::milliseconds time{0};
+};
+Bytes encode_hold(Hold hold);
 
 struct Hello {
     std::uint8_t version = 0;
@@ -39,6 +47,7 @@ struct Hello {
 // Longer payloads are read as far as this version knows them.
 std::optional<Hello> parse_hello(ByteView payload) noexcept;
 std::optional<std::uint32_t> parse_want(ByteView payload) noexcept;
+std::optional<Hold> parse_hold(ByteView payload) noexcept;
 
 // Cuts a stream of bytes into frames.
 class FrameReader {

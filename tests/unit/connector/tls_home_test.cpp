@@ -430,11 +430,29 @@ TEST_F(TlsHomeTest, AVisitorOfAnApplicationThatIsNotThereGetsAPage) {
     EXPECT_TRUE(page_of(harness, pem, get).starts_with("HTTP/1.1 502 "));
     harness.on_loop([&] {
         harness.table.mappings[1].address.reset();
+        harness.table.mappings[1].availability = Availability::Stopped;
         harness.connector().set_mappings(harness.table);
         return 0;
     });
-    EXPECT_TRUE(page_of(harness, pem, get).starts_with("HTTP/1.1 503 "));
+    const std::string page = page_of(harness, pem, get);
+    EXPECT_TRUE(page.starts_with("HTTP/1.1 503 ")) << page;
+    EXPECT_NE(page.find("app.home.example is switched off"), std::string::npos) << page;
     EXPECT_EQ(page_of(harness, pem, "SSH-2.0-client\r\n"), "");
+}
+
+TEST_F(TlsHomeTest, AVisitorWhoWasHeldTooLongIsToldToComeBack) {
+    harness.on_loop([&] {
+        auto& mapping = harness.table.mappings[1];
+        mapping.address.reset();
+        mapping.availability = Availability::Coming;
+        mapping.hold = std::chrono::milliseconds(200);
+        harness.connector().set_mappings(harness.table);
+        return 0;
+    });
+    const std::string page = page_of(harness, pem, get);
+    EXPECT_TRUE(page.starts_with("HTTP/1.1 503 ")) << page;
+    EXPECT_NE(page.find("Retry-After: 5\r\n"), std::string::npos) << page;
+    EXPECT_NE(page.find("app.home.example is starting"), std::string::npos) << page;
 }
 
 TEST_F(TlsHomeTest, AnotherProgramsListenerHearsNothing) {
