@@ -164,6 +164,10 @@ Result<void> Edge::open_tunnels(const net::Identity& identity) {
     if (!upstream) return std::unexpected(upstream.error());
     parts_->upstream = std::move(*upstream);
     parts_->router.set_upstream(parts_->upstream.get());
+    parts_->upstream->look_up_with([&router = parts_->router](const std::string& name) -> const Route* {
+        const auto* found = router.routes().find(name);
+        return found && !found->target ? &found->route : nullptr;
+    });
     return {};
 }
 

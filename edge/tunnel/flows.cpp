@@ -60,7 +60,8 @@ void Tunnels::State::flow_lost(EdgeFlow& flow) {
 void Tunnels::State::flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer> answer) {
     const std::shared_ptr<PendingFlow> pending = flow.pending();
     if (answer == tunnel::Answer::Accepted) {
-        ReadyFlow ready{net::UniqueFd(), flow.unsent()};
+        ReadyFlow ready{net::UniqueFd(), flow.unsent(),
+                        pending->moved ? pending->request.connector_key : std::string()};
         ready.socket = flow.take_socket();
         retire(pending->asked, flow);
         ++counts.opened;
@@ -69,9 +70,12 @@ void Tunnels::State::flow_answered(EdgeFlow& flow, std::optional<tunnel::Answer>
     retire(pending->asked, flow);
     if (answer && !tunnel::worth_another_try(*answer)) {
         ++counts.refused;
+        if (asks_again(pending, *answer)) return;
         return finish(pending, std::unexpected(refusal(*answer)));
     }
     pending->last = {ErrorCode::Unreachable, "the connection to the node broke before it answered", {}};
+    // The connector that held it is restarting, or its home has gone.
+    if (pending->waits == Waits::ForProcess && pending->asked.empty()) stop_waiting(*pending);
     advance(pending);
 }
 

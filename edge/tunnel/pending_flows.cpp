@@ -15,6 +15,9 @@ namespace {
 constexpr unsigned most_tries = 5;
 constexpr std::chrono::milliseconds quick_tick{50};
 constexpr std::chrono::milliseconds slow_tick{5000};
+constexpr std::size_t most_holds = 4096; // of one session: as many domains as a node may have, and more
+// A connector's answer comes this much later than the time that it named, at most.
+constexpr std::chrono::milliseconds hold_slack{2000};
 
 } // namespace
 
@@ -23,6 +26,7 @@ Tunnels::State::State(tunnel::Poller& poller_, TunnelOptions options_)
     , options(options_)
     , executor(poller_.executor())
     , waiting_from(options.waiting_per_address)
+    , held_from(options.held_per_address)
     , handshakes(options.handshakes_per_address)
     , timer(executor) {}
 
@@ -52,27 +56,27 @@ void Tunnels::State::cancel(const Ticket& ticket) {
 
 // Asks on one more flow connection for `pending`, now or as soon as there is one.
 void Tunnels::State::advance(const std::shared_ptr<PendingFlow>& pending) {
-    if (pending->over || pending->waiting) return;
+    if (pending->over || pending->waits != Waits::No) return;
     if (pending->tries >= most_tries) {
         // The flow connections already asked may still answer.
         pending->another_at = Clock::time_point::max();
         if (pending->asked.empty()) finish(pending, std::unexpected(pending->last));
         return;
     }
-    if (!ask_one(pending)) start_waiting(pending);
+    if (!ask_one(pending)) start_waiting(pending, Waits::ForConnection);
 }
 
-void Tunnels::State::start_waiting(const std::shared_ptr<PendingFlow>& pending) {
+void Tunnels::State::start_waiting(const std::shared_ptr<PendingFlow>& pending, Waits what_for) {
     const net::Address& from = pending->request.client.address;
-    if (const auto oldest = waiting_from.to_evict(from)) evict(**oldest);
-    pending->waiting = true;
-    pending->share = waiting_from.enter(from, pending.get());
+    if (const auto oldest = admission(what_for).to_evict(from)) evict(**oldest);
+    pending->waits = what_for;
+    pending->share = admission(what_for).enter(from, pending.get());
     pending->waits_at = waiting_in_order.insert(waiting_in_order.end(), pending.get());
     waiting_bytes += pending->request.first_bytes.size();
-    auto& queue = waiting[pending->request.connector_key];
+    auto& queue = queues(what_for)[pending->request.connector_key];
     queue.push_back(pending);
     const auto found = by_key.find(pending->request.connector_key);
-    if (found != by_key.end()) {
+    if (found != by_key.end() && what_for == Waits::ForConnection) {
         EdgeSession& newest = *found->second.back();
         if (newest.target.taken(0, static_cast<std::uint32_t>(queue.size()))) send_target(newest);
     }
@@ -80,18 +84,19 @@ void Tunnels::State::start_waiting(const std::shared_ptr<PendingFlow>& pending) 
 }
 
 void Tunnels::State::stop_waiting(PendingFlow& pending) {
-    pending.waiting = false;
-    waiting_from.leave(pending.request.client.address, pending.share);
+    const Waits what_for = std::exchange(pending.waits, Waits::No);
+    auto& of_its_kind = queues(what_for);
+    admission(what_for).leave(pending.request.client.address, pending.share);
     waiting_in_order.erase(pending.waits_at);
     waiting_bytes -= pending.request.first_bytes.size();
-    const auto queue = waiting.find(pending.request.connector_key);
+    const auto queue = of_its_kind.find(pending.request.connector_key);
     std::erase_if(queue->second, [&](const auto& each) { return each.get() == &pending; });
-    if (queue->second.empty()) waiting.erase(queue);
+    if (queue->second.empty()) of_its_kind.erase(queue);
 }
 
 // Evicts the oldest or the largest, never the newest: otherwise a few clients could lock out all others.
 void Tunnels::State::evict_if_full(const std::shared_ptr<PendingFlow>& newcomer) {
-    const auto& same = waiting.at(newcomer->request.connector_key);
+    const auto& same = queues(newcomer->waits).at(newcomer->request.connector_key);
     if (same.size() > options.waiting)
         evict(*same.front());
     else if (waiting_in_order.size() > options.waiting_in_all)
@@ -104,7 +109,7 @@ void Tunnels::State::evict_if_full(const std::shared_ptr<PendingFlow>& newcomer)
 void Tunnels::State::evict(PendingFlow& pending) {
     ++counts.crowded_out;
     const std::shared_ptr<PendingFlow> kept = *pending.place;
-    if (pending.asked.empty())
+    if (pending.asked.empty() || pending.waits == Waits::ForProcess)
         return finish(kept, fail(ErrorCode::Unreachable, "too many clients are waiting for nodes"));
     // The flow connections already asked may still answer.
     stop_waiting(pending);
@@ -150,6 +155,74 @@ void Tunnels::State::serve_waiting(const std::string& key) {
     }
 }
 
+void Tunnels::State::note_hold(EdgeSession& session, tunnel::Hold hold) {
+    if (hold.time.count() == 0) {
+        session.holds.erase(hold.mapping);
+        return;
+    }
+    if (session.holds.size() >= most_holds && !session.holds.contains(hold.mapping)) return;
+    session.holds[hold.mapping] = Clock::now() + std::min(hold.time, options.longest_hold) + hold_slack;
+}
+
+Tunnels::State::Clock::time_point Tunnels::State::held_until(const PendingFlow& pending) const {
+    Clock::time_point until{};
+    const auto sessions_of = by_key.find(pending.request.connector_key);
+    if (sessions_of == by_key.end()) return until;
+    for (const auto& session : sessions_of->second)
+        if (const auto held_there = session->holds.find(pending.request.mapping_id);
+            held_there != session->holds.end())
+            until = std::max(until, held_there->second);
+    return until;
+}
+
+// A client that is held has its flow connection: no other is asked, and it may wait longer.
+void Tunnels::State::follow_hold(const std::shared_ptr<PendingFlow>& pending, Clock::time_point now) {
+    const bool asks = pending->waits == Waits::No && now >= pending->another_at && !pending->asked.empty();
+    if (pending->over || (!asks && pending->waits != Waits::ForProcess)) return;
+    const auto until = held_until(*pending);
+    if (until > now) {
+        const auto latest = pending->begun + options.longest_hold + hold_slack;
+        pending->deadline = std::max(pending->deadline, std::min(until, latest));
+        if (asks) start_waiting(pending, Waits::ForProcess);
+    } else if (!asks) {
+        stop_waiting(*pending);
+        pending->another_at = now + options.another; // its answer is on its way
+    }
+}
+
+bool Tunnels::State::moves(const std::shared_ptr<PendingFlow>& pending) {
+    FlowRequest& request = pending->request;
+    if (!look_up || request.server_name.empty()) return false;
+    auto now = look_up(request.server_name);
+    if (!now || !allowed(now->connector_key) || !tunnel::may_travel_unsealed(now->tls)) return false;
+    if (now->connector_key == request.connector_key && now->mapping_id == request.mapping_id) return false;
+    if (pending->waits != Waits::No) stop_waiting(*pending);
+    while (!pending->asked.empty())
+        retire(pending->asked, *pending->asked.front());
+    request.connector_key = std::move(now->connector_key);
+    request.mapping_id = now->mapping_id;
+    request.tls = now->tls;
+    pending->moved = true;
+    pending->tries = 0;
+    if (Clock::now() >= deadline_of(*pending)) return false; // that one is not there either
+    advance(pending);
+    return true;
+}
+
+bool Tunnels::State::asks_again(const std::shared_ptr<PendingFlow>& pending, tunnel::Answer answer) {
+    using tunnel::Answer;
+    if (answer != Answer::UnknownMapping && answer != Answer::DialRefused) return false;
+    if (moves(pending)) return true;
+    // A connector that has just started, or a mapping that has just been made: it is told in a moment.
+    // Whether an application is worth waiting for, the connector has decided.
+    if (answer != Answer::UnknownMapping || !look_up) return false;
+    if (Clock::now() - pending->begun >= options.news) return false;
+    if (!pending->asked.empty() || pending->waits != Waits::No) return true;
+    pending->tries = 0;
+    pending->another_at = Clock::now() + options.look_up;
+    return true;
+}
+
 Tunnels::State::Clock::time_point Tunnels::State::deadline_of(const PendingFlow& pending) const {
     const auto& key = pending.request.connector_key;
     return is_connected(key) ? pending.deadline : std::min(pending.deadline, back_by(key));
@@ -172,7 +245,7 @@ bool Tunnels::State::end(PendingFlow& pending) {
     while (!pending.asked.empty())
         retire(pending.asked, *pending.asked.front());
     // A flow that is over must not stay in the queue of an unreachable node, nor keep its bytes in memory.
-    if (pending.waiting) stop_waiting(pending);
+    if (pending.waits != Waits::No) stop_waiting(pending);
     pending_flows.erase(pending.place);
     return true;
 }
@@ -209,14 +282,16 @@ void Tunnels::State::tick() {
     const auto now = Clock::now();
     const std::vector<std::shared_ptr<PendingFlow>> under_way(pending_flows.begin(), pending_flows.end());
     for (const auto& pending : under_way) {
+        follow_hold(pending, now);
         if (now >= deadline_of(*pending)) {
+            if (now < pending->deadline && moves(pending)) continue;
             const bool absent = !is_connected(pending->request.connector_key);
             finish(pending, fail(ErrorCode::Unreachable,
                                  absent ? "the node is not connected" : "the node did not answer in time"));
             continue;
         }
         if (now - pending->begun >= options.another) probe_connector(*pending, now);
-        if (!pending->waiting && now >= pending->another_at) {
+        if (pending->waits == Waits::No && now >= pending->another_at) {
             pending->last = {ErrorCode::Unreachable, "the node did not answer in time", {}};
             advance(pending);
         }
@@ -246,6 +321,7 @@ void Tunnels::State::close() {
         pending->asked.clear();
     pending_flows.clear();
     waiting.clear();
+    held.clear();
     waiting_in_order.clear();
 }
 

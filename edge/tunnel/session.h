@@ -8,6 +8,7 @@
 #include "tunnel/replay_window.h"
 
 #include <list>
+#include <map>
 
 namespace p2prc::edge {
 
@@ -27,6 +28,14 @@ struct EdgeSession {
     std::list<std::unique_ptr<EdgeFlow>> idle;
     std::unique_ptr<tunnel::SessionChannel> channel;
     std::chrono::steady_clock::time_point probed_at{};
+    // Mappings whose clients the connector holds, and until when. It names them itself: bounded.
+    std::map<std::uint32_t, std::chrono::steady_clock::time_point> holds;
+};
+
+enum class Waits : std::uint8_t {
+    No,
+    ForConnection, // there was no idle flow connection
+    ForProcess,    // its connector holds it
 };
 
 struct PendingFlow {
@@ -40,10 +49,11 @@ struct PendingFlow {
     Time another_at;                            // when to try one more flow connection
     std::list<std::unique_ptr<EdgeFlow>> asked; // flow connections that have not answered yet
     unsigned tries = 0;
-    bool waiting = false; // there was no idle flow connection
+    Waits waits = Waits::No;
     bool over = false;
     std::list<std::shared_ptr<PendingFlow>>::iterator place; // in State::pending_flows
-    // While it waits: its places in State::waiting_in_order and State::waiting_from.
+    bool moved = false; // to another connector than the one that was asked for
+    // While it waits: its places in State::waiting_in_order and State::admission().
     std::list<PendingFlow*>::iterator waits_at;
     Admission<PendingFlow*>::Place share;
     Error last{ErrorCode::Unreachable, {}, {}};

@@ -90,6 +90,8 @@ asio::awaitable<void> Tunnels::State::run_session(std::shared_ptr<State> state,
     while (!state->closed) {
         const Result<tunnel::SessionFrame> frame = co_await session->channel->receive();
         if (!frame || frame->type == static_cast<std::uint8_t>(tunnel::FrameType::Goodbye)) co_return;
+        if (frame->type == static_cast<std::uint8_t>(tunnel::FrameType::Hold))
+            if (const auto hold = tunnel::parse_hold(frame->payload)) state->note_hold(*session, *hold);
     }
 }
 

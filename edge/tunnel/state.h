@@ -4,6 +4,7 @@
 #include "edge/listen/admission.h"
 #include "edge/tunnel/session.h"
 #include "net/tls.h"
+#include "tunnel/session_frame.h"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -54,12 +55,20 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     bool ask_one(const std::shared_ptr<PendingFlow>& pending);
     // The connector's newest session that has an idle flow connection; null: there is none.
     EdgeSession* ready_session(const std::string& key) const;
-    void start_waiting(const std::shared_ptr<PendingFlow>& pending);
+    void start_waiting(const std::shared_ptr<PendingFlow>& pending, Waits what_for);
     void stop_waiting(PendingFlow& pending);
     // Evicts one client if too many wait or if they hold too many bytes.
     void evict_if_full(const std::shared_ptr<PendingFlow>& newcomer);
     void evict(PendingFlow& pending);
     void serve_waiting(const std::string& key);
+    void note_hold(EdgeSession& session, tunnel::Hold hold);
+    // Until when its connector holds it; long ago: it does not.
+    Clock::time_point held_until(const PendingFlow& pending) const;
+    void follow_hold(const std::shared_ptr<PendingFlow>& pending, Clock::time_point now);
+    // Whether its name leads to another connector or mapping by now; then it is asked for there.
+    bool moves(const std::shared_ptr<PendingFlow>& pending);
+    // Whether it is worth asking again although the connector has refused it.
+    bool asks_again(const std::shared_ptr<PendingFlow>& pending, tunnel::Answer answer);
     // Returns false if it was over already.
     bool end(PendingFlow& pending);
     void finish(std::shared_ptr<PendingFlow> pending, Result<ReadyFlow> result);
@@ -80,9 +89,17 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     // Connectors without a session: when they were last heard of, or, before that, allowed.
     std::map<std::string, Clock::time_point> heard;
     std::list<std::shared_ptr<PendingFlow>> pending_flows;
-    std::map<std::string, std::deque<std::shared_ptr<PendingFlow>>> waiting;
+    // By connector.
+    using Queues = std::map<std::string, std::deque<std::shared_ptr<PendingFlow>>>;
+    Queues& queues(Waits what_for) { return what_for == Waits::ForProcess ? held : waiting; }
+    Queues waiting; // for a flow connection
+    Queues held;    // for a process
     std::list<PendingFlow*> waiting_in_order;
+    Admission<PendingFlow*>& admission(Waits what_for) {
+        return what_for == Waits::ForProcess ? held_from : waiting_from;
+    }
     Admission<PendingFlow*> waiting_from;
+    Admission<PendingFlow*> held_from;
     std::size_t waiting_bytes = 0; // sent by the waiting clients
     struct Handshake {
         net::TlsStream* stream;
@@ -94,6 +111,7 @@ struct Tunnels::State final : FlowKeeper, std::enable_shared_from_this<Tunnels::
     std::uint64_t last_handshake = 0;
     std::size_t idle = 0; // idle flow connections of all sessions
     TunnelCounts counts;
+    LookUp look_up;
     boost::asio::steady_timer timer;
     Clock::time_point timer_at = Clock::time_point::max();
     Clock::time_point settle_at{};

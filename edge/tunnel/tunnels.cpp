@@ -43,6 +43,10 @@ void Tunnels::accept_flow(net::UniqueFd socket, ByteView received, bool polled) 
     state_->accept_flow(std::move(socket), received, polled);
 }
 
+void Tunnels::look_up_with(LookUp look_up) {
+    state_->look_up = std::move(look_up);
+}
+
 Tunnels::Ticket Tunnels::open(FlowRequest request, Opened done) {
     return state_->open(std::move(request), std::move(done));
 }

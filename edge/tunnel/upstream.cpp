@@ -88,8 +88,7 @@ void TunnelUpstream::carry(Connection connection, const Route& route, const std:
     request.server = net::local_endpoint(connection.socket.get());
     request.server_name = name;
     request.first_bytes = std::move(connection.received);
-    auto& group = groups_[route.node_key];
-    if (group == 0) group = ++last_group_;
+    const std::uint32_t group = group_of(route.node_key);
     const std::uint64_t number = ++last_client_;
     auto owned = std::make_unique<Client>(*this, number, std::move(connection), message, group);
     Client& client = *owned;
@@ -103,10 +102,26 @@ void TunnelUpstream::carry(Connection connection, const Route& route, const std:
         std::move(request), [this, number](Result<ReadyFlow> flow) { opened(number, std::move(flow)); });
 }
 
+void TunnelUpstream::look_up_with(std::function<const Route*(const std::string& name)> look_up) {
+    tunnels_->look_up_with(
+        [look_up = std::move(look_up)](const std::string& name) -> std::optional<Destination> {
+            const Route* route = look_up(name);
+            if (!route) return std::nullopt;
+            return Destination{route->node_key, route->mapping_id, route->tls};
+        });
+}
+
+std::uint32_t TunnelUpstream::group_of(const std::string& connector_key) {
+    auto& group = groups_[connector_key];
+    if (group == 0) group = ++last_group_;
+    return group;
+}
+
 // If the client left after the answer, destroying `flow` closes the flow connection.
 void TunnelUpstream::opened(std::uint64_t number, Result<ReadyFlow> flow) {
     auto client = release(number);
     if (!client) return;
+    if (flow && !flow->moved_to.empty()) client->group = group_of(flow->moved_to);
     if (flow)
         joiner_.join(std::move(client->connection), std::move(flow->socket), true, std::move(flow->unsent),
                      client->group);

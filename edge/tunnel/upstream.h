@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,6 +28,9 @@ class TunnelUpstream final : public Upstream {
     // connections and clients at once.
     void allow(const std::vector<std::string>& connector_keys);
 
+    // Asked for a client of a name that is about to be given up; null: nobody serves it through a tunnel.
+    void look_up_with(std::function<const Route*(const std::string& name)> look_up);
+
     void on_session(Connection connection) override;
     void on_flow(Connection connection) override;
     void carry(Connection connection, const Route& route, const std::string& name,
@@ -44,6 +48,8 @@ class TunnelUpstream final : public Upstream {
     TunnelUpstream(tunnel::Poller& poller, tunnel::Pumps& pumps, Joiner& joiner,
                    std::unique_ptr<Tunnels> tunnels);
     void opened(std::uint64_t number, Result<ReadyFlow> flow);
+    // The group in Pumps of the clients of a connector.
+    std::uint32_t group_of(const std::string& connector_key);
     // Removes the client from `clients_`; the caller owns it.
     std::unique_ptr<Client> release(std::uint64_t number);
 

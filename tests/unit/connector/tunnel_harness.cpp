@@ -186,6 +186,13 @@ std::optional<Error> TunnelHarness::last_error() {
     return on_loop([this] { return last_error_; });
 }
 
+void TunnelHarness::last_client_leaves() {
+    on_loop([this] {
+        tunnels_->cancel(last_ticket_);
+        return 0;
+    });
+}
+
 asio::awaitable<void> TunnelHarness::serve_tunnels() {
     while (true) {
         auto [error, socket] = co_await tunnels_port_.async_accept(net::as_result);
@@ -238,18 +245,19 @@ asio::awaitable<void> TunnelHarness::carry_one(TunnelHarness* self, tcp::socket 
     request.first_bytes = std::move(first);
     socket.non_blocking(true);
     const auto client = std::make_shared<net::UniqueFd>(socket.release());
-    self->tunnels_->open(std::move(request), [self, client](Result<edge::ReadyFlow> flow) {
-        if (!flow) {
-            self->last_error_ = flow.error();
-            return client->reset();
-        }
-        tunnel::PumpSockets sockets;
-        sockets.a = std::move(*client);
-        sockets.b = std::move(flow->socket);
-        sockets.to_b = std::move(flow->unsent);
-        sockets.b_polled = true;
-        self->pumps_->start(std::move(sockets));
-    });
+    self->last_ticket_ =
+        self->tunnels_->open(std::move(request), [self, client](Result<edge::ReadyFlow> flow) {
+            if (!flow) {
+                self->last_error_ = flow.error();
+                return client->reset();
+            }
+            tunnel::PumpSockets sockets;
+            sockets.a = std::move(*client);
+            sockets.b = std::move(flow->socket);
+            sockets.to_b = std::move(flow->unsent);
+            sockets.b_polled = true;
+            self->pumps_->start(std::move(sockets));
+        });
 }
 
 } // namespace p2prc::test

@@ -83,6 +83,7 @@ class TunnelHarness {
     std::uint16_t public_port() const { return public_.local_endpoint().port(); }
     std::uint16_t edge_port() const { return tunnels_port_.local_endpoint().port(); }
     std::optional<Error> last_error(); // of a client that was not carried
+    void last_client_leaves();         // before it was carried
 
     edge::Tunnels& edge() { return *tunnels_; }
     void stop_connector() { connector_.reset(); }
@@ -111,6 +112,7 @@ class TunnelHarness {
     std::uint32_t mapping_id_ = 1;
     TlsMode tls_ = TlsMode::Passthrough;
     std::optional<Error> last_error_;
+    edge::Tunnels::Ticket last_ticket_;
     std::thread thread_;
 };
 
