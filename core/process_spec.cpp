@@ -149,9 +149,11 @@ Json get_time(std::chrono::seconds time) {
 }
 
 Refusal set_hold(ProcessSpec& spec, const Json& value) {
-    const auto hold = parse_time_span(value.get<std::string>());
-    if (!hold || *hold > UpdateSpec::longest_hold) return "must be from \"0s\" to \"60s\"";
-    spec.update.hold = *hold;
+    const auto text = value.get<std::string>();
+    const auto hold = text == "0s" ? std::optional<std::uint64_t>(0) : parse_duration(text);
+    if (!hold || std::chrono::seconds(*hold) > UpdateSpec::longest_hold)
+        return "must be from \"0s\" to \"60s\"";
+    spec.update.hold = std::chrono::seconds(*hold);
     return "";
 }
 
@@ -271,11 +273,10 @@ const std::array bindings{
             },
             [](const ProcessSpec& s) {
                 return s.live.failures == LiveSpec().failures ? Json(nullptr) : Json(s.live.failures);
-             }},
+            }},
     Binding{"update.hold", set_hold,
             [](const ProcessSpec& s) {
-                return s.update.hold == UpdateSpec::default_hold ? Json(nullptr)
-                                                                 : Json(time_span_text(s.update.hold));
+                return s.update.hold == UpdateSpec::default_hold ? Json(nullptr) : get_time(s.update.hold);
             }},
 };
 
@@ -340,7 +341,7 @@ bool has_defaults_alone(std::string_view table, const Json& value) {
 constexpr std::uint64_t least_memory = 1ULL << 20;
 
 bool is_time(const Field& field) {
-    return field.key == "ready.timeout" || field.key == "live.every";
+    return field.key == "ready.timeout" || field.key == "live.every" || field.key == "update.hold";
 }
 
 // systemd's job to start a unit has four minutes in any case (process/transient_unit.h), and a unit that is
@@ -353,8 +354,6 @@ std::string type_hint(const Field& field, const Json& value) {
     if (field.key == "limits.cpu" && value.is_number_integer())
         return fmt::format("write \"{}%\"", value.dump());
     if (is_time(field)) return fmt::format("write \"{}s\"", value.is_number_integer() ? value.dump() : "30");
-    if (field.key == "update.hold" && value.is_number_integer())
-        return fmt::format("write \"{}s\"", value.dump());
     if (field.type == FieldType::Integer && value.is_string()) return "write it without quotes";
     if (field.type == FieldType::String && value.is_primitive()) return "write it in double quotes";
     if (field.type == FieldType::StringList && value.is_string())

@@ -75,10 +75,10 @@ struct LiveSpec {
 };
 
 struct UpdateSpec {
-    static constexpr std::chrono::milliseconds default_hold{10000};
-    static constexpr std::chrono::milliseconds longest_hold{60000};
+    static constexpr std::chrono::seconds default_hold{10};
+    static constexpr std::chrono::seconds longest_hold{60};
     // How long a client at the edge waits for a process that is on its way; 0: not at all.
-    std::chrono::milliseconds hold = default_hold;
+    std::chrono::seconds hold = default_hold;
     friend bool operator==(const UpdateSpec&, const UpdateSpec&) = default;
 };
 

@@ -73,23 +73,6 @@ std::optional<std::uint32_t> parse_percent(std::string_view text) {
     return static_cast<std::uint32_t>(*number);
 }
 
-std::optional<std::chrono::milliseconds> parse_time_span(std::string_view text) noexcept {
-    constexpr std::uint64_t longest = 86'400'000;
-    const auto unit_at = std::min(text.find_first_not_of("0123456789"), text.size());
-    const auto number = parse_number(text.substr(0, unit_at));
-    const auto unit = text.substr(unit_at);
-    const std::uint64_t factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : 0;
-    if (!number || factor == 0 || *number > longest / factor) return std::nullopt;
-    return std::chrono::milliseconds(*number * factor);
-}
-
-std::string time_span_text(std::chrono::milliseconds span) {
-    const auto count = span.count();
-    if (count % 1000 != 0) return fmt::format("{}ms", count);
-    return count % 60'000 != 0 || count == 0 ? fmt::format("{}s", count / 1000)
-                                             : fmt::format("{}m", count / 60'000);
-}
-
 std::optional<Restart> restart_from_name(std::string_view name) noexcept {
     for (const auto& [restart, text] : restart_names)
         if (text == name) return restart;

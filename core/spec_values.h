@@ -19,11 +19,6 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 // 150 of "150%"; between 1 and 100000.
 std::optional<std::uint32_t> parse_percent(std::string_view text);
 
-// "10s", "500ms" or "1m"; "0s" too. Nothing for anything else, and for more than a day.
-std::optional<std::chrono::milliseconds> parse_time_span(std::string_view text) noexcept;
-// As parse_time_span reads it, in the largest unit that divides it.
-std::string time_span_text(std::chrono::milliseconds span);
-
 std::optional<Restart> restart_from_name(std::string_view name) noexcept;
 std::string_view restart_name(Restart restart) noexcept;
 
