@@ -3,7 +3,6 @@
 
 #include "core/process_spec.h"
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
