@@ -37,7 +37,7 @@ def orders(lab):
 
 
 def answer(lab, name, *options):
-    return lab.client.run(["curl", "-sS", "--max-time", "10", "-i", *options, f"https://{name}/"], check=False)
+    return lab.client.run(["curl", "-sS", "--max-time", "30", "-i", *options, f"https://{name}/"], check=False)
 
 
 def test_no_order_before_the_zone_is_delegated(lab):

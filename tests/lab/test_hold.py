@@ -9,7 +9,7 @@ import time
 from lab import wait_until
 from lab.household import make_fleet, process_file, spin, trust_fleet, wait_https, wait_state
 
-MACHINES = ["root", "client", "home1"]
+MACHINES = ["root", "client", "acme", "home1"]
 
 # Takes a while until it listens. When it is told to stop, it serves whoever has reached it, as a server should.
 SLOW = """
@@ -136,9 +136,9 @@ def test_what_is_stopped_says_so_at_once(lab):
     assert browser.startswith("HTTP/1.1 503 ") and "calm.home.example is switched off</h1>" in browser, browser
     assert "no-store" in browser and "home1" not in browser, browser
     plain = asked(lab, "calm.home.example").out
-    assert plain.startswith("HTTP/1.1 503 ") and "text/plain" in plain and "<" not in plain.split("\r\n\r\n")[1], plain
+    assert plain.startswith("HTTP/1.1 503 ") and "text/plain" in plain and "<" not in plain.split("\n\n", 1)[1], plain
     program = asked(lab, "calm.home.example", "-H", "Accept: application/json").out
-    assert json.loads(program.split("\r\n\r\n")[1])["error"] == "stopped", program
+    assert json.loads(program.split("\n\n", 1)[1])["error"] == "stopped", program
     assert lab.client.run(["python3", "-c", NO_HTTP, "calm.home.example"], timeout=40).out == "b''\n"
 
 
@@ -171,4 +171,4 @@ def test_a_wait_ends(lab):
     spin(lab.home1, "late", slow(600), port=0, domain="late.home.example", update={"hold": "1s"}, wait=False)
     wait_until(lambda: "is starting" in asked(lab, "late.home.example").out, 60, "visitors to be told")
     page = asked(lab, "late.home.example").out
-    assert page.startswith("HTTP/1.1 503 ") and "Retry-After: 5\r\n" in page, page
+    assert page.startswith("HTTP/1.1 503 ") and "Retry-After: 5\n" in page, page
