@@ -21,6 +21,7 @@ std::size_t count(ByteView input, std::size_t cut) {
             ++frames;
             tunnel::parse_hello((*frame)->payload);
             tunnel::parse_want((*frame)->payload);
+            tunnel::parse_hold((*frame)->payload);
         }
         if (input.empty()) return frames;
     }

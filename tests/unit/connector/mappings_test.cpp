@@ -59,13 +59,18 @@ TEST(Mappings, OfP2prcdAreReadTolerantly) {
 TEST(Mappings, OfP2prcdDialNobodyUnlessTheySayWhere) {
     const auto table = mapping_table_from_json(nlohmann::json::parse(R"({"zone": "home.example", "mappings": [
         {"id": 1, "domain": "a.example", "port": 80, "tls": "node"},
-        {"id": 2, "domain": "b.example", "port": 80, "tls": "node", "address": "::1", "groups": [7, 9, "x"]},
+        {"id": 2, "domain": "b.example", "port": 80, "tls": "node", "address": "::1", "groups": [7, 9, "x"],
+         "availability": "coming", "hold_ms": 2500},
         {"id": 3, "domain": "c.example", "port": 80, "tls": "node", "address": "192.168.1.5"}]})"));
     ASSERT_TRUE(table);
     EXPECT_EQ(table->zone, "home.example");
     EXPECT_FALSE(table->mappings.at(1).address);
     EXPECT_EQ(table->mappings.at(2).address->text(), "::1");
     EXPECT_EQ(table->mappings.at(2).groups, (std::set<std::uint64_t>{7, 9}));
+    EXPECT_EQ(table->mappings.at(2).availability, Availability::Coming);
+    EXPECT_EQ(table->mappings.at(2).hold, std::chrono::milliseconds(2500));
+    EXPECT_EQ(table->mappings.at(1).availability, Availability::Running);
+    EXPECT_EQ(table->mappings.at(1).hold.count(), 0);
     EXPECT_FALSE(table->mappings.at(3).address) << "of this machine's loopback alone";
 }
 

@@ -52,6 +52,11 @@ TEST(SessionFrame, RefusesShortPayloadsAndReadsLongerOnes) {
     EXPECT_FALSE(parse_want(Bytes{0, 0, 1}));
     EXPECT_EQ(parse_want(Bytes{0, 0, 1, 0, 99}), 256u);
     EXPECT_EQ(parse_hello(Bytes{7})->version, 7);
+    EXPECT_FALSE(parse_hold(Bytes{0, 0, 0, 5, 0, 0, 1}));
+    const auto hold = parse_hold(Bytes{0, 0, 0, 5, 0, 0, 1, 0, 99});
+    ASSERT_TRUE(hold);
+    EXPECT_EQ(hold->mapping, 5U);
+    EXPECT_EQ(hold->time, std::chrono::milliseconds(256));
 }
 
 } // namespace
