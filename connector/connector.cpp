@@ -57,7 +57,11 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         , options(options_)
         , answered(std::move(answered_))
         , pumps(poller, {.half_closed = TlsPumpOptions().half_closed})
-        , tls_pumps(poller) {}
+        , tls_pumps(poller, {},
+                    {[this](std::uint32_t mapping) { return resolve(mapping); },
+                     [this](net::UniqueFd socket, Trouble trouble, std::uint32_t mapping) {
+                         start_page(std::move(socket), trouble, mapping);
+                     }}) {}
 
     // The table of this machine's own p2prcd decides the target; the edge only says which entry.
     Resolved resolve(std::uint32_t id) const {
@@ -84,13 +88,8 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
 
     void accept(AcceptedFlow flow) {
         if (flow.page) {
-            // Without a page, the client's TLS ends when the other end closes.
-            if (pages < most_pages)
-                asio::co_spawn(poller.executor(),
-                               serve_page(weak_from_this(), std::move(flow.page),
-                                          {flow.trouble, domain_of(flow.mapping)}),
-                               net::ReportFailure("a page for a visitor"));
-            flow.page.reset();
+            start_page(std::move(flow.page), flow.trouble, flow.mapping);
+            flow.mapping = 0; // the end of a page is no reason to dial again
         }
         if (flow.tls) return tls_pumps.start(std::move(flow));
         tunnel::PumpSockets sockets;
@@ -100,6 +99,14 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
         sockets.a_polled = true;
         sockets.b_polled = flow.application_polled;
         pumps.start(std::move(sockets));
+    }
+
+    // Without a page, the client's TLS ends when the other end closes.
+    void start_page(net::UniqueFd socket, Trouble trouble, std::uint32_t mapping) {
+        if (pages >= most_pages) return;
+        asio::co_spawn(poller.executor(),
+                       serve_page(weak_from_this(), std::move(socket), {trouble, domain_of(mapping)}),
+                       net::ReportFailure("a page for a visitor"));
     }
 
     // What a page calls it; empty where the mapping does not say.
@@ -168,6 +175,7 @@ void Connector::set_mappings(const MappingTable& table) {
     state_->set_edges(table.edges);
     for (const auto& [address, link] : state_->links)
         link.second->mappings_changed();
+    state_->tls_pumps.mappings_changed();
 }
 
 void Connector::set_certificate(const std::string& domain, std::shared_ptr<ssl_ctx_st> context) {
@@ -192,6 +200,7 @@ ConnectorStatus Connector::status() const {
         status.edges[address] = link.second->status();
         status.held += status.edges[address].held;
     }
+    status.held += state_->tls_pumps.waiting();
     status.clients = state_->pumps.size() + state_->tls_pumps.size();
     return status;
 }

@@ -1,6 +1,6 @@
 #include "connector/flow.h"
 
-#include "net/listeners.h"
+#include "connector/local_dial.h"
 #include "net/sockaddr.h"
 #include "tunnel/socket_options.h"
 #include "tunnel/wire.h"
@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -22,10 +21,6 @@ using tunnel::Answer;
 namespace {
 
 constexpr int most_drained = 64; // reads of 4 KiB
-// Between two attempts to dial an application that does not listen yet: growing by half.
-constexpr std::chrono::milliseconds first_pause{50};
-constexpr std::chrono::milliseconds longest_pause{500};
-
 // Whether the far end has sent its FIN or a reset.
 bool has_ended(int socket) {
     pollfd watched{socket, POLLRDHUP, 0};
@@ -164,15 +159,14 @@ void HomeFlow::nobody_answers() {
     application_.reset();
     application_polled_ = false;
     if (wait_) {
-        wait_->again = since_ + wait_->pause;
-        wait_->pause = std::min(wait_->pause * 3 / 2, longest_pause);
+        wait_->redial.failed(since_);
         state_ = State::Held;
         return;
     }
     if (resolved_.hold.count() == 0) return turn_away(Answer::DialRefused);
     // Events are edge-triggered: the end may have been one of those that brought the header.
     if (has_ended(tunnel_.get())) return keeper_.flow_over(*this);
-    wait_ = Wait{since_, since_ + first_pause, first_pause};
+    wait_ = Wait{{since_}};
     state_ = State::Held;
     if (!keeper_.flow_held(*this)) turn_away(Answer::DialRefused);
 }
@@ -187,15 +181,8 @@ void HomeFlow::look_again(Time now, bool news) {
     resolved_ = keeper_.resolve(mapping);
     resolved_.mapping = mapping; // also where there is none any more
     if (resolved_.answer != Answer::Accepted) return refuse(resolved_.answer);
-    if (now - wait_->since >= resolved_.hold) return turn_away(Answer::DialRefused);
-    if (resolved_.target && !wait_->superseded && (news || now >= wait_->again)) dial();
-}
-
-// p2prcd has checked who listens, but the port may have changed hands since then.
-bool HomeFlow::is_its_own() const {
-    if (resolved_.groups.empty()) return true;
-    const auto peer = net::peer_socket(application_.get());
-    return peer && resolved_.groups.contains(peer->cgroup);
+    if (now - wait_->redial.since >= resolved_.hold) return turn_away(Answer::DialRefused);
+    if (resolved_.target && !wait_->superseded && (news || now >= wait_->redial.again)) dial();
 }
 
 bool HomeFlow::watch_application() {
@@ -230,7 +217,7 @@ void HomeFlow::dialled() {
     ::getsockopt(application_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
     if (error == ECONNREFUSED) return nobody_answers();
     if (error != 0) return turn_away(Answer::DialTimeout);
-    if (!is_its_own()) {
+    if (!is_its_own(application_.get(), resolved_.groups)) {
         // Whoever it is has not received anything, and never will. It may be the next run of the application,
         // before p2prcd has said so.
         tunnel::set_reset_on_close(application_.get());

@@ -11,6 +11,7 @@
 #include "tunnel/preface.h"
 #include "tunnel/seal.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -33,6 +34,22 @@ struct Resolved {
     // If nobody answers: how long it is worth trying again, and what the client is told then.
     std::chrono::milliseconds hold{0};
     Trouble trouble = Trouble::NoAnswer;
+};
+
+// When an application that does not answer is dialled again: in steps that grow by half.
+struct Redial {
+    using Time = std::chrono::steady_clock::time_point;
+    static constexpr std::chrono::milliseconds first_pause{50};
+    static constexpr std::chrono::milliseconds longest_pause{500};
+
+    Time since; // when the client began to wait
+    Time again = since + first_pause;
+    std::chrono::milliseconds pause = first_pause;
+
+    void failed(Time now) {
+        again = now + pause;
+        pause = std::min(pause * 3 / 2, longest_pause);
+    }
 };
 
 // The owner of flow connections.
@@ -84,9 +101,7 @@ class HomeFlow final : public tunnel::PollHandler {
 
     // While it is Held, or dials again: the client waits for the application to listen.
     struct Wait {
-        Time since;
-        Time again; // the next attempt to dial
-        std::chrono::milliseconds pause;
+        Redial redial;
         bool superseded = false; // the edge has sent the same client again, on another flow connection
     };
     const std::optional<Wait>& wait() const noexcept { return wait_; }
@@ -117,7 +132,6 @@ class HomeFlow final : public tunnel::PollHandler {
     void dial();
     void dialled();
     void nobody_answers();
-    bool is_its_own() const;
     bool watch_application();
     void speak();
     void accept(int send_flags);

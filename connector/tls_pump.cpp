@@ -43,6 +43,11 @@ void TlsPump::on_ready(unsigned which, std::uint32_t events) {
         if (which == tunnel_side && (events & (EPOLLHUP | EPOLLERR))) abort();
         return;
     }
+    if (undecided_) {
+        // Nobody waits for another application any more.
+        if (which == tunnel_side && ended) keep_application();
+        return;
+    }
     if (which == tunnel_side) {
         client_readable_ |= (events & EPOLLIN) != 0 || ended;
         if ((events & EPOLLOUT) != 0 || ended) output_.set_writable();
@@ -61,6 +66,8 @@ void TlsPump::step() {
     // Whichever direction moves may make room for the other.
     while (budget_ > 0) {
         const std::size_t before = budget_;
+        // An application that has ended already must not be given anything.
+        if (untouched_ && (!application_to_client() || done_ || resetting_)) return;
         if (!client_to_application() || done_) return;
         if (!application_to_client() || done_ || resetting_) return;
         if (budget_ == before) break;
@@ -108,12 +115,12 @@ bool TlsPump::wait_for(int result) {
 }
 
 bool TlsPump::client_to_application() {
-    if (application_broken_) return true;
+    if (application_broken_ || undecided_) return true;
     if (!to_application_.empty()) {
         std::string pending = std::exchange(to_application_, {});
         if (!write_to_application(pending.data(), pending.size())) return false;
     }
-    while (budget_ > 0 && to_application_.empty() && !client_ended_ && !application_broken_ &&
+    while (budget_ > 0 && to_application_.empty() && !client_ended_ && !application_broken_ && !undecided_ &&
            (client_readable_ || SSL_pending(ssl_.get()))) {
         ERR_clear_error();
         const int size = SSL_read(ssl_.get(), shared_buffer.data(), static_cast<int>(shared_buffer.size()));
@@ -132,7 +139,7 @@ bool TlsPump::client_to_application() {
         }
         break;
     }
-    if (client_ended_ && !application_shut_ && to_application_.empty()) {
+    if (client_ended_ && !application_shut_ && to_application_.empty() && !undecided_) {
         ::shutdown(application_.get(), SHUT_WR);
         application_shut_ = true;
         active_ = std::chrono::steady_clock::now();
@@ -144,12 +151,17 @@ bool TlsPump::write_to_application(const char* data, std::size_t size) {
     while (size > 0) {
         const ssize_t sent = ::send(application_.get(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {
+            untouched_ = false;
             data += sent;
             size -= static_cast<std::size_t>(sent);
             continue;
         }
         if (errno == EINTR) continue;
         if (errno != EAGAIN) {
+            if (goes_on_without_it()) {
+                to_application_.assign(data, size);
+                return true;
+            }
             // It may have sent the reason before it closed: relay that first.
             application_broken_ = application_readable_ = true;
             application_ended_ = false;
@@ -175,13 +187,19 @@ bool TlsPump::application_to_client() {
         const ssize_t size =
             ::recv(application_.get(), shared_buffer.data(), shared_buffer.size(), MSG_DONTWAIT);
         if (size > 0) {
+            untouched_ = false;
             spend(static_cast<std::size_t>(size));
             if (!write_to_client(shared_buffer.data(), static_cast<std::size_t>(size))) return false;
         } else if (size == 0 && !application_broken_) {
+            if (goes_on_without_it()) break;
             application_ended_ = true;
         } else if (size < 0 && errno == EAGAIN) {
             application_readable_ = false;
         } else if (size == 0 || errno != EINTR) {
+            if (goes_on_without_it()) {
+                application_reset_ = true;
+                break;
+            }
             reset_client();
             return true;
         }
@@ -193,6 +211,35 @@ bool TlsPump::application_to_client() {
         active_ = std::chrono::steady_clock::now();
     }
     return true;
+}
+
+bool TlsPump::goes_on_without_it() {
+    if (!untouched_ || client_ended_ || application_broken_ || !left_ || !left_(*this)) return false;
+    application_readable_ = application_writable_ = false;
+    undecided_ = true;
+    return true;
+}
+
+void TlsPump::replace_application(net::UniqueFd application) {
+    if (done_ || !undecided_) return;
+    application_ = std::move(application);
+    go_on();
+}
+
+void TlsPump::keep_application() {
+    if (done_ || !undecided_) return;
+    left_ = {};
+    if (!application_reset_) return go_on();
+    undecided_ = false;
+    reset_client();
+}
+
+void TlsPump::go_on() {
+    undecided_ = application_reset_ = false;
+    application_readable_ = application_writable_ = client_readable_ = true;
+    output_.set_writable();
+    active_ = std::chrono::steady_clock::now();
+    step();
 }
 
 bool TlsPump::write_to_client(const char* data, std::size_t size) {

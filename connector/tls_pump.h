@@ -24,6 +24,11 @@ class TlsPump final : public tunnel::PollHandler {
     // Called once, when only a reset for the client is left: call check() soon and repeatedly.
     using Resetting = std::function<void(TlsPump&)>;
 
+    // The application has closed or reset its connection before it had a byte of the client's or sent one, so
+    // another connection to it would serve the client as well. True: replace_application() or
+    // keep_application() follows, and nothing moves until then.
+    using Left = std::function<bool(TlsPump&)>;
+
     static constexpr unsigned tunnel_side = 0;
     static constexpr unsigned application_side = 1;
 
@@ -31,10 +36,17 @@ class TlsPump final : public tunnel::PollHandler {
     TlsPump(tunnel::Poller& poller, SSL_CTX* context, net::UniqueFd tunnel, net::UniqueFd application,
             std::string received, Over over, Resetting resetting);
 
+    void set_left(Left left) { left_ = std::move(left); }
     // Call this once both sockets are registered.
     void begin() { step(); }
+    // `application` is registered.
+    void replace_application(net::UniqueFd application);
+    // It did so of its own accord: the client is told, and a half-close may have been meant.
+    void keep_application();
     Time active() const noexcept { return active_; }
     bool secured() const noexcept { return secured_; }
+    // Waits for replace_application() or keep_application().
+    bool undecided() const noexcept { return undecided_; }
     bool half_closed() const noexcept { return client_ended_ || application_ended_ || application_broken_; }
     // Whether the edge has not acknowledged anything for so long, though it was asked to.
     bool silent(std::chrono::milliseconds timeout) const noexcept {
@@ -56,6 +68,9 @@ class TlsPump final : public tunnel::PollHandler {
     bool client_to_application();
     bool application_to_client();
     bool write_to_application(const char* data, std::size_t size);
+    // Whether it is left open what becomes of an application that has ended.
+    bool goes_on_without_it();
+    void go_on();
     bool write_to_client(const char* data, std::size_t size);
     // Writes what OpenSSL has written and the socket has not taken. False: the socket failed.
     bool flush();
@@ -77,11 +92,15 @@ class TlsPump final : public tunnel::PollHandler {
     SslPtr ssl_;
     Over over_;
     Resetting on_resetting_;
+    Left left_;
     Time active_ = std::chrono::steady_clock::now();
     std::string to_application_; // decrypted, not yet taken; empty nearly always
     std::string to_client_;      // not yet encrypted; empty nearly always
     std::size_t budget_ = 0;     // bytes that may still be moved in this iteration
     bool secured_ = false;
+    bool untouched_ = true;          // no byte has passed to or from the application
+    bool undecided_ = false;         // it has ended, and may be replaced
+    bool application_reset_ = false; // that end was a reset
     bool client_readable_ = true;
     bool application_readable_ = true;
     bool application_writable_ = true;

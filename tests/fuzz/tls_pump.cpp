@@ -426,6 +426,8 @@ class Connection {
         pump_ = std::make_unique<TlsPump>(
             poller_, server_context(), std::move(tunnel[1]), std::move(application[1]), std::move(received),
             [this](TlsPump&) { note_over(); }, [this](TlsPump&) { resetting_ = true; });
+        // Nobody replaces the application: then it must be as if nobody had been asked.
+        if ((settings & 32U) != 0) pump_->set_left([](TlsPump&) { return true; });
         constexpr std::uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
         require(poller_.add(pump_sockets_[0], events, *pump_, TlsPump::tunnel_side).has_value());
         require(poller_.add(pump_sockets_[1], events, *pump_, TlsPump::application_side).has_value());
@@ -466,6 +468,10 @@ class Connection {
 
     void turn() {
         loop_.poll();
+        if (!over_ && pump_->undecided()) {
+            pump_->keep_application();
+            loop_.poll();
+        }
         if (!resetting_ || over_) return;
         // What a timer does every now and then.
         pump_->check();

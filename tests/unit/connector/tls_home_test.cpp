@@ -455,6 +455,103 @@ TEST_F(TlsHomeTest, AVisitorWhoWasHeldTooLongIsToldToComeBack) {
     EXPECT_NE(page.find("app.home.example is starting"), std::string::npos) << page;
 }
 
+class TlsHomeRestartTest : public TlsHomeTest {
+  protected:
+    void SetUp() override {
+        TlsHomeTest::SetUp();
+        tell(Availability::Running);
+    }
+    // What p2prcd says.
+    void tell(Availability availability) {
+        harness.on_loop([&] {
+            auto& mapping = harness.table.mappings[1];
+            mapping.availability = availability;
+            mapping.hold = std::chrono::seconds(60);
+            mapping.address.reset();
+            if (availability == Availability::Running) mapping.address = net::Address::v4({127, 0, 0, 1});
+            harness.connector().set_mappings(harness.table);
+            return 0;
+        });
+    }
+    bool held() {
+        return harness.eventually([this] { return harness.connector().status().held == 1; });
+    }
+};
+
+// As when it is restarted while the client is still shaking hands.
+TEST_F(TlsHomeRestartTest, AnApplicationThatEndsBeforeItHearsAnythingIsDialledAgain) {
+    for (const bool reset : {false, true}) {
+        TlsClient client(harness.public_port(), pem, "app.home.example");
+        ASSERT_TRUE(client.shake());
+        Peer first = app.accept();
+        const linger at_once{1, 0};
+        if (reset) setsockopt(first.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        first.close();
+        ASSERT_TRUE(held());
+        client.send("question");
+        tell(Availability::Coming);
+        ASSERT_TRUE(held());
+        tell(Availability::Running);
+        Peer home = app.accept();
+        EXPECT_EQ(home.receive(8), "question");
+        home.send("answer");
+        home.close();
+        std::string answer;
+        EXPECT_TRUE(client.receive_all(answer));
+        EXPECT_EQ(answer, "answer") << "one that has heard its client is not dialled again";
+    }
+}
+
+TEST_F(TlsHomeRestartTest, AVisitorWhoseApplicationIsStoppedBeforeItHearsAnythingGetsAPage) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    app.accept().close();
+    ASSERT_TRUE(held());
+    client.send(get);
+    tell(Availability::Stopped);
+    std::string page;
+    EXPECT_TRUE(client.receive_all(page));
+    EXPECT_TRUE(page.starts_with("HTTP/1.1 503 ")) << page;
+}
+
+// Some applications only listen to their clients.
+TEST_F(TlsHomeRestartTest, AHalfCloseOfItsOwnAccordIsPassedOn) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    home.finish();
+    std::string nothing;
+    EXPECT_TRUE(client.receive_all(nothing));
+    EXPECT_EQ(nothing, "");
+    client.send("news");
+    EXPECT_EQ(home.receive(4), "news");
+    EXPECT_TRUE(app.nobody_came(0));
+}
+
+TEST_F(TlsHomeRestartTest, AResetOfItsOwnAccordIsPassedOn) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    Peer home = app.accept();
+    const linger at_once{1, 0};
+    setsockopt(home.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    home.close();
+    EXPECT_TRUE(client.peer.ended_by_reset());
+    EXPECT_TRUE(app.nobody_came(0));
+}
+
+TEST_F(TlsHomeRestartTest, AClientThatLeavesMeanwhileIsForgotten) {
+    {
+        TlsClient client(harness.public_port(), pem, "app.home.example");
+        ASSERT_TRUE(client.shake());
+        app.accept().close();
+        ASSERT_TRUE(held());
+    }
+    EXPECT_TRUE(harness.eventually([this] {
+        const auto status = harness.connector().status();
+        return status.held == 0 && status.clients == 0;
+    }));
+}
+
 TEST_F(TlsHomeTest, AnotherProgramsListenerHearsNothing) {
     const std::uint64_t group = own_group(app.port());
     if (group == 0) GTEST_SKIP() << "this kernel does not tell sockets' control groups";
