@@ -261,6 +261,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
 
     void lives(const std::shared_ptr<Run>& run, const ProbeAnswer& answer, Clock::time_point asked) {
         // What was asked before the machine slept may not be answered because of that.
+        rest_after_sleep();
         if (answer.bad() && asked >= asked_before_) ++run->failures;
         if (answer.good()) run->failures = 0;
         if (run->failures < run->spec().live.failures) return ask_later(run);

@@ -27,6 +27,7 @@ class Probing : public FakeSystemd {
     Word start_transient(std::string unit, TransientUnit content, JobShare) override {
         ran.push_back(unit);
         last = std::move(content);
+        if (on_run) on_run();
         if (hangs) {
             asio::steady_timer timer(co_await asio::this_coro::executor,
                                      asio::steady_timer::time_point::max());
@@ -39,6 +40,7 @@ class Probing : public FakeSystemd {
     TransientUnit last;
     std::string result = "failed";
     bool hangs = false;
+    std::function<void()> on_run;
 };
 
 // Answers every request with the status that it is told.
@@ -352,6 +354,17 @@ TEST_F(HealthTest, NobodyIsAskedForAWhileAfterTheMachineSlept) {
     const auto start = Clock::now();
     EXPECT_TRUE(eventually([&] { return !seen.unhealthy.empty(); }));
     EXPECT_GE(Clock::now() - start, 2900ms);
+}
+
+TEST_F(HealthTest, WhatTheMachineSleptThroughCountsForNothing) {
+    auto spec = spec_of("[live]\ncommand = 'x'\nfailures = 1");
+    spec.live.every = 1s;
+    systemd.on_run = [this] { slept += 1h; };
+    Seen seen;
+    const auto watched = watch(spec, seen, true);
+    EXPECT_TRUE(eventually([&] { return systemd.ran.size() == 1; }));
+    let_pass(100ms);
+    EXPECT_EQ(seen.unhealthy, "");
 }
 
 } // namespace
