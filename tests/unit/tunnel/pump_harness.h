@@ -166,7 +166,7 @@ class PumpTest : public testing::Test {
     }
 
     static PumpResult end_of(std::future<PumpResult>& future) {
-        if (future.wait_for(20s) != std::future_status::ready) {
+        if (future.wait_for(60s) != std::future_status::ready) {
             ADD_FAILURE() << "the pump does not end";
             return {};
         }
