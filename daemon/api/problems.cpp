@@ -40,6 +40,8 @@ std::string when(const std::string& time) {
 constexpr std::chrono::seconds to_come_up{20};
 // What was up is back by then when it was restarted.
 constexpr std::chrono::seconds to_come_back{5};
+// Most servers are ready by then.
+constexpr std::chrono::seconds to_become_ready{60};
 
 // Whether it began within the last `moment`. Times of one form compare as texts; one of the future is of
 // another clock.
@@ -240,6 +242,7 @@ class Finder {
             if (process.desired == Desired::Running) blame_node(process.node, "process " + process.name);
             return;
         }
+        if (state == "starting") return find_unready(process, document);
         if (state != "failed") return;
         auto cause = fmt::format("process '{}' on '{}' failed", process.name, process.node);
         if (document["reason"].is_object())
@@ -249,6 +252,21 @@ class Finder {
              std::move(cause),
              fmt::format("p2prc logs {0}; p2prc info {0}", process.name),
              json::member<std::string>(document, "since"),
+             {}});
+    }
+
+    // What has been on its way for longer than it should be. If visitors wait for it, that is a fault; a process
+    // that never listens at the port of its file may be as its owner wants it.
+    void find_unready(const ProcessRecord& process, const Json& document) {
+        const auto since = json::member<std::string>(document, "since");
+        const auto lacks = foreign(document, "waits_for");
+        const auto limit = std::max(to_become_ready, ready_limit(process.spec.ready).value_or(to_become_ready));
+        if (lacks.empty() || just_now(since, limit)) return;
+        add({!view_.domains_of(process).empty(),
+             "process " + process.name,
+             fmt::format("process '{}' on '{}' is not ready: {}", process.name, process.node, lacks),
+             fmt::format("p2prc logs {0}; p2prc info {0}", process.name),
+             since,
              {}});
     }
 

@@ -229,6 +229,22 @@ TEST_F(ProblemsTest, AFailedProcessIsTheCauseOfItsDomain) {
     EXPECT_EQ(problem.affects, std::vector<std::string>{"domain wiki.home.example"});
 }
 
+TEST_F(ProblemsTest, AProcessThatIsNotReadyForLongIsTheCauseOfItsDomain) {
+    auto unready = status_from_json(status(wiki, ProcessState::Starting));
+    unready.pid = 100;
+    unready.waits_for = "it does not listen at its port 8080";
+    own->set(keys::status("home1", wiki.id), status_to_json(unready));
+    const auto problem = only();
+    EXPECT_TRUE(problem.down);
+    EXPECT_EQ(problem.cause, "process 'wiki' on 'home1' is not ready: it does not listen at its port 8080");
+    EXPECT_EQ(problem.affects, std::vector<std::string>{"domain wiki.home.example"});
+    // One that has just been started is on its way.
+    unready.since = net::now_rfc3339();
+    own->set(keys::status("home1", wiki.id), status_to_json(unready));
+    EXPECT_FALSE(only().down);
+    EXPECT_EQ(only().cause, "process 'wiki' on 'home1' is starting");
+}
+
 TEST_F(ProblemsTest, ADomainWhoseProcessDoesNotSpeakTls) {
     commit({{keys::serving("attic", "blog.home.example"),
              Json{{"state", "failing"}, {"reason", std::string(not_tls_reason)}}}});
