@@ -1,0 +1,127 @@
+// When a process counts as running, and what becomes of one that is not ready or healthy.
+#include "tests/unit/process/reconciler_fixture.h"
+#include "tests/unit/support/eventually.h"
+
+namespace p2prc::process {
+namespace {
+
+// Its timers never end, so what comes about is waited for.
+class ReadyTest : public ReconcilerTest {
+  protected:
+    ReadyTest() { listeners.emplace(); }
+
+    void run() override {
+        loop.restart();
+        loop.run_for(std::chrono::milliseconds(20));
+    }
+    static ProcessRecord with_port(ReadySpec ready = {}, LiveSpec live = {}) {
+        ProcessRecord web;
+        web.id = 7;
+        web.name = web.spec.name = "web";
+        web.node = "home1";
+        web.created_by = web.changed_by = "alice@home1";
+        web.spec.run.command = {"/usr/bin/web"};
+        web.port = web.spec.port = 8080;
+        web.spec.ready = std::move(ready);
+        web.spec.live = std::move(live);
+        web.digest = spec_digest(web.spec);
+        return web;
+    }
+    void listen() {
+        net::Listener mine;
+        mine.address = net::Address::v4({127, 0, 0, 1});
+        mine.port = 8080;
+        mine.cgroup = 7;
+        listeners.emplace({mine});
+    }
+    // Until it is in that state, and its last stop was of that kind.
+    void becomes(ProcessState state, std::optional<StopKind> kind = {}) {
+        loop.restart();
+        test::eventually(loop, [&] {
+            const auto now = status();
+            return now && now->state == state && (!kind || (now->reason && now->reason->kind == *kind));
+        });
+        expect(state, kind);
+    }
+};
+
+TEST_F(ReadyTest, ItRunsOnceItIsReady) {
+    start();
+    want(with_port());
+    becomes(ProcessState::Starting);
+    EXPECT_TRUE(test::eventually(loop, [&] { return !status()->waits_for.empty(); }));
+    EXPECT_EQ(status()->pid, 100u);
+    listen();
+    becomes(ProcessState::Running);
+    EXPECT_TRUE(is_ready(*status()));
+    EXPECT_EQ(status()->waits_for, "");
+    // Each run becomes ready once: p2prcd starts again, and does not ask again.
+    listeners->clear();
+    daemon_restart();
+    expect(ProcessState::Running);
+    // The next run has to become ready anew.
+    systemd.crash_and_restart(unit, {"signal", CLD_KILLED, SIGSEGV, ""});
+    systemd.runs_again(unit);
+    becomes(ProcessState::Starting, StopKind::Signal);
+    EXPECT_TRUE(test::eventually(loop, [&] { return !status()->waits_for.empty(); }));
+    listen();
+    becomes(ProcessState::Running);
+    EXPECT_EQ(status()->restarts, 1u);
+}
+
+TEST_F(ReadyTest, WhatIsNotReadyInTimeIsStoppedAndTriedAgain) {
+    start();
+    want(with_port({.probe = Probe{}, .timeout = std::chrono::seconds(1)}));
+    becomes(ProcessState::Failed, StopKind::NotReady);
+    EXPECT_EQ(status()->reason->step, "port");
+    EXPECT_NE(status()->reason->detail.find("; it is tried again after 3600 s"), std::string::npos)
+        << status()->reason->detail;
+    EXPECT_EQ(status()->reason->log, journal.lines);
+    EXPECT_TRUE(systemd.loaded.empty());
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReadyTest, WhatIsNotReadyInTimeIsLeftStoppedWhereItsFileSaysSo) {
+    start();
+    auto web = with_port({.probe = Probe{}, .timeout = std::chrono::seconds(1)});
+    web.spec.run.restart = Restart::No;
+    web.digest = spec_digest(web.spec);
+    want(web);
+    becomes(ProcessState::Failed, StopKind::NotReady);
+    EXPECT_EQ(status()->reason->detail.find("tried again"), std::string::npos);
+}
+
+TEST_F(ReadyTest, AStopMeanwhileIsAStop) {
+    start();
+    auto web = with_port({.probe = Probe{}, .timeout = std::chrono::hours(1)});
+    want(web);
+    becomes(ProcessState::Starting);
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    want(web);
+    becomes(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(count("stop " + unit), 1);
+}
+
+TEST_F(ReadyTest, WhatDoesNotAnswerAnyMoreIsRestarted) {
+    start();
+    listen();
+    want(with_port({}, {.probe = Probe{}, .every = std::chrono::seconds(1), .failures = 1}));
+    becomes(ProcessState::Running);
+    listeners->clear();
+    becomes(ProcessState::Starting, StopKind::Unhealthy);
+    EXPECT_EQ(status()->reason->step, "port");
+    EXPECT_EQ(count("start " + unit), 2);
+    listen();
+    becomes(ProcessState::Running, StopKind::Unhealthy);
+    // So soon after it helps no more than before, and is waited for.
+    listeners->clear();
+    EXPECT_TRUE(test::eventually(loop, [&] {
+        return status()->state == ProcessState::Failed &&
+               status()->reason->detail.find("it is tried again after") != std::string::npos;
+    }));
+    EXPECT_EQ(count("start " + unit), 2);
+}
+
+} // namespace
+} // namespace p2prc::process
