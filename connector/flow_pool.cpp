@@ -114,6 +114,7 @@ struct FlowPool::State final : HomeFlowKeeper, std::enable_shared_from_this<Flow
     }
 
     void release(HomeFlow& flow) {
+        if (!flow.wait()) return; // nearly always
         const auto found = held.find(&flow);
         if (found == held.end()) return;
         held_in_order.erase(found->second);
