@@ -439,6 +439,8 @@ TEST(MemberLinkTest, TheFailureThatIsToldIsOfAnAddressThatCanWork) {
 TEST_F(FleetTest, LinkComesBackAfterACutAndARestart) {
     home.hasty = true;
     home.make();
+    root.hasty = true;
+    root.make();
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
         const auto up = [this] { return home.fleet->gateway().reachable(); };
