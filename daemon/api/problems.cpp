@@ -255,12 +255,13 @@ class Finder {
              {}});
     }
 
-    // What has been on its way for longer than it should be. If visitors wait for it, that is a fault; a process
-    // that never listens at the port of its file may be as its owner wants it.
+    // What has been on its way for longer than it should be. If visitors wait for it, that is a fault; a
+    // process that never listens at the port of its file may be as its owner wants it.
     void find_unready(const ProcessRecord& process, const Json& document) {
         const auto since = json::member<std::string>(document, "since");
         const auto lacks = foreign(document, "waits_for");
-        const auto limit = std::max(to_become_ready, ready_limit(process.spec.ready).value_or(to_become_ready));
+        const auto limit =
+            std::max(to_become_ready, ready_limit(process.spec.ready).value_or(to_become_ready));
         if (lacks.empty() || just_now(since, limit)) return;
         add({!view_.domains_of(process).empty(),
              "process " + process.name,
