@@ -63,8 +63,9 @@ void read_target(const json& entry, Mapping& mapping) {
     mapping.address = address && address->is_loopback() ? std::optional(*address) : std::nullopt;
     mapping.availability =
         availability_from_name(text(entry, "availability")).value_or(Availability::Running);
-    mapping.hold = std::chrono::milliseconds(
-        std::min<std::uint64_t>(number(entry, "hold_ms"), UpdateSpec::longest_hold.count()));
+    constexpr std::chrono::milliseconds longest = UpdateSpec::longest_hold;
+    mapping.hold =
+        std::chrono::milliseconds(std::min<std::uint64_t>(number(entry, "hold_ms"), longest.count()));
     const auto groups = entry.find("groups");
     if (groups == entry.end() || !groups->is_array()) return;
     for (const json& group : *groups)
