@@ -107,7 +107,7 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\n[limits]\ncommand = ['x']", "f.toml:3: limits.command: unknown key",
          "'command' belongs to [run]"},
         {"name = 'a'\nxyzzy = 1\nrun.command = ['x']", "f.toml:2: xyzzy: unknown key",
-         "known keys: name, port, ports, domain, run, limits, ready, live"},
+         "known keys: name, port, ports, domain, run, limits, ready, live, update"},
         {"name = 'a'\nport = 70000\nrun.command = ['x']", "f.toml:2: port: 70000 is not a port"},
         {"name = 'a'\nport = -1\nrun.command = ['x']", "f.toml:2: port: -1 is not a port"},
         {"name = 'a'\nport = '80'\nrun.command = ['x']",
