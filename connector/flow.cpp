@@ -159,6 +159,8 @@ void HomeFlow::nobody_answers() {
     application_.reset();
     application_polled_ = false;
     if (wait_) {
+        // That was the last attempt.
+        if (since_ - wait_->redial.since >= resolved_.hold) return turn_away(Answer::DialRefused);
         wait_->redial.failed(since_);
         state_ = State::Held;
         return;
@@ -181,8 +183,11 @@ void HomeFlow::look_again(Time now, bool news) {
     resolved_ = keeper_.resolve(mapping);
     resolved_.mapping = mapping; // also where there is none any more
     if (resolved_.answer != Answer::Accepted) return refuse(resolved_.answer);
-    if (now - wait_->redial.since >= resolved_.hold) return turn_away(Answer::DialRefused);
-    if (resolved_.target && !wait_->superseded && (news || now >= wait_->redial.again)) dial();
+    // A process that runs by now is held for less than one that was coming, so the news that ends the wait may
+    // be that it answers.
+    const bool over = now - wait_->redial.since >= resolved_.hold;
+    if (resolved_.target && !wait_->superseded && (news || over || now >= wait_->redial.again)) return dial();
+    if (over) turn_away(Answer::DialRefused);
 }
 
 bool HomeFlow::watch_application() {

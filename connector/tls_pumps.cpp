@@ -12,6 +12,7 @@
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace p2prc::connector {
@@ -34,6 +35,7 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
         Redial redial;
         bool waits = true; // for news of it, or for another one
         bool gone = false; // that run is known to be over
+        bool last = false; // it was dialled when the time was over
     };
 
     State(tunnel::Poller& poller_, TlsPumpOptions options_, Replacements replacements_)
@@ -125,14 +127,17 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
             if (over) keep(pump);
             return;
         }
-        if (over) return replace_by_page(pump, entry.mapping, resolved.trouble);
-        if (!resolved.target || (!news && now < entry.redial.again)) return;
-        entry.redial.failed(now);
-        if (net::UniqueFd application = dial_at_once(*resolved.target, resolved.groups)) {
-            entry.waits = entry.gone = false;
-            entry.groups = resolved.groups;
-            give(pump, std::move(application));
+        // Once more when it is over: a process that runs by now is held for less than one that was coming.
+        const bool due = over ? !std::exchange(entry.last, true) : news || now >= entry.redial.again;
+        if (resolved.target && due) {
+            entry.redial.failed(now);
+            if (net::UniqueFd application = dial_at_once(*resolved.target, resolved.groups)) {
+                entry.waits = entry.gone = false;
+                entry.groups = resolved.groups;
+                return give(pump, std::move(application));
+            }
         }
+        if (over) replace_by_page(pump, entry.mapping, resolved.trouble);
     }
 
     void keep(TlsPump& pump) {

@@ -101,6 +101,34 @@ TEST_F(HoldTest, AClientWaitsForItsProcessAndIsHeardOnce) {
     EXPECT_TRUE(app.nobody_is_left());
 }
 
+// One that runs and refuses its clients is not waited for as long as one that is coming.
+TEST_F(HoldTest, WhoHasWaitedForLongIsServedByAProcessThatRunsAtLast) {
+    harness.run();
+    Peer visitor = client("hello");
+    ASSERT_TRUE(held(1));
+    app.listen();
+    tell([](connector::Mapping& mapping) {
+        mapping.address = net::Address::v4({127, 0, 0, 1});
+        mapping.availability = Availability::Running;
+        mapping.hold = 0ms;
+    });
+    EXPECT_EQ(app.accept().receive(5), "hello");
+    EXPECT_TRUE(app.nobody_is_left());
+}
+
+TEST_F(HoldTest, WhoHasWaitedForLongIsToldWhenAProcessThatRunsRefuses) {
+    harness.run();
+    Peer visitor = client("hello");
+    ASSERT_TRUE(held(1));
+    tell([](connector::Mapping& mapping) {
+        mapping.address = net::Address::v4({127, 0, 0, 1});
+        mapping.availability = Availability::Running;
+        mapping.hold = 0ms;
+    });
+    EXPECT_EQ(visitor.receive_all(), "");
+    EXPECT_TRUE(held(0));
+}
+
 TEST_F(HoldTest, ARefusedPortIsDialledAgain) {
     harness.table.mappings[1].address = net::Address::v4({127, 0, 0, 1});
     harness.run();

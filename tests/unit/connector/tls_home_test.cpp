@@ -462,11 +462,11 @@ class TlsHomeRestartTest : public TlsHomeTest {
         tell(Availability::Running);
     }
     // What p2prcd says.
-    void tell(Availability availability) {
+    void tell(Availability availability, std::chrono::milliseconds hold = std::chrono::seconds(60)) {
         harness.on_loop([&] {
             auto& mapping = harness.table.mappings[1];
             mapping.availability = availability;
-            mapping.hold = std::chrono::seconds(60);
+            mapping.hold = hold;
             mapping.address.reset();
             if (availability == Availability::Running) mapping.address = net::Address::v4({127, 0, 0, 1});
             harness.connector().set_mappings(harness.table);
@@ -500,6 +500,40 @@ TEST_F(TlsHomeRestartTest, AnApplicationThatEndsBeforeItHearsAnythingIsDialledAg
         EXPECT_TRUE(client.receive_all(answer));
         EXPECT_EQ(answer, "answer") << "one that has heard its client is not dialled again";
     }
+}
+
+// One that runs and refuses its clients is not waited for as long as one that is coming.
+TEST_F(TlsHomeRestartTest, WhoHasWaitedForLongIsPassedOnToARunThatIsThereAtLast) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    app.accept().close();
+    ASSERT_TRUE(held());
+    client.send("question");
+    tell(Availability::Coming);
+    ASSERT_TRUE(held());
+    tell(Availability::Running, std::chrono::milliseconds(0));
+    EXPECT_EQ(app.accept().receive(8), "question");
+}
+
+// The time that a client waits has an end, also where each run hangs up.
+TEST_F(TlsHomeRestartTest, ARunThatHangsUpWhenTheTimeIsOverIsTheLast) {
+    TlsClient client(harness.public_port(), pem, "app.home.example");
+    ASSERT_TRUE(client.shake());
+    app.accept().close();
+    ASSERT_TRUE(held());
+    harness.on_loop([&] {
+        auto& mapping = harness.table.mappings[1];
+        mapping.availability = Availability::Coming; // and listens
+        mapping.hold = std::chrono::milliseconds(1);
+        harness.connector().set_mappings(harness.table);
+        return 0;
+    });
+    app.accept().close();
+    client.send(get);
+    std::string page;
+    EXPECT_TRUE(client.receive_all(page));
+    EXPECT_TRUE(page.starts_with("HTTP/1.1 503 ")) << page;
+    EXPECT_TRUE(app.nobody_came(0));
 }
 
 TEST_F(TlsHomeRestartTest, AVisitorWhoseApplicationIsStoppedBeforeItHearsAnythingGetsAPage) {
