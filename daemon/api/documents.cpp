@@ -115,14 +115,17 @@ struct DomainState {
 };
 
 std::optional<DomainState> trouble_of_process(const View& view, const ProcessRecord& process) {
-    const ProcessState state = state_of(view, process, view.status(process));
+    const auto* status = view.status(process);
+    const ProcessState state = state_of(view, process, status);
     if (state == ProcessState::Lost) return DomainState{"waiting", "node '" + process.node + "' is lost"};
     if (view.live(process.node) == "suspect")
         return DomainState{"waiting",
                            "node '" + process.node + "' is suspect: it has just stopped answering"};
     if (state == ProcessState::Running) return std::nullopt;
-    return DomainState{state == ProcessState::Failed ? "failed" : "waiting",
-                       "process '" + process.name + "' is " + std::string(process_state_name(state))};
+    auto reason = "process '" + process.name + "' is " + std::string(process_state_name(state));
+    if (state == ProcessState::Starting && status && !status->waits_for.empty())
+        reason += ": " + status->waits_for;
+    return DomainState{state == ProcessState::Failed ? "failed" : "waiting", std::move(reason)};
 }
 
 // What the root last said of its edge. A tunnel that the edge does not carry any more may not have noticed.

@@ -6,6 +6,8 @@
 #include "net/log.h"
 #include "process/availability.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -68,6 +70,8 @@ void Serving::read() {
             served.missed = old->second.missed;
         served.process = process->id;
         served.hold = process->spec.update.hold;
+        served.ready_by_port =
+            !process->spec.ready.probe || is_by(process->spec.ready.probe, Probe::Kind::Port);
         const Result<void> accepted = accepts_ ? accepts_(*process) : Result<void>();
         if (!accepted) served.refused = accepted.error().message;
         served.domain = *domain;
@@ -89,9 +93,16 @@ void Serving::read() {
     look();
 }
 
+// Whether its command is executed: it may be ready, or on its way to be.
 bool Serving::runs(const Served& served) const {
     const auto* status = own_->records().status(served.domain.node, served.process);
-    return served.refused.empty() && status && status->state == ProcessState::Running;
+    return served.refused.empty() && status && is_executed(*status);
+}
+
+// To listen is to be ready, unless its file says how else.
+bool Serving::may_be_dialled(const Served& served) const {
+    const auto* status = own_->records().status(served.domain.node, served.process);
+    return served.ready_by_port || (status && status->state == ProcessState::Running);
 }
 
 Availability Serving::availability_of(const Served& served) const {
@@ -117,6 +128,8 @@ void Serving::look_at(Served& served, std::span<const net::Listener> listeners) 
     served.target =
         process::port_target(listeners, served.domain.port, ports_.unit(name), name,
                              [](const net::Listener& listener) { return process::holder_text(listener); });
+    if (!served.target.address.empty() && !may_be_dialled(served))
+        served.target = {.reason = fmt::format("'{}' listens, and is not ready yet", name)};
     if (!served.target.address.empty())
         served.missed.reset();
     else if (!served.missed)

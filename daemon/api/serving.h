@@ -65,14 +65,16 @@ class Serving {
         std::uint32_t process = 0; // its id
         std::string refused;       // why this node does not run it
         std::chrono::milliseconds hold{};
+        bool ready_by_port = true; // to listen is to be ready
         Availability availability = Availability::Coming;
         process::PortTarget target;
-        // When its process began to run without being found at its port; nothing while it is found.
+        // When its process began to run without being there for visitors; nothing while it is.
         std::optional<std::chrono::steady_clock::time_point> missed;
     };
 
     void look_at(Served& served, std::span<const net::Listener> listeners);
     bool runs(const Served& served) const;
+    bool may_be_dialled(const Served& served) const;
     Availability availability_of(const Served& served) const;
     static std::chrono::milliseconds hold_of(const Served& served);
     void write(const Served& served);

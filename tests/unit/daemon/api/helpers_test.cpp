@@ -271,6 +271,44 @@ TEST_F(HelpersTest, WhatIsOnItsWayIsSaidSo) {
     EXPECT_TRUE(is("stopped"));
 }
 
+// As supervisors write it between the execution of the command and its readiness.
+TEST_F(HelpersTest, WhoListensBeforeItIsReadyIsDialledUnlessItsFileSaysHowItIsReady) {
+    dbus::ConnectorClient connector(*user);
+    const auto mapping = [&] { return bus.run(connector.mappings()).value().document["mappings"][0]; };
+    const auto serving = [&] { return *own->get(keys::serving("home1", "wiki.home.example")); };
+    auto starting = status(wiki, ProcessState::Starting);
+    starting["pid"] = 42;
+    listeners.clear();
+    own->set(keys::status("home1", 7), starting);
+    EXPECT_TRUE(wait([&] { return mapping()["availability"] == "coming" && !mapping().contains("address"); }));
+    EXPECT_EQ(mapping()["hold_ms"], 10000);
+    EXPECT_EQ(serving()["reason"], "nothing listens on 127.0.0.1:8080");
+    listeners = {listener_of("wiki", 8080)};
+    EXPECT_TRUE(wait([&] { return mapping().contains("address"); })) << "nobody says that it is ready";
+    EXPECT_EQ(mapping()["availability"], "coming");
+
+    wiki.spec.ready.probe = Probe{.kind = Probe::Kind::Http, .path = "/health"};
+    wiki.digest = spec_digest(wiki.spec);
+    commit({{keys::process("wiki"), to_json(wiki)}});
+    EXPECT_TRUE(wait([&] { return !mapping().contains("address"); }));
+    EXPECT_EQ(mapping()["availability"], "coming");
+    EXPECT_EQ(serving()["reason"], "'wiki' listens, and is not ready yet");
+    report(wiki, ProcessState::Running);
+    EXPECT_TRUE(wait([&] { return mapping().contains("address"); }));
+    EXPECT_EQ(mapping()["availability"], "running");
+}
+
+TEST_F(HelpersTest, ADomainSaysWhatItsProcessLacks) {
+    auto starting = status(wiki, ProcessState::Starting);
+    starting["pid"] = 42;
+    starting["waits_for"] = "nothing listens on 127.0.0.1:8080";
+    own->set(keys::status("home1", 7), starting);
+    const auto domains = bus.run(client->domains());
+    ASSERT_TRUE(domains);
+    EXPECT_EQ((*domains)[0]["state"], "waiting");
+    EXPECT_EQ((*domains)[0]["reason"], "process 'wiki' is starting: nothing listens on 127.0.0.1:8080");
+}
+
 // As long as another program has its port, it cannot come.
 TEST_F(HelpersTest, WhoeverWaitsForAPortOfAnotherProgramIsNotHeld) {
     dbus::ConnectorClient connector(*user);
@@ -278,9 +316,9 @@ TEST_F(HelpersTest, WhoeverWaitsForAPortOfAnotherProgramIsNotHeld) {
     listeners = {listener_of("squatter", 8080)};
     ASSERT_TRUE(bus.run(connector.report_serving("wiki.home.example", "failing", "refused")));
     EXPECT_TRUE(wait([&] { return mapping()["hold_ms"] == 0; }));
-    auto status = *own->get(keys::status("home1", 7));
-    status["ready_run"] = "the run before";
-    own->set(keys::status("home1", 7), status);
+    auto starting = status(wiki, ProcessState::Starting);
+    starting["pid"] = 42;
+    own->set(keys::status("home1", 7), starting);
     EXPECT_TRUE(wait([&] { return mapping()["availability"] == "failed"; }));
 }
 
