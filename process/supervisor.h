@@ -109,7 +109,8 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void check_failed(FailedCheck check);
     void settle(const Facts& now);
     void refuse(const Facts& now, std::string step, const Error& error);
-    void explain(StopReason& reason, const Facts& now);
+    // `goes_on`: systemd starts it again by itself.
+    void explain(StopReason& reason, const Facts& now, bool goes_on);
     ProcessStatus draft(const Facts& now) const;
 
     void rename_status();

@@ -53,7 +53,7 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     }
     const auto restart = now.record ? std::optional(now.record->spec.run.restart) : std::nullopt;
     auto result = co_await node_->run_end.of(unit, now.id, seen, restart);
-    explain(result.reason, now);
+    explain(result.reason, now, seen.goes_on);
     if (node_->stopping) co_return false;
     take(seen.goes_on ? SupervisorEvent::Executed : SupervisorEvent::NotRunning);
     if (!seen.goes_on && !records().record(name_))
@@ -68,7 +68,7 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
 }
 
 // What the table of reasons cannot know.
-void ProcessSupervisor::explain(StopReason& reason, const Facts& now) {
+void ProcessSupervisor::explain(StopReason& reason, const Facts& now, bool goes_on) {
     if (!now.record) return;
     // The child that should have kept it to its ports may have failed before it came to that.
     if (reason.step == ports_step)
@@ -88,7 +88,7 @@ void ProcessSupervisor::explain(StopReason& reason, const Facts& now) {
     if (ended_by_itself(reason.kind) && rule && node_->ports.confines())
         if (auto words = bind_failure(spec, *rule, reason.log); !words.empty())
             reason.detail += (reason.detail.empty() ? "" : "; ") + words;
-    if (!is_tried_again(reason.kind) || spec.run.restart == Restart::No) return;
+    if (goes_on || !is_tried_again(reason.kind) || spec.run.restart == Restart::No) return;
     const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(reason.kind));
     if (pause.count() > 0) reason.detail += fmt::format("{}{} s", next_attempt_words, pause.count());
 }

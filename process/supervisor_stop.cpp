@@ -64,7 +64,7 @@ asio::awaitable<void> ProcessSupervisor::aborted(Facts now, std::string invocati
     reason.detail = check->answer;
     reason.log = co_await node_->run_end.log_of(unit_name(name_), now.id, std::move(invocation));
     if (node_->stopping) co_return;
-    explain(reason, now);
+    explain(reason, now, false);
     auto status = draft(now);
     status.reason = node_->stamped(std::move(reason), epoch_of(now));
     node_->write_state(std::move(status), ProcessState::Failed);
