@@ -52,7 +52,7 @@ void ProcessSupervisor::take(SupervisorEvent event) {
 }
 
 bool ProcessSupervisor::over() const {
-    return !busy_ && !unit_.view() && state_ != SupervisorState::Fenced && !records().record(name_);
+    return !busy() && !unit_.view() && state_ != SupervisorState::Fenced && !records().record(name_);
 }
 
 void ProcessSupervisor::changed(const UnitView& view) {
@@ -67,6 +67,7 @@ void ProcessSupervisor::gone() {
 
 void ProcessSupervisor::evaluate() {
     if (node_->stopping || busy_) return;
+    if (launch_ != 0 && !unit_.alive()) return; // what came of it is told soon
     rename_status();
     report_kills();
     const auto now = facts();
@@ -144,6 +145,10 @@ void ProcessSupervisor::act(Act what, const Facts& now) {
 }
 
 void ProcessSupervisor::begin(Act what, const Facts& now) {
+    operate(run(what, now));
+}
+
+void ProcessSupervisor::operate(asio::awaitable<bool> operation) {
     const auto self = shared_from_this();
     try {
         auto hold = std::make_unique<Busy>(self);
@@ -154,7 +159,7 @@ void ProcessSupervisor::begin(Act what, const Facts& now) {
             else if (look_again)
                 self->node_->look_again(self->name_);
         };
-        asio::co_spawn(node_->loop, run(what, now), std::move(over));
+        asio::co_spawn(node_->loop, std::move(operation), std::move(over));
     } catch (...) {
         failed(std::current_exception());
     }

@@ -34,7 +34,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
 
     SupervisorState state() const { return state_; }
     const ObservedUnit& unit() const { return unit_; }
-    bool busy() const { return busy_; }
+    bool busy() const { return busy_ || launch_ != 0; }
     // Nothing is known of it any more: it may be of another node, or was killed.
     bool over() const;
 
@@ -83,6 +83,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     Act observation(const Facts& now, bool adopted) const;
     void act(Act what, const Facts& now);
     void begin(Act what, const Facts& now);
+    void operate(boost::asio::awaitable<bool> operation);
     boost::asio::awaitable<bool> run(Act what, Facts now);
     void failed(const std::exception_ptr& error);
     void retry_later();
@@ -92,6 +93,8 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     Result<TransientUnit> permitted_unit(const Facts& now, Act what);
     boost::asio::awaitable<Result<void>> confine(Facts now, TransientUnit& content);
     boost::asio::awaitable<Result<void>> prepare_data(Facts now, Act what);
+    void launch_aside(Facts now, TransientUnit content);
+    boost::asio::awaitable<void> launch(Facts now, TransientUnit content, std::uint64_t number);
     boost::asio::awaitable<bool> launched(Facts now, Result<std::string> result);
 
     boost::asio::awaitable<bool> stop(Facts now, Act what);
@@ -127,6 +130,8 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     SupervisorState state_ = SupervisorState::Absent;
     ObservedUnit unit_;
     bool busy_ = false;
+    std::uint64_t launch_ = 0; // the number of the launch aside that is under way; 0: none
+    std::uint64_t last_launch_ = 0;
     std::string run_;                      // the invocation that the state is about
     std::unique_ptr<Health::Watch> watch_; // of that run, while it is starting or ready
     std::optional<FailedCheck> failed_check_;

@@ -3,7 +3,11 @@
 #include "process/supervisor.h"
 #include "process/unit_names.h"
 
+#include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
+
+#include <exception>
+#include <utility>
 
 namespace p2prc::process {
 
@@ -128,10 +132,40 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
     else
         retry_ = {};
     take(SupervisorEvent::Launched);
+    if (is_by(now.record->spec.ready.probe, Probe::Kind::Notify)) {
+        launch_aside(std::move(now), std::move(*prepared.unit));
+        co_return true;
+    }
     auto result =
         co_await node_->systemd.start_transient(unit_name(name_), std::move(*prepared.unit), share_);
     unit_.start_over();
     co_return co_await launched(now, std::move(result));
+}
+
+// systemd's job to start it lasts until its notification has come. Whoever stops or kills it meanwhile is not
+// kept waiting for that, so it is no operation of its own.
+void ProcessSupervisor::launch_aside(Facts now, TransientUnit content) {
+    const auto self = shared_from_this();
+    const auto number = launch_ = ++last_launch_;
+    const auto over = [self, number](const std::exception_ptr& error) {
+        if (self->launch_ == number) self->launch_ = 0;
+        if (error) self->failed(error);
+    };
+    try {
+        asio::co_spawn(node_->loop, launch(std::move(now), std::move(content), number), over);
+    } catch (...) {
+        over(std::current_exception());
+    }
+}
+
+asio::awaitable<void> ProcessSupervisor::launch(Facts now, TransientUnit content, std::uint64_t number) {
+    const auto self = shared_from_this();
+    auto result = co_await node_->systemd.start_transient(unit_name(name_), std::move(content), share_);
+    if (launch_ != number) co_return; // it was stopped meanwhile
+    launch_ = 0;
+    unit_.start_over();
+    // What is under way looks again when it is done.
+    if (!busy_) operate(launched(std::move(now), std::move(result)));
 }
 
 asio::awaitable<bool> ProcessSupervisor::launched(Facts now, Result<std::string> result) {
@@ -148,6 +182,13 @@ asio::awaitable<bool> ProcessSupervisor::launched(Facts now, Result<std::string>
         co_return true;
     }
     if (*result == "done") co_return true;
+    if (*result == "timeout" && unit_.alive() && !unit_.view()->up()) {
+        // The job's own limit ends no unit that asks for more and more time (EXTEND_TIMEOUT_USEC=).
+        failed_check_ = FailedCheck{unit_.view()->invocation, StopKind::NotReady,
+                                    std::string(probe_name(Probe::Kind::Notify)),
+                                    "it did not tell systemd that it is ready (READY=1)"};
+        co_return true;
+    }
     // A job that failed tells nothing; the unit's own result does.
     if (!co_await conclude(now)) co_return false;
     const auto after = facts();

@@ -10,6 +10,7 @@ namespace asio = boost::asio;
 // Stops it for one of: Stop, Kill, Fence, Abort, and Restart, after which it is started again.
 asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
     if (!unit_.view()) co_return true;
+    launch_ = 0;
     const bool kill = what == Act::Kill;
     if (const auto running = records().id_of(name_, *unit_.view()); kill && now.id != running) {
         // The unit is that of a killed process whose name another has taken since.

@@ -6,6 +6,7 @@
 #include "process/systemd.h"
 #include "process/unit_view_reader.h"
 
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -13,6 +14,7 @@
 #include <chrono>
 #include <csignal>
 #include <map>
+#include <memory>
 #include <new>
 
 namespace p2prc::process {
@@ -76,9 +78,21 @@ class FakeSystemd : public Systemd {
             tell(view);
             co_return std::string("failed");
         }
+        view.main_pid = main_pid;
+        if (view.result.notifies) {
+            view.active_state = "activating";
+            view.sub_state = "start";
+            tell(view);
+            const auto executor = co_await boost::asio::this_coro::executor;
+            start_job_ = std::make_shared<boost::asio::steady_timer>(
+                executor, boost::asio::steady_timer::time_point::max());
+            boost::system::error_code ignored;
+            const auto job = start_job_;
+            co_await job->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+            co_return start_result_;
+        }
         view.active_state = "active";
         view.sub_state = "running";
-        view.main_pid = main_pid;
         tell(view);
         if (end_at_once) end(unit, *end_at_once);
         co_return std::string("done");
@@ -87,6 +101,7 @@ class FakeSystemd : public Systemd {
     Word stop(std::string unit, JobShare share) override {
         calls.push_back("stop " + unit);
         shares[unit] = share;
+        end_start_job("canceled");
         if (loaded.contains(unit)) end(unit, {"success", CLD_KILLED, SIGTERM, ""});
         co_return std::string("done");
     }
@@ -101,6 +116,20 @@ class FakeSystemd : public Systemd {
     Word features() override { co_return built_with; }
 
     // What happens by itself.
+    void notify(const std::string& unit) {
+        auto view = loaded.at(unit);
+        view.active_state = "active";
+        view.sub_state = "running";
+        tell(view);
+        end_start_job("done");
+    }
+    // Of a start whose notification is waited for.
+    void end_start_job(const std::string& result) {
+        if (!start_job_) return;
+        start_result_ = result;
+        start_job_->cancel();
+        start_job_.reset();
+    }
     void end(const std::string& unit, const UnitResult& result) {
         auto view = loaded.at(unit);
         view.active_state = result.result == "success" ? "inactive" : "failed";
@@ -160,6 +189,8 @@ class FakeSystemd : public Systemd {
   private:
     std::string next_invocation() { return "invocation" + std::to_string(++runs_); }
     int runs_ = 0;
+    std::shared_ptr<boost::asio::steady_timer> start_job_;
+    std::string start_result_;
 };
 
 class FakeJournal : public JournalTail {

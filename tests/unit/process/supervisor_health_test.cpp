@@ -123,5 +123,76 @@ TEST_F(ReadyTest, WhatDoesNotAnswerAnyMoreIsRestarted) {
     EXPECT_EQ(count("start " + unit), 2);
 }
 
+// A process whose notification is waited for.
+class NotifyTest : public RetryTest {
+  protected:
+    NotifyTest() {
+        web = record();
+        web.spec.ready.probe = Probe{.kind = Probe::Kind::Notify};
+        web.digest = spec_digest(web.spec);
+    }
+    void begin() {
+        start();
+        want(web);
+    }
+    ProcessRecord web;
+};
+
+TEST_F(NotifyTest, ItRunsOnceItHasNotified) {
+    begin();
+    expect(ProcessState::Starting);
+    EXPECT_TRUE(is_executed(*status()));
+    systemd.notify(unit);
+    run();
+    expect(ProcessState::Running);
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(NotifyTest, NobodyWaitsForItToStopOrKillIt) {
+    begin();
+    web.desired = Desired::Stopped;
+    web.change = 2;
+    want(web);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_TRUE(systemd.loaded.empty());
+    web.desired = Desired::Running;
+    web.change = 3;
+    want(web);
+    expect(ProcessState::Starting);
+    kill(7, "web");
+    expect(ProcessState::Stopped, StopKind::Killed);
+    EXPECT_EQ(count("stop " + unit), 2);
+    EXPECT_EQ(count("start " + unit), 2);
+}
+
+TEST_F(NotifyTest, NobodyWaitsForItToRestartIt) {
+    begin();
+    web.change = 2;
+    want(web);
+    EXPECT_EQ(count("stop " + unit), 1);
+    EXPECT_EQ(count("start " + unit), 2);
+    systemd.notify(unit);
+    run();
+    expect(ProcessState::Running, StopKind::Stopped);
+}
+
+TEST_F(NotifyTest, WhatAsksForMoreTimeWithoutEndIsStopped) {
+    begin();
+    systemd.end_start_job("timeout");
+    run();
+    expect(ProcessState::Failed, StopKind::NotReady);
+    EXPECT_EQ(status()->reason->step, "notify");
+    EXPECT_EQ(count("stop " + unit), 1);
+}
+
+TEST_F(NotifyTest, WhatSystemdStartsAgainByItselfIsSaidToWaitForNothing) {
+    begin();
+    systemd.crash_and_restart(unit, {"timeout", CLD_KILLED, SIGTERM, "start", true});
+    systemd.end_start_job("failed");
+    run();
+    expect(ProcessState::Starting, StopKind::NotReady);
+    EXPECT_EQ(status()->reason->detail.find("tried again"), std::string::npos) << status()->reason->detail;
+}
+
 } // namespace
 } // namespace p2prc::process
