@@ -108,7 +108,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         living_.erase(run);
         run->phase = Run::Phase::Over;
         run->timer.cancel();
-        if (run->asking && run->commands) stop_command(run->target.process);
+        if (run->asking && run->commands) stop_command(run->target);
     }
 
   private:
@@ -288,7 +288,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         const auto rule = bind_rule(record);
         if (rule && sources_.pinned && sources_.pinned(*rule)) add_bind_programs(*unit, *rule);
         run->commands = true;
-        ask(run, probe_command(systemd_, record.name, std::move(*unit), sources_.last_line));
+        ask(run, probe_command(systemd_, record.name, std::move(*unit), run->target.share, sources_.last_line));
     }
 
     void ask(const std::shared_ptr<Run>& run, asio::awaitable<ProbeAnswer> question) {
@@ -320,14 +320,12 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
     }
 
     // It shares the user and the data of what may follow.
-    void stop_command(const std::string& process) {
-        asio::co_spawn(executor_, stop_probe(systemd_, process),
-                       net::ReportFailure("stopping the probe of '" + process + "'"));
+    void stop_command(const HealthTarget& target) {
+        asio::co_spawn(executor_, stop_probe(systemd_, probe_unit_name(target.process), target.share),
+                       net::ReportFailure("stopping the probe of '" + target.process + "'"));
     }
 
-    static asio::awaitable<void> stop_probe(Systemd& systemd, std::string process) {
-        const auto unit = probe_unit_name(process);
-        JobShare share{.kind = JobShare::Kind::Probes, .maker = std::move(process)};
+    static asio::awaitable<void> stop_probe(Systemd& systemd, std::string unit, JobShare share) {
         // One that is left ends by its own limit.
         (void)co_await systemd.stop(unit, std::move(share));
     }

@@ -28,6 +28,8 @@ struct HealthTarget {
     std::shared_ptr<const ProcessSpec> spec;
     std::optional<std::uint16_t> port; // bound: the spec's, or the one chosen for port 0
     Origin origin = Origin::Remote;    // decides on the sandbox of its commands
+    // Of its commands. They take ten seconds where their maker likes that, and all others of the share wait.
+    JobShare share{JobShare::Kind::Probes};
 };
 
 // Called on the executor, and never from within watch(). Each may destroy the Watch, and make others. `step`

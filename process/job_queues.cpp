@@ -10,6 +10,8 @@ net::FairSlots& JobQueues::starts(JobShare::Kind kind) {
         return certificates_;
     case JobShare::Kind::Probes:
         return probes_;
+    case JobShare::Kind::RemoteProbes:
+        return remote_probes_;
     case JobShare::Kind::Local:
         return local_starts_;
     case JobShare::Kind::Remote:

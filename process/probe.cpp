@@ -122,13 +122,12 @@ asio::awaitable<ProbeAnswer> probe_http(net::Endpoint endpoint, std::set<std::ui
 }
 
 asio::awaitable<ProbeAnswer> probe_command(Systemd& systemd, std::string process, TransientUnit unit,
-                                           LastLine last_line) {
+                                           JobShare share, LastLine last_line) {
     const auto name = probe_unit_name(process);
     const auto begun = Clock::now();
     const auto since = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                                       std::chrono::system_clock::now().time_since_epoch())
                                                       .count());
-    JobShare share{.kind = JobShare::Kind::Probes, .maker = std::move(process)};
     const auto result = co_await systemd.start_transient(name, std::move(unit), std::move(share));
     if (!result && result.error().code == ErrorCode::InvalidSpec)
         co_return ProbeAnswer{Verdict::Bad, result.error().message};

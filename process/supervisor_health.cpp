@@ -28,8 +28,12 @@ bool ProcessSupervisor::watch(const Facts& now) {
         if (const auto self = weak.lock())
             self->check_failed({run, StopKind::Unhealthy, std::move(step), std::move(answer)});
     };
-    HealthTarget target{name_, run_, std::make_shared<const ProcessSpec>(spec), now.record->port,
-                        records().origin_of(*now.record)};
+    const auto origin = records().origin_of(*now.record);
+    auto share = origin == Origin::Local
+                     ? JobShare{JobShare::Kind::Probes, name_}
+                     : JobShare{JobShare::Kind::RemoteProbes, records().share_of(*now.record).maker};
+    HealthTarget target{name_,  run_, std::make_shared<const ProcessSpec>(spec), now.record->port,
+                        origin, std::move(share)};
     watch_ = node_->health.watch(std::move(target), std::move(events), ready);
     return ready;
 }

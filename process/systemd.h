@@ -56,11 +56,13 @@ struct JobShare {
         Own,          // p2prcd's own short units, which starts of processes wait for
         Certificates, // p2prcd's own, which take minutes
         Probes,       // commands that ask whether a process is well
+        RemoteProbes, // the same of processes of other nodes
         Local,        // processes that were spun on this node
         Remote,       // processes of other nodes
     };
     Kind kind = Kind::Own;
-    std::string maker = {}; // of a remote process: the node that spun it; of a probe: its process
+    // Of a remote process and its probes: the node that spun it; of another probe: its process.
+    std::string maker = {};
     friend bool operator==(const JobShare&, const JobShare&) = default;
 };
 

@@ -32,9 +32,18 @@ TEST_F(JobQueuesTest, NothingWaitsForStopsOfOtherNodesProcesses) {
     EXPECT_EQ(held.size(), stuck + 5);
 }
 
+// A command of theirs takes as long as it is let, and as many as they like wait.
+TEST_F(JobQueuesTest, ProbesOfThisNodesProcessesDoNotWaitForThoseOfOtherNodes) {
+    for (int n = 0; n < 20; ++n)
+        ask(queues.starts(Kind::RemoteProbes), "member" + std::to_string(n), 100);
+    const auto stuck = held.size();
+    ask(queues.starts(Kind::Probes), "web");
+    EXPECT_EQ(held.size(), stuck + 1);
+}
+
 // dbus-daemon allows PID 1 512 match rules, and it makes one for each job that is under way.
 TEST_F(JobQueuesTest, AllTogetherStayFarBelowWhatTheBusAllows) {
-    for (const auto kind : {Kind::Own, Kind::Certificates, Kind::Probes, Kind::Local, Kind::Remote})
+    for (const auto kind : {Kind::Own, Kind::Certificates, Kind::Probes, Kind::RemoteProbes, Kind::Local, Kind::Remote})
         for (int n = 0; n < 10; ++n) {
             ask(queues.starts(kind), std::to_string(n), 100);
             ask(queues.stops(kind), std::to_string(n), 100);

@@ -241,7 +241,7 @@ TEST_F(ProbeTest, ACommandAnswersByItsExitStatus) {
         co_return unit == "p2prcd-probe-db.service" ? "no response\x07" : "";
     };
     const auto ask = [&](const LastLine& line) {
-        return run(probe_command(systemd, "db", TransientUnit(), line));
+        return run(probe_command(systemd, "db", TransientUnit(), {JobShare::Kind::Probes, "db"}, line));
     };
     EXPECT_TRUE(ask(words).good());
     EXPECT_EQ(systemd.ran.front(), "p2prcd-probe-db.service");

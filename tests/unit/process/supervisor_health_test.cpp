@@ -103,6 +103,27 @@ TEST_F(ReadyTest, AStopMeanwhileIsAStop) {
     EXPECT_EQ(count("stop " + unit), 1);
 }
 
+TEST_F(ReadyTest, ItsProbesTakeTheShareOfWhoeverSpunIt) {
+    start();
+    auto web = with_port({.probe = Probe{.kind = Probe::Kind::Command, .command = {"/bin/true"}}});
+    state::Origins(*own).note(web.spec);
+    auto mail = web;
+    mail.name = mail.spec.name = "mail";
+    mail.id = 8;
+    mail.port = mail.spec.port = 8081;
+    mail.created_by = "ann@home2";
+    mail.digest = spec_digest(mail.spec);
+    want(web);
+    want(mail);
+    const auto share_of = [&](const std::string& name) -> std::optional<JobShare> {
+        const auto found = systemd.shares.find("p2prcd-probe-" + name + ".service");
+        return found == systemd.shares.end() ? std::nullopt : std::optional(found->second);
+    };
+    EXPECT_TRUE(test::eventually(loop, [&] { return share_of("web") && share_of("mail"); }));
+    EXPECT_EQ(share_of("web"), (JobShare{JobShare::Kind::Probes, "web"}));
+    EXPECT_EQ(share_of("mail"), (JobShare{JobShare::Kind::RemoteProbes, "home2"}));
+}
+
 TEST_F(ReadyTest, WhatDoesNotAnswerAnyMoreIsRestarted) {
     start();
     listen();
