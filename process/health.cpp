@@ -29,6 +29,8 @@ constexpr auto soonest_look = 10ms;
 constexpr auto latest_look = 3s;
 // Before that nothing is reported of a process that is not ready yet.
 constexpr auto first_word = 1s;
+// What an application answers may be another each time, and each report goes to every node.
+constexpr auto between_words = 5s;
 constexpr Clock::duration first_pause = 250ms; // after a question that costs a connection or a unit
 constexpr Clock::duration longest_pause = 2s;
 
@@ -62,6 +64,7 @@ struct Health::Run {
     bool asking = false;   // an answer is on its way
     bool commands = false; // by the command's unit
     std::string lacks;     // reported last
+    Clock::time_point reported{};
     std::string answer;
     std::uint32_t failures = 0; // in a row, once it is ready
     net::OneShotTimer timer;    // of liveness
@@ -187,8 +190,10 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
     }
 
     void report(const std::shared_ptr<Run>& run, const std::string& what) {
-        if (Clock::now() - run->since < first_word || what == run->lacks) return;
+        const auto now = Clock::now();
+        if (now - run->since < first_word || now - run->reported < between_words || what == run->lacks) return;
         run->lacks = what;
+        run->reported = now;
         if (run->events.lacks) run->events.lacks(what);
     }
 

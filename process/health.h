@@ -36,7 +36,8 @@ struct HealthTarget {
 // is that of a stop reason: port, http, notify or command; `answer` what was answered last.
 struct HealthEvents {
     std::function<void()> ready; // once
-    // What it still lacks, in words, when that changes. Not in the first second: each report is an upload.
+    // What it still lacks, in words, when that changes. Not in the first second, and then at most every five:
+    // each report is an upload.
     std::function<void(std::string what)> lacks;
     // The time that its file gives it to become ready is over. Nothing comes after this.
     std::function<void(std::string step, std::string answer)> not_ready;

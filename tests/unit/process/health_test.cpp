@@ -281,6 +281,21 @@ TEST_F(HealthTest, HttpThatIsNeverWellSaysWhatItAnsweredLast) {
     EXPECT_EQ(server.asked, asked);
 }
 
+// An application chooses the words, and every node hears them.
+TEST_F(HealthTest, AnswersThatAlwaysChangeAreReportedNowAndThen) {
+    WebServer server;
+    blind = true;
+    auto spec = spec_of("ready.http = '/'");
+    spec.port = server.port;
+    Seen seen;
+    const auto watched = watch(spec, seen);
+    EXPECT_TRUE(eventually([&] {
+        server.status = 500 + server.asked % 50;
+        return server.asked >= 6 && !seen.lacks.empty();
+    }));
+    EXPECT_LT(seen.lacks.size(), 3U);
+}
+
 TEST_F(HealthTest, ACommandIsRunUntilItSucceeds) {
     Seen seen;
     pinned = true;
