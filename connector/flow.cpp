@@ -185,8 +185,8 @@ void HomeFlow::look_again(Time now, bool news) {
     if (resolved_.answer != Answer::Accepted) return refuse(resolved_.answer);
     // The edge takes the first answer that it gets: the later flow connection has it.
     if (wait_->superseded) return;
-    // A process that runs by now is held for less than one that was coming, so the news that ends the wait may
-    // be that it answers.
+    // A process that runs by now is held for less than one that was coming, so the news that ends the wait
+    // may be that it answers.
     const bool over = now - wait_->redial.since >= resolved_.hold;
     if (resolved_.target && (news || over || now >= wait_->redial.again)) return dial();
     if (over) turn_away(Answer::DialRefused);

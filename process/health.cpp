@@ -191,7 +191,8 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
 
     void report(const std::shared_ptr<Run>& run, const std::string& what) {
         const auto now = Clock::now();
-        if (now - run->since < first_word || now - run->reported < between_words || what == run->lacks) return;
+        if (now - run->since < first_word || now - run->reported < between_words || what == run->lacks)
+            return;
         run->lacks = what;
         run->reported = now;
         if (run->events.lacks) run->events.lacks(what);
@@ -293,7 +294,8 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         const auto rule = bind_rule(record);
         if (rule && sources_.pinned && sources_.pinned(*rule)) add_bind_programs(*unit, *rule);
         run->commands = true;
-        ask(run, probe_command(systemd_, record.name, std::move(*unit), run->target.share, sources_.last_line));
+        ask(run,
+            probe_command(systemd_, record.name, std::move(*unit), run->target.share, sources_.last_line));
     }
 
     void ask(const std::shared_ptr<Run>& run, asio::awaitable<ProbeAnswer> question) {

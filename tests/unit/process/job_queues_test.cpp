@@ -43,7 +43,8 @@ TEST_F(JobQueuesTest, ProbesOfThisNodesProcessesDoNotWaitForThoseOfOtherNodes) {
 
 // dbus-daemon allows PID 1 512 match rules, and it makes one for each job that is under way.
 TEST_F(JobQueuesTest, AllTogetherStayFarBelowWhatTheBusAllows) {
-    for (const auto kind : {Kind::Own, Kind::Certificates, Kind::Probes, Kind::RemoteProbes, Kind::Local, Kind::Remote})
+    for (const auto kind :
+         {Kind::Own, Kind::Certificates, Kind::Probes, Kind::RemoteProbes, Kind::Local, Kind::Remote})
         for (int n = 0; n < 10; ++n) {
             ask(queues.starts(kind), std::to_string(n), 100);
             ask(queues.stops(kind), std::to_string(n), 100);

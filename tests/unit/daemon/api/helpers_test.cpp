@@ -280,7 +280,8 @@ TEST_F(HelpersTest, WhoListensBeforeItIsReadyIsDialledUnlessItsFileSaysHowItIsRe
     starting["pid"] = 42;
     listeners.clear();
     own->set(keys::status("home1", 7), starting);
-    EXPECT_TRUE(wait([&] { return mapping()["availability"] == "coming" && !mapping().contains("address"); }));
+    EXPECT_TRUE(
+        wait([&] { return mapping()["availability"] == "coming" && !mapping().contains("address"); }));
     EXPECT_EQ(mapping()["hold_ms"], 10000);
     EXPECT_EQ(serving()["reason"], "nothing listens on 127.0.0.1:8080");
     listeners = {listener_of("wiki", 8080)};
