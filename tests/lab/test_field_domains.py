@@ -74,7 +74,7 @@ def test_one_that_listens_on_the_loopback_of_ipv6_alone(lab):
 
 def test_one_that_does_not_listen_yet_has_a_page(lab):
     lab.home1.p2prc("spin", "late", "--no-wait", "--port", "8104", "--domain", "late.home.example", "--", "/usr/bin/python3", "-c", LATE)
-    wait_domain(lab.home1, "late.home.example", "failed", "nothing listens on 127.0.0.1:8104")
+    wait_domain(lab.home1, "late.home.example", "waiting", "nothing listens on 127.0.0.1:8104")
     wait_until(lambda: "503" in answer(lab, "late.home.example").out, 60, "visitors to get a page")
     page = answer(lab, "late.home.example")
     assert page.code == 0 and "home1" not in page.out and "8104" not in page.out, page
