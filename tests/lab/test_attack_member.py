@@ -4,7 +4,7 @@ import time
 
 from lab import LabError, wait_until
 from lab.conquered import conquered
-from lab.household import info, invite, join, make_fleet, node_state, spin, wait_state
+from lab.household import info, invite, join, make_fleet, node_state, spin, wait_executed
 from lab.link import ControlLink, LinkError, frame, read_token
 
 MACHINES = ["root", "home1", "home2"]
@@ -31,8 +31,8 @@ def setup(lab):
     make_fleet(lab, "home1", "home2")
     spin(lab.home2, "victim", SLEEP)
     spin(lab.home1, "web", SLEEP, port=0, wait=False)
-    wait_state(lab.root, "victim", "running")
-    wait_state(lab.root, "web", "running")
+    wait_executed(lab.root, "victim")
+    wait_executed(lab.root, "web")
     # Its p2prcd would take the link back.
     lab.home1.run("systemctl stop p2prcd")
 
@@ -78,7 +78,7 @@ def test_naming_the_key_of_a_connector_keeps_it_out_for_a_moment(lab):
     wait_until(lambda: key_of("home2") not in ("", key), 30, "the connector to have made itself another key")
     with ControlLink(lab.home1) as link:
         link.request("node.register_key", {"kind": "connector", "key": own})
-    wait_state(lab.root, "victim", "running")
+    wait_executed(lab.root, "victim")
 
 
 def domain_of(lab, name):
@@ -91,7 +91,7 @@ def test_a_domain_that_waits_leads_to_nobody_by_its_name_alone(lab):
         link.request("domain.map", {"domain": "door.home.example", "process": "diary"})
         link.request("process.spin", {"spec": {"name": "bank", "port": 0, "run": {"command": SLEEP}}})
     spin(lab.home2, "diary", SLEEP, port=0, wait=False)
-    wait_state(lab.root, "diary", "running")
+    wait_executed(lab.root, "diary")
     for name in ("bank.home.example", "door.home.example"):
         row = domain_of(lab, name)
         assert row["state"] == "waiting" and "is not served there automatically" in row["reason"], row
@@ -147,7 +147,7 @@ def test_what_it_says_blinds_nobody(lab):
 def test_it_cannot_call_off_the_end_of_anothers_process(lab):
     with ControlLink(lab.home1) as link:
         mal = link.request("process.spin", {"spec": {"name": "mal", "run": {"command": SLEEP}}, "node": "home2"})["id"]
-    wait_state(lab.root, "mal", "running")
+    wait_executed(lab.root, "mal")
     lab.home2.run("systemctl stop p2prcd")
     # It waits for home2, and says at last that it will be done when that is back.
     lab.root.p2prc("kill", "mal", timeout=120, check=False)

@@ -1,7 +1,7 @@
 """The backup that the manual describes, on a root that has members: taken while they knock, and put back."""
 
 from lab import wait_until
-from lab.household import domain, info, main_pid, make_fleet, spin, wait_state
+from lab.household import domain, info, main_pid, make_fleet, spin, wait_executed
 
 MACHINES = ["root", "home1", "home2"]
 SLEEP = ["/bin/sleep", "infinity"]
@@ -80,7 +80,7 @@ def test_it_is_put_back_after_the_disk_was_lost(lab):
     lab.home1.run("systemctl unmask --runtime p2prcd.service && systemctl start p2prcd.service")
     linked(lab.home1)
     for name in ("rooted", "one", "two", "younger", "replaced"):
-        wait_state(lab.root, name, "running", timeout=60)
+        wait_executed(lab.root, name, timeout=60)
     assert {name: info(lab.root, name)["id"] for name in before} == before
     assert domain(lab.root, "one.home.example")["process"] == mapped["process"]
     assert pids(lab) == running, "nothing that ran was touched"
@@ -93,7 +93,7 @@ def test_what_was_killed_since_the_copy_stays_killed(lab):
     for name in ("doomed", "ended"):
         assert not lab.home1.active(f"p2prc-{name}.service")
     spin(lab.home1, "doomed", SLEEP)
-    wait_state(lab.root, "doomed", "running")
+    wait_executed(lab.root, "doomed")
 
 
 def test_what_was_mapped_since_the_copy_is_mapped(lab):

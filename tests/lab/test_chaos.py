@@ -69,7 +69,7 @@ def agree(lab, worker):
     back = worker.gone & set(processes)
     if back:
         return f"killed and back: {back}"
-    idle = [name for name in worker.present if processes[name]["state"] != "running"]
+    idle = [name for name in worker.present if not processes[name]["status"]]
     if idle:
         return f"not running: {idle}"
     units = {line.split()[0].removeprefix("p2prc-").removesuffix(".service")

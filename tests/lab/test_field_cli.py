@@ -102,7 +102,7 @@ def test_a_wait_that_ends_says_what_it_was_for(lab):
         code, words = said(machine, "spin", "never", "--port", "8204", "--timeout", "6s", *place, "--", "/bin/sleep", "infinity")
         assert code == 1 and "nothing listens on 127.0.0.1:8204" in words and "6 seconds" in words, words
         known = info(machine, "never")
-        assert known["state"] == "running" and known["ready"] is False and "8204" in known["waits_for"], known
+        assert known["state"] == "starting" and known["status"] and known["ready"] is False and "8204" in known["waits_for"], known
         machine.p2prc("kill", "never")
     everywhere(lab, check)
 

@@ -53,6 +53,16 @@ def wait_state(machine, name, wanted, timeout=20):
     return wait_until(seen, timeout, f"{name} to be {wanted} on {machine.name}")
 
 
+def wait_executed(machine, name, timeout=20):
+    """Waits until the command of the process is executed, ready or not: most that have a port here never listen at it."""
+    def seen():
+        known = info(machine, name)
+        if not known["status"]:
+            raise LabError(f"{name} is {known['state']}, reason {known.get('reason')}")
+        return known
+    return wait_until(seen, timeout, f"{name} to be executed on {machine.name}")
+
+
 def wait_reason(machine, name, kind, timeout=20):
     """Waits until the last stop of the process has that kind; returns the reason."""
     def seen():
