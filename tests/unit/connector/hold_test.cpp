@@ -129,6 +129,40 @@ TEST_F(HoldTest, WhoHasWaitedForLongIsToldWhenAProcessThatRunsRefuses) {
     EXPECT_TRUE(held(0));
 }
 
+// Where the edge has asked again before it heard that the client is held.
+TEST_F(HoldTest, OnlyTheLastFlowConnectionOfAClientAnswersForIt) {
+    harness.edge_options.another = 60s;
+    harness.run();
+    std::vector<std::string> answered;
+    const auto ask = [&](const std::string& name) {
+        harness.on_loop([&] {
+            edge::FlowRequest request;
+            request.connector_key = harness.home_identity().fingerprint();
+            request.mapping_id = 1;
+            request.client = request.server = {net::Address::v4({192, 0, 2, 1}), 4711};
+            request.first_bytes = "hello";
+            harness.edge().open(std::move(request), [&answered, name](const Result<edge::ReadyFlow>& flow) {
+                answered.push_back(name + (flow ? " accepted" : " refused"));
+            });
+            return 0;
+        });
+    };
+    ask("first");
+    ASSERT_TRUE(held(1));
+    ask("second");
+    ASSERT_TRUE(held(2));
+    app.listen();
+    tell([](connector::Mapping& mapping) {
+        mapping.address = net::Address::v4({127, 0, 0, 1});
+        mapping.availability = Availability::Running;
+        mapping.hold = 0ms;
+    });
+    EXPECT_EQ(app.accept().receive(5), "hello");
+    EXPECT_TRUE(harness.eventually([&] { return !answered.empty(); }));
+    EXPECT_EQ(harness.on_loop([&] { return answered; }), std::vector<std::string>{"second accepted"});
+    EXPECT_TRUE(app.nobody_is_left());
+}
+
 TEST_F(HoldTest, ARefusedPortIsDialledAgain) {
     harness.table.mappings[1].address = net::Address::v4({127, 0, 0, 1});
     harness.run();

@@ -1,4 +1,5 @@
 #include "connector/mappings.h"
+#include "core/process_spec.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -61,7 +62,8 @@ TEST(Mappings, OfP2prcdDialNobodyUnlessTheySayWhere) {
         {"id": 1, "domain": "a.example", "port": 80, "tls": "node"},
         {"id": 2, "domain": "b.example", "port": 80, "tls": "node", "address": "::1", "groups": [7, 9, "x"],
          "availability": "coming", "hold_ms": 2500},
-        {"id": 3, "domain": "c.example", "port": 80, "tls": "node", "address": "192.168.1.5"}]})"));
+        {"id": 3, "domain": "c.example", "port": 80, "tls": "node", "address": "192.168.1.5",
+         "hold_ms": 600000}]})"));
     ASSERT_TRUE(table);
     EXPECT_EQ(table->zone, "home.example");
     EXPECT_FALSE(table->mappings.at(1).address);
@@ -71,6 +73,7 @@ TEST(Mappings, OfP2prcdDialNobodyUnlessTheySayWhere) {
     EXPECT_EQ(table->mappings.at(2).hold, std::chrono::milliseconds(2500));
     EXPECT_EQ(table->mappings.at(1).availability, Availability::Running);
     EXPECT_EQ(table->mappings.at(1).hold.count(), 0);
+    EXPECT_EQ(table->mappings.at(3).hold, UpdateSpec::longest_hold);
     EXPECT_FALSE(table->mappings.at(3).address) << "of this machine's loopback alone";
 }
 
