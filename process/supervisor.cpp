@@ -93,7 +93,7 @@ void ProcessSupervisor::evaluate() {
     if (what != Act::Nothing) {
         retry_.timer.reset();
     } else if (is_to_be_retried(now)) {
-        if (!due && !is_to_be_retried_at_once(now)) return await_retry(now.status->reason->kind);
+        if (!due) return await_retry(now.status->reason->kind);
         what = Act::Retry;
     }
     // Where it is about to be stopped for a failed check, it may have ended by itself meanwhile.
@@ -200,6 +200,7 @@ asio::awaitable<bool> ProcessSupervisor::run(Act what, Facts now) {
     if (what == Act::Stop || what == Act::Kill || what == Act::Restart || what == Act::Fence ||
         what == Act::Abort)
         look_again = co_await stop(now, what);
+    if (what == Act::Abort && look_again && starts_again_at_once()) what = Act::Retry;
     if (look_again && (what == Act::Start || what == Act::Retry || what == Act::Restart) && !node_->stopping)
         look_again = co_await start(what);
     co_return look_again;

@@ -120,7 +120,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void report_kills();
 
     bool is_to_be_retried(const Facts& now) const;
-    bool is_to_be_retried_at_once(const Facts& now) const;
+    bool starts_again_at_once() const;
     std::chrono::milliseconds next_pause(StopKind kind);
     void await_retry(StopKind kind);
     void arm_retry(std::chrono::milliseconds pause);

@@ -25,9 +25,10 @@ bool ProcessSupervisor::is_to_be_retried(const Facts& now) const {
     return want.desired == Desired::Running && now.record->spec.run.restart != Restart::No;
 }
 
-// The first time, and when it has been well for long since.
-bool ProcessSupervisor::is_to_be_retried_at_once(const Facts& now) const {
-    return retry_.pause == 0ms && now.status->reason->kind == StopKind::Unhealthy;
+// What was stopped for a failed check was left on its way, so that its clients are held on.
+bool ProcessSupervisor::starts_again_at_once() const {
+    const auto now = facts();
+    return now.record && now.status && now.status->state == ProcessState::Starting;
 }
 
 std::chrono::milliseconds ProcessSupervisor::next_pause(StopKind kind) {

@@ -52,6 +52,9 @@ void ProcessSupervisor::observe(const Facts& now) {
     if (state_ == SupervisorState::Ready) status.ready_run = run_;
     if (state_ == SupervisorState::Ready || another) status.waits_for.clear();
     status.pid = unit.main_pid;
+    if (state_ == SupervisorState::Starting && !unit.up() && unit.main_pid != 0 && now.record &&
+        is_by(now.record->spec.ready.probe, Probe::Kind::Notify))
+        status.waits_for = "it has not told systemd that it is ready (READY=1)";
     status.invocation = unit.invocation;
     status.restarts = unit.restarts;
     if (!unit.digest.empty()) status.digest = unit.digest;

@@ -67,8 +67,10 @@ asio::awaitable<void> ProcessSupervisor::aborted(Facts now, std::string invocati
     if (node_->stopping) co_return;
     explain(reason, now, false);
     auto status = draft(now);
+    const bool at_once = reason.kind == StopKind::Unhealthy && retry_.pause.count() == 0 && now.record &&
+                         now.record->spec.run.restart != Restart::No;
     status.reason = node_->stamped(std::move(reason), epoch_of(now));
-    node_->write_state(std::move(status), ProcessState::Failed);
+    node_->write_state(std::move(status), at_once ? ProcessState::Starting : ProcessState::Failed);
 }
 
 // It is another node's, and does not run here.

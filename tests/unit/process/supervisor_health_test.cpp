@@ -165,6 +165,7 @@ TEST_F(NotifyTest, ItRunsOnceItHasNotified) {
     begin();
     expect(ProcessState::Starting);
     EXPECT_TRUE(is_executed(*status()));
+    EXPECT_EQ(status()->waits_for, "it has not told systemd that it is ready (READY=1)");
     systemd.notify(unit);
     run();
     expect(ProcessState::Running);
