@@ -23,7 +23,7 @@ if f"{ROOT}/tests/lab" not in sys.path:
 from lab import Lab, wait_until  # noqa: E402
 from lab.conquered import conquered  # noqa: E402
 from lab.crowd import Crowd, fill, make_keys, name_of  # noqa: E402
-from lab.household import domain, invite, join, make_fleet, spin, wait_state  # noqa: E402
+from lab.household import domain, invite, join, make_fleet, spin, wait_executed  # noqa: E402
 
 MACHINES = ["root", "client", "home1", "home2"]
 SLEEP = ["/usr/bin/sleep", "infinity"]
@@ -138,7 +138,7 @@ def measure(lab, members, processes, domains, rounds, sample=1.0):
     """Everything, in one lab with p2prc on root, home1 and home2."""
     make_fleet(lab, "home1")
     spin(lab.home1, "app", SLEEP, port=0, wait=False)
-    wait_state(lab.root, "app", "running")
+    wait_executed(lab.root, "app")
     lab.home1.p2prc("map-domain", "app.home.example", "app")
     wait_until(lambda: domain(lab.root, "app.home.example"), 20, "the domain")
     for number in range(FEW - 1):

@@ -3,7 +3,7 @@
 import json
 
 from lab import wait_until
-from lab.household import (info, invite, join, main_pid, make_root, node_state, spin, state, wait_reason, wait_state)
+from lab.household import (info, invite, join, main_pid, make_root, node_state, spin, state, wait_executed, wait_reason, wait_state)
 
 MACHINES = ["root", "acme", "client", "home1", "home2", "home3"]
 SLEEP = ["/bin/sleep", "infinity"]
@@ -320,7 +320,7 @@ def test_an_older_copy_of_the_registry_kills_nothing(lab):
         home.link_up()
     wait_linked(lab.root, "earlier", "harmless")
     for name in pids:
-        wait_state(lab.root, name, "running")
+        wait_executed(lab.root, name)
     again = info(lab.root, "younger")
     assert (again["id"], again["node"], again["port"]) == (younger["id"], "home1", younger["port"])
     assert {name: main_pid(lab.home1, name) for name in pids} == pids
