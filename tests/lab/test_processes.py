@@ -189,11 +189,11 @@ def test_a_port_of_another_process_is_refused_by_name(lab):
 
 
 def test_a_chosen_port_is_passed_and_remembered(lab):
-    spin(lab.home1, "ported", 'echo "$PORT" >"$STATE_DIRECTORY/port"; exec sleep infinity', port=0, wait=False)
+    spin(lab.home1, "ported", 'echo "$PORT" >"$STATE_DIRECTORY/port"; exec /usr/bin/python3 -m http.server "$PORT" --bind 127.0.0.1', port=0)
     port = info(lab.home1, "ported")["port"]
     assert 20000 <= port < 30000
     wait_until(lambda: lab.home1.read("/var/lib/p2prc-data/ported/port").strip() == str(port), 10, "the process to have its port")
-    lab.home1.p2prc("restart", "ported", "--no-wait")
+    lab.home1.p2prc("restart", "ported")
     assert info(lab.home1, "ported")["port"] == port
 
 
