@@ -266,6 +266,7 @@ def test_a_wrong_clock(lab):
 def test_a_domain_that_nothing_answers(lab):
     spin(lab.home1, "dead", SLEEP, port=9999, domain="dead.home.example", check=False)
     for machine in (lab.root, lab.home2, lab.home1):
-        named(machine, "domain dead.home.example", "nothing listens on 127.0.0.1:9999")
+        problem = named(machine, "process dead", "is not ready: nothing listens on 127.0.0.1:9999")
+        assert problem["affects"] == ["domain dead.home.example"], problem
     lab.home1.p2prc("kill", "dead")
     sound(lab.root)
