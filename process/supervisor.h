@@ -28,6 +28,11 @@ namespace p2prc::process {
 // Behind how it ended, before the seconds to its next attempt; the last words of a reason's detail.
 inline constexpr std::string_view next_attempt_words = "; it is tried again after ";
 
+// What this node wants of it; `now` has a record.
+inline Wanted wanted(const Facts& now) {
+    return wanted(*now.record, now.local ? &*now.local : nullptr);
+}
+
 class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor> {
   public:
     ProcessSupervisor(std::shared_ptr<Supervision> node, std::string name);

@@ -21,7 +21,7 @@ constexpr auto between_attempts = 5s;
 bool ProcessSupervisor::is_to_be_retried(const Facts& now) const {
     if (!now.record || !now.status || now.status->state != ProcessState::Failed) return false;
     if (!now.status->reason || !is_tried_again(now.status->reason->kind)) return false;
-    const auto want = wanted(*now.record, now.local ? &*now.local : nullptr);
+    const auto want = wanted(now);
     return want.desired == Desired::Running && now.record->spec.run.restart != Restart::No;
 }
 

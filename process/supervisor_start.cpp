@@ -116,7 +116,7 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
     auto status = draft(now);
     if (now.status && lost_with_its_boot(*now.status, node_->options.boot_id))
         status.reason = node_->lost_with_boot(*now.status, epoch_of(now));
-    status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    status.applied = wanted(now).change;
     status.digest = now.record->digest;
     status.invocation.clear();
     status.restarts = 0;

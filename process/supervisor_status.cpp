@@ -46,8 +46,7 @@ void ProcessSupervisor::observe(const Facts& now) {
         take(SupervisorEvent::BecameReady);
     auto status = draft(now);
     const auto before = status;
-    if (!now.status && now.record)
-        status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    if (!now.status && now.record) status.applied = wanted(now).change;
     status.state = reported_state(state_);
     if (state_ == SupervisorState::Ready) status.ready_run = run_;
     if (state_ == SupervisorState::Ready || another) status.waits_for.clear();
@@ -77,7 +76,7 @@ void ProcessSupervisor::observe(const Facts& now) {
 
 // It is not to run, and does not: the reason is who asked for that, and says how it had ended before.
 void ProcessSupervisor::settle(const Facts& now) {
-    const auto want = wanted(*now.record, now.local ? &*now.local : nullptr);
+    const auto want = wanted(now);
     auto status = draft(now);
     status.applied = want.change;
     Boxed<StopReason> ended;
@@ -103,7 +102,7 @@ void ProcessSupervisor::refuse(const Facts& now, std::string step, const Error& 
     if (state_ == SupervisorState::Preparing || (state_ == SupervisorState::Starting && !unit_.alive()))
         take(SupervisorEvent::Refused);
     auto status = draft(now);
-    if (now.record) status.applied = wanted(*now.record, now.local ? &*now.local : nullptr).change;
+    if (now.record) status.applied = wanted(now).change;
     StopReason reason;
     reason.kind = StopKind::StartFailed;
     reason.step = std::move(step);

@@ -19,7 +19,7 @@ asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
         const auto* status = records().status(now.id);
         now.status = status ? std::optional(*status) : std::nullopt;
     }
-    const auto want = now.record ? wanted(*now.record, now.local ? &*now.local : nullptr) : Wanted{};
+    const auto want = now.record ? wanted(now) : Wanted{};
     const auto invocation = unit_.view()->invocation;
     if (unit_.alive()) take(SupervisorEvent::StopOrdered);
     node_->write_state(draft(now), ProcessState::Stopping);
