@@ -524,7 +524,7 @@ TEST_F(TlsHomeRestartTest, ARunThatHangsUpWhenTheTimeIsOverIsTheLast) {
     harness.on_loop([&] {
         auto& mapping = harness.table.mappings[1];
         mapping.availability = Availability::Coming; // and listens
-        mapping.hold = std::chrono::milliseconds(1);
+        mapping.hold = std::chrono::milliseconds(0);
         harness.connector().set_mappings(harness.table);
         return 0;
     });
