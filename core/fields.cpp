@@ -62,7 +62,8 @@ constexpr std::array process{
     Field{"domain", String, "s", true, "The first domain that is mapped to it."},
     Field{"domains", StringList, "as", true, "All domains that are mapped to it."},
     Field{"status", Boolean, "b", true, "Whether it runs."},
-    Field{"state", String, "s", true, "starting, running, stopping, stopped, failed, deploying or lost."},
+    Field{"state", String, "s", true,
+          "starting, running, stopping, stopped, failed, deploying, updating or lost."},
     Field{"ready", Boolean, "b", true,
           "Whether it is ready, as its file says; by default: its port is listened at by itself; without a "
           "port, it has run for two seconds."},
@@ -79,6 +80,41 @@ constexpr std::array process{
           Shown::Everywhere, &reason_fields},
     Field{"epoch", Integer, "t", true, "Counts the nodes that it has belonged to."},
     Field{"digest", String, "s", true, "SHA-256 of its specification."},
+    Field{"revision", Integer, "u", true, "The revision of its specification; an update is the next one."},
+    Field{"next", String, "s", true, "What p2prc will do about it by itself."},
+};
+
+constexpr std::array history{
+    Field{"revision", Integer, "u", true, "A revision of its specification."},
+    Field{"outcome", String, "s", true, "good, rolled-back, failed, superseded or pending."},
+    Field{"by", String, "s", true, "Who made it."},
+    Field{"stop", String, "s", true, "Or a stop: its kind."},
+    Field{"node", String, "s", true, "Where it stopped."},
+    Field{"epoch", Integer, "t", true, "The epoch in which it stopped."},
+    Field{"at", String, "s", true, "When, RFC 3339."},
+    Field{"at_timestamp", Time, "t", true, "When.", Shown::OnBus},
+    Field{"digest", String, "s", true, "SHA-256 of the specification."},
+    Field{"reason", Table, "a{sv}", true, "Why the revision was not kept, or why it stopped.",
+          Shown::Everywhere, &reason_fields},
+};
+
+constexpr std::array change{
+    Field{"key", String, "s", true, "A key of the process file."},
+    Field{"from", String, "s", true, "Its value before."},
+    Field{"to", String, "s", true, "Its value after."},
+};
+
+std::span<const Field> change_fields() noexcept {
+    return change;
+}
+
+constexpr std::array explanation{
+    Field{"exists", Boolean, "b", true, "Whether there is a process of that name."},
+    Field{"node", String, "s", true, "The node that it is on."},
+    Field{"revision", Integer, "u", true, "The revision that it has, or would have."},
+    Field{"changes", TableList, "aa{sv}", true, "What differs from the revision that it has.",
+          Shown::Everywhere, &change_fields},
+    Field{"restarts", Boolean, "b", true, "Whether it would be stopped and started again."},
 };
 
 constexpr std::array reason{
@@ -244,6 +280,12 @@ std::span<const Field> spec_fields() noexcept {
 }
 std::span<const Field> process_fields() noexcept {
     return process;
+}
+std::span<const Field> history_fields() noexcept {
+    return history;
+}
+std::span<const Field> explanation_fields() noexcept {
+    return explanation;
 }
 std::span<const Field> reason_fields() noexcept {
     return reason;

@@ -50,6 +50,9 @@ struct Field {
 std::span<const Field> spec_fields() noexcept;
 // Keys that information and lists of processes, nodes and domains return.
 std::span<const Field> process_fields() noexcept;
+// Keys of the rows of ProcessHistory, and of what ExplainUpdate answers.
+std::span<const Field> history_fields() noexcept;
+std::span<const Field> explanation_fields() noexcept;
 std::span<const Field> reason_fields() noexcept;
 std::span<const Field> node_fields() noexcept;
 std::span<const Field> domain_fields() noexcept;

@@ -43,12 +43,12 @@ std::string words(const Result<void>& checked) {
     return checked ? std::string() : checked.error().message;
 }
 
-std::string check_port(const ProcessRecord& process) {
-    if (!process.port) return {};
-    if (*process.port == 0) return "its port is 0";
-    const auto& declared = process.spec.port;
-    if (!declared || (*declared != 0 && *declared != *process.port))
-        return fmt::format("its port {} is not the one that its specification declares", *process.port);
+std::string check_port(const ProcessSpec& spec, const std::optional<std::uint16_t>& port) {
+    if (!port) return {};
+    if (*port == 0) return "its port is 0";
+    const auto& declared = spec.port;
+    if (!declared || (*declared != 0 && *declared != *port))
+        return fmt::format("its port {} is not the one that its specification declares", *port);
     return {};
 }
 
@@ -60,6 +60,23 @@ std::string check_counts(const ProcessRecord& process) {
     return {};
 }
 
+// A former revision becomes the present one when an update is rolled back, so it must pass the same.
+std::string check_former(const ProcessRecord& process) {
+    if (process.former.size() > most_former_revisions + 1) return "it has too many former revisions";
+    for (const auto& revision : process.former) {
+        if (revision.number == 0 || revision.number > largest_revision || revision.number == process.revision)
+            return "a former revision has the number of another, or none";
+        if (revision.spec.name != process.name)
+            return fmt::format("the name in a former revision is '{}'", text::excerpt(revision.spec.name));
+        if (auto why = check_port(revision.spec, revision.port); !why.empty()) return why;
+        if (auto why =
+                check_texts({{"digest", &revision.digest}, {"by", &revision.by}, {"at", &revision.at}});
+            !why.empty())
+            return why;
+    }
+    return {};
+}
+
 std::string check(std::string_view key, const ProcessRecord& process) {
     if (auto why = words(check_process_name(process.name)); !why.empty()) return why;
     if (auto why = check_name(key, keys::process(process.name), process.name); !why.empty()) return why;
@@ -68,12 +85,17 @@ std::string check(std::string_view key, const ProcessRecord& process) {
     if (auto why = words(check_node_name(process.node)); !why.empty()) return why;
     if (process.id == 0) return "it has no id";
     if (process.former_ids.size() > most_former_ids) return "it has too many former ids";
-    if (auto why = check_port(process); !why.empty()) return why;
+    if (auto why = check_port(process.spec, process.port); !why.empty()) return why;
     if (auto why = check_counts(process); !why.empty()) return why;
+    if (process.revision == 0 || process.revision > largest_revision)
+        return fmt::format("its revision is {}, which nobody has counted", process.revision);
+    if (auto why = check_former(process); !why.empty()) return why;
     return check_texts({{"changed_by", &process.changed_by},
                         {"digest", &process.digest},
                         {"created_at", &process.created_at},
-                        {"created_by", &process.created_by}});
+                        {"created_by", &process.created_by},
+                        {"revised_at", &process.revised_at},
+                        {"revised_by", &process.revised_by}});
 }
 
 std::string check(std::string_view key, const Tombstone& tombstone) {

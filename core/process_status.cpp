@@ -16,6 +16,7 @@ constexpr std::array names{
     std::pair{ProcessState::Stopped, std::string_view("stopped")},
     std::pair{ProcessState::Failed, std::string_view("failed")},
     std::pair{ProcessState::Deploying, std::string_view("deploying")},
+    std::pair{ProcessState::Updating, std::string_view("updating")},
     std::pair{ProcessState::Lost, std::string_view("lost")},
 };
 
@@ -54,25 +55,29 @@ bool is_ready(const ProcessStatus& status) noexcept {
 
 Json status_to_json(const ProcessStatus& status) {
     const bool waits = status.state == ProcessState::Starting;
-    return {{"schema", 1},
-            {"id", status.id},
-            {"name", status.name},
-            {"node", status.node},
-            {"state", process_state_name(status.state)},
-            {"pid", status.pid},
-            {"invocation", status.invocation},
-            {"boot_id", status.boot_id},
-            {"memory_bytes", or_null(status.memory_bytes)},
-            {"cpu_seconds", or_null(status.cpu_seconds)},
-            {"restarts", status.restarts},
-            {"since", status.since},
-            {"reason", status.reason ? reason_to_json(*status.reason) : Json(nullptr)},
-            {"epoch", status.epoch},
-            {"digest", status.digest},
-            {"applied", status.applied},
-            {"ready", is_ready(status)},
-            {"ready_run", status.ready_run},
-            {"waits_for", waits && !status.waits_for.empty() ? Json(status.waits_for) : Json(nullptr)}};
+    Json document{{"schema", 1},
+                  {"id", status.id},
+                  {"name", status.name},
+                  {"node", status.node},
+                  {"state", process_state_name(status.state)},
+                  {"pid", status.pid},
+                  {"invocation", status.invocation},
+                  {"boot_id", status.boot_id},
+                  {"memory_bytes", or_null(status.memory_bytes)},
+                  {"cpu_seconds", or_null(status.cpu_seconds)},
+                  {"restarts", status.restarts},
+                  {"since", status.since},
+                  {"reason", status.reason ? reason_to_json(*status.reason) : Json(nullptr)},
+                  {"epoch", status.epoch},
+                  {"digest", status.digest},
+                  {"applied", status.applied},
+                  {"ready", is_ready(status)},
+                  {"ready_run", status.ready_run},
+                  {"waits_for", waits && !status.waits_for.empty() ? Json(status.waits_for) : Json(nullptr)},
+                  {"revision", status.revision},
+                  {"good", status.good}};
+    if (status.update) document["update"] = to_json(*status.update);
+    return document;
 }
 
 ProcessStatus status_from_json(const Json& document) {
@@ -96,6 +101,10 @@ ProcessStatus status_from_json(const Json& document) {
     status.applied = member<std::uint64_t>(document, "applied");
     status.ready_run = member<std::string>(document, "ready_run");
     status.waits_for = member<std::string>(document, "waits_for");
+    status.revision = member<std::uint32_t>(document, "revision");
+    status.good = member<std::uint32_t>(document, "good");
+    if (document.is_object() && document.contains("update") && document["update"].is_object())
+        status.update = update_progress_from_json(document["update"]);
     return status;
 }
 

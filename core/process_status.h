@@ -4,6 +4,7 @@
 #include "core/boxed.h"
 #include "core/process_spec.h"
 #include "core/stop_reason.h"
+#include "core/update_progress.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -14,7 +15,8 @@
 
 namespace p2prc {
 
-enum class ProcessState { Starting, Running, Stopping, Stopped, Failed, Deploying, Lost };
+// Updating is shown for what an update has stopped or is starting; no node reports it as a state.
+enum class ProcessState { Starting, Running, Stopping, Stopped, Failed, Deploying, Updating, Lost };
 
 std::string_view process_state_name(ProcessState state) noexcept;
 ProcessState process_state_from_name(std::string_view name) noexcept; // Lost for an unknown name
@@ -34,10 +36,13 @@ struct ProcessStatus {
     std::string since;        // RFC 3339, when `state` was entered
     Boxed<StopReason> reason; // of the last stop; stays while the process runs again
     std::uint64_t epoch = 0;
-    std::string digest;        // of the spec that runs
-    std::uint64_t applied = 0; // change number of the desired state last acted upon
-    std::string ready_run;     // the invocation that has become ready: its port, or its first two seconds
-    std::string waits_for;     // what a run that is starting lacks to be ready, in words
+    std::string digest;           // of the spec that runs
+    std::uint64_t applied = 0;    // change number of the desired state last acted upon
+    std::string ready_run;        // the invocation that has become ready: its port, or its first two seconds
+    std::string waits_for;        // what a run that is starting lacks to be ready, in words
+    std::uint32_t revision = 0;   // that was last started, or applied to what runs; 0: not known
+    std::uint32_t good = 0;       // the last one that was ready, and after an update has stayed up
+    Boxed<UpdateProgress> update; // the last update that this node has begun; nothing: none
     friend bool operator==(const ProcessStatus&, const ProcessStatus&) = default;
 };
 

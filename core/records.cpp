@@ -107,6 +107,13 @@ Json to_json(const ProcessRecord& process) {
                                   {"created_at", process.created_at},
                                   {"created_by", process.created_by}});
     if (!process.former_ids.empty()) document["former_ids"] = process.former_ids;
+    // Of most processes there is one revision only.
+    if (process.revision != 1) document["revision"] = process.revision;
+    if (process.outcome != Outcome::Pending) document["outcome"] = outcome_name(process.outcome);
+    if (!process.revised_by.empty()) document["revised_by"] = process.revised_by;
+    if (!process.revised_at.empty()) document["revised_at"] = process.revised_at;
+    for (const auto& revision : process.former)
+        document["former"].push_back(to_json(revision));
     return document;
 }
 
@@ -129,9 +136,17 @@ Result<ProcessRecord> process_from_json(const Json& document) {
     process.digest = member<std::string>(document, "digest");
     process.created_at = member<std::string>(document, "created_at");
     process.created_by = member<std::string>(document, "created_by");
-    process.unknown = json::unknown_members(document, {"schema", "id", "former_ids", "name", "node",
-                                                       "desired", "change", "changed_by", "port", "epoch",
-                                                       "spec", "digest", "created_at", "created_by"});
+    process.revision = member<std::uint32_t>(document, "revision", 1);
+    process.outcome = outcome_from_name(member<std::string>(document, "outcome", "pending"));
+    process.revised_by = member<std::string>(document, "revised_by");
+    process.revised_at = member<std::string>(document, "revised_at");
+    if (const auto former = document.find("former"); former != document.end() && former->is_array())
+        for (const auto& each : *former)
+            if (auto revision = revision_from_json(each)) process.former.push_back(std::move(*revision));
+    process.unknown = json::unknown_members(
+        document, {"schema", "id", "former_ids", "name", "node", "desired", "change", "changed_by", "port",
+                   "epoch", "spec", "digest", "created_at", "created_by", "revision", "outcome", "revised_by",
+                   "revised_at", "former"});
     return process;
 }
 

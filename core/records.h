@@ -6,6 +6,7 @@
 
 #include "core/keys.h"
 #include "core/process_spec.h"
+#include "core/revision.h"
 #include "core/stop_reason.h"
 
 #include <nlohmann/json.hpp>
@@ -62,7 +63,13 @@ struct ProcessRecord {
     std::string digest;
     std::string created_at;
     std::string created_by; // "user@node"
-    nlohmann::json unknown; // an object, or null: nothing
+    // The present specification is this revision of it; an update or a rollback is the next.
+    std::uint32_t revision = 1;
+    Outcome outcome = Outcome::Pending; // of it, as far as the registry has heard
+    std::string revised_by;             // who made it, and when; empty: it is as it was created
+    std::string revised_at;
+    std::vector<Revision> former; // the others that are kept, by number; one that was not kept may be later
+    nlohmann::json unknown;       // an object, or null: nothing
 };
 
 // All that it may bind: the bound one and the further ones of its spec, ascending.

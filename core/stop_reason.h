@@ -30,10 +30,11 @@ enum class StopKind {
     DeployFailed, // `step`
     Resources,
     Protocol,
-    NotReady,  // `step`: port, http, notify, command; `detail` is the last answer
-    Unhealthy, // the same
-    Shutdown,  // the machine was shut down in order
-    PowerLoss, // the boot id changed without a shutdown
+    NotReady,     // `step`: port, http, notify, command; `detail` is the last answer
+    Unhealthy,    // the same
+    UpdateFailed, // a later revision was not kept; `detail` says why
+    Shutdown,     // the machine was shut down in order
+    PowerLoss,    // the boot id changed without a shutdown
     NodeLost,
     Moved,  // `detail` is the node
     Fenced, // `epoch`
