@@ -255,6 +255,14 @@ void erase_challenges(Draft& draft, std::string_view domain) {
         draft.erase(key);
 }
 
+void release_file_domain(Draft& draft, const ProcessRecord& process) {
+    for (const auto& mapping : draft.domains_of(process.name)) {
+        if (!mapping.from_file || mapping.domain == process.spec.domain) continue;
+        erase_challenges(draft, mapping.domain);
+        draft.erase(keys::domain(mapping.domain));
+    }
+}
+
 std::vector<std::string> release_domains(Draft& draft, std::string_view process) {
     std::vector<std::string> kept;
     for (auto& mapping : draft.domains_of(process)) {

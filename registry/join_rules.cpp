@@ -78,6 +78,13 @@ Result<ProcessRecord> read_brought_process(const Json& document) {
     if (auto named = check_process_name(process->spec.name); !named) return std::unexpected(named.error());
     process->name = process->spec.name;
     process->digest = spec_digest(process->spec);
+    std::erase_if(process->former, [&](const Revision& each) {
+        return each.spec.name != process->name || each.number == process->revision;
+    });
+    std::ranges::sort(process->former, {}, &Revision::number);
+    forget_oldest_revisions(process->former);
+    for (auto& revision : process->former)
+        revision.digest = spec_digest(revision.spec);
     const auto sequence = folded_sequence(*process);
     process->unknown = Json::object();
     if (sequence != 0) set_folded_sequence(*process, sequence);

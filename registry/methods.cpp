@@ -9,8 +9,9 @@ namespace {
 
 constexpr std::array table{
     Method{
-        "process.spin", Access::Member, "spec node? by", "id name node created",
-        "Takes name, id, port and domain and wants the process running on `node` (the caller's when empty).",
+        "process.spin", Access::Member, "spec node? by", "id name node created revision? change? restarts?",
+        "Takes name, id, port and domain and wants the process running on `node` (the caller's when empty). "
+        "Another specification of a process that is there is its next revision.",
         rules::spin},
     Method{"process.stop", Access::Member, "process by", "id name node change",
            "Wants it stopped; the record stays.", rules::stop},
@@ -18,6 +19,10 @@ constexpr std::array table{
            rules::start},
     Method{"process.restart", Access::Member, "process by", "id name node change",
            "Wants it stopped and run again.", rules::restart},
+    Method{"process.rollback", Access::Member, "process revision? by",
+           "id name node revision change restarts",
+           "Makes the next revision of an earlier one: of the last good one when `revision` is 0 or absent.",
+           rules::roll_back},
     Method{"process.kill", Access::Member, "process by", "id name node change kept_domains",
            "Forgets it: leaves a tombstone, drops the domain of its file, keeps mapped ones, waiting.",
            rules::kill},

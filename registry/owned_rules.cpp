@@ -135,6 +135,7 @@ void catch_up(Request& request, const Json& set) {
         auto process = request.draft.process(*id);
         if (!process || process->node != request.actor.node) continue;
         const auto status = status_from_json(value);
+        if (take_in_update(request, *process, status)) request.draft.put(*process);
         if (status.applied <= process->change || status.applied - process->change > most_changes_ahead)
             continue;
         process->change = status.applied;

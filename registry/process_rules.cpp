@@ -13,7 +13,6 @@
 #include <algorithm>
 
 namespace p2prc::registry::rules {
-namespace {
 
 // By what the node reports in /info/<node>; "sandboxed" while it has said nothing.
 Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
@@ -45,34 +44,24 @@ Result<void> check_file_domain(const Request& request, const ProcessRecord& proc
     return check_room_for_domain(request.draft, request.actor.node, owner);
 }
 
+namespace {
+
 Json result_of(const ProcessRecord& process) {
     return {{"id", process.id}, {"name", process.name}, {"node", process.node}, {"change", process.change}};
 }
 
-// How to run another process file under a name that is taken, and what becomes of the data.
-std::string how_to_replace(const ProcessRecord& existing) {
-    auto hint = fmt::format("to replace it: p2prc kill {}, then spin this one", existing.name);
-    if (existing.spec.run.data)
-        hint += fmt::format("; it starts with an empty directory, and the data is kept on {} in {}",
-                            existing.node, former_data_directory(existing.name, existing.id));
-    return hint + "; or choose another name";
+// Another file of a name that is taken is an update, and that is for where it runs.
+Result<void> check_same_node(const ProcessRecord& existing, const std::string& wanted_node) {
+    if (wanted_node.empty() || wanted_node == existing.node) return {};
+    return fail(ErrorCode::Conflict,
+                fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name,
+                            existing.node, wanted_node),
+                fmt::format("spin it there: --node {0}; or remove that one first: p2prc kill {1} (its data "
+                            "stays on {0})",
+                            existing.node, existing.name));
 }
 
-Result<Json> same_name(const ProcessRecord& existing, const std::string& digest,
-                       const std::string& wanted_node) {
-    if (existing.digest != digest)
-        return fail(ErrorCode::Conflict,
-                    fmt::format("process '{}' exists already on node '{}', with another specification",
-                                existing.name, existing.node),
-                    how_to_replace(existing));
-    if (!wanted_node.empty() && wanted_node != existing.node)
-        return fail(
-            ErrorCode::Conflict,
-            fmt::format("process '{}' exists already on node '{}', not on '{}'", existing.name, existing.node,
-                        wanted_node),
-            fmt::format("spin it there: --node {0}; or remove that one first: p2prc kill {1} (its data "
-                        "stays on {0})",
-                        existing.node, existing.name));
+Result<Json> same_again(const ProcessRecord& existing) {
     return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
 }
 
@@ -101,7 +90,6 @@ bool is_up(const Draft& draft, const ProcessRecord& process) {
 
 } // namespace
 
-// What the node that asks for itself knows of its own ports. It steers the choice of its own port alone.
 std::set<std::uint16_t> ports_in_use(const Request& request) {
     std::set<std::uint16_t> ports;
     const auto list = request.params.find("ports_in_use");
@@ -122,11 +110,15 @@ Result<Json> spin(Request& request) {
 
     const auto digest = spec_digest(*spec);
     if (request.draft.get(keys::process(spec->name))) {
-        const auto existing = request.draft.process(spec->name);
-        if (existing) return same_name(*existing, digest, *wanted_node);
-        return fail(ErrorCode::Conflict,
-                    fmt::format("process '{}' exists, but this version cannot read its record", spec->name),
-                    "upgrade p2prc on the root node, or choose another name");
+        auto existing = request.draft.process(spec->name);
+        if (!existing)
+            return fail(
+                ErrorCode::Conflict,
+                fmt::format("process '{}' exists, but this version cannot read its record", spec->name),
+                "upgrade p2prc on the root node, or choose another name");
+        if (auto same = check_same_node(*existing, *wanted_node); !same) return std::unexpected(same.error());
+        if (existing->digest == digest) return same_again(*existing);
+        return update(request, std::move(*existing), std::move(*spec));
     }
     const auto node = wanted_node->empty() ? request.actor.node : *wanted_node;
     if (!request.draft.node(node))

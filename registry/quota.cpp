@@ -1,5 +1,8 @@
 #include "registry/quota.h"
 
+#include "core/revision.h"
+#include "registry/maker.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +19,23 @@ const Quota& limits(bool owner) {
     return quota_of(owner ? Role::Owner : Role::Member);
 }
 
+Result<void> check_length(const ProcessRecord& process, std::size_t size) {
+    if (size <= longest_spec) return {};
+    return fail(ErrorCode::InvalidSpec,
+                fmt::format("the specification of process '{}' has {} bytes, and may have {}", process.name,
+                            size, longest_spec),
+                "put scripts and data into files on the node");
+}
+
+Result<void> check_record_bytes(std::string_view node, std::int64_t bytes, const Quota& quota) {
+    if (has_room(bytes, 0, quota.record_bytes)) return {};
+    return fail(ErrorCode::Conflict,
+                fmt::format("the specifications of the processes of node '{}' would have {} bytes, and may "
+                            "have {}",
+                            node, bytes, quota.record_bytes),
+                way_out);
+}
+
 } // namespace
 
 bool has_room(std::int64_t taken, std::size_t more, std::size_t limit) noexcept {
@@ -29,11 +49,7 @@ const Quota& quota_of(Role role) noexcept {
 Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& process, std::string_view node,
                                     bool owner) {
     const auto size = document_size(spec_to_document(process.spec));
-    if (size > longest_spec)
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("the specification of process '{}' has {} bytes, and may have {}",
-                                process.name, size, longest_spec),
-                    "put scripts and data into files on the node");
+    if (auto fits = check_length(process, size); !fits) return fits;
     const auto& quota = limits(owner);
     const auto share = draft.share_of(node);
     const auto made = share.processes + share.tombstones;
@@ -44,14 +60,24 @@ Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& pro
         return fail(ErrorCode::Conflict,
                     fmt::format("node '{}' has {} processes, and may have {}", node, made, quota.processes),
                     way_out);
-    if (!has_room(bytes, 0, quota.record_bytes))
-        return fail(
-            ErrorCode::Conflict,
-            fmt::format(
-                "the specifications of the processes of node '{}' would have {} bytes, and may have {}", node,
-                bytes, quota.record_bytes),
-            way_out);
-    return {};
+    return check_record_bytes(node, bytes, quota);
+}
+
+Result<void> check_room_for_update(const Draft& draft, ProcessRecord& process) {
+    if (auto fits = check_length(process, document_size(spec_to_document(process.spec))); !fits) return fits;
+    const std::string maker(node_of(process.created_by));
+    const auto node = draft.node(maker);
+    const auto& quota = quota_of(node ? node->role : Role::Member);
+    const auto* before = draft.get(keys::process(process.name));
+    const auto others =
+        draft.share_of(maker).record_bytes - (before ? static_cast<std::int64_t>(document_size(*before)) : 0);
+    const auto with = [&] { return others + static_cast<std::int64_t>(document_size(to_json(process))); };
+    if (!has_room(with(), 0, quota.record_bytes)) {
+        const auto* good = last_good_revision(process);
+        const auto kept = good ? good->number : 0;
+        std::erase_if(process.former, [kept](const Revision& each) { return each.number != kept; });
+    }
+    return check_record_bytes(maker, with(), quota);
 }
 
 Result<void> check_room_for_tombstone(const Draft& draft, std::string_view node, bool owner) {

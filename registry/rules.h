@@ -2,6 +2,7 @@
 // holder.
 #pragma once
 
+#include "core/process_status.h"
 #include "registry/request.h"
 
 #include <set>
@@ -17,6 +18,7 @@ Result<Json> stop(Request& request);
 Result<Json> start(Request& request);
 Result<Json> restart(Request& request);
 Result<Json> kill(Request& request);
+Result<Json> roll_back(Request& request);
 
 Result<Json> map_domain(Request& request);
 Result<Json> unmap_domain(Request& request);
@@ -45,6 +47,15 @@ Result<Json> update_status(Request& request);
 enum class Action { Stop, Start, Restart };
 // Writes the change into the draft; one that changes nothing is success.
 void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by);
+// Whether the caller may have `spec` run on `node`, as far as the node's owner has said.
+Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec);
+// Whether the process may have the domain of its file.
+Result<void> check_file_domain(const Request& request, const ProcessRecord& process, bool owner);
+// Gives `existing` another specification, as its next revision.
+Result<Json> update(Request& request, ProcessRecord existing, ProcessSpec spec);
+// Takes in what its node says of the update that the record is about; false: nothing that changes it.
+bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatus& status);
+
 // Takes the process out, leaves a tombstone, and lets go of its domains; returns those that stay, waiting.
 std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, const std::string& by,
                                 const std::string& at);
@@ -54,6 +65,9 @@ std::vector<std::string> forget(Draft& draft, const ProcessRecord& process, cons
 Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_view node,
                                                std::string_view name, std::optional<std::uint16_t> wanted,
                                                bool owner, const std::set<std::uint16_t>& in_use = {});
+
+// What the node that asks for itself knows of its own ports. It steers the choice of its own port alone.
+std::set<std::uint16_t> ports_in_use(const Request& request);
 
 // Whether process `name` may have further ports `ports` on `node`: PortTaken names the holder.
 Result<void> check_further_ports(const Draft& draft, std::string_view node, std::string_view name,
@@ -80,6 +94,8 @@ void take_over(DomainRecord& mapping, const DomainRecord& brought);
 // Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
 // mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
+// Unmaps the domain of its process file, where it has another one now or none.
+void release_file_domain(Draft& draft, const ProcessRecord& process);
 // Unmaps the domain of its process file; domains that were mapped wait. Returns those that wait.
 std::vector<std::string> release_domains(Draft& draft, std::string_view process);
 void erase_challenges(Draft& draft, std::string_view domain);

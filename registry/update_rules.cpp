@@ -1,0 +1,175 @@
+// Revisions of a process: updates, rollbacks, and what came of them.
+#include "core/json_members.h"
+#include "core/revision.h"
+#include "core/spec_changes.h"
+#include "core/text.h"
+#include "registry/quota.h"
+#include "registry/rules.h"
+#include "state/find_process.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace p2prc::registry::rules {
+namespace {
+
+std::optional<ProcessStatus> reported(const Draft& draft, const ProcessRecord& process) {
+    const auto* document = draft.get(keys::status(process.node, process.id));
+    return document ? std::optional(status_from_json(*document)) : std::nullopt;
+}
+
+// Of the present revision, by what its node has said since.
+Outcome outcome_now(const ProcessRecord& process, const std::optional<ProcessStatus>& status) {
+    if (process.outcome != Outcome::Pending) return process.outcome;
+    return status && status->good == process.revision ? Outcome::Good : Outcome::Superseded;
+}
+
+// One that was chosen stays.
+Result<std::optional<std::uint16_t>> port_of_next(Request& request, const ProcessRecord& existing,
+                                                  const ProcessSpec& spec) {
+    if (spec.port == 0 && existing.spec.port == 0 && existing.port) return existing.port;
+    auto in_use = ports_in_use(request);
+    in_use.insert(spec.ports.begin(), spec.ports.end());
+    return bind_port(request.draft, existing.node, spec.name, spec.port, request.is_owner(), in_use);
+}
+
+enum class FileDomain { Claimed, LeftAlone };
+
+// Its domain, and the ports of its mappings, are those of the present revision.
+Result<void> lead_domains(Request& request, const ProcessRecord& process,
+                          FileDomain domain = FileDomain::Claimed) {
+    const bool owner = request.is_owner();
+    release_file_domain(request.draft, process);
+    if (domain == FileDomain::Claimed && !process.spec.domain.empty())
+        if (const auto claimed = claim_domain(request.draft, process.spec.domain, process.name, true,
+                                              present_revision(process).by);
+            !claimed)
+            return std::unexpected(claimed.error());
+    attach_domains(request.draft, process, owner);
+    return {};
+}
+
+Result<void> check_may_update(const Request& request, const ProcessRecord& process) {
+    if (request.may_change(process)) return {};
+    return fail(
+        ErrorCode::NotPermitted,
+        fmt::format("process '{}' runs on node '{}' and was spun by {}; a member updates only what is its "
+                    "own",
+                    process.name, process.node, process.created_by),
+        "choose another name, or run the command on a node with the role owner");
+}
+
+// As the node says it, without its log, and fit for the records of every node.
+Boxed<StopReason> reason_of(const UpdateProgress& update) {
+    constexpr std::size_t longest = 1000;
+    if (!update.reason) return {};
+    auto reason = *update.reason;
+    reason.log.clear();
+    for (auto* text : {&reason.signal, &reason.step, &reason.by, &reason.node, &reason.detail, &reason.at})
+        *text = text::excerpt(*text, longest);
+    return reason;
+}
+
+// What can be gone back to, for an error.
+std::string revisions_text(const ProcessRecord& process) {
+    std::string list;
+    for (const auto& revision : process.former)
+        list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", revision.number,
+                            outcome_name(revision.outcome));
+    return list.empty() ? "it has no earlier revision" : "kept are " + list;
+}
+
+Result<Revision> revision_param(const Request& request, const ProcessRecord& process) {
+    const auto number = json::member<std::uint32_t>(request.params, "revision");
+    if (number == process.revision)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("revision {} of '{}' is the present one", number, process.name),
+                    revisions_text(process));
+    const auto* found = number == 0 ? last_good_revision(process) : former_revision(process, number);
+    if (found) return *found;
+    if (number == 0)
+        return fail(ErrorCode::NotFound,
+                    fmt::format("process '{}' has no earlier revision that was good", process.name),
+                    process.former.empty() ? "spin a changed file to make its next revision"
+                                           : revisions_text(process) + "; name one of them");
+    return fail(ErrorCode::NotFound, fmt::format("process '{}' has no revision {}", process.name, number),
+                revisions_text(process));
+}
+
+} // namespace
+
+Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
+    auto& draft = request.draft;
+    const bool owner = request.is_owner();
+    if (auto allowed = check_may_update(request, process); !allowed) return std::unexpected(allowed.error());
+    if (auto allowed = check_remote_policy(request, process.node, spec); !allowed)
+        return std::unexpected(allowed.error());
+    if (auto free = check_further_ports(draft, process.node, spec.name, spec.ports, owner); !free)
+        return std::unexpected(free.error());
+    auto port = port_of_next(request, process, spec);
+    if (!port) return std::unexpected(port.error());
+    const auto status = reported(draft, process);
+    // A registry that was restored from an older copy does not know all that its nodes have been given.
+    const auto last = std::max(last_revision(process), status ? status->revision : 0);
+    if (last >= largest_revision)
+        return fail(ErrorCode::Conflict, fmt::format("process '{}' has had too many revisions", process.name),
+                    fmt::format("p2prc kill {}, then spin it", process.name));
+    const auto outcome = outcome_now(process, status);
+    const auto changes = spec_changes(process.spec, spec);
+    // What is not known to be good may not run at all.
+    const bool restart = outcome != Outcome::Good || restarts(changes);
+
+    Revision next;
+    next.number = last + 1;
+    next.digest = spec_digest(spec);
+    next.spec = std::move(spec);
+    next.port = *port;
+    next.by = request.by();
+    next.at = request.at();
+    replace_revision(process, std::move(next), outcome);
+    if (auto allowed = check_file_domain(request, process, owner); !allowed)
+        return std::unexpected(allowed.error());
+    if (auto room = check_room_for_update(draft, process); !room) return std::unexpected(room.error());
+    if (restart && process.desired == Desired::Running) {
+        ++process.change;
+        process.changed_by = request.by();
+    }
+    draft.put(process);
+    if (auto led = lead_domains(request, process); !led) return std::unexpected(led.error());
+    return Json{{"id", process.id},   {"name", process.name},         {"node", process.node},
+                {"created", false},   {"revision", process.revision}, {"change", process.change},
+                {"restarts", restart}};
+}
+
+Result<Json> roll_back(Request& request) {
+    auto text = text_param(request, "process");
+    if (!text) return std::unexpected(text.error());
+    auto process = state::find_process(request.draft, *text);
+    if (!process) return std::unexpected(process.error());
+    if (auto allowed = check_may_update(request, *process); !allowed) return std::unexpected(allowed.error());
+    auto earlier = revision_param(request, *process);
+    if (!earlier) return std::unexpected(earlier.error());
+    return update(request, std::move(*process), std::move(earlier->spec));
+}
+
+bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatus& status) {
+    if (!status.update || is_under_way(*status.update)) return false;
+    const auto& update = *status.update;
+    if (update.revision != process.revision || process.outcome != Outcome::Pending) return false;
+    if (update.phase == UpdatePhase::Good) {
+        process.outcome = Outcome::Good;
+        return true;
+    }
+    const auto* fallback = former_revision(process, update.fallback);
+    if (!fallback) return false;
+    const auto outcome = update.phase == UpdatePhase::Failed ? Outcome::Failed : Outcome::RolledBack;
+    auto back = *fallback;
+    replace_revision(process, std::move(back), outcome, reason_of(update));
+    request.draft.put(process);
+    // Somebody else may have its domain by now: then it has none.
+    const bool free = check_file_domain(request, process, request.is_owner()).has_value();
+    return lead_domains(request, process, free ? FileDomain::Claimed : FileDomain::LeftAlone).has_value();
+}
+
+} // namespace p2prc::registry::rules

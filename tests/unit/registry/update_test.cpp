@@ -1,0 +1,164 @@
+// Updates and rollbacks: revisions in the record, and what their node says of them.
+#include "core/records.h"
+#include "tests/unit/registry/fleet.h"
+
+namespace p2prc::registry::test {
+namespace {
+
+class UpdateRulesTest : public FleetTest {
+  protected:
+    UpdateRulesTest() { make_fleet(); }
+
+    // What the node of process 1 reports.
+    void report(const Actor& node, std::uint32_t revision, std::uint32_t good, Json update = nullptr) {
+        Json status{{"id", 1},      {"name", "web"},        {"node", node.node}, {"state", "running"},
+                    {"applied", 1}, {"revision", revision}, {"good", good}};
+        if (!update.is_null()) status["update"] = std::move(update);
+        status["applied"] = at("/processes/web")["change"];
+        ok(node, "status.update", {{"set", {{"/status/" + node.node + "/1", status}}}});
+    }
+    static Json ended(std::uint32_t revision, std::uint32_t fallback, std::string phase) {
+        return {{"revision", revision},
+                {"fallback", fallback},
+                {"phase", std::move(phase)},
+                {"reason", {{"kind", "exit-code"}, {"code", 1}, {"log", {"no such table"}}}}};
+    }
+    ProcessRecord web() { return *process_from_json(at("/processes/web")); }
+};
+
+TEST_F(UpdateRulesTest, AChangedFileIsTheNextRevision) {
+    spin(root(), spec("web"));
+    report(root(), 1, 1);
+    const auto done = spin(root(), spec("web", {{"limits", {{"tasks", 9}}}, {"ports", {1234}}}));
+    EXPECT_EQ(done, (Json{{"id", 1},
+                          {"name", "web"},
+                          {"node", "root"},
+                          {"created", false},
+                          {"revision", 2},
+                          {"change", 2},
+                          {"restarts", true}}));
+    const auto now = web();
+    EXPECT_EQ(now.revision, 2u);
+    EXPECT_EQ(now.outcome, Outcome::Pending);
+    EXPECT_EQ(now.revised_by, "admin@root");
+    EXPECT_EQ(now.digest, spec_digest(now.spec));
+    ASSERT_EQ(now.former.size(), 1u);
+    EXPECT_EQ(now.former[0].number, 1u);
+    EXPECT_EQ(now.former[0].outcome, Outcome::Good);
+    EXPECT_TRUE(now.former[0].spec.ports.empty());
+    EXPECT_EQ(now.former[0].by, "admin@root");
+}
+
+TEST_F(UpdateRulesTest, WhatNeedsNoRestartIsNoChangeOfWhatIsWanted) {
+    spin(root(), spec("web"));
+    report(root(), 1, 1);
+    EXPECT_EQ(spin(root(), spec("web", {{"limits", {{"tasks", 9}}}}))["restarts"], false);
+    EXPECT_EQ(web().change, 1u);
+    // Of what is not known to be good it is one: it may not run at all.
+    EXPECT_EQ(spin(root(), spec("web", {{"limits", {{"tasks", 8}}}}))["restarts"], true);
+    EXPECT_EQ(web().change, 2u);
+    EXPECT_EQ(web().former.back().outcome, Outcome::Superseded);
+}
+
+TEST_F(UpdateRulesTest, WhatIsStoppedStaysStopped) {
+    spin(root(), spec("web"));
+    ok(root(), "process.stop", {{"process", "web"}});
+    spin(root(), spec("web", {{"ports", {1234}}}));
+    EXPECT_EQ(web().desired, Desired::Stopped);
+    EXPECT_EQ(web().revision, 2u);
+}
+
+TEST_F(UpdateRulesTest, ItIsForThoseWhoMayChangeTheProcess) {
+    const auto home = add("home1", 'b');
+    const auto other = add("home2", 'c');
+    spin(home, spec("web"));
+    const auto error = refused(other, "process.spin", {{"spec", spec("web", {{"port", 0}})}});
+    EXPECT_EQ(error.code, ErrorCode::NotPermitted);
+    EXPECT_THAT(error.message, HasSubstr("'home1'"));
+    EXPECT_EQ(refused(other, "process.rollback", {{"process", "web"}}).code, ErrorCode::NotPermitted);
+    // An owner's update is another node's word, which the home has to allow.
+    EXPECT_EQ(refused(root(), "process.spin",
+                      {{"spec", spec("web", {{"run", {{"command", {"/bin/x"}}, {"user", "root"}}}})}})
+                  .code,
+              ErrorCode::NotPermitted);
+    EXPECT_EQ(spin(root(), spec("web", {{"port", 0}}))["node"], "home1");
+}
+
+TEST_F(UpdateRulesTest, PortAndDomainGoWithTheRevision) {
+    spin(root(), spec("web", {{"port", 0}, {"domain", "a.home.example"}}));
+    const auto port = *web().port;
+    report(root(), 1, 1);
+    spin(root(), spec("web", {{"port", 0}, {"domain", "b.home.example"}}));
+    EXPECT_EQ(*web().port, port) << "one that was chosen stays";
+    EXPECT_TRUE(at("/domains/a.home.example").is_null());
+    EXPECT_EQ(at("/domains/b.home.example")["port"], port);
+    report(root(), 2, 2, ended(2, 1, "good"));
+    spin(root(), spec("web", {{"port", 1234}, {"domain", "b.home.example"}}));
+    EXPECT_EQ(at("/domains/b.home.example")["port"], 1234);
+    report(root(), 2, 2, ended(3, 2, "rolled-back"));
+    EXPECT_EQ(web().revision, 2u);
+    EXPECT_EQ(at("/domains/b.home.example")["port"], port);
+}
+
+TEST_F(UpdateRulesTest, TheNodeSaysWhatCameOfIt) {
+    spin(root(), spec("web"));
+    report(root(), 1, 1);
+    spin(root(), spec("web", {{"ports", {1234}}}));
+    report(root(), 2, 1, ended(2, 1, "confirming"));
+    EXPECT_EQ(web().outcome, Outcome::Pending) << "it is under way";
+    report(root(), 2, 1, ended(3, 1, "rolled-back"));
+    EXPECT_EQ(web().revision, 2u) << "of another revision";
+    report(root(), 1, 1, ended(2, 1, "rolled-back"));
+    const auto change = web().change;
+    EXPECT_EQ(web().revision, 1u);
+    EXPECT_EQ(web().outcome, Outcome::Good);
+    ASSERT_EQ(web().former.size(), 1u);
+    EXPECT_EQ(web().former[0].outcome, Outcome::RolledBack);
+    ASSERT_TRUE(web().former[0].reason);
+    EXPECT_EQ(web().former[0].reason->kind, StopKind::ExitCode);
+    EXPECT_TRUE(web().former[0].reason->log.empty());
+    report(root(), 1, 1, ended(2, 1, "rolled-back"));
+    EXPECT_EQ(web().change, change) << "nothing is asked of the node anew";
+    // Its number is not used again.
+    EXPECT_EQ(spin(root(), spec("web", {{"ports", {1235}}}))["revision"], 3);
+    EXPECT_EQ(web().former.back().number, 2u);
+}
+
+TEST_F(UpdateRulesTest, ARollbackIsTheNextRevision) {
+    spin(root(), spec("web"));
+    EXPECT_EQ(refused(root(), "process.rollback", {{"process", "web"}}).code, ErrorCode::NotFound);
+    report(root(), 1, 1);
+    spin(root(), spec("web", {{"ports", {1234}}}));
+    report(root(), 2, 2, ended(2, 1, "good"));
+    const auto done = ok(root(), "process.rollback", {{"process", "web"}});
+    EXPECT_EQ(done["revision"], 3);
+    EXPECT_TRUE(web().spec.ports.empty());
+    EXPECT_EQ(web().former.back().outcome, Outcome::Good);
+    EXPECT_EQ(ok(root(), "process.rollback", {{"process", "web"}, {"revision", 2}})["revision"], 4);
+    EXPECT_EQ(web().spec.ports, std::vector<std::uint16_t>{1234});
+    const auto unknown = refused(root(), "process.rollback", {{"process", "web"}, {"revision", 9}});
+    EXPECT_EQ(unknown.code, ErrorCode::NotFound);
+    EXPECT_THAT(unknown.hint, HasSubstr("1 (good), 2 (good), 3 (superseded)"));
+    EXPECT_EQ(refused(root(), "process.rollback", {{"process", "web"}, {"revision", 4}}).code,
+              ErrorCode::InvalidSpec);
+}
+
+TEST_F(UpdateRulesTest, TheLastGoodOneIsKeptWhateverComes) {
+    spin(root(), spec("web"));
+    report(root(), 1, 1);
+    for (int i = 0; i < 30; ++i)
+        spin(root(), spec("web", {{"run", {{"command", {"/bin/x", std::string(9000, char('a' + i))}}}}}));
+    EXPECT_EQ(web().revision, 31u);
+    EXPECT_LE(web().former.size(), most_former_revisions + 1);
+    EXPECT_EQ(web().former.front().number, 1u);
+    EXPECT_LT(at("/processes/web").dump().size(), 2 * longest_former_revisions);
+}
+
+TEST_F(UpdateRulesTest, ARestoredRegistryGivesNoNumberTwice) {
+    spin(root(), spec("web"));
+    report(root(), 5, 5);
+    EXPECT_EQ(spin(root(), spec("web", {{"port", 0}}))["revision"], 6);
+}
+
+} // namespace
+} // namespace p2prc::registry::test
