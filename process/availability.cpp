@@ -22,6 +22,7 @@ Availability availability(const ProcessRecord& record, const LocalAction* local,
     case ProcessState::Starting:
     case ProcessState::Stopping: // nobody asked it to stop for good
     case ProcessState::Deploying:
+    case ProcessState::Updating:
         return Availability::Coming;
     case ProcessState::Stopped:
         return Availability::Stopped;

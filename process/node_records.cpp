@@ -89,6 +89,10 @@ Facts NodeRecords::facts(const std::string& name) const {
         }
     }
     if (const auto* written = status(now.id)) now.status = *written;
+    if (now.record && now.status && now.status->update && went_back(*now.status->update) &&
+        now.status->update->revision == now.record->revision)
+        if (const auto* fallback = former_revision(*now.record, now.status->update->fallback))
+            apply_revision(*now.record, *fallback);
     const auto* local = own_.records().local_action(node_, now.id);
     if (local) now.local = *local;
     if (now.record && unit_id != 0 && unit_id != now.id) {

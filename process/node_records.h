@@ -22,6 +22,8 @@ namespace p2prc::process {
 
 // The records that concern a name, copied: they may change while an operation waits.
 struct Facts {
+    // As it is to run here: the revision to which an update was taken back, where its registry does not know
+    // of that yet.
     std::optional<ProcessRecord> record;
     std::optional<LocalAction> local;
     std::optional<ProcessStatus> status;

@@ -29,7 +29,8 @@ Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
 Act plan_running(const Situation& now, bool runs, bool asked_anew) {
     if (!now.status) return runs ? Act::Observe : Act::Start;
     if (runs && now.check_failed && !asked_anew) return Act::Abort;
-    if (runs) return asked_anew ? Act::Restart : Act::Observe;
+    if (runs && asked_anew) return Act::Restart;
+    if (runs) return now.adjustable ? Act::Adjust : Act::Observe;
     if (asked_anew) return Act::Start;
     if (now.status->boot_id != now.boot_id) return ended_for_good(*now.status) ? Act::Nothing : Act::Start;
     // Starting, and nothing there: p2prcd ended between writing that down and doing it.
@@ -85,6 +86,7 @@ Act plan(const Situation& now) {
         want.desired = stopped_on_request(*now.status) ? Desired::Stopped : Desired::Running;
     }
     const bool asked_anew = was_fenced || (now.status && now.status->applied != want.change);
+    if (want.desired == Desired::Running && now.rolls_back) return Act::Restart;
     if (want.desired == Desired::Stopped) return plan_stopped(now, want.killed, runs, asked_anew);
     return plan_running(now, runs, asked_anew);
 }

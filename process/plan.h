@@ -32,6 +32,7 @@ enum class Act {
     Restart,  // stop, then start
     Stop,     // the record stays
     Kill,     // stop for good
+    Adjust,   // it runs, and a later revision of it needs no restart: change what runs
     Abort,    // it runs, and a check of its own has failed for good: stop it for that reason
     Fence,    // it is another node's now: stop it here, and keep it from starting again
     Conclude, // it ended and the reason is not recorded yet
@@ -49,6 +50,8 @@ struct Situation {
     const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
     bool left_over = false;                // without a record: a status still says that it runs
     bool check_failed = false;             // it runs, and is not what its file asks for
+    bool rolls_back = false;               // an update was not kept: the revision before is to run again
+    bool adjustable = false;               // what was started last becomes the record's by an adjustment
     bool killed = false;                   // the unit's process has a tombstone, or was killed here
     bool same_process =
         true; // the unit is the record's: by id, or by digest where no other record has its id

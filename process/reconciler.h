@@ -44,6 +44,10 @@ struct ReconcilerOptions {
     // The same for the programs that keep processes to their ports.
     std::chrono::milliseconds first_ports_pause{30'000};
     std::chrono::milliseconds longest_ports_pause{3'600'000};
+    // How long a revision that is ready has to stay up before it counts as good, and how long an update whose
+    // file has no limit of its own may take to be ready.
+    std::chrono::milliseconds confirm{10'000};
+    std::chrono::milliseconds update_limit{120'000};
     std::filesystem::path pins{bind_programs_directory}; // of those programs
     // Where it is looked whether processes are ready; nothing: on this machine.
     std::optional<Health::Sources> health = {};

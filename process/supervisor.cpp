@@ -84,6 +84,8 @@ void ProcessSupervisor::evaluate() {
     situation.unit = view && view->process != 0 ? view : nullptr;
     situation.left_over = !records().left_over(name_).empty();
     situation.check_failed = failed_check_ && unit_.alive() && failed_check_->invocation == view->invocation;
+    situation.rolls_back = rolls_back(now);
+    situation.adjustable = is_adjustable(now);
     situation.killed = now.killed;
     situation.same_process = now.same_process;
     situation.boot_id = node_->options.boot_id;
@@ -97,7 +99,7 @@ void ProcessSupervisor::evaluate() {
         what = Act::Retry;
     }
     // Where it is about to be stopped for a failed check, it may have ended by itself meanwhile.
-    if (what == Act::Observe || (what == Act::Abort && unit_.has_unrecorded_end()))
+    if (what == Act::Observe || ((what == Act::Abort || what == Act::Adjust) && unit_.has_unrecorded_end()))
         what = observation(now, adopted);
     // The kernel knows that it has ended; systemd will report it soon.
     if (what == Act::Observe && view->up() && main_process_ended(view->main_pid)) return;
@@ -135,6 +137,7 @@ void ProcessSupervisor::act(Act what, const Facts& now) {
     case Act::Stop:
     case Act::Kill:
     case Act::Abort:
+    case Act::Adjust:
     case Act::Conclude:
     case Act::Recall:
     case Act::Confirm:
@@ -196,11 +199,13 @@ asio::awaitable<bool> ProcessSupervisor::run(Act what, Facts now) {
     if (what == Act::Conclude) look_again = co_await conclude(now);
     if (what == Act::Recall) look_again = co_await recall(now);
     if (what == Act::Confirm) look_again = co_await confirm();
+    if (what == Act::Adjust) look_again = co_await adjust(now);
     if (what == Act::Forget) look_again = co_await forget();
     if (what == Act::Stop || what == Act::Kill || what == Act::Restart || what == Act::Fence ||
         what == Act::Abort)
         look_again = co_await stop(now, what);
-    if (what == Act::Abort && look_again && starts_again_at_once()) what = Act::Retry;
+    if (what == Act::Abort && look_again && starts_again_at_once())
+        what = rolls_back(facts()) ? Act::Restart : Act::Retry;
     if (look_again && (what == Act::Start || what == Act::Retry || what == Act::Restart) && !node_->stopping)
         look_again = co_await start(what);
     co_return look_again;

@@ -4,7 +4,7 @@
 // supervisor.cpp: what happens to its unit, and what to do about it; supervisor_start.cpp,
 // supervisor_stop.cpp and supervisor_ends.cpp: the operations; supervisor_health.cpp:
 // whether it is ready and stays so; supervisor_status.cpp: what is written down;
-// supervisor_retries.cpp: what failed too often.
+// supervisor_retries.cpp: what failed too often; supervisor_update.cpp: from one revision to the next.
 #pragma once
 
 #include "process/observed_unit.h"
@@ -27,6 +27,11 @@ namespace p2prc::process {
 
 // Behind how it ended, before the seconds to its next attempt; the last words of a reason's detail.
 inline constexpr std::string_view next_attempt_words = "; it is tried again after ";
+
+// An update was not kept, and what was started last is not the revision before it yet.
+bool rolls_back(const Facts& now) noexcept;
+// What was started last becomes the record's revision without a restart.
+bool is_adjustable(const Facts& now);
 
 // What this node wants of it; `now` has a record.
 inline Wanted wanted(const Facts& now) {
@@ -81,6 +86,13 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
         std::string step, answer;
     };
 
+    // The time that an update has in a phase, of a run.
+    struct UpdateWatch {
+        std::shared_ptr<boost::asio::steady_timer> timer = {}; // none: there is nothing to wait for
+        std::string run = {};
+        UpdatePhase phase = UpdatePhase::Replacing;
+    };
+
     void take(SupervisorEvent event);
     const NodeRecords& records() const { return node_->records; }
     Facts facts() const { return records().facts(name_); }
@@ -121,6 +133,13 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void explain(StopReason& reason, const Facts& now, bool goes_on);
     ProcessStatus draft(const Facts& now) const;
 
+    static void begin_update(ProcessStatus& status, const ProcessRecord& record);
+    static void note_ready(ProcessStatus& status);
+    bool take_back(ProcessStatus& status, const Facts& now);
+    void watch_update(const Facts& now);
+    void update_due();
+    boost::asio::awaitable<bool> adjust(Facts now);
+
     void rename_status();
     void report_kills();
 
@@ -140,6 +159,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     std::string run_;                      // the invocation that the state is about
     std::unique_ptr<Health::Watch> watch_; // of that run, while it is starting or ready
     std::optional<FailedCheck> failed_check_;
+    UpdateWatch update_watch_;
     // Whose work its jobs are, and the id for which this was found out: it outlives the record.
     JobShare share_{JobShare::Kind::Remote};
     std::uint32_t share_id_ = 0;

@@ -63,6 +63,7 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     status.reason = node_->stamped(std::move(result.reason), epoch_of(now));
     if (result.at) status.reason->at = rfc3339_of(*result.at);
     if (seen.unit) status.restarts = seen.unit->restarts;
+    if (take_back(status, now)) co_return true;
     node_->write_state(std::move(status), seen.goes_on ? reported_state(state_) : after);
     co_return true;
 }
@@ -126,6 +127,7 @@ asio::awaitable<bool> ProcessSupervisor::recall(Facts now) {
     auto status = draft(now);
     status.reason = node_->stamped(before->reason, epoch_of(now));
     if (before->at) status.reason->at = rfc3339_of(*before->at);
+    if (take_back(status, now)) co_return true;
     node_->write(status);
     co_return true;
 }

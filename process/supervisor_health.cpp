@@ -44,7 +44,9 @@ void ProcessSupervisor::became_ready(const std::string& run) {
     auto status = draft(facts());
     status.ready_run = run;
     status.waits_for.clear();
+    note_ready(status);
     node_->write_state(std::move(status), reported_state(state_));
+    watch_update(facts());
 }
 
 void ProcessSupervisor::lacks(const std::string& run, const std::string& what) {

@@ -118,6 +118,7 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
         status.reason = node_->lost_with_boot(*now.status, epoch_of(now));
     status.applied = wanted(now).change;
     status.digest = now.record->digest;
+    begin_update(status, *now.record);
     status.invocation.clear();
     status.restarts = 0;
     node_->write_state(status, reported_state(state_));

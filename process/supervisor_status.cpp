@@ -48,7 +48,9 @@ void ProcessSupervisor::observe(const Facts& now) {
     const auto before = status;
     if (!now.status && now.record) status.applied = wanted(now).change;
     status.state = reported_state(state_);
-    if (state_ == SupervisorState::Ready) status.ready_run = run_;
+    const bool same_digest = now.record && unit.digest == now.record->digest;
+    if (status.revision == 0 && same_digest) status.revision = now.record->revision;
+    if (state_ == SupervisorState::Ready && std::exchange(status.ready_run, run_) != run_) note_ready(status);
     if (state_ == SupervisorState::Ready || another) status.waits_for.clear();
     status.pid = unit.main_pid;
     if (state_ == SupervisorState::Starting && !unit.up() && unit.main_pid != 0 && now.record &&
@@ -56,7 +58,9 @@ void ProcessSupervisor::observe(const Facts& now) {
         status.waits_for = "it has not told systemd that it is ready (READY=1)";
     status.invocation = unit.invocation;
     status.restarts = unit.restarts;
-    if (!unit.digest.empty()) status.digest = unit.digest;
+    // A revision that needed no restart is not on the unit.
+    const bool adjusted = now.status && now.status->invocation == unit.invocation && status.revision != 0;
+    if (!unit.digest.empty() && !adjusted) status.digest = unit.digest;
     if (!now.status || status.state != before.state || status.invocation != before.invocation)
         status.since = rfc3339_of(unit.changed_at);
     if (now.record && records().id_of(name_, unit) != now.record->id) {
@@ -72,6 +76,7 @@ void ProcessSupervisor::observe(const Facts& now) {
                 name_),
             name_);
     node_->write(status);
+    watch_update(facts());
 }
 
 // It is not to run, and does not: the reason is who asked for that, and says how it had ended before.
@@ -108,6 +113,7 @@ void ProcessSupervisor::refuse(const Facts& now, std::string step, const Error& 
     reason.step = std::move(step);
     reason.detail = error.hint.empty() ? error.message : error.message + "; " + error.hint;
     status.reason = node_->stamped(reason, epoch_of(now));
+    if (take_back(status, now)) return;
     node_->write_state(std::move(status), ProcessState::Failed);
 }
 

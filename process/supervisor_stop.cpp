@@ -50,7 +50,14 @@ asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
         co_return !node_->stopping;
     }
     auto status = draft(now);
+    if (what == Act::Restart && rolls_back(now)) {
+        // Why it was stopped is written already; clients wait for the revision before it.
+        node_->write_state(std::move(status), ProcessState::Starting);
+        co_return true;
+    }
     if (now.record && what != Act::Restart) status.applied = want.change;
+    if (now.record && what == Act::Restart && status.revision != 0 && now.record->revision > status.revision)
+        reason.detail = fmt::format("for revision {}", now.record->revision);
     status.reason = node_->stamped(std::move(reason), epoch_of(now));
     node_->write_state(std::move(status), ProcessState::Stopped);
     co_return true;
@@ -70,6 +77,7 @@ asio::awaitable<void> ProcessSupervisor::aborted(Facts now, std::string invocati
     const bool at_once = reason.kind == StopKind::Unhealthy && retry_.pause.count() == 0 && now.record &&
                          now.record->spec.run.restart != Restart::No;
     status.reason = node_->stamped(std::move(reason), epoch_of(now));
+    if (take_back(status, now)) co_return;
     node_->write_state(std::move(status), at_once ? ProcessState::Starting : ProcessState::Failed);
 }
 

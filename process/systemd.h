@@ -87,6 +87,9 @@ class Systemd {
     // Stops and waits until the job is over. A unit that is not loaded counts as "done". What has not ended
     // within `job_timeout`, which it cannot extend, gets SIGKILL.
     virtual boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share) = 0;
+    // Changes properties of a unit that is loaded, until it is unloaded.
+    virtual boost::asio::awaitable<Result<void>> set_properties(std::string unit,
+                                                                std::vector<UnitProperty> properties) = 0;
     // Lets systemd forget a failed unit. One that is not loaded is no error.
     virtual boost::asio::awaitable<Result<void>> reset_failed(std::string unit) = 0;
     // "running", "degraded", "starting", "stopping", ... Everything that systemd did before it answered has

@@ -160,6 +160,9 @@ awaitable<Result<std::string>> SystemdBus::start_transient(std::string unit, Tra
 awaitable<Result<std::string>> SystemdBus::stop(std::string unit, JobShare share) {
     return impl_->stop(std::move(unit), std::move(share));
 }
+awaitable<Result<void>> SystemdBus::set_properties(std::string unit, std::vector<UnitProperty> properties) {
+    return impl_->set_properties(std::move(unit), std::move(properties));
+}
 awaitable<Result<void>> SystemdBus::reset_failed(std::string unit) {
     return impl_->reset_failed(std::move(unit));
 }

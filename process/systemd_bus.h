@@ -33,6 +33,8 @@ class SystemdBus : public Systemd {
     boost::asio::awaitable<Result<std::string>> start_transient(std::string unit, TransientUnit content,
                                                                 JobShare share) override;
     boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share) override;
+    boost::asio::awaitable<Result<void>> set_properties(std::string unit,
+                                                        std::vector<UnitProperty> properties) override;
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override;
     boost::asio::awaitable<Result<std::string>> system_state() override;
     boost::asio::awaitable<Result<std::string>> features() override;

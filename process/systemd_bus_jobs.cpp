@@ -45,9 +45,7 @@ Result<void> append_properties(const dbus::Message& message, const std::vector<U
         if (result >= 0) result = sd_bus_message_close_container(call);
         if (result < 0) return checked(result);
     }
-    int result = sd_bus_message_close_container(call);
-    if (result >= 0) result = sd_bus_message_append(call, "a(sa(sv))", 0); // no auxiliary units
-    return checked(result);
+    return checked(sd_bus_message_close_container(call));
 }
 
 } // namespace
@@ -60,6 +58,7 @@ awaitable<Result<dbus::Message>> SystemdBus::Impl::send_start(std::string unit,
     sd_bus_message_append(message->get(), "ss", unit.c_str(), "fail");
     if (const auto written = append_properties(*message, properties); !written)
         co_return std::unexpected(written.error());
+    sd_bus_message_append(message->get(), "a(sa(sv))", 0); // no auxiliary units
     co_return co_await bus_.exchange(*message);
 }
 
@@ -182,6 +181,21 @@ awaitable<Result<std::string>> SystemdBus::Impl::stop_job(std::string unit) {
     if (reply.error_name() == systemd::no_such_unit) co_return std::string("done");
     if (reply.is_error()) co_return std::unexpected(reply.to_error());
     co_return co_await wait_job(reply);
+}
+
+awaitable<Result<void>> SystemdBus::Impl::set_properties(std::string unit,
+                                                         std::vector<UnitProperty> properties) {
+    const auto self = shared_from_this();
+    auto message =
+        bus_.new_call(systemd::service, systemd::path, systemd::manager_interface, "SetUnitProperties");
+    if (!message) co_return std::unexpected(message.error());
+    // Not persistent: of a transient unit, they go with it.
+    sd_bus_message_append(message->get(), "sb", unit.c_str(), 1);
+    if (const auto written = append_properties(*message, properties); !written)
+        co_return std::unexpected(written.error());
+    const auto reply = co_await bus_.exchange(*message);
+    if (reply.is_error()) co_return std::unexpected(reply.to_error());
+    co_return Result<void>{};
 }
 
 awaitable<Result<void>> SystemdBus::Impl::reset_failed(std::string unit) {

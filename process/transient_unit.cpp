@@ -291,6 +291,16 @@ Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_vi
     return unit;
 }
 
+std::vector<UnitProperty> limit_properties(const LimitsSpec& limits) {
+    constexpr std::uint64_t none = UINT64_MAX; // "infinity", for all of them
+    Properties out;
+    out.number("MemoryMax", limits.memory_bytes.value_or(none));
+    out.number("MemorySwapMax", limits.memory_bytes ? 0 : none);
+    out.number("CPUQuotaPerSecUSec", limits.cpu_percent ? *limits.cpu_percent * second / 100 : none);
+    out.number("TasksMax", limits.tasks ? *limits.tasks : none);
+    return std::move(out).take();
+}
+
 std::string probe_unit_name(std::string_view process_name) {
     return fmt::format("p2prcd-probe-{}.service", process_name);
 }

@@ -53,6 +53,10 @@ enum class Attempt { First, Again };
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
                                      Attempt attempt = Attempt::First);
 
+// What keeps a running unit to other limits than those that it was started with. What has no limit any more
+// is set to none; by default systemd limits the tasks of a unit, and does again from its next start on.
+std::vector<UnitProperty> limit_properties(const LimitsSpec& limits);
+
 // How long a command that probes a process may run.
 inline constexpr std::chrono::seconds probe_command_timeout{10};
 

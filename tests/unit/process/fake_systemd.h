@@ -76,7 +76,8 @@ class FakeSystemd : public Systemd {
         view.active_state = "inactive"; // shown for an instant before the command is executed
         tell(view);
         view.invocation = next_invocation();
-        if (fail_start_with) {
+        if (fail_start_with && fail_starts != 0) {
+            --fail_starts;
             view.active_state = "failed";
             view.result = *fail_start_with;
             tell(view);
@@ -108,6 +109,13 @@ class FakeSystemd : public Systemd {
         end_start_job("canceled");
         if (loaded.contains(unit)) end(unit, {"success", CLD_KILLED, SIGTERM, ""});
         co_return std::string("done");
+    }
+
+    boost::asio::awaitable<Result<void>> set_properties(std::string unit,
+                                                        std::vector<UnitProperty> properties) override {
+        calls.push_back("set " + unit);
+        changed_properties[unit] = std::move(properties);
+        co_return Result<void>{};
     }
 
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override {
@@ -178,10 +186,12 @@ class FakeSystemd : public Systemd {
     std::vector<std::string> port_units;                      // runs of p2prcd-ports
     std::vector<std::string> port_words;                      // the last one's command
     std::map<std::string, std::vector<UnitProperty>> started; // what was asked for last
-    std::map<std::string, JobShare> shares;                   // whose work the last job was
-    bool pins = true;                                         // this machine has BPF
+    std::map<std::string, std::vector<UnitProperty>> changed_properties;
+    std::map<std::string, JobShare> shares; // whose work the last job was
+    bool pins = true;                       // this machine has BPF
     std::chrono::milliseconds unpin_takes{0};
     std::optional<UnitResult> fail_start_with;
+    int fail_starts = -1; // so many of them; negative: all
     std::optional<Error> refuse_start;
     std::optional<UnitResult> end_at_once; // as soon as the command is executed
     std::uint32_t main_pid = 100;

@@ -65,6 +65,8 @@ class ReconcilerTest : public testing::Test {
             .first_retry_pause = first_retry_pause,
             .longest_retry_pause = std::chrono::hours(2),
             .first_ports_pause = first_ports_pause,
+            .confirm = confirm,
+            .update_limit = update_limit,
             .pins = directory / "pins",
             .health =
                 Health::Sources{.listeners = [this]() -> Result<std::vector<net::Listener>> {
@@ -160,6 +162,7 @@ class ReconcilerTest : public testing::Test {
     std::vector<std::string> warnings;
     std::chrono::milliseconds first_retry_pause = std::chrono::hours(1);
     std::chrono::milliseconds first_ports_pause = std::chrono::hours(1);
+    std::chrono::milliseconds confirm{20}, update_limit{20};
 };
 
 // Where an attempt is waited for, the loop is never out of work.

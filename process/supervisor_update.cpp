@@ -1,0 +1,189 @@
+// Updates: from one revision of its file to the next, and back where the next one was not kept.
+#include "core/spec_changes.h"
+#include "net/clock.h"
+#include "process/supervisor.h"
+#include "process/unit_names.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace p2prc::process {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Somebody stopped it, or its machine went down: that says nothing of the revision.
+bool says_nothing(StopKind kind) noexcept {
+    return kind == StopKind::StoppedOutside || kind == StopKind::Stopped || kind == StopKind::Killed ||
+           kind == StopKind::Shutdown || kind == StopKind::PowerLoss || kind == StopKind::Fenced;
+}
+
+void enter(UpdateProgress& update, UpdatePhase phase) {
+    update.phase = phase;
+    update.since = net::now_rfc3339();
+}
+
+// What is under way is about the revision that was started last.
+bool is_about(const UpdateProgress& update, std::uint32_t revision) noexcept {
+    return revision == (update.phase == UpdatePhase::RollingBack ? update.fallback : update.revision);
+}
+
+} // namespace
+
+bool rolls_back(const Facts& now) noexcept {
+    return now.record && now.status && now.status->update &&
+           now.status->update->phase == UpdatePhase::RollingBack &&
+           now.status->update->fallback == now.record->revision &&
+           now.status->revision != now.record->revision;
+}
+
+// The registry says by the count of changes that it is to be restarted. A later revision without such a
+// change is believed only as far as nothing in it needs a restart.
+bool is_adjustable(const Facts& now) {
+    if (!now.record || !now.status || now.record->revision <= now.status->revision) return false;
+    const auto* running = former_revision(*now.record, now.status->revision);
+    return running && running->digest == now.status->digest &&
+           !restarts(spec_changes(running->spec, now.record->spec));
+}
+
+// At each start of it: which update this is the beginning of, or goes on with.
+void ProcessSupervisor::begin_update(ProcessStatus& status, const ProcessRecord& record) {
+    status.revision = record.revision;
+    const auto* before = status.update ? &*status.update : nullptr;
+    if (before && before->phase == UpdatePhase::RollingBack && before->fallback == record.revision) return;
+    if (before && before->revision == record.revision) {
+        if (before->phase == UpdatePhase::Confirming) enter(*status.update, UpdatePhase::Replacing);
+        return;
+    }
+    if (record.outcome != Outcome::Pending) return;
+    const auto* good = last_good_revision(record);
+    // Without one that was good there is nothing to fall back on.
+    if (!good) return status.update.reset();
+    status.update =
+        UpdateProgress{record.revision, good->number, UpdatePhase::Replacing, net::now_rfc3339(), {}};
+}
+
+// It has become ready.
+void ProcessSupervisor::note_ready(ProcessStatus& status) {
+    if (status.update && is_under_way(*status.update) && is_about(*status.update, status.revision)) {
+        if (status.update->phase == UpdatePhase::Replacing)
+            return enter(*status.update, UpdatePhase::Confirming);
+        if (status.update->phase == UpdatePhase::RollingBack) enter(*status.update, UpdatePhase::RolledBack);
+    }
+    if (status.revision != 0) status.good = status.revision;
+}
+
+// It has ended, for the reason that `status` has, and that is not written yet. True: the revision before is
+// started again, and that is written.
+bool ProcessSupervisor::take_back(ProcessStatus& status, const Facts& now) {
+    if (!status.update || !is_under_way(*status.update) || !is_about(*status.update, status.revision) ||
+        says_nothing(status.reason->kind))
+        return false;
+    auto& update = *status.update;
+    if (update.phase == UpdatePhase::RollingBack) {
+        enter(update, UpdatePhase::Failed);
+        return false;
+    }
+    // What serves nobody may run to its end.
+    if (status.reason->kind == StopKind::Finished && now.record && !now.record->port) {
+        enter(update, UpdatePhase::Good);
+        status.good = status.revision;
+        return false;
+    }
+    update.reason = *status.reason;
+    update.reason->log.clear(); // they are in the reason of the stop
+    status.reason = update_failed(update, *status.reason);
+    enter(update, UpdatePhase::RollingBack);
+    node_->write_state(std::move(status), ProcessState::Starting);
+    return true;
+}
+
+// The time that it has to become ready, or to stay up.
+void ProcessSupervisor::watch_update(const Facts& now) {
+    const auto* update = now.status && now.status->update ? &*now.status->update : nullptr;
+    std::optional<std::chrono::milliseconds> limit;
+    if (update && now.record && unit_.alive() && is_about(*update, now.status->revision)) {
+        if (update->phase == UpdatePhase::Confirming && state_ == SupervisorState::Ready)
+            limit = node_->options.confirm;
+        // With a limit of its own, Health sees to it, or systemd.
+        if (is_under_way(*update) && state_ == SupervisorState::Starting && unit_.view()->up() &&
+            !ready_limit(now.record->spec.ready))
+            limit = node_->options.update_limit;
+    }
+    if (!limit) return update_watch_.timer.reset();
+    if (update_watch_.timer && update_watch_.run == run_ && update_watch_.phase == update->phase) return;
+    const auto timer = std::make_shared<asio::steady_timer>(node_->loop, *limit);
+    update_watch_ = {timer, run_, update->phase};
+    const std::weak_ptr<ProcessSupervisor> weak = weak_from_this();
+    timer->async_wait([weak, timer](boost::system::error_code error) {
+        const auto self = weak.lock();
+        if (self && !error && self->update_watch_.timer == timer) self->update_due();
+    });
+}
+
+void ProcessSupervisor::update_due() {
+    update_watch_.timer.reset();
+    const auto now = facts();
+    if (node_->stopping || !now.record || !now.status || !now.status->update || update_watch_.run != run_ ||
+        now.status->update->phase != update_watch_.phase)
+        return;
+    if (update_watch_.phase == UpdatePhase::Replacing) {
+        const auto what =
+            now.status->waits_for.empty() ? std::string("it was not ready") : now.status->waits_for;
+        return check_failed({run_, StopKind::NotReady, now.record->port ? "port" : "",
+                             fmt::format("{}; an update has {} s for that, where ready.timeout says nothing "
+                                         "else",
+                                         what, node_->options.update_limit.count() / 1000)});
+    }
+    auto status = draft(now);
+    if (update_watch_.phase == UpdatePhase::Confirming) {
+        enter(*status.update, UpdatePhase::Good);
+        status.good = status.revision;
+    } else {
+        // The old one may take as long as it likes to be ready, as it did before.
+        enter(*status.update, UpdatePhase::Failed);
+    }
+    node_->write(status);
+}
+
+// A revision that needs no restart.
+asio::awaitable<bool> ProcessSupervisor::adjust(Facts now) {
+    if (!unit_.view()) co_return true;
+    const auto& record = *now.record;
+    const auto origin = records().origin_of(record);
+    if (origin == Origin::Remote)
+        if (const auto allowed =
+                check_remote_spin(node_->options.remote_spin, record.spec, node_->options.node);
+            !allowed) {
+            node_->warn(fmt::format("revision {} of '{}' is not applied: {}", record.revision, name_,
+                                    allowed.error().message),
+                        name_);
+            co_return false;
+        }
+    const auto set =
+        co_await node_->systemd.set_properties(unit_name(name_), limit_properties(record.spec.limits));
+    if (node_->stopping) co_return false;
+    if (!set) {
+        node_->warn(fmt::format("cannot change the limits of '{}': {}", name_, set.error().message), name_);
+        retry_later();
+        co_return false;
+    }
+    auto status = draft(now);
+    if (status.update && is_under_way(*status.update) && is_about(*status.update, status.revision))
+        status.update->revision = record.revision;
+    else
+        status.update =
+            UpdateProgress{record.revision, status.revision, UpdatePhase::Good, net::now_rfc3339(), {}};
+    if (status.good == status.revision) status.good = record.revision;
+    status.revision = record.revision;
+    status.digest = record.digest;
+    node_->write(status);
+    watch_.reset(); // its checks may be others
+    if (state_ == SupervisorState::Ready) (void)watch(facts());
+    co_return true;
+}
+
+} // namespace p2prc::process

@@ -1,0 +1,264 @@
+// Updates: from one revision to the next, and back where the next one was not kept.
+#include "core/revision.h"
+#include "tests/unit/process/reconciler_fixture.h"
+#include "tests/unit/support/eventually.h"
+
+namespace p2prc::process {
+namespace {
+
+class SupervisorUpdateTest : public RetryTest {
+  protected:
+    SupervisorUpdateTest() {
+        listeners.emplace();
+        web = record();
+    }
+    void start_first() {
+        start();
+        want(web);
+        becomes(ProcessState::Running);
+        web.outcome = Outcome::Good;
+    }
+    // The registry's next revision of it.
+    void update(std::string command, bool restart = true) {
+        Revision next = present_revision(web);
+        next.number = last_revision(web) + 1;
+        next.spec.run.command = {std::move(command)};
+        replace(std::move(next), restart);
+    }
+    void replace(Revision next, bool restart) {
+        next.digest = spec_digest(next.spec);
+        next.outcome = Outcome::Pending;
+        replace_revision(web, std::move(next), web.outcome);
+        if (restart) ++web.change;
+        want(web);
+    }
+    // It has a port, and is listened at.
+    void serve() {
+        web.port = web.spec.port = 8080;
+        web.digest = spec_digest(web.spec);
+        listen();
+        update_limit = std::chrono::seconds(2);
+        asks_on = true;
+    }
+    // What is asked on whether it is ready leaves the loop no rest.
+    void run() override {
+        if (!asks_on) return RetryTest::run();
+        loop.restart();
+        loop.run_for(std::chrono::milliseconds(20));
+    }
+    void listen() {
+        net::Listener mine;
+        mine.address = net::Address::v4({127, 0, 0, 1});
+        mine.port = 8080;
+        mine.cgroup = 7;
+        listeners.emplace({mine});
+    }
+    void becomes(ProcessState state) {
+        loop.restart();
+        EXPECT_TRUE(test::eventually(loop, [&] { return status() && status()->state == state; }));
+    }
+    void reaches(UpdatePhase phase) {
+        loop.restart();
+        EXPECT_TRUE(test::eventually(
+            loop, [&] { return status() && status()->update && status()->update->phase == phase; }))
+            << "it is " << (status()->update ? update_phase_name(status()->update->phase) : "none");
+    }
+    std::string command_of_unit() const {
+        for (const auto& property : systemd.started.at(unit))
+            if (property.name == "LogExtraFields") return property.value.dump();
+        return "";
+    }
+    bool runs(const std::string& digest) const { return command_of_unit().contains(digest); }
+
+    ProcessRecord web;
+    bool asks_on = false;
+};
+
+TEST_F(SupervisorUpdateTest, AGoodOneIsConfirmed) {
+    start_first();
+    EXPECT_EQ(status()->revision, 1u);
+    EXPECT_EQ(status()->good, 1u);
+    EXPECT_FALSE(status()->update);
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Good);
+    expect(ProcessState::Running, StopKind::Stopped);
+    EXPECT_EQ(status()->reason->detail, "for revision 2");
+    EXPECT_EQ(status()->revision, 2u);
+    EXPECT_EQ(status()->good, 2u);
+    EXPECT_EQ(status()->update->fallback, 1u);
+    EXPECT_TRUE(runs(web.digest));
+}
+
+TEST_F(SupervisorUpdateTest, OneThatEndsIsTakenBack) {
+    start_first();
+    const auto old = web.digest;
+    systemd.fail_start_with = UnitResult{"exit-code", CLD_EXITED, 203, ""};
+    // The one before must be able to start.
+    systemd.fail_starts = 1;
+    update("/usr/bin/absent");
+    reaches(UpdatePhase::RolledBack);
+    expect(ProcessState::Running, StopKind::UpdateFailed);
+    EXPECT_NE(status()->reason->detail.find("revision 2 was not kept: start-failed"), std::string::npos)
+        << status()->reason->detail;
+    EXPECT_EQ(status()->update->reason->kind, StopKind::StartFailed);
+    EXPECT_EQ(status()->revision, 1u);
+    EXPECT_TRUE(runs(old));
+    EXPECT_EQ(status()->applied, web.change);
+    // The registry takes that in, and nothing happens to what runs.
+    const auto calls = systemd.calls.size();
+    auto back = *former_revision(web, 1);
+    replace_revision(web, back, Outcome::RolledBack);
+    want(web);
+    EXPECT_EQ(systemd.calls.size(), calls);
+}
+
+TEST_F(SupervisorUpdateTest, OneThatCrashesBeforeItIsConfirmedIsTakenBack) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    expect(ProcessState::Running);
+    systemd.crash_and_restart(unit, {"signal", CLD_KILLED, SIGSEGV, ""}); // systemd would try again
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(status()->update->reason->kind, StopKind::Signal);
+    EXPECT_EQ(status()->revision, 1u);
+}
+
+TEST_F(SupervisorUpdateTest, OneThatIsNeverReadyIsTakenBack) {
+    serve();
+    start_first();
+    listeners->clear();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::RollingBack);
+    EXPECT_EQ(status()->update->reason->kind, StopKind::NotReady);
+    listen();
+    reaches(UpdatePhase::RolledBack);
+    expect(ProcessState::Running, StopKind::UpdateFailed);
+}
+
+TEST_F(SupervisorUpdateTest, WhereTheOneBeforeIsNotReadyEitherBothReasonsAreTold) {
+    start_first();
+    systemd.fail_start_with = UnitResult{"exit-code", CLD_EXITED, 203, ""};
+    update("/usr/bin/absent");
+    reaches(UpdatePhase::Failed);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->update->reason->kind, StopKind::StartFailed);
+    EXPECT_EQ(status()->revision, 1u) << "nothing goes back to the new one";
+}
+
+TEST_F(SupervisorUpdateTest, WithoutAGoodOneThereIsNothingToGoBackTo) {
+    start_first();
+    web.outcome = Outcome::Superseded;
+    update("/usr/bin/web2");
+    becomes(ProcessState::Running);
+    EXPECT_FALSE(status()->update);
+    EXPECT_EQ(status()->good, 2u);
+}
+
+TEST_F(SupervisorUpdateTest, LimitsAreChangedOnWhatRuns) {
+    start_first();
+    systemd.calls.clear();
+    const auto run = status()->invocation;
+    auto next = present_revision(web);
+    next.number = 2;
+    next.spec.limits.tasks = 9;
+    replace(std::move(next), false);
+    EXPECT_EQ(systemd.calls, std::vector<std::string>{"set " + unit});
+    const auto& set = systemd.changed_properties.at(unit);
+    EXPECT_EQ(set.back(), (UnitProperty{"TasksMax", "t", 9}));
+    EXPECT_EQ(status()->invocation, run);
+    EXPECT_EQ(status()->revision, 2u);
+    EXPECT_EQ(status()->digest, web.digest);
+    EXPECT_EQ(status()->update->phase, UpdatePhase::Good);
+    daemon_restart();
+    EXPECT_EQ(systemd.calls, std::vector<std::string>{});
+    EXPECT_EQ(status()->digest, web.digest) << "the unit has the digest that it was started with";
+}
+
+TEST_F(SupervisorUpdateTest, ARevisionThatNeedsARestartIsNotBelievedToNeedNone) {
+    start_first();
+    systemd.calls.clear();
+    update("/usr/bin/web2", false);
+    EXPECT_EQ(systemd.calls, std::vector<std::string>{});
+    EXPECT_EQ(status()->revision, 1u);
+}
+
+TEST_F(SupervisorUpdateTest, ItGoesOnWhereP2prcdWasEnded) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    confirm = std::chrono::milliseconds(20);
+    daemon_restart();
+    reaches(UpdatePhase::Good);
+    EXPECT_EQ(status()->revision, 2u);
+    EXPECT_EQ(count("start " + unit), 0);
+}
+
+TEST_F(SupervisorUpdateTest, AfterAPowerCutTheNewOneIsTriedOnceMore) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    systemd.fail_start_with = UnitResult{"exit-code", CLD_EXITED, 203, ""};
+    systemd.fail_starts = 1;
+    daemon_restart(true);
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(status()->revision, 1u);
+    EXPECT_EQ(count("start " + unit), 2);
+}
+
+TEST_F(SupervisorUpdateTest, APowerCutWhileItGoesBackGoesOnBack) {
+    serve();
+    start_first();
+    const auto old = web.digest;
+    listeners->clear();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::RollingBack);
+    daemon_restart(true);
+    listen();
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_TRUE(runs(old));
+}
+
+TEST_F(SupervisorUpdateTest, TheNextOneReplacesOneThatIsNotConfirmed) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    confirm = std::chrono::milliseconds(20);
+    web.outcome = Outcome::Superseded;
+    update("/usr/bin/web3");
+    becomes(ProcessState::Running);
+    EXPECT_EQ(status()->update->revision, 3u);
+    EXPECT_EQ(status()->update->fallback, 1u);
+}
+
+TEST_F(SupervisorUpdateTest, WhoStopsItStopsTheUpdate) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    web.desired = Desired::Stopped;
+    ++web.change;
+    want(web);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(status()->revision, 2u);
+    web.desired = Desired::Running;
+    ++web.change;
+    want(web);
+    reaches(UpdatePhase::Confirming);
+}
+
+TEST_F(SupervisorUpdateTest, WhatServesNobodyMayRunToItsEnd) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    update("/usr/bin/once");
+    reaches(UpdatePhase::Confirming);
+    systemd.end(unit, {"success", CLD_EXITED, 0, ""});
+    reaches(UpdatePhase::Good);
+    expect(ProcessState::Stopped, StopKind::Finished);
+}
+
+} // namespace
+} // namespace p2prc::process
