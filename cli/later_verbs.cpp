@@ -18,8 +18,6 @@ void add_later_verbs(CLI::App& app, Action& action) {
     static constexpr std::array verbs{
         Later{"move", "move a process with its data",
               "kill it here and spin it there; copy /var/lib/p2prc-data/NAME"},
-        Later{"history", "list revisions and stop reasons of a process",
-              "p2prc info NAME shows the last stop"},
         Later{"map-port", "map a public port", "map a domain; its port is 443"},
         Later{"unmap-port", "unmap a public port", "p2prc unmap-domain removes a domain"},
         Later{"ports", "list the public ports", "p2prc domains lists the domains"},

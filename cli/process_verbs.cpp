@@ -9,6 +9,7 @@
 #include "core/fields.h"
 #include "core/names.h"
 #include "core/process_spec.h"
+#include "core/revision.h"
 #include "core/stop_reason.h"
 #include "core/text.h"
 #include "net/file.h"
@@ -119,9 +120,10 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
         print(*info, process_fields());
         return 0;
     }
-    static constexpr std::array keys{
-        "id",        "name",  "node",        "ip",           "port",        "domains",  "state", "ready",
-        "waits_for", "since", "run_command", "kill_command", "cpu_seconds", "restarts", "epoch", "digest"};
+    static constexpr std::array keys{"id",      "name",        "node",         "ip",          "port",
+                                     "domains", "state",       "ready",        "waits_for",   "next",
+                                     "since",   "run_command", "kill_command", "cpu_seconds", "restarts",
+                                     "epoch",   "revision",    "digest"};
     Table table;
     table.header = {"KEY", "VALUE"};
     table.last_has_lines = true; // a shell's command
@@ -194,6 +196,24 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
     return status;
 }
 
+std::string value_words(const Json& change, const char* key) {
+    return change.contains(key) && change[key].is_string() ? cell(change, key) : std::string("not set");
+}
+
+// Says what a spin of a changed file is about to do.
+void tell_update(const std::string& name, const Json& explanation) {
+    const bool restarts = explanation.value("restarts", false);
+    note(fmt::format("'{}' becomes revision {} on {}{}", name, cell(explanation, "revision"),
+                     cell(explanation, "node"), restarts ? ", and is restarted:" : "; nothing restarts:"));
+    for (const auto& change : explanation["changes"])
+        note(fmt::format("  {}: {} -> {}", cell(change, "key"), value_words(change, "from"),
+                         value_words(change, "to")));
+}
+
+bool is_update(const Result<Json>& explanation) {
+    return explanation && explanation->contains("changes") && !(*explanation)["changes"].empty();
+}
+
 Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context& context) {
     auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
     if (!spec) return std::unexpected(spec.error());
@@ -202,14 +222,64 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     note_relative_files(*spec);
     const auto before = former_data(spec->name);
     Daemon daemon;
-    daemon.waits_for(fmt::format("for '{}' to be {}", spec->name, waiting.no_wait ? "started" : "ready"));
+    // Only what a person sees beforehand: a p2prcd that cannot say it is told by the call itself.
+    const auto explanation = daemon.call(&dbus::Client::explain_update, spec_to_document(*spec));
+    const bool update = is_update(explanation);
+    if (update && !context.json) tell_update(spec->name, *explanation);
+    daemon.waits_for(fmt::format("for '{}' to be {}", spec->name,
+                                 waiting.no_wait ? "started"
+                                 : update        ? "ready, and to stay up for ten seconds"
+                                                 : "ready"));
     auto process = daemon.call(&dbus::Client::spin_with, spec_to_document(*spec), options.node, *wait);
     if (!context.json) note_former_data(spec->name, before);
     if (!process) return std::unexpected(process.error());
     if (context.json) return show_process(daemon, spec->name, true);
     auto info = daemon.call(&dbus::Client::information, spec->name);
     if (!info) return std::unexpected(info.error());
-    return tell_how_it_is(*info, Asked::Spin, "runs", waiting.no_wait, spec->domain);
+    const auto verb = update ? fmt::format("runs revision {}", cell(*info, "revision")) : std::string("runs");
+    return tell_how_it_is(*info, Asked::Spin, verb, waiting.no_wait, spec->domain);
+}
+
+Result<int> roll_back(const std::string& subject, std::uint32_t revision, const WaitOptions& waiting,
+                      Context& context) {
+    const auto wait = wait_options(waiting);
+    if (!wait) return std::unexpected(wait.error());
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for '{}' to be {}", subject, waiting.no_wait ? "started" : "ready"));
+    const auto made = daemon.call(&dbus::Client::roll_back, subject, revision, *wait);
+    if (!made) return std::unexpected(made.error());
+    if (context.json) return show_process(daemon, subject, true);
+    auto info = daemon.call(&dbus::Client::information, subject);
+    if (!info) return std::unexpected(info.error());
+    return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), waiting.no_wait);
+}
+
+std::string why(const Json& row) {
+    if (!row.contains("reason") || !row["reason"].is_object()) return "-";
+    auto reason = reason_from_json(row["reason"]);
+    reason.node.clear();
+    reason.at.clear();
+    return text::for_terminal(reason_text(reason));
+}
+
+Result<int> history(const std::string& subject, Context& context) {
+    Daemon daemon;
+    auto rows = daemon.call(&dbus::Client::history, subject);
+    if (!rows) return std::unexpected(rows.error());
+    if (context.json) {
+        print(*rows, history_fields());
+        return 0;
+    }
+    Table table;
+    table.header = {"REVISION", "OUTCOME", "AGE", "BY", "WHY"};
+    for (const auto& row : *rows) {
+        const bool stop = row.contains("stop");
+        table.rows.push_back({stop ? "stop" : cell(row, "revision"), cell(row, stop ? "stop" : "outcome"),
+                              cell_age(row, "at"), cell(row, stop ? "node" : "by"), why(row)});
+    }
+    print(table);
+    daemon.note_if_out_of_date();
+    return 0;
 }
 
 Result<int> list(Context& context) {
@@ -348,6 +418,7 @@ void add_process_verbs(CLI::App& app, Action& action) {
         Daemon daemon;
         return show_process(daemon, subject, context.json);
     });
+    add("history", "list the revisions of a process, the newest first", history);
     add("kill", "stop a process and remove its record; its data stays", kill);
     add("stop", "stop a process and keep its record", stop);
     auto add_start = [&](const char* verb, const char* words, Change method, const char* done) {
@@ -367,6 +438,20 @@ void add_process_verbs(CLI::App& app, Action& action) {
     add_start("start", "start a stopped process and wait until it is ready", &dbus::Client::start_with,
               "runs");
     add_start("restart", "stop and start a process", &dbus::Client::restart_with, "runs again");
+
+    auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
+    auto subject = std::make_shared<std::string>();
+    auto revision = std::make_shared<std::uint32_t>(0);
+    rollback_verb->add_option("ID|NAME|DOMAIN", *subject, "the process")
+        ->required()
+        ->transform(url_as_domain());
+    rollback_verb->add_option("REVISION", *revision, "its number, see history; default: the last good one")
+        ->check(number_between(1, largest_revision));
+    auto wait = std::make_shared<WaitOptions>();
+    add_wait_options(rollback_verb, *wait);
+    rollback_verb->callback([&action, subject, revision, wait] {
+        action = [subject, revision, wait](Context& c) { return roll_back(*subject, *revision, *wait, c); };
+    });
 }
 
 } // namespace p2prc::cli

@@ -83,6 +83,26 @@ Answer<std::string> Client::spin_with(Json spec, std::string node, Json options)
     return send_spin("SpinProcessWithOptions", std::move(spec), std::move(node), std::move(options));
 }
 
+Answer<std::uint32_t> Client::roll_back(std::string process, std::uint32_t revision, Json options) {
+    Arguments arguments;
+    arguments.emplace_back(std::move(process));
+    arguments.emplace_back(revision);
+    arguments.push_back(std::move(options));
+    auto value = co_await first("RollbackProcessWithOptions", "sua{sv}", std::move(arguments), to_work);
+    if (!value) co_return std::unexpected(value.error());
+    if (!value->is_number_unsigned()) co_return std::unexpected(unexpected_answer("RollbackProcess"));
+    co_return value->get<std::uint32_t>();
+}
+
+Answer<Json> Client::explain_update(Json spec) {
+    auto call = caller_.make(names::root_path, names::manager_interface, "ExplainUpdate");
+    if (!call) co_return std::unexpected(call.error());
+    if (const auto written = write_spec(*call, spec); !written) co_return std::unexpected(written.error());
+    auto reply = co_await caller_.send(std::move(*call), to_read);
+    if (!reply) co_return std::unexpected(reply.error());
+    co_return read_value(*reply);
+}
+
 Answer<int> Client::logs(std::string process, std::uint32_t lines, bool follow) {
     auto call = caller_.make(names::root_path, names::manager_interface, "Logs");
     if (!call) co_return std::unexpected(call.error());

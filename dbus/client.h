@@ -77,6 +77,11 @@ class Client {
     Answer<std::string> spin(Json spec, std::string node);
     // `options`, as for the next two: until, timeout_seconds.
     Answer<std::string> spin_with(Json spec, std::string node, Json options);
+    // -> the number of the revision that it makes; 0 stands for the last good one
+    Answer<std::uint32_t> roll_back(std::string process, std::uint32_t revision, Json options);
+    // What a spin of `spec` would be.
+    Answer<Json> explain_update(Json spec);
+    Answer<Json> history(std::string process) { return read("ProcessHistory", "s", {process}); }
     Answer<void> start_with(std::string process, Json options) {
         return work("StartProcessWithOptions", "sa{sv}", {process, options});
     }

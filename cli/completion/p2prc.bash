@@ -3,7 +3,7 @@
 _p2prc() {
     local cur prev words cword
     _init_completion || return
-    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart logs map-domain
+    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart history rollback logs map-domain
         unmap-domain domains dns status doctor help"
     # The words that are no options and no values of options: the command, and what follows it.
     local -a plain=()
@@ -36,7 +36,7 @@ _p2prc() {
             join) _p2prc_words --name ;;
             leave) _p2prc_words --force ;;
             spin) _p2prc_words --node --port --domain --no-wait --timeout -- ;;
-            start | restart) _p2prc_words --no-wait --timeout ;;
+            start | restart | rollback) _p2prc_words --no-wait --timeout ;;
             logs) _p2prc_words --follow --lines ;;
             map-domain) _p2prc_words --tls --port ;;
             "") _p2prc_words --version ;;
@@ -46,7 +46,7 @@ _p2prc() {
     [[ ${plain[0]} == help ]] && plain=("${plain[@]:1}")
     case ${plain[0]}:${#plain[@]} in
         :0) _p2prc_words "$verbs" ;;
-        info:1 | kill:1 | stop:1 | start:1 | restart:1 | logs:1 | map-domain:2) _p2prc_names processes ;;
+        info:1 | kill:1 | stop:1 | start:1 | restart:1 | history:1 | rollback:1 | logs:1 | map-domain:2) _p2prc_names processes ;;
         unmap-domain:1) _p2prc_names domains ;;
         nodes:1) _p2prc_words show rm ;;
         nodes:2) _p2prc_names nodes ;;

@@ -135,6 +135,8 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
                                                      WaitFor wait) {
     const auto spec = spec_from_document(document);
     if (!spec) co_return std::unexpected(spec.error());
+    // Another file of a process that is there is an update of it, wherever that is.
+    if (const auto* there = node.empty() ? view_->process(spec->name) : nullptr) node = there->node;
     if (node.empty()) node = view_->node();
     if (const auto fits = check_node(*view_, node); !fits) co_return std::unexpected(fits.error());
     Json params = {{"spec", spec_to_document(*spec)}, {"node", node}, {"by", by(user)}};
@@ -152,6 +154,11 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
     awaited.node = json::member<std::string>(*result, "node", node);
     awaited.goal = wait.goal;
     awaited.timeout = wait_time(wait, *spec);
+    if (result->contains("revision")) {
+        if (const auto done = co_await wait_for_update(*result, *spec, wait); !done)
+            co_return std::unexpected(done.error());
+        co_return awaited.id;
+    }
     if (!json::member<bool>(*result, "created")) { // said again
         const auto* record = view_->process(spec->name);
         if (!record || record->desired != Desired::Running) co_return awaited.id;
@@ -163,6 +170,42 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
     const auto done = co_await waits_->until(awaited);
     if (!done) co_return std::unexpected(done.error());
     co_return awaited.id;
+}
+
+asio::awaitable<Result<void>> Actions::wait_for_update(const Json& answer, ProcessSpec spec, WaitFor wait) {
+    Awaited awaited;
+    awaited.id = json::member<std::uint32_t>(answer, "id");
+    awaited.name = json::member<std::string>(answer, "name");
+    awaited.node = json::member<std::string>(answer, "node");
+    awaited.change = json::member<std::uint64_t>(answer, "change");
+    awaited.revision = json::member<std::uint32_t>(answer, "revision");
+    awaited.goal = wait.goal;
+    awaited.timeout = update_wait_time(wait, spec);
+    // The commit may come back after its answer; until then its revision is not the record's.
+    if (const auto placed = co_await waits_->until_recorded(awaited); !placed)
+        co_return std::unexpected(placed.error());
+    const auto* record = view_->process(awaited.name);
+    // What is stopped runs the revision when it is started; a node that is away, when it is back.
+    if (!record || record->desired != Desired::Running || view_->live(awaited.node) != "up")
+        co_return Result<void>{};
+    remember(*view_, awaited);
+    awaited.restarts = 0; // counted anew
+    co_return co_await waits_->until(awaited);
+}
+
+asio::awaitable<Result<std::uint32_t>> Actions::roll_back(std::string process, std::uint32_t revision,
+                                                          std::string user, WaitFor wait) {
+    const auto record = view_->find_process(process);
+    if (!record) co_return std::unexpected(record.error());
+    Json params = {{"process", std::to_string(record->id)}, {"revision", revision}, {"by", by(user)}};
+    std::string method = "process.rollback";
+    const auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!answer) co_return std::unexpected(answer.error());
+    const auto* earlier = former_revision(*record, revision);
+    auto spec = earlier ? earlier->spec : record->spec; // for its limits of time alone
+    if (const auto done = co_await wait_for_update(*answer, std::move(spec), wait); !done)
+        co_return std::unexpected(done.error());
+    co_return json::member<std::uint32_t>(*answer, "revision");
 }
 
 // A record of the action in the own state, which the reconciler follows and the registry takes in later.

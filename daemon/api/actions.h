@@ -27,6 +27,10 @@ class Actions {
     // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": here.
     boost::asio::awaitable<Result<std::uint32_t>> spin(Json document, std::string node, std::string user,
                                                        WaitFor wait);
+    // Makes the next revision of an earlier one; 0: of the last good one. -> its number, once it is as `wait`
+    // says.
+    boost::asio::awaitable<Result<std::uint32_t>> roll_back(std::string process, std::uint32_t revision,
+                                                            std::string user, WaitFor wait);
     // `process`: id, name or domain. Returns when it is done, which for a start and a restart is when it is
     // as `wait` says; for a node that is away, when it is recorded.
     boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user, WaitFor wait);
@@ -39,6 +43,7 @@ class Actions {
     std::string by(const std::string& user) const;
 
   private:
+    boost::asio::awaitable<Result<void>> wait_for_update(const Json& answer, ProcessSpec spec, WaitFor wait);
     boost::asio::awaitable<Result<Json>> ask_to_spin(ProcessSpec spec, Json params);
     Result<void> check_port(const ProcessSpec& spec) const;
     boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);

@@ -8,6 +8,8 @@
 #include "dbus/object.h"
 #include "net/clock.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -36,8 +38,25 @@ std::string kill_command(const RunSpec& run) {
     return run.kill.empty() ? "" : command_text(kill);
 }
 
+// Of an update that is under way; empty: nothing is left to do.
+std::string next_step(const ProcessStatus& status) {
+    if (!status.update || !is_under_way(*status.update)) return {};
+    const auto& update = *status.update;
+    if (update.phase == UpdatePhase::RollingBack)
+        return fmt::format("revision {} runs again, as revision {} was not kept", update.fallback,
+                           update.revision);
+    return fmt::format("revision {} is kept if it {}; otherwise revision {} runs again", update.revision,
+                       update.phase == UpdatePhase::Confirming ? "stays up for ten seconds"
+                                                               : "becomes ready and stays up",
+                       update.fallback);
+}
+
 ProcessState state_of(const View& view, const ProcessRecord& record, const ProcessStatus* status) {
     if (view.live(record.node) == "lost") return ProcessState::Lost;
+    // An update stops it and starts it again: it is on its way as a whole.
+    const bool on_its_way =
+        status && (status->state == ProcessState::Starting || status->state == ProcessState::Stopping);
+    if (on_its_way && status->update && is_under_way(*status->update)) return ProcessState::Updating;
     if (status) return status->state;
     return record.desired == Desired::Running ? ProcessState::Starting : ProcessState::Stopped;
 }
@@ -65,7 +84,7 @@ std::string domain_path(const std::string& domain) {
 Json process_document(const View& view, const ProcessRecord& record) {
     const auto* status = view.status(record);
     const ProcessState state = state_of(view, record, status);
-    const bool runs = status && state == status->state && is_executed(*status);
+    const bool runs = status && state != ProcessState::Lost && is_executed(*status);
     // What its node reported last is older than its loss.
     const bool lost = state == ProcessState::Lost;
     const std::string since = lost ? view.live_since(record.node) : status ? status->since : "";
@@ -91,7 +110,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["state"] = process_state_name(state);
     document["ready"] = state == ProcessState::Running;
     document["waits_for"] =
-        runs && state == ProcessState::Starting ? or_null(status->waits_for) : Json(nullptr);
+        runs && status->state == ProcessState::Starting ? or_null(status->waits_for) : Json(nullptr);
     document["deployment"] = deployment;
     document["run_command"] = command_text(record.spec.run);
     document["kill_command"] = or_null(kill_command(record.spec.run));
@@ -103,6 +122,8 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["reason"] = status && status->reason ? reason_document(*status->reason) : Json(nullptr);
     document["epoch"] = record.epoch;
     document["digest"] = record.digest;
+    document["revision"] = record.revision;
+    document["next"] = status && !lost ? or_null(next_step(*status)) : Json(nullptr);
     return document;
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/json_members.h"
 #include "daemon/api/documents.h"
+#include "daemon/api/history.h"
 #include "daemon/api/log_stream.h"
 #include "dbus/codec.h"
 
@@ -43,6 +44,13 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "RestartProcess", process, "", kill, "restart"}, &Self::act<Verb::Restart>},
         {{"Manager", "RestartProcessWithOptions", with_options, "", kill, "restart", waiting},
          &Self::act<Verb::Restart>},
+        {{"Manager", "RollbackProcess", "s process, u revision", "u made", kill, "rollback"},
+         &Self::roll_back},
+        {{"Manager", "RollbackProcessWithOptions", "s process, u revision, a{sv} options", "u made", kill,
+          "rollback", waiting},
+         &Self::roll_back},
+        {{"Manager", "ProcessHistory", process, "aa{sv} history", open}, &Self::history},
+        {{"Manager", "ExplainUpdate", "a{sv} spec", "a{sv} explanation", open}, &Self::explain},
         {{"Manager", "GetProcess", process, path, open}, &Self::object},
         {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
         {{"Manager", "ListProcess", "", "aa{sv} processes", open}, &Self::list},
@@ -68,11 +76,45 @@ Reply ProcessMethods::spin(Request request) {
     if (!document) co_return std::unexpected(document.error());
     const auto wait = wait_options(request.options);
     if (!wait) co_return std::unexpected(wait.error());
+    // To replace what runs is to stop it.
+    const auto spec = spec_from_document(*document);
+    const auto* there = spec ? services_.view.process(spec->name) : nullptr;
+    if (there && there->digest != spec_digest(*spec)) {
+        PolkitDetails details{{"verb", "update"}, {"process", there->name}, {"node", there->node}};
+        const auto permitted = co_await services_.rights.permit(request.message, request.caller,
+                                                                permission::kill, std::move(details));
+        if (!permitted) co_return std::unexpected(permitted.error());
+    }
     const auto id = co_await services_.actions.spin(std::move(*document), request.text("node"),
                                                     request.caller.user, *wait);
     if (!id) co_return std::unexpected(id.error());
     services_.before_path();
     co_return answer(process_path(*id));
+}
+
+Reply ProcessMethods::roll_back(Request request) {
+    const auto wait = wait_options(request.options);
+    if (!wait) co_return std::unexpected(wait.error());
+    const auto revision = json::member<std::uint32_t>(request.arguments, "revision");
+    const auto made =
+        co_await services_.actions.roll_back(request.text("process"), revision, request.caller.user, *wait);
+    if (!made) co_return std::unexpected(made.error());
+    co_return answer(*made);
+}
+
+Reply ProcessMethods::history(Request request) {
+    const auto record = services_.view.find_process(request.text("process"));
+    if (!record) co_return std::unexpected(record.error());
+    co_return answer(history_document(services_.view, *record), history_fields());
+}
+
+Reply ProcessMethods::explain(Request request) {
+    request.message.rewind(); // as in spin()
+    auto document = dbus::read_spec(request.message);
+    if (!document) co_return std::unexpected(document.error());
+    const auto spec = spec_from_document(*document);
+    if (!spec) co_return std::unexpected(spec.error());
+    co_return answer(explanation_document(services_.view, *spec), explanation_fields());
 }
 
 template <Verb verb>

@@ -13,6 +13,9 @@ class ProcessMethods {
 
   private:
     Reply spin(Request request);
+    Reply roll_back(Request request);
+    Reply history(Request request);
+    Reply explain(Request request);
     template <Verb verb>
     Reply act(Request request);
     Reply information(Request request);

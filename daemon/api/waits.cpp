@@ -3,6 +3,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
@@ -101,10 +102,58 @@ bool ended_well(const View& view, const Awaited& awaited, const ProcessStatus& s
     return awaited.goal == Goal::Started || !record || !record->port;
 }
 
+Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
+    const auto& update = *status.update;
+    const bool runs = update.phase == UpdatePhase::RolledBack;
+    Error error{ErrorCode::Failed,
+                fmt::format("revision {} of process '{}' was not kept: {}", update.revision, awaited.name,
+                            update.reason ? reason_text(*update.reason) : "it failed")};
+    if (runs)
+        error.message += fmt::format("; revision {} runs again", update.fallback);
+    else
+        error.message +=
+            fmt::format("; revision {} was started again, and is not ready either{}", update.fallback,
+                        status.reason ? ": " + reason_text(*status.reason) : "");
+    if (status.reason)
+        for (const std::string& line : status.reason->log)
+            error.message += "\n  " + line;
+    error.hint =
+        fmt::format("p2prc logs {0} shows more, p2prc history {0} what ran before; its data is as the "
+                    "revision that was not kept has left it",
+                    awaited.name);
+    return error;
+}
+
+// Nothing: it is an update like the start of a process, as there is nothing to go back to.
+std::optional<std::optional<Result<void>>> judge_update(const Awaited& awaited, const ProcessStatus& status) {
+    if (awaited.revision == 0 || !status.update || status.update->revision < awaited.revision)
+        return std::nullopt;
+    if (status.update->revision > awaited.revision)
+        return fail(ErrorCode::Conflict,
+                    fmt::format("revision {} of process '{}' was superseded by revision {}", awaited.revision,
+                                awaited.name, status.update->revision),
+                    fmt::format("p2prc history {} shows who made it", awaited.name));
+    switch (status.update->phase) {
+    case UpdatePhase::Good:
+        return Result<void>{};
+    case UpdatePhase::RolledBack:
+    case UpdatePhase::Failed:
+        return std::unexpected(not_kept(awaited, status));
+    case UpdatePhase::Replacing:
+    case UpdatePhase::Confirming:
+        if (awaited.goal == Goal::Started && is_executed(status)) return Result<void>{};
+        break;
+    case UpdatePhase::RollingBack:
+        break;
+    }
+    return std::optional<Result<void>>();
+}
+
 // A tombstone means that it came and went meanwhile.
 std::optional<Result<void>> recorded(const View& view, const Awaited& awaited) {
     const auto* record = view.process(awaited.name);
-    if ((record && record->id == awaited.id) || view.replica().get(keys::tombstone(awaited.id)))
+    const bool revised = record && last_revision(*record) >= awaited.revision;
+    if ((record && record->id == awaited.id && revised) || view.replica().get(keys::tombstone(awaited.id)))
         return Result<void>{};
     return std::nullopt;
 }
@@ -133,6 +182,8 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     if (!reported) return std::nullopt;
     const ProcessStatus& status = *reported;
     if (status.applied < awaited.change) return std::nullopt;
+    if (const auto verdict = judge_update(awaited, status)) return *verdict;
+    if (status.revision < awaited.revision) return std::nullopt; // its limits are still to be changed
     if (awaited.goal == Goal::Stopped) return is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
     if (is_over(status)) {
         if (ended_well(view, awaited, status)) return Result<void>{};
@@ -149,6 +200,14 @@ std::chrono::seconds wait_time(const WaitFor& wait, const ProcessSpec& spec) {
     if (wait.timeout) return *wait.timeout;
     const auto limit = ready_limit(spec.ready);
     return limit ? std::max(by_default, *limit + to_stop) : by_default;
+}
+
+std::chrono::seconds update_wait_time(const WaitFor& wait, const ProcessSpec& spec) {
+    // Two minutes where its file says nothing (ReconcilerOptions::update_limit), ten seconds to stay up, and
+    // the same again for a stop and for the revision before.
+    constexpr std::chrono::seconds by_default{120}, beside{100};
+    if (wait.timeout) return *wait.timeout;
+    return ready_limit(spec.ready).value_or(by_default) + beside;
 }
 
 Result<WaitFor> wait_options(const Json& options) {

@@ -31,6 +31,9 @@ struct WaitFor {
 // A minute, or as long as its file lets it take to become ready, and to be stopped if it does not.
 std::chrono::seconds wait_time(const WaitFor& wait, const ProcessSpec& spec);
 
+// The same for an update, which may have to go back, and has to stay up for a while.
+std::chrono::seconds update_wait_time(const WaitFor& wait, const ProcessSpec& spec);
+
 // From options `until` s ("ready" or "started") and `timeout_seconds` t. InvalidSpec names what is wrong.
 Result<WaitFor> wait_options(const Json& options);
 
@@ -38,7 +41,8 @@ struct Awaited {
     std::uint32_t id = 0;
     std::string name;
     std::string node;
-    std::uint64_t change = 0; // statuses of earlier changes say nothing yet
+    std::uint64_t change = 0;   // statuses of earlier changes say nothing yet
+    std::uint32_t revision = 0; // that an update makes; 0: none
     Goal goal = Goal::Ready;
     // Stopping has its own time limits.
     std::chrono::seconds timeout{300};

@@ -301,10 +301,9 @@ TEST(CommandLine, TheManualHasEveryCommand) {
 }
 
 TEST(CommandLine, WhatIsNotBuiltSaysSo) {
-    for (const auto* verb :
-         {"move web --to home2", "history web", "map-port 25565 game", "ports", "forward a:1", "ssh a",
-          "job submit x", "volunteer url", "backup f", "restore f", "dns add a TXT b", "--user ps",
-          "map-domain a.b --tls none", "invite --role guest"}) {
+    for (const auto* verb : {"move web --to home2", "map-port 25565 game", "ports", "forward a:1", "ssh a",
+                             "job submit x", "volunteer url", "backup f", "restore f", "dns add a TXT b",
+                             "--user ps", "map-domain a.b --tls none", "invite --role guest"}) {
         const auto later = run(verb);
         EXPECT_EQ(later.status, 1) << verb;
         EXPECT_NE(later.messages.find("not in this version"), std::string::npos) << verb;

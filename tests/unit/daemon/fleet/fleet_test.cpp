@@ -858,7 +858,8 @@ TEST_F(FleetTest, WhatWasSpunHereTheNodeKnowsByItself) {
         // What was refused leaves nothing; what is noted is told to nobody.
         const auto notes = home.own->range("/spun/").size();
         auto bad = spin_params("calendar");
-        bad["spec"]["run"]["command"] = {"/bin/false"};
+        bad["spec"]["name"] = "guest";
+        bad["spec"]["ports"] = {22};
         EXPECT_FALSE(co_await spin_at_home(bad));
         EXPECT_EQ(home.own->range("/spun/").size(), notes);
         Json status{{"state", "running"}};
