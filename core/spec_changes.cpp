@@ -38,23 +38,40 @@ const Json* value_at(const Json& document, std::string_view key) {
     return member == found->end() ? nullptr : &*member;
 }
 
-std::string shown(std::string_view key, const Json& value) {
-    constexpr std::size_t longest = 200;
-    if (key == "run.environment") return "(not shown)";
-    auto text = value.is_string() ? value.get<std::string>()
-                                  : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    if (text.size() <= longest && text.find('\n') == std::string::npos) return text;
-    return fmt::format("({} bytes)", text.size());
+// Nothing: it is not set.
+using Shown = std::optional<std::string>;
+
+Shown text_of(const Json* value) {
+    if (!value) return std::nullopt;
+    if (value->is_string()) return value->get<std::string>();
+    return value->dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::optional<std::string> shown(std::string_view key, const Json* value) {
-    return value ? std::optional(shown(key, *value)) : std::nullopt;
+// Of two long texts, such as scripts, the part where they begin to differ.
+void shorten(Shown& one, Shown& other) {
+    constexpr std::size_t longest = 120, before = 20;
+    const auto fits = [](const Shown& text) { return !text || text->size() <= longest; };
+    if (fits(one) && fits(other)) return;
+    constexpr std::string_view nothing;
+    const auto a = one ? std::string_view(*one) : nothing, b = other ? std::string_view(*other) : nothing;
+    const auto differ = std::ranges::mismatch(a, b).in1 - a.begin();
+    const auto begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(differ - before, 0));
+    for (auto* text : {&one, &other})
+        if (*text)
+            *text = fmt::format("{}{}{}", begin == 0 ? "" : "...",
+                                (*text)->substr(std::min(begin, (*text)->size()), longest),
+                                (*text)->size() > begin + longest ? "..." : "");
 }
 
 void compare(std::vector<SpecChange>& changes, std::string_view key, std::string full, const Json* from,
              const Json* to) {
     if (from == to || (from && to && *from == *to)) return;
-    changes.push_back({std::move(full), shown(key, from), shown(key, to), effect_of(key)});
+    auto before = text_of(from), after = text_of(to);
+    if (key == "run.environment")
+        for (auto* text : {&before, &after})
+            if (*text) *text = "(not shown)";
+    shorten(before, after);
+    changes.push_back({std::move(full), std::move(before), std::move(after), effect_of(key)});
 }
 
 void compare_names(std::vector<SpecChange>& changes, std::string_view key, const Json* from, const Json* to) {

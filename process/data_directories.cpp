@@ -29,11 +29,16 @@ Result<void> checked(std::string what, const std::error_code& error) {
     return {};
 }
 
-// "7 0f3a...": the id and, since this version, the digest.
+constexpr std::string_view remote_word = " remote";
+
+// "7 0f3a...", "7 0f3a... remote": the id, the digest, and whose it was first. The first version wrote the id
+// alone.
 std::optional<DataNote> parse_note(std::string_view text) {
     while (text.ends_with('\n'))
         text.remove_suffix(1);
     DataNote note;
+    note.remote = text.ends_with(remote_word);
+    if (note.remote) text.remove_suffix(remote_word.size());
     const auto* end = text.data() + text.size();
     const auto id = std::from_chars(text.data(), end, note.id);
     if (id.ec != std::errc{} || note.id == 0) return {};
@@ -91,28 +96,36 @@ Result<void> DataDirectories::write_note(std::string_view name, const DataNote& 
     std::error_code error;
     fs::create_directories(notes_, error);
     if (error) return checked(fmt::format("cannot make {}", notes_.string()), error);
-    return net::write_file_atomically(notes_ / name, fmt::format("{} {}\n", note.id, note.digest));
+    return net::write_file_atomically(
+        notes_ / name, fmt::format("{} {}{}\n", note.id, note.digest, note.remote ? remote_word : ""));
 }
 
-Result<std::string> DataDirectories::prepare(const ProcessRecord& record, Origin origin) const {
+Result<std::string> DataDirectories::prepare(const ProcessRecord& record, Origin origin,
+                                             RemoteSpin policy) const {
     const auto& name = record.name;
     const auto noted = note(name);
     if (!noted) return std::unexpected(noted.error());
-    const DataNote mine{record.id, spec_digest(record.spec)};
+    DataNote mine{record.id, spec_digest(record.spec), origin == Origin::Remote};
     std::string moved;
     if (is_there(name)) {
         const auto holder = noted->value_or(DataNote{});
-        if (*noted && holder.id == mine.id && !holder.digest.empty() && holder.digest != mine.digest)
-            return fail(ErrorCode::Conflict,
-                        fmt::format("the data in {} is of process {} with another process file",
-                                    (root_ / name).string(), holder.id),
-                        fmt::format("kill it and spin it anew, or remove {}", (notes_ / name).string()));
+        const bool revised =
+            *noted && holder.id == mine.id && !holder.digest.empty() && holder.digest != mine.digest;
+        if (revised && origin == Origin::Remote && !holder.remote && policy != RemoteSpin::Any)
+            return fail(
+                ErrorCode::Conflict,
+                fmt::format("the data in {} is of process {}, which was spun on this machine with "
+                            "another process file, and this one was not",
+                            (root_ / name).string(), holder.id),
+                fmt::format("spin the changed file on this machine, or remove {}", (notes_ / name).string()));
         const bool its_own = *noted && (holder.id == mine.id || had_id(record, holder, mine.digest, origin));
         const bool adopted = !*noted && origin == Origin::Local;
         if (!its_own && !adopted) {
             auto aside = move_aside(name, holder.id);
             if (!aside) return aside;
             moved = std::move(*aside);
+        } else if (its_own) {
+            mine.remote = holder.remote;
         }
     }
     if (*noted != mine)
@@ -145,7 +158,7 @@ Result<std::string> DataDirectories::move_aside(std::string_view name, std::uint
 Result<void> DataDirectories::rename(const ProcessRecord& record) const {
     const auto noted = note(record.name);
     if (!noted) return std::unexpected(noted.error());
-    const DataNote mine{record.id, spec_digest(record.spec)};
+    const DataNote mine{record.id, spec_digest(record.spec), *noted && (*noted)->remote};
     const bool others = *noted && !(*noted)->digest.empty() && (*noted)->digest != mine.digest;
     if (others || *noted == mine) return {};
     return write_note(record.name, mine);

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/records.h"
+#include "core/remote_spin.h"
 #include "process/transient_unit.h"
 
 #include <cstdint>
@@ -18,7 +19,8 @@ namespace p2prc::process {
 // not trusted about this.
 struct DataNote {
     std::uint32_t id = 0;
-    std::string digest; // of its specification; empty in notes of earlier versions
+    std::string digest;  // of its specification; empty in notes of earlier versions
+    bool remote = false; // it was first another node's process that had the data
     friend bool operator==(const DataNote&, const DataNote&) = default;
 };
 
@@ -33,9 +35,13 @@ class DataDirectories {
     // Makes the directory of the record's name free for it (systemd makes the directory itself). Data of
     // another process is moved to NAME.<its id>; the new place is returned, empty when nothing had to be
     // moved. Data without a note was put there by hand: a user of this node gets it, another node's process
-    // does not. Nothing is ever deleted. Conflict: the record has the id of the process whose data it is, and
-    // another specification.
-    Result<std::string> prepare(const ProcessRecord& record, Origin origin) const;
+    // does not. Nothing is ever deleted.
+    //
+    // Another revision of the process gets its data. Who says that it is one is the record, which the root
+    // can write: so the data of a process that was spun on this node is for revisions that were spun here
+    // too, unless `policy` is Any. Conflict otherwise.
+    Result<std::string> prepare(const ProcessRecord& record, Origin origin,
+                                RemoteSpin policy = RemoteSpin::Sandboxed) const;
 
     // The process keeps running under the record's id, and keeps its data.
     Result<void> rename(const ProcessRecord& record) const;

@@ -51,7 +51,7 @@ asio::awaitable<Result<void>> ProcessSupervisor::prepare_data(Facts now, Act wha
     const auto& data = node_->options.data;
     const auto noted = data.note(name_);
     const bool copied = noted && !*noted;
-    const auto moved = data.prepare(record, records().origin_of(record));
+    const auto moved = data.prepare(record, records().origin_of(record), node_->options.remote_spin);
     if (!moved) co_return std::unexpected(moved.error());
     // Whether there is anything in it, its user alone can see.
     if (!moved->empty())

@@ -163,6 +163,16 @@ asio::awaitable<bool> ProcessSupervisor::adjust(Facts now) {
                         name_);
             co_return false;
         }
+    // The data that it keeps is noted with its specification.
+    const auto noted = record.spec.run.data
+                           ? node_->options.data.prepare(record, origin, node_->options.remote_spin)
+                           : Result<std::string>();
+    if (!noted) {
+        node_->warn(fmt::format("revision {} of '{}' is not applied: {}", record.revision, name_,
+                                noted.error().message),
+                    name_);
+        co_return false;
+    }
     const auto set =
         co_await node_->systemd.set_properties(unit_name(name_), limit_properties(record.spec.limits));
     if (node_->stopping) co_return false;

@@ -1,8 +1,10 @@
 // Revisions of a process: updates, rollbacks, and what came of them.
 #include "core/json_members.h"
+#include "core/remote_spin.h"
 #include "core/revision.h"
 #include "core/spec_changes.h"
 #include "core/text.h"
+#include "registry/maker.h"
 #include "registry/quota.h"
 #include "registry/rules.h"
 #include "state/find_process.h"
@@ -60,6 +62,21 @@ Result<void> check_may_update(const Request& request, const ProcessRecord& proce
         "choose another name, or run the command on a node with the role owner");
 }
 
+// The node gives the data of what was spun there to no revision from elsewhere (process/data_directories.h),
+// as that is only the root's word; whoever asks learns of it before anything is stopped.
+Result<void> check_data(const Request& request, const ProcessRecord& process) {
+    const bool spun_there = node_of(process.created_by) == process.node;
+    if (request.actor.node == process.node || !spun_there || !process.spec.run.data) return {};
+    const auto* info = request.draft.get(keys::node_info(process.node));
+    if (info && remote_spin_of(json::member<std::string>(*info, "remote_spin")) == RemoteSpin::Any) return {};
+    return fail(
+        ErrorCode::NotPermitted,
+        fmt::format("process '{}' was spun on node '{}' and keeps data there, so it is updated only there",
+                    process.name, process.node),
+        fmt::format("run the command on {0}; or allow it there: [remote] spin = \"any\" in p2prcd.toml",
+                    process.node));
+}
+
 // As the node says it, without its log, and fit for the records of every node.
 Boxed<StopReason> reason_of(const UpdateProgress& update) {
     constexpr std::size_t longest = 1000;
@@ -105,6 +122,7 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     if (auto allowed = check_may_update(request, process); !allowed) return std::unexpected(allowed.error());
     if (auto allowed = check_remote_policy(request, process.node, spec); !allowed)
         return std::unexpected(allowed.error());
+    if (auto allowed = check_data(request, process); !allowed) return std::unexpected(allowed.error());
     if (auto free = check_further_ports(draft, process.node, spec.name, spec.ports, owner); !free)
         return std::unexpected(free.error());
     auto port = port_of_next(request, process, spec);

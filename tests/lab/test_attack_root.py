@@ -156,7 +156,7 @@ def test_the_data_of_another_process_is_not_given_away(lab):
         double["change"] += 1
         registry.put("/processes/kept", double)
     linked(lab)
-    told(lab, "/processes/theft is not accepted", "with another process file")
+    told(lab, "/processes/theft is not accepted", "with another process file, and this one was not")
     for name in ("theft", "remo", "kept"):
         assert SECRET not in lab.home2.journal("--unit", f"p2prc-{name}.service"), name
     assert lab.home2.run("cat /var/lib/p2prc-data/kept/secret").out.strip() == SECRET

@@ -147,6 +147,25 @@ TEST_F(DataDirectoriesTest, TheIdAloneIsNoKeyToItsData) {
     EXPECT_TRUE(fs::exists(top / "data/web/file"));
 }
 
+TEST_F(DataDirectoriesTest, ARevisionThatWasSpunHereGetsItsData) {
+    ASSERT_TRUE(prepare(web(7)));
+    make_dynamic();
+    EXPECT_EQ(prepare(web(7, "/usr/bin/web2")), "");
+    EXPECT_TRUE(fs::exists(top / "data/web/file"));
+    EXPECT_FALSE(prepare(web(7, "/usr/bin/thief"), Origin::Remote));
+    const auto any = directories->prepare(web(7, "/usr/bin/web3"), Origin::Remote, RemoteSpin::Any);
+    EXPECT_EQ(any, "");
+}
+
+TEST_F(DataDirectoriesTest, WhatWasSpunElsewhereIsRevisedFromAnywhere) {
+    ASSERT_TRUE(prepare(web(7), Origin::Remote));
+    make_dynamic();
+    EXPECT_EQ(prepare(web(7, "/usr/bin/web2"), Origin::Remote), "");
+    EXPECT_EQ(prepare(web(7, "/usr/bin/web3"), Origin::Local), "");
+    EXPECT_EQ(prepare(web(7, "/usr/bin/web2"), Origin::Remote), "") << "an update of it may be taken back";
+    EXPECT_TRUE(fs::exists(top / "data/web/file"));
+}
+
 TEST_F(DataDirectoriesTest, WhatRunsKeepsItsDataUnderANewId) {
     ASSERT_TRUE(prepare(web(7)));
     ASSERT_TRUE(directories->rename(web(40)));

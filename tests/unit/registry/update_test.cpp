@@ -81,7 +81,12 @@ TEST_F(UpdateRulesTest, ItIsForThoseWhoMayChangeTheProcess) {
                       {{"spec", spec("web", {{"run", {{"command", {"/bin/x"}}, {"user", "root"}}}})}})
                   .code,
               ErrorCode::NotPermitted);
-    EXPECT_EQ(spin(root(), spec("web", {{"port", 0}}))["node"], "home1");
+    // What keeps data is updated where it was spun.
+    const auto data = refused(root(), "process.spin", {{"spec", spec("web", {{"port", 0}})}});
+    EXPECT_EQ(data.code, ErrorCode::NotPermitted);
+    EXPECT_THAT(data.hint, HasSubstr("run the command on home1"));
+    spin(root(), spec("guest"), "home1");
+    EXPECT_EQ(spin(root(), spec("guest", {{"port", 0}}))["node"], "home1");
 }
 
 TEST_F(UpdateRulesTest, PortAndDomainGoWithTheRevision) {

@@ -1,0 +1,109 @@
+// Revisions of a process, and what differs between two of them.
+#include "core/records.h"
+#include "core/revision.h"
+#include "core/spec_changes.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace p2prc {
+namespace {
+
+using Json = nlohmann::json;
+
+ProcessSpec spec(const Json& more = Json::object()) {
+    Json document{{"name", "web"}, {"run", {{"command", {"/bin/web"}}}}};
+    document.update(more);
+    const auto read = spec_from_document(document);
+    EXPECT_TRUE(read) << (read ? "" : read.error().message);
+    return *read;
+}
+
+std::vector<std::string> keys(const std::vector<SpecChange>& changes) {
+    std::vector<std::string> list;
+    for (const auto& change : changes)
+        list.push_back(change.key);
+    return list;
+}
+
+TEST(SpecChanges, AreNamedByTheKeysOfTheFile) {
+    EXPECT_TRUE(spec_changes(spec(), spec()).empty());
+    const auto changes = spec_changes(
+        spec({{"limits", {{"memory", "512M"}}}, {"domain", "a.example"}, {"port", 80}}),
+        spec({{"limits", {{"memory", "1G"}}}, {"port", 80}, {"run", {{"command", "exec web"}}}}));
+    EXPECT_EQ(keys(changes), (std::vector<std::string>{"domain", "run.command", "limits.memory"}));
+    EXPECT_EQ(to_json(changes[0]), (Json{{"key", "domain"}, {"from", "a.example"}, {"to", nullptr}}));
+    EXPECT_EQ(to_json(changes[1]),
+              (Json{{"key", "run.command"}, {"from", "[\"/bin/web\"]"}, {"to", "exec web"}}));
+    EXPECT_EQ(changes[0].effect, ChangeEffect::Route);
+    EXPECT_EQ(changes[2].effect, ChangeEffect::Live);
+    EXPECT_TRUE(restarts(changes));
+}
+
+TEST(SpecChanges, RestartOnlyForWhatNeedsIt) {
+    const auto restart = [](const Json& more) {
+        return restarts(spec_changes(spec({{"port", 80}}), spec(more)));
+    };
+    EXPECT_FALSE(restart({{"port", 80}, {"limits", {{"tasks", 9}, {"cpu", "50%"}}}}));
+    EXPECT_FALSE(restart({{"port", 80}, {"live", {{"http", "/"}}}, {"update", {{"hold", "3s"}}}}));
+    EXPECT_FALSE(restart({{"port", 80}, {"ready", {{"http", "/"}, {"timeout", "3s"}}}}));
+    EXPECT_TRUE(restart({{"port", 80}, {"ready", {{"notify", true}}}}));
+    EXPECT_TRUE(restart({{"port", 81}}));
+    EXPECT_TRUE(restart({{"port", 80}, {"run", {{"command", {"/bin/web"}}, {"data", false}}}}));
+}
+
+TEST(SpecChanges, ShowNoValueOfTheEnvironment) {
+    const auto run = [](Json environment) {
+        return spec({{"run", {{"command", {"/bin/web"}}, {"environment", std::move(environment)}}}});
+    };
+    const auto changes = spec_changes(run({{"TZ", "UTC"}, {"OLD", "x"}, {"KEY", "secret"}}),
+                                      run({{"TZ", "UTC"}, {"KEY", "better"}}));
+    EXPECT_EQ(keys(changes), (std::vector<std::string>{"run.environment.KEY", "run.environment.OLD"}));
+    for (const auto& change : changes)
+        EXPECT_EQ(to_json(change).dump().find("secret"), std::string::npos);
+    EXPECT_FALSE(changes[1].to);
+}
+
+TEST(SpecChanges, OfLongTextsShowWhereTheyDiffer) {
+    const std::string same(500, 'x');
+    const auto changes = spec_changes(spec({{"run", {{"command", same + "old"}}}}),
+                                      spec({{"run", {{"command", same + "new"}}}}));
+    ASSERT_EQ(changes.size(), 1u);
+    EXPECT_EQ(*changes[0].from, "..." + std::string(20, 'x') + "old");
+    EXPECT_EQ(*changes[0].to, "..." + std::string(20, 'x') + "new");
+}
+
+TEST(Revisions, AreStoredAndReadWithTheirProcess) {
+    ProcessRecord process;
+    process.id = 7;
+    process.name = "web";
+    process.node = "home1";
+    process.spec = spec();
+    process.digest = spec_digest(process.spec);
+    process.created_by = "anna@home1";
+    EXPECT_FALSE(to_json(process).contains("former")) << "most have one revision, and take no room for more";
+    EXPECT_FALSE(to_json(process).contains("revision"));
+    Revision next{2, spec({{"port", 80}}), "", 80, "bob@home1", "2026-01-01T00:00:00Z", Outcome::Pending, {}};
+    replace_revision(process, next, Outcome::Good);
+    const auto read = process_from_json(to_json(process));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(to_json(*read), to_json(process));
+    EXPECT_EQ(read->revision, 2u);
+    EXPECT_EQ(read->revised_by, "bob@home1");
+    ASSERT_TRUE(last_good_revision(*read));
+    EXPECT_EQ(last_good_revision(*read)->by, "anna@home1");
+    // And back: the number that was not kept is never the next.
+    auto back = *former_revision(process, 1);
+    StopReason why;
+    why.kind = StopKind::ExitCode;
+    replace_revision(process, back, Outcome::RolledBack, why);
+    EXPECT_EQ(process.revision, 1u);
+    EXPECT_EQ(last_revision(process), 2u);
+    EXPECT_EQ(former_revision(process, 2)->reason->kind, StopKind::ExitCode);
+    EXPECT_FALSE(former_revision(process, 1));
+}
+
+} // namespace
+} // namespace p2prc
