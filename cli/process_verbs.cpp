@@ -169,7 +169,8 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
     int status = 0;
     if (process.value("ready", false)) {
         note(fmt::format("'{}' {} {}", name, verb, place));
-    } else if (no_wait && (state == "running" || state == "starting" || state == "stopping")) {
+    } else if (no_wait &&
+               (state == "running" || state == "starting" || state == "updating" || state == "stopping")) {
         // What ends at once may be stopping by now.
         note(fmt::format("'{}' was started {}", name, place));
     } else if (state == "running") {
