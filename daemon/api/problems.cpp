@@ -242,7 +242,7 @@ class Finder {
             if (process.desired == Desired::Running) blame_node(process.node, "process " + process.name);
             return;
         }
-        if (state == "starting") return find_unready(process, document);
+        if (state == "starting" || state == "updating") return find_unready(process, document);
         if (state != "failed") return;
         auto cause = fmt::format("process '{}' on '{}' failed", process.name, process.node);
         if (document["reason"].is_object())
@@ -332,7 +332,7 @@ class Finder {
         if (!has_root()) return true;
         if (!process) return true; // killed, or mapped before it is spun: the name is kept for it
         return process->desired == Desired::Stopped || run.stopped_outside || run.state == "starting" ||
-               run.state == "deploying";
+               run.state == "updating" || run.state == "deploying";
     }
 
     std::string hint_for_tls(const DomainRecord& domain) const {
