@@ -8,10 +8,19 @@ namespace p2prc::registry {
 namespace {
 
 constexpr std::array table{
-    Method{
-        "process.spin", Access::Member, "spec node? by", "id name node created",
-        "Takes name, id, port and domain and wants the process running on `node` (the caller's when empty).",
-        rules::spin},
+    Method{"process.spin", Access::Member, "spec node? ports_in_use? refused_here? by",
+           "id name node created",
+           "Takes name, id, port and domain and wants the process running on `node`; when empty, on the one "
+           "that its placement chooses, or on the caller's.",
+           rules::spin},
+    Method{.name = "process.explain",
+           .access = Access::Member,
+           .params = "spec node? ports_in_use? refused_here? by",
+           .result = "placement changes restarts",
+           .documentation =
+               "What process.spin would do, and what is in the way on each node. Changes nothing.",
+           .rule = rules::explain,
+           .commits = false},
     Method{"process.stop", Access::Member, "process by", "id name node change",
            "Wants it stopped; the record stays.", rules::stop},
     Method{"process.start", Access::Member, "process by", "id name node change", "Wants it running.",

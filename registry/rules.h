@@ -13,6 +13,8 @@ namespace p2prc::registry::rules {
 using Rule = Result<Json> (*)(Request&);
 
 Result<Json> spin(Request& request);
+// What spin() would do; its writes are not committed (registry/methods.h).
+Result<Json> explain(Request& request);
 Result<Json> stop(Request& request);
 Result<Json> start(Request& request);
 Result<Json> restart(Request& request);
@@ -41,6 +43,9 @@ Result<Json> put_status(Request& request);
 Result<Json> update_status(Request& request);
 
 // --- shared between the rules ---
+
+// The node that a process is spun on: `wanted`; the best by the [placement] of its file; or the caller's.
+Result<std::string> choose_node(const Request& request, const ProcessSpec& spec, const std::string& wanted);
 
 enum class Action { Stop, Start, Restart };
 // Writes the change into the draft; one that changes nothing is success.
