@@ -119,15 +119,61 @@ constexpr std::array node{
     Field{"task_types", StringList, "as", true, "Kinds of tasks that it takes.", Shown::NoProperty},
     Field{"cpus", Integer, "u", true, "Processors."},
     Field{"memory_bytes", Integer, "t", true, "Memory."},
-    Field{"gpus", StringList, "as", true, "Graphics processors.", Shown::NoProperty},
-    Field{"labels", StringList, "as", true, "Labels.", Shown::NoProperty},
-    Field{"custom", Table, "a{sv}", true, "Custom information.", Shown::NoProperty},
+    Field{"memory_available_bytes", Integer, "t", true, "Memory that is free, as it was reported."},
+    Field{"disk_available_bytes", Integer, "t", true,
+          "Disk space that is free where data lies, as reported."},
+    Field{"cpu_pressure", Number, "d", true, "Percentage of a minute in which something waited for it."},
+    Field{"memory_pressure", Number, "d", true, "The same for memory."},
+    Field{"io_pressure", Number, "d", true, "The same for disks."},
+    Field{"on_battery", Boolean, "b", true, "Whether it runs on a battery."},
+    Field{"gpus", StringList, "as", true, "Graphics processors."},
+    Field{"labels", StringList, "as", true, "Labels: KEY or KEY=VALUE."},
+    Field{"custom", Table, "a{sv}", true, "Custom information: texts."},
+    Field{"draining", Boolean, "b", true, "Whether no processes are placed there at the moment."},
     Field{"last_seen", String, "s", true,
           "When the root last heard of it, RFC 3339; nothing while that is not known."},
     Field{"last_seen_timestamp", Time, "t", true, "When the root last heard of it.", Shown::OnBus},
     Field{"version", String, "s", true, "The version of its p2prcd."},
     Field{"arch", String, "s", true, "Its architecture, as uname -m prints it."},
     Field{"os", String, "s", true, "Its operating system, PRETTY_NAME of os-release(5)."},
+};
+
+constexpr std::array obstacle{
+    Field{"code", String, "s", true, "The kind of obstacle."},
+    Field{"text", String, "s", true, "What is in the way."},
+    Field{"fix", String, "s", true, "What to do about it."},
+};
+
+std::span<const Field> obstacle_fields() noexcept {
+    return obstacle;
+}
+
+constexpr std::array placement{
+    Field{"node", String, "s", true, "The node."},
+    Field{"fits", Boolean, "b", true, "Whether the process can run there."},
+    Field{"chosen", Boolean, "b", true, "Whether it would run, or runs, there."},
+    Field{"score", Number, "d", true,
+          "Among those that fit, the highest is chosen if the file has no order."},
+    Field{"summary", String, "s", true, "How much room it has."},
+    Field{"obstacles", TableList, "aa{sv}", true, "All that is in the way.", Shown::Everywhere,
+          &obstacle_fields},
+};
+
+constexpr std::array change{
+    Field{"key", String, "s", true, "The key of the process file."},
+    Field{"from", String, "s", true, "Its value now."},
+    Field{"to", String, "s", true, "Its value then."},
+};
+
+std::span<const Field> change_fields() noexcept {
+    return change;
+}
+
+constexpr std::array explanation{
+    Field{"changes", TableList, "aa{sv}", true, "What would be changed of a process that exists.",
+          Shown::Everywhere, &change_fields},
+    Field{"restarts", Boolean, "b", true, "Whether that would restart it."},
+    Field{"placement", TableList, "aa{sv}", true, "All nodes.", Shown::Everywhere, &placement_fields},
 };
 
 constexpr std::array domain{
@@ -256,6 +302,12 @@ std::span<const Field> reason_fields() noexcept {
 }
 std::span<const Field> node_fields() noexcept {
     return node;
+}
+std::span<const Field> placement_fields() noexcept {
+    return placement;
+}
+std::span<const Field> explanation_fields() noexcept {
+    return explanation;
 }
 std::span<const Field> domain_fields() noexcept {
     return domain;

@@ -52,6 +52,9 @@ std::span<const Field> spec_fields() noexcept;
 std::span<const Field> process_fields() noexcept;
 std::span<const Field> reason_fields() noexcept;
 std::span<const Field> node_fields() noexcept;
+// Keys of a row of ExplainPlacement, and of all that ExplainSpin answers.
+std::span<const Field> placement_fields() noexcept;
+std::span<const Field> explanation_fields() noexcept;
 std::span<const Field> domain_fields() noexcept;
 std::span<const Field> zone_fields() noexcept;
 std::span<const Field> record_fields() noexcept;

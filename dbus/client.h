@@ -77,6 +77,8 @@ class Client {
     Answer<std::string> spin(Json spec, std::string node);
     // `options`, as for the next two: until, timeout_seconds.
     Answer<std::string> spin_with(Json spec, std::string node, Json options);
+    // What a spin would do: {placement, changes, restarts}.
+    Answer<Json> explain_spin(Json spec, std::string node);
     Answer<void> start_with(std::string process, Json options) {
         return work("StartProcessWithOptions", "sa{sv}", {process, options});
     }
@@ -110,6 +112,12 @@ class Client {
     }
     Answer<void> leave(bool force) { return work("Leave", "b", {force}); }
     Answer<void> remove_node(std::string name) { return work("RemoveNode", "s", {name}); }
+    Answer<void> label_node(std::string name, Json set, Json remove) {
+        return work("LabelNode", "sa{ss}asa{sv}", {name, set, remove, Json::object()});
+    }
+    Answer<void> set_node_custom(std::string name, Json custom) {
+        return work("SetNodeCustom", "sa{ss}a{sv}", {name, custom, Json::object()});
+    }
     Answer<std::string> fleet_certificate() { return text("FleetCertificate", "", {}, to_read); }
 
     Answer<Json> status() { return read("Status"); }
@@ -124,6 +132,8 @@ class Client {
     using Arguments = std::vector<Json>;
 
     Answer<Json> property(const char* name);
+    // The first value of the answer of a method that takes a spec.
+    Answer<Json> send_spec(const char* member, Json spec, std::string node, std::optional<Json> options);
     Answer<std::string> send_spin(const char* member, Json spec, std::string node,
                                   std::optional<Json> options);
     Answer<Json> manager(const char* member, std::string signature, Arguments arguments,

@@ -33,6 +33,8 @@ Result<Json> join(Request& request);
 Result<Json> leave(Request& request);
 Result<Json> remove_node(Request& request);
 Result<Json> register_key(Request& request);
+Result<Json> label_node(Request& request);
+Result<Json> describe_node(Request& request);
 Result<Json> live(Request& request);
 
 Result<Json> publish_challenge(Request& request);

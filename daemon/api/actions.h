@@ -24,9 +24,17 @@ class Actions {
     // All must outlive it.
     Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits, CheckSpec check_spec);
 
-    // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": here.
+    // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": the one that
+    // its placement chooses, or here.
     boost::asio::awaitable<Result<std::uint32_t>> spin(Json document, std::string node, std::string user,
                                                        WaitFor wait);
+    // What spin() would do: {placement, changes, restarts}. Changes nothing.
+    boost::asio::awaitable<Result<Json>> explain(Json document, std::string node, std::string user);
+    // `set`: labels by key, `remove`: keys.
+    boost::asio::awaitable<Result<void>> label_node(std::string node, Json set, Json remove,
+                                                    std::string user);
+    // `custom`: a table of texts, in place of all that was there.
+    boost::asio::awaitable<Result<void>> describe_node(std::string node, Json custom, std::string user);
     // `process`: id, name or domain. Returns when it is done, which for a start and a restart is when it is
     // as `wait` says; for a node that is away, when it is recorded.
     boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user, WaitFor wait);
@@ -41,6 +49,8 @@ class Actions {
   private:
     boost::asio::awaitable<Result<Json>> ask_to_spin(ProcessSpec spec, Json params);
     Result<void> check_port(const ProcessSpec& spec) const;
+    Result<void> check_here(const ProcessSpec& spec) const;
+    Result<Json> spin_params(const ProcessSpec& spec, const std::string& node, const std::string& user) const;
     boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);
 
     FleetControl* fleet_;

@@ -18,6 +18,10 @@ std::span<const MethodRow<FleetMethods>> FleetMethods::rows() noexcept {
         {{"Manager", "RemoveNode", "s node", "", manage, "remove"}, &Self::remove_node},
         {{"Manager", "RemoveNodeWithOptions", "s node, a{sv} options", "", manage, "remove"},
          &Self::remove_node},
+        {{"Manager", "LabelNode", "s node, a{ss} set, as remove, a{sv} options", "", manage, "label"},
+         &Self::label_node},
+        {{"Manager", "SetNodeCustom", "s node, a{ss} custom, a{sv} options", "", manage, "describe"},
+         &Self::describe_node},
         {{"Manager", "Init", "a{sv} options", "a{sv} result", manage, "init",
           "s name, s domain, as public_ips, s acme"},
          &Self::init},
@@ -54,6 +58,20 @@ Reply FleetMethods::object(Request request) {
 Reply FleetMethods::remove_node(Request request) {
     const auto done =
         co_await services_.fleet.remove_node(request.text("node"), services_.actions.by(request.caller.user));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply FleetMethods::label_node(Request request) {
+    const auto done = co_await services_.actions.label_node(request.text("node"), request.value("set"),
+                                                            request.value("remove"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply FleetMethods::describe_node(Request request) {
+    const auto done = co_await services_.actions.describe_node(request.text("node"), request.value("custom"),
+                                                               request.caller.user);
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
 }

@@ -33,6 +33,13 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "SpinProcessWithOptions", "a{sv} spec, s node, a{sv} options", path, start, "spin",
           waiting},
          &Self::spin},
+        {{"Manager", "ExplainPlacement", "a{sv} spec", "aa{sv} nodes", start, "spin"},
+         &Self::explain_placement},
+        {{"Manager", "ExplainPlacementWithOptions", "a{sv} spec, a{sv} options", "aa{sv} nodes", start,
+          "spin", "s node"},
+         &Self::explain_placement},
+        {{"Manager", "ExplainSpin", "a{sv} spec, s node, a{sv} options", "a{sv} explanation", start, "spin"},
+         &Self::explain_spin},
         {{"Manager", "KillProcess", process, "", kill, "kill"}, &Self::act<Verb::Kill>},
         {{"Manager", "KillProcessWithOptions", with_options, "", kill, "kill"}, &Self::act<Verb::Kill>},
         {{"Manager", "StopProcess", process, "", kill, "stop"}, &Self::act<Verb::Stop>},
@@ -73,6 +80,26 @@ Reply ProcessMethods::spin(Request request) {
     if (!id) co_return std::unexpected(id.error());
     services_.before_path();
     co_return answer(process_path(*id));
+}
+
+Reply ProcessMethods::explain_placement(Request request) {
+    request.message.rewind();
+    auto document = dbus::read_spec(request.message);
+    if (!document) co_return std::unexpected(document.error());
+    auto explained =
+        co_await services_.actions.explain(std::move(*document), request.text("node"), request.caller.user);
+    if (!explained) co_return std::unexpected(explained.error());
+    co_return answer(explained->value("placement", Json::array()), placement_fields());
+}
+
+Reply ProcessMethods::explain_spin(Request request) {
+    request.message.rewind();
+    auto document = dbus::read_spec(request.message);
+    if (!document) co_return std::unexpected(document.error());
+    auto explained =
+        co_await services_.actions.explain(std::move(*document), request.text("node"), request.caller.user);
+    if (!explained) co_return std::unexpected(explained.error());
+    co_return answer(std::move(*explained), explanation_fields());
 }
 
 template <Verb verb>

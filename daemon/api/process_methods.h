@@ -13,6 +13,8 @@ class ProcessMethods {
 
   private:
     Reply spin(Request request);
+    Reply explain_placement(Request request);
+    Reply explain_spin(Request request);
     template <Verb verb>
     Reply act(Request request);
     Reply information(Request request);
