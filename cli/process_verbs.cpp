@@ -1,5 +1,6 @@
 // spin, ps, info, kill, stop, start, restart.
 #include "cli/daemon.h"
+#include "cli/explain.h"
 #include "cli/last_stop.h"
 #include "cli/output.h"
 #include "cli/process_data.h"
@@ -29,6 +30,7 @@ struct SpinOptions {
     std::string node;
     std::string domain;
     int port = -1;
+    bool dry_run = false;
 };
 
 // How long a start is waited for.
@@ -199,6 +201,7 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     if (!spec) return std::unexpected(spec.error());
     const auto wait = wait_options(waiting);
     if (!wait) return std::unexpected(wait.error());
+    if (options.dry_run) return explain_spin(*spec, options.node, context);
     note_relative_files(*spec);
     const auto before = former_data(spec->name);
     Daemon daemon;
@@ -317,7 +320,10 @@ void add_process_verbs(CLI::App& app, Action& action) {
     spin_verb
         ->add_option("FILE.toml|NAME", options->subject, "a process file, or a name followed by -- COMMAND")
         ->required();
-    spin_verb->add_option("--node", options->node, "the node to run on; default: this one")
+    spin_verb
+        ->add_option("--node", options->node,
+                     "the node to run on; default: the one that the file's [placement] "
+                     "chooses, or this one")
         ->type_name("NODE");
     spin_verb
         ->add_option("--port", options->port, "the port it listens on; 0: p2prc chooses one and sets $PORT")
@@ -329,6 +335,11 @@ void add_process_verbs(CLI::App& app, Action& action) {
     spin_verb->footer("p2prc spin NAME [--port P] [--domain D] -- COMMAND... runs a command without a file.");
     const auto waiting = std::make_shared<WaitOptions>();
     add_wait_options(spin_verb, *waiting);
+    spin_verb
+        ->add_flag("--dry-run", options->dry_run,
+                   "only say what would be done, and which nodes fit or why not")
+        ->excludes(spin_verb->get_option("--no-wait"))
+        ->excludes(spin_verb->get_option("--timeout"));
     spin_verb->callback([&action, options, waiting] {
         action = [options, waiting](Context& c) { return spin(*options, *waiting, c); };
     });
