@@ -16,21 +16,26 @@ bool is(const Json& row, const char* key) {
     return row.is_object() && row.value(key, Json()) == true;
 }
 
-std::string why(const Json& row) {
+std::string obstacles_of(const Json& row) {
     std::string text;
     for (const auto& obstacle : row.value("obstacles", Json::array()))
         text += (text.empty() ? "" : "; ") + cell(obstacle, "text");
+    return text;
+}
+
+std::string why(const Json& row) {
+    auto text = obstacles_of(row);
     if (!text.empty()) return text;
     const auto summary = cell(row, "summary");
     return summary == "-" ? "fits" : summary;
 }
 
 // What to do about each, said once.
-void note_fixes(const Json& rows) {
+void note_fixes(const Json& rows, const char* subject) {
     for (const auto& row : rows)
         for (const auto& obstacle : row.value("obstacles", Json::array()))
             if (const auto fix = cell(obstacle, "fix"); fix != "-")
-                note(fmt::format("  {}: {}: {}", cell(row, "node"), cell(obstacle, "code"), fix));
+                note(fmt::format("  {}: {}: {}", cell(row, subject), cell(obstacle, "code"), fix));
 }
 
 } // namespace
@@ -60,8 +65,36 @@ Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const
     print(placement_table(rows));
     if (chosen) return 0;
     note(fmt::format("no node fits '{}':", spec.name));
-    note_fixes(rows);
+    note_fixes(rows, "node");
     return 1;
+}
+
+Table drained_table(const Json& rows) {
+    Table table;
+    table.header = {"PROCESS", "TO", "WHY"};
+    table.when_empty = "no processes are there";
+    for (const auto& row : rows) {
+        const auto obstacles = obstacles_of(row);
+        table.rows.push_back({cell(row, "process"), cell(row, "to"), obstacles.empty() ? "-" : obstacles});
+    }
+    return table;
+}
+
+Result<int> drain_node(const std::string& name, bool dry_run, const Context& context) {
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for the processes of '{}' to run elsewhere", name));
+    const auto rows = daemon.call(&dbus::Client::drain_node, name, Json{{"dry_run", dry_run}});
+    if (!rows) return std::unexpected(rows.error());
+    const bool stays = std::ranges::any_of(*rows, [](const Json& row) { return !obstacles_of(row).empty(); });
+    if (context.json) {
+        print(*rows, drained_fields());
+        return stays ? 1 : 0;
+    }
+    print(drained_table(*rows));
+    note_fixes(*rows, "process");
+    if (!dry_run)
+        note(fmt::format("'{0}' takes no processes any more; p2prc nodes resume {0} changes that", name));
+    return stays ? 1 : 0;
 }
 
 } // namespace p2prc::cli

@@ -1,4 +1,4 @@
-// What a spin would do: the dry run.
+// What a spin and the draining of a node would do.
 #pragma once
 
 #include "cli/output.h"
@@ -14,5 +14,12 @@ Table placement_table(const nlohmann::json& rows);
 
 // Prints what p2prcd says that a spin would do. The exit status is 1 where it would find no node.
 Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const Context& context);
+
+// One line a process; `rows` are those of DrainNode.
+Table drained_table(const nlohmann::json& rows);
+
+// Drains a node and prints what became of its processes, or with `dry_run` what would. The exit status is 1
+// if something stays.
+Result<int> drain_node(const std::string& name, bool dry_run, const Context& context);
 
 } // namespace p2prc::cli

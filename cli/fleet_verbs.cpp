@@ -1,5 +1,6 @@
 // init, invite, join, leave, nodes, fleet.
 #include "cli/daemon.h"
+#include "cli/explain.h"
 #include "cli/node_table.h"
 #include "cli/output.h"
 #include "cli/public_addresses.h"
@@ -257,6 +258,17 @@ Result<int> set_custom(const std::string& name, const std::string& file, Context
     return 0;
 }
 
+Result<int> resume_node(const std::string& name, Context& context) {
+    Daemon daemon;
+    if (auto done = daemon.call(&dbus::Client::resume_node, name); !done)
+        return std::unexpected(done.error());
+    if (context.json)
+        print(Json{{"name", name}});
+    else
+        note(fmt::format("'{}' takes processes again; what was moved stays where it is", name));
+    return 0;
+}
+
 Result<int> print_ca(Context& context) {
     Daemon daemon;
     const auto received = daemon.call(&dbus::Client::fleet_certificate);
@@ -352,6 +364,25 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     custom->callback([&action, node_name, file] {
         action = [node_name, file](Context& c) { return set_custom(*node_name, *file, c); };
     });
+
+    auto* drain =
+        nodes->add_subcommand("drain", "place no processes on a node any more, and move those without data");
+    auto dry_run = std::make_shared<bool>(false);
+    auto deadline = std::make_shared<std::string>();
+    drain->add_option("NAME", *node_name, "the node")->required();
+    drain->add_flag("--dry-run", *dry_run, "only say what would be moved, and what would stay");
+    drain->add_option("--deadline", *deadline)->group(""); // not in this version
+    drain->callback([&action, node_name, dry_run, deadline] {
+        action = [node_name, dry_run, deadline](Context& c) -> Result<int> {
+            if (!deadline->empty())
+                return fail(ErrorCode::NotSupported, "--deadline is not in this version", "leave it out");
+            return drain_node(*node_name, *dry_run, c);
+        };
+    });
+    auto* resume = nodes->add_subcommand("resume", "let a node that was drained have processes again");
+    resume->add_option("NAME", *node_name, "the node")->required();
+    resume->callback(
+        [&action, node_name] { action = [node_name](Context& c) { return resume_node(*node_name, c); }; });
 
     auto* fleet = app.add_subcommand("fleet", "the fleet's certificate authority (CA)");
     fleet->require_subcommand(1);

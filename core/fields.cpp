@@ -159,6 +159,15 @@ constexpr std::array placement{
           &obstacle_fields},
 };
 
+constexpr std::array drained{
+    Field{"process", String, "s", true, "Its name."},
+    Field{"id", Integer, "u", true, "Its id."},
+    Field{"from", String, "s", true, "The node that is drained."},
+    Field{"to", String, "s", true, "Where it goes; nothing: it stays."},
+    Field{"obstacles", TableList, "aa{sv}", true, "Why it stays, or does not run there yet.",
+          Shown::Everywhere, &obstacle_fields},
+};
+
 constexpr std::array change{
     Field{"key", String, "s", true, "The key of the process file."},
     Field{"from", String, "s", true, "Its value now."},
@@ -305,6 +314,9 @@ std::span<const Field> node_fields() noexcept {
 }
 std::span<const Field> placement_fields() noexcept {
     return placement;
+}
+std::span<const Field> drained_fields() noexcept {
+    return drained;
 }
 std::span<const Field> explanation_fields() noexcept {
     return explanation;

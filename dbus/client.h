@@ -118,6 +118,13 @@ class Client {
     Answer<void> set_node_custom(std::string name, Json custom) {
         return work("SetNodeCustom", "sa{ss}a{sv}", {name, custom, Json::object()});
     }
+    // `options`: dry_run. -> a row for each process of the node
+    Answer<Json> drain_node(std::string name, Json options) {
+        return first("DrainNode", "sa{sv}", {name, options}, to_work);
+    }
+    Answer<Json> resume_node(std::string name) {
+        return first("ResumeNode", "sa{sv}", {name, Json::object()}, to_work);
+    }
     Answer<std::string> fleet_certificate() { return text("FleetCertificate", "", {}, to_read); }
 
     Answer<Json> status() { return read("Status"); }

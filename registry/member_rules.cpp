@@ -86,9 +86,6 @@ Result<Json> register_key(Request& request) {
     return Json{{"kind", *kind}, {"key", *key}};
 }
 
-namespace {
-
-// The node of the request, for one that may say what people say about it: itself, or an owner.
 Result<NodeRecord> described_node(const Request& request) {
     auto name = text_param(request, "node");
     if (!name) return std::unexpected(name.error());
@@ -96,12 +93,10 @@ Result<NodeRecord> described_node(const Request& request) {
     if (!node) return std::unexpected(state::no_such_node(*name, node_names(request.draft)));
     if (*name != request.actor.node && !request.is_owner())
         return fail(ErrorCode::NotPermitted,
-                    fmt::format("node '{}' is not this one; a member describes only itself", *name),
+                    fmt::format("node '{}' is not this one; a member changes only itself", *name),
                     "run the command there, or on a node with the role owner");
     return std::move(*node);
 }
-
-} // namespace
 
 Result<Json> label_node(Request& request) {
     auto node = described_node(request);

@@ -3,7 +3,6 @@
 #include "core/remote_spin.h"
 #include "core/text.h"
 #include "net/clock.h"
-#include "registry/placement.h"
 #include "registry/rules.h"
 #include "state/find_process.h"
 
@@ -52,6 +51,16 @@ std::optional<Obstacle> local_obstacle(const Request& request) {
                     text::excerpt(json::member<std::string>(*refusal, "hint"), longest)};
 }
 
+// By what the node reports in /info/<node>; "sandboxed" while it has said nothing.
+Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
+    if (node == request.actor.node) return {};
+    const auto* info = request.draft.get(keys::node_info(node));
+    const auto policy = info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed";
+    return check_remote_spin(remote_spin_of(policy), spec, node);
+}
+
+} // namespace
+
 std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec& spec,
                                       const std::string& holder) {
     std::vector<Candidate> candidates;
@@ -74,16 +83,6 @@ std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec&
     }
     return candidates;
 }
-
-// By what the node reports in /info/<node>; "sandboxed" while it has said nothing.
-Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
-    if (node == request.actor.node) return {};
-    const auto* info = request.draft.get(keys::node_info(node));
-    const auto policy = info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed";
-    return check_remote_spin(remote_spin_of(policy), spec, node);
-}
-
-} // namespace
 
 Result<std::string> choose_node(const Request& request, const ProcessSpec& spec, const std::string& wanted) {
     if (!wanted.empty() && !request.draft.node(wanted))

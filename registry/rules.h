@@ -2,6 +2,7 @@
 // holder.
 #pragma once
 
+#include "registry/placement.h"
 #include "registry/request.h"
 
 #include <set>
@@ -35,6 +36,8 @@ Result<Json> remove_node(Request& request);
 Result<Json> register_key(Request& request);
 Result<Json> label_node(Request& request);
 Result<Json> describe_node(Request& request);
+Result<Json> drain_node(Request& request);
+Result<Json> resume_node(Request& request);
 Result<Json> live(Request& request);
 
 Result<Json> publish_challenge(Request& request);
@@ -45,6 +48,13 @@ Result<Json> put_status(Request& request);
 Result<Json> update_status(Request& request);
 
 // --- shared between the rules ---
+
+// The node that the request is about, for one that may say how it is to be used: itself, or an owner.
+Result<NodeRecord> described_node(const Request& request);
+
+// All nodes as they are judged for `spec`, which is on node `holder` already if that is not empty.
+std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec& spec,
+                                      const std::string& holder);
 
 // The node that a process is spun on: `wanted`; the best by the [placement] of its file; or the caller's.
 Result<std::string> choose_node(const Request& request, const ProcessSpec& spec, const std::string& wanted);
@@ -87,6 +97,8 @@ void take_over(DomainRecord& mapping, const DomainRecord& brought);
 // Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
 // mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
+// Lets the mappings that lead to the process lead to the node and the port that it has now.
+void move_domains(Draft& draft, const ProcessRecord& process);
 // Unmaps the domain of its process file; domains that were mapped wait. Returns those that wait.
 std::vector<std::string> release_domains(Draft& draft, std::string_view process);
 void erase_challenges(Draft& draft, std::string_view domain);

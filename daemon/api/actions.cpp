@@ -209,6 +209,47 @@ asio::awaitable<Result<void>> Actions::describe_node(std::string node, Json cust
     co_return Result<void>{};
 }
 
+asio::awaitable<Result<Json>> Actions::drain_node(std::string node, bool only_explain, std::string user) {
+    std::string method = only_explain ? "node.explain_drain" : "node.drain";
+    Json params = {{"node", node}, {"by", by(user)}};
+    auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!answer) co_return std::unexpected(answer.error());
+    Json rows = answer->value("processes", Json::array());
+    if (only_explain) {
+        for (Json& row : rows)
+            row.erase("change");
+        co_return rows;
+    }
+    // All of them are on their way already: one is waited for after the other.
+    for (Json& row : rows) {
+        Awaited awaited;
+        awaited.id = json::member<std::uint32_t>(row, "id");
+        awaited.name = json::member<std::string>(row, "process");
+        awaited.node = json::member<std::string>(row, "to");
+        awaited.change = json::member<std::uint64_t>(row, "change");
+        row.erase("change");
+        if (awaited.node.empty()) continue;
+        auto done = co_await waits_->until_recorded(awaited);
+        const auto* record = done ? view_->process(std::string_view(awaited.name)) : nullptr;
+        if (record && record->desired == Desired::Running) {
+            awaited.timeout = wait_time({}, record->spec);
+            done = co_await waits_->until(awaited);
+        }
+        if (!done)
+            row["obstacles"].push_back(
+                {{"code", "not-ready"}, {"text", done.error().message}, {"fix", done.error().hint}});
+    }
+    co_return rows;
+}
+
+asio::awaitable<Result<void>> Actions::resume_node(std::string node, std::string user) {
+    std::string method = "node.resume";
+    Json params = {{"node", node}, {"by", by(user)}};
+    const auto done = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>{};
+}
+
 // A record of the action in the own state, which the reconciler follows and the registry takes in later.
 asio::awaitable<Result<std::uint64_t>> Actions::act_here(Verb verb, ProcessRecord record, std::string by) {
     const std::string key = keys::local_action(record.node, record.id);

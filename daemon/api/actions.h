@@ -35,6 +35,10 @@ class Actions {
                                                     std::string user);
     // `custom`: a table of texts, in place of all that was there.
     boost::asio::awaitable<Result<void>> describe_node(std::string node, Json custom, std::string user);
+    // Rows for each process of the node. Returns when those that were moved are ready there, or says that
+    // they are not; with `only_explain` nothing is changed.
+    boost::asio::awaitable<Result<Json>> drain_node(std::string node, bool only_explain, std::string user);
+    boost::asio::awaitable<Result<void>> resume_node(std::string node, std::string user);
     // `process`: id, name or domain. Returns when it is done, which for a start and a restart is when it is
     // as `wait` says; for a node that is away, when it is recorded.
     boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user, WaitFor wait);

@@ -22,6 +22,10 @@ std::span<const MethodRow<FleetMethods>> FleetMethods::rows() noexcept {
          &Self::label_node},
         {{"Manager", "SetNodeCustom", "s node, a{ss} custom, a{sv} options", "", manage, "describe"},
          &Self::describe_node},
+        {{"Manager", "DrainNode", "s node, a{sv} options", "aa{sv} processes", manage, "drain", "b dry_run"},
+         &Self::drain_node},
+        {{"Manager", "ResumeNode", "s node, a{sv} options", "aa{sv} processes", manage, "resume"},
+         &Self::resume_node},
         {{"Manager", "Init", "a{sv} options", "a{sv} result", manage, "init",
           "s name, s domain, as public_ips, s acme"},
          &Self::init},
@@ -74,6 +78,20 @@ Reply FleetMethods::describe_node(Request request) {
                                                                request.caller.user);
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
+}
+
+Reply FleetMethods::drain_node(Request request) {
+    auto rows = co_await services_.actions.drain_node(request.text("node"), request.value("dry_run") == true,
+                                                      request.caller.user);
+    if (!rows) co_return std::unexpected(rows.error());
+    co_return answer(std::move(*rows), drained_fields());
+}
+
+// Nothing is moved back: the list is for a version that does.
+Reply FleetMethods::resume_node(Request request) {
+    const auto done = co_await services_.actions.resume_node(request.text("node"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return answer(Json::array(), drained_fields());
 }
 
 Reply FleetMethods::init(Request request) {

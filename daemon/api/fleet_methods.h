@@ -17,6 +17,8 @@ class FleetMethods {
     Reply remove_node(Request request);
     Reply label_node(Request request);
     Reply describe_node(Request request);
+    Reply drain_node(Request request);
+    Reply resume_node(Request request);
     Reply init(Request request);
     Reply invite(Request request);
     Reply join(Request request);

@@ -73,7 +73,7 @@ def test_labels_are_known_everywhere(lab):
     for machine in (lab.root, lab.home1, lab.home3):
         wait_until(lambda machine=machine: shown(machine, "home2")["labels"] == ["room=cellar", "ssd"], 20, f"{machine.name} to know the labels")
     refused = lab.home1.run(["p2prc", "nodes", "label", "home2", "mine", "-o", "json"], check=False)
-    assert refused.code == 4 and "describes only itself" in json.loads(refused.out)["error"]["message"], refused
+    assert refused.code == 4 and "changes only itself" in json.loads(refused.out)["error"]["message"], refused
     label(lab, "home2", "room-", "floor=2")
     wait_until(lambda: shown(lab.home1, "home2")["labels"] == ["floor=2", "ssd"], 20, "the change to be known")
     assert lab.home1.p2prc("nodes", "label", "home1", "a b", check=False).code == 7
@@ -201,3 +201,36 @@ def test_names_of_what_was_spun_stay_with_their_nodes_over_a_restart(lab):
     lab.root.run(["systemctl", "restart", "p2prcd"])
     wait_until(lambda: node_state(lab.home1, "home2") == "up" and lab.home1.ok(["p2prc", "logs", "labelled", "-n", "1"]), 60, "the fleet to be back")
     assert info(lab.home1, "labelled")["node"] == "home2" and shown(lab.home1, "home2")["labels"] == ["floor=2", "ssd"]
+
+
+def test_a_drained_node_is_emptied_of_what_has_no_data(lab):
+    lab.home2.run(["rm", "/etc/p2prc/p2prcd.toml.d/remote.toml"])
+    lab.home2.run(["systemctl", "reload", "p2prcd"])
+    lab.home3.p2prc("spin", "keeps", "--", "/bin/sleep", "infinity")
+    lab.home3.write("/root/goes.toml", 'name = "goes"\nport = 0\ndomain = "goes.home.example"\n[run]\ncommand = "exec python3 -m http.server --bind 127.0.0.1 $PORT"\ndata = false\n')
+    lab.home3.p2prc("spin", "/root/goes.toml", timeout=120)
+    before = lab.home3.run(["p2prc", "nodes", "drain", "home3", "--dry-run", "-o", "json"], check=False)
+    assert before.code == 1, before
+    planned = {row["process"]: row for row in json.loads(before.out)}
+    assert codes(planned["keeps"]) == ["data"] and planned["keeps"]["to"] is None, planned
+    assert planned["goes"]["to"] in ("root", "home1", "home2") and codes(planned["goes"]) == [], planned
+    assert info(lab.home3, "goes")["node"] == "home3"
+    result = lab.root.run(["p2prc", "nodes", "drain", "home3", "-o", "json"], check=False, timeout=180)
+    rows = {row["process"]: row for row in json.loads(result.out)}
+    assert result.code == 1 and codes(rows["goes"]) == [], rows
+    to = rows["goes"]["to"]
+    moved = info(lab.home1, "goes")
+    assert moved["node"] == to and moved["epoch"] == 2 and moved["ready"], moved
+    assert lab.machines[to].active("p2prc-goes.service")
+    wait_until(lambda: not lab.home3.active("p2prc-goes.service"), 60, "the old one to be stopped")
+    wait_until(lambda: lab.home1.json("info", "goes.home.example")["node"] == to, 20, "its domain to lead there")
+    assert lab.home3.active("p2prc-keeps.service") and info(lab.home1, "keeps")["node"] == "home3"
+    # Nothing comes there any more, whatever its file prefers.
+    rows = rows_of(lab.home1, "late", 'nodes = ["home3", "home2"]')
+    assert "draining" in codes(rows["home3"]) and chosen(rows) == "home2", rows
+    # It stays so over a restart, and nothing of what was moved begins anew there.
+    lab.home3.run(["systemctl", "restart", "p2prcd"])
+    wait_until(lambda: node_state(lab.home1, "home3") == "up" and shown(lab.home3, "home3")["draining"], 60, "home3 to be back")
+    assert not lab.home3.active("p2prc-goes.service") and info(lab.home1, "goes")["node"] == to
+    lab.home3.p2prc("nodes", "resume", "home3")
+    wait_until(lambda: chosen(rows_of(lab.home1, "late", 'nodes = ["home3", "home2"]')) == "home3", 20, "home3 to be chosen again")

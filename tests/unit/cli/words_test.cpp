@@ -123,5 +123,12 @@ TEST(PlacementTable, HasALineForEachNodeWithAllThatIsInTheWay) {
     EXPECT_EQ(text.find('\x1b'), std::string::npos);
 }
 
+TEST(DrainedTable, SaysWhereEachGoesOrWhatKeepsIt) {
+    const auto rows = Json::parse(R"([{"process": "a", "to": "cellar", "obstacles": []},
+                                      {"process": "b", "obstacles": [{"code": "data", "text": "its data is here"}]}])");
+    EXPECT_EQ(render(drained_table(rows)),
+              "PROCESS  TO      WHY\na        cellar  -\nb        -       its data is here\n");
+}
+
 } // namespace
 } // namespace p2prc::cli

@@ -1,3 +1,4 @@
+#include "core/gate.h"
 #include "registry/placement.h"
 #include "tests/unit/registry/fleet.h"
 
@@ -357,6 +358,81 @@ TEST_F(PlacedSpinTest, WhatIsRefusedForAnotherReasonIsRefusedAlike) {
     const auto spun = refused(attic_, "process.spin", {{"spec", document}});
     const auto explained = refused(attic_, "process.explain", {{"spec", document}});
     EXPECT_EQ(spun, explained);
+}
+
+class DrainTest : public PlacedSpinTest {
+  protected:
+    static Json free(const std::string& name, Json more = Json::object()) {
+        auto document = spec(name, std::move(more));
+        document["run"]["data"] = false;
+        return document;
+    }
+    static std::string codes(const Json& row) {
+        std::string text;
+        for (const auto& obstacle : row["obstacles"])
+            text += (text.empty() ? "" : " ") + obstacle["code"].get<std::string>();
+        return text;
+    }
+};
+
+TEST_F(DrainTest, WhatIsTiedToTheMachineStays) {
+    spin(attic_, free("a-free", {{"port", 0}, {"domain", "free.home.example"}}));
+    spin(attic_, spec("b-data"));
+    auto user = free("c-user");
+    user["run"]["user"] = "radicale";
+    user["run"]["credentials"] = {{"KEY", "/etc/key"}};
+    spin(attic_, user);
+    spin(attic_, free("d-labelled", {{"placement", {{"nodes", {"attic"}}}}}));
+    spin(cellar_, free("elsewhere"));
+    const auto before = registry_->store().revision();
+    const auto planned = ok(attic_, "node.explain_drain", {{"node", "attic"}});
+    EXPECT_EQ(registry_->store().revision(), before);
+    const auto drained = ok(attic_, "node.drain", {{"node", "attic"}});
+    EXPECT_EQ(planned, drained);
+    const auto& rows = drained["processes"];
+    ASSERT_EQ(rows.size(), 4U);
+    EXPECT_EQ(rows[0]["to"], "cellar");
+    EXPECT_EQ(codes(rows[0]), "");
+    EXPECT_EQ(codes(rows[1]), "data");
+    EXPECT_EQ(codes(rows[2]), "user credentials");
+    EXPECT_EQ(codes(rows[3]), "placement");
+    const auto moved = at("/processes/a-free"), mapping = at("/domains/free.home.example");
+    EXPECT_EQ(moved["node"], "cellar");
+    EXPECT_EQ(moved["epoch"], 2);
+    EXPECT_EQ(mapping["node"], "cellar");
+    EXPECT_EQ(mapping["port"], moved["port"]);
+    EXPECT_EQ(mapping["process_id"], moved["id"]);
+    EXPECT_TRUE(accept_domain("/domains/free.home.example", mapping));
+    EXPECT_EQ(at("/processes/b-data")["node"], "attic");
+    EXPECT_EQ(at("/processes/b-data")["epoch"], 1);
+}
+
+TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {
+    ok(root(), "node.drain", {{"node", "cellar"}});
+    const auto anywhere = [](const std::string& name) {
+        return placed(name, {{"require", {{"arch", "x86_64"}}}});
+    };
+    EXPECT_EQ(spin(attic_, anywhere("one"))["node"], "attic");
+    EXPECT_EQ(refused(cellar_, "process.spin", {{"spec", spec("two")}}).code, ErrorCode::Conflict);
+    EXPECT_EQ(refused(attic_, "process.spin", {{"spec", anywhere("three")}, {"node", "cellar"}}).code,
+              ErrorCode::NoSuitableNode);
+    ok(cellar_, "node.resume", {{"node", "cellar"}});
+    EXPECT_FALSE(at("/nodes/cellar").contains("draining"));
+    EXPECT_EQ(spin(attic_, anywhere("four"))["node"], "cellar");
+    EXPECT_EQ(refused(attic_, "node.drain", {{"node", "cellar"}}).code, ErrorCode::NotPermitted);
+    EXPECT_EQ(refused(attic_, "node.resume", {{"node", "cellar"}}).code, ErrorCode::NotPermitted);
+}
+
+TEST_F(DrainTest, NothingGoesWhereItIsNotWantedOrFromWhereItCannotBeStopped) {
+    spin(attic_, free("web", {{"limits", {{"memory", "3G"}}}}));
+    report(cellar_, 6, {{"remote_spin", "no"}});
+    const auto drained = ok(attic_, "node.drain", {{"node", "attic"}});
+    EXPECT_EQ(codes(drained["processes"][0]), "placement") << "cellar takes none, root has no room";
+    report(cellar_, 6);
+    ok(root(), "node.live", {{"node", "attic"}, {"state", "lost"}});
+    EXPECT_EQ(codes(ok(root(), "node.drain", {{"node", "attic"}})["processes"][0]), "not-up");
+    ok(root(), "node.live", {{"node", "attic"}, {"state", "up"}});
+    EXPECT_EQ(ok(root(), "node.drain", {{"node", "attic"}})["processes"][0]["to"], "cellar");
 }
 
 } // namespace
