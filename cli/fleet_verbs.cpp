@@ -1,11 +1,14 @@
 // init, invite, join, leave, nodes, fleet.
 #include "cli/daemon.h"
+#include "cli/explain.h"
 #include "cli/node_table.h"
 #include "cli/output.h"
 #include "cli/public_addresses.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
 #include "core/duration.h"
+#include "core/labels.h"
+#include "net/file.h"
 #include "net/openssl.h"
 
 #include <CLI/CLI.hpp>
@@ -201,6 +204,71 @@ Result<int> remove_node(const std::string& name, Context& context) {
     return 0;
 }
 
+// KEY, KEY=VALUE, and KEY- for one that is to go.
+Result<int> label_node(const std::string& name, const std::vector<std::string>& words, Context& context) {
+    Json set = Json::object(), remove = Json::array();
+    for (const auto& word : words) {
+        const bool gone = word.ends_with('-') && word.find('=') == std::string::npos;
+        const auto label = parse_label(gone ? word.substr(0, word.size() - 1) : word);
+        if (!label) return std::unexpected(label.error());
+        if (gone)
+            remove.push_back(label->first);
+        else
+            set[label->first] = label->second;
+    }
+    Daemon daemon;
+    if (auto done = daemon.call(&dbus::Client::label_node, name, set, remove); !done)
+        return std::unexpected(done.error());
+    if (context.json)
+        print(Json{{"name", name}, {"set", set}, {"removed", remove}});
+    else
+        note(fmt::format("'{}' is labelled anew", name));
+    return 0;
+}
+
+Result<int> set_custom(const std::string& name, const std::string& file, Context& context) {
+    constexpr std::size_t longest = std::size_t{64} << 10U;
+    std::string text;
+    if (file == "-") {
+        for (auto c = std::cin.get(); std::cin && text.size() < longest; c = std::cin.get())
+            text.push_back(static_cast<char>(c));
+    } else {
+        auto read = net::read_file(file, longest);
+        if (!read) return std::unexpected(read.error());
+        text = std::move(*read);
+    }
+    const auto document = Json::parse(text, nullptr, false);
+    Custom custom;
+    const bool texts = document.is_object() &&
+                       std::ranges::all_of(document, [](const Json& value) { return value.is_string(); });
+    if (!texts)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{} is not a JSON object of texts", file == "-" ? "standard input" : file),
+                    R"(write, for example, {"stands in": "the attic", "owner": "Grete"}; {} removes all)");
+    for (const auto& [key, value] : document.items())
+        custom.emplace(key, value.get<std::string>());
+    if (const auto good = check_custom(custom); !good) return std::unexpected(good.error());
+    Daemon daemon;
+    if (auto done = daemon.call(&dbus::Client::set_node_custom, name, Json(custom)); !done)
+        return std::unexpected(done.error());
+    if (context.json)
+        print(Json{{"name", name}, {"custom", custom}});
+    else
+        note(fmt::format("the custom information about '{}' is stored", name));
+    return 0;
+}
+
+Result<int> resume_node(const std::string& name, Context& context) {
+    Daemon daemon;
+    if (auto done = daemon.call(&dbus::Client::resume_node, name); !done)
+        return std::unexpected(done.error());
+    if (context.json)
+        print(Json{{"name", name}});
+    else
+        note(fmt::format("'{}' takes processes again; what was moved stays where it is", name));
+    return 0;
+}
+
 Result<int> print_ca(Context& context) {
     Daemon daemon;
     const auto received = daemon.call(&dbus::Client::fleet_certificate);
@@ -280,6 +348,41 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     remove->add_option("NAME", *node_name, "the node")->required();
     remove->callback(
         [&action, node_name] { action = [node_name](Context& c) { return remove_node(*node_name, c); }; });
+
+    auto* label =
+        nodes->add_subcommand("label", "set or remove labels, for placement.require of process files");
+    auto labels = std::make_shared<std::vector<std::string>>();
+    label->add_option("NAME", *node_name, "the node")->required();
+    label->add_option("LABEL", *labels, "KEY or KEY=VALUE sets it, KEY- removes it")->required();
+    label->callback([&action, node_name, labels] {
+        action = [node_name, labels](Context& c) { return label_node(*node_name, *labels, c); };
+    });
+    auto* custom = nodes->add_subcommand("custom", "store information of your own about a node");
+    auto file = std::make_shared<std::string>();
+    custom->add_option("NAME", *node_name, "the node")->required();
+    custom->add_option("FILE.json", *file, "a JSON object of texts, or - for standard input")->required();
+    custom->callback([&action, node_name, file] {
+        action = [node_name, file](Context& c) { return set_custom(*node_name, *file, c); };
+    });
+
+    auto* drain =
+        nodes->add_subcommand("drain", "place no processes on a node any more, and move those without data");
+    auto dry_run = std::make_shared<bool>(false);
+    auto deadline = std::make_shared<std::string>();
+    drain->add_option("NAME", *node_name, "the node")->required();
+    drain->add_flag("--dry-run", *dry_run, "only say what would be moved, and what would stay");
+    drain->add_option("--deadline", *deadline)->group(""); // not in this version
+    drain->callback([&action, node_name, dry_run, deadline] {
+        action = [node_name, dry_run, deadline](Context& c) -> Result<int> {
+            if (!deadline->empty())
+                return fail(ErrorCode::NotSupported, "--deadline is not in this version", "leave it out");
+            return drain_node(*node_name, *dry_run, c);
+        };
+    });
+    auto* resume = nodes->add_subcommand("resume", "let a node that was drained have processes again");
+    resume->add_option("NAME", *node_name, "the node")->required();
+    resume->callback(
+        [&action, node_name] { action = [node_name](Context& c) { return resume_node(*node_name, c); }; });
 
     auto* fleet = app.add_subcommand("fleet", "the fleet's certificate authority (CA)");
     fleet->require_subcommand(1);

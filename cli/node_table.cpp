@@ -1,6 +1,7 @@
 #include "cli/node_table.h"
 
 #include "core/names.h"
+#include "core/text.h"
 
 #include <fmt/format.h>
 
@@ -48,6 +49,14 @@ Table one_node_table(const Json& node) {
     table.rows.push_back({"latency", latency(node)});
     table.rows.push_back({"cpus", cell(node, "cpus")});
     table.rows.push_back({"memory", cell_bytes(node, "memory_bytes")});
+    table.rows.push_back({"free memory", cell_bytes(node, "memory_available_bytes")});
+    table.rows.push_back({"free disk", cell_bytes(node, "disk_available_bytes")});
+    table.rows.push_back({"gpus", cell(node, "gpus")});
+    table.rows.push_back({"on battery", cell(node, "on_battery")});
+    table.rows.push_back({"labels", cell(node, "labels")});
+    if (const auto custom = node.find("custom"); custom != node.end() && custom->is_object())
+        for (const auto& [key, value] : custom->items())
+            table.rows.push_back({text::for_terminal(key), cell(*custom, key)});
     const auto seen = last_seen(node);
     table.rows.push_back({"last seen", seen == "-" || seen == "now"
                                            ? seen

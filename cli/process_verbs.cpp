@@ -1,5 +1,6 @@
 // spin, ps, info, kill, stop, start, restart.
 #include "cli/daemon.h"
+#include "cli/explain.h"
 #include "cli/last_stop.h"
 #include "cli/output.h"
 #include "cli/process_data.h"
@@ -30,6 +31,7 @@ struct SpinOptions {
     std::string node;
     std::string domain;
     int port = -1;
+    bool dry_run = false;
 };
 
 // How long a start is waited for.
@@ -197,22 +199,13 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
     return status;
 }
 
-std::string value_words(const Json& change, const char* key) {
-    return change.contains(key) && change[key].is_string() ? cell(change, key) : std::string("not set");
-}
-
-// Says what a spin of a changed file is about to do.
-void tell_update(const std::string& name, const Json& explanation) {
-    const bool restarts = explanation.value("restarts", false);
-    note(fmt::format("'{}' becomes revision {} on {}{}", name, cell(explanation, "revision"),
-                     cell(explanation, "node"), restarts ? ", and is restarted:" : "; nothing restarts:"));
-    for (const auto& change : explanation["changes"])
-        note(fmt::format("  {}: {} -> {}", cell(change, "key"), value_words(change, "from"),
-                         value_words(change, "to")));
-}
-
-bool is_update(const Result<Json>& explanation) {
-    return explanation && explanation->contains("changes") && !(*explanation)["changes"].empty();
+// What a spin of the file is about to change of a process that is there; nothing: it is none, or as the file
+// says. Only what a person sees beforehand: what cannot be said here, the call itself says.
+std::optional<Json> update_of(Daemon& daemon, const ProcessSpec& spec, const std::string& node) {
+    if (!daemon.call(&dbus::Client::information, spec.name)) return std::nullopt;
+    auto explained = daemon.call(&dbus::Client::explain_spin, spec_to_document(spec), node);
+    if (!explained || explained->value("changes", Json::array()).empty()) return std::nullopt;
+    return *explained;
 }
 
 Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context& context) {
@@ -220,13 +213,12 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     if (!spec) return std::unexpected(spec.error());
     const auto wait = wait_options(waiting);
     if (!wait) return std::unexpected(wait.error());
+    if (options.dry_run) return explain_spin(*spec, options.node, context);
     note_relative_files(*spec);
     const auto before = former_data(spec->name);
     Daemon daemon;
-    // Only what a person sees beforehand: a p2prcd that cannot say it is told by the call itself.
-    const auto explanation = daemon.call(&dbus::Client::explain_update, spec_to_document(*spec));
-    const bool update = is_update(explanation);
-    if (update && !context.json) tell_update(spec->name, *explanation);
+    const auto update = update_of(daemon, *spec, options.node);
+    if (update && !context.json) note_update(spec->name, *update);
     daemon.waits_for(fmt::format("for '{}' to be {}", spec->name,
                                  waiting.no_wait ? "started"
                                  : update        ? "ready, and to stay up for ten seconds"
@@ -388,7 +380,10 @@ void add_process_verbs(CLI::App& app, Action& action) {
     spin_verb
         ->add_option("FILE.toml|NAME", options->subject, "a process file, or a name followed by -- COMMAND")
         ->required();
-    spin_verb->add_option("--node", options->node, "the node to run on; default: this one")
+    spin_verb
+        ->add_option("--node", options->node,
+                     "the node to run on; default: the one that the file's [placement] "
+                     "chooses, or this one")
         ->type_name("NODE");
     spin_verb
         ->add_option("--port", options->port, "the port it listens on; 0: p2prc chooses one and sets $PORT")
@@ -400,6 +395,11 @@ void add_process_verbs(CLI::App& app, Action& action) {
     spin_verb->footer("p2prc spin NAME [--port P] [--domain D] -- COMMAND... runs a command without a file.");
     const auto waiting = std::make_shared<WaitOptions>();
     add_wait_options(spin_verb, *waiting);
+    spin_verb
+        ->add_flag("--dry-run", options->dry_run,
+                   "only say what would be done, and which nodes fit or why not")
+        ->excludes(spin_verb->get_option("--no-wait"))
+        ->excludes(spin_verb->get_option("--timeout"));
     spin_verb->callback([&action, options, waiting] {
         action = [options, waiting](Context& c) { return spin(*options, *waiting, c); };
     });

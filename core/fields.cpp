@@ -43,9 +43,15 @@ constexpr std::array spec{
     Field{"update.hold", String, "s", true,
           "How long clients at the edge wait for it while it is on its way: 0s to 60s (default: 10s)."},
     Field{"update.snapshot", Boolean, "b", false, "Whether its data is copied before an update."},
-    Field{"placement.nodes", StringList, "as", false, "Only these nodes, in order of preference."},
-    Field{"placement.require", Table, "a{sv}", false, "What the node must have."},
+    Field{"placement.nodes", StringList, "as", true, "Only these nodes, in order of preference."},
+    Field{"placement.require.arch", String, "s", true, "The node's architecture, as uname -m prints it."},
+    Field{"placement.require.memory", Size, "s", true, "Memory that is free there."},
+    Field{"placement.require.disk", Size, "s", true, "Disk space that is free there, where data lies."},
+    Field{"placement.require.gpu", Boolean, "b", true, "Whether it needs a graphics processor."},
+    Field{"placement.require.label", Command, "as", true, "Labels of the node: \"ssd\" or \"disk=ssd\"."},
+    Field{"placement.require.task_type", StringList, "as", false, "Kinds of tasks that the node takes."},
     Field{"placement.on_node_loss", String, "s", false, "wait (default) or move."},
+    Field{"placement.max_age", String, "s", false, "Oldest copy of its data that a failover may take."},
     Field{"placement.exclusive", Boolean, "b", false,
           "Whether it may never run twice at once (default: no)."},
     Field{"remedy", TableList, "aa{sv}", false, "What to do about a kind of stop."},
@@ -98,25 +104,6 @@ constexpr std::array history{
           Shown::Everywhere, &reason_fields},
 };
 
-constexpr std::array change{
-    Field{"key", String, "s", true, "A key of the process file."},
-    Field{"from", String, "s", true, "Its value before."},
-    Field{"to", String, "s", true, "Its value after."},
-};
-
-std::span<const Field> change_fields() noexcept {
-    return change;
-}
-
-constexpr std::array explanation{
-    Field{"exists", Boolean, "b", true, "Whether there is a process of that name."},
-    Field{"node", String, "s", true, "The node that it is on."},
-    Field{"revision", Integer, "u", true, "The revision that it has, or would have."},
-    Field{"changes", TableList, "aa{sv}", true, "What differs from the revision that it has.",
-          Shown::Everywhere, &change_fields},
-    Field{"restarts", Boolean, "b", true, "Whether it would be stopped and started again."},
-};
-
 constexpr std::array reason{
     Field{"kind", String, "s", true, "The kind of stop, one of a closed set."},
     Field{"code", Integer, "i", true, "The exit code."},
@@ -149,15 +136,72 @@ constexpr std::array node{
     Field{"task_types", StringList, "as", true, "Kinds of tasks that it takes.", Shown::NoProperty},
     Field{"cpus", Integer, "u", true, "Processors."},
     Field{"memory_bytes", Integer, "t", true, "Memory."},
-    Field{"gpus", StringList, "as", true, "Graphics processors.", Shown::NoProperty},
-    Field{"labels", StringList, "as", true, "Labels.", Shown::NoProperty},
-    Field{"custom", Table, "a{sv}", true, "Custom information.", Shown::NoProperty},
+    Field{"memory_available_bytes", Integer, "t", true, "Memory that is free, as it was reported."},
+    Field{"disk_available_bytes", Integer, "t", true,
+          "Disk space that is free where data lies, as reported."},
+    Field{"cpu_pressure", Number, "d", true, "Percentage of a minute in which something waited for it."},
+    Field{"memory_pressure", Number, "d", true, "The same for memory."},
+    Field{"io_pressure", Number, "d", true, "The same for disks."},
+    Field{"on_battery", Boolean, "b", true, "Whether it runs on a battery."},
+    Field{"gpus", StringList, "as", true, "Graphics processors."},
+    Field{"labels", StringList, "as", true, "Labels: KEY or KEY=VALUE."},
+    Field{"custom", Table, "a{sv}", true, "Custom information: texts."},
+    Field{"draining", Boolean, "b", true, "Whether no processes are placed there at the moment."},
     Field{"last_seen", String, "s", true,
           "When the root last heard of it, RFC 3339; nothing while that is not known."},
     Field{"last_seen_timestamp", Time, "t", true, "When the root last heard of it.", Shown::OnBus},
     Field{"version", String, "s", true, "The version of its p2prcd."},
     Field{"arch", String, "s", true, "Its architecture, as uname -m prints it."},
     Field{"os", String, "s", true, "Its operating system, PRETTY_NAME of os-release(5)."},
+};
+
+constexpr std::array obstacle{
+    Field{"code", String, "s", true, "The kind of obstacle."},
+    Field{"text", String, "s", true, "What is in the way."},
+    Field{"fix", String, "s", true, "What to do about it."},
+};
+
+std::span<const Field> obstacle_fields() noexcept {
+    return obstacle;
+}
+
+constexpr std::array placement{
+    Field{"node", String, "s", true, "The node."},
+    Field{"fits", Boolean, "b", true, "Whether the process can run there."},
+    Field{"chosen", Boolean, "b", true, "Whether it would run, or runs, there."},
+    Field{"score", Number, "d", true,
+          "Among those that fit, the highest is chosen if the file has no order."},
+    Field{"summary", String, "s", true, "How much room it has."},
+    Field{"obstacles", TableList, "aa{sv}", true, "All that is in the way.", Shown::Everywhere,
+          &obstacle_fields},
+};
+
+constexpr std::array drained{
+    Field{"process", String, "s", true, "Its name."},
+    Field{"id", Integer, "u", true, "Its id."},
+    Field{"from", String, "s", true, "The node that is drained."},
+    Field{"to", String, "s", true, "Where it goes; nothing: it stays."},
+    Field{"obstacles", TableList, "aa{sv}", true, "Why it stays, or does not run there yet.",
+          Shown::Everywhere, &obstacle_fields},
+};
+
+constexpr std::array change{
+    Field{"key", String, "s", true, "The key of the process file."},
+    Field{"from", String, "s", true, "Its value now."},
+    Field{"to", String, "s", true, "Its value then."},
+};
+
+std::span<const Field> change_fields() noexcept {
+    return change;
+}
+
+constexpr std::array explanation{
+    Field{"changes", TableList, "aa{sv}", true, "What would be changed of a process that exists.",
+          Shown::Everywhere, &change_fields},
+    Field{"restarts", Boolean, "b", true, "Whether that would restart it."},
+    Field{"revision", Integer, "u", true, "The revision of it that this would make."},
+    Field{"node", String, "s", true, "The node that it would run on, or runs on."},
+    Field{"placement", TableList, "aa{sv}", true, "All nodes.", Shown::Everywhere, &placement_fields},
 };
 
 constexpr std::array domain{
@@ -284,14 +328,20 @@ std::span<const Field> process_fields() noexcept {
 std::span<const Field> history_fields() noexcept {
     return history;
 }
-std::span<const Field> explanation_fields() noexcept {
-    return explanation;
-}
 std::span<const Field> reason_fields() noexcept {
     return reason;
 }
 std::span<const Field> node_fields() noexcept {
     return node;
+}
+std::span<const Field> placement_fields() noexcept {
+    return placement;
+}
+std::span<const Field> drained_fields() noexcept {
+    return drained;
+}
+std::span<const Field> explanation_fields() noexcept {
+    return explanation;
 }
 std::span<const Field> domain_fields() noexcept {
     return domain;

@@ -50,11 +50,15 @@ struct Field {
 std::span<const Field> spec_fields() noexcept;
 // Keys that information and lists of processes, nodes and domains return.
 std::span<const Field> process_fields() noexcept;
-// Keys of the rows of ProcessHistory, and of what ExplainUpdate answers.
+// Keys of the rows of ProcessHistory.
 std::span<const Field> history_fields() noexcept;
-std::span<const Field> explanation_fields() noexcept;
 std::span<const Field> reason_fields() noexcept;
 std::span<const Field> node_fields() noexcept;
+// Keys of a row of ExplainPlacement, and of all that ExplainSpin answers.
+std::span<const Field> placement_fields() noexcept;
+std::span<const Field> explanation_fields() noexcept;
+// Keys of a row of DrainNode.
+std::span<const Field> drained_fields() noexcept;
 std::span<const Field> domain_fields() noexcept;
 std::span<const Field> zone_fields() noexcept;
 std::span<const Field> record_fields() noexcept;

@@ -4,6 +4,7 @@
 #include "core/duration.h"
 #include "core/encoding.h"
 #include "core/fields.h"
+#include "core/labels.h"
 #include "core/names.h"
 #include "core/spec_values.h"
 
@@ -157,6 +158,63 @@ Refusal set_hold(ProcessSpec& spec, const Json& value) {
     return "";
 }
 
+Refusal set_size(std::optional<std::uint64_t>& into, const Json& value) {
+    into = parse_size(value.is_string() ? value.get<std::string>() : value.dump());
+    return into ? "" : "is not a size such as \"512M\" or \"2G\"";
+}
+// As text: a size of D-Bus and of the canonical form has one type.
+Json get_size(const std::optional<std::uint64_t>& size) {
+    return size ? Json(std::to_string(*size)) : Json(nullptr);
+}
+
+Refusal set_nodes(ProcessSpec& spec, const Json& value) {
+    auto nodes = value.get<std::vector<std::string>>();
+    if (nodes.size() > most_placement_nodes)
+        return fmt::format("has more than {} nodes", most_placement_nodes);
+    std::set<std::string> seen;
+    for (const auto& node : nodes) {
+        if (const auto good = check_node_name(node); !good) return {good.error().message, good.error().hint};
+        if (!seen.insert(node).second) return fmt::format("'{}' is there twice", node);
+    }
+    spec.placement.nodes = std::move(nodes);
+    return "";
+}
+
+// What Debian, Docker and Go call the architectures that uname(2) calls otherwise.
+constexpr std::array other_arch_names{
+    std::pair{std::string_view("amd64"), "x86_64"}, std::pair{std::string_view("arm64"), "aarch64"},
+    std::pair{std::string_view("armhf"), "armv7l"}, std::pair{std::string_view("i386"), "i686"}};
+
+Refusal set_arch(ProcessSpec& spec, const Json& value) {
+    auto arch = value.get<std::string>();
+    constexpr std::size_t longest = 64; // of utsname, Linux
+    for (const auto& [other, name] : other_arch_names)
+        if (arch == other)
+            return {fmt::format("'{}' is called otherwise here", arch),
+                    fmt::format("write \"{}\", as uname -m prints it", name)};
+    const auto belongs = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    };
+    if (arch.empty() || arch.size() > longest || !std::ranges::all_of(arch, belongs))
+        return {"is not an architecture", "write what uname -m prints there, such as \"x86_64\""};
+    spec.placement.require.arch = std::move(arch);
+    return "";
+}
+
+Refusal set_required_labels(ProcessSpec& spec, const Json& value) {
+    const auto list =
+        value.is_string() ? std::vector{value.get<std::string>()} : value.get<std::vector<std::string>>();
+    if (list.size() > most_required_labels)
+        return fmt::format("has more than {} labels", most_required_labels);
+    std::set<std::string> labels;
+    for (const auto& label : list) {
+        if (const auto good = parse_label(label); !good) return {good.error().message, good.error().hint};
+        if (!labels.insert(label).second) return fmt::format("'{}' is there twice", label);
+    }
+    spec.placement.require.labels.assign(labels.begin(), labels.end());
+    return "";
+}
+
 const std::array bindings{
     Binding{"name", set_name, [](const ProcessSpec& s) { return Json(s.name); }},
     Binding{"port",
@@ -212,16 +270,8 @@ const std::array bindings{
                 return "";
             },
             [](const ProcessSpec& s) { return s.run.data ? Json(nullptr) : Json(false); }},
-    Binding{"limits.memory",
-            [](ProcessSpec& s, const Json& v) -> Refusal {
-                s.limits.memory_bytes = v.is_string() ? parse_size(v.get<std::string>())
-                                                      : parse_size(std::to_string(v.get<std::int64_t>()));
-                return s.limits.memory_bytes ? std::string{}
-                                             : std::string("is not a size such as \"512M\" or \"2G\"");
-            },
-            [](const ProcessSpec& s) {
-                return s.limits.memory_bytes ? Json(std::to_string(*s.limits.memory_bytes)) : Json(nullptr);
-            }},
+    Binding{"limits.memory", [](ProcessSpec& s, const Json& v) { return set_size(s.limits.memory_bytes, v); },
+            [](const ProcessSpec& s) { return get_size(s.limits.memory_bytes); }},
     Binding{"limits.cpu",
             [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.limits.cpu_percent = parse_percent(v.get<std::string>());
@@ -278,6 +328,24 @@ const std::array bindings{
             [](const ProcessSpec& s) {
                 return s.update.hold == UpdateSpec::default_hold ? Json(nullptr) : get_time(s.update.hold);
             }},
+    Binding{"placement.nodes", set_nodes,
+            [](const ProcessSpec& s) { return unless_empty(s.placement.nodes); }},
+    Binding{"placement.require.arch", set_arch,
+            [](const ProcessSpec& s) { return unless_empty(s.placement.require.arch); }},
+    Binding{"placement.require.memory",
+            [](ProcessSpec& s, const Json& v) { return set_size(s.placement.require.memory_bytes, v); },
+            [](const ProcessSpec& s) { return get_size(s.placement.require.memory_bytes); }},
+    Binding{"placement.require.disk",
+            [](ProcessSpec& s, const Json& v) { return set_size(s.placement.require.disk_bytes, v); },
+            [](const ProcessSpec& s) { return get_size(s.placement.require.disk_bytes); }},
+    Binding{"placement.require.gpu",
+            [](ProcessSpec& s, const Json& v) -> Refusal {
+                s.placement.require.gpu = v.get<bool>();
+                return "";
+            },
+            [](const ProcessSpec& s) { return s.placement.require.gpu ? Json(true) : Json(nullptr); }},
+    Binding{"placement.require.label", set_required_labels,
+            [](const ProcessSpec& s) { return unless_empty(s.placement.require.labels); }},
 };
 
 const Binding* find_binding(std::string_view key) {
@@ -298,12 +366,12 @@ std::vector<std::string_view> keys_of_table(std::string_view table, Keys which =
     std::vector<std::string_view> keys;
     for (const auto& field : spec_fields()) {
         if (which == Keys::Built && !field.built) continue;
-        const auto dot = field.key.find('.');
-        std::string_view key;
-        if (table.empty())
-            key = field.key.substr(0, dot);
-        else if (dot != std::string_view::npos && field.key.substr(0, dot) == table)
-            key = field.key.substr(dot + 1);
+        auto key = field.key;
+        if (!table.empty()) {
+            if (!key.starts_with(table) || !key.substr(table.size()).starts_with('.')) continue;
+            key.remove_prefix(table.size() + 1);
+        }
+        key = key.substr(0, key.find('.'));
         if (!key.empty() && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
     }
     return keys;
@@ -312,13 +380,13 @@ std::vector<std::string_view> keys_of_table(std::string_view table, Keys which =
 // Of a key that is known in another place: what is meant.
 std::string hint_for_place(std::string_view path, std::string_view key) {
     for (const auto& field : spec_fields()) {
-        const auto dot = field.key.find('.');
+        const auto dot = field.key.rfind('.');
         const auto table = dot == std::string_view::npos ? std::string_view() : field.key.substr(0, dot);
         if (!field.built || table == path || field.key.substr(table.empty() ? 0 : dot + 1) != key) continue;
         if (path.empty()) return fmt::format("did you mean '{}'?", field.key);
-        return table.empty()
-                   ? fmt::format("'{}' belongs to the top of the file, above the first [table]", key)
-                   : fmt::format("'{}' belongs to [{}]", key, table);
+        if (table.empty())
+            return fmt::format("'{}' belongs to the top of the file, above the first [table]", key);
+        return fmt::format("'{}' belongs to [{}]", key, table);
     }
     return {};
 }
@@ -446,11 +514,12 @@ class Reader {
         for (const auto& [key, value] : table.items()) {
             const auto full = path.empty() ? key : fmt::format("{}.{}", path, key);
             const auto* field = find_field(spec_fields(), full);
-            if (!field && path.empty() && !keys_of_table(key).empty()) {
-                if (strict_ && !is_built(key) && !has_defaults_alone(key, value)) return not_built(key);
+            if (!field && !keys_of_table(full).empty()) {
+                if (strict_ && path.empty() && !is_built(key) && !has_defaults_alone(key, value))
+                    return not_built(key);
                 if (auto checked = check_type(value, FieldType::Table, full, locate_); !checked)
                     return checked;
-                if (auto done = read_table(value, key); !done) return done;
+                if (auto done = read_table(value, full); !done) return done;
             } else if (field) {
                 if (auto done = read_field(*field, value); !done) return done;
             }
@@ -508,6 +577,10 @@ std::optional<std::chrono::seconds> ready_limit(const ReadySpec& ready) noexcept
     return default_ready_timeout;
 }
 
+bool is_placed(const ProcessSpec& spec) noexcept {
+    return spec.placement != PlacementSpec();
+}
+
 Result<ProcessSpec> spec_from_document(const Json& document, const Locate& locate) {
     return Reader(locate, true).read(document);
 }
@@ -531,12 +604,13 @@ Json spec_to_document(const ProcessSpec& spec) {
     for (const auto& binding : bindings) {
         auto value = binding.get(spec);
         if (value.is_null()) continue;
-        const auto dot = binding.key.find('.');
-        if (dot == std::string_view::npos)
-            document[std::string(binding.key)] = std::move(value);
-        else
-            document[std::string(binding.key.substr(0, dot))][std::string(binding.key.substr(dot + 1))] =
-                std::move(value);
+        auto* table = &document;
+        auto key = binding.key;
+        for (auto dot = key.find('.'); dot != std::string_view::npos; dot = key.find('.')) {
+            table = &(*table)[std::string(key.substr(0, dot))];
+            key.remove_prefix(dot + 1);
+        }
+        (*table)[std::string(key)] = std::move(value);
     }
     return document;
 }

@@ -82,6 +82,25 @@ struct UpdateSpec {
     friend bool operator==(const UpdateSpec&, const UpdateSpec&) = default;
 };
 
+// What a node must have to run a process.
+struct RequireSpec {
+    std::string arch;                          // as uname -m prints it; empty: any
+    std::optional<std::uint64_t> memory_bytes; // free
+    std::optional<std::uint64_t> disk_bytes;   // free, where data lies
+    bool gpu = false;
+    std::vector<std::string> labels; // "KEY", whatever its value, or "KEY=VALUE"; ascending
+    friend bool operator==(const RequireSpec&, const RequireSpec&) = default;
+};
+
+// Where a process may run. Without any of it, it runs on the node where it is spun.
+struct PlacementSpec {
+    std::vector<std::string> nodes; // only these, in order of preference; empty: any
+    RequireSpec require;
+    friend bool operator==(const PlacementSpec&, const PlacementSpec&) = default;
+};
+inline constexpr std::size_t most_placement_nodes = 64;
+inline constexpr std::size_t most_required_labels = 16;
+
 inline constexpr std::size_t most_further_ports = 8;
 
 // Made by the codecs below and held const from then on; a change is another spec with another digest.
@@ -96,8 +115,12 @@ struct ProcessSpec {
     ReadySpec ready;
     LiveSpec live;
     UpdateSpec update;
+    PlacementSpec placement;
     friend bool operator==(const ProcessSpec&, const ProcessSpec&) = default;
 };
+
+// Whether its file says where it may run, so that the registry chooses among the nodes.
+bool is_placed(const ProcessSpec& spec) noexcept;
 
 // Says where a key of a document stands ("calendar.toml:3"), for error messages; "" when it is not known.
 using Locate = std::function<std::string(std::string_view key_path)>;

@@ -69,12 +69,16 @@ Result<FleetRecord> fleet_from_json(const Json& document) {
 }
 
 Json to_json(const NodeRecord& node) {
-    return with_unknown(node.unknown, {{"name", node.name},
-                                       {"key", node.key},
-                                       {"edge_key", node.edge_key},
-                                       {"connector_key", node.connector_key},
-                                       {"role", role_name(node.role)},
-                                       {"joined_at", node.joined_at}});
+    auto document = with_unknown(node.unknown, {{"name", node.name},
+                                                {"key", node.key},
+                                                {"edge_key", node.edge_key},
+                                                {"connector_key", node.connector_key},
+                                                {"role", role_name(node.role)},
+                                                {"joined_at", node.joined_at}});
+    if (!node.labels.empty()) document["labels"] = node.labels;
+    if (!node.custom.empty()) document["custom"] = node.custom;
+    if (node.draining) document["draining"] = true;
+    return document;
 }
 
 Result<NodeRecord> node_from_json(const Json& document) {
@@ -87,8 +91,11 @@ Result<NodeRecord> node_from_json(const Json& document) {
     // A role of a later version must not become more than it is.
     node.role = role_from_name(member<std::string>(document, "role")).value_or(Role::Member);
     node.joined_at = member<std::string>(document, "joined_at");
-    node.unknown = json::unknown_members(
-        document, {"schema", "name", "key", "edge_key", "connector_key", "role", "joined_at"});
+    node.labels = labels_from_json(document.value("labels", Json()));
+    node.custom = custom_from_json(document.value("custom", Json()));
+    node.draining = member<bool>(document, "draining");
+    node.unknown = json::unknown_members(document, {"schema", "name", "key", "edge_key", "connector_key",
+                                                    "role", "joined_at", "labels", "custom", "draining"});
     return node;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/keys.h"
+#include "core/labels.h"
 #include "core/process_spec.h"
 #include "core/revision.h"
 #include "core/stop_reason.h"
@@ -41,7 +42,10 @@ struct NodeRecord {
     std::string edge_key;      // fingerprint of its edge's key; empty: no edge
     std::string connector_key; // fingerprint of its connector's key; empty: no connector yet
     Role role = Role::Member;
-    std::string joined_at;  // RFC 3339
+    std::string joined_at; // RFC 3339
+    Labels labels;
+    Custom custom;
+    bool draining = false;  // no process is placed there any more
     nlohmann::json unknown; // an object, or null: nothing
 };
 

@@ -58,8 +58,7 @@ Answer<void> Client::work(const char* member, std::string signature, Arguments a
     co_return Result<void>{};
 }
 
-Answer<std::string> Client::send_spin(const char* member, Json spec, std::string node,
-                                      std::optional<Json> options) {
+Answer<Json> Client::send_spec(const char* member, Json spec, std::string node, std::optional<Json> options) {
     auto call = caller_.make(names::root_path, names::manager_interface, member);
     if (!call) co_return std::unexpected(call.error());
     if (const auto written = write_spec(*call, spec); !written) co_return std::unexpected(written.error());
@@ -70,9 +69,21 @@ Answer<std::string> Client::send_spin(const char* member, Json spec, std::string
             co_return std::unexpected(written.error());
     auto reply = co_await send_work(*call);
     if (!reply) co_return std::unexpected(reply.error());
-    auto path = read_value(*reply);
-    if (!path || !path->is_string()) co_return std::unexpected(unexpected_answer(member));
+    co_return read_value(*reply, answer_limits);
+}
+
+Answer<std::string> Client::send_spin(const char* member, Json spec, std::string node,
+                                      std::optional<Json> options) {
+    auto path = co_await send_spec(member, std::move(spec), std::move(node), std::move(options));
+    if (!path) co_return std::unexpected(path.error());
+    if (!path->is_string()) co_return std::unexpected(unexpected_answer(member));
     co_return path->get<std::string>();
+}
+
+Answer<Json> Client::explain_spin(Json spec, std::string node) {
+    auto explanation = co_await send_spec("ExplainSpin", std::move(spec), std::move(node), Json::object());
+    if (explanation && !explanation->is_object()) co_return std::unexpected(unexpected_answer("ExplainSpin"));
+    co_return explanation;
 }
 
 Answer<std::string> Client::spin(Json spec, std::string node) {
@@ -92,15 +103,6 @@ Answer<std::uint32_t> Client::roll_back(std::string process, std::uint32_t revis
     if (!value) co_return std::unexpected(value.error());
     if (!value->is_number_unsigned()) co_return std::unexpected(unexpected_answer("RollbackProcess"));
     co_return value->get<std::uint32_t>();
-}
-
-Answer<Json> Client::explain_update(Json spec) {
-    auto call = caller_.make(names::root_path, names::manager_interface, "ExplainUpdate");
-    if (!call) co_return std::unexpected(call.error());
-    if (const auto written = write_spec(*call, spec); !written) co_return std::unexpected(written.error());
-    auto reply = co_await caller_.send(std::move(*call), to_read);
-    if (!reply) co_return std::unexpected(reply.error());
-    co_return read_value(*reply);
 }
 
 Answer<int> Client::logs(std::string process, std::uint32_t lines, bool follow) {

@@ -79,9 +79,9 @@ class Client {
     Answer<std::string> spin_with(Json spec, std::string node, Json options);
     // -> the number of the revision that it makes; 0 stands for the last good one
     Answer<std::uint32_t> roll_back(std::string process, std::uint32_t revision, Json options);
-    // What a spin of `spec` would be.
-    Answer<Json> explain_update(Json spec);
     Answer<Json> history(std::string process) { return read("ProcessHistory", "s", {process}); }
+    // What a spin would do: {placement, changes, restarts}.
+    Answer<Json> explain_spin(Json spec, std::string node);
     Answer<void> start_with(std::string process, Json options) {
         return work("StartProcessWithOptions", "sa{sv}", {process, options});
     }
@@ -115,6 +115,19 @@ class Client {
     }
     Answer<void> leave(bool force) { return work("Leave", "b", {force}); }
     Answer<void> remove_node(std::string name) { return work("RemoveNode", "s", {name}); }
+    Answer<void> label_node(std::string name, Json set, Json remove) {
+        return work("LabelNode", "sa{ss}asa{sv}", {name, set, remove, Json::object()});
+    }
+    Answer<void> set_node_custom(std::string name, Json custom) {
+        return work("SetNodeCustom", "sa{ss}a{sv}", {name, custom, Json::object()});
+    }
+    // `options`: dry_run. -> a row for each process of the node
+    Answer<Json> drain_node(std::string name, Json options) {
+        return first("DrainNode", "sa{sv}", {name, options}, to_work);
+    }
+    Answer<Json> resume_node(std::string name) {
+        return first("ResumeNode", "sa{sv}", {name, Json::object()}, to_work);
+    }
     Answer<std::string> fleet_certificate() { return text("FleetCertificate", "", {}, to_read); }
 
     Answer<Json> status() { return read("Status"); }
@@ -129,6 +142,8 @@ class Client {
     using Arguments = std::vector<Json>;
 
     Answer<Json> property(const char* name);
+    // The first value of the answer of a method that takes a spec.
+    Answer<Json> send_spec(const char* member, Json spec, std::string node, std::optional<Json> options);
     Answer<std::string> send_spin(const char* member, Json spec, std::string node,
                                   std::optional<Json> options);
     Answer<Json> manager(const char* member, std::string signature, Arguments arguments,

@@ -150,7 +150,7 @@ in
         }
       '';
       description = ''
-        Process files, by name: p2prc-process(5). One that has changed is refused until the former process is killed by hand
+        Process files, by name: p2prc-process(5). One that has changed is updated
         (p2prc kill NAME): p2prc does not hand the data of one process to another unasked. One that is taken out here goes on.
       '';
     };

@@ -250,6 +250,15 @@ void attach_domains(Draft& draft, const ProcessRecord& process, bool owner) {
     }
 }
 
+void move_domains(Draft& draft, const ProcessRecord& process) {
+    for (auto& mapping : draft.domains_of(process.name)) {
+        if (mapping.process_id != process.id) continue;
+        erase_challenges(draft, mapping.domain);
+        attach(mapping, process);
+        draft.put(mapping);
+    }
+}
+
 void erase_challenges(Draft& draft, std::string_view domain) {
     for (const auto& [key, document] : draft.range(keys::challenges_of(domain)))
         draft.erase(key);

@@ -86,6 +86,69 @@ Result<Json> register_key(Request& request) {
     return Json{{"kind", *kind}, {"key", *key}};
 }
 
+Result<NodeRecord> described_node(const Request& request) {
+    auto name = text_param(request, "node");
+    if (!name) return std::unexpected(name.error());
+    auto node = request.draft.node(*name);
+    if (!node) return std::unexpected(state::no_such_node(*name, node_names(request.draft)));
+    if (*name != request.actor.node && !request.is_owner())
+        return fail(ErrorCode::NotPermitted,
+                    fmt::format("node '{}' is not this one; a member changes only itself", *name),
+                    "run the command there, or on a node with the role owner");
+    return std::move(*node);
+}
+
+Result<Json> label_node(Request& request) {
+    auto node = described_node(request);
+    if (!node) return std::unexpected(node.error());
+    const auto set = request.params.find("set"), remove = request.params.find("remove");
+    if (remove != request.params.end()) {
+        if (!remove->is_array()) return fail(ErrorCode::InvalidSpec, "'remove' is not a list");
+        for (const Json& key : *remove)
+            if (const auto* text = key.get_ptr<const std::string*>())
+                if (const auto label = node->labels.find(*text); label != node->labels.end())
+                    node->labels.erase(label);
+    }
+    if (set != request.params.end()) {
+        if (!set->is_object()) return fail(ErrorCode::InvalidSpec, "'set' is not a table");
+        for (const auto& [key, value] : set->items()) {
+            const auto* text = value.get_ptr<const std::string*>();
+            const auto label = parse_label(fmt::format("{}={}", key, text ? *text : ""));
+            if (!text || !label)
+                return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not a label", text::excerpt(key)),
+                            label ? "its value is a text, which may be empty" : label.error().hint);
+            node->labels.insert_or_assign(label->first, label->second);
+        }
+    }
+    if (node->labels.size() > most_labels)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("node '{}' would have {} labels, and may have {}", node->name,
+                                node->labels.size(), most_labels),
+                    fmt::format("remove some: p2prc nodes label {} KEY-", node->name));
+    request.draft.put(*node);
+    return Json{{"node", node->name}, {"labels", node->labels}};
+}
+
+Result<Json> describe_node(Request& request) {
+    auto node = described_node(request);
+    if (!node) return std::unexpected(node.error());
+    const auto given = request.params.find("custom");
+    if (given == request.params.end() || !given->is_object())
+        return fail(ErrorCode::InvalidSpec, "'custom' is not a table");
+    Custom custom;
+    for (const auto& [name, value] : given->items()) {
+        const auto* text = value.get_ptr<const std::string*>();
+        if (!text)
+            return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not text", text::excerpt(name)),
+                        "custom information is a table of texts");
+        custom.emplace(name, *text);
+    }
+    if (const auto good = check_custom(custom); !good) return std::unexpected(good.error());
+    node->custom = std::move(custom);
+    request.draft.put(*node);
+    return Json{{"node", node->name}};
+}
+
 Result<Json> live(Request& request) {
     auto name = text_param(request, "node");
     if (!name) return std::unexpected(name.error());

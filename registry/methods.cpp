@@ -8,11 +8,20 @@ namespace p2prc::registry {
 namespace {
 
 constexpr std::array table{
-    Method{
-        "process.spin", Access::Member, "spec node? by", "id name node created revision? change? restarts?",
-        "Takes name, id, port and domain and wants the process running on `node` (the caller's when empty). "
-        "Another specification of a process that is there is its next revision.",
-        rules::spin},
+    Method{"process.spin", Access::Member, "spec node? ports_in_use? refused_here? by",
+           "id name node created revision? change? restarts? changes?",
+           "Takes name, id, port and domain and wants the process running on `node`; when empty, on the one "
+           "that its placement chooses, or on the caller's. Another specification of a process that is there "
+           "is its next revision.",
+           rules::spin},
+    Method{.name = "process.explain",
+           .access = Access::Member,
+           .params = "spec node? ports_in_use? refused_here? by",
+           .result = "placement changes restarts node? revision?",
+           .documentation =
+               "What process.spin would do, and what is in the way on each node. Changes nothing.",
+           .rule = rules::explain,
+           .commits = false},
     Method{"process.stop", Access::Member, "process by", "id name node change",
            "Wants it stopped; the record stays.", rules::stop},
     Method{"process.start", Access::Member, "process by", "id name node change", "Wants it running.",
@@ -51,6 +60,25 @@ constexpr std::array table{
            "removing nodes"},
     Method{"node.register_key", Access::Member, "kind key", "kind key",
            "The fingerprint of the calling node's edge or connector.", rules::register_key},
+    Method{"node.label", Access::Member, "node set? remove? by", "node labels",
+           "Sets and removes labels of the calling node; an owner does so for any.", rules::label_node},
+    Method{"node.custom", Access::Member, "node custom by", "node",
+           "Replaces the custom information about the calling node; an owner does so for any.",
+           rules::describe_node},
+    Method{
+        "node.drain", Access::Member, "node by", "node processes",
+        "Places no processes on the calling node any more, and moves those without data to others; an owner "
+        "does so for any.",
+        rules::drain_node},
+    Method{.name = "node.explain_drain",
+           .access = Access::Member,
+           .params = "node by",
+           .result = "node processes",
+           .documentation = "What node.drain would move, and what would stay. Changes nothing.",
+           .rule = rules::drain_node,
+           .commits = false},
+    Method{"node.resume", Access::Member, "node by", "node", "Lets the node have processes again.",
+           rules::resume_node},
     Method{"node.live", Access::Local, "node state heard?", "changed",
            "Liveness as the root sees it: up, suspect, lost; and when it last heard of the node.",
            rules::live},

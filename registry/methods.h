@@ -31,6 +31,7 @@ struct Method {
     std::string_view documentation;
     Result<nlohmann::json> (*rule)(Request&); // registry/rules.h
     std::string_view doing = {};              // what an owner's method does, for the people whom it refuses
+    bool commits = true;                      // false: what its rule writes is thrown away
 };
 
 std::span<const Method> method_table() noexcept;

@@ -3,7 +3,6 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
-#include "core/remote_spin.h"
 #include "registry/quota.h"
 #include "registry/rules.h"
 #include "state/find_process.h"
@@ -13,14 +12,6 @@
 #include <algorithm>
 
 namespace p2prc::registry::rules {
-
-// By what the node reports in /info/<node>; "sandboxed" while it has said nothing.
-Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
-    if (node == request.actor.node) return {};
-    const auto* info = request.draft.get(keys::node_info(node));
-    const auto policy = info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed";
-    return check_remote_spin(remote_spin_of(policy), spec, node);
-}
 
 Result<void> check_file_domain(const Request& request, const ProcessRecord& process, bool owner) {
     const auto& domain = process.spec.domain;
@@ -120,15 +111,13 @@ Result<Json> spin(Request& request) {
         if (existing->digest == digest) return same_again(*existing);
         return update(request, std::move(*existing), std::move(*spec));
     }
-    const auto node = wanted_node->empty() ? request.actor.node : *wanted_node;
-    if (!request.draft.node(node))
-        return std::unexpected(state::no_such_node(node, node_names(request.draft)));
-    if (auto allowed = check_remote_policy(request, node, *spec); !allowed)
-        return std::unexpected(allowed.error());
+    const auto chosen = choose_node(request, *spec, *wanted_node);
+    if (!chosen) return std::unexpected(chosen.error());
+    const auto& node = *chosen;
     const bool owner = request.is_owner();
     if (auto free = check_further_ports(request.draft, node, spec->name, spec->ports, owner); !free)
         return std::unexpected(free.error());
-    auto in_use = ports_in_use(request);
+    auto in_use = node == request.actor.node ? ports_in_use(request) : std::set<std::uint16_t>();
     in_use.insert(spec->ports.begin(), spec->ports.end());
     auto port = bind_port(request.draft, node, spec->name, spec->port, owner, in_use);
     if (!port) return std::unexpected(port.error());

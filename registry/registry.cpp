@@ -184,7 +184,7 @@ Result<Json> Registry::execute(const Actor& actor, std::string_view name, const 
     Request request{draft, actor, params, state_->now(), state_->options.sign};
     if (auto allowed = authorise(request, *method); !allowed) return std::unexpected(allowed.error());
     auto result = method->rule(request);
-    if (!result) return result;
+    if (!result || !method->commits) return result;
     if (auto done = state_->commit(draft); !done) return std::unexpected(done.error());
     return result;
 }

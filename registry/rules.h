@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/process_status.h"
+#include "registry/placement.h"
 #include "registry/request.h"
 
 #include <set>
@@ -14,6 +15,8 @@ namespace p2prc::registry::rules {
 using Rule = Result<Json> (*)(Request&);
 
 Result<Json> spin(Request& request);
+// What spin() would do; its writes are not committed (registry/methods.h).
+Result<Json> explain(Request& request);
 Result<Json> stop(Request& request);
 Result<Json> start(Request& request);
 Result<Json> restart(Request& request);
@@ -33,6 +36,10 @@ Result<Json> join(Request& request);
 Result<Json> leave(Request& request);
 Result<Json> remove_node(Request& request);
 Result<Json> register_key(Request& request);
+Result<Json> label_node(Request& request);
+Result<Json> describe_node(Request& request);
+Result<Json> drain_node(Request& request);
+Result<Json> resume_node(Request& request);
 Result<Json> live(Request& request);
 
 Result<Json> publish_challenge(Request& request);
@@ -43,6 +50,16 @@ Result<Json> put_status(Request& request);
 Result<Json> update_status(Request& request);
 
 // --- shared between the rules ---
+
+// The node that the request is about, for one that may say how it is to be used: itself, or an owner.
+Result<NodeRecord> described_node(const Request& request);
+
+// All nodes as they are judged for `spec`, which is on node `holder` already if that is not empty.
+std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec& spec,
+                                      const std::string& holder);
+
+// The node that a process is spun on: `wanted`; the best by the [placement] of its file; or the caller's.
+Result<std::string> choose_node(const Request& request, const ProcessSpec& spec, const std::string& wanted);
 
 enum class Action { Stop, Start, Restart };
 // Writes the change into the draft; one that changes nothing is success.
@@ -96,6 +113,8 @@ void take_over(DomainRecord& mapping, const DomainRecord& brought);
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
 // Unmaps the domain of its process file, where it has another one now or none.
 void release_file_domain(Draft& draft, const ProcessRecord& process);
+// Lets the mappings that lead to the process lead to the node and the port that it has now.
+void move_domains(Draft& draft, const ProcessRecord& process);
 // Unmaps the domain of its process file; domains that were mapped wait. Returns those that wait.
 std::vector<std::string> release_domains(Draft& draft, std::string_view process);
 void erase_challenges(Draft& draft, std::string_view domain);

@@ -137,6 +137,9 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     const auto changes = spec_changes(process.spec, spec);
     // What is not known to be good may not run at all.
     const bool restart = outcome != Outcome::Good || restarts(changes);
+    auto listed = Json::array();
+    for (const auto& change : changes)
+        listed.push_back(to_json(change));
 
     Revision next;
     next.number = last + 1;
@@ -155,9 +158,9 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     }
     draft.put(process);
     if (auto led = lead_domains(request, process); !led) return std::unexpected(led.error());
-    return Json{{"id", process.id},   {"name", process.name},         {"node", process.node},
-                {"created", false},   {"revision", process.revision}, {"change", process.change},
-                {"restarts", restart}};
+    return Json{{"id", process.id},    {"name", process.name},         {"node", process.node},
+                {"created", false},    {"revision", process.revision}, {"change", process.change},
+                {"restarts", restart}, {"changes", std::move(listed)}};
 }
 
 Result<Json> roll_back(Request& request) {

@@ -35,7 +35,8 @@ _p2prc() {
             invite) _p2prc_words --role --expires ;;
             join) _p2prc_words --name ;;
             leave) _p2prc_words --force ;;
-            spin) _p2prc_words --node --port --domain --no-wait --timeout -- ;;
+            spin) _p2prc_words --node --port --domain --no-wait --timeout --dry-run -- ;;
+            nodes) _p2prc_words --dry-run ;;
             start | restart | rollback) _p2prc_words --no-wait --timeout ;;
             logs) _p2prc_words --follow --lines ;;
             map-domain) _p2prc_words --tls --port ;;
@@ -48,8 +49,9 @@ _p2prc() {
         :0) _p2prc_words "$verbs" ;;
         info:1 | kill:1 | stop:1 | start:1 | restart:1 | history:1 | rollback:1 | logs:1 | map-domain:2) _p2prc_names processes ;;
         unmap-domain:1) _p2prc_names domains ;;
-        nodes:1) _p2prc_words show rm ;;
+        nodes:1) _p2prc_words show rm label custom drain resume ;;
         nodes:2) _p2prc_names nodes ;;
+        nodes:3) if [[ ${plain[1]} == custom ]]; then _filedir json; fi ;;
         fleet:1) _p2prc_words ca ;;
         dns:1) _p2prc_words zones records ;;
         dns:2) if [[ ${plain[1]} == records ]]; then _p2prc_names zones; fi ;;

@@ -123,10 +123,37 @@ Result<void> Actions::check_port(const ProcessSpec& spec) const {
     return process::check_port_is_free(port, spec.name);
 }
 
-// What is for this node is noted as asked for here.
+Result<void> Actions::check_here(const ProcessSpec& spec) const {
+    if (check_spec_)
+        if (auto checked = check_spec_(spec); !checked) return checked;
+    return check_port(spec);
+}
+
+// What the registry is asked. Where it chooses the node, it is told why that cannot be this one; where it is
+// to be this one, that is refused here.
+Result<Json> Actions::spin_params(const ProcessSpec& spec, const std::string& node,
+                                  const std::string& user) const {
+    // Another file of a process that is there is an update of it, wherever that is.
+    const auto* there = node.empty() ? view_->process(spec.name) : nullptr;
+    const bool choose = node.empty() && !there && is_placed(spec);
+    const auto wanted = there ? there->node : choose || !node.empty() ? node : view_->node();
+    if (!choose)
+        if (const auto fits = check_node(*view_, wanted); !fits) return std::unexpected(fits.error());
+    Json params = {{"spec", spec_to_document(spec)}, {"node", wanted}, {"by", by(user)}};
+    if (!choose && wanted != view_->node()) return params;
+    if (const auto good = check_here(spec); !good) {
+        if (!choose) return std::unexpected(good.error());
+        params["refused_here"] = {{"message", good.error().message}, {"hint", good.error().hint}};
+    }
+    if (spec.port == 0) params["ports_in_use"] = ports_in_use();
+    return params;
+}
+
+// What is for this node, or may be, is noted as asked for here.
 asio::awaitable<Result<Json>> Actions::ask_to_spin(ProcessSpec spec, Json params) {
-    if (params["node"] == view_->node())
-        co_return co_await spin_here(*fleet_, *own_, std::move(spec), std::move(params));
+    const auto node = json::member<std::string>(params, "node");
+    if (node.empty() || node == view_->node())
+        co_return co_await spin_here(*fleet_, *own_, view_->node(), std::move(spec), std::move(params));
     std::string method = "process.spin";
     co_return co_await fleet_->gateway().request(std::move(method), std::move(params));
 }
@@ -135,18 +162,9 @@ asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string 
                                                      WaitFor wait) {
     const auto spec = spec_from_document(document);
     if (!spec) co_return std::unexpected(spec.error());
-    // Another file of a process that is there is an update of it, wherever that is.
-    if (const auto* there = node.empty() ? view_->process(spec->name) : nullptr) node = there->node;
-    if (node.empty()) node = view_->node();
-    if (const auto fits = check_node(*view_, node); !fits) co_return std::unexpected(fits.error());
-    Json params = {{"spec", spec_to_document(*spec)}, {"node", node}, {"by", by(user)}};
-    if (node == view_->node()) {
-        if (check_spec_)
-            if (const auto checked = check_spec_(*spec); !checked) co_return std::unexpected(checked.error());
-        if (const auto free = check_port(*spec); !free) co_return std::unexpected(free.error());
-        if (spec->port == 0) params["ports_in_use"] = ports_in_use();
-    }
-    const auto result = co_await ask_to_spin(*spec, std::move(params));
+    auto params = spin_params(*spec, node, user);
+    if (!params) co_return std::unexpected(params.error());
+    const auto result = co_await ask_to_spin(*spec, std::move(*params));
     if (!result) co_return std::unexpected(result.error());
     Awaited awaited;
     awaited.id = json::member<std::uint32_t>(*result, "id");
@@ -206,6 +224,73 @@ asio::awaitable<Result<std::uint32_t>> Actions::roll_back(std::string process, s
     if (const auto done = co_await wait_for_update(*answer, std::move(spec), wait); !done)
         co_return std::unexpected(done.error());
     co_return json::member<std::uint32_t>(*answer, "revision");
+}
+
+asio::awaitable<Result<Json>> Actions::explain(Json document, std::string node, std::string user) {
+    const auto spec = spec_from_document(document);
+    if (!spec) co_return std::unexpected(spec.error());
+    auto params = spin_params(*spec, node, user);
+    if (!params) co_return std::unexpected(params.error());
+    co_await fleet_->wait_back();
+    std::string method = "process.explain";
+    co_return co_await fleet_->gateway().request(std::move(method), std::move(*params));
+}
+
+asio::awaitable<Result<void>> Actions::label_node(std::string node, Json set, Json remove, std::string user) {
+    std::string method = "node.label";
+    Json params = {{"node", node}, {"set", set}, {"remove", remove}, {"by", by(user)}};
+    const auto done = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Actions::describe_node(std::string node, Json custom, std::string user) {
+    std::string method = "node.custom";
+    Json params = {{"node", node}, {"custom", custom}, {"by", by(user)}};
+    const auto done = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<Json>> Actions::drain_node(std::string node, bool only_explain, std::string user) {
+    std::string method = only_explain ? "node.explain_drain" : "node.drain";
+    Json params = {{"node", node}, {"by", by(user)}};
+    auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!answer) co_return std::unexpected(answer.error());
+    Json rows = answer->value("processes", Json::array());
+    if (only_explain) {
+        for (Json& row : rows)
+            row.erase("change");
+        co_return rows;
+    }
+    // All of them are on their way already: one is waited for after the other.
+    for (Json& row : rows) {
+        Awaited awaited;
+        awaited.id = json::member<std::uint32_t>(row, "id");
+        awaited.name = json::member<std::string>(row, "process");
+        awaited.node = json::member<std::string>(row, "to");
+        awaited.change = json::member<std::uint64_t>(row, "change");
+        row.erase("change");
+        if (awaited.node.empty()) continue;
+        auto done = co_await waits_->until_recorded(awaited);
+        const auto* record = done ? view_->process(std::string_view(awaited.name)) : nullptr;
+        if (record && record->desired == Desired::Running) {
+            awaited.timeout = wait_time({}, record->spec);
+            done = co_await waits_->until(awaited);
+        }
+        if (!done)
+            row["obstacles"].push_back(
+                {{"code", "not-ready"}, {"text", done.error().message}, {"fix", done.error().hint}});
+    }
+    co_return rows;
+}
+
+asio::awaitable<Result<void>> Actions::resume_node(std::string node, std::string user) {
+    std::string method = "node.resume";
+    Json params = {{"node", node}, {"by", by(user)}};
+    const auto done = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>{};
 }
 
 // A record of the action in the own state, which the reconciler follows and the registry takes in later.

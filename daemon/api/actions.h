@@ -24,13 +24,25 @@ class Actions {
     // All must outlive it.
     Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits, CheckSpec check_spec);
 
-    // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": here.
+    // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": the one that
+    // its placement chooses, or here.
     boost::asio::awaitable<Result<std::uint32_t>> spin(Json document, std::string node, std::string user,
                                                        WaitFor wait);
     // Makes the next revision of an earlier one; 0: of the last good one. -> its number, once it is as `wait`
     // says.
     boost::asio::awaitable<Result<std::uint32_t>> roll_back(std::string process, std::uint32_t revision,
                                                             std::string user, WaitFor wait);
+    // What spin() would do: {placement, changes, restarts}. Changes nothing.
+    boost::asio::awaitable<Result<Json>> explain(Json document, std::string node, std::string user);
+    // `set`: labels by key, `remove`: keys.
+    boost::asio::awaitable<Result<void>> label_node(std::string node, Json set, Json remove,
+                                                    std::string user);
+    // `custom`: a table of texts, in place of all that was there.
+    boost::asio::awaitable<Result<void>> describe_node(std::string node, Json custom, std::string user);
+    // Rows for each process of the node. Returns when those that were moved are ready there, or says that
+    // they are not; with `only_explain` nothing is changed.
+    boost::asio::awaitable<Result<Json>> drain_node(std::string node, bool only_explain, std::string user);
+    boost::asio::awaitable<Result<void>> resume_node(std::string node, std::string user);
     // `process`: id, name or domain. Returns when it is done, which for a start and a restart is when it is
     // as `wait` says; for a node that is away, when it is recorded.
     boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user, WaitFor wait);
@@ -46,6 +58,8 @@ class Actions {
     boost::asio::awaitable<Result<void>> wait_for_update(const Json& answer, ProcessSpec spec, WaitFor wait);
     boost::asio::awaitable<Result<Json>> ask_to_spin(ProcessSpec spec, Json params);
     Result<void> check_port(const ProcessSpec& spec) const;
+    Result<void> check_here(const ProcessSpec& spec) const;
+    Result<Json> spin_params(const ProcessSpec& spec, const std::string& node, const std::string& user) const;
     boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);
 
     FleetControl* fleet_;

@@ -227,6 +227,12 @@ Json node_document(const View& view, const NodeRecord& record) {
     const auto live = view.live(record.name);
     document["state"] = silent && live == "up" ? "suspect" : live;
     document["roles"] = roles;
+    Json labels = Json::array();
+    for (const auto& [key, value] : record.labels)
+        labels.push_back(label_text(key, value));
+    document["labels"] = labels;
+    document["custom"] = record.custom;
+    document["draining"] = record.draining;
     set_last_seen(document, view.last_heard(record.name));
     return document;
 }
@@ -272,6 +278,8 @@ void cut_texts(Json& value) {
 
 Json row_of(Json document) {
     for (const auto& [key, value] : document.items()) {
+        // The reader of a node's record limits these (core/labels.h).
+        if (key == "labels" || key == "custom") continue;
         if (!key.ends_with("object")) cut_texts(value); // a path that is cut is none
         // The registry limits how many names of domains there are.
         if (value.is_structured() && key != "domains" &&

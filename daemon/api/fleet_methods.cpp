@@ -18,6 +18,14 @@ std::span<const MethodRow<FleetMethods>> FleetMethods::rows() noexcept {
         {{"Manager", "RemoveNode", "s node", "", manage, "remove"}, &Self::remove_node},
         {{"Manager", "RemoveNodeWithOptions", "s node, a{sv} options", "", manage, "remove"},
          &Self::remove_node},
+        {{"Manager", "LabelNode", "s node, a{ss} set, as remove, a{sv} options", "", manage, "label"},
+         &Self::label_node},
+        {{"Manager", "SetNodeCustom", "s node, a{ss} custom, a{sv} options", "", manage, "describe"},
+         &Self::describe_node},
+        {{"Manager", "DrainNode", "s node, a{sv} options", "aa{sv} processes", manage, "drain", "b dry_run"},
+         &Self::drain_node},
+        {{"Manager", "ResumeNode", "s node, a{sv} options", "aa{sv} processes", manage, "resume"},
+         &Self::resume_node},
         {{"Manager", "Init", "a{sv} options", "a{sv} result", manage, "init",
           "s name, s domain, as public_ips, s acme"},
          &Self::init},
@@ -56,6 +64,34 @@ Reply FleetMethods::remove_node(Request request) {
         co_await services_.fleet.remove_node(request.text("node"), services_.actions.by(request.caller.user));
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
+}
+
+Reply FleetMethods::label_node(Request request) {
+    const auto done = co_await services_.actions.label_node(request.text("node"), request.value("set"),
+                                                            request.value("remove"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply FleetMethods::describe_node(Request request) {
+    const auto done = co_await services_.actions.describe_node(request.text("node"), request.value("custom"),
+                                                               request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply FleetMethods::drain_node(Request request) {
+    auto rows = co_await services_.actions.drain_node(request.text("node"), request.value("dry_run") == true,
+                                                      request.caller.user);
+    if (!rows) co_return std::unexpected(rows.error());
+    co_return answer(std::move(*rows), drained_fields());
+}
+
+// Nothing is moved back: the list is for a version that does.
+Reply FleetMethods::resume_node(Request request) {
+    const auto done = co_await services_.actions.resume_node(request.text("node"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return answer(Json::array(), drained_fields());
 }
 
 Reply FleetMethods::init(Request request) {

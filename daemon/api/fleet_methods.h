@@ -15,6 +15,10 @@ class FleetMethods {
     Reply nodes(Request request);
     Reply object(Request request);
     Reply remove_node(Request request);
+    Reply label_node(Request request);
+    Reply describe_node(Request request);
+    Reply drain_node(Request request);
+    Reply resume_node(Request request);
     Reply init(Request request);
     Reply invite(Request request);
     Reply join(Request request);

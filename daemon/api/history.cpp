@@ -1,6 +1,5 @@
 #include "daemon/api/history.h"
 
-#include "core/spec_changes.h"
 #include "core/stop_reason.h"
 #include "daemon/api/documents.h"
 
@@ -57,25 +56,6 @@ Json history_document(const View& view, const ProcessRecord& process) {
     for (const auto& revision : revisions)
         rows.push_back(row_of(revision, status));
     return rows;
-}
-
-Json explanation_document(const View& view, const ProcessSpec& spec) {
-    const auto* process = view.process(spec.name);
-    Json document;
-    document["exists"] = process != nullptr;
-    document["node"] = process ? Json(process->node) : Json(nullptr);
-    document["changes"] = Json::array();
-    document["restarts"] = false;
-    document["revision"] = process ? process->revision : 1;
-    if (!process) return document;
-    const auto changes = spec_changes(process->spec, spec);
-    for (const auto& change : changes)
-        document["changes"].push_back(to_json(change));
-    if (changes.empty()) return document;
-    document["revision"] = last_revision(*process) + 1;
-    const bool good = outcome_of(present_revision(*process), view.status(*process)) == Outcome::Good;
-    document["restarts"] = process->desired == Desired::Running && (!good || restarts(changes));
-    return document;
 }
 
 } // namespace p2prc::daemon

@@ -62,7 +62,7 @@ Result<dbus::Message> reply_with(const dbus::Message& call, const Binding& bindi
 // What a caller may send. A process file may hold scripts; a helper reports lists; all else are names.
 dbus::CodecLimits limits_for(const MethodInfo& info) {
     if (info.permission.right == Right::Edge || info.permission.right == Right::Connector) return {};
-    if (info.member.starts_with("SpinProcess")) return {.values = 20000, .bytes = std::size_t{1} << 20U};
+    if (info.in.starts_with("a{sv} spec")) return {.values = 20000, .bytes = std::size_t{1} << 20U};
     return {.values = 1000, .bytes = std::size_t{64} << 10U};
 }
 

@@ -34,6 +34,13 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "SpinProcessWithOptions", "a{sv} spec, s node, a{sv} options", path, start, "spin",
           waiting},
          &Self::spin},
+        {{"Manager", "ExplainPlacement", "a{sv} spec", "aa{sv} nodes", start, "spin"},
+         &Self::explain_placement},
+        {{"Manager", "ExplainPlacementWithOptions", "a{sv} spec, a{sv} options", "aa{sv} nodes", start,
+          "spin", "s node"},
+         &Self::explain_placement},
+        {{"Manager", "ExplainSpin", "a{sv} spec, s node, a{sv} options", "a{sv} explanation", start, "spin"},
+         &Self::explain_spin},
         {{"Manager", "KillProcess", process, "", kill, "kill"}, &Self::act<Verb::Kill>},
         {{"Manager", "KillProcessWithOptions", with_options, "", kill, "kill"}, &Self::act<Verb::Kill>},
         {{"Manager", "StopProcess", process, "", kill, "stop"}, &Self::act<Verb::Stop>},
@@ -50,7 +57,6 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
           "rollback", waiting},
          &Self::roll_back},
         {{"Manager", "ProcessHistory", process, "aa{sv} history", open}, &Self::history},
-        {{"Manager", "ExplainUpdate", "a{sv} spec", "a{sv} explanation", open}, &Self::explain},
         {{"Manager", "GetProcess", process, path, open}, &Self::object},
         {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
         {{"Manager", "ListProcess", "", "aa{sv} processes", open}, &Self::list},
@@ -108,13 +114,24 @@ Reply ProcessMethods::history(Request request) {
     co_return answer(history_document(services_.view, *record), history_fields());
 }
 
-Reply ProcessMethods::explain(Request request) {
-    request.message.rewind(); // as in spin()
+Reply ProcessMethods::explain_placement(Request request) {
+    request.message.rewind();
     auto document = dbus::read_spec(request.message);
     if (!document) co_return std::unexpected(document.error());
-    const auto spec = spec_from_document(*document);
-    if (!spec) co_return std::unexpected(spec.error());
-    co_return answer(explanation_document(services_.view, *spec), explanation_fields());
+    auto explained =
+        co_await services_.actions.explain(std::move(*document), request.text("node"), request.caller.user);
+    if (!explained) co_return std::unexpected(explained.error());
+    co_return answer(explained->value("placement", Json::array()), placement_fields());
+}
+
+Reply ProcessMethods::explain_spin(Request request) {
+    request.message.rewind();
+    auto document = dbus::read_spec(request.message);
+    if (!document) co_return std::unexpected(document.error());
+    auto explained =
+        co_await services_.actions.explain(std::move(*document), request.text("node"), request.caller.user);
+    if (!explained) co_return std::unexpected(explained.error());
+    co_return answer(std::move(*explained), explanation_fields());
 }
 
 template <Verb verb>

@@ -15,7 +15,8 @@ class ProcessMethods {
     Reply spin(Request request);
     Reply roll_back(Request request);
     Reply history(Request request);
-    Reply explain(Request request);
+    Reply explain_placement(Request request);
+    Reply explain_spin(Request request);
     template <Verb verb>
     Reply act(Request request);
     Reply information(Request request);

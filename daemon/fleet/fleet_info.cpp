@@ -1,5 +1,6 @@
 // What this node says of itself and of its machine.
 #include "daemon/fleet/fleet_impl.h"
+#include "daemon/fleet/hardware.h"
 #include "daemon/fleet/node_checks.h"
 #include "daemon/fleet/node_info.h"
 #include "daemon/fleet/root_addresses.h"
@@ -48,6 +49,7 @@ Json Fleet::Impl::look_at_this_machine(bool edge) const {
 void Fleet::Impl::refresh_info() {
     if (role_change.stopped()) return;
     auto info = measure_node();
+    info.update(measure_hardware());
     const auto fleet = node->fleet_record();
     const bool edge = !is_member() && fleet && fleet->root == node->name();
     const auto addresses = own_addresses();
@@ -77,7 +79,8 @@ void Fleet::Impl::refresh_info() {
     info["upload_mbps"] = nullptr;
     if (node->options.remote_spin) info["remote_spin"] = node->options.remote_spin();
     info["checks"] = look_at_this_machine(edge);
-    node->own.set(keys::node_info(node->name()), std::move(info));
+    const auto reported = node->own.get(keys::node_info(node->name()));
+    node->own.set(keys::node_info(node->name()), steadied(std::move(info), reported ? *reported : Json()));
 }
 
 void Fleet::settings_changed() {

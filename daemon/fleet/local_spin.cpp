@@ -7,20 +7,19 @@ namespace p2prc::daemon {
 
 namespace asio = boost::asio;
 
-asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own, ProcessSpec spec,
-                                        Json params) {
+asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own, std::string here,
+                                        ProcessSpec spec, Json params) {
     co_await fleet.wait_back();
     auto& gateway = fleet.gateway();
     std::string method = "process.spin";
     if (!gateway.reachable()) co_return co_await gateway.request(std::move(method), std::move(params));
     state::Origins origins(own);
-    const auto node = json::member<std::string>(params, "node");
     const bool noted = origins.note(spec);
     if (const auto kept = co_await own.flush(); !kept) co_return std::unexpected(kept.error());
     auto answer = co_await gateway.request(std::move(method), std::move(params));
     // Without an answer in time it may have been agreed to all the same.
     const bool refused = !answer && answer.error().code != ErrorCode::Unreachable;
-    if (answer && json::member<std::string>(*answer, "node") == node)
+    if (answer && json::member<std::string>(*answer, "node") == here)
         origins.bind(spec, json::member<std::uint32_t>(*answer, "id"));
     else if (noted && (answer || refused))
         origins.take_back(spec);

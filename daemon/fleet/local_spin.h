@@ -10,9 +10,9 @@
 namespace p2prc::daemon {
 
 // Makes the request process.spin. That it was asked for here is noted on the disk before the registry hears
-// of it: what comes back from a registry elsewhere is not believed about that. All but the params must
-// outlive it.
-boost::asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own, ProcessSpec spec,
-                                               Json params);
+// of it: what comes back from a registry elsewhere is not believed about that. `here` is this node's name;
+// the registry may choose another one where params name none. `fleet` and `own` must outlive it.
+boost::asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own, std::string here,
+                                               ProcessSpec spec, Json params);
 
 } // namespace p2prc::daemon

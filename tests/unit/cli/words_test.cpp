@@ -1,4 +1,5 @@
 // What the command line says of a process, of its data, and of the addresses of a fleet.
+#include "cli/explain.h"
 #include "cli/last_stop.h"
 #include "cli/node_table.h"
 #include "cli/process_data.h"
@@ -100,6 +101,33 @@ TEST(FoundAddresses, AreNamedWithTheWayToOthers) {
               "others: p2prc init --public-ip IP");
     EXPECT_THAT(found_addresses_text({{"public_ips", {"203.0.113.10"}}}),
                 HasSubstr("public address is 203.0.113.10, found"));
+}
+
+TEST(PlacementTable, HasALineForEachNodeWithAllThatIsInTheWay) {
+    const Json rows = {
+        {{"node", "attic"},
+         {"fits", true},
+         {"chosen", true},
+         {"summary", "5.1G of 8.0G free"},
+         {"obstacles", Json::array()}},
+        {{"node", "barn"}, {"fits", true}, {"chosen", false}, {"summary", ""}},
+        {{"node", "cellar"},
+         {"fits", false},
+         {"chosen", false},
+         {"obstacles",
+          {{{"code", "memory"}, {"text", "needs 2.0G"}}, {{"code", "label"}, {"text", "no\x1b[2Jssd\n"}}}}}};
+    EXPECT_EQ(render(placement_table(Json::array({rows[0], rows[1]}))),
+              "NODE   FITS    WHY\nattic  chosen  5.1G of 8.0G free\nbarn   yes     fits\n");
+    const auto text = render(placement_table(Json::array({rows[2]})));
+    EXPECT_THAT(text, HasSubstr("cellar  no    needs 2.0G; no"));
+    EXPECT_EQ(text.find('\x1b'), std::string::npos);
+}
+
+TEST(DrainedTable, SaysWhereEachGoesOrWhatKeepsIt) {
+    const auto rows = Json::parse(R"([{"process": "a", "to": "cellar", "obstacles": []},
+                                      {"process": "b", "obstacles": [{"code": "data", "text": "its data is here"}]}])");
+    EXPECT_EQ(render(drained_table(rows)),
+              "PROCESS  TO      WHY\na        cellar  -\nb        -       its data is here\n");
 }
 
 } // namespace

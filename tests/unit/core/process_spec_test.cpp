@@ -43,7 +43,8 @@ order = "stop-first"
 hold = "25s"
 
 [placement]
-nodes = []
+nodes = ["cellar", "attic"]
+require = { arch = "x86_64", memory = "2G", disk = 1048576, gpu = true, label = ["ssd", "disk=fast"] }
 on_node_loss = "wait"
 exclusive = false
 )";
@@ -73,6 +74,28 @@ TEST(ProcessFile, ReadsEveryKey) {
     EXPECT_EQ(spec->live.every, std::chrono::minutes(1));
     EXPECT_EQ(spec->live.failures, 5U);
     EXPECT_EQ(spec->update.hold, std::chrono::seconds(25));
+    EXPECT_EQ(spec->placement.nodes, (std::vector<std::string>{"cellar", "attic"}));
+    EXPECT_EQ(spec->placement.require, (RequireSpec{.arch = "x86_64",
+                                                    .memory_bytes = 2ULL << 30,
+                                                    .disk_bytes = 1ULL << 20,
+                                                    .gpu = true,
+                                                    .labels = {"disk=fast", "ssd"}}));
+}
+
+TEST(ProcessFile, APlacementThatSaysNothingIsNone) {
+    const auto without = spec_from_toml("name = 'a'\nrun.command = ['x']", "a.toml");
+    const auto with =
+        spec_from_toml("name = 'a'\nrun.command = ['x']\n[placement]\nnodes = []\nrequire = {}\n"
+                       "on_node_loss = 'wait'\nexclusive = false",
+                       "a.toml");
+    const auto one =
+        spec_from_toml("name = 'a'\nrun.command = ['x']\nplacement.require.label = 'ssd'", "a.toml");
+    ASSERT_TRUE(without && with && one);
+    EXPECT_FALSE(is_placed(*without));
+    EXPECT_FALSE(is_placed(*with));
+    EXPECT_TRUE(is_placed(*one));
+    EXPECT_EQ(spec_digest(*without), spec_digest(*with));
+    EXPECT_EQ(spec_to_document(*one)["placement"], (Json{{"require", {{"label", {"ssd"}}}}}));
 }
 
 TEST(ProcessFile, RoundTripsThroughTheCanonicalForm) {
@@ -107,7 +130,7 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\n[limits]\ncommand = ['x']", "f.toml:3: limits.command: unknown key",
          "'command' belongs to [run]"},
         {"name = 'a'\nxyzzy = 1\nrun.command = ['x']", "f.toml:2: xyzzy: unknown key",
-         "known keys: name, port, ports, domain, run, limits, ready, live, update"},
+         "known keys: name, port, ports, domain, run, limits, ready, live, update, placement"},
         {"name = 'a'\nport = 70000\nrun.command = ['x']", "f.toml:2: port: 70000 is not a port"},
         {"name = 'a'\nport = -1\nrun.command = ['x']", "f.toml:2: port: -1 is not a port"},
         {"name = 'a'\nport = '80'\nrun.command = ['x']",
@@ -123,8 +146,6 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "f.toml:3: limits.memory: 1047552 bytes are too little"},
         {"name = 'a'\nrun.command = ['x']\n[deploy]", "f.toml:3: deploy: not in this version", "leave it out",
          ErrorCode::NotSupported},
-        {"name = 'a'\nrun.command = ['x']\n[placement]", "f.toml:3: placement: not in this version",
-         "leave it out", ErrorCode::NotSupported},
         {"name = 'a'\nport = 80.5\nrun.command = ['x']",
          "f.toml:2: port: must be a whole number, not a number with"},
         {"name = 'a'\nports = [0]\nrun.command = ['x']", "f.toml:2: ports: 0 is not a port; 1-65535"},
@@ -164,15 +185,45 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\nport = 1\n[run]\ncommand = ['x']\nenvironment = { PORT = '1' }",
          "f.toml:5: run.environment: PORT"},
         {"name = 'a'\nrun.command = ['x']\n[placement]\nexclusive = true",
-         "f.toml:3: placement: not in this version", "leave it out", ErrorCode::NotSupported},
+         "f.toml:4: placement.exclusive: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\non_node_loss = 'move'",
+         "f.toml:4: placement.on_node_loss: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nmax_age = '2h'",
+         "f.toml:4: placement.max_age: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nrequire = { task_type = ['x'] }",
+         "f.toml:4: placement.require.task_type: not in this version", "leave it out",
+         ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nrequire = { gpus = 2 }",
+         "f.toml:4: placement.require.gpus: unknown key", "did you mean 'gpu'?"},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nrequire = 'ssd'",
+         "f.toml:4: placement.require: must be a table, not a string"},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nlabel = 'ssd'",
+         "f.toml:4: placement.label: unknown key", "'label' belongs to [placement.require]"},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nnodes = ['Attic']",
+         "f.toml:4: placement.nodes: node name 'Attic' does not start with a letter a-z"},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nnodes = ['attic', 'attic']",
+         "f.toml:4: placement.nodes: 'attic' is there twice"},
+        {"name = 'a'\nrun.command = ['x']\n[placement.require]\narch = 'amd64'",
+         "f.toml:4: placement.require.arch: 'amd64' is called otherwise here",
+         "write \"x86_64\", as uname -m prints it"},
+        {"name = 'a'\nrun.command = ['x']\n[placement.require]\narch = 'x86 64'",
+         "f.toml:4: placement.require.arch: is not an architecture"},
+        {"name = 'a'\nrun.command = ['x']\n[placement.require]\nmemory = 'much'",
+         "f.toml:4: placement.require.memory: is not a size"},
+        {"name = 'a'\nrun.command = ['x']\n[placement.require]\ndisk = -1",
+         "f.toml:4: placement.require.disk: is not a size"},
+        {"name = 'a'\nrun.command = ['x']\n[placement.require]\nlabel = 'disk = ssd'",
+         "f.toml:4: placement.require.label: 'disk = ssd' is not a label"},
+        {"name = 'a'\nrun.command = ['x']\n[placement.require]\nlabel = ['a', 'a']",
+         "f.toml:4: placement.require.label: 'a' is there twice"},
         {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'oom-kill'\naction = 'move'",
          "f.toml:3: remedy: not in this version", "leave it out", ErrorCode::NotSupported},
         {"name = 'a'\nrun.command = ['x']\n[deploy]\nstrategy = 'script'",
          "f.toml:3: deploy: not in this version", "leave it out", ErrorCode::NotSupported},
         {"name = 'a'\nrun.command = ['x']\n[deploy]\nx = 1", "f.toml:3: deploy: not in this version",
          "leave it out", ErrorCode::NotSupported},
-        {"name = 'a'\nrun.command = ['x']\n[placement]\nnode = 'x'",
-         "f.toml:3: placement: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[placement]\nnode = 'x'", "f.toml:4: placement.node: unknown key",
+         "did you mean 'nodes'?"},
         {"name = 'a'\nrun.command = ['x']\n[remedy]\nx = 1", "f.toml:3: remedy: not in this version",
          "leave it out", ErrorCode::NotSupported},
         {"name = 'a'\nport = 1\nrun.command = ['x']\n[ready]\nhttp = '/x'\nport = true",

@@ -23,6 +23,23 @@ TEST(Records, AnUnknownRoleIsTheLeast) {
     EXPECT_EQ(node->role, Role::Member);
 }
 
+TEST(Records, WhatANodeHasNoneOfIsNotStored) {
+    NodeRecord node;
+    node.name = "home1";
+    const auto plain = to_json(node);
+    for (const auto* key : {"labels", "custom", "draining"})
+        EXPECT_FALSE(plain.contains(key)) << key;
+    node.labels = {{"ssd", ""}, {"room", "attic"}};
+    node.custom = {{"owner", "Grete"}};
+    node.draining = true;
+    const auto read = node_from_json(to_json(node));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->labels, node.labels);
+    EXPECT_EQ(read->custom, node.custom);
+    EXPECT_TRUE(read->draining);
+    EXPECT_EQ(to_json(*read), to_json(node));
+}
+
 TEST(Records, ProcessRoundTrips) {
     ProcessRecord process;
     process.id = 7;

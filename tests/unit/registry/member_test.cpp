@@ -403,5 +403,40 @@ TEST_F(MemberRulesTest, OnlyTransitionsOfLivenessAreWritten) {
     EXPECT_EQ(refused(home, "node.live", {{"node", "home1"}, {"state", "up"}}).code, ErrorCode::NotPermitted);
 }
 
+TEST_F(MemberRulesTest, LabelsAreSetByTheNodeItselfAndByOwners) {
+    make_fleet();
+    const auto home = add("home1", 'b'), other = add("home2", 'c'), castle = add("castle", 'd', "owner");
+    ok(home, "node.label", {{"node", "home1"}, {"set", {{"ssd", ""}, {"room", "attic"}}}});
+    EXPECT_EQ(at("/nodes/home1")["labels"], (Json{{"ssd", ""}, {"room", "attic"}}));
+    ok(castle, "node.label",
+       {{"node", "home1"}, {"set", {{"room", "cellar"}}}, {"remove", {"ssd", "absent"}}});
+    EXPECT_EQ(at("/nodes/home1")["labels"], (Json{{"room", "cellar"}}));
+    EXPECT_EQ(refused(other, "node.label", {{"node", "home1"}, {"set", {{"a", ""}}}}).code,
+              ErrorCode::NotPermitted);
+    EXPECT_EQ(refused(other, "node.custom", {{"node", "home1"}, {"custom", {{"a", "b"}}}}).code,
+              ErrorCode::NotPermitted);
+    EXPECT_EQ(refused(home, "node.label", {{"node", "attic"}, {"set", {{"a", ""}}}}).code,
+              ErrorCode::NotFound);
+    for (const auto& set : {Json{{"a b", ""}}, Json{{"a", "b c"}}, Json{{"a", 1}}, Json{{"", ""}}, Json("a")})
+        EXPECT_EQ(refused(home, "node.label", {{"node", "home1"}, {"set", set}}).code, ErrorCode::InvalidSpec)
+            << set;
+    Json many;
+    for (std::size_t i = 0; i < most_labels; ++i)
+        many["k" + std::to_string(i)] = "";
+    EXPECT_THAT(refused(home, "node.label", {{"node", "home1"}, {"set", many}}).message,
+                HasSubstr("65 labels"));
+    ok(home, "node.custom", {{"node", "home1"}, {"custom", {{"stands in", "the attic"}}}});
+    EXPECT_EQ(at("/nodes/home1")["custom"], (Json{{"stands in", "the attic"}}));
+    EXPECT_EQ(refused(home, "node.custom", {{"node", "home1"}, {"custom", {{"a", {1, 2}}}}}).code,
+              ErrorCode::InvalidSpec);
+    EXPECT_EQ(
+        refused(home, "node.custom", {{"node", "home1"}, {"custom", {{"a", std::string(5000, 'x')}}}}).code,
+        ErrorCode::InvalidSpec);
+    ok(home, "node.custom", {{"node", "home1"}, {"custom", Json::object()}});
+    EXPECT_FALSE(at("/nodes/home1").contains("custom"));
+    ok(home, "node.register_key", {{"kind", "connector"}, {"key", fingerprint('e')}});
+    EXPECT_EQ(at("/nodes/home1")["labels"], (Json{{"room", "cellar"}})) << "another change keeps them";
+}
+
 } // namespace
 } // namespace p2prc::registry::test

@@ -478,5 +478,55 @@ TEST_F(ManagerTest, StatusNamesWhatIsWrong) {
     EXPECT_EQ(bus.run(client->facts()).value()["connector_registered"], true);
 }
 
+// The registry chooses the node, and is told why this one cannot be it.
+TEST_F(ManagerTest, APlacedSpinIsExplainedByTheRegistry) {
+    Json asked;
+    fleet.requests.answers["process.explain"] = [&](const Json& params) -> Result<Json> {
+        asked = params;
+        return Json{
+            {"placement",
+             {{{"node", "root1"},
+               {"fits", true},
+               {"chosen", true},
+               {"score", 0.5},
+               {"summary", ""},
+               {"obstacles", Json::array()}},
+              {{"node", "home1"},
+               {"fits", false},
+               {"chosen", false},
+               {"score", 0.0},
+               {"summary", ""},
+               {"obstacles", {{{"code", "label"}, {"text", "label 'ssd' is missing"}, {"fix", "x"}}}}}}},
+            {"changes", Json::array()},
+            {"restarts", false}};
+    };
+    spec["placement"] = {{"require", {{"label", "ssd"}, {"memory", "1G"}}}, {"nodes", {"root1", "home1"}}};
+    const auto explained = bus.run(client->explain_spin(spec, ""));
+    ASSERT_TRUE(explained) << explained.error().message;
+    EXPECT_EQ(asked["node"], "");
+    EXPECT_EQ(asked["spec"]["placement"]["require"]["label"], Json({"ssd"}));
+    EXPECT_EQ((*explained)["restarts"], false);
+    ASSERT_EQ((*explained)["placement"].size(), 2U);
+    EXPECT_EQ((*explained)["placement"][0]["chosen"], true);
+    EXPECT_EQ((*explained)["placement"][1]["obstacles"][0]["text"], "label 'ssd' is missing");
+    spec.erase("placement");
+    ASSERT_TRUE(bus.run(client->explain_spin(spec, "")));
+    EXPECT_EQ(asked["node"], "home1") << "without placement it stays here";
+}
+
+TEST_F(ManagerTest, LabelsAndCustomInformationGoToTheRegistry) {
+    Json asked;
+    for (const auto* method : {"node.label", "node.custom"})
+        fleet.requests.answers[method] = [&](const Json& params) -> Result<Json> {
+            asked = params;
+            return Json::object();
+        };
+    ASSERT_TRUE(bus.run(client->label_node("home1", Json{{"ssd", ""}}, Json::array({"old"}))));
+    EXPECT_EQ(asked,
+              (Json{{"node", "home1"}, {"set", {{"ssd", ""}}}, {"remove", {"old"}}, {"by", "root@home1"}}));
+    ASSERT_TRUE(bus.run(client->set_node_custom("home1", Json::object())));
+    EXPECT_EQ(asked["custom"], Json::object());
+}
+
 } // namespace
 } // namespace p2prc::daemon

@@ -272,7 +272,7 @@ TEST_F(ObjectsTest, AnUnreadableDocumentOfAnotherNodeHidesOnlyItself) {
     const auto nodes = bus.run(client->nodes());
     ASSERT_TRUE(nodes) << nodes.error().message;
     EXPECT_FALSE((*nodes)[1].contains("ipv4"));
-    EXPECT_EQ((*nodes)[1]["custom"]["a"]["b"], 1);
+    EXPECT_TRUE((*nodes)[1].value("custom", Json::object()).empty()) << "that is in the node's record";
     EXPECT_EQ(property("/org/p2prc1/node/root1", "org.p2prc1.Node", "Ipv4"), "");
     EXPECT_EQ(bus.run(client->processes()).value().size(), 1U);
 }

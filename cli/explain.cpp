@@ -1,0 +1,114 @@
+#include "cli/explain.h"
+
+#include "cli/daemon.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace p2prc::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+bool is(const Json& row, const char* key) {
+    return row.is_object() && row.value(key, Json()) == true;
+}
+
+std::string obstacles_of(const Json& row) {
+    std::string text;
+    for (const auto& obstacle : row.value("obstacles", Json::array()))
+        text += (text.empty() ? "" : "; ") + cell(obstacle, "text");
+    return text;
+}
+
+std::string why(const Json& row) {
+    auto text = obstacles_of(row);
+    if (!text.empty()) return text;
+    const auto summary = cell(row, "summary");
+    return summary == "-" ? "fits" : summary;
+}
+
+// What to do about each, said once.
+void note_fixes(const Json& rows, const char* subject) {
+    for (const auto& row : rows)
+        for (const auto& obstacle : row.value("obstacles", Json::array()))
+            if (const auto fix = cell(obstacle, "fix"); fix != "-")
+                note(fmt::format("  {}: {}: {}", cell(row, subject), cell(obstacle, "code"), fix));
+}
+
+std::string value_words(const Json& change, const char* key) {
+    return change.contains(key) && change[key].is_string() ? cell(change, key) : std::string("not set");
+}
+
+} // namespace
+
+void note_update(const std::string& name, const Json& explanation) {
+    const bool restarts = is(explanation, "restarts");
+    note(fmt::format("'{}' becomes revision {} on {}{}", name, cell(explanation, "revision"),
+                     cell(explanation, "node"), restarts ? ", and is restarted:" : "; nothing restarts:"));
+    for (const auto& change : explanation.value("changes", Json::array()))
+        note(fmt::format("  {}: {} -> {}", cell(change, "key"), value_words(change, "from"),
+                         value_words(change, "to")));
+}
+
+Table placement_table(const Json& rows) {
+    Table table;
+    table.header = {"NODE", "FITS", "WHY"};
+    for (const auto& row : rows)
+        table.rows.push_back({cell(row, "node"),
+                              is(row, "chosen") ? "chosen"
+                              : is(row, "fits") ? "yes"
+                                                : "no",
+                              why(row)});
+    return table;
+}
+
+Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const Context& context) {
+    Daemon daemon;
+    const auto explained = daemon.call(&dbus::Client::explain_spin, spec_to_document(spec), node);
+    if (!explained) return std::unexpected(explained.error());
+    const auto rows = explained->value("placement", Json::array());
+    const bool chosen = std::ranges::any_of(rows, [](const Json& row) { return is(row, "chosen"); });
+    if (context.json) {
+        print(*explained, explanation_fields());
+        return chosen ? 0 : 1;
+    }
+    print(placement_table(rows));
+    if (!explained->value("changes", Json::array()).empty()) note_update(spec.name, *explained);
+    if (chosen) return 0;
+    note(fmt::format("no node fits '{}':", spec.name));
+    note_fixes(rows, "node");
+    return 1;
+}
+
+Table drained_table(const Json& rows) {
+    Table table;
+    table.header = {"PROCESS", "TO", "WHY"};
+    table.when_empty = "no processes are there";
+    for (const auto& row : rows) {
+        const auto obstacles = obstacles_of(row);
+        table.rows.push_back({cell(row, "process"), cell(row, "to"), obstacles.empty() ? "-" : obstacles});
+    }
+    return table;
+}
+
+Result<int> drain_node(const std::string& name, bool dry_run, const Context& context) {
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for the processes of '{}' to run elsewhere", name));
+    const auto rows = daemon.call(&dbus::Client::drain_node, name, Json{{"dry_run", dry_run}});
+    if (!rows) return std::unexpected(rows.error());
+    const bool stays = std::ranges::any_of(*rows, [](const Json& row) { return !obstacles_of(row).empty(); });
+    if (context.json) {
+        print(*rows, drained_fields());
+        return stays ? 1 : 0;
+    }
+    print(drained_table(*rows));
+    note_fixes(*rows, "process");
+    if (!dry_run)
+        note(fmt::format("'{0}' takes no processes any more; p2prc nodes resume {0} changes that", name));
+    return stays ? 1 : 0;
+}
+
+} // namespace p2prc::cli

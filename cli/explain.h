@@ -1,0 +1,30 @@
+// What a spin and the draining of a node would do.
+#pragma once
+
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "core/process_spec.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+
+namespace p2prc::cli {
+
+// One line a node; `rows` are those of ExplainPlacement.
+Table placement_table(const nlohmann::json& rows);
+
+// Prints what p2prcd says that a spin would do. The exit status is 1 where it would find no node.
+Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const Context& context);
+
+// Says which revision `name` becomes, and what changes; `explanation` is that of ExplainSpin.
+void note_update(const std::string& name, const nlohmann::json& explanation);
+
+// One line a process; `rows` are those of DrainNode.
+Table drained_table(const nlohmann::json& rows);
+
+// Drains a node and prints what became of its processes, or with `dry_run` what would. The exit status is 1
+// if something stays.
+Result<int> drain_node(const std::string& name, bool dry_run, const Context& context);
+
+} // namespace p2prc::cli
