@@ -12,14 +12,14 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t longest_word = 63;
+constexpr std::size_t longest_part = 63;
 
 bool is_letter_or_digit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 bool is_word(std::string_view text) {
-    return !text.empty() && text.size() <= longest_word && is_letter_or_digit(text.front()) &&
+    return !text.empty() && text.size() <= longest_part && is_letter_or_digit(text.front()) &&
            is_letter_or_digit(text.back()) && std::ranges::all_of(text, [](char c) {
                return is_letter_or_digit(c) || c == '-' || c == '_' || c == '.';
            });
@@ -30,7 +30,7 @@ bool is_plain(std::string_view text) {
 }
 
 bool is_custom_name(std::string_view name) {
-    return !name.empty() && name.size() <= longest_word && is_plain(name);
+    return !name.empty() && name.size() <= longest_part && is_plain(name);
 }
 
 } // namespace

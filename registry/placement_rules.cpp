@@ -89,7 +89,7 @@ Result<std::string> choose_node(const Request& request, const ProcessSpec& spec,
         return std::unexpected(state::no_such_node(wanted, node_names(request.draft)));
     if (is_placed(spec))
         return chosen_node(spec, place(spec, candidates_for(request, spec, ""), wanted), wanted);
-    const auto node = wanted.empty() ? request.actor.node : wanted;
+    auto node = wanted.empty() ? request.actor.node : wanted;
     const auto record = request.draft.node(node);
     if (!record) return std::unexpected(state::no_such_node(node, node_names(request.draft)));
     if (record->draining)
