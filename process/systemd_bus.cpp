@@ -163,6 +163,9 @@ awaitable<Result<std::string>> SystemdBus::stop(std::string unit, JobShare share
 awaitable<Result<void>> SystemdBus::reset_failed(std::string unit) {
     return impl_->reset_failed(std::move(unit));
 }
+awaitable<Result<UnitView>> SystemdBus::view_of(std::string unit) {
+    return impl_->view_of(std::move(unit));
+}
 awaitable<Result<std::string>> SystemdBus::system_state() {
     return impl_->text_property("SystemState");
 }

@@ -34,6 +34,7 @@ class SystemdBus : public Systemd {
                                                                 JobShare share) override;
     boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share) override;
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override;
+    boost::asio::awaitable<Result<UnitView>> view_of(std::string unit) override;
     boost::asio::awaitable<Result<std::string>> system_state() override;
     boost::asio::awaitable<Result<std::string>> features() override;
 
