@@ -9,9 +9,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -39,32 +37,42 @@ bool is_plain_directory(const fs::path& path) {
     return fs::symlink_status(path, ignored).type() == fs::file_type::directory;
 }
 
-// openat2(2), which glibc 2.36 has no function for. It refuses to leave the directory at each step on the
-// way, so that a link in it, or one that is exchanged meanwhile, leads nowhere else.
-net::UniqueFd open_beneath(const net::UniqueFd& directory, const std::string& path, std::uint64_t flags,
-                           std::uint64_t resolve = 0) {
-    open_how how{};
-    how.flags = flags | O_CLOEXEC;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve;
-    return net::UniqueFd(
-        static_cast<int>(syscall(SYS_openat2, directory.get(), path.c_str(), &how, sizeof how)));
-}
+constexpr std::string_view no_plain_directory = "is not a directory, or is or has a link on its way";
 
-std::unexpected<Error> refused(std::string_view key, std::string_view path, int error) {
-    const auto why = error == EXDEV ? std::string("leads out of the deployer's directory")
+std::unexpected<Error> refused(std::string_view what, int error) {
+    const auto why = error == ENOTDIR || error == ELOOP ? std::string(no_plain_directory)
                      : error == EACCES
                          ? std::string("is closed: its directories must let others read and enter")
                          : std::string(strerrordesc_np(error));
-    return fail(ErrorCode::InvalidSpec, fmt::format("{}: {} {}: {}", deploy_result_file, key, path, why));
+    return fail(ErrorCode::InvalidSpec, fmt::format("{}: {} {}", deploy_result_file, what, why));
+}
+
+// Step by step, and through no link, so that it leads nowhere else, whatever is exchanged meanwhile; `path`
+// has no "..". Not by openat2(2), which does that in one step: RestrictSUIDSGID= of p2prcd's own unit has it
+// say ENOSYS (systemd 252, seccomp_restrict_sxid()), as a filter cannot see the mode in its argument.
+Result<net::UniqueFd> open_beneath(int directory, std::string_view key, const std::string& path) {
+    net::UniqueFd here(::openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    for (const auto& part : fs::path(path)) {
+        if (!here) break;
+        if (!part.empty())
+            here = net::UniqueFd(
+                ::openat(here.get(), part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    }
+    if (!here) return refused(fmt::format("{} {}", key, path), errno);
+    return here;
 }
 
 // Empty: the deployer wrote none.
 Result<std::string> read_text(const net::UniqueFd& directory) {
     const std::string name(deploy_result_file);
-    const auto file = open_beneath(directory, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, RESOLVE_NO_SYMLINKS);
+    const net::UniqueFd file(
+        ::openat(directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (!file && errno == ENOENT) return std::string();
     struct stat found{};
-    if (!file || fstat(file.get(), &found) != 0) return refused("", "the file itself", errno);
+    if (!file || fstat(file.get(), &found) != 0)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{} cannot be read: {}", name,
+                                errno == ELOOP ? "it is a link" : strerrordesc_np(errno)));
     if (!S_ISREG(found.st_mode))
         return fail(ErrorCode::InvalidSpec, fmt::format("{} is not a plain file", name));
     std::string text(longest_deploy_result + 1, '\0');
@@ -72,7 +80,7 @@ Result<std::string> read_text(const net::UniqueFd& directory) {
     while (size < text.size()) {
         const auto read = ::read(file.get(), text.data() + size, text.size() - size);
         if (read < 0 && errno == EINTR) continue;
-        if (read < 0) return refused("", "the file itself", errno);
+        if (read < 0) return refused("itself", errno);
         if (read == 0) break;
         size += static_cast<std::size_t>(read);
     }
@@ -81,12 +89,10 @@ Result<std::string> read_text(const net::UniqueFd& directory) {
 }
 
 Result<void> check_directories(const net::UniqueFd& directory, const DeployResult& result) {
-    const auto shown =
-        open_beneath(directory, result.directory.empty() ? "." : result.directory, O_PATH | O_DIRECTORY);
-    if (!shown) return refused("DIR", result.directory, errno);
-    if (result.work_directory.empty()) return {};
-    if (!open_beneath(shown, result.work_directory, O_PATH | O_DIRECTORY))
-        return refused("WORKDIR", result.work_directory, errno);
+    const auto shown = open_beneath(directory.get(), "DIR", result.directory);
+    if (!shown) return std::unexpected(shown.error());
+    const auto work = open_beneath(shown->get(), "WORKDIR", result.work_directory);
+    if (!work) return std::unexpected(work.error());
     return {};
 }
 

@@ -349,10 +349,8 @@ asio::awaitable<Deployment::End> Deployment::ended(std::string job, Deployer dep
     } else if (exited && result.status != 0) {
         const auto step = result.status >= first_exec_status ? exec_step_name(result.status) : "";
         reason = failure(step.empty() ? fmt::format("exit {}", result.status) : std::string(step), "");
-        reason.code = result.status;
     } else if (result.code == CLD_KILLED || result.code == CLD_DUMPED) {
         reason = failure(signal_name(result.status), "");
-        reason.signal = reason.step;
     } else {
         reason = failure("stopped", fmt::format("its unit {} was stopped from outside ({})", unit, job));
     }

@@ -322,7 +322,9 @@ asio::awaitable<Result<void>> Reconciler::start() {
 
 Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
     if (const auto name = impl_->node->check_name(spec.name); !name) return name;
-    if (const auto command = command_drop_in(spec.run); !command) return std::unexpected(command.error());
+    const bool by_deployer = spec.run.command.empty() && !spec.deploy.strategy.empty();
+    if (const auto command = command_drop_in(spec.run); !command && !by_deployer)
+        return std::unexpected(command.error());
     return {};
 }
 

@@ -113,7 +113,7 @@ def test_it_is_deployed_once(lab):
 
 def test_a_script_that_fails(lab):
     reason = fails(lab.home1, "broken", COUNT + "echo no such table; echo half >part; exit 3", "exit 3", "no such table")
-    assert reason["code"] == 3 and reason["log"][-1] == "no such table", reason
+    assert reason["log"][-1] == "no such table", reason
     lab.home1.reboot()
     wait_state(lab.home1, "broken", "failed", 60)
     assert runs_of(lab.home1, "broken") == "1"
@@ -138,7 +138,7 @@ def test_a_stop_ends_it(lab):
     assert spinning.wait(timeout=60) != 0
     assert info(lab.home1, "slow")["reason"]["kind"] == "stopped"
     nothing_is_left(lab.home1, "slow")
-    assert lab.home1.run("pgrep -f 'sleep 600'", check=False).out == ""
+    assert lab.home1.run(["pgrep", "-f", "sleep 600"], check=False).out == ""
     lab.home1.p2prc("kill", "slow")
 
 
@@ -181,20 +181,20 @@ def test_a_power_cut_begins_it_anew(lab):
 
 def test_hostile_results(lab):
     for name, script, words in (
-            ("evil1", "ln -s / out; echo DIR=out >.p2prc", "leads out of the deployer's directory"),
+            ("evil1", "ln -s / out; echo DIR=out >.p2prc", "a link on its way"),
             ("evil2", "echo DIR=../.. >.p2prc", "leads out of the directory"),
             ("evil3", "echo DIR=/etc >.p2prc", "is an absolute path"),
             ("evil4", "echo SHELL=/bin/sh >.p2prc", "is not known"),
-            ("evil5", "ln -s /etc/shadow .p2prc", "p2prc"),
+            ("evil5", "ln -s /etc/shadow .p2prc", "it is a link"),
             ("evil6", "mkfifo .p2prc", "is not a plain file"),
-            ("evil7", "mkdir a; ln -s ../../.. a/b; printf 'DIR=a\\nWORKDIR=b\\n' >.p2prc", "leads out of the deployer's directory")):
+            ("evil7", "mkdir a; ln -s / a/b; printf 'DIR=a\\nWORKDIR=b\\n' >.p2prc", "a link on its way")):
         fails(lab.home1, name, script, "result", words)
     fails(lab.home1, "empty", "true", "result", "neither the process file nor the deployer says what to run", command=None)
 
 
 def test_what_it_leaves_is_ended(lab):
     deploy(lab.home1, "left", "setsid sleep 987654 & sleep 0.2")
-    assert lab.home1.run("pgrep -f 'sleep 987654'", check=False).out == ""
+    assert lab.home1.run(["pgrep", "-f", "sleep 987654"], check=False).out == ""
 
 
 # --- deployers of one's own
