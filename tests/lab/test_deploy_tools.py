@@ -40,7 +40,7 @@ def test_what_is_missing_is_named(lab):
 
 def test_nix(lab):
     lab.home1.install(lab.archive("nix-bin", "nix-setup-systemd"))
-    lab.home1.run("systemctl start nix-daemon.socket")
+    lab.home1.run("systemctl start nix-daemon.service")
     deploy(lab, "greeter", "nix", EXPRESSION, ["/run/p2prc-deploy/bin/greeter"])
     assert lab.home1.run("cat /var/lib/p2prc-data/greeter/said").out == "built\n"
     # What it has built stays when garbage is collected.
