@@ -37,7 +37,7 @@ _p2prc() {
             leave) _p2prc_words --force ;;
             spin) _p2prc_words --node --port --domain --no-wait --timeout -- ;;
             start | restart) _p2prc_words --no-wait --timeout ;;
-            logs) _p2prc_words --follow --lines ;;
+            logs) _p2prc_words --follow --lines --deploy ;;
             map-domain) _p2prc_words --tls --port ;;
             "") _p2prc_words --version ;;
         esac

@@ -97,7 +97,7 @@ printf 'ENV.GREETING=hello\\nENV.PATH=/usr/bin:/bin\\nWORKDIR=bin\\n' >.p2prc
     pid = lab.home1.unit("p2prc-shop.service")["MainPID"]
     assert lab.home1.run(["nsenter", "-t", pid, "-m", "touch", "/run/p2prc-deploy/x"], check=False).code != 0
     assert info(lab.home1, "shop")["deployment"]["strategy"] == "script"
-    lines = lab.home1.run("journalctl -o cat _SYSTEMD_UNIT=p2prcd-deploy-shop.service + UNIT=p2prcd-deploy-shop.service").out
+    lines = lab.home1.p2prc("logs", "shop", "--deploy").out
     assert "schema is made" in lines, lines
 
 
