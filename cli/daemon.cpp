@@ -34,8 +34,9 @@ Result<void> Daemon::connect() {
     return {};
 }
 
-Result<net::UniqueFd> Daemon::logs(const std::string& process, std::uint32_t lines, bool follow) {
-    auto stream = call(&dbus::Client::logs, process, lines, follow);
+Result<net::UniqueFd> Daemon::logs(const std::string& process, std::uint32_t lines, bool follow,
+                                   bool deploy) {
+    auto stream = call(&dbus::Client::logs, process, lines, follow, deploy);
     if (!stream) return std::unexpected(stream.error());
     return net::UniqueFd(*stream);
 }

@@ -36,7 +36,7 @@ class Daemon {
     // Says under a list of what the fleet has that it may be out of date, where the root is not reachable.
     void note_if_out_of_date();
     // A process's journal: the read end of a pipe, until the daemon closes it.
-    Result<net::UniqueFd> logs(const std::string& process, std::uint32_t lines, bool follow);
+    Result<net::UniqueFd> logs(const std::string& process, std::uint32_t lines, bool follow, bool deploy);
 
   private:
     Result<void> connect();

@@ -25,6 +25,7 @@ struct LogOptions {
     std::string process;
     std::uint32_t lines = 100;
     bool follow = false;
+    bool deploy = false;
 };
 
 Json document_of(LogLines& lines, std::string_view line) {
@@ -66,7 +67,7 @@ bool wait_for_input(int stream) {
 
 Result<int> logs(const LogOptions& options, Context& context) {
     Daemon daemon;
-    auto stream = daemon.logs(options.process, options.lines, options.follow);
+    auto stream = daemon.logs(options.process, options.lines, options.follow, options.deploy);
     if (!stream) return std::unexpected(stream.error());
     std::string pending;
     LogLines lines;
@@ -98,6 +99,7 @@ void add_log_verbs(CLI::App& app, Action& action) {
     verb->add_option("-n,--lines", options->lines, "how many past lines to print (default 100)")
         ->type_name("NUMBER")
         ->check(number_between(0, 1000000));
+    verb->add_flag("--deploy", options->deploy, "what its deployer has written, instead of what it has");
     verb->callback([&action, options] { action = [options](Context& c) { return logs(*options, c); }; });
 }
 

@@ -44,4 +44,5 @@ endforeach()
 # Programs of others, by full paths: systemd runs them, and would look for a bare name in a path of its own.
 p2prc_default(P2PRC_UACME /usr/bin/uacme)
 p2prc_default(P2PRC_CHOWN /usr/bin/chown)
+p2prc_default(P2PRC_RM /usr/bin/rm)
 p2prc_default(P2PRC_KILL /bin/kill)

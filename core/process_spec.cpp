@@ -81,6 +81,7 @@ Refusal set_command(ProcessSpec& spec, const Json& value) {
 }
 
 Json get_command(const ProcessSpec& spec) {
+    if (spec.run.command.empty()) return nullptr;
     return spec.run.shell ? Json(spec.run.command.front()) : Json(spec.run.command);
 }
 
@@ -228,6 +229,18 @@ const std::array bindings{
             [](const ProcessSpec& s) { return s.port ? Json(*s.port) : Json(nullptr); }},
     Binding{"ports", set_ports, [](const ProcessSpec& s) { return unless_empty(s.ports); }},
     Binding{"domain", set_domain, [](const ProcessSpec& s) { return unless_empty(s.domain); }},
+    Binding{"deploy.strategy",
+            [](ProcessSpec& s, const Json& v) -> Refusal {
+                s.deploy.strategy = v.get<std::string>();
+                return s.deploy.strategy.empty() ? std::string{} : check_deployer(s.deploy.strategy);
+            },
+            [](const ProcessSpec& s) { return unless_empty(s.deploy.strategy); }},
+    Binding{"deploy.script",
+            [](ProcessSpec& s, const Json& v) -> Refusal {
+                s.deploy.script = v.get<std::string>();
+                return check_script(s.deploy.script);
+            },
+            [](const ProcessSpec& s) { return unless_empty(s.deploy.script); }},
     Binding{"run.command", set_command, get_command},
     Binding{"run.kill",
             [](ProcessSpec& s, const Json& v) -> Refusal {
@@ -441,7 +454,10 @@ class Reader {
             return fail(ErrorCode::InvalidSpec, "the specification is not a table of keys");
         if (auto done = read_table(document, ""); !done) return std::unexpected(done.error());
         if (spec_.name.empty()) return missing("name", "name = \"calendar\"");
-        if (spec_.run.command.empty())
+        if (strict_ && spec_.deploy.strategy.empty() && !spec_.deploy.script.empty())
+            return std::unexpected(bad_key(locate_, "deploy.script", "nothing says which deployer takes it",
+                                           "add strategy = \"script\""));
+        if (spec_.run.command.empty() && spec_.deploy.strategy.empty())
             return missing("run.command", "run.command = [\"/usr/bin/program\", \"argument\"]");
         if (strict_ && spec_.port && spec_.run.environment.contains("PORT"))
             return std::unexpected(bad_key(locate_, "run.environment",

@@ -18,14 +18,17 @@ namespace p2prc {
 
 enum class Restart { Always, OnFailure, No };
 
+// What prepares the process before it starts.
 struct DeploySpec {
-    std::string strategy;
-    std::string script;
+    static constexpr std::size_t longest_script = std::size_t{256} << 10U;
+    std::string strategy; // the name of a deployer; empty: none
+    std::string script;   // its input
     friend bool operator==(const DeploySpec&, const DeploySpec&) = default;
 };
 
 struct RunSpec {
-    std::vector<std::string> command; // argv; with `shell`, one element that sh -c runs
+    // argv; with `shell`, one element that sh -c runs; empty: the deployer says it
+    std::vector<std::string> command;
     bool shell = false;
     std::vector<std::string> kill; // argv of the stop command; empty: systemd's own stop
     std::string user;              // empty: a DynamicUser

@@ -54,7 +54,7 @@ bool is_ready(const ProcessStatus& status) noexcept {
 }
 
 Json status_to_json(const ProcessStatus& status) {
-    const bool waits = status.state == ProcessState::Starting;
+    const bool waits = status.state == ProcessState::Starting || status.state == ProcessState::Deploying;
     Json document{{"schema", 1},
                   {"id", status.id},
                   {"name", status.name},

@@ -22,11 +22,30 @@ RemoteSpin remote_spin_of(std::string_view name) noexcept {
     return RemoteSpin::No;
 }
 
+namespace {
+
+std::string what_to_do(std::string_view node) {
+    return fmt::format("run p2prc spin on {} itself, or let its owner set `[remote] spin` in "
+                       "/etc/p2prc/p2prcd.toml there",
+                       node);
+}
+
+} // namespace
+
+Result<void> check_remote_deployer(RemoteSpin policy, DeployerClass as, const ProcessSpec& spec,
+                                   std::string_view node) {
+    if (policy == RemoteSpin::Any || as == DeployerClass::Process) return {};
+    return fail(
+        ErrorCode::NotPermitted,
+        fmt::format("node '{}' runs processes of other nodes in a sandbox only, and deploy.strategy of "
+                    "'{}' names the deployer '{}', which runs as root",
+                    node, spec.name, spec.deploy.strategy),
+        what_to_do(node));
+}
+
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec, std::string_view node) {
     if (policy == RemoteSpin::Any) return {};
-    const auto hint = fmt::format("run p2prc spin on {} itself, or let its owner set `[remote] spin` in "
-                                  "/etc/p2prc/p2prcd.toml there",
-                                  node);
+    const auto hint = what_to_do(node);
     if (policy == RemoteSpin::No)
         return fail(ErrorCode::NotPermitted, fmt::format("node '{}' runs no processes for other nodes", node),
                     hint);

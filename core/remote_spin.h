@@ -1,6 +1,7 @@
 // What a node lets users of other nodes spin on it: `[remote] spin` of its p2prcd.toml.
 #pragma once
 
+#include "core/deployer_class.h"
 #include "core/error.h"
 #include "core/process_spec.h"
 
@@ -22,5 +23,9 @@ RemoteSpin remote_spin_of(std::string_view name) noexcept;
 // Two ask: the registry, so that the caller learns of it before anything is written, and the node itself
 // before it runs anything, because a registry elsewhere is not believed about it.
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec, std::string_view node);
+
+// The same of the deployer that `spec` names: `sandboxed` refuses one that runs as the superuser.
+Result<void> check_remote_deployer(RemoteSpin policy, DeployerClass as, const ProcessSpec& spec,
+                                   std::string_view node);
 
 } // namespace p2prc

@@ -106,6 +106,20 @@ std::string check_user(std::string_view user) {
     return valid ? std::string{} : fmt::format("'{}' is not a user name", text::excerpt(user));
 }
 
+std::string check_deployer(std::string_view name) {
+    constexpr std::size_t longest = 32;
+    const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_'; };
+    const bool valid = !name.empty() && name.size() <= longest && name.front() >= 'a' &&
+                       name.front() <= 'z' && std::ranges::all_of(name, allowed);
+    return valid ? std::string{} : fmt::format("'{}' is not a name of a deployer", text::excerpt(name));
+}
+
+std::string check_script(std::string_view script) {
+    if (script.size() > DeploySpec::longest_script)
+        return fmt::format("is longer than {} KiB", DeploySpec::longest_script >> 10U);
+    return text::fits_bus(script) ? std::string{} : "is not plain text: it has a NUL byte or is not UTF-8";
+}
+
 std::string check_environment(const std::map<std::string, std::string>& environment) {
     if (environment.size() > most_variables) return fmt::format("has more than {} variables", most_variables);
     for (const auto& [name, value] : environment) {

@@ -179,15 +179,19 @@ Result<void> Program::Impl::make_reconciler(std::string boot) {
         .remote_spin = config_.remote_spin,
         .data = {data_root, process::private_data_root, options_.state / "data-owners"},
         .unit_directories = process::system_unit_directories(),
-        .warn = [](std::string_view message, std::string_view process) {
-            net::log_warning(message, {{"MESSAGE_ID", message_process_attention}, {"FLEET_NAME", process}});
-        }};
+        .warn =
+            [](std::string_view message, std::string_view process) {
+                net::log_warning(message,
+                                 {{"MESSAGE_ID", message_process_attention}, {"FLEET_NAME", process}});
+            },
+        .deployments = {.notes = options_.state / "deployments"}};
     reconciler_ = std::make_unique<process::Reconciler>(loop_.get_executor(), *systemd_, *replica_, *own_,
                                                         *journal_, std::move(options));
     failures_ = log_failures(*own_);
     measuring_ = std::make_unique<Measuring>(loop_.get_executor(), *own_, [this] {
         reconciler_->measure();
         reconciler_->tidy_ports();
+        reconciler_->tidy_deployments();
     });
     return {};
 }

@@ -105,10 +105,13 @@ Answer<std::uint32_t> Client::roll_back(std::string process, std::uint32_t revis
     co_return value->get<std::uint32_t>();
 }
 
-Answer<int> Client::logs(std::string process, std::uint32_t lines, bool follow) {
-    auto call = caller_.make(names::root_path, names::manager_interface, "Logs");
+Answer<int> Client::logs(std::string process, std::uint32_t lines, bool follow, bool deploy) {
+    auto call = caller_.make(names::root_path, names::manager_interface, deploy ? "LogsWithOptions" : "Logs");
     if (!call) co_return std::unexpected(call.error());
-    const int r = sd_bus_message_append(call->get(), "sub", process.c_str(), lines, follow ? 1 : 0);
+    const int follows = follow ? 1 : 0;
+    const int r = deploy ? sd_bus_message_append(call->get(), "sa{sv}", process.c_str(), 3, "lines", "u",
+                                                 lines, "follow", "b", follows, "deploy", "b", 1)
+                         : sd_bus_message_append(call->get(), "sub", process.c_str(), lines, follows);
     if (r < 0) co_return std::unexpected(bus_error("asking for logs", r));
     auto reply = co_await send_work(*call);
     if (!reply) co_return std::unexpected(reply.error());

@@ -99,7 +99,8 @@ class Client {
     Answer<Json> domains() { return read("ListDomains"); }
     Answer<Json> nodes() { return read("ListNodes"); }
     // The reading end of a pipe of text; the caller closes it.
-    Answer<int> logs(std::string process, std::uint32_t lines, bool follow);
+    // `deploy`: of its deployer.
+    Answer<int> logs(std::string process, std::uint32_t lines, bool follow, bool deploy);
 
     // `options`: tls, port. -> object path
     Answer<std::string> map_domain(std::string domain, std::string process, Json options) {

@@ -67,6 +67,7 @@ stdenv.mkDerivation {
     # systemd runs these; it looks for no name in the store.
     "-DP2PRC_UACME=${uacme}/bin/uacme"
     "-DP2PRC_CHOWN=${coreutils}/bin/chown"
+    "-DP2PRC_RM=${coreutils}/bin/rm"
     "-DP2PRC_KILL=${coreutils}/bin/kill"
   ];
 

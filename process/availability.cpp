@@ -31,7 +31,8 @@ Availability availability(const ProcessRecord& record, const LocalAction* local,
         break;
     }
     // A boot begins anew with what had failed before.
-    return status->boot_id == boot_id ? Availability::Failed : Availability::Coming;
+    return status->boot_id == boot_id || deployment_failed(*status) ? Availability::Failed
+                                                                    : Availability::Coming;
 }
 
 } // namespace p2prc::process

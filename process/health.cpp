@@ -290,6 +290,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         record.spec = run->spec();
         auto unit = probe_unit(record, run->target.origin, *run->probe());
         if (!unit) return settle(run, {ProbeAnswer::Verdict::Bad, unit.error().message}, Clock::now());
+        if (run->target.deployed) add_result(*unit, run->spec(), *run->target.deployed);
         // Where the process is kept to its ports by programs, so are its commands.
         const auto rule = bind_rule(record);
         if (rule && sources_.pinned && sources_.pinned(*rule)) add_bind_programs(*unit, *rule);

@@ -4,6 +4,7 @@
 #include "core/bind_rule.h"
 #include "core/process_spec.h"
 #include "net/listeners.h"
+#include "process/deployed.h"
 #include "process/journal_tail.h"
 #include "process/port_target.h"
 #include "process/probe.h"
@@ -30,6 +31,7 @@ struct HealthTarget {
     Origin origin = Origin::Remote;    // decides on the sandbox of its commands
     // Of its commands. They take ten seconds where their maker likes that, and all others of the share wait.
     JobShare share{JobShare::Kind::Probes};
+    std::optional<Deployed> deployed = {}; // what its commands have of a deployer, as the process has
 };
 
 // Called on the executor, and never from within watch(). Each may destroy the Watch, and make others. `step`

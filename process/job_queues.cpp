@@ -12,6 +12,8 @@ net::FairSlots& JobQueues::starts(JobShare::Kind kind) {
         return probes_;
     case JobShare::Kind::RemoteProbes:
         return remote_probes_;
+    case JobShare::Kind::Deployments:
+        return deployments_;
     case JobShare::Kind::Local:
         return local_starts_;
     case JobShare::Kind::Remote:

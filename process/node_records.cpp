@@ -133,7 +133,8 @@ std::vector<std::string> NodeRecords::left_over(const std::string& name) const {
     if (replica_.store_id().empty() || record(name)) return keys;
     for (const auto id : own_.records().statuses_of(node_, name)) {
         const auto* written = status(id);
-        if (was_up(written->state) && written->boot_id == boot_id_ && !agreed().tombstone(written->id))
+        const bool runs = was_up(written->state) || written->state == ProcessState::Deploying;
+        if (runs && written->boot_id == boot_id_ && !agreed().tombstone(written->id))
             keys.push_back(keys::status(node_, id));
     }
     return keys;

@@ -5,8 +5,10 @@
 namespace p2prc::process {
 namespace {
 
-// It ended as its user or its administrator wanted: a boot is no reason to begin again.
+// It ended as its user or its administrator wanted, or its deployer failed, which is not run again without
+// being asked: a boot is no reason to begin again.
 bool ended_for_good(const ProcessStatus& status) noexcept {
+    if (deployment_failed(status)) return true;
     if (status.state != ProcessState::Stopped || !status.reason) return false;
     return status.reason->kind == StopKind::Finished || status.reason->kind == StopKind::StoppedOutside;
 }
@@ -33,6 +35,7 @@ Act plan_running(const Situation& now, bool runs, bool asked_anew) {
     if (runs) return now.adjustable ? Act::Adjust : Act::Observe;
     if (asked_anew) return Act::Start;
     if (now.status->boot_id != now.boot_id) return ended_for_good(*now.status) ? Act::Nothing : Act::Start;
+    if (now.status->state == ProcessState::Deploying) return Act::Start;
     // Starting, and nothing there: p2prcd ended between writing that down and doing it.
     if (now.status->state == ProcessState::Starting && !is_executed(*now.status) && !now.unit)
         return Act::Start;
@@ -54,6 +57,11 @@ Wanted wanted(const ProcessRecord& record, const LocalAction* local) {
 
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept {
     return status.boot_id != boot_id && was_up(status.state);
+}
+
+bool deployment_failed(const ProcessStatus& status) noexcept {
+    return status.state == ProcessState::Failed && status.reason &&
+           status.reason->kind == StopKind::DeployFailed;
 }
 
 bool was_up(ProcessState state) noexcept {

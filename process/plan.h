@@ -67,6 +67,9 @@ bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_v
 // Whether the process runs in this state, or is starting or stopping.
 bool was_up(ProcessState state) noexcept;
 
+// Whether it waits for somebody to ask for another run of its deployer.
+bool deployment_failed(const ProcessStatus& status) noexcept;
+
 // Whether the status was written in another boot while the process ran: the process ended with that boot.
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept;
 

@@ -32,6 +32,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     asio::awaitable<Result<void>> start();
     void measure();
     void tidy_ports();
+    void tidy_deployments();
     void set_node(std::string node);
     void network_changed();
     void detach();
@@ -273,6 +274,19 @@ void Reconciler::Impl::tidy_ports() {
     node->ports.tidy(in_use);
 }
 
+// Nothing is concluded from a record that is not there before any were received.
+void Reconciler::Impl::tidy_deployments() {
+    if (node->stopping || !adopted_all_ || node->replica.store_id().empty()) return;
+    std::map<std::string, std::string> needed;
+    std::set<std::string> busy;
+    for (const auto name : node->records.agreed().processes_on(node->options.node))
+        if (const auto* record = node->records.record(name))
+            needed.emplace(name, record->spec.deploy.strategy.empty() ? "" : deploy_digest(record->spec));
+    for (const auto& [name, known] : *supervisors_)
+        if (known->busy() || (known->unit().view() && !needed.contains(name))) busy.insert(name);
+    node->deployments.tidy(needed, busy, node);
+}
+
 void Reconciler::Impl::network_changed() {
     if (node->stopping) return;
     for (const auto& [name, known] : *supervisors_)
@@ -308,7 +322,9 @@ asio::awaitable<Result<void>> Reconciler::start() {
 
 Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
     if (const auto name = impl_->node->check_name(spec.name); !name) return name;
-    if (const auto command = command_drop_in(spec.run); !command) return std::unexpected(command.error());
+    const bool by_deployer = spec.run.command.empty() && !spec.deploy.strategy.empty();
+    if (const auto command = command_drop_in(spec.run); !command && !by_deployer)
+        return std::unexpected(command.error());
     return {};
 }
 
@@ -317,6 +333,9 @@ void Reconciler::measure() {
 }
 void Reconciler::tidy_ports() {
     impl_->tidy_ports();
+}
+void Reconciler::tidy_deployments() {
+    impl_->tidy_deployments();
 }
 void Reconciler::set_node(std::string node) {
     impl_->set_node(std::move(node));

@@ -3,6 +3,7 @@
 
 #include "core/bind_rule.h"
 #include "process/data_directories.h"
+#include "process/deployment.h"
 #include "process/health.h"
 #include "process/journal_tail.h"
 #include "process/plan.h"
@@ -49,6 +50,7 @@ struct ReconcilerOptions {
     std::chrono::milliseconds confirm{10'000};
     std::chrono::milliseconds update_limit{120'000};
     std::filesystem::path pins{bind_programs_directory}; // of those programs
+    DeploymentOptions deployments = {};
     // Where it is looked whether processes are ready; nothing: on this machine.
     std::optional<Health::Sources> health = {};
 };
@@ -80,6 +82,10 @@ class Reconciler {
     // Has the programs removed that kept processes to ports which no process here has any more. Looks into
     // one directory, and seldom has more to do.
     void tidy_ports();
+
+    // Has what deployers left behind removed, once no process here needs it. Looks into one directory, and
+    // seldom has more to do.
+    void tidy_deployments();
 
     // Another name of this node, from now on (it joined a fleet). Statuses of the old name are taken over.
     void set_node(std::string node);

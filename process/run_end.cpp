@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t log_lines = 10;
 // The journal and PropertiesChanged are not ordered: wait for the last lines of a process.
 constexpr auto journal_grace = 60ms;
 
@@ -82,10 +81,10 @@ asio::awaitable<RunResult> RunEnd::of(std::string unit, std::uint32_t id, SeenEn
 }
 
 asio::awaitable<std::vector<std::string>> RunEnd::log_of(std::string unit, std::uint32_t id,
-                                                         std::string invocation) {
+                                                         std::string invocation, std::size_t lines) {
     co_await pause(loop_, journal_grace);
     if (stopped_) co_return std::vector<std::string>{};
-    co_return co_await journal_.last_lines(std::move(unit), id, std::move(invocation), log_lines);
+    co_return co_await journal_.last_lines(std::move(unit), id, std::move(invocation), lines);
 }
 
 asio::awaitable<std::optional<RunResult>> RunEnd::before(UnitView unit, std::uint32_t id) {

@@ -31,6 +31,8 @@ ProcessState state_after(StopKind kind) noexcept;
 
 class RunEnd {
   public:
+    static constexpr std::size_t log_lines = 10;
+
     // All of them must outlive it.
     RunEnd(boost::asio::any_io_executor loop, Systemd& systemd, JournalTail& journal)
         : loop_(std::move(loop))
@@ -49,8 +51,8 @@ class RunEnd {
     boost::asio::awaitable<std::optional<RunResult>> before(UnitView unit, std::uint32_t id);
 
     // The last lines of a run that was stopped, as the log of a reason.
-    boost::asio::awaitable<std::vector<std::string>> log_of(std::string unit, std::uint32_t id,
-                                                            std::string invocation);
+    boost::asio::awaitable<std::vector<std::string>>
+    log_of(std::string unit, std::uint32_t id, std::string invocation, std::size_t lines = log_lines);
 
     // Nothing is looked for any more.
     void stop() { stopped_ = true; }

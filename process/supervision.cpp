@@ -24,12 +24,14 @@ Supervision::Supervision(boost::asio::any_io_executor executor, Systemd& manager
     , records(replica, own, options.node, options.boot_id, std::move(unit_of))
     , ports(loop, systemd, records, options)
     , health(loop, systemd, options.health ? *options.health : Health::of_this_machine(&journal))
-    , run_end(loop, systemd, journal) {}
+    , run_end(loop, systemd, journal)
+    , deployments(loop, systemd, run_end, options.deployments, options.warn) {}
 
 void Supervision::stop() {
     stopping = true;
     ports.stop();
     run_end.stop();
+    deployments.stop();
 }
 
 void Supervision::warn(std::string_view message, std::string_view process) const {

@@ -2,6 +2,7 @@
 // and write, and what is allowed here.
 #pragma once
 
+#include "process/deployment.h"
 #include "process/health.h"
 #include "process/node_records.h"
 #include "process/port_confinement.h"
@@ -36,6 +37,7 @@ struct Supervision {
     PortConfinement ports;
     Health health;
     RunEnd run_end;
+    Deployments deployments;
     std::optional<BootGap> boot_gap; // before this boot
     bool stopping = false;           // nothing is concluded or begun any more
 

@@ -68,6 +68,8 @@ void ProcessSupervisor::gone() {
 void ProcessSupervisor::evaluate() {
     if (node_->stopping || busy_) return;
     if (launch_ != 0 && !unit_.alive()) return; // what came of it is told soon
+    if (deployment_ && !is_still_to_deploy()) return operate(end_deployment());
+    if (deployment_) return;
     rename_status();
     report_kills();
     const auto now = facts();
@@ -103,6 +105,7 @@ void ProcessSupervisor::evaluate() {
         what = observation(now, adopted);
     // The kernel knows that it has ended; systemd will report it soon.
     if (what == Act::Observe && view->up() && main_process_ended(view->main_pid)) return;
+    if (deploys_first(now, what)) return;
     act(what, now);
 }
 

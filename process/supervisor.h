@@ -2,9 +2,10 @@
 // down what came of it. One operation at a time.
 //
 // supervisor.cpp: what happens to its unit, and what to do about it; supervisor_start.cpp,
-// supervisor_stop.cpp and supervisor_ends.cpp: the operations; supervisor_health.cpp:
-// whether it is ready and stays so; supervisor_status.cpp: what is written down;
-// supervisor_retries.cpp: what failed too often; supervisor_update.cpp: from one revision to the next.
+// supervisor_stop.cpp and supervisor_ends.cpp: the operations; supervisor_deploy.cpp: what comes before its
+// first start; supervisor_health.cpp: whether it is ready and stays so; supervisor_status.cpp: what is
+// written down; supervisor_retries.cpp: what failed too often; supervisor_update.cpp: from one revision to
+// the next.
 #pragma once
 
 #include "process/observed_unit.h"
@@ -44,7 +45,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
 
     SupervisorState state() const { return state_; }
     const ObservedUnit& unit() const { return unit_; }
-    bool busy() const { return busy_ || launch_ != 0; }
+    bool busy() const { return busy_ || launch_ != 0 || deployment_; }
     // Nothing is known of it any more: it may be of another node, or was killed.
     bool over() const;
 
@@ -107,12 +108,22 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
 
     boost::asio::awaitable<bool> start(Act what);
     boost::asio::awaitable<Prepared> prepare(Facts before, Facts now, Act what);
-    Result<TransientUnit> permitted_unit(const Facts& now, Act what);
+    Result<void> permitted(const Facts& now);
+    Result<TransientUnit> unit_to_start(const Facts& now, Act what);
     boost::asio::awaitable<Result<void>> confine(Facts now, TransientUnit& content);
     boost::asio::awaitable<Result<void>> prepare_data(Facts now, Act what);
     void launch_aside(Facts now, TransientUnit content);
     boost::asio::awaitable<void> launch(Facts now, TransientUnit content, std::uint64_t number);
     boost::asio::awaitable<bool> launched(Facts now, Result<std::string> result);
+
+    Result<void> permitted_deployer(const ProcessRecord& record) const;
+    bool is_deployed(const ProcessRecord& record) const;
+    bool deploys_first(const Facts& now, Act what);
+    void deploy(const Facts& now);
+    bool is_still_to_deploy() const;
+    void deployment_says(std::string words);
+    void deployment_over(std::optional<StopReason> failure);
+    boost::asio::awaitable<bool> end_deployment();
 
     boost::asio::awaitable<bool> stop(Facts now, Act what);
     boost::asio::awaitable<void> aborted(Facts now, std::string invocation);
@@ -131,11 +142,13 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void refuse(const Facts& now, std::string step, const Error& error);
     // `goes_on`: systemd starts it again by itself.
     void explain(StopReason& reason, const Facts& now, bool goes_on);
+    ProcessSpec run_spec(const ProcessRecord& record) const;
     ProcessStatus draft(const Facts& now) const;
 
     static void begin_update(ProcessStatus& status, const ProcessRecord& record);
     static void note_ready(ProcessStatus& status);
     bool take_back(ProcessStatus& status, const Facts& now);
+    void give_up_update(ProcessStatus& status, StopReason reason);
     void watch_update(const Facts& now);
     void update_due();
     boost::asio::awaitable<bool> adjust(Facts now);
@@ -156,8 +169,10 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     bool busy_ = false;
     std::uint64_t launch_ = 0; // the number of the launch aside that is under way; 0: none
     std::uint64_t last_launch_ = 0;
-    std::string run_;                      // the invocation that the state is about
-    std::unique_ptr<Health::Watch> watch_; // of that run, while it is starting or ready
+    std::shared_ptr<Deployment> deployment_; // beside the operations, as it takes minutes
+    std::uint64_t deployed_change_ = 0;      // what is wanted, as of when it began
+    std::string run_;                        // the invocation that the state is about
+    std::unique_ptr<Health::Watch> watch_;   // of that run, while it is starting or ready
     std::optional<FailedCheck> failed_check_;
     UpdateWatch update_watch_;
     // Whose work its jobs are, and the id for which this was found out: it outlives the record.

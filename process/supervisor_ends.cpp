@@ -68,6 +68,12 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     co_return true;
 }
 
+// With its command, whoever says it.
+ProcessSpec ProcessSupervisor::run_spec(const ProcessRecord& record) const {
+    const auto deployed = node_->deployments.results().find(record);
+    return deployed ? with_result(record, *deployed).spec : record.spec;
+}
+
 // What the table of reasons cannot know.
 void ProcessSupervisor::explain(StopReason& reason, const Facts& now, bool goes_on) {
     if (!now.record) return;
@@ -80,7 +86,8 @@ void ProcessSupervisor::explain(StopReason& reason, const Facts& now, bool goes_
         }
     const auto& spec = now.record->spec;
     if (reason.kind == StopKind::StartFailed && reason.step == "EXEC")
-        if (auto words = exec_failure(spec, records().origin_of(*now.record), reason.log); !words.empty())
+        if (auto words = exec_failure(run_spec(*now.record), records().origin_of(*now.record), reason.log);
+            !words.empty())
             reason.detail = std::move(words);
     if (reason.kind == StopKind::StartFailed)
         if (auto words = words_for_step(reason.step, spec); !words.empty()) reason.detail = std::move(words);

@@ -32,8 +32,13 @@ bool ProcessSupervisor::watch(const Facts& now) {
     auto share = origin == Origin::Local
                      ? JobShare{JobShare::Kind::Probes, name_}
                      : JobShare{JobShare::Kind::RemoteProbes, records().share_of(*now.record).maker};
-    HealthTarget target{
-        name_, run_, std::make_shared<const ProcessSpec>(spec), now.record->port, origin, std::move(share)};
+    HealthTarget target{name_,
+                        run_,
+                        std::make_shared<const ProcessSpec>(spec),
+                        now.record->port,
+                        origin,
+                        std::move(share),
+                        node_->deployments.results().find(*now.record)};
     watch_ = node_->health.watch(std::move(target), std::move(events), ready);
     return ready;
 }

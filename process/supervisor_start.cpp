@@ -14,11 +14,11 @@ namespace p2prc::process {
 namespace asio = boost::asio;
 
 // What is not allowed here, or cannot be written down, is refused at its step.
-Result<TransientUnit> ProcessSupervisor::permitted_unit(const Facts& now, Act what) {
+Result<void> ProcessSupervisor::permitted(const Facts& now) {
     const auto& record = *now.record;
     const auto& options = node_->options;
     const auto origin = records().origin_of(record);
-    const auto refused = [&](const char* step, const Error& error) -> Result<TransientUnit> {
+    const auto refused = [&](const char* step, const Error& error) -> Result<void> {
         refuse(now, step, error);
         return std::unexpected(error);
     };
@@ -28,14 +28,26 @@ Result<TransientUnit> ProcessSupervisor::permitted_unit(const Facts& now, Act wh
         if (const auto allowed = check_remote_port(options.remote_spin, record, node_->ports.confines());
             !allowed)
             return refused(refused_step, allowed.error());
+        if (const auto allowed = permitted_deployer(record); !allowed)
+            return refused(refused_step, allowed.error());
     }
     if (const auto free = node_->check_name(name_); !free) return refused("name", free.error());
     if (const auto free = options.check_port(record.port.value_or(0), name_); !free)
         return refused("port", free.error());
+    return {};
+}
+
+Result<TransientUnit> ProcessSupervisor::unit_to_start(const Facts& now, Act what) {
+    const auto& record = *now.record;
     const bool was_well = now.status && now.status->reason && now.status->reason->kind == StopKind::Unhealthy;
     const auto attempt = what == Act::Retry && !was_well ? Attempt::Again : Attempt::First;
-    auto content = transient_unit(record, options.node, origin, attempt);
-    if (!content) return refused("command", content.error());
+    const auto deployed = node_->deployments.results().find(record);
+    auto content = transient_unit(deployed ? with_result(record, *deployed) : record, node_->options.node,
+                                  records().origin_of(record), attempt);
+    if (!content)
+        refuse(now, "command", content.error());
+    else if (deployed)
+        add_result(*content, record.spec, *deployed);
     return content;
 }
 
@@ -74,7 +86,23 @@ asio::awaitable<Result<void>> ProcessSupervisor::prepare_data(Facts now, Act wha
 
 // All that comes before its unit. `before`: as it was when the start was decided upon.
 asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts before, Facts now, Act what) {
-    auto content = permitted_unit(now, what);
+    if (!permitted(now)) co_return Prepared{};
+    const auto& spec = now.record->spec;
+    // Its deployer may write to the data, and comes before all that is only for a process that starts now.
+    const bool deployed = is_deployed(*now.record);
+    if (spec.run.data && !deployed) {
+        const auto prepared = co_await prepare_data(before, what);
+        if (node_->stopping) co_return Prepared{};
+        if (!prepared) {
+            refuse(now, "data", prepared.error());
+            co_return Prepared{};
+        }
+    }
+    if (!deployed) {
+        deploy(now);
+        co_return Prepared{};
+    }
+    auto content = unit_to_start(now, what);
     if (!content) co_return Prepared{};
     const auto confined = co_await confine(now, *content);
     if (node_->stopping) co_return Prepared{};
@@ -86,7 +114,6 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
         refuse(now, refused_step, confined.error());
         co_return Prepared{};
     }
-    const auto& spec = now.record->spec;
     if (spec.limits.memory_bytes && !net::limits_memory())
         node_->warn(
             fmt::format("limits.memory of '{}' has no effect: this machine's kernel does not limit memory "

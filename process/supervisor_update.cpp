@@ -101,6 +101,14 @@ bool ProcessSupervisor::take_back(ProcessStatus& status, const Facts& now) {
     return true;
 }
 
+// It failed before anything was stopped: the revision before runs on.
+void ProcessSupervisor::give_up_update(ProcessStatus& status, StopReason reason) {
+    if (!status.update) return;
+    status.update->reason = std::move(reason);
+    enter(*status.update, UpdatePhase::RolledBack);
+    node_->write(status);
+}
+
 // The time that it has to become ready, or to stay up.
 void ProcessSupervisor::watch_update(const Facts& now) {
     const auto* update = now.status && now.status->update ? &*now.status->update : nullptr;

@@ -57,6 +57,7 @@ struct JobShare {
         Certificates, // p2prcd's own, which take minutes
         Probes,       // commands that ask whether a process is well
         RemoteProbes, // the same of processes of other nodes
+        Deployments,  // of processes of any node: Deployments says whose turn it is
         Local,        // processes that were spun on this node
         Remote,       // processes of other nodes
     };
@@ -92,6 +93,9 @@ class Systemd {
                                                                 std::vector<UnitProperty> properties) = 0;
     // Lets systemd forget a failed unit. One that is not loaded is no error.
     virtual boost::asio::awaitable<Result<void>> reset_failed(std::string unit) = 0;
+    // A unit as it is now, such as one that has failed and is still loaded. One that is not loaded is
+    // inactive.
+    virtual boost::asio::awaitable<Result<UnitView>> view_of(std::string unit) = 0;
     // "running", "degraded", "starting", "stopping", ... Everything that systemd did before it answered has
     // been told through the events when this returns.
     virtual boost::asio::awaitable<Result<std::string>> system_state() = 0;

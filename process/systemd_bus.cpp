@@ -166,6 +166,9 @@ awaitable<Result<void>> SystemdBus::set_properties(std::string unit, std::vector
 awaitable<Result<void>> SystemdBus::reset_failed(std::string unit) {
     return impl_->reset_failed(std::move(unit));
 }
+awaitable<Result<UnitView>> SystemdBus::view_of(std::string unit) {
+    return impl_->view_of(std::move(unit));
+}
 awaitable<Result<std::string>> SystemdBus::system_state() {
     return impl_->text_property("SystemState");
 }

@@ -36,6 +36,7 @@ class SystemdBus : public Systemd {
     boost::asio::awaitable<Result<void>> set_properties(std::string unit,
                                                         std::vector<UnitProperty> properties) override;
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override;
+    boost::asio::awaitable<Result<UnitView>> view_of(std::string unit) override;
     boost::asio::awaitable<Result<std::string>> system_state() override;
     boost::asio::awaitable<Result<std::string>> features() override;
 

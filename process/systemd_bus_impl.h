@@ -56,6 +56,7 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<void>> set_properties(std::string unit,
                                                         std::vector<UnitProperty> properties);
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit);
+    boost::asio::awaitable<Result<UnitView>> view_of(std::string unit);
     boost::asio::awaitable<Result<std::string>> text_property(const char* name);
     boost::asio::awaitable<Result<std::string>> boot();
 
@@ -128,11 +129,11 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     };
 
     boost::asio::awaitable<dbus::Message> call(const char* member, std::vector<std::string> texts);
-    boost::asio::awaitable<Result<std::string>>
-    start_written(std::string unit, const std::vector<UnitProperty>& properties, bool& accepted);
-    boost::asio::awaitable<Result<dbus::Message>> send_start(std::string unit,
-                                                             const std::vector<UnitProperty>& properties);
-    boost::asio::awaitable<Result<std::string>> wait_job(dbus::Message reply);
+    boost::asio::awaitable<Result<std::string>> start_written(std::string unit, const TransientUnit& content,
+                                                              bool& accepted);
+    boost::asio::awaitable<Result<dbus::Message>> send_start(std::string unit, const TransientUnit& content);
+    boost::asio::awaitable<Result<std::string>> wait_job(dbus::Message reply,
+                                                         std::chrono::milliseconds limit);
     boost::asio::awaitable<Result<std::string>> stop_job(std::string unit);
     boost::asio::awaitable<Result<void>> kill(std::string unit);
     boost::asio::awaitable<Result<void>> subscribe();

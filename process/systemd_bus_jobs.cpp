@@ -31,7 +31,6 @@ Result<void> append_properties(const dbus::Message& message, const std::vector<U
     };
     if (const auto plain = check_properties(properties); !plain) return plain;
     auto* call = message.get();
-    if (auto opened = checked(sd_bus_message_open_container(call, 'a', "(sv)")); !opened) return opened;
     for (const auto& [name, signature, value] : properties) {
         int result = sd_bus_message_open_container(call, 'r', "sv");
         if (result >= 0) result = sd_bus_message_append(call, "s", name.c_str());
@@ -45,30 +44,44 @@ Result<void> append_properties(const dbus::Message& message, const std::vector<U
         if (result >= 0) result = sd_bus_message_close_container(call);
         if (result < 0) return checked(result);
     }
-    return checked(sd_bus_message_close_container(call));
+    return {};
+}
+
+Result<void> append_content(const dbus::Message& message, const TransientUnit& content) {
+    auto* call = message.get();
+    int result = sd_bus_message_open_container(call, 'a', "(sv)");
+    if (result >= 0)
+        if (const auto appended = append_properties(message, content.properties); !appended) return appended;
+    if (result >= 0 && content.input)
+        result =
+            sd_bus_message_append(call, "(sv)", "StandardInputFileDescriptor", "h", content.input->get());
+    if (result >= 0) result = sd_bus_message_close_container(call);
+    if (result >= 0) result = sd_bus_message_append(call, "a(sa(sv))", 0); // no auxiliary units
+    if (result < 0) return std::unexpected(dbus::bus_error("cannot write the properties of a unit", result));
+    return {};
 }
 
 } // namespace
 
 awaitable<Result<dbus::Message>> SystemdBus::Impl::send_start(std::string unit,
-                                                              const std::vector<UnitProperty>& properties) {
+                                                              const TransientUnit& content) {
     auto message =
         bus_.new_call(systemd::service, systemd::path, systemd::manager_interface, "StartTransientUnit");
     if (!message) co_return std::unexpected(message.error());
     sd_bus_message_append(message->get(), "ss", unit.c_str(), "fail");
-    if (const auto written = append_properties(*message, properties); !written)
+    if (const auto written = append_content(*message, content); !written)
         co_return std::unexpected(written.error());
-    sd_bus_message_append(message->get(), "a(sa(sv))", 0); // no auxiliary units
     co_return co_await bus_.exchange(*message);
 }
 
-awaitable<Result<std::string>> SystemdBus::Impl::wait_job(dbus::Message reply) {
+awaitable<Result<std::string>> SystemdBus::Impl::wait_job(dbus::Message reply,
+                                                          std::chrono::milliseconds limit) {
     const char* path = nullptr;
     const int read = sd_bus_message_read(reply.get(), "o", &path);
     if (read <= 0) co_return std::unexpected(dbus::bus_error("cannot read the path of systemd's job", read));
     const std::string job = path;
     if (const auto done = finished_.find(job); done != finished_.end()) co_return done->second;
-    const auto wait = std::make_shared<JobWait>(bus_.executor(), timeout_);
+    const auto wait = std::make_shared<JobWait>(bus_.executor(), limit);
     waits_[job] = wait;
     boost::system::error_code ignored;
     co_await wait->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -89,7 +102,7 @@ awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, Transie
     if (const auto written = drop_ins_.write(unit, content.drop_in); !written)
         co_return std::unexpected(written.error());
     bool accepted = false;
-    const auto done = co_await start_written(unit, content.properties, accepted);
+    const auto done = co_await start_written(unit, content, accepted);
     if (accepted) {
         // It came and went: nobody else removes the drop-in of a unit that is busy with a job of ours. One
         // whose job got lost may run, and needs it at the next reload.
@@ -105,13 +118,12 @@ awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, Transie
     co_return done;
 }
 
-awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
-                                                               const std::vector<UnitProperty>& properties,
+awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit, const TransientUnit& content,
                                                                bool& accepted) {
     News news(*this, unit);
     const auto deadline = std::chrono::steady_clock::now() + removal_timeout;
     for (;;) {
-        const auto reply = co_await send_start(unit, properties);
+        const auto reply = co_await send_start(unit, content);
         if (!reply) co_return std::unexpected(reply.error());
         if (!reply->is_error()) {
             accepted = true;
@@ -120,9 +132,9 @@ awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
             if (!process_of_unit(unit).empty()) {
                 auto& view = views_[unit];
                 view.unit = unit;
-                apply_properties(properties, view);
+                apply_properties(content.properties, view);
             }
-            co_return co_await wait_job(*reply);
+            co_return co_await wait_job(*reply, content.start_limit ? *content.start_limit : timeout_);
         }
         if (reply->error_name() != systemd::unit_exists) co_return std::unexpected(reply->to_error());
         const auto holder = co_await read_unit(unit);
@@ -180,7 +192,7 @@ awaitable<Result<std::string>> SystemdBus::Impl::stop_job(std::string unit) {
     const auto reply = co_await call("StopUnit", arguments);
     if (reply.error_name() == systemd::no_such_unit) co_return std::string("done");
     if (reply.is_error()) co_return std::unexpected(reply.to_error());
-    co_return co_await wait_job(reply);
+    co_return co_await wait_job(reply, timeout_);
 }
 
 awaitable<Result<void>> SystemdBus::Impl::set_properties(std::string unit,
@@ -191,8 +203,10 @@ awaitable<Result<void>> SystemdBus::Impl::set_properties(std::string unit,
     if (!message) co_return std::unexpected(message.error());
     // Not persistent: of a transient unit, they go with it.
     sd_bus_message_append(message->get(), "sb", unit.c_str(), 1);
+    sd_bus_message_open_container(message->get(), 'a', "(sv)");
     if (const auto written = append_properties(*message, properties); !written)
         co_return std::unexpected(written.error());
+    sd_bus_message_close_container(message->get());
     const auto reply = co_await bus_.exchange(*message);
     if (reply.is_error()) co_return std::unexpected(reply.to_error());
     co_return Result<void>{};

@@ -38,6 +38,13 @@ awaitable<Result<FoundUnit>> SystemdBus::Impl::read_unit(std::string unit) {
     co_return found;
 }
 
+awaitable<Result<UnitView>> SystemdBus::Impl::view_of(std::string unit) {
+    const auto self = shared_from_this();
+    auto found = co_await read_unit(std::move(unit));
+    if (!found) co_return std::unexpected(found.error());
+    co_return std::move(found->view);
+}
+
 awaitable<Result<std::vector<UnitView>>> SystemdBus::Impl::units() {
     const auto self = shared_from_this();
     Listing listing(*this);

@@ -23,6 +23,13 @@ using nlohmann::json;
 constexpr std::uint64_t second = 1'000'000;           // systemd counts in microseconds
 constexpr std::uint64_t clone_newcgroup = 0x02000000; // clone(2)
 constexpr std::uint32_t last_port = 65535;
+// Of what is done beside the processes: a fifth of what one of them has where both want it (default: 100).
+constexpr std::uint64_t deploy_weight = 20;
+// What a deployer's job takes beyond its own time: its end, and that of what it left.
+constexpr std::chrono::seconds stop_reserve{60};
+// Runs in the deployer's directory, as the deployer.
+constexpr const char* open_result =
+    "chmod 0755 . && if [ -f .p2prc ] && [ ! -L .p2prc ]; then chmod 0644 .p2prc; fi";
 constexpr std::uint64_t cap_net_bind_service = std::uint64_t{1} << 10;
 
 class Properties {
@@ -33,6 +40,11 @@ class Properties {
     void text(std::string name, std::string_view value) { add(std::move(name), "s", std::string(value)); }
     void flag(std::string name, bool value) { add(std::move(name), "b", value); }
     void number(std::string name, std::uint64_t value) { add(std::move(name), "t", value); }
+    // In the place of what may have been said before.
+    void replace(std::string name, std::string signature, json value) {
+        std::erase_if(list_, [&name](const UnitProperty& property) { return property.name == name; });
+        add(std::move(name), std::move(signature), std::move(value));
+    }
     std::vector<UnitProperty> take() { return std::move(list_); }
 
   private:
@@ -40,7 +52,6 @@ class Properties {
 };
 
 void add_identity(Properties& out, const ProcessRecord& record, std::string_view node) {
-    out.text("Description", fmt::format("p2prc process {}", record.name));
     out.text("Slice", process_slice);
     // A unit that failed stays loaded until we have read why, also when p2prcd was down at the time; one that
     // ended well goes by itself.
@@ -89,6 +100,13 @@ void add_lifetime(Properties& out, const ProcessRecord& record, Origin origin, A
     out.text("OOMPolicy", "stop");
 }
 
+void add_environment(Properties& out, const std::map<std::string, std::string>& environment) {
+    json assignments = json::array();
+    for (const auto& [name, value] : environment)
+        assignments.push_back(name + "=" + value);
+    if (!assignments.empty()) out.add("Environment", "as", assignments);
+}
+
 void add_files(Properties& out, const ProcessRecord& record) {
     const auto& run = record.spec.run;
     const auto data = data_directory(record.name);
@@ -101,10 +119,7 @@ void add_files(Properties& out, const ProcessRecord& record) {
     if (record.port) environment.emplace("PORT", std::to_string(*record.port));
     // A dynamic user's home is "/", where it can write nothing.
     if (run.data && run.user.empty()) environment.emplace("HOME", data);
-    json assignments = json::array();
-    for (const auto& [name, value] : environment)
-        assignments.push_back(name + "=" + value);
-    if (!assignments.empty()) out.add("Environment", "as", assignments);
+    add_environment(out, environment);
     json credentials = json::array();
     for (const auto& [name, path] : run.credentials)
         credentials.push_back(json::array({name, path}));
@@ -283,6 +298,7 @@ Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_vi
     auto drop_in = command_drop_in(record.spec.run);
     if (!drop_in) return std::unexpected(drop_in.error());
     Properties out;
+    out.text("Description", fmt::format("p2prc process {}", record.name));
     add_identity(out, record, node);
     add_lifetime(out, record, origin, attempt);
     add_execution(out, record, origin);
@@ -325,6 +341,58 @@ Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, con
     out.text("NotifyAccess", "none");
     add_execution(out, record, origin);
     TransientUnit unit{out.take(), std::move(*drop_in)};
+    if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
+    return unit;
+}
+
+std::string deploy_unit_name(std::string_view process_name) {
+    return fmt::format("p2prcd-deploy-{}.service", process_name);
+}
+
+Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view node, Origin origin,
+                                  const DeployRun& run) {
+    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
+    auto drop_in = command_drop_in({.command = {run.program}});
+    // systemd makes its directory, with that of the data, for the user alone. p2prcd, which has no capability
+    // to pass over that, reads the result as any other user.
+    const auto opened = command_drop_in({.command = {open_result}, .shell = true});
+    if (!drop_in || !opened) return std::unexpected(drop_in ? opened.error() : drop_in.error());
+    ProcessRecord runs_as = record;
+    runs_as.spec.run.credentials.clear();
+    for (const auto& [name, value] : run.environment)
+        runs_as.spec.run.environment[name] = value;
+    const auto directory = fmt::format("/var/lib/{}", run.place);
+    Properties out;
+    out.text("Description", fmt::format("Deployment of p2prc process {}", record.name));
+    add_identity(out, record, node);
+    out.text("Type", "oneshot");
+    out.text("KillMode", "control-group");
+    out.number("TimeoutStartUSec", std::chrono::microseconds(run.timeout).count());
+    out.number("TimeoutStopUSec", 10 * second);
+    out.text("NotifyAccess", "none");
+    out.number("CPUWeight", deploy_weight);
+    out.number("IOWeight", deploy_weight);
+    json directories = json::array();
+    if (run.as == DeployerClass::Process) {
+        add_execution(out, runs_as, origin);
+        if (record.spec.run.data) directories.push_back(fmt::format("p2prc-data/{}", record.name));
+    } else {
+        out.flag("PrivateTmp", true);
+        out.text("ProtectHome", "yes");
+        add_environment(out, runs_as.spec.run.environment);
+    }
+    directories.push_back(run.place);
+    out.replace("StateDirectory", "as", std::move(directories));
+    out.replace("StateDirectoryMode", "u", 0700);
+    out.add("CacheDirectory", "as", json::array({fmt::format("{}/{}", deploy_directory, record.name)}));
+    out.add("CacheDirectoryMode", "u", 0700);
+    out.replace("WorkingDirectory", "s", directory);
+    if (!run.previous.empty())
+        out.add("BindReadOnlyPaths", "a(ssbt)",
+                json::array({json::array({run.previous, shown_result, false, 0})}));
+    if (!run.groups.empty()) out.add("SupplementaryGroups", "as", run.groups);
+    if (!run.network) out.flag("PrivateNetwork", true);
+    TransientUnit unit{out.take(), *drop_in + *opened, run.script, run.timeout + stop_reserve};
     if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
     return unit;
 }

@@ -2,13 +2,17 @@
 #pragma once
 
 #include "core/bind_rule.h"
+#include "core/deployer_class.h"
 #include "core/error.h"
 #include "core/records.h"
 #include "core/remote_spin.h"
+#include "net/fd.h"
 
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +45,10 @@ Result<void> check_remote_port(RemoteSpin policy, const ProcessRecord& record, b
 struct TransientUnit {
     std::vector<UnitProperty> properties;
     std::string drop_in; // the commands, see command_drop_in.h
+    // Its standard input; nullptr: /dev/null. A descriptor, as everybody may read properties on the bus.
+    std::shared_ptr<const net::UniqueFd> input = nullptr;
+    // How long its start may take; nothing: `job_timeout`.
+    std::optional<std::chrono::seconds> start_limit = std::nullopt;
     friend bool operator==(const TransientUnit&, const TransientUnit&) = default;
 };
 
@@ -66,6 +74,28 @@ std::string probe_unit_name(std::string_view process_name);
 // environment, data directory, limits and sandbox. /tmp is its own. Two units of one dynamic user share its
 // id, and may share its state directory. It has no field of a process, so nobody takes it for one.
 Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, const Probe& probe);
+
+std::string deploy_unit_name(std::string_view process_name);
+
+// One run of a deployer.
+struct DeployRun {
+    std::string program;
+    DeployerClass as = DeployerClass::Process;
+    bool network = true;
+    std::vector<std::string> groups = {};
+    std::chrono::seconds timeout{0};
+    std::string place;                                   // its directory, below /var/lib
+    std::string previous = {};                           // that of the result before; empty: none
+    std::map<std::string, std::string> environment = {}; // beside that of the process
+    std::shared_ptr<const net::UniqueFd> script = nullptr;
+};
+
+// A unit that runs a deployer for `record`'s process on `node`. As `process` it has the process's user, data,
+// environment, limits and sandbox, but none of its credentials. It writes its result into `place`, which
+// systemd makes. Its lines in the journal have the fields of the process; it is not in the slice as a unit
+// that systemd lists for us, so nobody takes it for the process.
+Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view node, Origin origin,
+                                  const DeployRun& run);
 
 // What `record`'s process may bind; none: whatever it likes, as its user may.
 std::optional<BindRule> bind_rule(const ProcessRecord& record);

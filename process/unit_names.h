@@ -13,6 +13,11 @@ inline constexpr std::string_view unit_prefix = "p2prc-";
 // Where systemd has the data of dynamic users; in data_root are links to it.
 inline constexpr std::string_view private_data_root = "/var/lib/private/p2prc-data";
 
+// The results of deployers, below /var/lib, and what they keep, below /var/cache; the process is shown its
+// own at shown_result.
+inline constexpr std::string_view deploy_directory = "p2prc-deploy";
+inline constexpr std::string_view shown_result = "/run/p2prc-deploy";
+
 // "p2prc-calendar.service"
 std::string unit_name(std::string_view process_name);
 // "calendar" of "p2prc-calendar.service"; empty when `unit` is not of that form.

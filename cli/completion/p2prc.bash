@@ -38,7 +38,7 @@ _p2prc() {
             spin) _p2prc_words --node --port --domain --no-wait --timeout --dry-run -- ;;
             nodes) _p2prc_words --dry-run ;;
             start | restart | rollback) _p2prc_words --no-wait --timeout ;;
-            logs) _p2prc_words --follow --lines ;;
+            logs) _p2prc_words --follow --lines --deploy ;;
             map-domain) _p2prc_words --tls --port ;;
             "") _p2prc_words --version ;;
         esac

@@ -33,4 +33,5 @@ complete -c p2prc -n "__fish_seen_subcommand_from custom" -F
 complete -c p2prc -n "__fish_seen_subcommand_from spin start restart rollback" -l timeout -x
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -s f -l follow
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -s n -l lines -x
+complete -c p2prc -n "__fish_seen_subcommand_from logs" -l deploy
 complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -l tls -x -a "node passthrough"

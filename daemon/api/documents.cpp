@@ -109,8 +109,9 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["status"] = runs;
     document["state"] = process_state_name(state);
     document["ready"] = state == ProcessState::Running;
-    document["waits_for"] =
-        runs && status->state == ProcessState::Starting ? or_null(status->waits_for) : Json(nullptr);
+    const bool on_its_way =
+        state == ProcessState::Deploying || (runs && status->state == ProcessState::Starting);
+    document["waits_for"] = on_its_way ? or_null(status->waits_for) : Json(nullptr);
     document["deployment"] = deployment;
     document["run_command"] = command_text(record.spec.run);
     document["kill_command"] = or_null(kill_command(record.spec.run));
@@ -144,8 +145,8 @@ std::optional<DomainState> trouble_of_process(const View& view, const ProcessRec
                            "node '" + process.node + "' is suspect: it has just stopped answering"};
     if (state == ProcessState::Running) return std::nullopt;
     auto reason = "process '" + process.name + "' is " + std::string(process_state_name(state));
-    if (state == ProcessState::Starting && status && !status->waits_for.empty())
-        reason += ": " + status->waits_for;
+    const bool on_its_way = state == ProcessState::Starting || state == ProcessState::Deploying;
+    if (on_its_way && status && !status->waits_for.empty()) reason += ": " + status->waits_for;
     return DomainState{state == ProcessState::Failed ? "failed" : "waiting", std::move(reason)};
 }
 

@@ -4,6 +4,7 @@
 #include "daemon/api/journal_reader.h"
 #include "net/fd.h"
 #include "net/spawn.h"
+#include "process/transient_unit.h"
 #include "process/unit_names.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -190,7 +191,9 @@ asio::awaitable<Result<std::unique_ptr<link::TextStream>>> open(std::shared_ptr<
         co_return fail(ErrorCode::NotFound, "process '" + record->name + "' does not run on this node");
     const auto lines = std::min(json::member<std::uint32_t>(params, "lines", 100), most_lines);
     make_room(*streams);
-    auto stream = std::make_shared<Stream>(streams->executor, process::unit_name(record->name), lines);
+    auto unit = json::member<bool>(params, "deploy") ? process::deploy_unit_name(record->name)
+                                                     : process::unit_name(record->name);
+    auto stream = std::make_shared<Stream>(streams->executor, std::move(unit), lines);
     streams->open.emplace_back(stream);
     co_return std::make_unique<JournalStream>(streams, stream, json::member<bool>(params, "follow"));
 }

@@ -61,7 +61,8 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
         {{"Manager", "ListProcess", "", "aa{sv} processes", open}, &Self::list},
         {{"Manager", "Logs", "s process, u lines, b follow", "h stream", read_logs, "logs"}, &Self::logs},
-        {{"Manager", "LogsWithOptions", with_options, "h stream", read_logs, "logs", "u lines, b follow"},
+        {{"Manager", "LogsWithOptions", with_options, "h stream", read_logs, "logs",
+          "u lines, b follow, b deploy"},
          &Self::logs},
         {{"Process", "Stop", "", "", kill, "stop"}, &Self::act<Verb::Stop>},
         {{"Process", "StopWithOptions", options, "", kill, "stop"}, &Self::act<Verb::Stop>},
@@ -185,6 +186,7 @@ Reply ProcessMethods::logs(Request request) {
     Json params = {{"process", record->name},
                    {"lines", request.value("lines").is_null() ? Json(default_lines) : request.value("lines")},
                    {"follow", request.value("follow") == true}};
+    if (request.value("deploy") == true) params["deploy"] = true;
     if (services_.view.live(record->node) == "lost")
         co_return fail(ErrorCode::Unreachable, "node '" + record->node + "' is lost: its log is there",
                        "'p2prc nodes' shows when it was last heard of; read the log when it is back");

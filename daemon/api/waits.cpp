@@ -56,7 +56,8 @@ bool will_be_tried_again(const View& view, const Awaited& awaited, const Process
 Error not_started(const View& view, const Awaited& awaited, const ProcessStatus& status) {
     const bool known = is_over(status) ? status.reason.has_value() : has_new_reason(awaited, status);
     const bool never_ran = known && (status.reason->kind == StopKind::StartFailed ||
-                                     status.reason->kind == StopKind::StartLimit);
+                                     status.reason->kind == StopKind::StartLimit ||
+                                     status.reason->kind == StopKind::DeployFailed);
     Error error{ErrorCode::Failed,
                 "process '" + awaited.name + (never_ran || !known ? "' did not start" : "' has ended")};
     if (known && status.reason->kind == StopKind::NotReady)
@@ -91,6 +92,10 @@ Error too_late(const View& view, const Awaited& awaited) {
         return {ErrorCode::Failed, name + " runs, but is not ready after " + time + ": " + status.waits_for,
                 "it keeps running: p2prc logs " + awaited.name + " shows its output, p2prc kill " +
                     awaited.name + " ends it; --timeout gives it longer"};
+    if (status.state == ProcessState::Deploying && !status.waits_for.empty())
+        return {ErrorCode::Failed, name + " is still being deployed after " + time + ": " + status.waits_for,
+                "it goes on: p2prc info " + awaited.name + " shows its state, p2prc kill " + awaited.name +
+                    " ends it; --timeout gives it longer"};
     return {ErrorCode::Failed, name + " did not " + goal_name(awaited.goal) + " in " + time,
             "p2prc info " + awaited.name + " shows its state"};
 }
@@ -108,8 +113,9 @@ Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
     Error error{ErrorCode::Failed,
                 fmt::format("revision {} of process '{}' was not kept: {}", update.revision, awaited.name,
                             update.reason ? reason_text(*update.reason) : "it failed")};
+    const bool stopped = status.reason && status.reason->kind == StopKind::UpdateFailed;
     if (runs)
-        error.message += fmt::format("; revision {} runs again", update.fallback);
+        error.message += fmt::format("; revision {} runs {}", update.fallback, stopped ? "again" : "on");
     else
         error.message +=
             fmt::format("; revision {} was started again, and is not ready either{}", update.fallback,
@@ -196,10 +202,11 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
 }
 
 std::chrono::seconds wait_time(const WaitFor& wait, const ProcessSpec& spec) {
-    constexpr std::chrono::seconds by_default{60}, to_stop{40};
+    constexpr std::chrono::seconds by_default{60}, to_stop{40}, to_deploy{600};
     if (wait.timeout) return *wait.timeout;
     const auto limit = ready_limit(spec.ready);
-    return limit ? std::max(by_default, *limit + to_stop) : by_default;
+    const auto to_start = limit ? std::max(by_default, *limit + to_stop) : by_default;
+    return spec.deploy.strategy.empty() ? to_start : std::max(to_start, to_deploy);
 }
 
 std::chrono::seconds update_wait_time(const WaitFor& wait, const ProcessSpec& spec) {
@@ -207,7 +214,8 @@ std::chrono::seconds update_wait_time(const WaitFor& wait, const ProcessSpec& sp
     // the same again for a stop and for the revision before.
     constexpr std::chrono::seconds by_default{120}, beside{100};
     if (wait.timeout) return *wait.timeout;
-    return ready_limit(spec.ready).value_or(by_default) + beside;
+    const auto to_deploy = std::chrono::seconds(spec.deploy.strategy.empty() ? 0 : 600);
+    return ready_limit(spec.ready).value_or(by_default) + beside + to_deploy;
 }
 
 Result<WaitFor> wait_options(const Json& options) {

@@ -130,7 +130,7 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\n[limits]\ncommand = ['x']", "f.toml:3: limits.command: unknown key",
          "'command' belongs to [run]"},
         {"name = 'a'\nxyzzy = 1\nrun.command = ['x']", "f.toml:2: xyzzy: unknown key",
-         "known keys: name, port, ports, domain, run, limits, ready, live, update, placement"},
+         "known keys: name, port, ports, domain, deploy, run, limits, ready, live, update, placement"},
         {"name = 'a'\nport = 70000\nrun.command = ['x']", "f.toml:2: port: 70000 is not a port"},
         {"name = 'a'\nport = -1\nrun.command = ['x']", "f.toml:2: port: -1 is not a port"},
         {"name = 'a'\nport = '80'\nrun.command = ['x']",
@@ -144,8 +144,12 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "the least is \"1M\"; for 64 mebibytes write \"64M\""},
         {"name = 'a'\nrun.command = ['x']\nlimits.memory = '1023K'",
          "f.toml:3: limits.memory: 1047552 bytes are too little"},
-        {"name = 'a'\nrun.command = ['x']\n[deploy]", "f.toml:3: deploy: not in this version", "leave it out",
-         ErrorCode::NotSupported},
+        {"name = 'a'\n[deploy]\nscript = 'x'\n[run]\ncommand = ['x']",
+         "f.toml:3: deploy.script: nothing says which deployer takes it", "add strategy = \"script\""},
+        {"name = 'a'\nrun.command = ['x']\n[deploy]\nstrategy = '../x'",
+         "f.toml:4: deploy.strategy: '../x' is not a name of a deployer"},
+        {"name = 'a'\nrun.command = ['x']\n[deploy]\nstrategy = 'script'\nscript = \"\\u0000\"",
+         "f.toml:5: deploy.script: is not plain text"},
         {"name = 'a'\nport = 80.5\nrun.command = ['x']",
          "f.toml:2: port: must be a whole number, not a number with"},
         {"name = 'a'\nports = [0]\nrun.command = ['x']", "f.toml:2: ports: 0 is not a port; 1-65535"},
@@ -218,10 +222,7 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "f.toml:4: placement.require.label: 'a' is there twice"},
         {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'oom-kill'\naction = 'move'",
          "f.toml:3: remedy: not in this version", "leave it out", ErrorCode::NotSupported},
-        {"name = 'a'\nrun.command = ['x']\n[deploy]\nstrategy = 'script'",
-         "f.toml:3: deploy: not in this version", "leave it out", ErrorCode::NotSupported},
-        {"name = 'a'\nrun.command = ['x']\n[deploy]\nx = 1", "f.toml:3: deploy: not in this version",
-         "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[deploy]\nx = 1", "f.toml:4: deploy.x: unknown key"},
         {"name = 'a'\nrun.command = ['x']\n[placement]\nnode = 'x'", "f.toml:4: placement.node: unknown key",
          "did you mean 'nodes'?"},
         {"name = 'a'\nrun.command = ['x']\n[remedy]\nx = 1", "f.toml:3: remedy: not in this version",
@@ -281,6 +282,28 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
             EXPECT_EQ(spec.error().hint, bad.hint) << bad.text;
         }
     }
+}
+
+TEST(Deploy, IsReadAndWrittenAndNeedsNoCommand) {
+    const auto spec =
+        spec_from_toml("name = 'a'\n[deploy]\nstrategy = 'script'\nscript = \"echo\\n\"", "f.toml");
+    ASSERT_TRUE(spec) << spec.error().message;
+    EXPECT_EQ(spec->deploy, (DeploySpec{"script", "echo\n"}));
+    EXPECT_TRUE(spec->run.command.empty());
+    const Json document = {{"name", "a"}, {"deploy", {{"strategy", "script"}, {"script", "echo\n"}}}};
+    EXPECT_EQ(spec_to_document(*spec), document);
+    EXPECT_EQ(*spec_from_stored(document), *spec);
+}
+
+TEST(Deploy, ALongScriptIsRefused) {
+    const auto with = [](std::size_t size) {
+        return spec_from_document(
+            {{"name", "a"}, {"deploy", {{"strategy", "script"}, {"script", std::string(size, 'x')}}}});
+    };
+    EXPECT_TRUE(with(DeploySpec::longest_script));
+    const auto refused = with(DeploySpec::longest_script + 1);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "deploy.script: is longer than 256 KiB");
 }
 
 TEST(Stored, UnknownKeysAreSkipped) {

@@ -84,7 +84,7 @@ TEST_F(ClientTest, LogsAreAPipe) {
         {"Logs", {{"s", "process"}, {"u", "lines"}, {"b", "follow"}}, {{"h", "stream"}}, &give_pipe});
     serve(names::root_path, std::move(manager));
     Client client(*user);
-    const auto fd = bus.run(client.logs("wiki", 5, false));
+    const auto fd = bus.run(client.logs("wiki", 5, false, false));
     ASSERT_TRUE(fd) << fd.error().message;
     char text[16];
     EXPECT_EQ(read(*fd, text, sizeof text), 5);

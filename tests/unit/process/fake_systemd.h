@@ -13,6 +13,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <new>
@@ -51,6 +53,29 @@ class FakeSystemd : public Systemd {
         if (unit.starts_with("p2prcd-probe-")) {
             shares[unit] = share;
             co_return std::string("done");
+        }
+        if (unit.starts_with("p2prcd-undeploy-")) {
+            for (const auto& property : content.properties)
+                if (property.name == "ExecStartEx")
+                    for (const auto& word : property.value.at(0).at(1))
+                        if (const std::filesystem::path path(word.get<std::string>());
+                            path.is_absolute() && path.filename() != "rm")
+                            std::filesystem::remove_all(path);
+            co_return std::string("done");
+        }
+        if (unit.starts_with("p2prcd-deploy-")) {
+            calls.push_back("start " + unit);
+            started[unit] = content.properties;
+            deploy_input = content.input;
+            if (deploy_takes.count() > 0) {
+                const auto executor = co_await boost::asio::this_coro::executor;
+                const auto job = std::make_shared<boost::asio::steady_timer>(executor, deploy_takes);
+                deploy_jobs_[unit] = job;
+                boost::system::error_code ended;
+                co_await job->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ended));
+                if (ended) co_return std::string("canceled");
+            }
+            co_return deployer ? deployer() : std::string("done");
         }
         calls.push_back("start " + unit);
         started[unit] = content.properties;
@@ -104,6 +129,14 @@ class FakeSystemd : public Systemd {
     }
 
     Word stop(std::string unit, JobShare share) override {
+        if (unit.starts_with("p2prcd-deploy-")) {
+            if (const auto job = deploy_jobs_.find(unit); job != deploy_jobs_.end()) {
+                calls.push_back("stop " + unit);
+                job->second->cancel();
+                deploy_jobs_.erase(job);
+            }
+            co_return std::string("done");
+        }
         calls.push_back("stop " + unit);
         shares[unit] = share;
         end_start_job("canceled");
@@ -119,9 +152,18 @@ class FakeSystemd : public Systemd {
     }
 
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override {
-        calls.push_back("reset " + unit);
+        if (!unit.starts_with("p2prcd-deploy-")) calls.push_back("reset " + unit);
         remove(unit);
         co_return Result<void>{};
+    }
+
+    boost::asio::awaitable<Result<UnitView>> view_of(std::string unit) override {
+        const auto found = loaded.find(unit);
+        UnitView view;
+        view.unit = unit;
+        view.active_state = "inactive";
+        if (unit.starts_with("p2prcd-deploy-")) view.result = deploy_ended;
+        co_return found == loaded.end() ? view : found->second;
     }
 
     Word system_state() override { co_return state; }
@@ -193,7 +235,11 @@ class FakeSystemd : public Systemd {
     std::optional<UnitResult> fail_start_with;
     int fail_starts = -1; // so many of them; negative: all
     std::optional<Error> refuse_start;
-    std::optional<UnitResult> end_at_once; // as soon as the command is executed
+    std::optional<UnitResult> end_at_once;             // as soon as the command is executed
+    std::function<std::string()> deployer;             // what a deployer does; the word of its job
+    UnitResult deploy_ended;                           // of one that failed
+    std::chrono::milliseconds deploy_takes{0};         // until it is stopped, or is over
+    std::shared_ptr<const net::UniqueFd> deploy_input; // of the last one
     std::uint32_t main_pid = 100;
     bool throw_once = false;
     std::string state = "running";
@@ -204,6 +250,7 @@ class FakeSystemd : public Systemd {
     std::string next_invocation() { return "invocation" + std::to_string(++runs_); }
     int runs_ = 0;
     std::shared_ptr<boost::asio::steady_timer> start_job_;
+    std::map<std::string, std::shared_ptr<boost::asio::steady_timer>> deploy_jobs_;
     std::string start_result_;
 };
 

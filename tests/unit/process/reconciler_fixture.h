@@ -13,6 +13,7 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -68,6 +69,15 @@ class ReconcilerTest : public testing::Test {
             .confirm = confirm,
             .update_limit = update_limit,
             .pins = directory / "pins",
+            .deployments = {.notes = directory / "deployments",
+                            .root = directory / "deploy",
+                            .hidden_root = directory / "hidden",
+                            .cache = directory / "cache",
+                            .hidden_cache = directory / "hidden-cache",
+                            .deployers = {directory / "deployers"},
+                            .owner = getuid(),
+                            .first_pause = std::chrono::milliseconds(1),
+                            .longest_pause = std::chrono::milliseconds(4)},
             .health =
                 Health::Sources{.listeners = [this]() -> Result<std::vector<net::Listener>> {
                                     if (!listeners) return fail(ErrorCode::Failed, "no netlink");

@@ -325,7 +325,7 @@ TEST_F(ManagerTest, MapDomainChecksItsOptions) {
 
 TEST_F(ManagerTest, LogsStreamUntilTheirEnd) {
     fleet.stream = std::make_unique<FakeStream>(std::deque<std::string>{"one\n", "two\n"});
-    const auto fd = bus.run(client->logs("wiki", 2, false));
+    const auto fd = bus.run(client->logs("wiki", 2, false, false));
     ASSERT_TRUE(fd) << fd.error().message;
     std::string text;
     bool ended = false;
@@ -346,7 +346,7 @@ TEST_F(ManagerTest, LogsStreamUntilTheirEnd) {
 TEST_F(ManagerTest, TheLogOfALostNodeIsNotWaitedFor) {
     commit({{keys::process("blog"), to_json(process(9, "blog", "root1"))},
             {keys::live("root1"), Json{{"state", "lost"}}}});
-    const auto refused = bus.run(client->logs("blog", 2, true));
+    const auto refused = bus.run(client->logs("blog", 2, true, false));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::Unreachable);
     EXPECT_EQ(refused.error().message, "node 'root1' is lost: its log is there");
@@ -358,7 +358,7 @@ TEST_F(ManagerTest, ALogThatIsCutShortSaysWhyAsAProgramReadsIt) {
     fleet.stream = std::make_unique<FakeStream>(
         std::deque<std::string>{"one\n"}, nullptr, false,
         Error{ErrorCode::Unreachable, "node 'attic' is not connected to the root"});
-    const auto fd = bus.run(client->logs("wiki", 2, false));
+    const auto fd = bus.run(client->logs("wiki", 2, false, false));
     ASSERT_TRUE(fd) << fd.error().message;
     std::string text;
     wait([&] {
@@ -375,7 +375,7 @@ TEST_F(ManagerTest, ALogThatIsCutShortSaysWhyAsAProgramReadsIt) {
 TEST_F(ManagerTest, AReaderThatGoesEndsTheStream) {
     bool destroyed = false;
     fleet.stream = std::make_unique<FakeStream>(std::deque<std::string>{"one\n"}, &destroyed, true);
-    const auto fd = bus.run(client->logs("wiki", 2, true));
+    const auto fd = bus.run(client->logs("wiki", 2, true, false));
     ASSERT_TRUE(fd);
     EXPECT_FALSE(destroyed);
     close(*fd);

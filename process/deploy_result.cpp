@@ -1,0 +1,92 @@
+#include "process/deploy_result.h"
+
+#include "core/spec_values.h"
+#include "core/text.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace p2prc::process {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t longest_path = 4095; // PATH_MAX of Linux
+constexpr std::string_view environment_prefix = "ENV.";
+
+// Each returns why the value is refused, or "".
+std::string set_path(std::string& into, std::string_view path) {
+    if (path.empty() || path.size() > longest_path) return "is empty, or too long for a path";
+    if (path.front() == '/') return "is an absolute path; write it from $DEPLOY on";
+    for (std::size_t begin = 0; begin <= path.size();) {
+        const auto end = std::min(path.find('/', begin), path.size());
+        if (path.substr(begin, end - begin) == "..") return "leads out of the directory ('..')";
+        begin = end + 1;
+    }
+    into = path;
+    return {};
+}
+
+std::string set_command(DeployResult& result, std::string_view value) {
+    const auto list = Json::parse(value, nullptr, false);
+    const auto is_text = [](const Json& word) { return word.is_string(); };
+    if (!list.is_array() || !std::ranges::all_of(list, is_text))
+        return "is not a list of strings in JSON, such as [\"/run/p2prc-deploy/bin/x\"]";
+    result.command = list.get<std::vector<std::string>>();
+    return check_command(result.command, false);
+}
+
+std::string set_variable(DeployResult& result, std::string_view name, std::string_view value) {
+    if (name == "DEPLOY" || name == "PORT") return "is set by p2prc";
+    result.environment.emplace(name, value);
+    return check_environment(result.environment);
+}
+
+std::string set(DeployResult& result, std::string_view key, std::string_view value) {
+    if (key == "DIR") return set_path(result.directory, value);
+    if (key == "WORKDIR") return set_path(result.work_directory, value);
+    if (key == "COMMAND") return set_command(result, value);
+    if (key.starts_with(environment_prefix))
+        return set_variable(result, key.substr(environment_prefix.size()), value);
+    if (key == "RESOLVED" || key == "NOTE") {
+        (key == "NOTE" ? result.note : result.resolved) = value;
+        return {};
+    }
+    if (key == "ROOT" || key == "VOLUME") return "is not in this version";
+    return "is not known; the keys are DIR, WORKDIR, COMMAND, ENV.NAME, RESOLVED and NOTE";
+}
+
+} // namespace
+
+Result<DeployResult> read_deploy_result(std::string_view text) {
+    DeployResult result;
+    std::set<std::string_view> seen;
+    std::size_t number = 0;
+    const auto refuse = [&number](std::string_view key, std::string_view why) {
+        return fail(ErrorCode::InvalidSpec, fmt::format("{}:{}: {}{}{}", deploy_result_file, number,
+                                                        text::excerpt(key), key.empty() ? "" : " ", why));
+    };
+    if (text.size() > longest_deploy_result)
+        return refuse("", fmt::format("the file is longer than {} KiB", longest_deploy_result >> 10U));
+    for (std::size_t begin = 0; begin < text.size();) {
+        const auto end = std::min(text.find('\n', begin), text.size());
+        const auto line = text.substr(begin, end - begin);
+        begin = end + 1;
+        ++number;
+        if (line.empty()) continue;
+        const auto equals = line.find('=');
+        if (equals == std::string_view::npos) return refuse(line, "is not of the form KEY=VALUE");
+        const auto key = line.substr(0, equals);
+        if (!text::fits_bus(line) || text::has_controls(line))
+            return refuse(key, "has control characters, or is not UTF-8");
+        if (!seen.insert(key).second) return refuse(key, "is there twice");
+        if (const auto why = set(result, key, line.substr(equals + 1)); !why.empty()) return refuse(key, why);
+    }
+    return result;
+}
+
+} // namespace p2prc::process

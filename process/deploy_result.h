@@ -1,0 +1,33 @@
+// What a deployer says of its result, in the file .p2prc of its directory.
+//
+// Pure: text in, values out. Fuzzed, as the deployer may run a script of another node.
+#pragma once
+
+#include "core/error.h"
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc::process {
+
+inline constexpr std::string_view deploy_result_file = ".p2prc";
+inline constexpr std::size_t longest_deploy_result = std::size_t{64} << 10U;
+
+struct DeployResult {
+    std::string directory;                          // DIR: what the process is shown; empty: all
+    std::string work_directory;                     // WORKDIR, within that; empty: as without a deployer
+    std::vector<std::string> command;               // COMMAND, a list in JSON; empty: that of the file
+    std::map<std::string, std::string> environment; // ENV.NAME
+    std::string resolved;                           // RESOLVED: what a floating name came to
+    std::string note;                               // NOTE, for people
+    friend bool operator==(const DeployResult&, const DeployResult&) = default;
+};
+
+// Lines KEY=VALUE; each key once, and none but those above. Paths are relative and have no "..". InvalidSpec
+// names the line.
+Result<DeployResult> read_deploy_result(std::string_view text);
+
+} // namespace p2prc::process

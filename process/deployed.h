@@ -1,0 +1,89 @@
+// Results of deployers on disk: where they are, which of them are whole, and what they say.
+#pragma once
+
+#include "core/error.h"
+#include "core/records.h"
+#include "process/deploy_result.h"
+#include "process/transient_unit.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace p2prc::process {
+
+// A result that is whole.
+struct Deployed {
+    std::string digest;
+    std::filesystem::path directory; // of the deployer
+    DeployResult result;
+    friend bool operator==(const Deployed&, const Deployed&) = default;
+
+    // What the process is shown.
+    std::filesystem::path shown() const;
+};
+
+// What a result depends on: the deployer's name, its script, the architecture and the user whose files it
+// has. Nothing else of a process file asks for another one.
+std::string deploy_digest(const ProcessSpec& spec);
+
+// `record` as it runs with the result: with its command, where the file has none.
+ProcessRecord with_result(ProcessRecord record, const Deployed& deployed);
+
+// Adds to a unit of `spec`'s process what it has of the result: it is shown read-only, and what the file says
+// of the environment wins.
+void add_result(TransientUnit& unit, const ProcessSpec& spec, const Deployed& deployed);
+
+// Of each deployment there is a note, which p2prcd writes before the deployer runs and again when its result
+// is whole: the directory itself belongs to the deployer's user. A result is that of one process, as its
+// script may have prepared that one's data. Names and digests are checked again: they become paths.
+class DeployedResults {
+  public:
+    // `hidden_root`: where systemd has the directories of dynamic users; in `root` are links to them.
+    DeployedResults(std::filesystem::path root, std::filesystem::path hidden_root,
+                    std::filesystem::path notes);
+
+    // The result that `record`'s process starts with; nothing: there is none yet.
+    std::optional<Deployed> find(const ProcessRecord& record) const;
+
+    // What is left of its deployment is not whole from now on. `hidden`: the deployer runs as a dynamic user.
+    Result<void> begin(const ProcessRecord& record, bool hidden) const;
+    // Reads what the deployer says, checks it, and notes on disk that it is whole. `closed`: nobody but
+    // p2prcd's own units can change it any more; otherwise the whole directory is shown, as what a path leads
+    // to may change after it was looked at. InvalidSpec for what must not be believed.
+    Result<Deployed> finish(const ProcessRecord& record, bool hidden, bool closed) const;
+    // There is no deployment of that digest any more; of an empty one: none at all.
+    void forget(std::string_view name, std::string_view digest) const;
+
+    struct Previous {
+        std::filesystem::path directory;
+        std::string spec; // the digest of the specification it was made for
+    };
+    // The last result of the same process, but for the one of `record` itself.
+    std::optional<Previous> previous(const ProcessRecord& record) const;
+    // What a floating name came to the last time that `record`'s script was run; empty: not known.
+    std::string resolved(const ProcessRecord& record) const;
+
+    // Names that have notes.
+    std::vector<std::string> names() const;
+    // Digests of a name that are not whole.
+    std::vector<std::string> unfinished(std::string_view name) const;
+    // Digests of a name beyond the last three and `needed`.
+    std::vector<std::string> outdated(std::string_view name, std::string_view needed) const;
+
+    // All that there may be of it on disk; of an empty digest: of all.
+    std::vector<std::filesystem::path> paths_of(std::string_view name, std::string_view digest) const;
+
+  private:
+    struct Note;
+    std::optional<Note> read(std::string_view name, std::string_view digest) const;
+    Result<void> write(std::string_view name, std::string_view digest, const Note& note) const;
+    std::vector<std::pair<std::filesystem::file_time_type, std::string>> digests(std::string_view name) const;
+    std::filesystem::path directory_of(std::string_view name, std::string_view digest, bool hidden) const;
+
+    std::filesystem::path root_, hidden_root_, notes_;
+};
+
+} // namespace p2prc::process

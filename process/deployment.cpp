@@ -1,0 +1,380 @@
+#include "process/deployment.h"
+
+#include "core/data_paths.h"
+#include "core/duration.h"
+#include "core/paths.h"
+#include "core/text.h"
+#include "net/fd.h"
+#include "net/spawn.h"
+#include "process/exit_reason.h"
+#include "process/unit_names.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <iterator>
+#include <utility>
+
+namespace p2prc::process {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t at_once = 2;
+constexpr std::size_t log_lines = 20;
+constexpr int not_now = 75; // EX_TEMPFAIL of sysexits.h
+constexpr std::uint64_t cap_dac_override = std::uint64_t{1} << 1;
+constexpr std::uint64_t cap_fowner = std::uint64_t{1} << 3;
+
+// What is written there once and cannot be changed by whoever reads it.
+Result<std::shared_ptr<const net::UniqueFd>> sealed(std::string_view text) {
+    const auto failed = [] { return std::unexpected(system_error("cannot pass the script on", errno)); };
+    auto file =
+        std::make_shared<net::UniqueFd>(memfd_create("p2prc-deploy-script", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!*file) return failed();
+    while (!text.empty()) {
+        const auto written = ::write(file->get(), text.data(), text.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return failed();
+        text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+    if (::lseek(file->get(), 0, SEEK_SET) != 0 || ::fcntl(file->get(), F_ADD_SEALS, seals) != 0)
+        return failed();
+    return file;
+}
+
+std::string removal_unit_name(std::string_view process_name) {
+    return fmt::format("p2prcd-undeploy-{}.service", process_name);
+}
+
+// p2prcd has no capability to remove what others own.
+std::vector<UnitProperty> removal_unit(std::string_view process_name, const std::vector<fs::path>& paths,
+                                       const std::vector<fs::path>& writable) {
+    json words = json::array({paths::rm, "-rf", "--one-file-system", "--"});
+    for (const auto& path : paths)
+        words.push_back(path.string());
+    json roots = json::array();
+    for (const auto& path : writable)
+        roots.push_back("-" + path.string());
+    const auto command = json::array({paths::rm, std::move(words), json::array({"no-env-expand"})});
+    return {
+        {"Description", "s", fmt::format("Removal of what was deployed for p2prc process {}", process_name)},
+        {"Type", "s", "oneshot"},
+        {"CollectMode", "s", "inactive-or-failed"},
+        {"SyslogIdentifier", "s", "p2prcd"},
+        {"NoNewPrivileges", "b", true},
+        {"CapabilityBoundingSet", "t", cap_dac_override | cap_fowner},
+        {"ProtectSystem", "s", "strict"},
+        {"ReadWritePaths", "as", std::move(roots)},
+        {"ProtectHome", "s", "yes"},
+        {"PrivateTmp", "b", true},
+        {"PrivateDevices", "b", true},
+        {"PrivateNetwork", "b", true},
+        {"ProtectKernelTunables", "b", true},
+        {"ProtectKernelModules", "b", true},
+        {"ProtectControlGroups", "b", true},
+        {"RestrictSUIDSGID", "b", true},
+        {"LockPersonality", "b", true},
+        {"SystemCallArchitectures", "as", json::array({"native"})},
+        {"RestrictAddressFamilies", "(bas)", json::array({true, json::array({"AF_UNIX"})})},
+        {"ExecStartEx", "a(sasas)", json::array({command})},
+    };
+}
+
+std::string last_of(const std::vector<std::string>& log) {
+    return log.empty() ? std::string() : text::excerpt(log.back(), 200);
+}
+
+} // namespace
+
+Deployments::Deployments(asio::any_io_executor loop, Systemd& systemd, RunEnd& run_end,
+                         const DeploymentOptions& options, Warn warn)
+    : loop_(std::move(loop))
+    , systemd_(systemd)
+    , run_end_(run_end)
+    , options_(options)
+    , warn_(std::move(warn))
+    , results_(options.root, options.hidden_root, options.notes)
+    , slots_(at_once, 1) {}
+
+Result<Deployer> Deployments::deployer(std::string_view name) const {
+    return find_deployer(options_.deployers, name, options_.owner);
+}
+
+std::string Deployments::others() const {
+    return fmt::format("{}", fmt::join(std::set(under_way_.begin(), under_way_.end()), ", "));
+}
+
+asio::awaitable<Result<void>> Deployments::remove(std::string name, std::string digest) {
+    // A p2prcd that was ended has left it running, or it is not there.
+    const auto deployer = deploy_unit_name(name);
+    const auto stopped = co_await systemd_.stop(deployer, share_);
+    if (!stopped) co_return std::unexpected(stopped.error());
+    auto paths = results_.paths_of(name, digest);
+    if (digest.empty())
+        for (const auto& cache : {options_.hidden_cache, options_.cache})
+            paths.push_back(cache / name);
+    std::erase_if(paths, [](const fs::path& path) {
+        std::error_code ignored;
+        return fs::symlink_status(path, ignored).type() == fs::file_type::not_found;
+    });
+    if (!paths.empty()) {
+        const auto unit = removal_unit_name(name);
+        const auto properties = removal_unit(
+            name, paths, {options_.root, options_.hidden_root, options_.cache, options_.hidden_cache});
+        const auto removed = co_await systemd_.start_transient(unit, properties, share_);
+        if (!removed) co_return std::unexpected(removed.error());
+        if (*removed != "done")
+            co_return fail(
+                ErrorCode::Failed,
+                fmt::format("what was deployed for '{}' could not be removed ({})", name, *removed),
+                fmt::format("journalctl -u {} has the reason", unit));
+    }
+    results_.forget(name, digest);
+    co_return Result<void>{};
+}
+
+void Deployments::tidy(const std::map<std::string, std::string>& needed, const std::set<std::string>& busy,
+                       std::shared_ptr<void> owner) {
+    if (tidying_ || stopped_) return;
+    std::vector<std::pair<std::string, std::string>> list;
+    for (const auto& name : results_.names()) {
+        if (busy.contains(name)) continue;
+        const auto digest = needed.find(name);
+        auto gone = results_.unfinished(name);
+        if (digest == needed.end())
+            gone = {""};
+        else
+            std::ranges::copy(results_.outdated(name, digest->second), std::back_inserter(gone));
+        for (auto& one : gone)
+            list.emplace_back(name, std::move(one));
+    }
+    if (list.empty()) return;
+    tidying_ = true;
+    asio::co_spawn(loop_, remove_all(std::move(list), std::move(owner)),
+                   net::ReportFailure("removing what was deployed"));
+}
+
+asio::awaitable<void> Deployments::remove_all(std::vector<std::pair<std::string, std::string>> list,
+                                              std::shared_ptr<void> owner) {
+    for (const auto& [name, digest] : list) {
+        // It may be wanted again by now.
+        if (under_way_.contains(name)) continue;
+        const auto removed = co_await remove(name, digest);
+        if (stopped_) break;
+        if (!removed) warn_(removed.error().message, name);
+    }
+    tidying_ = false;
+    owner.reset();
+}
+
+Deployment::Deployment(Deployments& all, std::shared_ptr<void> owner, ProcessRecord record, std::string node,
+                       Origin origin, std::string maker, Events events)
+    : all_(all)
+    , owner_(std::move(owner))
+    , record_(std::move(record))
+    , node_(std::move(node))
+    , origin_(origin)
+    , maker_(std::move(maker))
+    , events_(std::move(events))
+    , digest_(deploy_digest(record_.spec))
+    , pause_(all.loop_)
+    , over_(all.loop_) {}
+
+void Deployment::begin() {
+    asio::co_spawn(all_.loop_, run(), [self = shared_from_this()](const std::exception_ptr& thrown) {
+        if (thrown) net::ReportFailure("the deployment of '" + self->record_.name + "'")(thrown);
+        self->over_.set();
+    });
+}
+
+asio::awaitable<void> Deployment::cancel() {
+    const auto self = shared_from_this();
+    cancelled_ = true;
+    pause_.set();
+    const auto unit = deploy_unit_name(record_.name);
+    const auto stopped = co_await all_.systemd_.stop(unit, all_.share_);
+    // Who waits for a turn has begun nothing.
+    if (stopped && attempting_) co_await over_.wait();
+    if (all_.stopped_) co_return;
+    if (const auto removed = co_await all_.remove(record_.name, digest_); !removed)
+        all_.warn_(removed.error().message, record_.name);
+}
+
+asio::awaitable<void> Deployment::run() {
+    const auto self = shared_from_this();
+    auto pause = all_.options_.first_pause;
+    // Never from within begin().
+    co_await asio::post(all_.loop_, asio::use_awaitable);
+    while (!cancelled_ && !all_.stopped_) {
+        End end;
+        {
+            if (all_.under_way_.size() >= at_once)
+                events_.says(fmt::format("it waits for {}, which are being deployed", all_.others()));
+            const auto slot = co_await all_.slots_.acquire(maker_);
+            if (cancelled_ || all_.stopped_) co_return;
+            const auto place = all_.under_way_.insert(record_.name);
+            events_.says(fmt::format("the deployer '{}' prepares it", record_.spec.deploy.strategy));
+            attempting_ = true;
+            end = co_await attempt();
+            attempting_ = false;
+            all_.under_way_.erase(place);
+        }
+        if (cancelled_ || all_.stopped_) co_return;
+        if (end.kind != End::Kind::NotNow) {
+            std::optional<StopReason> failure;
+            if (end.kind == End::Kind::Failed) failure = std::move(end.reason);
+            events_.over(std::move(failure));
+            co_return;
+        }
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(pause).count();
+        events_.says(fmt::format("{}; it is tried again after {}", end.reason.detail,
+                                 duration_text(static_cast<std::uint64_t>(seconds))));
+        co_await pause_.wait(pause);
+        pause = std::min(2 * pause, all_.options_.longest_pause);
+    }
+}
+
+namespace {
+
+StopReason failure(std::string step, std::string detail) {
+    StopReason reason;
+    reason.kind = StopKind::DeployFailed;
+    reason.step = std::move(step);
+    reason.detail = std::move(detail);
+    return reason;
+}
+
+StopReason failure(std::string step, const Error& error) {
+    return failure(std::move(step), error.hint.empty() ? error.message : error.message + "; " + error.hint);
+}
+
+} // namespace
+
+Result<TransientUnit> Deployment::unit_of(const Deployer& deployer) const {
+    auto script = sealed(record_.spec.deploy.script);
+    if (!script) return std::unexpected(script.error());
+    const auto place = fmt::format("{}/{}/{}", deploy_directory, record_.name, digest_);
+    const auto directory = fmt::format("/var/lib/{}", place);
+    const auto previous = all_.results_.previous(record_);
+    DeployRun run{.program = deployer.program,
+                  .as = deployer.as,
+                  .network = deployer.network,
+                  .groups = deployer.groups,
+                  .timeout = deployer.timeout,
+                  .place = place,
+                  .previous = previous ? previous->directory.string() : "",
+                  .environment = {{"P2PRC_API", "1"},
+                                  {"P2PRC_NAME", record_.name},
+                                  {"P2PRC_NODE", node_},
+                                  {"P2PRC_DIGEST", record_.digest},
+                                  {"P2PRC_PREVIOUS_DIGEST", previous ? previous->spec : ""},
+                                  {"P2PRC_RESOLVED", resolved_},
+                                  {"DEPLOY", directory},
+                                  {"DEPLOY_PREVIOUS", previous ? std::string(shown_result) : ""}},
+                  .script = std::move(*script)};
+    if (record_.port) run.environment["PORT"] = std::to_string(*record_.port);
+    const bool has_data = record_.spec.run.data && deployer.as == DeployerClass::Process;
+    // systemd would name all of the unit's directories there.
+    run.environment["STATE_DIRECTORY"] = has_data ? data_directory(record_.name) : "";
+    if (!has_data && record_.spec.run.user.empty()) run.environment.emplace("HOME", directory);
+    return deploy_unit(record_, node_, origin_, run);
+}
+
+asio::awaitable<Deployment::End> Deployment::attempt() {
+    const auto deployer = all_.deployer(record_.spec.deploy.strategy);
+    if (!deployer) {
+        const bool missing = deployer.error().code == ErrorCode::NotFound;
+        co_return End{End::Kind::Failed, failure(missing ? "missing" : "deployer", deployer.error())};
+    }
+    if (const auto needs = missing_needs(*deployer); !needs.empty())
+        co_return End{
+            End::Kind::Failed,
+            failure("missing", fmt::format("the deployer '{}' needs {}, which this machine does not have",
+                                           deployer->name, fmt::join(needs, ", ")))};
+    if (auto known = all_.results_.resolved(record_); !known.empty()) resolved_ = std::move(known);
+    // What is there is half of a result, or that of another process of the same name.
+    const auto removed = co_await all_.remove(record_.name, digest_);
+    if (!removed) co_return End{End::Kind::NotNow, failure("", removed.error())};
+    const bool hidden = deployer->as == DeployerClass::Process && record_.spec.run.user.empty();
+    if (const auto begun = all_.results_.begin(record_, hidden); !begun)
+        co_return End{End::Kind::NotNow, failure("", begun.error())};
+    auto unit = unit_of(*deployer);
+    if (!unit) co_return End{End::Kind::Failed, failure("unit", unit.error())};
+    if (cancelled_) co_return End{};
+    const auto name = deploy_unit_name(record_.name);
+    const auto job = co_await all_.systemd_.start_transient(name, std::move(*unit), all_.share_);
+    if (cancelled_ || all_.stopped_) co_return End{};
+    if (!job && job.error().code == ErrorCode::InvalidSpec)
+        co_return End{End::Kind::Failed, failure("unit", job.error())};
+    if (!job) co_return End{End::Kind::NotNow, failure("", job.error())};
+    if (*job == "done") co_return co_await finish(*deployer);
+    co_return co_await ended(*job, *deployer);
+}
+
+// It did not succeed. Its unit stays until it has been looked at.
+asio::awaitable<Deployment::End> Deployment::ended(std::string job, Deployer deployer) {
+    const auto unit = deploy_unit_name(record_.name);
+    const auto view = co_await all_.systemd_.view_of(unit);
+    if (!view) co_return End{End::Kind::NotNow, failure("", view.error())};
+    auto log = co_await all_.run_end_.log_of(unit, record_.id, view->invocation, log_lines);
+    (void)co_await all_.systemd_.reset_failed(unit);
+    const auto& result = view->result;
+    const bool exited = result.code == CLD_EXITED;
+    if (exited && result.status == not_now) {
+        const auto line = last_of(log);
+        co_return End{End::Kind::NotNow,
+                      failure("", fmt::format("the deployer '{}' says: not now{}{}", deployer.name,
+                                              line.empty() ? "" : ": ", line))};
+    }
+    StopReason reason;
+    if (job == "timeout" || result.result == "timeout") {
+        reason = failure("timeout",
+                         fmt::format("it took longer than {}",
+                                     duration_text(static_cast<std::uint64_t>(deployer.timeout.count()))));
+    } else if (result.result == "oom-kill") {
+        reason = failure("oom-kill", "it needed more memory than limits.memory allows");
+    } else if (exited && result.status != 0) {
+        const auto step = result.status >= first_exec_status ? exec_step_name(result.status) : "";
+        reason = failure(step.empty() ? fmt::format("exit {}", result.status) : std::string(step), "");
+    } else if (result.code == CLD_KILLED || result.code == CLD_DUMPED) {
+        reason = failure(signal_name(result.status), "");
+    } else {
+        reason = failure("stopped", fmt::format("its unit {} was stopped from outside ({})", unit, job));
+    }
+    reason.log = std::move(log);
+    // Half of a result is of no use to anybody.
+    if (const auto removed = co_await all_.remove(record_.name, digest_); !removed)
+        all_.warn_(removed.error().message, record_.name);
+    co_return End{End::Kind::Failed, std::move(reason)};
+}
+
+asio::awaitable<Deployment::End> Deployment::finish(Deployer deployer) {
+    const bool as_process = deployer.as == DeployerClass::Process;
+    const bool dynamic = record_.spec.run.user.empty();
+    const auto deployed = all_.results_.finish(record_, as_process && dynamic, !as_process || dynamic);
+    if (deployed) {
+        if (!deployed->result.note.empty())
+            all_.warn_(fmt::format("the deployer '{}' of '{}' says: {}", deployer.name, record_.name,
+                                   text::excerpt(deployed->result.note, 500)),
+                       record_.name);
+        co_return End{};
+    }
+    if (const auto removed = co_await all_.remove(record_.name, digest_); !removed)
+        all_.warn_(removed.error().message, record_.name);
+    co_return End{End::Kind::Failed, failure("result", deployed.error())};
+}
+
+} // namespace p2prc::process

@@ -1,0 +1,250 @@
+"""Deployers: what prepares a process before it starts, on real machines."""
+
+import json
+
+from lab import wait_until
+from lab.errors import LabError
+from lab.household import info, join, make_root, spin, wait_reason, wait_state
+
+MACHINES = ["root", "home1", "home2"]
+
+SLEEP = ["/bin/sleep", "infinity"]
+
+
+def deployer(machine, name, program, settings=None):
+    """A deployer of the administrator's own."""
+    path = f"/etc/p2prc/deployers/{name}"
+    machine.write(path, program)
+    machine.run(f"chmod 0755 /etc/p2prc/deployers {path}")
+    if settings:
+        machine.write(f"{path}.toml", settings)
+
+
+def text_of(name, script, strategy="script", command=SLEEP, **keys):
+    lines = [f'name = "{name}"'] + [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    lines += ["[deploy]", f'strategy = "{strategy}"', f"script = {json.dumps(script)}"]
+    if command:
+        lines += ["[run]", f"command = {json.dumps(command)}"]
+    return "\n".join(lines) + "\n"
+
+
+def write(machine, name, script, **options):
+    machine.write(f"/root/{name}.toml", text_of(name, script, **options))
+    return f"/root/{name}.toml"
+
+
+def deploy(machine, name, script, node=None, check=True, **options):
+    path = write(machine, name, script, **options)
+    return machine.p2prc("spin", path, *(["--node", node] if node else []), check=check, timeout=120)
+
+
+def begin(machine, name, script, **options):
+    """Spins it beside the test."""
+    return machine.popen(["p2prc", "spin", write(machine, name, script, **options), "--timeout", "3m"])
+
+
+def wait_words(machine, name, words):
+    """Waits until it is being deployed and says so."""
+    def seen():
+        known = info(machine, name)
+        if known["state"] != "deploying" or words not in (known["waits_for"] or ""):
+            raise LabError(f"{name} is {known['state']}, waits for {known['waits_for']}, reason {known['reason']}")
+        return known
+    return wait_until(seen, 60, f"{name} to be deployed and to say {words!r}")
+
+
+def fails(machine, name, script, step, words="", **options):
+    """Its deployer fails: the spin does, and says why; nothing runs and nothing is left."""
+    spun = deploy(machine, name, script, check=False, **options)
+    assert spun.code == 1 and f"deploy-failed at {step}" in spun.err and words in spun.err, (spun.out, spun.err)
+    known = info(machine, name)
+    assert known["state"] == "failed" and known["reason"]["kind"] == "deploy-failed" and known["reason"]["step"] == step, known
+    nothing_is_left(machine, name)
+    return known["reason"]
+
+
+def nothing_is_left(machine, name):
+    assert not machine.active(f"p2prcd-deploy-{name}.service") and not machine.active(f"p2prc-{name}.service")
+    left = machine.run(f"ls -A /var/lib/p2prc-deploy/{name} /var/lib/private/p2prc-deploy/{name} 2>/dev/null", check=False).out.split()
+    assert [line for line in left if not line.endswith(":")] == [], left
+
+
+def runs_of(machine, name):
+    """How often its script was run: each run of the scripts below adds a line to its data."""
+    return machine.run(f"cat /var/lib/p2prc-data/{name}/runs 2>/dev/null | wc -l", check=False).out.strip()
+
+
+COUNT = 'echo run >>"$STATE_DIRECTORY/runs"\n'
+
+
+# --- the script deployer
+
+def test_a_script_prepares_data_and_files(lab):
+    script = COUNT + """
+test "$PWD" = "$DEPLOY" && test -z "$(ls -A)" && test "$P2PRC_API" = 1 && test "$P2PRC_NAME" = shop
+test "$(id -u)" = "$(stat -L -c %u "$STATE_DIRECTORY")" && test -d "$CACHE_DIRECTORY" && test "$PORT" = 8401
+mkdir bin && printf '#!/bin/sh\\necho "it says $GREETING in $PWD with $DEPLOY" >"$STATE_DIRECTORY/said"\\nexec sleep infinity\\n' >bin/x
+chmod +x bin/x
+echo "schema is made"
+printf 'ENV.GREETING=hello\\nENV.PATH=/usr/bin:/bin\\nWORKDIR=bin\\n' >.p2prc
+"""
+    path = write(lab.home1, "shop", script, command=["/run/p2prc-deploy/bin/x"], port=8401)
+    lab.home1.p2prc("spin", path, "--no-wait", timeout=120)
+    wait_until(lambda: info(lab.home1, "shop")["status"], 60, "shop to run")
+    said = wait_until(lambda: lab.home1.run("cat /var/lib/p2prc-data/shop/said", check=False).out.strip(), 30, "shop to say something")
+    assert said == "it says hello in /run/p2prc-deploy/bin with /run/p2prc-deploy", said
+    assert runs_of(lab.home1, "shop") == "1"
+    pid = lab.home1.unit("p2prc-shop.service")["MainPID"]
+    assert lab.home1.run(["nsenter", "-t", pid, "-m", "touch", "/run/p2prc-deploy/x"], check=False).code != 0
+    assert info(lab.home1, "shop")["deployment"]["strategy"] == "script"
+    lines = lab.home1.p2prc("logs", "shop", "--deploy").out
+    assert "schema is made" in lines, lines
+
+
+def test_it_is_deployed_once(lab):
+    lab.home1.p2prc("restart", "shop", "--no-wait")
+    wait_until(lambda: info(lab.home1, "shop")["status"], 60, "shop to run again")
+    lab.home1.run("systemctl restart p2prcd")
+    wait_until(lambda: info(lab.home1, "shop")["status"], 60, "shop to be known")
+    lab.home1.reboot()
+    wait_until(lambda: info(lab.home1, "shop")["status"], 90, "shop to run after a boot")
+    assert runs_of(lab.home1, "shop") == "1"
+
+
+def test_a_script_that_fails(lab):
+    reason = fails(lab.home1, "broken", COUNT + "echo no such table; echo half >part; exit 3", "exit 3", "no such table")
+    assert reason["log"][-1] == "no such table", reason
+    lab.home1.reboot()
+    wait_state(lab.home1, "broken", "failed", 60)
+    assert runs_of(lab.home1, "broken") == "1"
+    assert lab.home1.p2prc("start", "broken", check=False, timeout=120).code == 1
+    assert runs_of(lab.home1, "broken") == "2"
+
+
+def test_not_now_is_tried_again(lab):
+    spinning = begin(lab.home1, "later", "test -e /run/lock/mirror-is-up || { echo the mirror is away; exit 75; }")
+    wait_words(lab.home1, "later", "not now: the mirror is away; it is tried again after 30s")
+    lab.home1.run("touch /run/lock/mirror-is-up")
+    assert spinning.wait(timeout=120) == 0
+    assert info(lab.home1, "later")["state"] == "running"
+
+
+def test_a_stop_ends_it(lab):
+    spinning = begin(lab.home1, "slow", "echo x >part; sleep 600 & sleep 600")
+    wait_words(lab.home1, "slow", "the deployer 'script' prepares it")
+    wait_until(lambda: lab.home1.active("p2prcd-deploy-slow.service") or "activating" in lab.home1.unit("p2prcd-deploy-slow.service")["ActiveState"],
+               30, "its unit to run")
+    lab.home1.p2prc("stop", "slow")
+    assert spinning.wait(timeout=60) != 0
+    assert info(lab.home1, "slow")["reason"]["kind"] == "stopped"
+    nothing_is_left(lab.home1, "slow")
+    assert lab.home1.run(["pgrep", "-f", "sleep 600"], check=False).out == ""
+    lab.home1.p2prc("kill", "slow")
+
+
+def test_a_kill_ends_it(lab):
+    spinning = begin(lab.home1, "slower", "sleep 600")
+    wait_words(lab.home1, "slower", "prepares it")
+    lab.home1.p2prc("kill", "slower")
+    assert spinning.wait(timeout=60) != 0
+    nothing_is_left(lab.home1, "slower")
+    assert lab.home1.p2prc("info", "slower", check=False).code == 3
+
+
+def test_two_at_a_time(lab):
+    wait = "while ! test -e /run/lock/go; do sleep 0.2; done"
+    spinning = [begin(lab.home1, "first", wait), begin(lab.home1, "second", wait)]
+    for name in ("first", "second"):
+        wait_words(lab.home1, name, "prepares it")
+    spinning.append(begin(lab.home1, "third", wait))
+    wait_words(lab.home1, "third", "it waits for first, second, which are being deployed")
+    lab.home1.run("touch /run/lock/go")
+    assert [one.wait(timeout=120) for one in spinning] == [0, 0, 0]
+
+
+def test_a_power_cut_begins_it_anew(lab):
+    spinning = begin(lab.home1, "cut", COUNT + "test -z \"$(ls -A)\"; touch half; test -e \"$STATE_DIRECTORY/go\" || sleep 600")
+    wait_until(lambda: runs_of(lab.home1, "cut") == "1", 60, "its script to run")
+    lab.home1.power_cut()
+    spinning.wait(timeout=60)
+    lab.home1.boot()
+    wait_until(lambda: runs_of(lab.home1, "cut") == "2", 90, "its script to run again")
+    lab.home1.run("systemctl kill -s KILL p2prcd")
+    wait_until(lambda: runs_of(lab.home1, "cut") == "3", 90, "its script to run again after p2prcd was killed")
+    lab.home1.run("touch /var/lib/p2prc-data/cut/go")
+    lab.home1.p2prc("restart", "cut", timeout=120)
+    wait_state(lab.home1, "cut", "running", 60)
+    assert runs_of(lab.home1, "cut") == "4"
+
+
+# --- results that are not believed
+
+def test_hostile_results(lab):
+    for name, script, words in (
+            ("evil1", "ln -s / out; echo DIR=out >.p2prc", "a link on its way"),
+            ("evil2", "echo DIR=../.. >.p2prc", "leads out of the directory"),
+            ("evil3", "echo DIR=/etc >.p2prc", "is an absolute path"),
+            ("evil4", "echo SHELL=/bin/sh >.p2prc", "is not known"),
+            ("evil5", "ln -s /etc/shadow .p2prc", "it is a link"),
+            ("evil6", "mkfifo .p2prc", "is not a plain file"),
+            ("evil7", "mkdir a; ln -s / a/b; printf 'DIR=a\\nWORKDIR=b\\n' >.p2prc", "a link on its way")):
+        fails(lab.home1, name, script, "result", words)
+    fails(lab.home1, "empty", "true", "result", "neither the process file nor the deployer says what to run", command=None)
+
+
+def test_what_it_leaves_is_ended(lab):
+    deploy(lab.home1, "left", "setsid sleep 987654 & sleep 0.2")
+    assert lab.home1.run(["pgrep", "-f", "sleep 987654"], check=False).out == ""
+
+
+# --- deployers of one's own
+
+def test_three_lines_of_ones_own(lab):
+    deployer(lab.home1, "copy", '#!/bin/sh -e\nmkdir out\ncp -r "$(cat)" out/bin\necho "DIR=out\nCOMMAND=[\\"/run/p2prc-deploy/bin/true-server\\"]" >.p2prc\n')
+    lab.home1.write("/opt/tools/true-server", "#!/bin/sh\nexec sleep infinity\n")
+    lab.home1.run("chmod -R a+rX,u+x /opt/tools && chmod a+x /opt/tools/true-server")
+    deploy(lab.home1, "own", "/opt/tools", strategy="copy", command=None)
+    assert info(lab.home1, "own")["state"] == "running"
+
+
+def test_a_deployer_that_is_missing_or_unsafe(lab):
+    fails(lab.home1, "none", "x", "missing", "this machine has no deployer 'nowhere'", strategy="nowhere")
+    deployer(lab.home1, "needy", "#!/bin/sh\n", 'needs = ["/usr/bin/not-there"]\n')
+    fails(lab.home1, "needs", "x", "missing", "needs /usr/bin/not-there", strategy="needy")
+    deployer(lab.home1, "open", "#!/bin/sh\n")
+    lab.home1.run("chmod 0777 /etc/p2prc/deployers/open")
+    fails(lab.home1, "unsafe", "x", "deployer", "could be changed by others than root", strategy="open")
+    lab.home1.run("rm /etc/p2prc/deployers/open")
+
+
+def test_its_time_is_bounded(lab):
+    deployer(lab.home1, "short", "#!/bin/sh\nsleep 600\n", 'timeout = "2s"\n')
+    fails(lab.home1, "long", "x", "timeout", "it took longer than 2s", strategy="short")
+
+
+def test_without_a_network(lab):
+    deployer(lab.home1, "alone", '#!/bin/sh -e\ntest "$(ls /sys/class/net)" = lo || test "$(ip -o link | wc -l)" = 1\n', "network = false\n")
+    deploy(lab.home1, "offline", "x", strategy="alone")
+
+
+# --- what other nodes may ask for
+
+def test_remote_spins(lab):
+    make_root(lab)
+    join(lab, lab.home1)
+    join(lab, lab.home2)
+    deployer(lab.home2, "builds", '#!/bin/sh -e\ntest "$(id -u)" = 0\n', 'as = "root"\n')
+    deploy(lab.home1, "far", "test \"$(id -u)\" != 0; echo ENV.A=b >.p2prc", node="home2")
+    assert info(lab.home2, "far")["state"] == "running"
+    refused = deploy(lab.home1, "farther", "x", strategy="builds", node="home2", check=False)
+    assert refused.code != 0 and "the deployer 'builds', which runs as root" in refused.err and "[remote] spin" in refused.err, refused
+    deploy(lab.home2, "near", "x", strategy="builds")
+    lab.home2.write("/etc/p2prc/p2prcd.toml.d/remote.toml", '[remote]\nspin = "any"\n')
+    lab.home2.run("systemctl reload p2prcd")
+    lab.home1.p2prc("start", "farther", timeout=120)
+    assert info(lab.home2, "farther")["state"] == "running"
+
+
+def test_what_no_process_needs_goes(lab):
+    lab.home2.p2prc("kill", "near")
+    wait_until(lambda: lab.home2.run("ls -d /var/lib/p2prc-deploy/near", check=False).code != 0, 120, "the result of a killed process to go")

@@ -1,0 +1,58 @@
+#include "process/deploy_result.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace p2prc::process {
+namespace {
+
+std::string refusal(std::string_view text) {
+    const auto result = read_deploy_result(text);
+    return result ? "" : result.error().message;
+}
+
+TEST(DeployResult, EachKey) {
+    const auto result =
+        read_deploy_result("DIR=out/x\nWORKDIR=a\n\nCOMMAND=[\"/bin/x\", \"a b\"]\nENV.A=b=c\nENV.C=\n"
+                           "RESOLVED=sha256:1\nNOTE=done, 3 files");
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(*result, (DeployResult{.directory = "out/x",
+                                     .work_directory = "a",
+                                     .command = {"/bin/x", "a b"},
+                                     .environment = {{"A", "b=c"}, {"C", ""}},
+                                     .resolved = "sha256:1",
+                                     .note = "done, 3 files"}));
+    EXPECT_EQ(*read_deploy_result(""), DeployResult());
+}
+
+TEST(DeployResult, WhatIsRefused) {
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"DIR=..", ".p2prc:1: DIR leads out of the directory"},
+        {"NOTE=x\nDIR=a/../../b", ".p2prc:2: DIR leads out of the directory"},
+        {"DIR=/etc", ".p2prc:1: DIR is an absolute path"},
+        {"DIR=", ".p2prc:1: DIR is empty"},
+        {"WORKDIR=a/..", ".p2prc:1: WORKDIR leads out"},
+        {"DIR", ".p2prc:1: DIR is not of the form KEY=VALUE"},
+        {"DIR=a\nDIR=b", ".p2prc:2: DIR is there twice"},
+        {"SHELL=x", ".p2prc:1: SHELL is not known"},
+        {"dir=x", ".p2prc:1: dir is not known"},
+        {"ROOT=x", ".p2prc:1: ROOT is not in this version"},
+        {"VOLUME=/x", ".p2prc:1: VOLUME is not in this version"},
+        {"COMMAND=/bin/x", ".p2prc:1: COMMAND is not a list of strings"},
+        {"COMMAND=[1]", ".p2prc:1: COMMAND is not a list of strings"},
+        {"COMMAND=[]", ".p2prc:1: COMMAND is empty"},
+        {"COMMAND=[\"bin/x\"]", ".p2prc:1: COMMAND 'bin/x' is a relative path"},
+        {"ENV.1=x", ".p2prc:1: ENV.1 '1' is not a name of a variable"},
+        {"ENV.=x", ".p2prc:1: ENV. '' is not a name"},
+        {"ENV.PORT=1", ".p2prc:1: ENV.PORT is set by p2prc"},
+        {"ENV.DEPLOY=1", ".p2prc:1: ENV.DEPLOY is set by p2prc"},
+        {"NOTE=a\rb", ".p2prc:1: NOTE has control characters"},
+        {"NOTE=\xff", ".p2prc:1: NOTE has control characters, or is not UTF-8"},
+        {std::string(longest_deploy_result + 1, '\n'), ".p2prc:0: the file is longer than 64 KiB"},
+    };
+    for (const auto& [text, message] : cases)
+        EXPECT_THAT(refusal(text), testing::StartsWith(message)) << text.substr(0, 50);
+}
+
+} // namespace
+} // namespace p2prc::process

@@ -1,0 +1,147 @@
+#include "process/deployed.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+namespace p2prc::process {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class DeployedTest : public testing::Test {
+  protected:
+    DeployedTest() {
+        record.id = 7;
+        record.name = record.spec.name = "web";
+        record.spec.run.command = {"/bin/web"};
+        record.spec.deploy = {"script", "x"};
+        fs::create_directories(place());
+    }
+    fs::path place() const { return directory / "hidden/web" / deploy_digest(record.spec); }
+    void say(std::string_view text) const { std::ofstream(place() / ".p2prc") << text; }
+    std::string refusal(bool closed = true) const {
+        const auto done = results.finish(record, true, closed);
+        EXPECT_EQ(results.find(record).has_value(), done.has_value());
+        return done ? "" : done.error().message;
+    }
+
+    const net::TemporaryDirectory temporary;
+    const fs::path& directory = temporary.path();
+    DeployedResults results{directory / "open", directory / "hidden", directory / "notes"};
+    ProcessRecord record;
+};
+
+TEST_F(DeployedTest, ItIsFoundOnceItIsWhole) {
+    ASSERT_TRUE(results.begin(record, true));
+    EXPECT_FALSE(results.find(record));
+    EXPECT_THAT(results.unfinished("web"), testing::ElementsAre(deploy_digest(record.spec)));
+    say("ENV.A=b\nRESOLVED=1\n");
+    const auto done = results.finish(record, true, true);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(results.find(record), *done);
+    EXPECT_EQ(done->directory, place());
+    EXPECT_EQ(done->shown(), place());
+    EXPECT_EQ(results.resolved(record), "1");
+    EXPECT_THAT(results.unfinished("web"), testing::IsEmpty());
+    fs::remove_all(place());
+    EXPECT_FALSE(results.find(record));
+}
+
+TEST_F(DeployedTest, ItIsThatOfOneProcess) {
+    ASSERT_TRUE(results.finish(record, true, true));
+    record.id = 8;
+    EXPECT_FALSE(results.find(record));
+    record.former_ids = {7};
+    EXPECT_TRUE(results.find(record));
+    record.spec.run.user = "anna";
+    EXPECT_FALSE(results.find(record));
+}
+
+TEST_F(DeployedTest, PathsStayBeneath) {
+    fs::create_directories(place() / "a/b");
+    say("DIR=a\nWORKDIR=b\n");
+    EXPECT_EQ(refusal(), "");
+    EXPECT_EQ(results.find(record)->shown(), place() / "a");
+    for (const auto& [link, target] :
+         {std::pair("out", "/"), std::pair("up", "../.."), std::pair("a/up", "../..")})
+        fs::create_symlink(target, place() / link);
+    results.forget("web", deploy_digest(record.spec));
+    for (const auto* text :
+         {"DIR=out\n", "DIR=up\n", "DIR=a/up\n", "DIR=a\nWORKDIR=up\n", "WORKDIR=out/etc\n"}) {
+        say(text);
+        EXPECT_THAT(refusal(), HasSubstr("is not a directory, or is or has a link on its way")) << text;
+    }
+    say("DIR=nowhere\n");
+    EXPECT_THAT(refusal(), HasSubstr("No such file"));
+    std::ofstream(place() / "file") << "x";
+    say("DIR=file\n");
+    EXPECT_THAT(refusal(), HasSubstr("is not a directory"));
+}
+
+TEST_F(DeployedTest, TheFileItselfIsPlain) {
+    fs::create_symlink("/etc/passwd", place() / ".p2prc");
+    EXPECT_NE(refusal(), "");
+    fs::remove(place() / ".p2prc");
+    ASSERT_EQ(mkfifo((place() / ".p2prc").c_str(), 0644), 0);
+    EXPECT_THAT(refusal(), HasSubstr("is not a plain file"));
+    fs::remove(place() / ".p2prc");
+    fs::create_directory(place() / ".p2prc");
+    EXPECT_THAT(refusal(), HasSubstr("is not a plain file"));
+    fs::remove(place() / ".p2prc");
+    say(std::string(longest_deploy_result + 1, '\n'));
+    EXPECT_THAT(refusal(), HasSubstr("longer than 64 KiB"));
+}
+
+TEST_F(DeployedTest, AUserOfTheMachineCannotChooseWhatIsShown) {
+    fs::create_directories(place() / "a");
+    say("DIR=a\n");
+    EXPECT_THAT(refusal(false), HasSubstr("DIR is not for a process with run.user"));
+    say("ENV.A=b\n");
+    EXPECT_EQ(refusal(false), "");
+}
+
+TEST_F(DeployedTest, SomebodySaysWhatToRun) {
+    record.spec.run.command.clear();
+    EXPECT_THAT(refusal(), HasSubstr("neither the process file nor the deployer"));
+    say("COMMAND=[\"/bin/x\"]\n");
+    EXPECT_EQ(refusal(), "");
+    EXPECT_EQ(with_result(record, *results.find(record)).spec.run.command,
+              std::vector<std::string>{"/bin/x"});
+    record.spec.run.command = {"/bin/own"};
+    EXPECT_EQ(with_result(record, *results.find(record)).spec.run.command,
+              std::vector<std::string>{"/bin/own"});
+}
+
+TEST_F(DeployedTest, WhatTheUnitGets) {
+    fs::create_directories(place() / "a/b");
+    say("DIR=a\nWORKDIR=b\nENV.MINE=1\nENV.THEIRS=1\n");
+    ASSERT_EQ(refusal(), "");
+    record.spec.run.environment = {{"THEIRS", "2"}};
+    auto unit = *transient_unit(record, "home1", Origin::Local);
+    add_result(unit, record.spec, *results.find(record));
+    const auto value = [&unit](std::string_view name) {
+        const auto found = std::ranges::find(unit.properties, name, &UnitProperty::name);
+        EXPECT_EQ(std::ranges::count(unit.properties, name, &UnitProperty::name), 1) << name;
+        return found->value;
+    };
+    EXPECT_EQ(value("WorkingDirectory"), "/run/p2prc-deploy/b");
+    EXPECT_EQ(value("BindReadOnlyPaths").at(0).at(0), (place() / "a").string());
+    const auto environment = value("Environment").get<std::vector<std::string>>();
+    EXPECT_THAT(environment, testing::IsSupersetOf({"MINE=1", "THEIRS=2", "DEPLOY=/run/p2prc-deploy"}));
+    EXPECT_EQ(std::ranges::count(environment, "THEIRS=1"), 0);
+}
+
+TEST_F(DeployedTest, ADamagedNoteIsNone) {
+    ASSERT_TRUE(results.finish(record, true, true));
+    std::ofstream(directory / "notes/web" / deploy_digest(record.spec)) << "{\"whole\":tr";
+    EXPECT_FALSE(results.find(record));
+    EXPECT_EQ(results.unfinished("web").size(), 1U);
+}
+
+} // namespace
+} // namespace p2prc::process
