@@ -150,8 +150,8 @@ in
         }
       '';
       description = ''
-        Process files, by name: p2prc-process(5). One that has changed is updated
-        (p2prc kill NAME): p2prc does not hand the data of one process to another unasked. One that is taken out here goes on.
+        Process files, by name: p2prc-process(5). One that has changed is updated, and
+        goes back by itself where that is not ready (p2prc history NAME). One that is taken out here goes on.
       '';
     };
   };

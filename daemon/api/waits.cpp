@@ -120,8 +120,10 @@ Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
         error.message +=
             fmt::format("; revision {} was started again, and is not ready either{}", update.fallback,
                         status.reason ? ": " + reason_text(*status.reason) : "");
-    if (status.reason)
-        for (const std::string& line : status.reason->log)
+    // Of a revision that was never started, it is with the update.
+    const bool own = update.reason && !update.reason->log.empty();
+    if (own || (status.reason && (stopped || !runs)))
+        for (const std::string& line : own ? update.reason->log : status.reason->log)
             error.message += "\n  " + line;
     error.hint =
         fmt::format("p2prc logs {0} shows more, p2prc history {0} what ran before; its data is as the "

@@ -286,3 +286,19 @@ def test_the_root_is_away_meanwhile(lab):
     assert last_is(lab, "rolled-back"), outcomes(lab)
     lab.root.run("systemctl start p2prcd")
     wait_until(lambda: outcomes_on_root(lab)[0][1] == "rolled-back", 60, "the root to know")
+
+
+def test_it_is_deployed_while_the_one_before_serves(lab):
+    """And one that cannot be deployed stops nothing."""
+    pid = main_pid(lab.home1, "web")
+    seen, done = visitors(lab, lambda: update(lab, "sixteen", "well", deploy={"strategy": "script", "script": "sleep 4; echo deployed >word"}))
+    assert done.code == 0, done
+    all_served(seen, "fourteen", "sixteen")
+    assert main_pid(lab.home1, "web") != pid
+    pid = main_pid(lab.home1, "web")
+    seen, done = visitors(lab, lambda: update(lab, "seventeen", "well", deploy={"strategy": "script", "script": "echo no such mirror >&2; exit 9"}))
+    assert done.code == 1 and "deploy-failed at exit 9" in done.err and "runs on" in done.err and "no such mirror" in done.err, done
+    all_served(seen, "sixteen")
+    known = info(lab.home1, "web")
+    assert main_pid(lab.home1, "web") == pid and known["state"] == "running", known
+    assert last_is(lab, "rolled-back"), outcomes(lab)

@@ -30,13 +30,16 @@ TEST_F(UpdateRulesTest, AChangedFileIsTheNextRevision) {
     spin(root(), spec("web"));
     report(root(), 1, 1);
     const auto done = spin(root(), spec("web", {{"limits", {{"tasks", 9}}}, {"ports", {1234}}}));
+    const Json tasks{{"key", "limits.tasks"}, {"from", nullptr}, {"to", "9"}},
+        ports{{"key", "ports"}, {"from", nullptr}, {"to", "[1234]"}};
     EXPECT_EQ(done, (Json{{"id", 1},
                           {"name", "web"},
                           {"node", "root"},
                           {"created", false},
                           {"revision", 2},
                           {"change", 2},
-                          {"restarts", true}}));
+                          {"restarts", true},
+                          {"changes", {ports, tasks}}}));
     const auto now = web();
     EXPECT_EQ(now.revision, 2u);
     EXPECT_EQ(now.outcome, Outcome::Pending);
