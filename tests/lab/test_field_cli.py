@@ -273,7 +273,8 @@ def test_what_becomes_of_data_is_said_and_the_way_back_works(lab):
     lab.home1.run(f"echo ours >{root}/website/index.html")
     lab.home1.write("/root/website.toml", file.format(2000))
     code, words = said(lab.home1, "spin", "/root/website.toml")
-    assert code == 6 and f"kept on home1 in {root}/website.{old}" in words, words
+    assert code == 0 and "'website' runs revision 2 on home1" in words and info(lab.home1, "website")["id"] == old, words
+    assert lab.home1.read(f"{root}/website/index.html") == "ours\n", "an update keeps the data"
     code, words = said(lab.home1, "kill", "website")
     assert code == 0 and f"stays in {root}/website\n" in words and f"{root}/website.{old}" in words, words
     code, words = said(lab.home1, "spin", "/root/website.toml")

@@ -175,7 +175,7 @@ def test_spinning_on_another_node(lab):
 
 def test_a_name_is_the_fleets(lab):
     refused = spin(lab.home1, "remote", ["/bin/sleep", "1"], check=False)
-    assert refused.code == 6 and "home3" in refused.err
+    assert refused.code == 4 and "home3" in refused.err and "choose another name" in refused.err, refused
 
 
 def test_a_member_changes_only_what_is_its_own(lab):
