@@ -70,7 +70,8 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 def test_the_command_completes_in_bash(lab):
     for line, among in (("p2prc st", {"stop", "start", "status"}), ("p2prc -o json in", {"init", "invite", "info"}),
-                        ("p2prc info ", {"ticker"}), ("p2prc nodes rm ", {"home1"}), ("p2prc help nodes ", {"show", "rm"}),
+                        ("p2prc info ", {"ticker"}), ("p2prc nodes rm ", {"home1"}),
+                        ("p2prc help nodes ", {"show", "rm", "label", "custom", "drain", "resume"}),
                         ("p2prc logs --l", {"--lines"})):
         offered = lab.home1.run(["bash", "-c", COMPLETE, "bash", line]).out.split()
         assert set(offered) == among, (line, offered)
