@@ -69,14 +69,13 @@ def test_json_has_every_key_of_the_contract(lab):
         assert keys <= set(document), f"missing: {keys - set(document)}"
 
 
-def test_the_same_again_does_nothing_and_another_is_a_conflict(lab):
+def test_the_same_again_does_nothing_and_another_is_an_update(lab):
     pid = main_pid(lab.home1, "first")
     lab.home1.p2prc("spin", "first", "--", "/bin/sleep", "infinity")
     assert main_pid(lab.home1, "first") == pid
-    code, error = refused(lab.home1, "spin", "first", "--", "/bin/sleep", "1000")
-    assert code == 6 and error["code"] == "Conflict", error
-    assert "first" in error["message"] and "home1" in error["message"] and error["hint"], error
-    assert main_pid(lab.home1, "first") == pid
+    known = lab.home1.p2prc("spin", "-o", "json", "first", "--", "/bin/sleep", "1000", timeout=60).json()
+    assert known["id"] == 1 and known["revision"] == 2 and known["run_command"] == "/bin/sleep 1000", known
+    assert main_pid(lab.home1, "first") != pid
 
 
 def test_kill_forgets(lab):
