@@ -161,11 +161,11 @@ std::optional<DeployedResults::Note> DeployedResults::read(std::string_view name
     const auto text = net::read_file(notes_ / name / digest, longest_note);
     if (!text) return std::nullopt;
     const auto document = Json::parse(*text, nullptr, false);
-    return Note{.id = json::member<std::uint32_t>(document, "id"),
-                .spec = json::member<std::string>(document, "spec"),
-                .hidden = json::member<bool>(document, "hidden"),
-                .whole = json::member<bool>(document, "whole"),
-                .text = json::member<std::string>(document, "text")};
+    return Note{.id = p2prc::json::member<std::uint32_t>(document, "id"),
+                .spec = p2prc::json::member<std::string>(document, "spec"),
+                .hidden = p2prc::json::member<bool>(document, "hidden"),
+                .whole = p2prc::json::member<bool>(document, "whole"),
+                .text = p2prc::json::member<std::string>(document, "text")};
 }
 
 Result<void> DeployedResults::write(std::string_view name, std::string_view digest, const Note& note) const {

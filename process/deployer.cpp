@@ -35,7 +35,7 @@ Result<void> check_owned(const fs::path& path, const struct stat& found, uid_t o
                 fmt::format("chown root: {0}; chmod go-w {0}", path.string()));
 }
 
-std::optional<struct stat> status_of(const fs::path& path) {
+std::optional<struct stat> file_status(const fs::path& path) {
     struct stat found{};
     if (lstat(path.c_str(), &found) == 0) return found;
     return std::nullopt;
@@ -131,7 +131,7 @@ class SettingsReader {
 };
 
 Result<void> read_settings(const fs::path& file, Deployer& into, uid_t owner) {
-    const auto found = status_of(file);
+    const auto found = file_status(file);
     if (!found && errno == ENOENT) return {};
     if (found)
         if (auto owned = check_owned(file, *found, owner); !owned) return owned;
@@ -145,9 +145,9 @@ Result<void> read_settings(const fs::path& file, Deployer& into, uid_t owner) {
 // Nothing: the directory does not have it.
 Result<std::optional<Deployer>> look_in(const fs::path& directory, std::string_view name, uid_t owner) {
     const auto program = directory / name;
-    const auto file = status_of(program);
+    const auto file = file_status(program);
     if (!file) return std::optional<Deployer>();
-    const auto place = status_of(directory);
+    const auto place = file_status(directory);
     if (place)
         if (auto owned = check_owned(directory, *place, owner); !owned) return std::unexpected(owned.error());
     // Not by a link: where it leads, others may be able to write.
