@@ -247,7 +247,7 @@ Result<int> roll_back(const std::string& subject, std::uint32_t revision, const 
     return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), waiting.no_wait);
 }
 
-std::string why(const Json& row) {
+std::string reason_words(const Json& row) {
     if (!row.contains("reason") || !row["reason"].is_object()) return "-";
     auto reason = reason_from_json(row["reason"]);
     reason.node.clear();
@@ -268,7 +268,7 @@ Result<int> history(const std::string& subject, Context& context) {
     for (const auto& row : *rows) {
         const bool stop = row.contains("stop");
         table.rows.push_back({stop ? "stop" : cell(row, "revision"), cell(row, stop ? "stop" : "outcome"),
-                              cell_age(row, "at"), cell(row, stop ? "node" : "by"), why(row)});
+                              cell_age(row, "at"), cell(row, stop ? "node" : "by"), reason_words(row)});
     }
     print(table);
     daemon.note_if_out_of_date();
