@@ -25,6 +25,12 @@ bool ProcessSupervisor::deploys_first(const Facts& now, Act what) {
         (!check_remote_spin(node_->options.remote_spin, now.record->spec, node_->options.node) ||
          !permitted_deployer(*now.record)))
         return false;
+    // The data of what was spun here is not shown to a deployer of another node's either; its start says so.
+    if (now.record->spec.run.data && records().origin_of(*now.record) == Origin::Remote &&
+        node_->options.remote_spin != RemoteSpin::Any) {
+        const auto noted = node_->options.data.note(name_);
+        if (!noted || !*noted || !(*noted)->remote) return false;
+    }
     auto status = draft(now);
     begin_update(status, *now.record);
     // Without one to fall back on nothing is lost by a stop, and its end is told as any other.
@@ -89,7 +95,10 @@ void ProcessSupervisor::deployment_over(std::optional<StopReason> failure) {
         if (unit_.alive()) {
             give_up_update(status, std::move(reason));
         } else {
-            take(SupervisorEvent::Refused);
+            // The revision before it may have ended meanwhile.
+            take(state_ == SupervisorState::Preparing ? SupervisorEvent::Refused
+                                                      : SupervisorEvent::NotRunning);
+            status.revision = now.record->revision;
             status.reason = std::move(reason);
             if (!take_back(status, now)) node_->write_state(std::move(status), ProcessState::Failed);
         }

@@ -68,6 +68,9 @@ void ProcessSupervisor::observe(const Facts& now) {
         node_->own.erase(keys::status(node_->options.node, unit.process));
         if (const auto kept = node_->options.data.rename(*now.record); !kept)
             node_->warn(kept.error().message, name_);
+    } else if (now.record && unit.process != 0 && unit.process != now.record->id) {
+        // Its note must have the id of now before another revision asks for the data.
+        (void)node_->options.data.rename(*now.record);
     }
     if (now.record && !unit.digest.empty() && unit.digest != now.record->digest && !now.status)
         node_->warn(

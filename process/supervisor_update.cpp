@@ -45,7 +45,7 @@ bool rolls_back(const Facts& now) noexcept {
 bool is_adjustable(const Facts& now) {
     if (!now.record || !now.status || now.record->revision <= now.status->revision) return false;
     const auto* running = former_revision(*now.record, now.status->revision);
-    return running && running->digest == now.status->digest &&
+    return running && spec_digest(running->spec) == now.status->digest &&
            !restarts(spec_changes(running->spec, now.record->spec));
 }
 
@@ -54,7 +54,7 @@ void ProcessSupervisor::begin_update(ProcessStatus& status, const ProcessRecord&
     status.revision = record.revision;
     const auto* before = status.update ? &*status.update : nullptr;
     if (before && before->phase == UpdatePhase::RollingBack && before->fallback == record.revision) return;
-    if (before && before->revision == record.revision) {
+    if (before && before->revision == record.revision && record.outcome == Outcome::Pending) {
         if (before->phase == UpdatePhase::Confirming) enter(*status.update, UpdatePhase::Replacing);
         return;
     }
@@ -105,7 +105,9 @@ bool ProcessSupervisor::take_back(ProcessStatus& status, const Facts& now) {
 void ProcessSupervisor::give_up_update(ProcessStatus& status, StopReason reason) {
     if (!status.update) return;
     status.update->reason = std::move(reason);
-    enter(*status.update, UpdatePhase::RolledBack);
+    // What runs on may be one that was not confirmed: then it makes way, too.
+    const bool good = status.revision == status.update->fallback;
+    enter(*status.update, good ? UpdatePhase::RolledBack : UpdatePhase::RollingBack);
     node_->write(status);
 }
 
@@ -162,6 +164,18 @@ asio::awaitable<bool> ProcessSupervisor::adjust(Facts now) {
     if (!unit_.view()) co_return true;
     const auto& record = *now.record;
     const auto origin = records().origin_of(record);
+    // Its checks run as the process's user.
+    auto running = record;
+    if (const auto* former = former_revision(record, now.status->revision)) apply_revision(running, *former);
+    if (origin == Origin::Remote && records().origin_of(running) == Origin::Local &&
+        node_->options.remote_spin != RemoteSpin::Any) {
+        node_->warn(
+            fmt::format("revision {} of '{}' is not applied: it was not spun on this machine, and what "
+                        "runs was",
+                        record.revision, name_),
+            name_);
+        co_return false;
+    }
     if (origin == Origin::Remote)
         if (const auto allowed =
                 check_remote_spin(node_->options.remote_spin, record.spec, node_->options.node);

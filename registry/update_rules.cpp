@@ -129,14 +129,16 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     if (!port) return std::unexpected(port.error());
     const auto status = reported(draft, process);
     // A registry that was restored from an older copy does not know all that its nodes have been given.
-    const auto last = std::max(last_revision(process), status ? status->revision : 0);
+    const auto begun = status && status->update ? status->update->revision : 0;
+    const auto last = std::max({last_revision(process), status ? status->revision : 0, begun});
     if (last >= largest_revision)
         return fail(ErrorCode::Conflict, fmt::format("process '{}' has had too many revisions", process.name),
                     fmt::format("p2prc kill {}, then spin it", process.name));
     const auto outcome = outcome_now(process, status);
     const auto changes = spec_changes(process.spec, spec);
-    // What is not known to be good may not run at all.
-    const bool restart = outcome != Outcome::Good || restarts(changes);
+    // What is not known to be good may not run at all, and what has ended is to be tried with it.
+    const bool up = status && is_executed(*status);
+    const bool restart = outcome != Outcome::Good || !up || restarts(changes);
     auto listed = Json::array();
     for (const auto& change : changes)
         listed.push_back(to_json(change));

@@ -204,7 +204,7 @@ asio::awaitable<Result<void>> Actions::wait_for_update(const Json& answer, Proce
         co_return std::unexpected(placed.error());
     const auto* record = view_->process(awaited.name);
     // What is stopped runs the revision when it is started; a node that is away, when it is back.
-    if (!record || record->desired != Desired::Running || view_->live(awaited.node) != "up")
+    if (!record || record->desired != Desired::Running || view_->live(awaited.node) == "lost")
         co_return Result<void>{};
     remember(*view_, awaited);
     awaited.restarts = 0; // counted anew

@@ -133,7 +133,8 @@ Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
 }
 
 // Nothing: it is an update like the start of a process, as there is nothing to go back to.
-std::optional<std::optional<Result<void>>> judge_update(const Awaited& awaited, const ProcessStatus& status) {
+std::optional<std::optional<Result<void>>> judge_update(const View& view, const Awaited& awaited,
+                                                        const ProcessStatus& status) {
     if (awaited.revision == 0 || !status.update || status.update->revision < awaited.revision)
         return std::nullopt;
     if (status.update->revision > awaited.revision)
@@ -150,6 +151,8 @@ std::optional<std::optional<Result<void>>> judge_update(const Awaited& awaited, 
     case UpdatePhase::Replacing:
     case UpdatePhase::Confirming:
         if (awaited.goal == Goal::Started && is_executed(status)) return Result<void>{};
+        // Somebody stopped it meanwhile.
+        if (is_over(status)) return std::unexpected(not_started(view, awaited, status));
         break;
     case UpdatePhase::RollingBack:
         break;
@@ -190,7 +193,7 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     if (!reported) return std::nullopt;
     const ProcessStatus& status = *reported;
     if (status.applied < awaited.change) return std::nullopt;
-    if (const auto verdict = judge_update(awaited, status)) return *verdict;
+    if (const auto verdict = judge_update(view, awaited, status)) return *verdict;
     if (status.revision < awaited.revision) return std::nullopt; // its limits are still to be changed
     if (awaited.goal == Goal::Stopped) return is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
     if (is_over(status)) {

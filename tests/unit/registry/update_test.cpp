@@ -166,6 +166,18 @@ TEST_F(UpdateRulesTest, ARestoredRegistryGivesNoNumberTwice) {
     spin(root(), spec("web"));
     report(root(), 5, 5);
     EXPECT_EQ(spin(root(), spec("web", {{"port", 0}}))["revision"], 6);
+    report(root(), 5, 5, ended(9, 5, "rolled-back"));
+    EXPECT_EQ(spin(root(), spec("web", {{"port", 1234}}))["revision"], 10)
+        << "nor that of one that was not kept";
+}
+
+TEST_F(UpdateRulesTest, WhatHasEndedIsTriedWithItsNextRevision) {
+    spin(root(), spec("web"));
+    Json status{{"id", 1},      {"name", "web"}, {"node", "root"}, {"state", "failed"},
+                {"applied", 1}, {"revision", 1}, {"good", 1}};
+    ok(root(), "status.update", {{"set", {{"/status/root/1", status}}}});
+    EXPECT_EQ(spin(root(), spec("web", {{"limits", {{"tasks", 9}}}}))["restarts"], true);
+    EXPECT_EQ(web().change, 2u);
 }
 
 } // namespace
