@@ -182,6 +182,8 @@ Result<void> DeployedResults::write(std::string_view name, std::string_view dige
 }
 
 std::optional<Deployed> DeployedResults::find(const ProcessRecord& record) const {
+    // Most processes have no deployer, and each start and each run asks.
+    if (record.spec.deploy.strategy.empty()) return std::nullopt;
     const auto digest = deploy_digest(record.spec);
     const auto note = read(record.name, digest);
     if (!note || !note->whole || !note->is_of(record)) return std::nullopt;
