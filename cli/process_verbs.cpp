@@ -265,11 +265,9 @@ Result<int> history(const std::string& subject, Context& context) {
     }
     Table table;
     table.header = {"REVISION", "OUTCOME", "AGE", "BY", "WHY"};
-    for (const auto& row : *rows) {
-        const bool stop = row.contains("stop");
-        table.rows.push_back({stop ? "stop" : cell(row, "revision"), cell(row, stop ? "stop" : "outcome"),
-                              cell_age(row, "at"), cell(row, stop ? "node" : "by"), reason_words(row)});
-    }
+    for (const auto& row : *rows)
+        table.rows.push_back({cell(row, "revision"), cell(row, "outcome"), cell_age(row, "at"),
+                              cell(row, "by"), reason_words(row)});
     print(table);
     daemon.note_if_out_of_date();
     return 0;
