@@ -53,12 +53,14 @@ std::optional<Obstacle> local_obstacle(const Request& request) {
 
 } // namespace
 
-// By what the node reports in /info/<node>; "sandboxed" while it has said nothing.
+RemoteSpin remote_policy_of(const Request& request, const std::string& node) {
+    const auto* info = request.draft.get(keys::node_info(node));
+    return remote_spin_of(info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed");
+}
+
 Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
     if (node == request.actor.node) return {};
-    const auto* info = request.draft.get(keys::node_info(node));
-    const auto policy = info ? json::member<std::string>(*info, "remote_spin", "sandboxed") : "sandboxed";
-    return check_remote_spin(remote_spin_of(policy), spec, node);
+    return check_remote_spin(remote_policy_of(request, node), spec, node);
 }
 
 std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec& spec,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/process_status.h"
+#include "core/remote_spin.h"
 #include "registry/placement.h"
 #include "registry/request.h"
 
@@ -64,6 +65,8 @@ Result<std::string> choose_node(const Request& request, const ProcessSpec& spec,
 enum class Action { Stop, Start, Restart };
 // Writes the change into the draft; one that changes nothing is success.
 void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by);
+// What the node reports in /info/<node>; Sandboxed while it has said nothing.
+RemoteSpin remote_policy_of(const Request& request, const std::string& node);
 // Whether the caller may have `spec` run on `node`, as far as the node's owner has said.
 Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec);
 // Whether the process may have the domain of its file.

@@ -1,6 +1,5 @@
 // Revisions of a process: updates, rollbacks, and what came of them.
 #include "core/json_members.h"
-#include "core/remote_spin.h"
 #include "core/revision.h"
 #include "core/spec_changes.h"
 #include "core/text.h"
@@ -67,8 +66,7 @@ Result<void> check_may_update(const Request& request, const ProcessRecord& proce
 Result<void> check_data(const Request& request, const ProcessRecord& process) {
     const bool spun_there = node_of(process.created_by) == process.node;
     if (request.actor.node == process.node || !spun_there || !process.spec.run.data) return {};
-    const auto* info = request.draft.get(keys::node_info(process.node));
-    if (info && remote_spin_of(json::member<std::string>(*info, "remote_spin")) == RemoteSpin::Any) return {};
+    if (remote_policy_of(request, process.node) == RemoteSpin::Any) return {};
     return fail(
         ErrorCode::NotPermitted,
         fmt::format("process '{}' was spun on node '{}' and keeps data there, so it is updated only there",
