@@ -79,4 +79,11 @@ Result<std::string> command_drop_in(const RunSpec& run) {
     return text;
 }
 
+Result<std::string> stop_post_drop_in(const std::vector<std::string>& command) {
+    std::string text = "[Service]\n";
+    if (const auto done = append_command(text, "ExecStopPost", command); !done)
+        return std::unexpected(done.error());
+    return text;
+}
+
 } // namespace p2prc::process

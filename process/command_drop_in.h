@@ -11,6 +11,7 @@
 #include "core/process_spec.h"
 
 #include <string>
+#include <vector>
 
 namespace p2prc::process {
 
@@ -18,5 +19,8 @@ namespace p2prc::process {
 // InvalidSpec for a program whose name systemd would read as a prefix: `+/bin/sh` is /bin/sh as root, outside
 // of any sandbox.
 Result<std::string> command_drop_in(const RunSpec& run);
+
+// "[Service]\nExecStopPost=:...", in the same way.
+Result<std::string> stop_post_drop_in(const std::vector<std::string>& command);
 
 } // namespace p2prc::process

@@ -320,7 +320,13 @@ asio::awaitable<Deployment::End> Deployment::attempt() {
     if (!job && job.error().code == ErrorCode::InvalidSpec)
         co_return End{End::Kind::Failed, failure("unit", job.error())};
     if (!job) co_return End{End::Kind::NotNow, failure("", job.error())};
-    if (*job == "done") co_return co_await finish(*deployer);
+    if (*job == "done") {
+        // It remains until it is stopped, and its result is shown then. With it goes whatever it left behind.
+        const auto stopped = co_await all_.systemd_.stop(name, all_.share_);
+        if (cancelled_ || all_.stopped_) co_return End{};
+        if (!stopped) co_return End{End::Kind::NotNow, failure("", stopped.error())};
+        co_return co_await finish(*deployer);
+    }
     co_return co_await ended(*job, *deployer);
 }
 

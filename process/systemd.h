@@ -75,6 +75,8 @@ class Systemd {
     // The transient services of our slice that carry FLEET_PROCESS, failed ones included.
     virtual boost::asio::awaitable<Result<std::vector<UnitView>>> units() = 0;
     // Starts a transient unit and waits until its job is over: "done", "failed", "canceled", "timeout", ...
+    // With a `run_limit` it waits for the end of the run: "done" only where that ended with 0; it is still
+    // loaded then.
     // A unit of that name that failed or just ends makes way. Conflict: the name is in use otherwise; when by
     // a unit of ours, `changed` has told of that before.
     virtual boost::asio::awaitable<Result<std::string>>

@@ -94,13 +94,14 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
         Impl& impl_;
     };
 
-    // Tells one who waits that a unit was removed, or a job of it is over. What comes between its making and
-    // the wait counts.
+    // Tells one who waits that a unit was removed, a job of it is over or its state changed. What comes
+    // between its making and the wait counts.
     class News {
       public:
         News(Impl& impl, std::string unit)
             : impl_(impl)
             , unit_(std::move(unit))
+            , path_(dbus::path_encode(systemd::unit_prefix, unit_))
             , timer_(impl.bus_.executor()) {
             impl_.news_.insert(this);
         }
@@ -116,14 +117,21 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
             came_ = false;
         }
         void tell(const std::string& unit) {
-            if (unit != unit_) return;
+            if (unit == unit_) came();
+        }
+        void tell_of(std::string_view path) {
+            if (path == path_) came();
+        }
+
+      private:
+        void came() {
             came_ = true;
             timer_.cancel();
         }
 
-      private:
         Impl& impl_;
         std::string unit_;
+        std::string path_; // of its object
         boost::asio::steady_timer timer_;
         bool came_ = false;
     };
@@ -134,6 +142,8 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<dbus::Message>> send_start(std::string unit, const TransientUnit& content);
     boost::asio::awaitable<Result<std::string>> wait_job(dbus::Message reply,
                                                          std::chrono::milliseconds limit);
+    boost::asio::awaitable<Result<std::string>> wait_run(std::string unit, News& news,
+                                                         std::chrono::seconds limit);
     boost::asio::awaitable<Result<std::string>> stop_job(std::string unit);
     boost::asio::awaitable<Result<void>> kill(std::string unit);
     boost::asio::awaitable<Result<void>> subscribe();

@@ -92,6 +92,28 @@ awaitable<Result<std::string>> SystemdBus::Impl::wait_job(dbus::Message reply,
     co_return wait->result;
 }
 
+// Of a unit that remains after it has ended.
+awaitable<Result<std::string>> SystemdBus::Impl::wait_run(std::string unit, News& news,
+                                                          std::chrono::seconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    for (;;) {
+        const auto found = co_await read_unit(unit);
+        if (!found) co_return std::unexpected(found.error());
+        const auto& view = found->view;
+        if (view.active_state == "inactive") co_return std::string("canceled");
+        if (view.active_state == "failed") co_return std::string("failed");
+        if (view.sub_state == "exited") {
+            // It takes two calls to read a unit: the exit data may be from before its end.
+            const auto ended = co_await read_unit(unit);
+            if (!ended) co_return std::unexpected(ended.error());
+            const auto& result = ended->view.result;
+            co_return std::string(result.code == CLD_EXITED && result.status == 0 ? "done" : "failed");
+        }
+        if (std::chrono::steady_clock::now() >= deadline) co_return std::string(job_timed_out);
+        co_await news.wait(deadline);
+    }
+}
+
 awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, TransientUnit content,
                                                        JobShare share) {
     const auto self = shared_from_this();
@@ -105,8 +127,8 @@ awaitable<Result<std::string>> SystemdBus::Impl::start(std::string unit, Transie
     const auto done = co_await start_written(unit, content, accepted);
     if (accepted) {
         // It came and went: nobody else removes the drop-in of a unit that is busy with a job of ours. One
-        // whose job got lost may run, and needs it at the next reload.
-        if (done && !views_.contains(unit)) drop_ins_.remove(unit);
+        // whose job got lost may run, and needs it at the next reload; so does one that is to be stopped.
+        if (done && !views_.contains(unit) && !content.run_limit) drop_ins_.remove(unit);
         co_return done;
     }
     if (done.error().code == ErrorCode::Unreachable) co_return done; // perhaps it was accepted
@@ -134,7 +156,9 @@ awaitable<Result<std::string>> SystemdBus::Impl::start_written(std::string unit,
                 view.unit = unit;
                 apply_properties(content.properties, view);
             }
-            co_return co_await wait_job(*reply, content.start_limit ? *content.start_limit : timeout_);
+            auto started = co_await wait_job(*reply, timeout_);
+            if (!content.run_limit || !started || *started != "done") co_return started;
+            co_return co_await wait_run(unit, news, *content.run_limit);
         }
         if (reply->error_name() != systemd::unit_exists) co_return std::unexpected(reply->to_error());
         const auto holder = co_await read_unit(unit);

@@ -18,6 +18,8 @@ const std::string our_path_prefix = std::string(systemd::unit_prefix) + "/p2prc_
 
 void SystemdBus::Impl::on_properties(const dbus::Message& message) {
     const auto path = message.path();
+    for (auto* news : news_)
+        news->tell_of(path);
     if (!path.starts_with(our_path_prefix)) return;
     const char* interface = nullptr;
     if (sd_bus_message_read(message.get(), "s", &interface) <= 0) return;

@@ -27,9 +27,11 @@ constexpr std::uint32_t last_port = 65535;
 constexpr std::uint64_t deploy_weight = 20;
 // What a deployer's job takes beyond its own time: its end, and that of what it left.
 constexpr std::chrono::seconds stop_reserve{60};
-// Runs in the deployer's directory, as the deployer.
-constexpr const char* open_result =
-    "chmod 0755 . && if [ -f .p2prc ] && [ ! -L .p2prc ]; then chmod 0644 .p2prc; fi";
+// Runs in the deployer's directory, as the deployer, when that has ended. Half of a result is shown to
+// nobody.
+constexpr const char* open_result = "if [ \"$EXIT_CODE$EXIT_STATUS\" != exited0 ]; then exit 0; fi; "
+                                    "chmod 0755 . && "
+                                    "if [ -f .p2prc ] && [ ! -L .p2prc ]; then chmod 0644 .p2prc; fi";
 constexpr std::uint64_t cap_net_bind_service = std::uint64_t{1} << 10;
 
 class Properties {
@@ -355,7 +357,7 @@ Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view 
     auto drop_in = command_drop_in({.command = {run.program}});
     // systemd makes its directory, with that of the data, for the user alone. p2prcd, which has no capability
     // to pass over that, reads the result as any other user.
-    const auto opened = command_drop_in({.command = {open_result}, .shell = true});
+    const auto opened = stop_post_drop_in({"/bin/sh", "-c", open_result});
     if (!drop_in || !opened) return std::unexpected(drop_in ? opened.error() : drop_in.error());
     ProcessRecord runs_as = record;
     runs_as.spec.run.credentials.clear();
@@ -365,9 +367,13 @@ Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view 
     Properties out;
     out.text("Description", fmt::format("Deployment of p2prc process {}", record.name));
     add_identity(out, record, node);
-    out.text("Type", "oneshot");
+    // Not "oneshot": a machine has not finished booting while one of systemd's jobs runs, and a deployment
+    // may take an hour. That it "remains" keeps how it ended until that was read; SIGTERM, sent by anybody,
+    // would be a success.
+    out.text("Type", "exec");
+    out.flag("RemainAfterExit", true);
     out.text("KillMode", "control-group");
-    out.number("TimeoutStartUSec", std::chrono::microseconds(run.timeout).count());
+    out.number("RuntimeMaxUSec", std::chrono::microseconds(run.timeout).count());
     out.number("TimeoutStopUSec", 10 * second);
     out.text("NotifyAccess", "none");
     out.number("CPUWeight", deploy_weight);

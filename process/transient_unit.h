@@ -47,8 +47,8 @@ struct TransientUnit {
     std::string drop_in; // the commands, see command_drop_in.h
     // Its standard input; nullptr: /dev/null. A descriptor, as everybody may read properties on the bus.
     std::shared_ptr<const net::UniqueFd> input = nullptr;
-    // How long its start may take; nothing: `job_timeout`.
-    std::optional<std::chrono::seconds> start_limit = std::nullopt;
+    // Its start is over when its command has ended, which may take so long; nothing: when it runs.
+    std::optional<std::chrono::seconds> run_limit = std::nullopt;
     friend bool operator==(const TransientUnit&, const TransientUnit&) = default;
 };
 

@@ -167,7 +167,7 @@ def test_a_power_cut_begins_it_anew(lab):
     wait_until(lambda: runs_of(lab.home1, "cut") == "1", 60, "its script to run")
     lab.home1.power_cut()
     spinning.wait(timeout=60)
-    lab.home1.boot()
+    lab.home1.boot()  # which is over although the deployer runs
     wait_until(lambda: runs_of(lab.home1, "cut") == "2", 90, "its script to run again")
     lab.home1.run("systemctl kill -s KILL p2prcd")
     wait_until(lambda: runs_of(lab.home1, "cut") == "3", 90, "its script to run again after p2prcd was killed")

@@ -75,7 +75,9 @@ class FakeSystemd : public Systemd {
                 co_await job->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ended));
                 if (ended) co_return std::string("canceled");
             }
-            co_return deployer ? deployer() : std::string("done");
+            auto result = deployer ? deployer() : std::string("done");
+            if (result == "done") deployed_.insert(unit);
+            co_return result;
         }
         calls.push_back("start " + unit);
         started[unit] = content.properties;
@@ -135,6 +137,7 @@ class FakeSystemd : public Systemd {
                 job->second->cancel();
                 deploy_jobs_.erase(job);
             }
+            if (deployed_.erase(unit) == 1) calls.push_back("stop " + unit);
             co_return std::string("done");
         }
         calls.push_back("stop " + unit);
@@ -251,6 +254,7 @@ class FakeSystemd : public Systemd {
     int runs_ = 0;
     std::shared_ptr<boost::asio::steady_timer> start_job_;
     std::map<std::string, std::shared_ptr<boost::asio::steady_timer>> deploy_jobs_;
+    std::set<std::string> deployed_; // units that have ended well and are not stopped yet
     std::string start_result_;
 };
 

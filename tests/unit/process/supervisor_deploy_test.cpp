@@ -69,7 +69,8 @@ TEST_F(DeployTest, ItRunsBeforeTheProcess) {
     start();
     spin(deployed("echo\n"));
     expect(ProcessState::Running);
-    EXPECT_EQ(systemd.calls, (std::vector<std::string>{"start " + deploy, "start " + unit}));
+    EXPECT_EQ(systemd.calls,
+              (std::vector<std::string>{"start " + deploy, "stop " + deploy, "start " + unit}));
     std::array<char, 16> script{};
     ASSERT_EQ(::pread(systemd.deploy_input->get(), script.data(), script.size(), 0), 5);
     EXPECT_STREQ(script.data(), "echo\n");
@@ -221,7 +222,7 @@ TEST_F(DeployTest, ANewerSpinEndsIt) {
     auto web = deployed("newer\n");
     ++web.change;
     spin(web);
-    EXPECT_EQ(count("stop " + deploy), 1);
+    EXPECT_EQ(count("start " + deploy), 2);
     EXPECT_EQ(runs, 1);
     expect(ProcessState::Running);
 }

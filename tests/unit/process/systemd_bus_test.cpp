@@ -6,11 +6,13 @@
 #include <gtest/gtest.h>
 #include <systemd/sd-bus.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
+#include <utility>
 
 namespace p2prc::process {
 namespace {
@@ -83,6 +85,7 @@ class SystemdBusTest : public testing::Test {
                                              "it exists");
             co_return dbus::Message::adopt(error);
         }
+        if (starts_stay) states[unit] = "active";
         auto reply = call.new_reply();
         sd_bus_message_append(reply->get(), "o", "/job/1");
         asio::post(bus.io, [this, name = std::string(unit)] {
@@ -131,13 +134,16 @@ class SystemdBusTest : public testing::Test {
                                       const auto known = states.find(unit);
                                       return known == states.end() ? "inactive" : known->second;
                                   }),
+                             text("SubState", [this] { return sub_state; }),
                              {"Transient", "b", dbus::Emits::Nothing,
                               [](const std::string&, const dbus::Message& reply) -> Result<void> {
                                   sd_bus_message_append(reply.get(), "b", 1);
                                   return {};
                               }}};
         dbus::Interface service{"org.freedesktop.systemd1.Service"};
-        service.properties = {text("Slice",
+        service.properties = {number("ExecMainCode", [this] { return main_code; }),
+                              number("ExecMainStatus", [this] { return main_status; }),
+                              text("Slice",
                                    [this, unit] {
                                        if (on_read) asio::post(bus.io, [this, unit] { on_read(unit); });
                                        return std::string("p2prc.slice");
@@ -156,6 +162,13 @@ class SystemdBusTest : public testing::Test {
         return {name, "s", dbus::Emits::Change,
                 [value](const std::string&, const dbus::Message& reply) -> Result<void> {
                     sd_bus_message_append(reply.get(), "s", value().c_str());
+                    return {};
+                }};
+    }
+    static dbus::Property number(const char* name, std::function<int()> value) {
+        return {name, "i", dbus::Emits::Change,
+                [value](const std::string&, const dbus::Message& reply) -> Result<void> {
+                    sd_bus_message_append(reply.get(), "i", value());
                     return {};
                 }};
     }
@@ -189,8 +202,12 @@ class SystemdBusTest : public testing::Test {
     std::function<void(const std::string& unit)> on_read;
     std::function<void()> on_stop; // before a job to stop is over
     std::string killed;            // by KillUnit
-    int lists = 0;                 // that were asked for
-    int bad_lists = 0;             // the next ones
+    bool starts_stay = false;      // what is started is active when its job is over
+    std::string sub_state;         // of every unit, as the following
+    int main_code = 0;
+    int main_status = 0;
+    int lists = 0;     // that were asked for
+    int bad_lists = 0; // the next ones
     std::unique_ptr<dbus::Bus> manager, own;
     std::vector<dbus::Registration> objects;
 };
@@ -298,6 +315,54 @@ TEST_F(SystemdBusStartTest, AProbeLeavesNoCommandBehind) {
     const auto ran = bus.run(systemd->start_transient("p2prcd-probe-web.service", content, JobShare{}));
     ASSERT_TRUE(ran) << ran.error().message;
     EXPECT_TRUE(fs::is_empty(drop_ins));
+}
+
+// No job of systemd lasts as long as it: a machine that boots would wait for that.
+TEST_F(SystemdBusStartTest, ARunIsWaitedForWithoutAJob) {
+    struct Row {
+        const char *state, *sub_state;
+        int code, status;
+        const char* result;
+    };
+    const std::string unit = "p2prcd-deploy-web.service";
+    add(unit);
+    starts_stay = true;
+    for (const auto& row :
+         {Row{"active", "exited", CLD_EXITED, 0, "done"},
+          Row{"active", "exited", CLD_KILLED, SIGTERM, "failed"},
+          Row{"failed", "failed", CLD_EXITED, 75, "failed"}, Row{"inactive", "dead", 0, 0, "canceled"}}) {
+        sub_state = "running";
+        main_code = main_status = 0;
+        bool ended = false;
+        on_read = [&](const std::string& read) {
+            if (read != unit || std::exchange(ended, true)) return;
+            sub_state = row.sub_state;
+            main_code = row.code;
+            main_status = row.status;
+            become(unit, row.state);
+        };
+        const TransientUnit content{.properties = {},
+                                    .drop_in = "[Service]\nExecStart=:/bin/true\n",
+                                    .run_limit = std::chrono::minutes(10)};
+        const auto ran = bus.run(systemd->start_transient(unit, content, JobShare{}));
+        ASSERT_TRUE(ran) << ran.error().message;
+        EXPECT_TRUE(ended);
+        EXPECT_EQ(*ran, row.result);
+        EXPECT_TRUE(fs::exists(file_of(unit)));
+        on_stop = [&] { remove(unit); };
+        ASSERT_TRUE(bus.run(systemd->stop(unit, JobShare{})));
+        EXPECT_FALSE(fs::exists(file_of(unit)));
+    }
+}
+
+TEST_F(SystemdBusStartTest, ARunThatDoesNotEndIsOverAtItsLimit) {
+    const std::string unit = "p2prcd-deploy-web.service";
+    add(unit);
+    starts_stay = true;
+    const TransientUnit content{.properties = {}, .drop_in = "", .run_limit = std::chrono::seconds(0)};
+    const auto ran = bus.run(systemd->start_transient(unit, content, JobShare{}));
+    ASSERT_TRUE(ran) << ran.error().message;
+    EXPECT_EQ(*ran, "timeout");
 }
 
 TEST_F(SystemdBusStartTest, CommandsThatBelongToNoUnitAreSwept) {
