@@ -95,6 +95,10 @@ const Revision* last_good_revision(const ProcessRecord& process) noexcept {
     return last;
 }
 
+const Revision* fallback_revision(const ProcessRecord& process) noexcept {
+    return process.outcome == Outcome::Pending ? last_good_revision(process) : nullptr;
+}
+
 void apply_revision(ProcessRecord& process, const Revision& revision) {
     process.revision = revision.number;
     process.spec = revision.spec;

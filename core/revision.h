@@ -61,6 +61,10 @@ const Revision* former_revision(const ProcessRecord& process, std::uint32_t numb
 // The last former one that was good; nullptr: there is none.
 const Revision* last_good_revision(const ProcessRecord& process) noexcept;
 
+// What an update of the process that is not known to be good goes back to; nullptr: there is none, or nothing
+// is being judged.
+const Revision* fallback_revision(const ProcessRecord& process) noexcept;
+
 // Leaves as many in the list as are kept, by number.
 void forget_oldest_revisions(std::vector<Revision>& former);
 

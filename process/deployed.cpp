@@ -279,11 +279,12 @@ std::vector<std::string> DeployedResults::unfinished(std::string_view name) cons
     return list;
 }
 
-std::vector<std::string> DeployedResults::outdated(std::string_view name, std::string_view needed) const {
+std::vector<std::string> DeployedResults::outdated(std::string_view name,
+                                                   const std::set<std::string>& needed) const {
     std::vector<std::string> list;
     std::size_t kept = 0;
     for (auto& [time, digest] : digests(name))
-        if (digest != needed && kept++ >= kept_results - 1) list.push_back(std::move(digest));
+        if (!needed.contains(digest) && kept++ >= kept_results - 1) list.push_back(std::move(digest));
     return list;
 }
 

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,8 +71,8 @@ class DeployedResults {
     std::vector<std::string> names() const;
     // Digests of a name that are not whole.
     std::vector<std::string> unfinished(std::string_view name) const;
-    // Digests of a name beyond the last three and `needed`.
-    std::vector<std::string> outdated(std::string_view name, std::string_view needed) const;
+    // Digests of a name beyond those `needed` and the last two others.
+    std::vector<std::string> outdated(std::string_view name, const std::set<std::string>& needed) const;
 
     // All that there may be of it on disk; of an empty digest: of all.
     std::vector<std::filesystem::path> paths_of(std::string_view name, std::string_view digest) const;

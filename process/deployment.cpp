@@ -146,8 +146,8 @@ asio::awaitable<Result<void>> Deployments::remove(std::string name, std::string 
     co_return Result<void>{};
 }
 
-void Deployments::tidy(const std::map<std::string, std::string>& needed, const std::set<std::string>& busy,
-                       std::shared_ptr<void> owner) {
+void Deployments::tidy(const std::map<std::string, std::set<std::string>>& needed,
+                       const std::set<std::string>& busy, std::shared_ptr<void> owner) {
     if (tidying_ || stopped_) return;
     std::vector<std::pair<std::string, std::string>> list;
     for (const auto& name : results_.names()) {

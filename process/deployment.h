@@ -52,9 +52,9 @@ class Deployments {
     Result<Deployer> deployer(std::string_view name) const;
 
     // Removes what no process of this node needs: of names without one, of deployments that a p2prcd that was
-    // ended has left, and of results long before the present one. `needed`: the digest of each process that
-    // there is or that still runs; empty: it has no deployer. Names in `busy` are left alone.
-    void tidy(const std::map<std::string, std::string>& needed, const std::set<std::string>& busy,
+    // ended has left, and of results long before the present one. `needed`: the digests of each process that
+    // there is or that still runs; none: it has no deployer. Names in `busy` are left alone.
+    void tidy(const std::map<std::string, std::set<std::string>>& needed, const std::set<std::string>& busy,
               std::shared_ptr<void> owner);
     void stop() { stopped_ = true; }
 

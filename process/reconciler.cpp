@@ -1,5 +1,6 @@
 #include "process/reconciler.h"
 
+#include "core/revision.h"
 #include "process/command_drop_in.h"
 #include "process/refused_records.h"
 #include "process/supervisor.h"
@@ -274,14 +275,34 @@ void Reconciler::Impl::tidy_ports() {
     node->ports.tidy(in_use);
 }
 
+namespace {
+
+// What the deployer has made for what it is to be, for what runs, and for what an update may go back to.
+std::set<std::string> digests_in_use(const ProcessRecord& record, const ProcessStatus* status) {
+    std::vector<const ProcessSpec*> specs{&record.spec};
+    const auto add = [&specs](const Revision* revision) {
+        if (revision) specs.push_back(&revision->spec);
+    };
+    add(last_good_revision(record));
+    if (status) add(former_revision(record, status->revision));
+    if (status && status->update) add(former_revision(record, status->update->fallback));
+    std::set<std::string> digests;
+    for (const auto* spec : specs)
+        if (!spec->deploy.strategy.empty()) digests.insert(deploy_digest(*spec));
+    return digests;
+}
+
+} // namespace
+
 // Nothing is concluded from a record that is not there before any were received.
 void Reconciler::Impl::tidy_deployments() {
     if (node->stopping || !adopted_all_ || node->replica.store_id().empty()) return;
-    std::map<std::string, std::string> needed;
+    std::map<std::string, std::set<std::string>> needed;
     std::set<std::string> busy;
     for (const auto name : node->records.agreed().processes_on(node->options.node))
         if (const auto* record = node->records.record(name))
-            needed.emplace(name, record->spec.deploy.strategy.empty() ? "" : deploy_digest(record->spec));
+            needed.emplace(name,
+                           digests_in_use(*record, node->own.records().status(record->node, record->id)));
     for (const auto& [name, known] : *supervisors_)
         if (known->busy() || (known->unit().view() && !needed.contains(name))) busy.insert(name);
     node->deployments.tidy(needed, busy, node);

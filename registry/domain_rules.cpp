@@ -265,8 +265,10 @@ void erase_challenges(Draft& draft, std::string_view domain) {
 }
 
 void release_file_domain(Draft& draft, const ProcessRecord& process) {
+    const auto* fallback = fallback_revision(process);
     for (const auto& mapping : draft.domains_of(process.name)) {
         if (!mapping.from_file || mapping.domain == process.spec.domain) continue;
+        if (fallback && mapping.domain == fallback->spec.domain) continue;
         erase_challenges(draft, mapping.domain);
         draft.erase(keys::domain(mapping.domain));
     }

@@ -1,6 +1,7 @@
 #include "registry/draft.h"
 
 #include "core/json_members.h"
+#include "core/revision.h"
 #include "registry/registry.h"
 #include "state/state.h"
 
@@ -200,6 +201,12 @@ std::map<std::uint16_t, std::string> Draft::ports_on(std::string_view node) cons
             current<state::ProcessEntry>(keys::process(name), &state::FleetState::process, name);
         for (const auto port : ports_of(entry->record))
             ports.emplace(port, name);
+        if (const auto* fallback = fallback_revision(entry->record)) {
+            auto former = entry->record;
+            apply_revision(former, *fallback);
+            for (const auto port : ports_of(former))
+                ports.emplace(port, name);
+        }
     }
     return ports;
 }

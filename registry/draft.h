@@ -80,7 +80,7 @@ class Draft {
     std::vector<std::string> process_names() const;
     std::vector<ProcessRecord> processes() const;
     std::vector<ProcessRecord> processes_on(std::string_view node) const;
-    // Ports of the processes there, also of what cannot be read.
+    // Ports of the processes there, those included that an update may go back to.
     std::map<std::uint16_t, std::string> ports_on(std::string_view node) const;
     std::optional<DomainRecord> domain(std::string_view fqdn) const;
     std::vector<DomainRecord> domains() const;

@@ -1,5 +1,6 @@
 // Taking a node's processes away, before it is switched off, and letting it have some again.
 #include "core/json_members.h"
+#include "core/revision.h"
 #include "core/text.h"
 #include "registry/quota.h"
 #include "registry/rules.h"
@@ -19,6 +20,10 @@ std::vector<Obstacle> ties_of(const ProcessRecord& process) {
         ties.push_back(
             {"data", fmt::format("its data is on {}", process.node),
              "p2prc kill it, copy the data, and spin it elsewhere; or set data = false in its file"});
+    // Where it would go, a fixed port of the one before may be taken.
+    if (fallback_revision(process) && process.desired == Desired::Running)
+        ties.push_back({"update", fmt::format("its revision {} is being confirmed", process.revision),
+                        "drain it again in a moment"});
     if (!run.user.empty())
         ties.push_back({"user", fmt::format("it runs as user {} of {}", run.user, process.node),
                         "p2prc kill it, and spin it where that user is"});
@@ -60,8 +65,13 @@ Result<void> move(Request& request, ProcessRecord& process, const std::string& n
     auto moved = process;
     moved.node = node;
     moved.port = *port;
-    for (auto& revision : moved.former)
-        if (revision.spec.port == 0) revision.port = *port;
+    for (auto& revision : moved.former) {
+        const auto former = revision.spec.port == 0 && process.spec.port != 0
+                                ? bind_port(draft, node, process.name, 0, request.is_owner())
+                                : port;
+        if (!former) return std::unexpected(former.error());
+        if (revision.spec.port == 0) revision.port = *former;
+    }
     // The node that had it stops what it runs, because this one is later.
     ++moved.epoch;
     // A report of an earlier time there says nothing of this one.

@@ -114,7 +114,8 @@ void take_over(DomainRecord& mapping, const DomainRecord& brought);
 // Lets the mappings that wait for the process's name lead to it, where both sides may: the process have the
 // mapping's visitors, and the mapping's maker publish the process. The others go on waiting.
 void attach_domains(Draft& draft, const ProcessRecord& process, bool owner);
-// Unmaps the domain of its process file, where it has another one now or none.
+// Unmaps the domain of its process file, where it has another one now or none; not that of the revision that
+// an update may go back to.
 void release_file_domain(Draft& draft, const ProcessRecord& process);
 // Lets the mappings that lead to the process lead to the node and the port that it has now.
 void move_domains(Draft& draft, const ProcessRecord& process);

@@ -180,6 +180,7 @@ bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatu
     if (update.revision != process.revision || process.outcome != Outcome::Pending) return false;
     if (update.phase == UpdatePhase::Good) {
         process.outcome = Outcome::Good;
+        release_file_domain(request.draft, process);
         return true;
     }
     const auto* fallback = former_revision(process, update.fallback);

@@ -4,6 +4,7 @@
 #include "state/fleet_state.h"
 
 #include <algorithm>
+#include <set>
 
 namespace p2prc::state {
 namespace {
@@ -15,9 +16,10 @@ std::string key_of(const ProcessSpec& spec) {
     return keys::spun(spec_digest(spec));
 }
 
-Json note_of(const ProcessSpec& spec, std::uint32_t id) {
+Json note_of(const ProcessSpec& spec, std::uint32_t id, std::uint32_t revision = 0) {
     Json note{{"schema", 1}, {"name", spec.name}};
     if (id != 0) note["id"] = id;
+    if (revision != 0) note["revision"] = revision;
     return note;
 }
 
@@ -37,8 +39,22 @@ bool Origins::note(const ProcessSpec& spec) {
     return true;
 }
 
-void Origins::bind(const ProcessSpec& spec, std::uint32_t id) {
-    own_.set(key_of(spec), note_of(spec, id));
+void Origins::bind(const ProcessSpec& spec, std::uint32_t id, std::uint32_t revision,
+                   const ProcessRecord* record) {
+    std::vector<Change> changes;
+    if (record && record->id == id) {
+        std::set<std::string> kept{key_of(record->spec)};
+        for (const auto& former : record->former)
+            kept.insert(key_of(former.spec));
+        for (const auto& [key, note] : own_.range(keys::spun_here))
+            // The record may not know the latest of them yet.
+            if (key != marker && json::member<std::uint32_t>(*note, "id") == id &&
+                json::member<std::uint32_t>(*note, "revision") < record->revision &&
+                !kept.contains(std::string(key)))
+                changes.push_back({std::string(key), std::nullopt, 0});
+    }
+    changes.push_back({key_of(spec), note_of(spec, id, revision), 0});
+    own_.update(std::move(changes));
 }
 
 void Origins::take_back(const ProcessSpec& spec) {
@@ -70,7 +86,7 @@ void Origins::keep(const State& replica, std::string_view node) {
     for (const auto name : replica.records().processes_on(node)) {
         const auto* record = replica.records().process(name)->accepted();
         if (record && record->created_by.ends_with("@" + std::string(node)))
-            notes.push_back({key_of(record->spec), note_of(record->spec, record->id), 0});
+            notes.push_back({key_of(record->spec), note_of(record->spec, record->id, record->revision), 0});
     }
     own_.update(std::move(notes));
 }

@@ -19,8 +19,10 @@ class Origins {
     // A user of this node asks for `spec` here: on disk when the own state is flushed, before anybody else
     // hears of it. False when it was noted before.
     bool note(const ProcessSpec& spec);
-    // The process that came of it. Another one of the same spec that is asked for elsewhere is not this.
-    void bind(const ProcessSpec& spec, std::uint32_t id);
+    // The process that came of it, as which of its revisions. Another one of the same spec that is asked for
+    // elsewhere is not this. `record` is the process as it is known here, nullptr: not yet; what was asked
+    // for as earlier revisions that it has forgotten is forgotten here, too.
+    void bind(const ProcessSpec& spec, std::uint32_t id, std::uint32_t revision, const ProcessRecord* record);
     // Nothing came of it.
     void take_back(const ProcessSpec& spec);
     // It was killed.

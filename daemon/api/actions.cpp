@@ -153,7 +153,8 @@ Result<Json> Actions::spin_params(const ProcessSpec& spec, const std::string& no
 asio::awaitable<Result<Json>> Actions::ask_to_spin(ProcessSpec spec, Json params) {
     const auto node = json::member<std::string>(params, "node");
     if (node.empty() || node == view_->node())
-        co_return co_await spin_here(*fleet_, *own_, view_->node(), std::move(spec), std::move(params));
+        co_return co_await spin_here(*fleet_, *own_, view_->replica(), view_->node(), std::move(spec),
+                                     std::move(params));
     std::string method = "process.spin";
     co_return co_await fleet_->gateway().request(std::move(method), std::move(params));
 }

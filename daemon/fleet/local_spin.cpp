@@ -1,14 +1,16 @@
 #include "daemon/fleet/local_spin.h"
 
 #include "core/json_members.h"
+#include "state/fleet_state.h"
 #include "state/origins.h"
 
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
 
-asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own, std::string here,
-                                        ProcessSpec spec, Json params) {
+asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own,
+                                        const state::State& replica, std::string here, ProcessSpec spec,
+                                        Json params) {
     co_await fleet.wait_back();
     auto& gateway = fleet.gateway();
     std::string method = "process.spin";
@@ -19,9 +21,12 @@ asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& ow
     auto answer = co_await gateway.request(std::move(method), std::move(params));
     // Without an answer in time it may have been agreed to all the same.
     const bool refused = !answer && answer.error().code != ErrorCode::Unreachable;
-    if (answer && json::member<std::string>(*answer, "node") == here)
-        origins.bind(spec, json::member<std::uint32_t>(*answer, "id"));
-    else if (noted && (answer || refused))
+    if (answer && json::member<std::string>(*answer, "node") == here) {
+        const auto id = json::member<std::uint32_t>(*answer, "id");
+        const auto* known = replica.records().process(id);
+        origins.bind(spec, id, json::member<std::uint32_t>(*answer, "revision"),
+                     known ? known->accepted() : nullptr);
+    } else if (noted && (answer || refused))
         origins.take_back(spec);
     co_return answer;
 }

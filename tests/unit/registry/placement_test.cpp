@@ -407,6 +407,26 @@ TEST_F(DrainTest, WhatIsTiedToTheMachineStays) {
     EXPECT_EQ(at("/processes/b-data")["epoch"], 1);
 }
 
+TEST_F(DrainTest, AnUpdateIsJudgedWhereItBegan) {
+    spin(attic_, free("web", {{"port", 0}}));
+    const auto report_web = [&](std::uint32_t revision, const char* phase) {
+        Json status{{"id", 1},      {"name", "web"},        {"node", "attic"}, {"state", "running"},
+                    {"applied", 1}, {"revision", revision}, {"good", revision}};
+        if (phase) status["update"] = {{"revision", revision}, {"fallback", 1}, {"phase", phase}};
+        ok(attic_, "status.update", {{"set", {{"/status/attic/1", status}}}});
+    };
+    report_web(1, nullptr);
+    spin(attic_, free("web", {{"port", 4321}}));
+    EXPECT_EQ(codes(ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0]), "update");
+    report_web(2, "good");
+    EXPECT_EQ(ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0]["to"], "cellar");
+    // The port of the one before was chosen on another machine.
+    const auto moved = process_from_json(at("/processes/web"));
+    EXPECT_EQ(moved->port, 4321);
+    EXPECT_NE(moved->former[0].port, std::nullopt);
+    EXPECT_NE(moved->former[0].port, 4321);
+}
+
 TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {
     ok(root(), "node.drain", {{"node", "cellar"}});
     const auto anywhere = [](const std::string& name) {

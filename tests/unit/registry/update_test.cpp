@@ -98,14 +98,38 @@ TEST_F(UpdateRulesTest, PortAndDomainGoWithTheRevision) {
     report(root(), 1, 1);
     spin(root(), spec("web", {{"port", 0}, {"domain", "b.home.example"}}));
     EXPECT_EQ(*web().port, port) << "one that was chosen stays";
-    EXPECT_TRUE(at("/domains/a.home.example").is_null());
     EXPECT_EQ(at("/domains/b.home.example")["port"], port);
+    EXPECT_EQ(at("/domains/a.home.example")["port"], port) << "it may go back to it";
     report(root(), 2, 2, ended(2, 1, "good"));
+    EXPECT_TRUE(at("/domains/a.home.example").is_null());
     spin(root(), spec("web", {{"port", 1234}, {"domain", "b.home.example"}}));
     EXPECT_EQ(at("/domains/b.home.example")["port"], 1234);
     report(root(), 2, 2, ended(3, 2, "rolled-back"));
     EXPECT_EQ(web().revision, 2u);
     EXPECT_EQ(at("/domains/b.home.example")["port"], port);
+}
+
+// Nobody else gets it meanwhile.
+TEST_F(UpdateRulesTest, WhatItMayGoBackToIsKept) {
+    spin(root(), spec("web", {{"port", 1234}, {"ports", {1235}}, {"domain", "a.home.example"}}));
+    report(root(), 1, 1);
+    spin(root(), spec("web", {{"port", 2345}, {"domain", "b.home.example"}}));
+    const auto taken = [this](Json more) {
+        return refused(root(), "process.spin", {{"spec", spec("other", std::move(more))}}).code;
+    };
+    EXPECT_EQ(taken({{"port", 1234}}), ErrorCode::PortTaken);
+    EXPECT_EQ(taken({{"ports", {1235}}}), ErrorCode::PortTaken);
+    EXPECT_EQ(taken({{"port", 0}, {"domain", "a.home.example"}}), ErrorCode::DomainTaken);
+    // Another one that is tried instead keeps the same.
+    spin(root(), spec("web", {{"port", 3456}, {"domain", "c.home.example"}}));
+    EXPECT_TRUE(at("/domains/b.home.example").is_null());
+    EXPECT_EQ(taken({{"port", 1234}}), ErrorCode::PortTaken);
+    report(root(), 1, 1, ended(3, 1, "rolled-back"));
+    EXPECT_EQ(at("/domains/a.home.example")["port"], 1234);
+    EXPECT_TRUE(at("/domains/c.home.example").is_null());
+    spin(root(), spec("web", {{"port", 2345}, {"domain", "b.home.example"}}));
+    report(root(), 4, 4, ended(4, 1, "good"));
+    spin(root(), spec("other", {{"port", 1234}, {"ports", {1235}}, {"domain", "a.home.example"}}));
 }
 
 TEST_F(UpdateRulesTest, TheNodeSaysWhatCameOfIt) {

@@ -1,5 +1,7 @@
 // Replica and own state: what subscribers see, and what is there after a restart.
+#include "core/revision.h"
 #include "state/disk.h"
+#include "state/origins.h"
 #include "state/own_state.h"
 #include "state/replica.h"
 #include "tests/unit/net/temporary_directory.h"
@@ -287,6 +289,45 @@ TEST_F(StateTest, ASubscriptionMayOutliveTheState) {
         subscription = own(disk)->subscribe("", [](std::span<const Change>) {});
     }
     subscription.reset();
+}
+
+// As many as the process has revisions, however often it is updated.
+TEST_F(StateTest, OriginsOfForgottenRevisionsAreForgotten) {
+    Disk disk;
+    const auto notes = own(disk);
+    Origins origins(*notes);
+    const auto spec = [](std::uint32_t tasks) {
+        ProcessSpec made;
+        made.name = "web";
+        made.run.command = {"/bin/true"};
+        made.limits.tasks = tasks;
+        return made;
+    };
+    ProcessRecord record;
+    record.id = 7;
+    record.name = "web";
+    for (std::uint32_t number = 1; number <= 40; ++number) {
+        Revision next;
+        next.number = number;
+        next.spec = spec(number);
+        if (number == 1)
+            apply_revision(record, next);
+        else
+            replace_revision(record, next, number == 2 ? Outcome::Good : Outcome::Superseded);
+        // What is known here of the process is of a moment before.
+        auto known = record;
+        if (number > 1) apply_revision(known, record.former.back());
+        origins.note(spec(number));
+        origins.bind(spec(number), 7, number, number > 1 ? &known : nullptr);
+    }
+    EXPECT_LE(notes->range(keys::spun_here).size(), most_former_revisions + 3);
+    EXPECT_TRUE(origins.here(record));
+    for (const auto& former : record.former) {
+        apply_revision(record, former);
+        EXPECT_TRUE(origins.here(record)) << former.number;
+    }
+    apply_revision(record, {.number = 5, .spec = spec(5)});
+    EXPECT_FALSE(origins.here(record));
 }
 
 } // namespace

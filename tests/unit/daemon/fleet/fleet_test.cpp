@@ -95,7 +95,7 @@ class FleetTest : public testing::Test {
     asio::awaitable<Result<Json>> spin_at_home(Json params) {
         params["node"] = home.fleet->node_name();
         auto spec = *spec_from_document(params["spec"]);
-        co_return co_await spin_here(*home.fleet, *home.own, params["node"], std::move(spec),
+        co_return co_await spin_here(*home.fleet, *home.own, *home.replica, params["node"], std::move(spec),
                                      std::move(params));
     }
     static std::string text(const state::State& state, const std::string& key, const char* member) {
