@@ -265,9 +265,12 @@ Result<int> history(const std::string& subject, Context& context) {
     }
     Table table;
     table.header = {"REVISION", "OUTCOME", "AGE", "BY", "WHY"};
-    for (const auto& row : *rows)
-        table.rows.push_back({cell(row, "revision"), cell(row, "outcome"), cell_age(row, "at"),
-                              cell(row, "by"), reason_words(row)});
+    for (const auto& row : *rows) {
+        const bool stop = row.contains("stop") && row["stop"].is_string();
+        const auto by = cell(stop && row["reason"].is_object() ? row["reason"] : row, "by");
+        table.rows.push_back({stop ? "stop" : cell(row, "revision"), cell(row, stop ? "stop" : "outcome"),
+                              cell_age(row, "at"), by, reason_words(row)});
+    }
     print(table);
     daemon.note_if_out_of_date();
     return 0;
@@ -417,7 +420,7 @@ void add_process_verbs(CLI::App& app, Action& action) {
         Daemon daemon;
         return show_process(daemon, subject, context.json);
     });
-    add("history", "list the revisions of a process, the newest first", history);
+    add("history", "list the revisions and stops of a process, the newest first", history);
     add("kill", "stop a process and remove its record; its data stays", kill);
     add("stop", "stop a process and keep its record", stop);
     auto add_start = [&](const char* verb, const char* words, Change method, const char* done) {

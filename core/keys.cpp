@@ -82,6 +82,13 @@ constexpr Family table[] = {
      .renamed_with_node = true,
      .announces = process_objects | domain_objects,
      .share = Share::Owned},
+    {.prefix = stop_lists,
+     .kind = Owned,
+     .parts = {Node, Id},
+     .node = node_in_key,
+     .dropped_with_node = true,
+     .renamed_with_node = true,
+     .share = Share::Owned},
     {.prefix = infos,
      .kind = Owned,
      .parts = {Node},
@@ -241,6 +248,12 @@ std::string status(std::string_view node, std::uint32_t id) {
 }
 std::string status_prefix(std::string_view node) {
     return fmt::format("{}{}/", statuses, node);
+}
+std::string stops(std::string_view node, std::uint32_t id) {
+    return fmt::format("{}{}/{}", stop_lists, node, id);
+}
+std::string stops_prefix(std::string_view node) {
+    return fmt::format("{}{}/", stop_lists, node);
 }
 std::string node_info(std::string_view node) {
     return fmt::format("{}{}", infos, node);

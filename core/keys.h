@@ -116,6 +116,7 @@ inline constexpr std::string_view domains = "/domains/";
 inline constexpr std::string_view challenges = "/challenges/";
 inline constexpr std::string_view liveness = "/live/";
 inline constexpr std::string_view statuses = "/status/";
+inline constexpr std::string_view stop_lists = "/stops/";
 inline constexpr std::string_view infos = "/info/";
 inline constexpr std::string_view certificates = "/certificates/";
 inline constexpr std::string_view servings = "/serving/";
@@ -138,6 +139,8 @@ std::string challenges_of(std::string_view fqdn);            // the prefix of al
 std::string live(std::string_view node);                     // {"state": "up|suspect|lost", "since", "heard"}
 std::string status(std::string_view node, std::uint32_t id); // ProcessStatus
 std::string status_prefix(std::string_view node);
+std::string stops(std::string_view node, std::uint32_t id); // see core/stop_history.h
+std::string stops_prefix(std::string_view node);
 std::string node_info(std::string_view node);                          // addresses and measurements
 std::string certificate(std::string_view node, std::string_view fqdn); // CertificateStatus
 std::string certificate_prefix(std::string_view node);

@@ -6,6 +6,8 @@
 #include "process/supervisor.h"
 #include "process/unit_names.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -34,6 +36,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void measure();
     void tidy_ports();
     void tidy_deployments();
+    void tidy_stops();
     void set_node(std::string node);
     void network_changed();
     void detach();
@@ -267,6 +270,19 @@ void Reconciler::Impl::measure() {
     if (!changes.empty()) node->own.update(std::move(changes));
 }
 
+// They go with the status, which is erased in several places.
+void Reconciler::Impl::tidy_stops() {
+    if (node->stopping) return;
+    std::vector<state::Change> over;
+    for (const auto& [key, stops] : node->own.range(keys::stops_prefix(node->options.node))) {
+        const auto parsed = keys::parse(key);
+        if (!parsed ||
+            !node->own.get(fmt::format("{}{}", keys::status_prefix(node->options.node), parsed->subject())))
+            over.push_back({std::string(key), std::nullopt, 0});
+    }
+    if (!over.empty()) node->own.update(std::move(over));
+}
+
 void Reconciler::Impl::tidy_ports() {
     if (node->stopping || !adopted_all_) return;
     std::set<std::string> in_use;
@@ -321,7 +337,11 @@ void Reconciler::Impl::set_node(std::string name) {
         status.node = name;
         changes.push_back({keys::status(node->options.node, id), std::nullopt, 0});
         changes.push_back({keys::status(name, status.id), status_to_json(status), 0});
+        if (const auto stops = node->own.get(keys::stops(node->options.node, id)))
+            changes.push_back({keys::stops(name, id), *stops, 0});
     }
+    for (const auto& [key, stops] : node->own.range(keys::stops_prefix(node->options.node)))
+        changes.push_back({std::string(key), std::nullopt, 0});
     node->options.node = std::move(name);
     node->own.update(std::move(changes));
     follow();
@@ -357,6 +377,9 @@ void Reconciler::tidy_ports() {
 }
 void Reconciler::tidy_deployments() {
     impl_->tidy_deployments();
+}
+void Reconciler::tidy_stops() {
+    impl_->tidy_stops();
 }
 void Reconciler::set_node(std::string node) {
     impl_->set_node(std::move(node));

@@ -86,6 +86,8 @@ class Reconciler {
     // Has what deployers left behind removed, once no process here needs it. Looks into one directory, and
     // seldom has more to do.
     void tidy_deployments();
+    // Forgets the stops of processes of which nothing is reported any more.
+    void tidy_stops();
 
     // Another name of this node, from now on (it joined a fleet). Statuses of the old name are taken over.
     void set_node(std::string node);

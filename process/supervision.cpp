@@ -1,9 +1,11 @@
 #include "process/supervision.h"
 
+#include "core/stop_history.h"
 #include "net/clock.h"
 #include "process/unit_names.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <filesystem>
@@ -51,7 +53,15 @@ Result<void> Supervision::check_name(std::string_view name) const {
 }
 
 void Supervision::write(const ProcessStatus& status) {
-    own.set(keys::status(options.node, status.id), status_to_json(status));
+    std::vector<state::Change> changes{{keys::status(options.node, status.id), status_to_json(status), 0}};
+    const auto* before = records.status(status.id);
+    if (status.reason && (!before || before->reason != status.reason)) {
+        auto key = keys::stops(options.node, status.id);
+        const auto kept = own.get(key);
+        auto stops = with_stop(kept ? *kept : nlohmann::json(), *status.reason);
+        changes.push_back({std::move(key), std::move(stops), 0});
+    }
+    own.update(std::move(changes));
 }
 
 void Supervision::write_state(ProcessStatus status, ProcessState state) {

@@ -135,6 +135,8 @@ void ProcessSupervisor::rename_status() {
         if (!records().status(id)) {
             status.id = id;
             changes.push_back({keys::status(node_->options.node, id), status_to_json(status), 0});
+            if (const auto stops = node_->own.get(keys::stops(node_->options.node, former)))
+                changes.push_back({keys::stops(node_->options.node, id), *stops, 0});
         }
         node_->own.update(std::move(changes));
     }

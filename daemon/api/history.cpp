@@ -1,6 +1,6 @@
 #include "daemon/api/history.h"
 
-#include "core/stop_reason.h"
+#include "core/stop_history.h"
 #include "daemon/api/documents.h"
 
 #include <algorithm>
@@ -23,6 +23,17 @@ Json row_of(const Revision& revision, const ProcessStatus* status) {
     if (!reason && status && status->update && status->update->revision == revision.number)
         reason = status->update->reason;
     row["reason"] = reason ? reason_to_json(*reason) : Json(nullptr);
+    return row;
+}
+
+Json row_of(const StopReason& stop) {
+    Json row;
+    row["stop"] = stop_kind_name(stop.kind);
+    row["at"] = stop.at;
+    row["at_timestamp"] = timestamp(stop.at);
+    row["node"] = stop.node;
+    row["epoch"] = stop.epoch;
+    row["reason"] = reason_to_json(stop);
     return row;
 }
 
@@ -52,9 +63,17 @@ Json history_document(const View& view, const ProcessRecord& process) {
     auto revisions = process.former;
     revisions.push_back(present_revision(process));
     std::ranges::sort(revisions, std::ranges::greater(), &Revision::number);
+    const auto reported = view.get(keys::stops(process.node, process.id));
+    const auto stops = reported ? stops_from_json(*reported) : std::vector<StopReason>();
+    auto stop = stops.begin();
     Json rows = Json::array();
-    for (const auto& revision : revisions)
+    for (const auto& revision : revisions) {
+        for (; stop != stops.end() && stop->at >= revision.at; ++stop)
+            rows.push_back(row_of(*stop));
         rows.push_back(row_of(revision, status));
+    }
+    for (; stop != stops.end(); ++stop)
+        rows.push_back(row_of(*stop));
     return rows;
 }
 

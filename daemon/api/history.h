@@ -1,4 +1,4 @@
-// What became of a process: its revisions.
+// What became of a process: its revisions, and its last stops.
 #pragma once
 
 #include "daemon/api/view.h"

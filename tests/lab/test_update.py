@@ -106,11 +106,15 @@ def all_served(seen, *texts):
 
 
 def history(lab, machine=None):
+    return [row for row in rows(lab, machine) if row["revision"]]
+
+
+def rows(lab, machine=None):
     return json.loads((machine or lab.home1).p2prc("history", "web", "-o", "json").out)
 
 
 def outcomes(lab):
-    return [(row["revision"], row["outcome"]) for row in history(lab) if row["revision"]]
+    return [(row["revision"], row["outcome"]) for row in history(lab)]
 
 
 def wait_outcome(lab, revision, *outcome):
@@ -182,6 +186,12 @@ def test_one_that_does_not_stay_up_is_taken_back(lab):
 def test_numbers_are_not_used_again(lab):
     assert update(lab, "seven").code == 0
     assert outcomes(lab)[0] == (7, "good"), outcomes(lab)
+    stops = [row for row in rows(lab) if row["stop"]]
+    assert len(stops) >= 4 and {row["node"] for row in stops} == {"home1"}, stops
+    assert any(row["stop"] == "update-failed" and "exit-code 7" in row["reason"]["detail"] for row in stops), stops
+    times = [row["at"] for row in rows(lab)]
+    assert times == sorted(times, reverse=True), times
+    wait_until(lambda: rows(lab, lab.root) == rows(lab), 20, "the root to know the same")
     table = lab.home1.p2prc("history", "web").out
     assert "REVISION" in table and "rolled-back" in table and "not-ready at http" in table, table
 
