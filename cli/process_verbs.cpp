@@ -1,4 +1,4 @@
-// spin, ps, info, kill, stop, start, restart.
+// spin, ps, info, kill, stop, start, restart, pause, resume.
 #include "cli/daemon.h"
 #include "cli/explain.h"
 #include "cli/last_stop.h"
@@ -355,6 +355,41 @@ Result<int> stop(const std::string& subject, Context& context) {
     return 0;
 }
 
+Result<int> pause(const std::string& subject, Context& context) {
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for '{}' to be frozen", subject));
+    if (auto paused = daemon.call(&dbus::Client::pause, subject); !paused)
+        return std::unexpected(paused.error());
+    if (context.json) return show_process(daemon, subject, true);
+    const auto info = daemon.call(&dbus::Client::information, subject);
+    if (!info) return std::unexpected(info.error());
+    const auto name = cell(*info, "name");
+    const auto state = cell(*info, "state");
+    note(state == "paused"
+             ? fmt::format("'{0}' is paused; p2prc resume {0} lets it go on", name)
+             : fmt::format("'{0}' is {1}, and is not started before p2prc resume {0}", name, state));
+    return 0;
+}
+
+Result<int> resume(const std::string& subject, const WaitOptions& waiting, Context& context) {
+    const auto wait = wait_options(waiting);
+    if (!wait) return std::unexpected(wait.error());
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for '{}' to go on", subject));
+    if (auto resumed = daemon.call(&dbus::Client::resume_with, subject, *wait); !resumed)
+        return std::unexpected(resumed.error());
+    if (context.json) return show_process(daemon, subject, true);
+    const auto info = daemon.call(&dbus::Client::information, subject);
+    if (!info) return std::unexpected(info.error());
+    const auto state = cell(*info, "state");
+    // What was stopped, or has ended, before it was paused stays so.
+    if (state != "stopped" && state != "failed")
+        return tell_how_it_is(*info, Asked::Start, "goes on", waiting.no_wait);
+    note(fmt::format("'{0}' is not paused; it is {1}, and p2prc start {0} starts it", cell(*info, "name"),
+                     state));
+    return 0;
+}
+
 using Change = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::string process, Json options);
 
 Result<int> start(Change method, std::string_view done, const std::string& subject,
@@ -437,6 +472,18 @@ void add_process_verbs(CLI::App& app, Action& action) {
     add_start("start", "start a stopped process and wait until it is ready", &dbus::Client::start_with,
               "runs");
     add_start("restart", "stop and start a process", &dbus::Client::restart_with, "runs again");
+
+    add("pause", "freeze a process of this machine, until it is resumed", pause);
+    auto* resume_verb = app.add_subcommand("resume", "let a paused process go on");
+    auto resumed = std::make_shared<std::string>();
+    resume_verb->add_option("ID|NAME|DOMAIN", *resumed, "the process")
+        ->required()
+        ->transform(url_as_domain());
+    auto resume_wait = std::make_shared<WaitOptions>();
+    add_wait_options(resume_verb, *resume_wait);
+    resume_verb->callback([&action, resumed, resume_wait] {
+        action = [resumed, resume_wait](Context& c) { return resume(*resumed, *resume_wait, c); };
+    });
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
     auto subject = std::make_shared<std::string>();

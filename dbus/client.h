@@ -93,6 +93,11 @@ class Client {
     Answer<void> stop(std::string process) { return work("StopProcess", "s", {process}); }
     Answer<void> start(std::string process) { return work("StartProcess", "s", {process}); }
     Answer<void> restart(std::string process) { return work("RestartProcess", "s", {process}); }
+    // Of this machine, whoever has spun it.
+    Answer<void> pause(std::string process) { return work("PauseProcess", "s", {process}); }
+    Answer<void> resume_with(std::string process, Json options) {
+        return work("ResumeProcessWithOptions", "sa{sv}", {process, options});
+    }
     // Objects and lists of objects with the keys of core/fields.h; what is absent is not in them.
     Answer<Json> information(std::string process) { return read("ProcessInformation", "s", {process}); }
     Answer<Json> processes() { return read("ListProcess"); }
