@@ -318,7 +318,7 @@ TEST_F(ManagerTest, APauseIsThisMachinesOwn) {
     EXPECT_EQ(*own->get(keys::paused("wiki")), *note);
     ASSERT_TRUE(bus.run(client->resume_with("wiki", {{"until", "ready"}})));
     EXPECT_FALSE(own->get(keys::paused("wiki")));
-    EXPECT_TRUE(bus.run(client->resume_with("wiki", {}))) << "it is not paused";
+    EXPECT_TRUE(bus.run(client->resume_with("wiki", Json::object()))) << "it is not paused";
 
     commit({{keys::process("mail"), to_json(process(9, "mail", "root1"))}});
     EXPECT_EQ(bus.run(client->pause("mail")).error().code, ErrorCode::NotPermitted);
