@@ -405,6 +405,60 @@ Result<int> start(Change method, std::string_view done, const std::string& subje
     return tell_how_it_is(*info, Asked::Start, done, waiting.no_wait);
 }
 
+// One process, or with --owner all of a node.
+struct Paused {
+    std::string subject, owner;
+    WaitOptions wait;
+};
+
+Result<int> pause_owner(const std::string& owner, bool resumed) {
+    Daemon daemon;
+    const auto done = daemon.call(resumed ? &dbus::Client::resume_owner : &dbus::Client::pause_owner, owner);
+    if (!done) return std::unexpected(done.error());
+    note(resumed ? fmt::format("what '{}' has spun here goes on", owner)
+                 : fmt::format("what '{0}' has spun here, and will spin, is paused; p2prc resume --owner {0} "
+                               "lets it go on",
+                               owner));
+    return 0;
+}
+
+std::shared_ptr<Paused> add_pause_options(CLI::App* verb) {
+    auto given = std::make_shared<Paused>();
+    auto* process =
+        verb->add_option("ID|NAME|DOMAIN", given->subject, "the process")->transform(url_as_domain());
+    verb->add_option("--owner", given->owner, "all processes that this node has spun here, and will spin")
+        ->type_name("NODE")
+        ->excludes(process);
+    return given;
+}
+
+Error nothing_named(const char* verb) {
+    return {ErrorCode::InvalidSpec, fmt::format("p2prc {} needs a process, or --owner NODE", verb),
+            fmt::format("p2prc {0} NAME, or p2prc {0} --owner NODE", verb)};
+}
+
+void add_pause_verbs(CLI::App& app, Action& action) {
+    auto* pause_verb = app.add_subcommand("pause", "freeze a process of this machine, until it is resumed");
+    const auto paused = add_pause_options(pause_verb);
+    pause_verb->callback([&action, paused] {
+        action = [paused](Context& c) -> Result<int> {
+            if (!paused->owner.empty()) return pause_owner(paused->owner, false);
+            if (paused->subject.empty()) return std::unexpected(nothing_named("pause"));
+            return pause(paused->subject, c);
+        };
+    });
+    auto* resume_verb = app.add_subcommand("resume", "let a paused process go on");
+    const auto resumed = add_pause_options(resume_verb);
+    add_wait_options(resume_verb, resumed->wait);
+    resume_verb->callback([&action, resumed] {
+        action = [resumed](Context& c) -> Result<int> {
+            if (!resumed->owner.empty()) return pause_owner(resumed->owner, true);
+            if (resumed->subject.empty()) return std::unexpected(nothing_named("resume"));
+            return resume(resumed->subject, resumed->wait, c);
+        };
+    });
+}
+
 } // namespace
 
 void add_process_verbs(CLI::App& app, Action& action) {
@@ -473,17 +527,7 @@ void add_process_verbs(CLI::App& app, Action& action) {
               "runs");
     add_start("restart", "stop and start a process", &dbus::Client::restart_with, "runs again");
 
-    add("pause", "freeze a process of this machine, until it is resumed", pause);
-    auto* resume_verb = app.add_subcommand("resume", "let a paused process go on");
-    auto resumed = std::make_shared<std::string>();
-    resume_verb->add_option("ID|NAME|DOMAIN", *resumed, "the process")
-        ->required()
-        ->transform(url_as_domain());
-    auto resume_wait = std::make_shared<WaitOptions>();
-    add_wait_options(resume_verb, *resume_wait);
-    resume_verb->callback([&action, resumed, resume_wait] {
-        action = [resumed, resume_wait](Context& c) { return resume(*resumed, *resume_wait, c); };
-    });
+    add_pause_verbs(app, action);
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
     auto subject = std::make_shared<std::string>();

@@ -10,14 +10,14 @@ _p2prc() {
     local i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-            -o | --output | --node | --port | --domain | --timeout | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines) ((i++)) ;;
+            -o | --output | --node | --owner | --port | --domain | --timeout | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines) ((i++)) ;;
             -*) ;;
             *) plain+=("${words[i]}") ;;
         esac
     done
     case $prev in
         -o | --output) _p2prc_words json && return ;;
-        --node) _p2prc_names nodes && return ;;
+        --node | --owner) _p2prc_names nodes && return ;;
         --tls) _p2prc_words node passthrough && return ;;
         --role) _p2prc_words member owner && return ;;
         --acme) _p2prc_words letsencrypt none && return ;;
@@ -37,7 +37,9 @@ _p2prc() {
             leave) _p2prc_words --force ;;
             spin) _p2prc_words --node --port --domain --no-wait --timeout --dry-run -- ;;
             nodes) _p2prc_words --dry-run ;;
-            start | restart | resume | rollback) _p2prc_words --no-wait --timeout ;;
+            start | restart | rollback) _p2prc_words --no-wait --timeout ;;
+            pause) _p2prc_words --owner ;;
+            resume) _p2prc_words --owner --no-wait --timeout ;;
             logs) _p2prc_words --follow --lines --deploy ;;
             map-domain) _p2prc_words --tls --port ;;
             "") _p2prc_words --version ;;

@@ -31,6 +31,7 @@ complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume roll
 complete -c p2prc -n "__fish_seen_subcommand_from spin nodes" -l dry-run
 complete -c p2prc -n "__fish_seen_subcommand_from custom" -F
 complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback" -l timeout -x
+complete -c p2prc -n "__fish_seen_subcommand_from pause resume" -l owner -x -a "(p2prc __complete nodes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -s f -l follow
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -s n -l lines -x
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -l deploy

@@ -401,6 +401,34 @@ asio::awaitable<Result<void>> Actions::resume(std::string process, std::string u
     co_return co_await await_resumed(*record, wait);
 }
 
+// A node that is not in the fleet yet, or any more, may have spun what is here, or do so later; but most
+// often its name is misspelt.
+asio::awaitable<Result<void>> Actions::pause_owner(std::string node, std::string user) {
+    state::Pauses pauses(*own_);
+    const state::Origins origins(*own_);
+    const bool has_some = std::ranges::any_of(view_->processes(), [&](const ProcessRecord& record) {
+        return record.node == view_->node() && origins.spinner(record, view_->node()) == node;
+    });
+    if (!has_some && node != view_->node() && !view_->node_record(node)) {
+        std::vector<std::string> known;
+        for (const NodeRecord& record : view_->nodes())
+            known.push_back(record.name);
+        co_return std::unexpected(state::no_such_node(node, known));
+    }
+    pauses.pause_owner(node, {by(user), net::now_rfc3339()});
+    net::log_notice(fmt::format("all processes that '{}' has spun here are paused by {}", node, by(user)));
+    co_return co_await own_->flush();
+}
+
+asio::awaitable<Result<void>> Actions::resume_owner(std::string node, std::string user) {
+    if (!state::Pauses(*own_).resume_owner(node))
+        co_return fail(ErrorCode::NotFound,
+                       fmt::format("the processes of '{}' are not paused as a whole", node),
+                       "p2prc ps shows which are paused; p2prc resume NAME resumes one");
+    net::log_notice(fmt::format("the processes that '{}' has spun here were resumed by {}", node, by(user)));
+    co_return co_await own_->flush();
+}
+
 asio::awaitable<Result<std::string>> Actions::map_domain(std::string domain, std::string process,
                                                          Json options, std::string user) {
     const auto name = normalize_domain(domain);

@@ -50,6 +50,10 @@ class Actions {
     // returns when it is frozen, resume() when it runs, as `wait` says, or does not run for another reason.
     boost::asio::awaitable<Result<void>> pause(std::string process, std::string user);
     boost::asio::awaitable<Result<void>> resume(std::string process, std::string user, WaitFor wait);
+    // The same of all that a node has spun here, and will spin. They return at once: of what is still on its
+    // way, the state tells.
+    boost::asio::awaitable<Result<void>> pause_owner(std::string node, std::string user);
+    boost::asio::awaitable<Result<void>> resume_owner(std::string node, std::string user);
     // -> the domain as it is stored. `options`: tls, port.
     boost::asio::awaitable<Result<std::string>> map_domain(std::string domain, std::string process,
                                                            Json options, std::string user);

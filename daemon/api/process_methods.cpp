@@ -55,6 +55,10 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "PauseProcessWithOptions", with_options, "", kill, "pause"}, &Self::pause},
         {{"Manager", "ResumeProcess", process, "", kill, "resume"}, &Self::resume},
         {{"Manager", "ResumeProcessWithOptions", with_options, "", kill, "resume", waiting}, &Self::resume},
+        {{"Manager", "PauseOwner", "s node, a{sv} options", "", permission::manage_fleet, "pause"},
+         &Self::pause_owner},
+        {{"Manager", "ResumeOwner", "s node, a{sv} options", "", permission::manage_fleet, "resume"},
+         &Self::resume_owner},
         {{"Manager", "RollbackProcess", "s process, u revision", "u made", kill, "rollback"},
          &Self::roll_back},
         {{"Manager", "RollbackProcessWithOptions", "s process, u revision, a{sv} options", "u made", kill,
@@ -163,6 +167,18 @@ Reply ProcessMethods::resume(Request request) {
     const auto wait = wait_options(request.options);
     if (!wait) co_return std::unexpected(wait.error());
     const auto done = co_await services_.actions.resume(request.text("process"), request.caller.user, *wait);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply ProcessMethods::pause_owner(Request request) {
+    const auto done = co_await services_.actions.pause_owner(request.text("node"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply ProcessMethods::resume_owner(Request request) {
+    const auto done = co_await services_.actions.resume_owner(request.text("node"), request.caller.user);
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
 }

@@ -122,3 +122,17 @@ def test_what_is_frozen_is_stopped_and_killed_like_any_other(lab):
     # What is spun under that name now is another process.
     spin(lab.root, "ticker", TICKER, node="home1", data=True)
     assert state(lab.root, "ticker") == "running"
+
+
+def test_all_of_a_node_is_paused_and_what_it_spins_later(lab):
+    lab.home1.p2prc("pause", "--owner", "root")
+    wait_state(lab.root, "ticker", "paused")
+    assert state(lab.home1, "page") == "running", "it was spun here"
+    spun = spin(lab.root, "late", ["/bin/sleep", "infinity"], node="home1", check=False)
+    assert spun.code == 6 and "paused" in spun.err, spun
+    assert not lab.home1.active("p2prc-late.service")
+    code, error = refused(lab.home1, "resume", "late")
+    assert code == 6 and "--owner root" in error["hint"], error
+    lab.home1.p2prc("resume", "--owner", "root")
+    wait_state(lab.root, "ticker", "running")
+    wait_state(lab.root, "late", "running")

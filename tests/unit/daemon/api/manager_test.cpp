@@ -323,6 +323,11 @@ TEST_F(ManagerTest, APauseIsThisMachinesOwn) {
     commit({{keys::process("mail"), to_json(process(9, "mail", "root1"))}});
     EXPECT_EQ(bus.run(client->pause("mail")).error().code, ErrorCode::NotPermitted);
     EXPECT_EQ(bus.run(client->pause("nobody")).error().code, ErrorCode::NotFound);
+    ASSERT_TRUE(bus.run(client->pause_owner("root1")));
+    EXPECT_TRUE(own->get(keys::paused_owner("root1")));
+    EXPECT_EQ(bus.run(client->pause_owner("rot1")).error().code, ErrorCode::NotFound);
+    ASSERT_TRUE(bus.run(client->resume_owner("root1")));
+    EXPECT_EQ(bus.run(client->resume_owner("root1")).error().code, ErrorCode::NotFound);
     EXPECT_TRUE(fleet.requests.requests.empty()) << "the root is not asked";
 }
 
