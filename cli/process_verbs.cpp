@@ -1,4 +1,4 @@
-// spin, ps, info, kill, stop, start, restart.
+// spin, ps, info, kill, stop, start, restart, pause, resume.
 #include "cli/daemon.h"
 #include "cli/explain.h"
 #include "cli/last_stop.h"
@@ -358,6 +358,41 @@ Result<int> stop(const std::string& subject, Context& context) {
     return 0;
 }
 
+Result<int> pause(const std::string& subject, Context& context) {
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for '{}' to be frozen", subject));
+    if (auto paused = daemon.call(&dbus::Client::pause, subject); !paused)
+        return std::unexpected(paused.error());
+    if (context.json) return show_process(daemon, subject, true);
+    const auto info = daemon.call(&dbus::Client::information, subject);
+    if (!info) return std::unexpected(info.error());
+    const auto name = cell(*info, "name");
+    const auto state = cell(*info, "state");
+    note(state == "paused"
+             ? fmt::format("'{0}' is paused; p2prc resume {0} lets it go on", name)
+             : fmt::format("'{0}' is {1}, and is not started before p2prc resume {0}", name, state));
+    return 0;
+}
+
+Result<int> resume(const std::string& subject, const WaitOptions& waiting, Context& context) {
+    const auto wait = wait_options(waiting);
+    if (!wait) return std::unexpected(wait.error());
+    Daemon daemon;
+    daemon.waits_for(fmt::format("for '{}' to go on", subject));
+    if (auto resumed = daemon.call(&dbus::Client::resume_with, subject, *wait); !resumed)
+        return std::unexpected(resumed.error());
+    if (context.json) return show_process(daemon, subject, true);
+    const auto info = daemon.call(&dbus::Client::information, subject);
+    if (!info) return std::unexpected(info.error());
+    const auto state = cell(*info, "state");
+    // What was stopped, or has ended, before it was paused stays so.
+    if (state != "stopped" && state != "failed")
+        return tell_how_it_is(*info, Asked::Start, "goes on", waiting.no_wait);
+    note(fmt::format("'{0}' is not paused; it is {1}, and p2prc start {0} starts it", cell(*info, "name"),
+                     state));
+    return 0;
+}
+
 using Change = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::string process, Json options);
 
 Result<int> start(Change method, std::string_view done, const std::string& subject,
@@ -371,6 +406,60 @@ Result<int> start(Change method, std::string_view done, const std::string& subje
     auto info = daemon.call(&dbus::Client::information, subject);
     if (!info) return std::unexpected(info.error());
     return tell_how_it_is(*info, Asked::Start, done, waiting.no_wait);
+}
+
+// One process, or with --owner all of a node.
+struct Paused {
+    std::string subject, owner;
+    WaitOptions wait;
+};
+
+Result<int> pause_owner(const std::string& owner, bool resumed) {
+    Daemon daemon;
+    const auto done = daemon.call(resumed ? &dbus::Client::resume_owner : &dbus::Client::pause_owner, owner);
+    if (!done) return std::unexpected(done.error());
+    note(resumed ? fmt::format("what '{}' has spun here goes on", owner)
+                 : fmt::format("what '{0}' has spun here, and will spin, is paused; p2prc resume --owner {0} "
+                               "lets it go on",
+                               owner));
+    return 0;
+}
+
+std::shared_ptr<Paused> add_pause_options(CLI::App* verb) {
+    auto given = std::make_shared<Paused>();
+    auto* process =
+        verb->add_option("ID|NAME|DOMAIN", given->subject, "the process")->transform(url_as_domain());
+    verb->add_option("--owner", given->owner, "all processes that this node has spun here, and will spin")
+        ->type_name("NODE")
+        ->excludes(process);
+    return given;
+}
+
+Error nothing_named(const char* verb) {
+    return {ErrorCode::InvalidSpec, fmt::format("p2prc {} needs a process, or --owner NODE", verb),
+            fmt::format("p2prc {0} NAME, or p2prc {0} --owner NODE", verb)};
+}
+
+void add_pause_verbs(CLI::App& app, Action& action) {
+    auto* pause_verb = app.add_subcommand("pause", "freeze a process of this machine, until it is resumed");
+    const auto paused = add_pause_options(pause_verb);
+    pause_verb->callback([&action, paused] {
+        action = [paused](Context& c) -> Result<int> {
+            if (!paused->owner.empty()) return pause_owner(paused->owner, false);
+            if (paused->subject.empty()) return std::unexpected(nothing_named("pause"));
+            return pause(paused->subject, c);
+        };
+    });
+    auto* resume_verb = app.add_subcommand("resume", "let a paused process go on");
+    const auto resumed = add_pause_options(resume_verb);
+    add_wait_options(resume_verb, resumed->wait);
+    resume_verb->callback([&action, resumed] {
+        action = [resumed](Context& c) -> Result<int> {
+            if (!resumed->owner.empty()) return pause_owner(resumed->owner, true);
+            if (resumed->subject.empty()) return std::unexpected(nothing_named("resume"));
+            return resume(resumed->subject, resumed->wait, c);
+        };
+    });
 }
 
 } // namespace
@@ -440,6 +529,8 @@ void add_process_verbs(CLI::App& app, Action& action) {
     add_start("start", "start a stopped process and wait until it is ready", &dbus::Client::start_with,
               "runs");
     add_start("restart", "stop and start a process", &dbus::Client::restart_with, "runs again");
+
+    add_pause_verbs(app, action);
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
     auto subject = std::make_shared<std::string>();

@@ -28,7 +28,7 @@ using Action = std::function<Result<int>(Context&)>;
 inline constexpr const char* later_group = "Not in this version";
 
 // Each adds its commands to `app`; parsing one stores its action.
-void add_process_verbs(CLI::App& app, Action& action);   // spin ps info kill stop start restart
+void add_process_verbs(CLI::App& app, Action& action);   // spin ps info kill stop start restart pause resume
 void add_log_verbs(CLI::App& app, Action& action);       // logs
 void add_domain_verbs(CLI::App& app, Action& action);    // map-domain unmap-domain domains
 void add_fleet_verbs(CLI::App& app, Action& action);     // init invite join leave nodes fleet

@@ -69,7 +69,7 @@ constexpr std::array process{
     Field{"domains", StringList, "as", true, "All domains that are mapped to it."},
     Field{"status", Boolean, "b", true, "Whether it runs."},
     Field{"state", String, "s", true,
-          "starting, running, stopping, stopped, failed, deploying, updating or lost."},
+          "starting, running, stopping, stopped, failed, deploying, updating, paused or lost."},
     Field{"ready", Boolean, "b", true,
           "Whether it is ready, as its file says; by default: its port is listened at by itself; without a "
           "port, it has run for two seconds."},

@@ -136,6 +136,9 @@ constexpr Family table[] = {
      .announces = process_objects | domain_objects},
     {.prefix = spun_here, .kind = Local, .parts = {Digest}},
     {.prefix = killed_here, .kind = Local, .parts = {Id}},
+    {.prefix = paused_here, .kind = Local, .parts = {Process}},
+    // They belong to this node, and name another.
+    {.prefix = paused_owners, .kind = Local, .parts = {Digest}},
     {.prefix = offers,
      .kind = Owned,
      .parts = {Node, Id},
@@ -284,6 +287,12 @@ std::string spun(std::string_view digest) {
 }
 std::string killed(std::uint32_t id) {
     return fmt::format("{}{}", killed_here, id);
+}
+std::string paused(std::string_view process) {
+    return fmt::format("{}{}", paused_here, process);
+}
+std::string paused_owner(std::string_view node) {
+    return fmt::format("{}{}", paused_owners, node);
 }
 std::string offer(std::string_view node, std::uint32_t id) {
     return fmt::format("{}{}/{}", offers, node, id);

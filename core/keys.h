@@ -125,6 +125,8 @@ inline constexpr std::string_view edges = "/edge/";
 inline constexpr std::string_view local_actions = "/local/";
 inline constexpr std::string_view spun_here = "/spun/";
 inline constexpr std::string_view killed_here = "/killed/";
+inline constexpr std::string_view paused_here = "/paused/";
+inline constexpr std::string_view paused_owners = "/paused-owners/";
 inline constexpr std::string_view offers = "/offers/";
 inline constexpr std::string_view invitations = "invitations/";
 inline constexpr std::string_view counters = "counters/";
@@ -158,6 +160,9 @@ std::string local_prefix(std::string_view node);
 std::string spun(std::string_view digest);
 // A process of this node that was killed; see daemon/fleet/kills.h.
 std::string killed(std::uint32_t id);
+// What the owner of this machine has paused; see state/pauses.h.
+std::string paused(std::string_view process);
+std::string paused_owner(std::string_view node);
 // A process of the node that a registry restored from an older copy does not know, or not with all its
 // domains:
 // {"process", "domains"}; and the registry's answer, while not all of it was taken in: "refused": why;

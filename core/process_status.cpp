@@ -17,6 +17,7 @@ constexpr std::array names{
     std::pair{ProcessState::Failed, std::string_view("failed")},
     std::pair{ProcessState::Deploying, std::string_view("deploying")},
     std::pair{ProcessState::Updating, std::string_view("updating")},
+    std::pair{ProcessState::Paused, std::string_view("paused")},
     std::pair{ProcessState::Lost, std::string_view("lost")},
 };
 
@@ -44,8 +45,8 @@ bool stopped_on_request(const ProcessStatus& status) noexcept {
 }
 
 bool is_executed(const ProcessStatus& status) noexcept {
-    return status.state == ProcessState::Running ||
-           (status.state == ProcessState::Starting && status.pid != 0);
+    const bool with_pid = status.state == ProcessState::Starting || status.state == ProcessState::Paused;
+    return status.state == ProcessState::Running || (with_pid && status.pid != 0);
 }
 
 bool is_ready(const ProcessStatus& status) noexcept {

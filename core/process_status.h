@@ -15,8 +15,9 @@
 
 namespace p2prc {
 
-// Updating is shown for what an update has stopped or is starting; no node reports it as a state.
-enum class ProcessState { Starting, Running, Stopping, Stopped, Failed, Deploying, Updating, Lost };
+// Updating is shown for what an update has stopped or is starting; no node reports it as a state. What is
+// paused is frozen, or, without a `pid`, does not run.
+enum class ProcessState { Starting, Running, Stopping, Stopped, Failed, Deploying, Updating, Paused, Lost };
 
 std::string_view process_state_name(ProcessState state) noexcept;
 ProcessState process_state_from_name(std::string_view name) noexcept; // Lost for an unknown name
@@ -49,7 +50,7 @@ struct ProcessStatus {
 // It is not running because somebody asked for that.
 bool stopped_on_request(const ProcessStatus& status) noexcept;
 
-// Its command has been executed and is not known to have ended, whether it is ready or not.
+// Its command has been executed and is not known to have ended, whether it is ready, or frozen, or not.
 bool is_executed(const ProcessStatus& status) noexcept;
 
 // It runs, and this very run has become ready.

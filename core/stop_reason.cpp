@@ -34,6 +34,8 @@ constexpr std::array stop_kinds{
     StopKindInfo{
         StopKind::Unhealthy, "unhealthy",
         "It was ready, and failed too often in a row when it was asked; `step` and `detail` as above."},
+    StopKindInfo{StopKind::Paused, "paused",
+                 "The owner of its machine froze it, or stopped it for a while; `by` says who."},
     StopKindInfo{StopKind::UpdateFailed, "update-failed",
                  "An update of it was not kept; `detail` says why, and the revision before runs again."},
     StopKindInfo{StopKind::Shutdown, "shutdown", "The machine was shut down or rebooted in order."},

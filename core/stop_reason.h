@@ -32,6 +32,7 @@ enum class StopKind {
     Protocol,
     NotReady,     // `step`: port, http, notify, command; `detail` is the last answer
     Unhealthy,    // the same
+    Paused,       // `by` froze it or stopped it for a while, on its own machine
     UpdateFailed, // a later revision was not kept; `detail` says why
     Shutdown,     // the machine was shut down in order
     PowerLoss,    // the boot id changed without a shutdown

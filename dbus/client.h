@@ -93,6 +93,18 @@ class Client {
     Answer<void> stop(std::string process) { return work("StopProcess", "s", {process}); }
     Answer<void> start(std::string process) { return work("StartProcess", "s", {process}); }
     Answer<void> restart(std::string process) { return work("RestartProcess", "s", {process}); }
+    // Of this machine, whoever has spun it.
+    Answer<void> pause(std::string process) { return work("PauseProcess", "s", {process}); }
+    Answer<void> resume_with(std::string process, Json options) {
+        return work("ResumeProcessWithOptions", "sa{sv}", {process, options});
+    }
+    // All that the node has spun here, and will spin.
+    Answer<void> pause_owner(std::string node) {
+        return work("PauseOwner", "sa{sv}", {node, Json::object()});
+    }
+    Answer<void> resume_owner(std::string node) {
+        return work("ResumeOwner", "sa{sv}", {node, Json::object()});
+    }
     // Objects and lists of objects with the keys of core/fields.h; what is absent is not in them.
     Answer<Json> information(std::string process) { return read("ProcessInformation", "s", {process}); }
     Answer<Json> processes() { return read("ListProcess"); }

@@ -13,6 +13,7 @@ Availability availability(const ProcessRecord& record, const LocalAction* local,
         status && status->applied > want.change && status->applied - want.change <= most_changes_ahead;
     if (want.desired == Desired::Stopped && !older_copy) return Availability::Stopped;
     if (!status) return Availability::Coming;
+    if (status->state == ProcessState::Paused) return Availability::Stopped;
     // A start or restart that this node has not acted upon yet.
     if (status->applied != want.change && !older_copy) return Availability::Coming;
     if (lost_with_its_boot(*status, boot_id)) return Availability::Coming;
@@ -25,6 +26,7 @@ Availability availability(const ProcessRecord& record, const LocalAction* local,
     case ProcessState::Updating:
         return Availability::Coming;
     case ProcessState::Stopped:
+    case ProcessState::Paused:
         return Availability::Stopped;
     case ProcessState::Failed:
     case ProcessState::Lost:

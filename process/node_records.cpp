@@ -68,7 +68,7 @@ std::uint32_t NodeRecords::id_of(const std::string& name, const UnitView& unit) 
 // knows the ids which its process had.
 std::optional<std::uint32_t> NodeRecords::reported_id(const std::string& name) const {
     for (const auto id : own_.records().statuses_of(node_, name))
-        if (was_up(status(id)->state) && !id_is_taken(id)) return id;
+        if (was_up(*status(id)) && !id_is_taken(id)) return id;
     return {};
 }
 
@@ -89,6 +89,7 @@ Facts NodeRecords::facts(const std::string& name) const {
         }
     }
     if (const auto* written = status(now.id)) now.status = *written;
+    if (now.record) now.paused = state::Pauses(own_).of(*now.record, spinner_of(*now.record));
     if (now.record && now.status && now.status->update && went_back(*now.status->update) &&
         now.record->outcome == Outcome::Pending && now.status->update->revision == now.record->revision)
         if (const auto* fallback = former_revision(*now.record, now.status->update->fallback))
@@ -97,8 +98,8 @@ Facts NodeRecords::facts(const std::string& name) const {
     if (local) now.local = *local;
     if (now.record && unit_id != 0 && unit_id != now.id) {
         // A kill is of its id alone: what runs may have been spun since from the same file.
-        const bool for_another = now.local && wanted(*now.record, &*now.local).killed &&
-                                 !(now.status && was_up(now.status->state));
+        const bool for_another =
+            now.local && wanted(*now.record, &*now.local).killed && !(now.status && was_up(*now.status));
         now.same_process = !for_another && unit->digest == now.record->digest &&
                            unit->digest == spec_digest(now.record->spec) && !id_is_taken(unit_id);
     }
@@ -115,11 +116,14 @@ Facts NodeRecords::facts(const std::string& name) const {
     return now;
 }
 
-// A member cannot choose who the registry says has made a record. A root can; it fills the shares of remote
-// processes, and no others.
+// A root can choose the node that is named there: it fills the shares of remote processes, and no others.
 JobShare NodeRecords::share_of(const ProcessRecord& record) const {
     if (origin_of(record) == Origin::Local) return {JobShare::Kind::Local};
-    return {JobShare::Kind::Remote, record.created_by.substr(record.created_by.rfind('@') + 1)};
+    return {JobShare::Kind::Remote, spinner_of(record)};
+}
+
+std::string NodeRecords::spinner_of(const ProcessRecord& record) const {
+    return state::Origins(own_).spinner(record, node_);
 }
 
 Origin NodeRecords::origin_of(const ProcessRecord& record) const {
@@ -133,7 +137,7 @@ std::vector<std::string> NodeRecords::left_over(const std::string& name) const {
     if (replica_.store_id().empty() || record(name)) return keys;
     for (const auto id : own_.records().statuses_of(node_, name)) {
         const auto* written = status(id);
-        const bool runs = was_up(written->state) || written->state == ProcessState::Deploying;
+        const bool runs = was_up(*written) || written->state == ProcessState::Deploying;
         if (runs && written->boot_id == boot_id_ && !agreed().tombstone(written->id))
             keys.push_back(keys::status(node_, id));
     }

@@ -9,6 +9,7 @@
 #include "process/transient_unit.h"
 #include "state/fleet_state.h"
 #include "state/own_state.h"
+#include "state/pauses.h"
 #include "state/replica.h"
 
 #include <cstdint>
@@ -34,6 +35,7 @@ struct Facts {
     std::uint32_t id = 0; // of the record, or else of the unit
     // The process has a record with a later epoch on another node.
     std::optional<ProcessRecord> elsewhere;
+    std::optional<state::Pause> paused; // that of the record
 };
 
 // The epoch in which something happens to it; 0: it has no record.
@@ -76,6 +78,8 @@ class NodeRecords {
     // Whose work its jobs are.
     JobShare share_of(const ProcessRecord& record) const;
     Origin origin_of(const ProcessRecord& record) const;
+    // The node that has spun it.
+    std::string spinner_of(const ProcessRecord& record) const;
     // The keys of statuses that say that something without a record runs under this name.
     std::vector<std::string> left_over(const std::string& name) const;
 

@@ -46,6 +46,10 @@ class ObservedUnit {
     // A start of ours begins, with these programs; and its job is over.
     void start_begins();
     void start_over() { former_.clear(); }
+    // As systemd has said in its answer, before or without a signal.
+    void set_frozen(bool frozen) {
+        if (unit_) unit_->frozen = frozen;
+    }
     void set_bind_rule(std::string rule) { bind_rule_ = std::move(rule); }
     // A start found it there. True: it is one of ours, and is looked at as one that was found.
     bool adopt();

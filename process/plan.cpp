@@ -24,7 +24,7 @@ Act plan_stopped(const Situation& now, bool kill, bool runs, bool asked_anew) {
     // Nobody saw it end: first find out how it did.
     if (!runs && now.status && is_executed(*now.status) && now.status->boot_id == now.boot_id)
         return Act::Conclude;
-    const bool noted = now.status && !asked_anew && !was_up(now.status->state);
+    const bool noted = now.status && !asked_anew && !was_up(*now.status);
     return noted ? Act::Nothing : Act::Settle;
 }
 
@@ -36,10 +36,24 @@ Act plan_running(const Situation& now, bool runs, bool asked_anew) {
     if (asked_anew) return Act::Start;
     if (now.status->boot_id != now.boot_id) return ended_for_good(*now.status) ? Act::Nothing : Act::Start;
     if (now.status->state == ProcessState::Deploying) return Act::Start;
+    if (now.status->state == ProcessState::Paused && !is_executed(*now.status)) return Act::Start;
     // Starting, and nothing there: p2prcd ended between writing that down and doing it.
     if (now.status->state == ProcessState::Starting && !is_executed(*now.status) && !now.unit)
         return Act::Start;
-    return was_up(now.status->state) ? Act::Conclude : Act::Nothing;
+    return was_up(*now.status) ? Act::Conclude : Act::Nothing;
+}
+
+// What is asked for meanwhile, such as a restart, stays to be done.
+Act plan_paused(const Situation& now, bool runs, bool asked_anew) {
+    if (runs && now.unit->frozen) return Act::Hold;
+    if (runs) return now.unit->active_state == "deactivating" ? Act::Observe : Act::Pause;
+    const auto* status = now.status;
+    const bool this_boot = status && status->boot_id == now.boot_id;
+    // Nobody saw it end: first find out how it did.
+    if (this_boot && is_executed(*status)) return Act::Conclude;
+    // It would not run without the pause either.
+    const bool over = status && !asked_anew && ended_for_good(*status);
+    return over ? Act::Nothing : Act::Hold;
 }
 
 } // namespace
@@ -56,7 +70,7 @@ Wanted wanted(const ProcessRecord& record, const LocalAction* local) {
 }
 
 bool lost_with_its_boot(const ProcessStatus& status, std::string_view boot_id) noexcept {
-    return status.boot_id != boot_id && was_up(status.state);
+    return status.boot_id != boot_id && was_up(status);
 }
 
 bool deployment_failed(const ProcessStatus& status) noexcept {
@@ -64,9 +78,9 @@ bool deployment_failed(const ProcessStatus& status) noexcept {
            status.reason->kind == StopKind::DeployFailed;
 }
 
-bool was_up(ProcessState state) noexcept {
-    return state == ProcessState::Running || state == ProcessState::Starting ||
-           state == ProcessState::Stopping;
+bool was_up(const ProcessStatus& status) noexcept {
+    return status.state == ProcessState::Running || status.state == ProcessState::Starting ||
+           status.state == ProcessState::Stopping || is_executed(status);
 }
 
 bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept {
@@ -94,6 +108,10 @@ Act plan(const Situation& now) {
         want.desired = stopped_on_request(*now.status) ? Desired::Stopped : Desired::Running;
     }
     const bool asked_anew = was_fenced || (now.status && now.status->applied != want.change);
+    if (want.desired == Desired::Running && now.paused) return plan_paused(now, runs, asked_anew);
+    // Who else freezes it has reasons for that.
+    const bool was_paused = !now.status || now.status->state == ProcessState::Paused;
+    if (want.desired == Desired::Running && runs && now.unit->frozen && was_paused) return Act::Resume;
     if (want.desired == Desired::Running && now.rolls_back) return Act::Restart;
     if (want.desired == Desired::Stopped) return plan_stopped(now, want.killed, runs, asked_anew);
     return plan_running(now, runs, asked_anew);

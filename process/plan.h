@@ -32,6 +32,9 @@ enum class Act {
     Restart,  // stop, then start
     Stop,     // the record stays
     Kill,     // stop for good
+    Pause,    // it runs, and is paused: freeze it, or stop it for that
+    Resume,   // it is frozen, and not paused any more: thaw it
+    Hold,     // nothing to do with systemd: record that it is paused
     Adjust,   // it runs, and a later revision of it needs no restart: change what runs
     Abort,    // it runs, and a check of its own has failed for good: stop it for that reason
     Fence,    // it is another node's now: stop it here, and keep it from starting again
@@ -52,6 +55,7 @@ struct Situation {
     bool check_failed = false;             // it runs, and is not what its file asks for
     bool rolls_back = false;               // an update was not kept: the revision before is to run again
     bool adjustable = false;               // what was started last becomes the record's by an adjustment
+    bool paused = false;                   // by the owner of this machine
     bool killed = false;                   // the unit's process has a tombstone, or was killed here
     bool same_process =
         true; // the unit is the record's: by id, or by digest where no other record has its id
@@ -64,8 +68,8 @@ Act plan(const Situation& now);
 // Whether the unit's run is not the one in `written`: then what systemd says now is not how that one ended.
 bool runs_anew(const ProcessStatus& written, const UnitView& unit, std::string_view boot_id) noexcept;
 
-// Whether the process runs in this state, or is starting or stopping.
-bool was_up(ProcessState state) noexcept;
+// Whether the process runs, or is starting or stopping, or is frozen.
+bool was_up(const ProcessStatus& status) noexcept;
 
 // Whether it waits for somebody to ask for another run of its deployer.
 bool deployment_failed(const ProcessStatus& status) noexcept;

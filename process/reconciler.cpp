@@ -159,9 +159,11 @@ void Reconciler::Impl::follow() {
                                                          if (!impl) return;
                                                          for (const auto& change : changes)
                                                              impl->evaluate(impl->name_of_dead(change));
+                                                         impl->forget_actions();
                                                      }));
-    subscriptions_.push_back(
-        node->own.subscribe(keys::local_prefix(node->options.node), [weak](std::span<const state::Change>) {
+    for (const auto& prefix : {keys::local_prefix(node->options.node), std::string(keys::paused_here),
+                               std::string(keys::paused_owners)})
+        subscriptions_.push_back(node->own.subscribe(prefix, [weak](std::span<const state::Change>) {
             if (const auto impl = weak.lock()) impl->evaluate_all();
         }));
 }
@@ -237,6 +239,7 @@ void Reconciler::Impl::retry_held() {
 // what is left of a kill would meet the process that is given the same one.
 void Reconciler::Impl::forget_actions() {
     if (node->replica.store_id().empty()) return; // nothing was ever received: it proves nothing
+    state::Pauses(node->own).forget_over(node->replica);
     std::vector<state::Change> over;
     for (const auto& [key, value] : node->own.range(keys::local_actions)) {
         const auto parsed = keys::parse(key);

@@ -70,7 +70,8 @@ void Supervision::write_state(ProcessStatus status, ProcessState state) {
     status.state = state;
     status.node = options.node;
     status.boot_id = options.boot_id;
-    if (state != ProcessState::Running && state != ProcessState::Stopping) {
+    // What is frozen keeps what it has.
+    if (state != ProcessState::Running && state != ProcessState::Stopping && state != ProcessState::Paused) {
         status.pid = 0;
         status.memory_bytes.reset();
     }

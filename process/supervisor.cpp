@@ -88,6 +88,7 @@ void ProcessSupervisor::evaluate() {
     situation.check_failed = failed_check_ && unit_.alive() && failed_check_->invocation == view->invocation;
     situation.rolls_back = rolls_back(now);
     situation.adjustable = is_adjustable(now);
+    situation.paused = now.paused.has_value();
     situation.killed = now.killed;
     situation.same_process = now.same_process;
     situation.boot_id = node_->options.boot_id;
@@ -127,6 +128,8 @@ void ProcessSupervisor::act(Act what, const Facts& now) {
         return observe(now);
     case Act::Settle:
         return settle(now);
+    case Act::Hold:
+        return hold(now);
     case Act::Fence:
         if (!unit_.alive()) return fence(now);
         break;
@@ -139,6 +142,8 @@ void ProcessSupervisor::act(Act what, const Facts& now) {
     case Act::Restart:
     case Act::Stop:
     case Act::Kill:
+    case Act::Pause:
+    case Act::Resume:
     case Act::Abort:
     case Act::Adjust:
     case Act::Conclude:
@@ -203,6 +208,8 @@ asio::awaitable<bool> ProcessSupervisor::run(Act what, Facts now) {
     if (what == Act::Recall) look_again = co_await recall(now);
     if (what == Act::Confirm) look_again = co_await confirm();
     if (what == Act::Adjust) look_again = co_await adjust(now);
+    if (what == Act::Pause) look_again = co_await pause(now);
+    if (what == Act::Resume) look_again = co_await resume();
     if (what == Act::Forget) look_again = co_await forget();
     if (what == Act::Stop || what == Act::Kill || what == Act::Restart || what == Act::Fence ||
         what == Act::Abort)

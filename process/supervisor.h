@@ -2,10 +2,10 @@
 // down what came of it. One operation at a time.
 //
 // supervisor.cpp: what happens to its unit, and what to do about it; supervisor_start.cpp,
-// supervisor_stop.cpp and supervisor_ends.cpp: the operations; supervisor_deploy.cpp: what comes before its
-// first start; supervisor_health.cpp: whether it is ready and stays so; supervisor_status.cpp: what is
-// written down; supervisor_retries.cpp: what failed too often; supervisor_update.cpp: from one revision to
-// the next.
+// supervisor_stop.cpp, supervisor_pause.cpp and supervisor_ends.cpp: the operations; supervisor_deploy.cpp:
+// what comes before its first start; supervisor_health.cpp: whether it is ready and stays so;
+// supervisor_status.cpp: what is written down; supervisor_retries.cpp: what failed too often;
+// supervisor_update.cpp: from one revision to the next.
 #pragma once
 
 #include "process/observed_unit.h"
@@ -126,6 +126,11 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     boost::asio::awaitable<bool> end_deployment();
 
     boost::asio::awaitable<bool> stop(Facts now, Act what);
+    boost::asio::awaitable<bool> pause(Facts now);
+    boost::asio::awaitable<bool> resume();
+    void hold(const Facts& now, std::string detail = {});
+    Boxed<StopReason> earlier_end(const Facts& now) const;
+    static void add_earlier_end(StopReason& reason, Boxed<StopReason> ended);
     boost::asio::awaitable<void> aborted(Facts now, std::string invocation);
     void fence(const Facts& now);
     boost::asio::awaitable<bool> conclude(Facts now);

@@ -67,7 +67,7 @@ void ProcessSupervisor::deploy(const Facts& now) {
 
 bool ProcessSupervisor::is_still_to_deploy() const {
     const auto now = facts();
-    if (!now.record || now.elsewhere || now.killed) return false;
+    if (!now.record || now.elsewhere || now.killed || now.paused) return false;
     const auto want = wanted(now);
     const auto& record = deployment_->record();
     return want.desired == Desired::Running && !want.killed && want.change == deployed_change_ &&

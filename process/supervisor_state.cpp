@@ -23,6 +23,7 @@ constexpr std::array transitions{
     Transition{State::Absent, Event::NotRunning, State::Ended},
     Transition{State::Absent, Event::Forgotten, State::Absent},
     Transition{State::Absent, Event::EpochPassed, State::Fenced},
+    Transition{State::Absent, Event::Held, State::Paused},
 
     Transition{State::Preparing, Event::StartOrdered, State::Preparing}, // tried again
     Transition{State::Preparing, Event::Refused, State::Ended},
@@ -38,12 +39,14 @@ constexpr std::array transitions{
     Transition{State::Starting, Event::Deactivating, State::Stopping},
     Transition{State::Starting, Event::NotRunning, State::Ended},
     Transition{State::Starting, Event::Forgotten, State::Absent},
+    Transition{State::Starting, Event::Held, State::Paused}, // it runs, and is not ready
 
     Transition{State::Ready, Event::Executed, State::Starting}, // another run of it
     Transition{State::Ready, Event::StopOrdered, State::Stopping},
     Transition{State::Ready, Event::Deactivating, State::Stopping},
     Transition{State::Ready, Event::NotRunning, State::Ended},
     Transition{State::Ready, Event::Forgotten, State::Absent},
+    Transition{State::Ready, Event::Held, State::Paused},
 
     Transition{State::Stopping, Event::Executed, State::Starting},
     Transition{State::Stopping, Event::StopOrdered, State::Stopping},
@@ -59,6 +62,7 @@ constexpr std::array transitions{
     Transition{State::Ended, Event::Forgotten, State::Absent},
     Transition{State::Ended, Event::EpochPassed, State::Fenced},
     Transition{State::Ended, Event::HeldForMove, State::Moving},
+    Transition{State::Ended, Event::Held, State::Paused},
 
     // Nothing starts it but a record of a later epoch. What runs all the same is stopped.
     Transition{State::Fenced, Event::EpochGranted, State::Ended},
@@ -70,6 +74,16 @@ constexpr std::array transitions{
     Transition{State::Moving, Event::StartOrdered, State::Preparing}, // the move came to nothing
     Transition{State::Moving, Event::EpochPassed, State::Fenced},     // it is another node's now
     Transition{State::Moving, Event::NotRunning, State::Ended},
+
+    // It goes on where it was, or is started; and it may be stopped, or end, all the same.
+    Transition{State::Paused, Event::StartOrdered, State::Preparing},
+    Transition{State::Paused, Event::Executed, State::Starting},
+    Transition{State::Paused, Event::StopOrdered, State::Stopping},
+    Transition{State::Paused, Event::Deactivating, State::Stopping},
+    Transition{State::Paused, Event::NotRunning, State::Ended},
+    Transition{State::Paused, Event::Forgotten, State::Absent},
+    Transition{State::Paused, Event::EpochPassed, State::Fenced},
+    Transition{State::Paused, Event::Held, State::Paused},
 };
 
 } // namespace
@@ -98,6 +112,8 @@ std::string_view name_of(SupervisorState state) noexcept {
         return "fenced";
     case State::Moving:
         return "moving";
+    case State::Paused:
+        return "paused";
     }
     return "";
 }
@@ -128,6 +144,8 @@ std::string_view name_of(SupervisorEvent event) noexcept {
         return "epoch granted";
     case Event::HeldForMove:
         return "held for move";
+    case Event::Held:
+        return "held";
     }
     return "";
 }
@@ -142,6 +160,8 @@ ProcessState reported_state(SupervisorState state) noexcept {
     case State::Stopping:
     case State::Moving:
         return ProcessState::Stopping;
+    case State::Paused:
+        return ProcessState::Paused;
     case State::Absent:
     case State::Ended:
     case State::Fenced:

@@ -22,6 +22,7 @@ enum class SupervisorState : std::uint8_t {
     Ended,     // it does not run, and its status says why
     Fenced,    // a later epoch is another node's: it does not start here
     Moving,    // it is stopped here so that its data can go to another node
+    Paused,    // the owner of this machine has paused it: it is frozen, or it is not started
 };
 
 enum class SupervisorEvent : std::uint8_t {
@@ -37,6 +38,7 @@ enum class SupervisorEvent : std::uint8_t {
     EpochPassed,  // the agreed record names another node with a later epoch
     EpochGranted, // the agreed record names this node with a later epoch than the one that fenced it
     HeldForMove,  // it has ended so that it can be moved
+    Held,         // it is frozen, or was found not to run, while it is paused
 };
 
 // Nothing: the event has no place there.

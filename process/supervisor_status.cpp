@@ -61,8 +61,9 @@ void ProcessSupervisor::observe(const Facts& now) {
     // A revision that needed no restart is not on the unit.
     const bool adjusted = now.status && now.status->invocation == unit.invocation && status.revision != 0;
     if (!unit.digest.empty() && !adjusted) status.digest = unit.digest;
+    const bool thawed = before.state == ProcessState::Paused && status.invocation == before.invocation;
     if (!now.status || status.state != before.state || status.invocation != before.invocation)
-        status.since = rfc3339_of(unit.changed_at);
+        status.since = rfc3339_of(thawed ? 0 : unit.changed_at);
     if (now.record && records().id_of(name_, unit) != now.record->id) {
         // The same process, by its digest, under a new id that does not name the old one.
         node_->own.erase(keys::status(node_->options.node, unit.process));
@@ -82,22 +83,31 @@ void ProcessSupervisor::observe(const Facts& now) {
     watch_update(facts());
 }
 
+// Of what does not run, before it is recorded who wanted that; nothing: there was none.
+Boxed<StopReason> ProcessSupervisor::earlier_end(const Facts& now) const {
+    if (!now.status) return {};
+    if (lost_with_its_boot(*now.status, node_->options.boot_id))
+        return node_->lost_with_boot(*now.status, epoch_of(now));
+    return was_up(*now.status) ? Boxed<StopReason>() : now.status->reason;
+}
+
+void ProcessSupervisor::add_earlier_end(StopReason& reason, Boxed<StopReason> ended) {
+    if (!ended) return;
+    reason.detail = "it had ended before: " + how_it_had_ended(*ended);
+    reason.log = std::move(ended->log);
+}
+
 // It is not to run, and does not: the reason is who asked for that, and says how it had ended before.
 void ProcessSupervisor::settle(const Facts& now) {
     const auto want = wanted(now);
     auto status = draft(now);
     status.applied = want.change;
-    Boxed<StopReason> ended;
-    if (now.status && lost_with_its_boot(*now.status, node_->options.boot_id))
-        ended = node_->lost_with_boot(*now.status, epoch_of(now));
-    else if (now.status && !was_up(now.status->state))
-        ended = now.status->reason;
+    auto ended = earlier_end(now);
     StopReason reason;
     reason.kind = want.killed ? StopKind::Killed : StopKind::Stopped;
     if (!ended || ended->kind != reason.kind) {
         reason.by = want.by;
-        if (ended) reason.detail = "it had ended before: " + how_it_had_ended(*ended);
-        if (ended) reason.log = std::move(ended->log);
+        add_earlier_end(reason, std::move(ended));
         status.reason = node_->stamped(std::move(reason), epoch_of(now));
     }
     if (!unit_.alive()) take(SupervisorEvent::NotRunning);

@@ -7,7 +7,7 @@ namespace p2prc::process {
 
 namespace asio = boost::asio;
 
-// Stops it for one of: Stop, Kill, Fence, Abort, and Restart, after which it is started again.
+// Stops it for one of: Stop, Kill, Fence, Abort, Pause, and Restart, after which it is started again.
 asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
     if (!unit_.view()) co_return true;
     launch_ = 0;
@@ -45,6 +45,7 @@ asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
         fence(now);
         co_return true;
     }
+    if (what == Act::Pause) co_return true; // that is recorded by who asked for it
     if (what == Act::Abort) {
         co_await aborted(now, invocation);
         co_return !node_->stopping;

@@ -28,6 +28,8 @@ struct UnitView {
     std::uint32_t process = 0;    // FLEET_PROCESS; 0: not one of ours
     std::string digest;           // FLEET_DIGEST
     std::string bind_rule;        // whose programs it is started with (BPFProgram=); empty: without
+    bool frozen = false;
+    std::uint64_t watchdog_usec = 0; // it has to report within this time; 0: it has no watchdog
     friend bool operator==(const UnitView&, const UnitView&) = default;
 
     bool up() const { return active_state == "active" || active_state == "reloading"; }
@@ -93,6 +95,10 @@ class Systemd {
     // Changes properties of a unit that is loaded, until it is unloaded.
     virtual boost::asio::awaitable<Result<void>> set_properties(std::string unit,
                                                                 std::vector<UnitProperty> properties) = 0;
+    // Freezes all of a unit that is active, and returns when it is frozen; what is frozen already is no
+    // error. systemd thaws it by itself before it stops it.
+    virtual boost::asio::awaitable<Result<void>> freeze(std::string unit) = 0;
+    virtual boost::asio::awaitable<Result<void>> thaw(std::string unit) = 0;
     // Lets systemd forget a failed unit. One that is not loaded is no error.
     virtual boost::asio::awaitable<Result<void>> reset_failed(std::string unit) = 0;
     // A unit as it is now, such as one that has failed and is still loaded. One that is not loaded is

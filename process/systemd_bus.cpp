@@ -163,6 +163,12 @@ awaitable<Result<std::string>> SystemdBus::stop(std::string unit, JobShare share
 awaitable<Result<void>> SystemdBus::set_properties(std::string unit, std::vector<UnitProperty> properties) {
     return impl_->set_properties(std::move(unit), std::move(properties));
 }
+awaitable<Result<void>> SystemdBus::freeze(std::string unit) {
+    return impl_->freeze(std::move(unit), true);
+}
+awaitable<Result<void>> SystemdBus::thaw(std::string unit) {
+    return impl_->freeze(std::move(unit), false);
+}
 awaitable<Result<void>> SystemdBus::reset_failed(std::string unit) {
     return impl_->reset_failed(std::move(unit));
 }

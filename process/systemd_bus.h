@@ -35,6 +35,8 @@ class SystemdBus : public Systemd {
     boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share) override;
     boost::asio::awaitable<Result<void>> set_properties(std::string unit,
                                                         std::vector<UnitProperty> properties) override;
+    boost::asio::awaitable<Result<void>> freeze(std::string unit) override;
+    boost::asio::awaitable<Result<void>> thaw(std::string unit) override;
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override;
     boost::asio::awaitable<Result<UnitView>> view_of(std::string unit) override;
     boost::asio::awaitable<Result<std::string>> system_state() override;

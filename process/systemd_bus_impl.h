@@ -55,6 +55,7 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     boost::asio::awaitable<Result<std::string>> stop(std::string unit, JobShare share);
     boost::asio::awaitable<Result<void>> set_properties(std::string unit,
                                                         std::vector<UnitProperty> properties);
+    boost::asio::awaitable<Result<void>> freeze(std::string unit, bool frozen);
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit);
     boost::asio::awaitable<Result<UnitView>> view_of(std::string unit);
     boost::asio::awaitable<Result<std::string>> text_property(const char* name);

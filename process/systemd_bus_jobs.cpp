@@ -236,6 +236,16 @@ awaitable<Result<void>> SystemdBus::Impl::set_properties(std::string unit,
     co_return Result<void>{};
 }
 
+// Units one by one: below a slice that is frozen, a start does not end before that is thawed.
+awaitable<Result<void>> SystemdBus::Impl::freeze(std::string unit, bool frozen) {
+    const auto self = shared_from_this();
+    const std::vector<std::string> arguments{unit};
+    const auto reply = co_await call(frozen ? "FreezeUnit" : "ThawUnit", arguments);
+    if (reply.is_error()) co_return std::unexpected(reply.to_error());
+    if (const auto known = views_.find(unit); known != views_.end()) known->second.frozen = frozen;
+    co_return Result<void>{};
+}
+
 awaitable<Result<void>> SystemdBus::Impl::reset_failed(std::string unit) {
     const auto self = shared_from_this();
     const std::vector<std::string> arguments{unit};

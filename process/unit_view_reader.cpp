@@ -86,6 +86,13 @@ int read_property(sd_bus_message* message, std::string_view name, UnitView& view
     if (name == "ExecMainStatus") return read_number(message, "i", view.result.status);
     if (name == "LogExtraFields") return read_journal_fields(message, view);
     if (name == "BPFProgram") return read_bind_programs(message, view);
+    if (name == "WatchdogUSec") return read_number(message, "t", view.watchdog_usec);
+    if (name == "FreezerState") {
+        std::string state;
+        const int result = read_text(message, state);
+        if (result > 0) view.frozen = state == "frozen";
+        return result;
+    }
     if (origin && name == "Slice") return read_text(message, origin->slice);
     if (origin && name == "Transient") {
         int flag = 0;

@@ -70,13 +70,14 @@ Result<Json> change_rule(Request& request, Action action) {
     return result_of(*process);
 }
 
-// Running, or about to.
+// Running, or about to, as soon as the owner of its machine lets it.
 bool is_up(const Draft& draft, const ProcessRecord& process) {
     const auto* status = draft.get(keys::status(process.node, process.id));
     if (!status) return false;
     const auto state = process_state_from_name(json::member<std::string>(*status, "state"));
     const bool applied = json::member<std::uint64_t>(*status, "applied") == process.change;
-    return applied && (state == ProcessState::Running || state == ProcessState::Starting);
+    return applied && (state == ProcessState::Running || state == ProcessState::Starting ||
+                       state == ProcessState::Paused);
 }
 
 } // namespace

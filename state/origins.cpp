@@ -76,6 +76,11 @@ bool Origins::here(const ProcessRecord& record) const {
     return note && is_of(*note, record.id, record.former_ids);
 }
 
+std::string Origins::spinner(const ProcessRecord& record, std::string_view self) const {
+    if (here(record)) return std::string(self);
+    return record.created_by.substr(record.created_by.rfind('@') + 1);
+}
+
 bool Origins::kept() const {
     return own_.get(marker) != nullptr;
 }

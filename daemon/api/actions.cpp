@@ -5,8 +5,11 @@
 #include "core/process_status.h"
 #include "daemon/fleet/local_spin.h"
 #include "net/clock.h"
+#include "net/log.h"
 #include "process/port_target.h"
 #include "state/find_process.h"
+#include "state/origins.h"
+#include "state/pauses.h"
 
 #include <fmt/format.h>
 
@@ -344,6 +347,87 @@ asio::awaitable<Result<void>> Actions::act(Verb verb, std::string process, std::
     // Recorded; a node that is away does it when it is back.
     if (view_->live(awaited.node) != "up") co_return Result<void>{};
     co_return co_await waits_->until(awaited);
+}
+
+Result<ProcessRecord> Actions::find_here(const std::string& process, std::string_view verb) const {
+    auto record = view_->find_process(process);
+    if (!record) return record;
+    if (record->node != view_->node())
+        return fail(
+            ErrorCode::NotPermitted,
+            fmt::format("process '{}' runs on node '{}'; only the owner of a machine can {} what runs "
+                        "there",
+                        record->name, record->node, verb),
+            fmt::format("on {}: p2prc {} {}", record->node, verb, record->name));
+    if (const auto good = acted_upon(*view_, *record); !good) return std::unexpected(good.error());
+    return record;
+}
+
+asio::awaitable<Result<void>> Actions::pause(std::string process, std::string user) {
+    const auto record = find_here(process, "pause");
+    if (!record) co_return std::unexpected(record.error());
+    state::Pauses(*own_).pause(*record, {by(user), net::now_rfc3339()});
+    if (const auto kept = co_await own_->flush(); !kept) co_return kept;
+    Awaited awaited{record->id, record->name, record->node};
+    awaited.goal = Goal::Paused;
+    co_return co_await waits_->until(awaited);
+}
+
+asio::awaitable<Result<void>> Actions::await_resumed(ProcessRecord record, WaitFor wait) {
+    Awaited awaited{record.id, record.name, record.node};
+    awaited.goal = Goal::Resumed;
+    if (const auto gone_on = co_await waits_->until(awaited); !gone_on) co_return gone_on;
+    // The pause is over, and no news.
+    remember(*view_, awaited);
+    awaited.goal = wait.goal;
+    awaited.timeout = wait_time(wait, record.spec);
+    co_return co_await waits_->until(awaited);
+}
+
+asio::awaitable<Result<void>> Actions::resume(std::string process, std::string user, WaitFor wait) {
+    const auto record = find_here(process, "resume");
+    if (!record) co_return std::unexpected(record.error());
+    const auto* status = view_->status(*record);
+    const bool was_paused = status && status->state == ProcessState::Paused;
+    state::Pauses pauses(*own_);
+    const bool resumed = pauses.resume(*record);
+    if (const auto kept = co_await own_->flush(); !kept) co_return kept;
+    if (resumed) net::log_notice(fmt::format("process '{}' was resumed by {}", record->name, by(user)));
+    if (const auto rest = pauses.of(*record, state::Origins(*own_).spinner(*record, view_->node())))
+        co_return fail(
+            ErrorCode::Conflict,
+            fmt::format("all processes of '{}' are paused by {} since {}", rest->owner, rest->by, rest->at),
+            fmt::format("p2prc resume --owner {}", rest->owner));
+    if (!was_paused || record->desired != Desired::Running) co_return Result<void>{};
+    co_return co_await await_resumed(*record, wait);
+}
+
+// A node that is not in the fleet yet, or any more, may have spun what is here, or do so later; but most
+// often its name is misspelt.
+asio::awaitable<Result<void>> Actions::pause_owner(std::string node, std::string user) {
+    state::Pauses pauses(*own_);
+    const state::Origins origins(*own_);
+    const bool has_some = std::ranges::any_of(view_->processes(), [&](const ProcessRecord& record) {
+        return record.node == view_->node() && origins.spinner(record, view_->node()) == node;
+    });
+    if (!has_some && node != view_->node() && !view_->node_record(node)) {
+        std::vector<std::string> known;
+        for (const NodeRecord& record : view_->nodes())
+            known.push_back(record.name);
+        co_return std::unexpected(state::no_such_node(node, known));
+    }
+    pauses.pause_owner(node, {by(user), net::now_rfc3339()});
+    net::log_notice(fmt::format("all processes that '{}' has spun here are paused by {}", node, by(user)));
+    co_return co_await own_->flush();
+}
+
+asio::awaitable<Result<void>> Actions::resume_owner(std::string node, std::string user) {
+    if (!state::Pauses(*own_).resume_owner(node))
+        co_return fail(ErrorCode::NotFound,
+                       fmt::format("the processes of '{}' are not paused as a whole", node),
+                       "p2prc ps shows which are paused; p2prc resume NAME resumes one");
+    net::log_notice(fmt::format("the processes that '{}' has spun here were resumed by {}", node, by(user)));
+    co_return co_await own_->flush();
 }
 
 asio::awaitable<Result<std::string>> Actions::map_domain(std::string domain, std::string process,

@@ -46,6 +46,14 @@ class Actions {
     // `process`: id, name or domain. Returns when it is done, which for a start and a restart is when it is
     // as `wait` says; for a node that is away, when it is recorded.
     boost::asio::awaitable<Result<void>> act(Verb verb, std::string process, std::string user, WaitFor wait);
+    // What the owner of this machine decides, whoever has spun the process; the root is not asked. pause()
+    // returns when it is frozen, resume() when it runs, as `wait` says, or does not run for another reason.
+    boost::asio::awaitable<Result<void>> pause(std::string process, std::string user);
+    boost::asio::awaitable<Result<void>> resume(std::string process, std::string user, WaitFor wait);
+    // The same of all that a node has spun here, and will spin. They return at once: of what is still on its
+    // way, the state tells.
+    boost::asio::awaitable<Result<void>> pause_owner(std::string node, std::string user);
+    boost::asio::awaitable<Result<void>> resume_owner(std::string node, std::string user);
     // -> the domain as it is stored. `options`: tls, port.
     boost::asio::awaitable<Result<std::string>> map_domain(std::string domain, std::string process,
                                                            Json options, std::string user);
@@ -60,6 +68,8 @@ class Actions {
     Result<void> check_port(const ProcessSpec& spec) const;
     Result<void> check_here(const ProcessSpec& spec) const;
     Result<Json> spin_params(const ProcessSpec& spec, const std::string& node, const std::string& user) const;
+    Result<ProcessRecord> find_here(const std::string& process, std::string_view verb) const;
+    boost::asio::awaitable<Result<void>> await_resumed(ProcessRecord record, WaitFor wait);
     boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);
 
     FleetControl* fleet_;

@@ -106,7 +106,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["port"] = record.port ? Json(*record.port) : Json(nullptr);
     document["domain"] = domains.empty() ? Json(nullptr) : Json(domains.front());
     document["domains"] = domains;
-    document["status"] = runs;
+    document["status"] = runs && state != ProcessState::Paused;
     document["state"] = process_state_name(state);
     document["ready"] = state == ProcessState::Running;
     const bool on_its_way =

@@ -251,7 +251,7 @@ void Events::look_at_process(const std::string& text, std::vector<Event>& events
     }
     // Between two runs nothing has happened yet, and a daemon that starts finds the same run again.
     const bool settled = now.state == ProcessState::Running || now.state == ProcessState::Stopped ||
-                         now.state == ProcessState::Failed;
+                         now.state == ProcessState::Failed || now.state == ProcessState::Paused;
     processes_.insert_or_assign(
         {now.record, settled ? now.state : before.state, settled ? now.since : before.since, now.stopped});
     const auto* status = view_->status(*record);

@@ -50,7 +50,7 @@ class Events {
     // Records are those of the replica, not copies of them: there are tens of thousands.
     struct Process {
         std::shared_ptr<const ProcessRecord> record;
-        ProcessState state = ProcessState::Starting; // Running, Stopped or Failed once it was
+        ProcessState state = ProcessState::Starting; // Running, Stopped, Failed or Paused once it was
         std::size_t since = 0;                       // digest of the time when it got into that state
         std::size_t stopped = 0;                     // of the time of its last stop
     };

@@ -326,13 +326,13 @@ class Finder {
         return run;
     }
 
-    // A process that was stopped on purpose, that is not there, or is about to run, and a fleet that has no
-    // root yet.
+    // A process that was stopped or paused on purpose, that is not there, or is about to run, and a fleet
+    // that has no root yet.
     bool is_meant(const ProcessRecord* process, const Run& run) const {
         if (!has_root()) return true;
         if (!process) return true; // killed, or mapped before it is spun: the name is kept for it
-        return process->desired == Desired::Stopped || run.stopped_outside || run.state == "starting" ||
-               run.state == "updating" || run.state == "deploying";
+        return process->desired == Desired::Stopped || run.stopped_outside || run.state == "paused" ||
+               run.state == "starting" || run.state == "updating" || run.state == "deploying";
     }
 
     std::string hint_for_tls(const DomainRecord& domain) const {

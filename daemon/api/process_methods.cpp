@@ -51,6 +51,14 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "RestartProcess", process, "", kill, "restart"}, &Self::act<Verb::Restart>},
         {{"Manager", "RestartProcessWithOptions", with_options, "", kill, "restart", waiting},
          &Self::act<Verb::Restart>},
+        {{"Manager", "PauseProcess", process, "", kill, "pause"}, &Self::pause},
+        {{"Manager", "PauseProcessWithOptions", with_options, "", kill, "pause"}, &Self::pause},
+        {{"Manager", "ResumeProcess", process, "", kill, "resume"}, &Self::resume},
+        {{"Manager", "ResumeProcessWithOptions", with_options, "", kill, "resume", waiting}, &Self::resume},
+        {{"Manager", "PauseOwner", "s node, a{sv} options", "", permission::manage_fleet, "pause"},
+         &Self::pause_owner},
+        {{"Manager", "ResumeOwner", "s node, a{sv} options", "", permission::manage_fleet, "resume"},
+         &Self::resume_owner},
         {{"Manager", "RollbackProcess", "s process, u revision", "u made", kill, "rollback"},
          &Self::roll_back},
         {{"Manager", "RollbackProcessWithOptions", "s process, u revision, a{sv} options", "u made", kill,
@@ -70,6 +78,10 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Process", "StartWithOptions", options, "", start, "start", waiting}, &Self::act<Verb::Start>},
         {{"Process", "Restart", "", "", kill, "restart"}, &Self::act<Verb::Restart>},
         {{"Process", "RestartWithOptions", options, "", kill, "restart", waiting}, &Self::act<Verb::Restart>},
+        {{"Process", "Pause", "", "", kill, "pause"}, &Self::pause},
+        {{"Process", "PauseWithOptions", options, "", kill, "pause"}, &Self::pause},
+        {{"Process", "Resume", "", "", kill, "resume"}, &Self::resume},
+        {{"Process", "ResumeWithOptions", options, "", kill, "resume", waiting}, &Self::resume},
         {{"Process", "Kill", "", "", kill, "kill"}, &Self::act<Verb::Kill>},
         {{"Process", "KillWithOptions", options, "", kill, "kill"}, &Self::act<Verb::Kill>},
     });
@@ -141,6 +153,32 @@ Reply ProcessMethods::act(Request request) {
     if (!wait) co_return std::unexpected(wait.error());
     const auto done =
         co_await services_.actions.act(verb, request.text("process"), request.caller.user, *wait);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply ProcessMethods::pause(Request request) {
+    const auto done = co_await services_.actions.pause(request.text("process"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply ProcessMethods::resume(Request request) {
+    const auto wait = wait_options(request.options);
+    if (!wait) co_return std::unexpected(wait.error());
+    const auto done = co_await services_.actions.resume(request.text("process"), request.caller.user, *wait);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply ProcessMethods::pause_owner(Request request) {
+    const auto done = co_await services_.actions.pause_owner(request.text("node"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
+Reply ProcessMethods::resume_owner(Request request) {
+    const auto done = co_await services_.actions.resume_owner(request.text("node"), request.caller.user);
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
 }

@@ -19,6 +19,10 @@ class ProcessMethods {
     Reply explain_spin(Request request);
     template <Verb verb>
     Reply act(Request request);
+    Reply pause(Request request);
+    Reply resume(Request request);
+    Reply pause_owner(Request request);
+    Reply resume_owner(Request request);
     Reply information(Request request);
     Reply list(Request request);
     Reply object(Request request);

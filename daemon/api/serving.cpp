@@ -96,7 +96,8 @@ void Serving::read() {
 // Whether its command is executed: it may be ready, or on its way to be.
 bool Serving::runs(const Served& served) const {
     const auto* status = own_->records().status(served.domain.node, served.process);
-    return served.refused.empty() && status && is_executed(*status);
+    // What is frozen may listen, and answers nobody.
+    return served.refused.empty() && status && is_executed(*status) && status->state != ProcessState::Paused;
 }
 
 // To listen is to be ready, unless its file says how else.

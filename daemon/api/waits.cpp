@@ -24,6 +24,10 @@ constexpr const char* goal_name(Goal goal) {
         return "start";
     case Goal::Stopped:
         return "stop";
+    case Goal::Paused:
+        return "be paused";
+    case Goal::Resumed:
+        return "go on";
     case Goal::Gone:
         break;
     }
@@ -32,6 +36,17 @@ constexpr const char* goal_name(Goal goal) {
 
 bool is_over(const ProcessStatus& status) {
     return status.state == ProcessState::Stopped || status.state == ProcessState::Failed;
+}
+
+// The rest is up to the owner of its machine.
+Error is_paused(const Awaited& awaited, const ProcessStatus& status) {
+    const auto who = status.reason ? status.reason->by : std::string();
+    return {
+        ErrorCode::Conflict,
+        fmt::format("process '{}' is paused on '{}'{}{}; what it was asked to do is done when it is resumed",
+                    awaited.name, awaited.node, who.empty() ? "" : " by " + who,
+                    status.reason && !status.reason->at.empty() ? ", " + status.reason->at : ""),
+        fmt::format("on {}: p2prc resume {}", awaited.node, awaited.name)};
 }
 
 // Its reason is new, and is not that somebody asked for the stop.
@@ -192,6 +207,12 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
         return fail(ErrorCode::Conflict, "process '" + awaited.name + "' was killed meanwhile");
     if (!reported) return std::nullopt;
     const ProcessStatus& status = *reported;
+    const bool paused = status.state == ProcessState::Paused;
+    // What is over already is not paused: it is not started.
+    if (awaited.goal == Goal::Paused)
+        return paused || is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
+    if (awaited.goal == Goal::Resumed) return paused ? std::nullopt : std::optional(Result<void>{});
+    if (paused && awaited.goal != Goal::Stopped) return std::unexpected(is_paused(awaited, status));
     if (status.applied < awaited.change) return std::nullopt;
     if (const auto verdict = judge_update(view, awaited, status)) return *verdict;
     if (status.revision < awaited.revision) return std::nullopt; // its limits are still to be changed

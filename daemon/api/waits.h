@@ -20,6 +20,8 @@ enum class Goal {
     Ready,   // it runs and is ready (process/health.h), or has run to its end as it should
     Stopped,
     Gone, // killed
+    Paused,
+    Resumed, // not paused any more, whatever it is now
 };
 
 // How long a caller waits, and for what, who starts something.

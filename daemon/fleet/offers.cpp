@@ -13,8 +13,8 @@ namespace {
 
 bool is_up(const state::OwnState& own, const std::string& node, std::uint32_t id) {
     const auto* status = own.records().status(node, id);
-    return status && (status->state == ProcessState::Running || status->state == ProcessState::Starting ||
-                      status->state == ProcessState::Stopping);
+    return status && (is_executed(*status) || status->state == ProcessState::Starting ||
+                      status->state == ProcessState::Stopping || status->state == ProcessState::Paused);
 }
 
 // Whether a user of this node killed it, and the kill was not uploaded before the registry was lost.

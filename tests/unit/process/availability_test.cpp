@@ -31,6 +31,16 @@ struct Case {
     }
 };
 
+// Also where a restart was asked for meanwhile: nobody knows when it goes on.
+TEST(Availability, WhatIsPausedIsNotOnItsWay) {
+    Case c;
+    EXPECT_EQ(c.in(ProcessState::Paused), Availability::Stopped);
+    c.status.pid = 100;
+    c.status.boot_id = "before";
+    EXPECT_EQ(c.of(), Availability::Stopped);
+    EXPECT_EQ(c.after("restart"), Availability::Stopped);
+}
+
 TEST(Availability, IsComingUntilThisRunIsReady) {
     Case c;
     EXPECT_EQ(c.of(), Availability::Running);

@@ -154,6 +154,23 @@ class FakeSystemd : public Systemd {
         co_return Result<void>{};
     }
 
+    boost::asio::awaitable<Result<void>> freeze(std::string unit) override {
+        calls.push_back("freeze " + unit);
+        if (refuse_freeze) co_return std::unexpected(*refuse_freeze);
+        set_frozen(unit, true);
+        co_return Result<void>{};
+    }
+    boost::asio::awaitable<Result<void>> thaw(std::string unit) override {
+        calls.push_back("thaw " + unit);
+        set_frozen(unit, false);
+        co_return Result<void>{};
+    }
+    void set_frozen(const std::string& unit, bool frozen) {
+        auto view = loaded.at(unit);
+        view.frozen = frozen;
+        tell(view);
+    }
+
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override {
         if (!unit.starts_with("p2prcd-deploy-")) calls.push_back("reset " + unit);
         remove(unit);
@@ -237,7 +254,7 @@ class FakeSystemd : public Systemd {
     std::chrono::milliseconds unpin_takes{0};
     std::optional<UnitResult> fail_start_with;
     int fail_starts = -1; // so many of them; negative: all
-    std::optional<Error> refuse_start;
+    std::optional<Error> refuse_start, refuse_freeze;
     std::optional<UnitResult> end_at_once;             // as soon as the command is executed
     std::function<std::string()> deployer;             // what a deployer does; the word of its job
     UnitResult deploy_ended;                           // of one that failed

@@ -86,6 +86,43 @@ TEST(Plan, InterruptedStartIsDoneAgain) {
     EXPECT_EQ(plan(now), Act::Start);
 }
 
+TEST(Plan, WhatIsPausedIsFrozenOrHeld) {
+    Case c;
+    auto now = c.situation();
+    now.paused = true;
+    EXPECT_EQ(plan(now), Act::Pause);
+    c.unit.active_state = "deactivating";
+    EXPECT_EQ(plan(now), Act::Observe) << "it is about to end";
+    c.unit.active_state = "active";
+    c.unit.frozen = true;
+    EXPECT_EQ(plan(now), Act::Hold);
+    c.record.change = 2;
+    EXPECT_EQ(plan(now), Act::Hold) << "a restart is for later";
+    now.killed = true;
+    EXPECT_EQ(plan(now), Act::Kill);
+    now.killed = false;
+    c.record.desired = Desired::Stopped;
+    EXPECT_EQ(plan(now), Act::Stop);
+
+    c = Case();
+    c.unit.frozen = true;
+    c.status.state = ProcessState::Paused;
+    c.status.pid = 100;
+    c.record.change = 2;
+    EXPECT_EQ(plan(c.situation()), Act::Resume) << "and the restart after that";
+    auto over = c.situation();
+    over.unit = nullptr;
+    over.paused = true;
+    EXPECT_EQ(plan(over), Act::Conclude) << "somebody ended it";
+    c.status.boot_id = "before";
+    EXPECT_EQ(plan(over), Act::Hold);
+    c.status.boot_id = "now";
+    c.status.pid = 0;
+    over.paused = false;
+    c.record.change = 1;
+    EXPECT_EQ(plan(over), Act::Start);
+}
+
 TEST(Plan, AStrangerUnderTheNameIsNotTouched) {
     Case c;
     auto now = c.situation();

@@ -14,34 +14,38 @@ using Event = SupervisorEvent;
 
 std::vector<State> all_states() {
     std::vector<State> states;
-    for (int state = 0; state <= static_cast<int>(State::Moving); ++state)
+    for (int state = 0; state <= static_cast<int>(State::Paused); ++state)
         states.push_back(static_cast<State>(state));
     return states;
 }
 
 std::vector<Event> all_events() {
     std::vector<Event> events;
-    for (int event = 0; event <= static_cast<int>(Event::HeldForMove); ++event)
+    for (int event = 0; event <= static_cast<int>(Event::Held); ++event)
         events.push_back(static_cast<Event>(event));
     return events;
 }
 
 // Every event in every state: "-" has no place there.
-constexpr std::string_view table[][13] = {
+constexpr std::string_view table[][14] = {
     // state, then start ordered, refused, launched, executed, became ready, stop ordered, deactivating, not
-    // running, forgotten, epoch passed, epoch granted, held for move
+    // running, forgotten, epoch passed, epoch granted, held for move, held
     {"absent", "preparing", "-", "-", "starting", "-", "stopping", "stopping", "ended", "absent", "fenced",
-     "-", "-"},
+     "-", "-", "paused"},
     {"preparing", "preparing", "ended", "starting", "starting", "-", "-", "-", "ended", "-", "fenced", "-",
-     "-"},
+     "-", "-"},
     {"starting", "-", "ended", "-", "starting", "ready", "stopping", "stopping", "ended", "absent", "-", "-",
+     "-", "paused"},
+    {"ready", "-", "-", "-", "starting", "-", "stopping", "stopping", "ended", "absent", "-", "-", "-",
+     "paused"},
+    {"stopping", "-", "-", "-", "starting", "-", "stopping", "stopping", "ended", "absent", "-", "-", "-",
      "-"},
-    {"ready", "-", "-", "-", "starting", "-", "stopping", "stopping", "ended", "absent", "-", "-", "-"},
-    {"stopping", "-", "-", "-", "starting", "-", "stopping", "stopping", "ended", "absent", "-", "-", "-"},
     {"ended", "preparing", "-", "-", "starting", "-", "stopping", "stopping", "ended", "absent", "fenced",
-     "-", "moving"},
-    {"fenced", "-", "-", "-", "starting", "-", "-", "-", "fenced", "absent", "fenced", "ended", "-"},
-    {"moving", "preparing", "-", "-", "-", "-", "-", "-", "ended", "-", "fenced", "-", "-"},
+     "-", "moving", "paused"},
+    {"fenced", "-", "-", "-", "starting", "-", "-", "-", "fenced", "absent", "fenced", "ended", "-", "-"},
+    {"moving", "preparing", "-", "-", "-", "-", "-", "-", "ended", "-", "fenced", "-", "-", "-"},
+    {"paused", "preparing", "-", "-", "starting", "-", "stopping", "stopping", "ended", "absent", "fenced",
+     "-", "-", "paused"},
 };
 
 TEST(SupervisorState, EveryEventInEveryStateIsInTheTable) {

@@ -296,6 +296,41 @@ TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
     EXPECT_NE((*domains)[0]["reason"].get<std::string>().find("p2prc init"), std::string::npos);
 }
 
+TEST_F(ManagerTest, APauseIsThisMachinesOwn) {
+    // What the reconciler would do.
+    const auto followed = own->subscribe("/paused/", [this](std::span<const state::Change> changes) {
+        StopReason reason;
+        reason.kind = StopKind::Paused;
+        if (changes.front().value)
+            report(wiki, ProcessState::Paused, reason);
+        else
+            report(wiki, ProcessState::Running, reason);
+    });
+    fleet.requests.answers.clear(); // the root is away
+    ASSERT_TRUE(bus.run(client->pause("wiki.home.example")));
+    const auto note = own->get(keys::paused("wiki"));
+    ASSERT_TRUE(note);
+    EXPECT_EQ((*note)["by"], "root@home1");
+    const auto information = bus.run(client->information("wiki")).value();
+    EXPECT_EQ(information["state"], "paused");
+    EXPECT_EQ(information["status"], false);
+    ASSERT_TRUE(bus.run(client->pause("wiki"))) << "as it is already";
+    EXPECT_EQ(*own->get(keys::paused("wiki")), *note);
+    ASSERT_TRUE(bus.run(client->resume_with("wiki", {{"until", "ready"}})));
+    EXPECT_FALSE(own->get(keys::paused("wiki")));
+    EXPECT_TRUE(bus.run(client->resume_with("wiki", Json::object()))) << "it is not paused";
+
+    commit({{keys::process("mail"), to_json(process(9, "mail", "root1"))}});
+    EXPECT_EQ(bus.run(client->pause("mail")).error().code, ErrorCode::NotPermitted);
+    EXPECT_EQ(bus.run(client->pause("nobody")).error().code, ErrorCode::NotFound);
+    ASSERT_TRUE(bus.run(client->pause_owner("root1")));
+    EXPECT_TRUE(own->get(keys::paused_owner("root1")));
+    EXPECT_EQ(bus.run(client->pause_owner("rot1")).error().code, ErrorCode::NotFound);
+    ASSERT_TRUE(bus.run(client->resume_owner("root1")));
+    EXPECT_EQ(bus.run(client->resume_owner("root1")).error().code, ErrorCode::NotFound);
+    EXPECT_TRUE(fleet.requests.requests.empty()) << "the root is not asked";
+}
+
 TEST_F(ManagerTest, StartingWhatRunsIsNoRestart) {
     EXPECT_TRUE(bus.run(client->start("wiki")));
     EXPECT_TRUE(fleet.requests.requests.empty());

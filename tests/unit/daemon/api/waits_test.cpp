@@ -58,6 +58,23 @@ TEST_F(JudgeTest, WhatEndsIsFinishedOrHasFailed) {
     EXPECT_NE(verdict(nap, over).find("process 'nap' has ended: exit-code 3"), std::string::npos);
 }
 
+TEST_F(JudgeTest, WhatIsPausedIsNotWaitedFor) {
+    auto paused = running(true);
+    paused.state = ProcessState::Paused;
+    paused.reason = reason(StopKind::Paused);
+    paused.reason->by = "bob@home1";
+    paused.reason->at = "2026-01-02T03:04:05Z";
+    const auto words = "process 'wiki' is paused on 'home1' by bob@home1, 2026-01-02T03:04:05Z; what it was "
+                       "asked to do is done when it is resumed";
+    EXPECT_EQ(verdict(wiki, paused), words);
+    EXPECT_EQ(verdict(wiki, paused, Goal::Started), words);
+    EXPECT_EQ(verdict(wiki, paused, Goal::Stopped), "waits");
+    EXPECT_EQ(verdict(wiki, paused, Goal::Paused), "done");
+    EXPECT_EQ(verdict(wiki, paused, Goal::Resumed), "waits");
+    EXPECT_EQ(verdict(wiki, running(true), Goal::Paused), "waits");
+    EXPECT_EQ(verdict(wiki, running(false), Goal::Resumed), "done");
+}
+
 TEST_F(JudgeTest, AnEndThatIsFollowedByAnotherStartIsAFailure) {
     auto again = running(false);
     again.restarts = 1;
