@@ -59,15 +59,14 @@ bool answers(const Request& request, const std::string& node) {
 
 // Where it could go, judged as if a stranger to all of them asked: nobody there has asked for it.
 Result<std::string> other_node(const Request& request, const ProcessRecord& process,
-                               std::span<const std::string> excluded) {
+                               std::span<const std::string> failed_on) {
     const auto spec = spec_to_place(process);
     auto candidates = candidates_for(request, spec, "");
-    std::erase_if(candidates, [&](const Candidate& candidate) {
-        return std::ranges::count(excluded, candidate.record.name) > 0;
-    });
     for (auto& candidate : candidates) {
         candidate.asks = false;
         candidate.local.reset();
+        if (std::ranges::count(failed_on, candidate.record.name) > 0)
+            candidate.local = Obstacle{"failed", "it has failed there", "mend what it needs there"};
     }
     auto chosen = chosen_node(spec, place(spec, candidates, ""), "");
     if (chosen) return chosen;

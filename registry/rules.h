@@ -62,9 +62,10 @@ std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec&
 // The node that a process is spun on: `wanted`; the best by the [placement] of its file; or the caller's.
 Result<std::string> choose_node(const Request& request, const ProcessSpec& spec, const std::string& wanted);
 
-// Another node for a process that is somewhere, none of `excluded`. NoSuitableNode says why there is none.
+// Another node for a process that is somewhere, none of those on which it has failed. NoSuitableNode says why
+// there is none.
 Result<std::string> other_node(const Request& request, const ProcessRecord& process,
-                               std::span<const std::string> excluded);
+                               std::span<const std::string> failed_on);
 // Lets the process run on `node` from now on, in the next epoch.
 Result<void> move_to(Request& request, ProcessRecord& process, const std::string& node,
                      const std::string& by);

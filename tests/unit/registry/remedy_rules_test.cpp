@@ -119,19 +119,28 @@ TEST_F(RemedyRulesTest, WithoutARoomElsewhereItStays) {
     spin(nodes_[0], movable({{"placement", {{"nodes", {"homeb"}}}}}));
     fails();
     EXPECT_EQ(web().node, "homeb");
-    EXPECT_FALSE(web().move_refused.empty());
+    EXPECT_THAT(web().move_refused, HasSubstr("homeb: it has failed there"));
     EXPECT_EQ(web().move_refused.find('\n'), std::string::npos);
     const auto revision = registry_->store().revision();
     fails();
     EXPECT_LE(registry_->store().revision(), revision + 1) << "the status alone";
 }
 
-TEST_F(RemedyRulesTest, APortOfTheMachinesOwnIsForItsMakerToGive) {
-    // A member may not have it anywhere, whatever the node that asks may.
-    ok(root(), "process.spin", {{"spec", movable({{"port", 5353}})}, {"node", "homeb"}});
+TEST_F(RemedyRulesTest, WhereTheFileNamesTwoNodesItGoesBackToTheFirst) {
+    spin(nodes_[0], movable({{"placement", {{"nodes", {"homeb", "homed"}}}}}));
     fails();
-    EXPECT_NE(web().node, "homeb");
-    EXPECT_EQ(web().port, 5353);
+    EXPECT_EQ(web().node, "homed");
+    fails();
+    EXPECT_EQ(web().node, "homeb");
+    EXPECT_EQ(web().epoch, 3u);
+}
+
+TEST_F(RemedyRulesTest, WhatItsMakerMayHaveElsewhereDecides) {
+    // Port 22 is for those with the role owner alone; the node that asks is a member.
+    ok(root(), "process.spin", {{"spec", movable({{"port", 22}})}, {"node", "homeb"}});
+    fails();
+    EXPECT_NE(web().node, "homeb") << web().move_refused;
+    EXPECT_EQ(web().port, 22);
 }
 
 } // namespace
