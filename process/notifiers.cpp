@@ -20,8 +20,8 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::uint64_t microseconds = 1'000'000;
-constexpr std::uint64_t time_limit = 60 * microseconds;
+constexpr std::uint64_t usec_per_sec = 1'000'000;
+constexpr std::uint64_t time_limit = 60 * usec_per_sec;
 constexpr std::uint64_t most_memory = std::uint64_t{256} << 20U;
 constexpr std::uint64_t most_tasks = 64;
 // An administrator has a handful of them; each costs a unit.
@@ -41,7 +41,7 @@ std::vector<UnitProperty> notifier_unit(std::string_view process, const fs::path
         {"CollectMode", "s", "inactive-or-failed"},
         {"SyslogIdentifier", "s", "p2prcd-notify"},
         {"RuntimeMaxUSec", "t", time_limit},
-        {"TimeoutStopUSec", "t", 5 * microseconds},
+        {"TimeoutStopUSec", "t", 5 * usec_per_sec},
         {"KillMode", "s", "control-group"},
         {"NotifyAccess", "s", "none"},
         {"MemoryMax", "t", most_memory},

@@ -25,7 +25,7 @@ std::int64_t unix_now() {
         .count();
 }
 
-std::chrono::milliseconds until(std::int64_t at, std::chrono::seconds longest) {
+std::chrono::milliseconds time_until(std::int64_t at, std::chrono::seconds longest) {
     const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::system_clock::now().time_since_epoch());
     // The clock may have been set.
@@ -97,7 +97,7 @@ ProcessSupervisor::Cure ProcessSupervisor::attend(const Facts& now) {
         operate(tell(now));
         return Cure::Waits;
     }
-    if (progress.free_at != 0) arm_remedy(until(progress.free_at, remedy_day));
+    if (progress.free_at != 0) arm_remedy(time_until(progress.free_at, remedy_day));
     return progress.planned ? follow_plan(now, std::move(status), seconds) : Cure::None;
 }
 
@@ -116,10 +116,10 @@ ProcessSupervisor::Cure ProcessSupervisor::follow_plan(const Facts& now, Process
             progress.held = held;
             node_->write(status);
         }
-        arm_remedy(until(planned.at + move_is_asked_for_every.count(), move_is_asked_for_every));
+        arm_remedy(time_until(planned.at + move_is_asked_for_every.count(), move_is_asked_for_every));
         return Cure::None;
     }
-    if (const auto left = until(planned.at, longest_remedy_pause); left > 0ms) {
+    if (const auto left = time_until(planned.at, longest_remedy_pause); left > 0ms) {
         arm_remedy(left);
         return Cure::Waits;
     }

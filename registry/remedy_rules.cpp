@@ -39,7 +39,7 @@ Result<std::string> target(const Request& asks, const ProcessRecord& process) {
 }
 
 // Its node asks again later; meanwhile people are told why.
-void refuse(Draft& draft, ProcessRecord process, std::string_view why) {
+void note_refusal(Draft& draft, ProcessRecord process, std::string_view why) {
     auto text = text::excerpt(why, longest_refusal);
     for (auto end = text.find('\n'); end != std::string::npos; end = text.find('\n'))
         text.replace(end, 1, "; ");
@@ -61,21 +61,21 @@ bool take_in_remedy(Request& request, ProcessRecord& process, const ProcessStatu
                                    .early = status.remedy->early});
     if (plan.kind == RemedyPlan::Kind::NoRemedy || plan.action != RemedyAction::Move) return false;
     if (plan.kind != RemedyPlan::Kind::Act) {
-        refuse(request.draft, process, plan.why);
+        note_refusal(request.draft, process, plan.why);
         return false;
     }
     const auto actor = maker_of(request, process);
     Request asks{request.draft, actor, request.params, request.now, request.sign};
     const auto node = target(asks, process);
     if (!node) {
-        refuse(request.draft, process, node.error().message);
+        note_refusal(request.draft, process, node.error().message);
         return false;
     }
     auto moved = process;
     moved.moves.push_back({request.now, process.node, cause_of(*status.reason), status.remedy->early});
     moved.move_refused.clear();
     if (const auto done = move_to(asks, moved, *node, "remedy@" + process.node); !done) {
-        refuse(request.draft, process, done.error().message);
+        note_refusal(request.draft, process, done.error().message);
         return false;
     }
     process = std::move(moved);
