@@ -21,8 +21,9 @@ def file_of(name, command, *remedies, restart="no", data=True, more=""):
 
 
 def spin(machine, name, command, *remedies, wait=False, **options):
+    """Without `wait` it may have ended before the command returns, which is a failure of that then."""
     machine.write(f"/root/{name}.toml", file_of(name, command, *remedies, **options))
-    return machine.p2prc("spin", f"/root/{name}.toml", *([] if wait else ["--no-wait"]), timeout=180)
+    return machine.p2prc("spin", f"/root/{name}.toml", *([] if wait else ["--no-wait"]), timeout=180, check=wait)
 
 
 def runs_of(machine, name):
