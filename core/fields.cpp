@@ -8,6 +8,13 @@ namespace {
 
 using enum FieldType;
 
+constexpr std::array remedy{
+    Field{"reason", String, "s", true, "The kind of stop, such as exit-code."},
+    Field{"step", String, "s", true, "Only at this step."},
+    Field{"code", Integer, "i", true, "Only with this code."},
+    Field{"action", String, "s", true, "restart, redeploy, move, rollback, notify or none."},
+};
+
 constexpr std::array spec{
     Field{"name", String, "s", true,
           "The process's name, unique in the fleet: a-z, 0-9 and '-', at most 42 long."},
@@ -54,7 +61,8 @@ constexpr std::array spec{
     Field{"placement.max_age", String, "s", false, "Oldest copy of its data that a failover may take."},
     Field{"placement.exclusive", Boolean, "b", false,
           "Whether it may never run twice at once (default: no)."},
-    Field{"remedy", TableList, "aa{sv}", false, "What to do about a kind of stop."},
+    Field{"remedy", TableList, "aa{sv}", true, "What to do about a kind of stop.", Shown::Everywhere,
+          &remedy_fields},
 };
 
 constexpr std::array process{
@@ -109,6 +117,7 @@ constexpr std::array reason{
     Field{"code", Integer, "i", true, "The exit code."},
     Field{"signal", String, "s", true, "The signal, as SIGSEGV."},
     Field{"step", String, "s", true, "The step that failed."},
+    Field{"cause", String, "s", true, "Of start-limit: the kind of stop that came too often."},
     Field{"by", String, "s", true, "Who asked for it."},
     Field{"node", String, "s", true, "Where it stopped."},
     Field{"epoch", Integer, "t", true, "The epoch in which it stopped."},
@@ -321,6 +330,9 @@ constexpr std::array init{
 
 std::span<const Field> spec_fields() noexcept {
     return spec;
+}
+std::span<const Field> remedy_fields() noexcept {
+    return remedy;
 }
 std::span<const Field> process_fields() noexcept {
     return process;

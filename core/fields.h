@@ -48,6 +48,8 @@ struct Field {
 
 // Keys of a process file, in the order of the documentation.
 std::span<const Field> spec_fields() noexcept;
+// Keys of a [[remedy]] there.
+std::span<const Field> remedy_fields() noexcept;
 // Keys that information and lists of processes, nodes and domains return.
 std::span<const Field> process_fields() noexcept;
 // Keys of the rows of ProcessHistory.

@@ -7,6 +7,7 @@
 #include "core/labels.h"
 #include "core/names.h"
 #include "core/spec_values.h"
+#include "core/text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -216,6 +217,19 @@ Refusal set_required_labels(ProcessSpec& spec, const Json& value) {
     return "";
 }
 
+Json get_remedies(const ProcessSpec& spec) {
+    if (spec.remedies.empty()) return nullptr;
+    auto list = Json::array();
+    for (const auto& remedy : spec.remedies) {
+        Json row{{"reason", stop_kind_name(remedy.reason)}, {"action", remedy_action_name(remedy.action)}};
+        if (!remedy.step.empty()) row["step"] = remedy.step;
+        if (remedy.code) row["code"] = *remedy.code;
+        list.push_back(std::move(row));
+    }
+    return list;
+}
+
+// `remedy`, whose errors name a key of one of its tables, is read by the reader itself.
 const std::array bindings{
     Binding{"name", set_name, [](const ProcessSpec& s) { return Json(s.name); }},
     Binding{"port",
@@ -359,6 +373,7 @@ const std::array bindings{
             [](const ProcessSpec& s) { return s.placement.require.gpu ? Json(true) : Json(nullptr); }},
     Binding{"placement.require.label", set_required_labels,
             [](const ProcessSpec& s) { return unless_empty(s.placement.require.labels); }},
+    Binding{"remedy", nullptr, get_remedies},
 };
 
 const Binding* find_binding(std::string_view key) {
@@ -435,6 +450,8 @@ std::string type_hint(const Field& field, const Json& value) {
     if (field.key == "limits.cpu" && value.is_number_integer())
         return fmt::format("write \"{}%\"", value.dump());
     if (is_time(field)) return fmt::format("write \"{}s\"", value.is_number_integer() ? value.dump() : "30");
+    if (field.type == FieldType::TableList && value.is_object())
+        return fmt::format("write [[{}]] above each", field.key);
     if (field.type == FieldType::Integer && value.is_string()) return "write it without quotes";
     if (field.type == FieldType::String && value.is_primitive()) return "write it in double quotes";
     if (field.type == FieldType::StringList && value.is_string())
@@ -442,6 +459,53 @@ std::string type_hint(const Field& field, const Json& value) {
     if (field.type == FieldType::IntegerList && value.is_number_integer())
         return fmt::format("write [{}]", value.dump());
     if (field.type == FieldType::Boolean) return "write true or false, without quotes";
+    return {};
+}
+
+// Why a key of a remedy is refused; an empty `why`: it is not.
+struct RemedyRefusal {
+    std::string_view key = {};
+    std::string why = {}, hint = {};
+};
+
+std::string hint_of_words(std::string_view word, std::span<const std::string_view> known) {
+    const auto near = nearest(word, known);
+    return near.empty() ? fmt::format("one of {}", fmt::join(known, ", "))
+                        : fmt::format("did you mean '{}'?", near);
+}
+
+// Of a table whose members have the right types.
+RemedyRefusal set_remedy(Remedy& remedy, const Json& row) {
+    for (const auto* key : {"reason", "action"})
+        if (!row.contains(key))
+            return {key, "is missing", "a remedy says what it is about and what is done about it"};
+    const auto reason = row["reason"].get<std::string>();
+    const auto kinds = stop_kind_table();
+    const auto kind = std::ranges::find(kinds, reason, &StopKindInfo::name);
+    if (kind == kinds.end())
+        return {"reason", fmt::format("'{}' is no reason of a stop", text::excerpt(reason)),
+                hint_of_words(reason, remedied_kind_names())};
+    if (!can_be_remedied(kind->kind))
+        return {"reason", fmt::format("nothing is done about '{}': a remedy is for what has failed", reason),
+                fmt::format("one of {}", fmt::join(remedied_kind_names(), ", "))};
+    remedy.reason = kind->kind;
+    const auto word = row["action"].get<std::string>();
+    const auto action = remedy_action_from_name(word);
+    if (!action)
+        return {"action", fmt::format("'{}' is no action", text::excerpt(word)),
+                hint_of_words(word, remedy_action_names())};
+    remedy.action = *action;
+    if (const auto step = row.find("step"); step != row.end()) {
+        remedy.step = step->get<std::string>();
+        if (remedy.step.empty() || remedy.step.size() > longest_remedy_step ||
+            text::has_controls(remedy.step))
+            return {"step", "is not the step of a reason", "p2prc info shows it behind 'at'"};
+    }
+    if (const auto code = row.find("code"); code != row.end()) {
+        const auto number = code->get<std::int64_t>();
+        if (number < 0 || number > 255) return {"code", "must be between 0 and 255"};
+        remedy.code = static_cast<int>(number);
+    }
     return {};
 }
 
@@ -475,6 +539,8 @@ class Reader {
             return std::unexpected(bad_key(locate_, "domain", "a process without a port cannot have a domain",
                                            "add port = N, the port it listens on, or port = 0"));
         if (auto checked = strict_ ? check_probes() : Result<void>(); !checked)
+            return std::unexpected(checked.error());
+        if (auto checked = strict_ ? check_remedies() : Result<void>(); !checked)
             return std::unexpected(checked.error());
         // It is the same to say the default and not to.
         if (spec_.ready.probe && spec_.ready.timeout == default_ready_timeout) spec_.ready.timeout.reset();
@@ -520,6 +586,15 @@ class Reader {
         return {};
     }
 
+    Result<void> check_remedies() const {
+        for (std::size_t index = 0; index < spec_.remedies.size(); ++index)
+            if (spec_.remedies[index].action == RemedyAction::Redeploy && spec_.deploy.strategy.empty())
+                return std::unexpected(bad_key(locate_, fmt::format("remedy[{}].action", index),
+                                               "nothing is deployed for this process",
+                                               "add [deploy], or choose another action"));
+        return {};
+    }
+
     Result<void> read_table(const Json& table, std::string_view path) {
         if (strict_) {
             const auto known = keys_of_table(path);
@@ -561,9 +636,48 @@ class Reader {
             return checked;
         }
         if (!field.built) return {}; // with its default
+        if (field.type == FieldType::TableList) return read_remedies(field.key, value);
         if (auto refusal = find_binding(field.key)->set(spec_, value); !refusal.why.empty())
             return std::unexpected(bad_key(locate_, field.key, refusal.why, std::move(refusal.hint)));
         return {};
+    }
+
+    Result<void> read_remedies(std::string_view key, const Json& list) {
+        if (strict_ && list.size() > most_remedies)
+            return std::unexpected(
+                bad_key(locate_, key, fmt::format("has more than {} remedies", most_remedies)));
+        for (std::size_t index = 0; index < list.size() && index < most_remedies; ++index) {
+            auto remedy = read_remedy(list[index], fmt::format("{}[{}]", key, index));
+            if (remedy)
+                spec_.remedies.push_back(std::move(*remedy));
+            else if (strict_)
+                return std::unexpected(remedy.error());
+            // Of what is stored, one that a later version has made is none here.
+        }
+        return {};
+    }
+
+    Result<Remedy> read_remedy(const Json& row, const std::string& path) const {
+        std::vector<std::string_view> known;
+        for (const auto& field : remedy_fields())
+            known.push_back(field.key);
+        if (strict_)
+            if (auto checked = check_known_keys(row, path, known, locate_); !checked)
+                return std::unexpected(checked.error());
+        for (const auto& field : remedy_fields()) {
+            const auto value = row.find(std::string(field.key));
+            if (value == row.end()) continue;
+            const auto full = fmt::format("{}.{}", path, field.key);
+            if (auto checked = check_type(*value, field.type, full, locate_); !checked) {
+                checked.error().hint = type_hint(field, *value);
+                return std::unexpected(checked.error());
+            }
+        }
+        Remedy remedy;
+        if (auto refusal = set_remedy(remedy, row); !refusal.why.empty())
+            return std::unexpected(bad_key(locate_, fmt::format("{}.{}", path, refusal.key), refusal.why,
+                                           std::move(refusal.hint)));
+        return remedy;
     }
 
     Result<void> not_built(std::string_view key) const {

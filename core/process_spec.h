@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/error.h"
+#include "core/remedy.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -119,6 +120,7 @@ struct ProcessSpec {
     LiveSpec live;
     UpdateSpec update;
     PlacementSpec placement;
+    std::vector<Remedy> remedies; // the first that is about a stop counts
     friend bool operator==(const ProcessSpec&, const ProcessSpec&) = default;
 };
 

@@ -77,6 +77,7 @@ Json status_to_json(const ProcessStatus& status) {
                   {"waits_for", waits && !status.waits_for.empty() ? Json(status.waits_for) : Json(nullptr)},
                   {"revision", status.revision},
                   {"good", status.good}};
+    if (status.remedy) document["remedy"] = to_json(*status.remedy);
     if (status.update) document["update"] = to_json(*status.update);
     return document;
 }
@@ -104,6 +105,8 @@ ProcessStatus status_from_json(const Json& document) {
     status.waits_for = member<std::string>(document, "waits_for");
     status.revision = member<std::uint32_t>(document, "revision");
     status.good = member<std::uint32_t>(document, "good");
+    if (document.is_object() && document.contains("remedy") && document["remedy"].is_object())
+        status.remedy = remedy_progress_from_json(document["remedy"]);
     if (document.is_object() && document.contains("update") && document["update"].is_object())
         status.update = update_progress_from_json(document["update"]);
     return status;

@@ -3,6 +3,7 @@
 
 #include "core/boxed.h"
 #include "core/process_spec.h"
+#include "core/remedy_progress.h"
 #include "core/stop_reason.h"
 #include "core/update_progress.h"
 
@@ -43,6 +44,7 @@ struct ProcessStatus {
     std::string waits_for;        // what it lacks to be ready while it starts or is deployed, in words
     std::uint32_t revision = 0;   // that was last started, or applied to what runs; 0: not known
     std::uint32_t good = 0;       // the last one that was ready, and after an update has stayed up
+    Boxed<RemedyProgress> remedy; // what is done about its stops; nothing: nothing was ever
     Boxed<UpdateProgress> update; // the last update that this node has begun; nothing: none
     friend bool operator==(const ProcessStatus&, const ProcessStatus&) = default;
 };

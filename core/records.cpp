@@ -121,6 +121,9 @@ Json to_json(const ProcessRecord& process) {
     if (!process.revised_at.empty()) document["revised_at"] = process.revised_at;
     for (const auto& revision : process.former)
         document["former"].push_back(to_json(revision));
+    for (const auto& move : process.moves)
+        document["moves"].push_back(to_json(move));
+    if (!process.move_refused.empty()) document["move_refused"] = process.move_refused;
     return document;
 }
 
@@ -150,10 +153,16 @@ Result<ProcessRecord> process_from_json(const Json& document) {
     if (const auto former = document.find("former"); former != document.end() && former->is_array())
         for (const auto& each : *former)
             if (auto revision = revision_from_json(each)) process.former.push_back(std::move(*revision));
+    if (const auto moves = document.find("moves"); moves != document.end() && moves->is_array())
+        for (const auto& each : *moves)
+            if (process.moves.size() < most_remedy_moves)
+                process.moves.push_back(remedy_move_from_json(each));
+    process.move_refused = member<std::string>(document, "move_refused");
     process.unknown = json::unknown_members(
-        document, {"schema", "id", "former_ids", "name", "node", "desired", "change", "changed_by", "port",
-                   "epoch", "spec", "digest", "created_at", "created_by", "revision", "outcome", "revised_by",
-                   "revised_at", "former"});
+        document,
+        {"schema",     "id",      "former_ids", "name",       "node",   "desired",    "change",
+         "changed_by", "port",    "epoch",      "spec",       "digest", "created_at", "created_by",
+         "revision",   "outcome", "revised_by", "revised_at", "former", "moves",      "move_refused"});
     return process;
 }
 

@@ -7,6 +7,7 @@
 #include "core/keys.h"
 #include "core/labels.h"
 #include "core/process_spec.h"
+#include "core/remedy_progress.h"
 #include "core/revision.h"
 #include "core/stop_reason.h"
 
@@ -72,8 +73,10 @@ struct ProcessRecord {
     Outcome outcome = Outcome::Pending; // of it, as far as the registry has heard
     std::string revised_by;             // who made it, and when; empty: it is as it was created
     std::string revised_at;
-    std::vector<Revision> former; // the others that are kept, by number; one that was not kept may be later
-    nlohmann::json unknown;       // an object, or null: nothing
+    std::vector<Revision> former;  // the others that are kept, by number; one that was not kept may be later
+    std::vector<RemedyMove> moves; // by its remedies, within a day, since somebody last changed it
+    std::string move_refused;      // why the last one that its node asked for was not made; empty: none
+    nlohmann::json unknown;        // an object, or null: nothing
 };
 
 // All that it may bind: the bound one and the further ones of its spec, ascending.

@@ -83,6 +83,7 @@ Json reason_to_json(const StopReason& reason) {
             {"code", reason.code ? Json(*reason.code) : Json(nullptr)},
             {"signal", text_or_null(reason.signal)},
             {"step", text_or_null(reason.step)},
+            {"cause", reason.cause ? Json(stop_kind_name(*reason.cause)) : Json(nullptr)},
             {"by", text_or_null(reason.by)},
             {"node", text_or_null(reason.node)},
             {"epoch", reason.epoch},
@@ -99,6 +100,8 @@ StopReason reason_from_json(const Json& document) {
         reason.code = it->get<int>();
     reason.signal = text_of(document, "signal");
     reason.step = text_of(document, "step");
+    if (const auto cause = text_of(document, "cause"); !cause.empty())
+        reason.cause = stop_kind_from_name(cause);
     reason.by = text_of(document, "by");
     reason.node = text_of(document, "node");
     if (const auto it = document.find("epoch"); it != document.end() && it->is_number_unsigned())

@@ -47,6 +47,7 @@ struct StopReason {
     std::optional<int> code;
     std::string signal; // "SIGSEGV"
     std::string step;
+    std::optional<StopKind> cause = {}; // of StartLimit: how it ended the last time
     std::string by;
     std::string node;
     std::uint64_t epoch = 0;

@@ -145,18 +145,9 @@ Result<void> read_settings(const fs::path& file, Deployer& into, uid_t owner) {
 // Nothing: the directory does not have it.
 Result<std::optional<Deployer>> look_in(const fs::path& directory, std::string_view name, uid_t owner) {
     const auto program = directory / name;
-    const auto file = file_status(program);
-    if (!file) return std::optional<Deployer>();
-    const auto place = file_status(directory);
-    if (place)
-        if (auto owned = check_owned(directory, *place, owner); !owned) return std::unexpected(owned.error());
-    // Not by a link: where it leads, others may be able to write.
-    if (!S_ISREG(file->st_mode))
-        return fail(ErrorCode::NotPermitted, fmt::format("{} is not a plain file", program.string()));
-    if (auto owned = check_owned(program, *file, owner); !owned) return std::unexpected(owned.error());
-    if ((file->st_mode & S_IXUSR) == 0)
-        return fail(ErrorCode::NotPermitted, fmt::format("{} is not executable", program.string()),
-                    fmt::format("chmod a+x {}", program.string()));
+    if (!file_status(program)) return std::optional<Deployer>();
+    if (auto checked = check_program(directory, name, owner); !checked)
+        return std::unexpected(checked.error());
     Deployer deployer{.name = std::string(name), .program = program};
     if (auto read = read_settings(directory / fmt::format("{}.toml", name), deployer, owner); !read)
         return std::unexpected(read.error());
@@ -164,6 +155,23 @@ Result<std::optional<Deployer>> look_in(const fs::path& directory, std::string_v
 }
 
 } // namespace
+
+Result<void> check_program(const fs::path& directory, std::string_view name, uid_t owner) {
+    const auto program = directory / name;
+    const auto file = file_status(program);
+    if (!file) return std::unexpected(system_error("cannot look at " + program.string(), errno));
+    const auto place = file_status(directory);
+    if (place)
+        if (auto owned = check_owned(directory, *place, owner); !owned) return owned;
+    // Not by a link: where it leads, others may be able to write.
+    if (!S_ISREG(file->st_mode))
+        return fail(ErrorCode::NotPermitted, fmt::format("{} is not a plain file", program.string()));
+    if (auto owned = check_owned(program, *file, owner); !owned) return owned;
+    if ((file->st_mode & S_IXUSR) == 0)
+        return fail(ErrorCode::NotPermitted, fmt::format("{} is not executable", program.string()),
+                    fmt::format("chmod a+x {}", program.string()));
+    return {};
+}
 
 std::vector<fs::path> deployer_directories() {
     return {"/etc/p2prc/deployers", fs::path(paths::defaults) / "deployers"};

@@ -33,6 +33,10 @@ inline constexpr std::chrono::seconds longest_deployer_timeout{6 * 60 * 60};
 // Those of the administrator, which win, then those of p2prc.
 std::vector<std::filesystem::path> deployer_directories();
 
+// Whether the program `name` in `directory` is a plain file that can be executed, and nobody but `owner`
+// could change either: NotPermitted says what to do.
+Result<void> check_program(const std::filesystem::path& directory, std::string_view name, uid_t owner);
+
 // Looked up anew each time: it is a file that somebody edits. NotFound where none of the directories has it;
 // NotPermitted where somebody else than `owner` could change it; InvalidSpec where its NAME.toml is wrong.
 Result<Deployer> find_deployer(std::span<const std::filesystem::path> directories, std::string_view name,

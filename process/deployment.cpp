@@ -4,21 +4,18 @@
 #include "core/duration.h"
 #include "core/paths.h"
 #include "core/text.h"
-#include "net/fd.h"
 #include "net/spawn.h"
 #include "process/exit_reason.h"
+#include "process/retry_words.h"
+#include "process/sealed_input.h"
 #include "process/unit_names.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <iterator>
 #include <utility>
@@ -36,24 +33,6 @@ constexpr std::size_t log_lines = 20;
 constexpr int not_now = 75; // EX_TEMPFAIL of sysexits.h
 constexpr std::uint64_t cap_dac_override = std::uint64_t{1} << 1;
 constexpr std::uint64_t cap_fowner = std::uint64_t{1} << 3;
-
-// What is written there once and cannot be changed by whoever reads it.
-Result<std::shared_ptr<const net::UniqueFd>> sealed(std::string_view text) {
-    const auto failed = [] { return std::unexpected(system_error("cannot pass the script on", errno)); };
-    auto file =
-        std::make_shared<net::UniqueFd>(memfd_create("p2prc-deploy-script", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!*file) return failed();
-    while (!text.empty()) {
-        const auto written = ::write(file->get(), text.data(), text.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return failed();
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
-    if (::lseek(file->get(), 0, SEEK_SET) != 0 || ::fcntl(file->get(), F_ADD_SEALS, seals) != 0)
-        return failed();
-    return file;
-}
 
 std::string removal_unit_name(std::string_view process_name) {
     return fmt::format("p2prcd-undeploy-{}.service", process_name);
@@ -240,7 +219,7 @@ asio::awaitable<void> Deployment::run() {
             co_return;
         }
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(pause).count();
-        events_.says(fmt::format("{}; it is tried again after {}", end.reason.detail,
+        events_.says(fmt::format("{}{}{}", end.reason.detail, next_attempt_words,
                                  duration_text(static_cast<std::uint64_t>(seconds))));
         co_await pause_.wait(pause);
         pause = std::min(2 * pause, all_.options_.longest_pause);
@@ -264,7 +243,7 @@ StopReason failure(std::string step, const Error& error) {
 } // namespace
 
 Result<TransientUnit> Deployment::unit_of(const Deployer& deployer) const {
-    auto script = sealed(record_.spec.deploy.script);
+    auto script = sealed_input("p2prc-deploy-script", record_.spec.deploy.script);
     if (!script) return std::unexpected(script.error());
     const auto place = fmt::format("{}/{}/{}", deploy_directory, record_.name, digest_);
     const auto directory = fmt::format("/var/lib/{}", place);

@@ -175,6 +175,7 @@ StopReason exit_reason(const UnitResult& result, const StopContext& context) {
     if (context.left_behind && reason.detail.empty()) reason.detail = left_behind_words;
     if (context.gave_up && reason.kind != StopKind::StartFailed) {
         auto limit = of_kind(StopKind::StartLimit);
+        limit.cause = reason.kind;
         limit.code = reason.code;
         limit.signal = reason.signal;
         limit.detail =

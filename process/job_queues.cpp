@@ -14,6 +14,8 @@ net::FairSlots& JobQueues::starts(JobShare::Kind kind) {
         return remote_probes_;
     case JobShare::Kind::Deployments:
         return deployments_;
+    case JobShare::Kind::Notices:
+        return notices_;
     case JobShare::Kind::Local:
         return local_starts_;
     case JobShare::Kind::Remote:

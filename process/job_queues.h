@@ -17,7 +17,7 @@ class JobQueues {
 
   private:
     net::FairSlots own_{16, 16}, certificates_{16, 16}, probes_{8, 2}, remote_probes_{8, 2};
-    net::FairSlots deployments_{8, 8};
+    net::FairSlots deployments_{8, 8}, notices_{8, 8};
     net::FairSlots local_starts_{16, 16}, local_stops_{64, 64};
     net::FairSlots remote_starts_{16, 8}, remote_stops_{64, 16};
 };

@@ -91,7 +91,8 @@ Facts NodeRecords::facts(const std::string& name) const {
     if (const auto* written = status(now.id)) now.status = *written;
     if (now.record) now.paused = state::Pauses(own_).of(*now.record, spinner_of(*now.record));
     if (now.record && now.status && now.status->update && went_back(*now.status->update) &&
-        now.record->outcome == Outcome::Pending && now.status->update->revision == now.record->revision)
+        (now.record->outcome == Outcome::Pending || now.record->outcome == Outcome::Good) &&
+        now.status->update->revision == now.record->revision)
         if (const auto* fallback = former_revision(*now.record, now.status->update->fallback))
             apply_revision(*now.record, *fallback);
     const auto* local = own_.records().local_action(node_, now.id);

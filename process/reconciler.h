@@ -6,6 +6,7 @@
 #include "process/deployment.h"
 #include "process/health.h"
 #include "process/journal_tail.h"
+#include "process/notifiers.h"
 #include "process/plan.h"
 #include "process/port_target.h"
 #include "process/systemd.h"
@@ -51,6 +52,7 @@ struct ReconcilerOptions {
     std::chrono::milliseconds update_limit{120'000};
     std::filesystem::path pins{bind_programs_directory}; // of those programs
     DeploymentOptions deployments = {};
+    NotifierOptions notifiers = {};
     // Where it is looked whether processes are ready; nothing: on this machine.
     std::optional<Health::Sources> health = {};
 };

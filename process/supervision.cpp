@@ -27,7 +27,8 @@ Supervision::Supervision(boost::asio::any_io_executor executor, Systemd& manager
     , ports(loop, systemd, records, options)
     , health(loop, systemd, options.health ? *options.health : Health::of_this_machine(&journal))
     , run_end(loop, systemd, journal)
-    , deployments(loop, systemd, run_end, options.deployments, options.warn) {}
+    , deployments(loop, systemd, run_end, options.deployments, options.warn)
+    , notifiers(systemd, options.notifiers, options.warn) {}
 
 void Supervision::stop() {
     stopping = true;

@@ -38,6 +38,7 @@ struct Supervision {
     Health health;
     RunEnd run_end;
     Deployments deployments;
+    Notifiers notifiers;
     std::optional<BootGap> boot_gap; // before this boot
     bool stopping = false;           // nothing is concluded or begun any more
 

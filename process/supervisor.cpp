@@ -97,9 +97,18 @@ void ProcessSupervisor::evaluate() {
     const bool due = std::exchange(retry_.due, false);
     if (what != Act::Nothing) {
         retry_.timer.reset();
-    } else if (is_to_be_retried(now)) {
-        if (!due) return await_retry(now.status->reason->kind);
-        what = Act::Retry;
+        remedy_timer_.reset();
+    } else {
+        const auto cure = is_remedied(now) ? attend(now) : Cure::None;
+        if (cure != Cure::None) retry_.timer.reset();
+        if (cure == Cure::Waits) return;
+        if (cure == Cure::Again) return evaluate();
+        if (cure == Cure::Starts) {
+            what = Act::Retry;
+        } else if (is_to_be_retried(now)) {
+            if (!due) return await_retry(now.status->reason->kind);
+            what = Act::Retry;
+        }
     }
     // Where it is about to be stopped for a failed check, it may have ended by itself meanwhile.
     if (what == Act::Observe || ((what == Act::Abort || what == Act::Adjust) && unit_.has_unrecorded_end()))

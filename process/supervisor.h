@@ -5,11 +5,12 @@
 // supervisor_stop.cpp, supervisor_pause.cpp and supervisor_ends.cpp: the operations; supervisor_deploy.cpp:
 // what comes before its first start; supervisor_health.cpp: whether it is ready and stays so;
 // supervisor_status.cpp: what is written down; supervisor_retries.cpp: what failed too often;
-// supervisor_update.cpp: from one revision to the next.
+// supervisor_remedies.cpp: what its file says about that; supervisor_update.cpp: from one revision to the next.
 #pragma once
 
 #include "process/observed_unit.h"
 #include "process/plan.h"
+#include "process/retry_words.h"
 #include "process/supervision.h"
 #include "process/supervisor_state.h"
 
@@ -25,9 +26,6 @@
 #include <string_view>
 
 namespace p2prc::process {
-
-// Behind how it ended, before the seconds to its next attempt; the last words of a reason's detail.
-inline constexpr std::string_view next_attempt_words = "; it is tried again after ";
 
 // An update was not kept, and what was started last is not the revision before it yet.
 bool rolls_back(const Facts& now) noexcept;
@@ -167,6 +165,21 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void await_retry(StopKind kind);
     void arm_retry(std::chrono::milliseconds pause);
 
+    // What comes of a failure for which there is a remedy.
+    enum class Cure {
+        None,   // what p2prcd does about any failure
+        Waits,  // nothing, at the moment or at all
+        Starts, // it is started
+        Again,  // something else is to be done now: look again
+    };
+    bool is_remedied(const Facts& now) const;
+    Cure attend(const Facts& now);
+    Cure follow_plan(const Facts& now, ProcessStatus status, std::int64_t seconds);
+    void go_back(ProcessStatus status, const ProcessRecord& record);
+    void arm_remedy(std::chrono::milliseconds pause);
+    boost::asio::awaitable<bool> tell(Facts now);
+    bool ended_early(const SeenEnd& seen) const;
+
     std::shared_ptr<Supervision> node_;
     std::string name_;
     SupervisorState state_ = SupervisorState::Absent;
@@ -184,6 +197,8 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     JobShare share_{JobShare::Kind::Remote};
     std::uint32_t share_id_ = 0;
     Retry retry_;
+    std::shared_ptr<boost::asio::steady_timer> remedy_timer_; // none: there is nothing to wait for
+    std::uint64_t run_began_ = 0; // `run_`, in microseconds since 1970; 0: not known
 };
 
 } // namespace p2prc::process

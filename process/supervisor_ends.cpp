@@ -1,4 +1,5 @@
 // The operations that find something out: how a run ended, and whether one has.
+#include "core/remedy_plan.h"
 #include "process/bind_failure.h"
 #include "process/exec_failure.h"
 #include "process/supervisor.h"
@@ -26,6 +27,16 @@ std::string words_for_step(std::string_view step, const ProcessSpec& spec) {
 
 } // namespace
 
+// Before it could have done anything that another node would do otherwise.
+bool ProcessSupervisor::ended_early(const SeenEnd& seen) const {
+    if (!seen.end || !seen.watched) return false;
+    // Over before it was seen running.
+    if (seen.end->invocation != run_) return true;
+    const auto end = seen.end->changed_at;
+    constexpr auto longest = std::chrono::duration_cast<std::chrono::microseconds>(early_end).count();
+    return run_began_ != 0 && end >= run_began_ && end - run_began_ < static_cast<std::uint64_t>(longest);
+}
+
 asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     // Two things at once: whether the machine goes down, and that all signals before the answer have been
     // seen.
@@ -34,6 +45,7 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     if (!state || node_->stopping || *state == "stopping") co_return false;
     const auto seen = unit_.take_end();
     if (!seen.end && seen.goes_on) co_return true;
+    const bool early = ended_early(seen);
     const auto unit = unit_name(name_);
     if (!seen.end) {
         // Before its end is reported as unknown.
@@ -63,6 +75,11 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     status.reason = node_->stamped(std::move(result.reason), epoch_of(now));
     if (result.at) status.reason->at = rfc3339_of(*result.at);
     if (seen.unit) status.restarts = seen.unit->restarts;
+    if (now.record && !now.record->spec.remedies.empty()) {
+        if (!status.remedy) status.remedy = RemedyProgress();
+        begin_run(*status.remedy);
+        status.remedy->early = early;
+    }
     if (take_back(status, now)) co_return true;
     node_->write_state(std::move(status), seen.goes_on ? reported_state(state_) : after);
     co_return true;
@@ -97,6 +114,7 @@ void ProcessSupervisor::explain(StopReason& reason, const Facts& now, bool goes_
         if (auto words = bind_failure(spec, *rule, reason.log); !words.empty())
             reason.detail += (reason.detail.empty() ? "" : "; ") + words;
     if (goes_on || !is_tried_again(reason.kind) || spec.run.restart == Restart::No) return;
+    if (matching_remedy(spec.remedies, reason) != 0) return; // what comes next is decided by that one
     const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(reason.kind));
     if (pause.count() > 0) reason.detail += fmt::format("{}{} s", next_attempt_words, pause.count());
 }

@@ -48,6 +48,13 @@ void ProcessSupervisor::await_retry(StopKind kind) {
 }
 
 void ProcessSupervisor::arm_retry(std::chrono::milliseconds pause) {
+    if (auto status = draft(facts()); pause > 0ms && status.state == ProcessState::Failed) {
+        if (!status.remedy) status.remedy = RemedyProgress();
+        const auto at = std::chrono::system_clock::now() + pause;
+        status.remedy->retry_at =
+            std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
+        node_->write(status);
+    }
     const auto timer = std::make_shared<boost::asio::steady_timer>(node_->loop, pause);
     retry_.timer = timer;
     const std::weak_ptr<ProcessSupervisor> weak = weak_from_this();

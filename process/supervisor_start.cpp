@@ -143,6 +143,9 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
     auto status = draft(now);
     if (now.status && lost_with_its_boot(*now.status, node_->options.boot_id))
         status.reason = node_->lost_with_boot(*now.status, epoch_of(now));
+    // Somebody has looked at it, or it came from another node.
+    if (status.applied != wanted(now).change) status.remedy.reset();
+    if (status.remedy) begin_run(*status.remedy);
     status.applied = wanted(now).change;
     status.digest = now.record->digest;
     begin_update(status, *now.record);

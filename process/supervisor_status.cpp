@@ -38,6 +38,7 @@ void ProcessSupervisor::observe(const Facts& now) {
     if (!unit_.alive()) return;
     const auto& unit = *unit_.view();
     const bool another = std::exchange(run_, unit.invocation) != unit.invocation;
+    if (another) run_began_ = unit.changed_at;
     if (!unit.up())
         take(unit.active_state == "deactivating" ? SupervisorEvent::Deactivating : SupervisorEvent::Executed);
     else if (another || (state_ != SupervisorState::Starting && state_ != SupervisorState::Ready))

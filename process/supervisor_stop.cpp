@@ -76,7 +76,9 @@ asio::awaitable<void> ProcessSupervisor::aborted(Facts now, std::string invocati
     explain(reason, now, false);
     auto status = draft(now);
     const bool at_once = reason.kind == StopKind::Unhealthy && retry_.pause.count() == 0 && now.record &&
-                         now.record->spec.run.restart != Restart::No;
+                         now.record->spec.run.restart != Restart::No &&
+                         matching_remedy(now.record->spec.remedies, reason) == 0;
+    if (status.remedy) begin_run(*status.remedy);
     status.reason = node_->stamped(std::move(reason), epoch_of(now));
     if (take_back(status, now)) co_return;
     node_->write_state(std::move(status), at_once ? ProcessState::Starting : ProcessState::Failed);

@@ -60,6 +60,7 @@ struct JobShare {
         Probes,       // commands that ask whether a process is well
         RemoteProbes, // the same of processes of other nodes
         Deployments,  // of processes of any node: Deployments says whose turn it is
+        Notices,      // programs that tell people what became of a process
         Local,        // processes that were spun on this node
         Remote,       // processes of other nodes
     };

@@ -41,50 +41,6 @@ ProcessSpec spec_to_place(const ProcessRecord& process) {
     return spec;
 }
 
-// Where it could go, judged as if a stranger to all of them asked: nobody there has asked for it.
-Result<std::string> other_node(const Request& request, const ProcessRecord& process) {
-    const auto spec = spec_to_place(process);
-    auto candidates = candidates_for(request, spec, "");
-    for (auto& candidate : candidates) {
-        candidate.asks = false;
-        candidate.local.reset();
-    }
-    auto chosen = chosen_node(spec, place(spec, candidates, ""), "");
-    if (chosen) return chosen;
-    auto error = chosen.error();
-    for (auto end = error.message.find('\n'); end != std::string::npos; end = error.message.find('\n'))
-        error.message.replace(end, 1, "; ");
-    error.hint = "end some on the other nodes, or change what its file asks of a node";
-    return std::unexpected(std::move(error));
-}
-
-Result<void> move(Request& request, ProcessRecord& process, const std::string& node) {
-    auto& draft = request.draft;
-    const auto port = bind_port(draft, node, process.name, process.spec.port, request.is_owner());
-    if (!port) return std::unexpected(port.error());
-    auto moved = process;
-    moved.node = node;
-    moved.port = *port;
-    for (auto& revision : moved.former) {
-        const auto former = revision.spec.port == 0 && process.spec.port != 0
-                                ? bind_port(draft, node, process.name, 0, request.is_owner())
-                                : port;
-        if (!former) return std::unexpected(former.error());
-        if (revision.spec.port == 0) revision.port = *former;
-    }
-    // The node that had it stops what it runs, because this one is later.
-    ++moved.epoch;
-    // A report of an earlier time there says nothing of this one.
-    ++moved.change;
-    moved.changed_by = request.by();
-    if (auto room = check_room_for_process(draft, moved, node, request.is_owner()); !room) return room;
-    drop_offers(draft, process);
-    draft.put(moved);
-    move_domains(draft, moved);
-    process = std::move(moved);
-    return {};
-}
-
 Json row_of(const ProcessRecord& process, const std::string& from, const std::vector<Obstacle>& obstacles) {
     auto list = Json::array();
     for (const auto& obstacle : obstacles)
@@ -106,6 +62,54 @@ bool answers(const Request& request, const std::string& node) {
 
 } // namespace
 
+// Where it could go, judged as if a stranger to all of them asked: nobody there has asked for it.
+Result<std::string> other_node(const Request& request, const ProcessRecord& process,
+                               std::span<const std::string> failed_on) {
+    const auto spec = spec_to_place(process);
+    auto candidates = candidates_for(request, spec, "");
+    for (auto& candidate : candidates) {
+        candidate.asks = false;
+        candidate.local.reset();
+        if (std::ranges::count(failed_on, candidate.record.name) > 0)
+            candidate.local = Obstacle{"failed", "it has failed there", "mend what it needs there"};
+    }
+    auto chosen = chosen_node(spec, place(spec, candidates, ""), "");
+    if (chosen) return chosen;
+    auto error = chosen.error();
+    for (auto end = error.message.find('\n'); end != std::string::npos; end = error.message.find('\n'))
+        error.message.replace(end, 1, "; ");
+    error.hint = "end some on the other nodes, or change what its file asks of a node";
+    return std::unexpected(std::move(error));
+}
+
+Result<void> move_to(Request& request, ProcessRecord& process, const std::string& node,
+                     const std::string& by) {
+    auto& draft = request.draft;
+    const auto port = bind_port(draft, node, process.name, process.spec.port, request.is_owner());
+    if (!port) return std::unexpected(port.error());
+    auto moved = process;
+    moved.node = node;
+    moved.port = *port;
+    for (auto& revision : moved.former) {
+        const auto former = revision.spec.port == 0 && process.spec.port != 0
+                                ? bind_port(draft, node, process.name, 0, request.is_owner())
+                                : port;
+        if (!former) return std::unexpected(former.error());
+        if (revision.spec.port == 0) revision.port = *former;
+    }
+    // The node that had it stops what it runs, because this one is later.
+    ++moved.epoch;
+    // A report of an earlier time there says nothing of this one.
+    ++moved.change;
+    moved.changed_by = by;
+    if (auto room = check_room_for_process(draft, moved, node, request.is_owner()); !room) return room;
+    drop_offers(draft, process);
+    draft.put(moved);
+    move_domains(draft, moved);
+    process = std::move(moved);
+    return {};
+}
+
 Result<Json> drain_node(Request& request) {
     auto node = described_node(request);
     if (!node) return std::unexpected(node.error());
@@ -120,9 +124,10 @@ Result<Json> drain_node(Request& request) {
             obstacles.push_back({"not-up", fmt::format("{} does not answer, and cannot stop it", node->name),
                                  "drain it when it is back"});
         if (obstacles.empty()) {
-            auto to = other_node(request, process);
+            auto to = other_node(request, process, {});
             if (to)
-                if (auto done = move(request, process, *to); !done) to = std::unexpected(done.error());
+                if (auto done = move_to(request, process, *to, request.by()); !done)
+                    to = std::unexpected(done.error());
             if (!to)
                 obstacles.push_back({"placement", text::excerpt(to.error().message, 1024), to.error().hint});
         }

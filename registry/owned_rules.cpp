@@ -111,6 +111,8 @@ bool fold(Request& request, const LocalAction& local) {
     if (local.action != "stop" && local.action != "start" && local.action != "restart") return false;
     // Only the last of several actions is uploaded; each has counted as a change on its node.
     process->change = change_with(*process, local);
+    process->moves.clear();
+    process->move_refused.clear();
     process->desired = local.desired();
     process->changed_by = by;
     set_folded_sequence(*process, local.sequence);
@@ -136,6 +138,7 @@ void catch_up(Request& request, const Json& set) {
         if (!process || process->node != request.actor.node) continue;
         const auto status = status_from_json(value);
         if (take_in_update(request, *process, status)) request.draft.put(*process);
+        if (take_in_remedy(request, *process, status)) continue;
         if (status.applied <= process->change || status.applied - process->change > most_changes_ahead)
             continue;
         process->change = status.applied;

@@ -153,6 +153,8 @@ void change(Draft& draft, ProcessRecord& process, Action action, const std::stri
     if (action == Action::Stop && process.desired == Desired::Stopped) return;
     if (action == Action::Start && process.desired == Desired::Running && is_up(draft, process)) return;
     process.desired = action == Action::Stop ? Desired::Stopped : Desired::Running;
+    process.moves.clear(); // somebody has looked at it
+    process.move_refused.clear();
     ++process.change;
     process.changed_by = by;
     draft.put(process);

@@ -62,6 +62,16 @@ std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec&
 // The node that a process is spun on: `wanted`; the best by the [placement] of its file; or the caller's.
 Result<std::string> choose_node(const Request& request, const ProcessSpec& spec, const std::string& wanted);
 
+// Another node for a process that is somewhere, none of those on which it has failed. NoSuitableNode says why
+// there is none.
+Result<std::string> other_node(const Request& request, const ProcessRecord& process,
+                               std::span<const std::string> failed_on);
+// Lets the process run on `node` from now on, in the next epoch.
+Result<void> move_to(Request& request, ProcessRecord& process, const std::string& node,
+                     const std::string& by);
+// Moves the process where its node asks for that with its status, by a remedy. True: it is another node's.
+bool take_in_remedy(Request& request, ProcessRecord& process, const ProcessStatus& status);
+
 enum class Action { Stop, Start, Restart };
 // Writes the change into the draft; one that changes nothing is success.
 void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by);

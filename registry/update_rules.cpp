@@ -149,6 +149,8 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     next.by = request.by();
     next.at = request.at();
     replace_revision(process, std::move(next), outcome);
+    process.moves.clear();
+    process.move_refused.clear();
     if (auto allowed = check_file_domain(request, process, owner); !allowed)
         return std::unexpected(allowed.error());
     if (auto room = check_room_for_update(draft, process); !room) return std::unexpected(room.error());
@@ -177,7 +179,10 @@ Result<Json> roll_back(Request& request) {
 bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatus& status) {
     if (!status.update || is_under_way(*status.update)) return false;
     const auto& update = *status.update;
-    if (update.revision != process.revision || process.outcome != Outcome::Pending) return false;
+    if (update.revision != process.revision) return false;
+    // A remedy goes back from one that was good.
+    const bool may_go_back = process.outcome == Outcome::Good && went_back(update);
+    if (process.outcome != Outcome::Pending && !may_go_back) return false;
     if (update.phase == UpdatePhase::Good) {
         process.outcome = Outcome::Good;
         release_file_domain(request.draft, process);

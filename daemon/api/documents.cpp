@@ -7,6 +7,7 @@
 #include "dbus/names.h"
 #include "dbus/object.h"
 #include "net/clock.h"
+#include "process/retry_words.h"
 
 #include <fmt/format.h>
 
@@ -38,9 +39,23 @@ std::string kill_command(const RunSpec& run) {
     return run.kill.empty() ? "" : command_text(kill);
 }
 
-// Of an update that is under way; empty: nothing is left to do.
-std::string next_step(const ProcessStatus& status) {
-    if (!status.update || !is_under_way(*status.update)) return {};
+// Of what has failed, or could not be deployed yet.
+std::string next_attempt(const ProcessRecord& record, const ProcessStatus& status) {
+    if (record.desired != Desired::Running) return {};
+    if (status.state == ProcessState::Deploying) {
+        const auto at = status.waits_for.rfind(process::next_attempt_words);
+        return at == std::string::npos ? std::string() : status.waits_for.substr(at + 2); // after "; "
+    }
+    if (status.state != ProcessState::Failed || !status.remedy || !status.reason) return {};
+    const auto now =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
+    return next_text(*status.remedy, *status.reason, now);
+}
+
+// By itself; empty: nothing is left to do.
+std::string next_step(const ProcessRecord& record, const ProcessStatus& status) {
+    if (!status.update || !is_under_way(*status.update)) return next_attempt(record, status);
     const auto& update = *status.update;
     if (update.phase == UpdatePhase::RollingBack)
         return fmt::format("revision {} runs again, as revision {} was not kept", update.fallback,
@@ -124,7 +139,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["epoch"] = record.epoch;
     document["digest"] = record.digest;
     document["revision"] = record.revision;
-    document["next"] = status && !lost ? or_null(next_step(*status)) : Json(nullptr);
+    document["next"] = status && !lost ? or_null(next_step(record, *status)) : Json(nullptr);
     return document;
 }
 

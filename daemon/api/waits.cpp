@@ -60,12 +60,23 @@ bool ended_meanwhile(const Awaited& awaited, const ProcessStatus& status) {
     return status.restarts > awaited.restarts || has_new_reason(awaited, status);
 }
 
+// Once it has failed, by a remedy of its file or without one.
+bool is_brought_back(const ProcessSpec& spec, const ProcessStatus& status) {
+    const bool by_itself = spec.run.restart != Restart::No && is_tried_again(status.reason->kind);
+    const auto number = matching_remedy(spec.remedies, *status.reason);
+    if (number == 0) return by_itself;
+    const auto action = spec.remedies[number - 1].action;
+    if (action == RemedyAction::None) return false;
+    // What was decided may be that nothing can be done.
+    const bool in_vain = status.remedy && status.remedy->decided && !status.remedy->planned;
+    return action == RemedyAction::Notify || in_vain ? by_itself : true;
+}
+
 // systemd starts it again, or its supervisor does after a pause.
 bool will_be_tried_again(const View& view, const Awaited& awaited, const ProcessStatus& status) {
     if (!is_over(status)) return true;
     const auto record = view.process(awaited.name);
-    return record && record->spec.run.restart != Restart::No && status.reason &&
-           is_tried_again(status.reason->kind);
+    return record && status.reason && is_brought_back(record->spec, status);
 }
 
 Error not_started(const View& view, const Awaited& awaited, const ProcessStatus& status) {

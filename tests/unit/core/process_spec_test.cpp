@@ -47,6 +47,16 @@ nodes = ["cellar", "attic"]
 require = { arch = "x86_64", memory = "2G", disk = 1048576, gpu = true, label = ["ssd", "disk=fast"] }
 on_node_loss = "wait"
 exclusive = false
+
+[[remedy]]
+reason = "exit-code"
+code = 3
+action = "notify"
+
+[[remedy]]
+reason = "not-ready"
+step = "http"
+action = "rollback"
 )";
 
 TEST(ProcessFile, ReadsEveryKey) {
@@ -80,6 +90,26 @@ TEST(ProcessFile, ReadsEveryKey) {
                                                     .disk_bytes = 1ULL << 20,
                                                     .gpu = true,
                                                     .labels = {"disk=fast", "ssd"}}));
+    EXPECT_EQ(spec->remedies,
+              (std::vector<Remedy>{{StopKind::ExitCode, "", 3, RemedyAction::Notify},
+                                   {StopKind::NotReady, "http", std::nullopt, RemedyAction::Rollback}}));
+}
+
+TEST(ProcessFile, ARemedyOfALaterVersionIsNoneWhereItIsStored) {
+    const auto stored = Json::parse(R"({"name":"a","run":{"command":["x"]},"remedy":[
+        {"reason":"exit-code","action":"replace"},{"reason":"exit-code","action":"none","new":1}]})");
+    const auto spec = spec_from_stored(stored);
+    ASSERT_TRUE(spec);
+    EXPECT_EQ(spec->remedies,
+              (std::vector<Remedy>{{StopKind::ExitCode, "", std::nullopt, RemedyAction::None}}));
+    EXPECT_EQ(spec_to_document(*spec)["remedy"].dump(), R"([{"action":"none","reason":"exit-code"}])");
+    auto many = stored;
+    many["remedy"] = Json::array();
+    for (int one = 0; one < 17; ++one)
+        many["remedy"].push_back({{"reason", "exit-code"}, {"action", "none"}});
+    const auto refused = spec_from_document(many);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "remedy: has more than 16 remedies");
 }
 
 TEST(ProcessFile, APlacementThatSaysNothingIsNone) {
@@ -130,7 +160,8 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\n[limits]\ncommand = ['x']", "f.toml:3: limits.command: unknown key",
          "'command' belongs to [run]"},
         {"name = 'a'\nxyzzy = 1\nrun.command = ['x']", "f.toml:2: xyzzy: unknown key",
-         "known keys: name, port, ports, domain, deploy, run, limits, ready, live, update, placement"},
+         "known keys: name, port, ports, domain, deploy, run, limits, ready, live, update, placement, "
+         "remedy"},
         {"name = 'a'\nport = 70000\nrun.command = ['x']", "f.toml:2: port: 70000 is not a port"},
         {"name = 'a'\nport = -1\nrun.command = ['x']", "f.toml:2: port: -1 is not a port"},
         {"name = 'a'\nport = '80'\nrun.command = ['x']",
@@ -220,13 +251,28 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "f.toml:4: placement.require.label: 'disk = ssd' is not a label"},
         {"name = 'a'\nrun.command = ['x']\n[placement.require]\nlabel = ['a', 'a']",
          "f.toml:4: placement.require.label: 'a' is there twice"},
-        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'oom-kill'\naction = 'move'",
-         "f.toml:3: remedy: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'oom-kil'\naction = 'move'",
+         "f.toml:4: remedy[0].reason: 'oom-kil' is no reason of a stop", "did you mean 'oom-kill'?"},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'stopped'\naction = 'move'",
+         "f.toml:4: remedy[0].reason: nothing is done about 'stopped': a remedy is for what has failed"},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'exit-code'\naction = 'none'\n[[remedy]]\n"
+         "reason = 'exit-code'\naction = 'restrat'",
+         "f.toml:8: remedy[1].action: 'restrat' is no action", "did you mean 'restart'?"},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'exit-code'",
+         "f.toml:3: remedy[0].action: is missing"},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'exit-code'\naction = 'none'\nkode = 1",
+         "f.toml:6: remedy[0].kode: unknown key", "did you mean 'code'?"},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'exit-code'\naction = 'none'\ncode = '1'",
+         "f.toml:6: remedy[0].code: must be a whole number, not a string", "write it without quotes"},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'exit-code'\naction = 'none'\ncode = 256",
+         "f.toml:6: remedy[0].code: must be between 0 and 255"},
+        {"name = 'a'\nrun.command = ['x']\n[[remedy]]\nreason = 'deploy-failed'\naction = 'redeploy'",
+         "f.toml:5: remedy[0].action: nothing is deployed for this process"},
         {"name = 'a'\nrun.command = ['x']\n[deploy]\nx = 1", "f.toml:4: deploy.x: unknown key"},
         {"name = 'a'\nrun.command = ['x']\n[placement]\nnode = 'x'", "f.toml:4: placement.node: unknown key",
          "did you mean 'nodes'?"},
-        {"name = 'a'\nrun.command = ['x']\n[remedy]\nx = 1", "f.toml:3: remedy: not in this version",
-         "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun.command = ['x']\n[remedy]\nx = 1", "f.toml:3: remedy: must be a list of tables",
+         "write [[remedy]] above each"},
         {"name = 'a'\nport = 1\nrun.command = ['x']\n[ready]\nhttp = '/x'\nport = true",
          "f.toml:6: ready.port: ready.http is there already",
          "a process is asked in one way: keep one of the two"},

@@ -54,6 +54,12 @@ class FakeSystemd : public Systemd {
             shares[unit] = share;
             co_return std::string("done");
         }
+        if (unit.starts_with("p2prcd-notify-")) {
+            calls.push_back("start " + unit);
+            started[unit] = content.properties;
+            notices.push_back(content.input);
+            co_return std::string("done");
+        }
         if (unit.starts_with("p2prcd-undeploy-")) {
             for (const auto& property : content.properties)
                 if (property.name == "ExecStartEx")
@@ -260,6 +266,7 @@ class FakeSystemd : public Systemd {
     UnitResult deploy_ended;                           // of one that failed
     std::chrono::milliseconds deploy_takes{0};         // until it is stopped, or is over
     std::shared_ptr<const net::UniqueFd> deploy_input; // of the last one
+    std::vector<std::shared_ptr<const net::UniqueFd>> notices; // the input of each notifier that was run
     std::uint32_t main_pid = 100;
     bool throw_once = false;
     std::string state = "running";

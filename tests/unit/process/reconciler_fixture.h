@@ -78,6 +78,7 @@ class ReconcilerTest : public testing::Test {
                             .owner = getuid(),
                             .first_pause = std::chrono::milliseconds(1),
                             .longest_pause = std::chrono::milliseconds(4)},
+            .notifiers = {.directory = directory / "notify.d", .owner = getuid()},
             .health =
                 Health::Sources{.listeners = [this]() -> Result<std::vector<net::Listener>> {
                                     if (!listeners) return fail(ErrorCode::Failed, "no netlink");

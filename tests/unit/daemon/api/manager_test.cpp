@@ -4,6 +4,8 @@
 #include <boost/asio/post.hpp>
 #include <unistd.h>
 
+#include <ctime>
+
 namespace p2prc::daemon {
 namespace {
 
@@ -108,6 +110,31 @@ TEST_F(ManagerTest, RowsAreShort) {
     ASSERT_TRUE(info) << info.error().message;
     EXPECT_EQ((*info)["run_command"], "/bin/x " + words);
     EXPECT_EQ((*info)["reason"]["log"], Json::array({words}));
+}
+
+TEST_F(ManagerTest, WhatComesNextIsTold) {
+    ProcessRecord record = process(8, "broken", "root1");
+    StopReason reason;
+    reason.kind = StopKind::OomKill;
+    auto document = status(record, ProcessState::Failed, reason);
+    document["remedy"] = {
+        {"decided", true},
+        {"planned", {{"action", "restart"}, {"number", 1}, {"at", std::time(nullptr) - 5}, {"left", 4}}}};
+    const auto next = [&] {
+        commit({{keys::process("broken"), to_json(record)}, {keys::status("root1", 8), document}});
+        const auto info = bus.run(client->information("broken"));
+        EXPECT_TRUE(info) << info.error().message;
+        return info ? info->value("next", Json()) : Json(); // absent instead of null
+    };
+    EXPECT_EQ(next(), "restart in 1s (remedy 1: oom-kill), 4 of 5 actions left this hour");
+    record.desired = Desired::Stopped;
+    EXPECT_EQ(next(), nullptr);
+    record.desired = Desired::Running;
+    document["state"] = "deploying";
+    document["waits_for"] = "the mirror is away; it is tried again after 30s";
+    EXPECT_EQ(next(), "it is tried again after 30s");
+    document["state"] = "running";
+    EXPECT_EQ(next(), nullptr);
 }
 
 class FullFleetTest : public ApiTest {};

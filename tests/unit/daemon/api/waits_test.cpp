@@ -104,6 +104,21 @@ TEST_F(JudgeTest, TheHintSaysWhetherItIsTriedAgain) {
     EXPECT_NE(hint(again).find("it is tried again"), std::string::npos) << hint(again);
     again.reason = reason(StopKind::StartFailed);
     EXPECT_EQ(hint(again), "p2prc logs wiki shows more; p2prc kill wiki removes it");
+    // What a remedy does about it counts.
+    const auto with = [this](StopKind kind, RemedyAction action) {
+        auto mended = wiki;
+        mended.spec.remedies = {{kind, "", std::nullopt, action}};
+        mended.digest = spec_digest(mended.spec);
+        commit({{keys::process("wiki"), to_json(mended)}});
+    };
+    with(StopKind::StartFailed, RemedyAction::Restart);
+    EXPECT_NE(hint(again).find("it is tried again"), std::string::npos) << hint(again);
+    again.remedy = RemedyProgress{.decided = true};
+    EXPECT_EQ(hint(again).find("it is tried again"), std::string::npos) << hint(again);
+    again.remedy.reset();
+    again.reason = reason(StopKind::StartLimit);
+    with(StopKind::StartLimit, RemedyAction::None);
+    EXPECT_EQ(hint(again).find("it is tried again"), std::string::npos) << hint(again);
 }
 
 TEST_F(JudgeTest, WhatSystemdLogsBeforeTheCommandIsNoHelp) {
