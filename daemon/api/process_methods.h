@@ -21,6 +21,7 @@ class ProcessMethods {
     Reply act(Request request);
     Reply information(Request request);
     Reply list(Request request);
+    Reply usage(Request request);
     Reply object(Request request);
     Reply logs(Request request);
 
