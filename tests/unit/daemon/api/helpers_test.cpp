@@ -510,7 +510,6 @@ TEST_F(HelpersTest, TheConnectorIsAskedForTrafficWhenSomebodyWatches) {
     report(wiki, ProcessState::Running);
     auto line = bus.connect();
     dbus::ConnectorClient connector(*line);
-    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
     int asked = 0;
     const auto watch = connector.watch_traffic_asked([&] {
         ++asked;
@@ -524,6 +523,7 @@ TEST_F(HelpersTest, TheConnectorIsAskedForTrafficWhenSomebodyWatches) {
             });
     });
     ASSERT_TRUE(watch);
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
     EXPECT_EQ(asked, 0);
     const auto measured = bus.run(api->measure_usage());
     ASSERT_TRUE(measured);
