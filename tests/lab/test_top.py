@@ -8,7 +8,7 @@ import subprocess
 from lab import LabError, wait_until
 from lab.household import domain, make_fleet, spin, wait_state, web
 
-MACHINES = ["root", "client", "home1", "home2"]
+MACHINES = ["root", "acme", "client", "home1", "home2"]
 SITE = "site.home.example"
 BURN = "while :; do :; done"
 # Keeps writing to the disk: what stays in the page cache is no IO.
@@ -87,7 +87,7 @@ def test_clients_through_the_edge_are_counted(lab):
 
 def screen(machine, command, keys="sleep 6; printf q", columns=100, lines=24):
     """What a terminal of that size is sent until the keys end the command."""
-    shell = f"({keys}) | script -qec 'stty cols {columns} rows {lines}; {command}; echo status $?; stty -a' /dev/null"
+    shell = f"({keys}) | script -qec 'trap : INT; stty cols {columns} rows {lines}; {command}; echo status $?; stty -a' /dev/null"
     return machine.run(["env", "TERM=xterm", "sh", "-c", shell], timeout=120).out
 
 
