@@ -15,10 +15,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Terminal columns of UTF-8 text: its code points. Names are ASCII; logs and commands may not be.
-std::size_t width(std::string_view text) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+bool begins_character(char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
 }
 
 // Text of several lines (a shell's command), all of them from the same column on.
@@ -75,13 +73,13 @@ std::string render(const Table& table) {
     std::vector<std::size_t> widths(table.header.size(), 0);
     for (const auto& row : rows)
         for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
-            widths[i] = std::max(widths[i], width(row[i]));
+            widths[i] = std::max(widths[i], text_width(row[i]));
     std::string text;
     for (const auto& row : rows) {
         std::size_t column = 0;
         for (std::size_t i = 0; i + 1 < row.size(); ++i) {
             text += row[i];
-            text.append(widths[i] - width(row[i]) + 2, ' ');
+            text.append(widths[i] - text_width(row[i]) + 2, ' ');
             column += widths[i] + 2;
         }
         text += below_each_other(row.back(), column);
@@ -165,6 +163,17 @@ int report(const Error& error, bool json) {
         if (!error.hint.empty()) note("  " + below_each_other(error.hint, 2));
     }
     return info.exit_status;
+}
+
+std::size_t text_width(std::string_view text) {
+    return static_cast<std::size_t>(std::ranges::count_if(text, begins_character));
+}
+
+std::string first_columns(std::string_view text, std::size_t columns) {
+    std::size_t end = 0;
+    while (end < text.size() && (columns > 0 || !begins_character(text[end])))
+        if (begins_character(text[end++])) --columns;
+    return std::string(text.substr(0, end));
 }
 
 std::string cell(const Json& document, std::string_view key) {

@@ -51,6 +51,10 @@ int report(const Error& error, bool json);
 std::string cell(const nlohmann::json& document, std::string_view key);
 // The same with the lines of a text, for a cell that keeps them.
 std::string cell_lines(const nlohmann::json& document, std::string_view key);
+// Terminal columns of UTF-8 text: its code points. Names are ASCII; logs and commands may not be.
+std::size_t text_width(std::string_view text);
+// As many of its first characters as fit in so many columns.
+std::string first_columns(std::string_view text, std::size_t columns);
 // 1536 -> "1.5K"; "-" for null.
 std::string cell_bytes(const nlohmann::json& document, std::string_view key);
 // "3m", "2h", "5d" since an RFC 3339 time; "-" when it cannot be read.

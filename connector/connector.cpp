@@ -87,18 +87,28 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
     }
 
     void accept(AcceptedFlow flow) {
+        tunnel::TrafficShare share;
         if (flow.page) {
             start_page(std::move(flow.page), flow.trouble, flow.mapping);
             flow.mapping = 0; // the end of a page is no reason to dial again
+        } else {
+            share = share_of(flow.mapping);
         }
-        if (flow.tls) return tls_pumps.start(std::move(flow));
+        if (flow.tls) return tls_pumps.start(std::move(flow), std::move(share));
         tunnel::PumpSockets sockets;
         sockets.a = std::move(flow.tunnel);
         sockets.b = std::move(flow.application);
         sockets.to_b = std::move(flow.received);
         sockets.a_polled = true;
         sockets.b_polled = flow.application_polled;
+        sockets.traffic = std::move(share);
         pumps.start(std::move(sockets));
+    }
+
+    tunnel::TrafficShare share_of(std::uint32_t mapping) {
+        auto& counted = traffic[mapping];
+        if (!counted) counted = std::make_shared<tunnel::Traffic>();
+        return tunnel::TrafficShare(counted);
     }
 
     // Without a page, the client's TLS ends when the other end closes.
@@ -157,6 +167,8 @@ struct Connector::State : std::enable_shared_from_this<Connector::State> {
     tunnel::Pumps pumps;
     TlsPumps tls_pumps;
     std::map<std::uint32_t, Mapping> mappings;
+    std::map<std::uint32_t, std::shared_ptr<tunnel::Traffic>>
+        traffic; // by mapping, of those that had clients
     std::map<std::string, std::shared_ptr<ssl_ctx_st>> certificates;
     std::map<std::string, std::pair<EdgeAddress, std::unique_ptr<EdgeLink>>> links; // by address; goes first
 };
@@ -172,6 +184,8 @@ Connector::~Connector() {
 
 void Connector::set_mappings(const MappingTable& table) {
     state_->mappings = table.mappings;
+    std::erase_if(state_->traffic,
+                  [&table](const auto& entry) { return !table.mappings.contains(entry.first); });
     state_->set_edges(table.edges);
     for (const auto& [address, link] : state_->links)
         link.second->mappings_changed();
@@ -183,6 +197,15 @@ void Connector::set_certificate(const std::string& domain, std::shared_ptr<ssl_c
         state_->certificates[domain] = std::move(context);
     else
         state_->certificates.erase(domain);
+}
+
+std::map<std::uint32_t, tunnel::Traffic> Connector::traffic() const {
+    std::map<std::uint32_t, tunnel::Traffic> all;
+    for (const auto& [id, mapping] : state_->mappings) {
+        const auto counted = state_->traffic.find(id);
+        all.emplace(id, counted == state_->traffic.end() ? tunnel::Traffic() : *counted->second);
+    }
+    return all;
 }
 
 void Connector::network_changed() {

@@ -6,6 +6,7 @@
 #include "connector/mappings.h"
 #include "net/identity.h"
 #include "tunnel/poller.h"
+#include "tunnel/traffic.h"
 
 #include <cstdint>
 #include <functional>
@@ -45,6 +46,8 @@ class Connector {
     // Ends the sessions with the edges: accepts no new clients and keeps the connected ones.
     void leave();
     ConnectorStatus status() const;
+    // Of each mapping that the table has, since the start.
+    std::map<std::uint32_t, tunnel::Traffic> traffic() const;
 
   private:
     struct State;

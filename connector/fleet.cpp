@@ -28,6 +28,34 @@ asio::awaitable<void> tell_serving(Connection held, std::string domain, std::str
     (void)co_await client.report_serving(domain, state, reason);
 }
 
+asio::awaitable<void> tell_traffic(Connection held, nlohmann::json traffic) {
+    if (!held->bus) co_return; // left since
+    dbus::ConnectorClient client(*held->bus);
+    (void)co_await client.report_traffic(std::move(traffic));
+}
+
+// Also hears when p2prcd asks for what clients have sent and got.
+class FollowedMappings final
+    : public dbus::FollowedBy<dbus::ConnectorClient, &dbus::ConnectorClient::mappings> {
+  public:
+    FollowedMappings(dbus::Bus& bus, std::function<void()> traffic_asked)
+        : FollowedBy(bus)
+        , client_(bus)
+        , traffic_asked_(std::move(traffic_asked)) {}
+
+    Result<dbus::Registration> watch(std::function<void(std::uint64_t revision)> changed) override {
+        auto mappings = FollowedBy::watch(std::move(changed));
+        if (!mappings) return mappings;
+        auto traffic = client_.watch_traffic_asked(traffic_asked_);
+        if (!traffic) return traffic;
+        return std::make_shared<std::pair<dbus::Registration, dbus::Registration>>(*mappings, *traffic);
+    }
+
+  private:
+    dbus::ConnectorClient client_;
+    std::function<void()> traffic_asked_;
+};
+
 } // namespace
 
 struct Fleet::State {
@@ -38,9 +66,8 @@ struct Fleet::State {
 
     dbus::FollowerOptions follower_options() {
         dbus::FollowerOptions made;
-        made.open = [](dbus::Bus& bus) {
-            return std::make_unique<
-                dbus::FollowedBy<dbus::ConnectorClient, &dbus::ConnectorClient::mappings>>(bus);
+        made.open = [this](dbus::Bus& bus) {
+            return std::make_unique<FollowedMappings>(bus, [this] { report_traffic(); });
         };
         made.what = "mappings";
         made.bus_address = options.bus_address;
@@ -60,6 +87,13 @@ struct Fleet::State {
             net::log_warning(failure.message, {{"FLEET_HINT", failure.hint}});
         };
         return made;
+    }
+
+    void report_traffic() {
+        auto held = follower.connection();
+        if (!held || !options.traffic) return;
+        asio::co_spawn(executor, tell_traffic(std::move(held), options.traffic()),
+                       net::ReportFailure("a report on traffic"));
     }
 
     asio::any_io_executor executor;

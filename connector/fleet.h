@@ -18,9 +18,10 @@ struct FleetOptions {
     std::string fingerprint; // of this connector's key, registered with p2prcd
     std::string bus_address; // empty: the system bus
     std::function<void(const MappingTable&)> apply;
-    std::function<nlohmann::json()> status; // reported to p2prcd now and then
-    std::function<void()> connected;        // p2prcd is reachable (again)
-    std::function<void()> key_taken;        // another node of the fleet has this connector's key
+    std::function<nlohmann::json()> status;  // reported to p2prcd now and then
+    std::function<nlohmann::json()> traffic; // reported whenever p2prcd asks
+    std::function<void()> connected;         // p2prcd is reachable (again)
+    std::function<void()> key_taken;         // another node of the fleet has this connector's key
 };
 
 class Fleet final : public CertificateSource {

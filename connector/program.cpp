@@ -67,6 +67,16 @@ nlohmann::json to_json(const ConnectorStatus& status) {
     return {{"edges", edges}, {"clients", status.clients}, {"held", status.held}};
 }
 
+nlohmann::json to_json(const std::map<std::uint32_t, tunnel::Traffic>& traffic) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const auto& [mapping, counted] : traffic)
+        rows.push_back({{"mapping", mapping},
+                        {"connections", counted.connections},
+                        {"received_bytes", counted.received},
+                        {"sent_bytes", counted.sent}});
+    return rows;
+}
+
 asio::awaitable<void> watch_network(Connector& connector) {
     const auto executor = co_await asio::this_coro::executor;
     auto changes = net::NetworkChanges::open(executor);
@@ -135,6 +145,7 @@ class Program {
         options.fingerprint = fingerprint_;
         options.apply = [this](const MappingTable& table) { apply(table); };
         options.status = [this] { return to_json(connector_.status()); };
+        options.traffic = [this] { return to_json(connector_.traffic()); };
         options.key_taken = [this] { change_key(); };
         options.connected = [this] {
             certificates_->retry();

@@ -152,6 +152,7 @@ bool TlsPump::write_to_application(const char* data, std::size_t size) {
         const ssize_t sent = ::send(application_.get(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {
             untouched_ = false;
+            traffic_.received(static_cast<std::size_t>(sent));
             data += sent;
             size -= static_cast<std::size_t>(sent);
             continue;
@@ -188,6 +189,7 @@ bool TlsPump::application_to_client() {
             ::recv(application_.get(), shared_buffer.data(), shared_buffer.size(), MSG_DONTWAIT);
         if (size > 0) {
             untouched_ = false;
+            traffic_.sent(static_cast<std::size_t>(size));
             spend(static_cast<std::size_t>(size));
             if (!write_to_client(shared_buffer.data(), static_cast<std::size_t>(size))) return false;
         } else if (size == 0 && !application_broken_) {

@@ -8,6 +8,7 @@
 #include "net/openssl.h"
 #include "tunnel/poller.h"
 #include "tunnel/socket_state.h"
+#include "tunnel/traffic.h"
 
 #include <algorithm>
 #include <chrono>
@@ -37,6 +38,7 @@ class TlsPump final : public tunnel::PollHandler {
             std::string received, Over over, Resetting resetting);
 
     void set_left(Left left) { left_ = std::move(left); }
+    void set_traffic(tunnel::TrafficShare traffic) { traffic_ = std::move(traffic); }
     // Call this once both sockets are registered.
     void begin() { step(); }
     // `application` is registered.
@@ -93,6 +95,7 @@ class TlsPump final : public tunnel::PollHandler {
     Over over_;
     Resetting on_resetting_;
     Left left_;
+    tunnel::TrafficShare traffic_; // of plain bytes
     Time active_ = std::chrono::steady_clock::now();
     std::string to_application_; // decrypted, not yet taken; empty nearly always
     std::string to_client_;      // not yet encrypted; empty nearly always

@@ -46,7 +46,7 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
         , reset_timer(poller_.executor())
         , left_timer(poller_.executor()) {}
 
-    void start(AcceptedFlow flow) {
+    void start(AcceptedFlow flow, tunnel::TrafficShare traffic) {
         const int tunnel = flow.tunnel.get();
         const int application = flow.application.get();
         auto pump = std::make_unique<TlsPump>(
@@ -57,6 +57,7 @@ struct TlsPumps::State : std::enable_shared_from_this<TlsPumps::State> {
                 schedule_resets();
             });
         TlsPump& reference = *pump;
+        reference.set_traffic(std::move(traffic));
         pumps.emplace(&reference, std::move(pump));
         if (replacements.resolve && flow.mapping != 0)
             reference.set_left(
@@ -218,8 +219,8 @@ TlsPumps::~TlsPumps() {
     state_->pumps.clear();
 }
 
-void TlsPumps::start(AcceptedFlow flow) {
-    state_->start(std::move(flow));
+void TlsPumps::start(AcceptedFlow flow, tunnel::TrafficShare traffic) {
+    state_->start(std::move(flow), std::move(traffic));
 }
 
 void TlsPumps::mappings_changed() {

@@ -9,6 +9,7 @@
 
 #include "connector/flow_pool.h"
 #include "tunnel/poller.h"
+#include "tunnel/traffic.h"
 
 #include <chrono>
 #include <cstddef>
@@ -44,7 +45,7 @@ class TlsPumps {
     TlsPumps& operator=(const TlsPumps&) = delete;
 
     // `flow.tls` is set. Its tunnel socket is registered with the poller already.
-    void start(AcceptedFlow flow);
+    void start(AcceptedFlow flow, tunnel::TrafficShare traffic = {});
     // Replacements::resolve may give other answers now.
     void mappings_changed();
     std::size_t size() const noexcept;

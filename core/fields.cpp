@@ -127,6 +127,27 @@ constexpr std::array reason{
     Field{"at_timestamp", Time, "t", true, "When.", Shown::OnBus},
 };
 
+constexpr std::array usage{
+    Field{"id", Integer, "u", true, "The process id."},
+    Field{"name", String, "s", true, "Its name."},
+    Field{"node", String, "s", true, "The node that it runs on."},
+    Field{"state", String, "s", true, "As in ListProcess."},
+    Field{"waits_for", String, "s", true, "What it lacks to be ready."},
+    Field{"restarts", Integer, "u", true, "How often it was started again."},
+    Field{"reason", Table, "a{sv}", true, "Why it stopped the last time.", Shown::Everywhere, &reason_fields},
+    Field{"invocation", String, "s", true, "systemd's id of the run that is measured."},
+    Field{"measured_usec", Integer, "t", true, "When, by CLOCK_BOOTTIME of its node.", Shown::OnBus},
+    Field{"memory_bytes", Integer, "t", true, "Memory that it uses now."},
+    Field{"cpu_usec", Integer, "t", true, "Processor time that it has used.", Shown::OnBus},
+    Field{"io_read_bytes", Integer, "t", true, "What it has read from disks."},
+    Field{"io_written_bytes", Integer, "t", true, "What it has written to disks."},
+    Field{"tasks", Integer, "t", true, "Its threads and processes now."},
+    Field{"connections", Integer, "t", true, "Clients that are connected now, through the edge."},
+    Field{"received_bytes", Integer, "t", true,
+          "What clients have sent it through the edge, since its connector began."},
+    Field{"sent_bytes", Integer, "t", true, "What it has sent them, since its connector began."},
+};
+
 constexpr std::array node{
     Field{"object", Object, "o", true, "Its object.", Shown::InRows},
     Field{"name", String, "s", true, "The node's name."},
@@ -336,6 +357,9 @@ std::span<const Field> remedy_fields() noexcept {
 }
 std::span<const Field> process_fields() noexcept {
     return process;
+}
+std::span<const Field> usage_fields() noexcept {
+    return usage;
 }
 std::span<const Field> history_fields() noexcept {
     return history;

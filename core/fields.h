@@ -55,6 +55,8 @@ std::span<const Field> process_fields() noexcept;
 // Keys of the rows of ProcessHistory.
 std::span<const Field> history_fields() noexcept;
 std::span<const Field> reason_fields() noexcept;
+// Keys of the rows of ListUsage.
+std::span<const Field> usage_fields() noexcept;
 std::span<const Field> node_fields() noexcept;
 // Keys of a row of ExplainPlacement, and of all that ExplainSpin answers.
 std::span<const Field> placement_fields() noexcept;

@@ -129,6 +129,7 @@ Result<void> Program::Impl::open() {
     fleet.host_name = host_label();
     fleet.control_socket = std::move(*socket);
     fleet.open_logs = [this](Json params) { return open_logs_(std::move(params)); };
+    fleet.measure_usage = [this] { return api_->measure_usage(); };
     fleet.node_renamed = [this](const std::string& name) {
         if (reconciler_) reconciler_->set_node(name);
     };

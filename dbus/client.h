@@ -108,6 +108,8 @@ class Client {
     // Objects and lists of objects with the keys of core/fields.h; what is absent is not in them.
     Answer<Json> information(std::string process) { return read("ProcessInformation", "s", {process}); }
     Answer<Json> processes() { return read("ListProcess"); }
+    // `options`: node, process. A row a process.
+    Answer<Json> usage(Json options) { return read("ListUsage", "a{sv}", {options}); }
     Answer<Json> domains() { return read("ListDomains"); }
     Answer<Json> nodes() { return read("ListNodes"); }
     // The reading end of a pipe of text; the caller closes it.
@@ -205,6 +207,7 @@ class HelperClient {
     Answer<Feed> document();
     Answer<Json> invoke(const char* member, std::string signature, Json arguments);
     Answer<void> nothing(const char* member, std::string signature, Json arguments);
+    Result<Registration> match(const char* member, std::function<void(const Message&)> came);
 
   private:
     Caller caller_;
@@ -233,6 +236,12 @@ class ConnectorClient : public HelperClient {
     Answer<void> report_certificate(std::string domain, std::string state, std::string detail,
                                     std::string not_after);
     Answer<void> report_serving(std::string domain, std::string state, std::string reason);
+    // [{mapping, connections, received_bytes, sent_bytes}]
+    Answer<void> report_traffic(Json traffic) {
+        return nothing("ReportTraffic", "aa{sv}", Json::array({traffic}));
+    }
+    // `asked` when p2prcd wants such a report at once.
+    Result<Registration> watch_traffic_asked(std::function<void()> asked);
 };
 
 } // namespace p2prc::dbus

@@ -28,7 +28,7 @@ class Followed {
 
 // FollowedBy<EdgeClient, &EdgeClient::routes>
 template <class Client, auto get_document>
-class FollowedBy final : public Followed {
+class FollowedBy : public Followed {
   public:
     explicit FollowedBy(Bus& bus) : client_(bus) {}
     boost::asio::awaitable<Result<void>> register_key(std::string fingerprint) override {

@@ -36,19 +36,23 @@ Answer<void> HelperClient::report_status(Json status) {
     return nothing("ReportStatus", "a{sv}", Json::array({status}));
 }
 
-Result<Registration> HelperClient::watch(std::function<void(std::uint64_t revision)> changed) {
+Result<Registration> HelperClient::match(const char* member, std::function<void(const Message&)> came) {
     const std::string rule = "type='signal',sender='" + std::string(names::service) + "',interface='" +
-                             side_.interface + "',member='" + side_.changed + "'";
-    auto match = caller_.bus().match(rule, [changed](const Message& message) {
+                             side_.interface + "',member='" + member + "'";
+    return caller_.bus().match(rule, std::move(came));
+}
+
+Result<Registration> HelperClient::watch(std::function<void(std::uint64_t revision)> changed) {
+    auto signal = match(side_.changed, [changed](const Message& message) {
         std::uint64_t revision = 0;
         if (sd_bus_message_read(message.get(), "t", &revision) > 0) changed(revision);
     });
-    if (!match) return match;
+    if (!signal) return signal;
     auto owner = caller_.bus().watch_name(names::service, [changed](const std::string& unique) {
         if (!unique.empty()) changed(0);
     });
     if (!owner) return owner;
-    return std::make_shared<std::pair<Registration, Registration>>(*match, *owner);
+    return std::make_shared<std::pair<Registration, Registration>>(*signal, *owner);
 }
 
 EdgeClient::EdgeClient(Bus& bus)
@@ -58,6 +62,10 @@ EdgeClient::EdgeClient(Bus& bus)
 ConnectorClient::ConnectorClient(Bus& bus)
     : HelperClient(bus, {names::connector_interface, names::connector_path, names::former_connector_path,
                          "GetMappings", "MappingsChanged"}) {}
+
+Result<Registration> ConnectorClient::watch_traffic_asked(std::function<void()> asked) {
+    return match("TrafficAsked", [asked = std::move(asked)](const Message&) { asked(); });
+}
 
 Answer<void> ConnectorClient::publish_challenge(std::string domain, std::string value) {
     return nothing("PublishChallenge", "ss", Json::array({domain, value}));

@@ -129,7 +129,7 @@ void add_files(Properties& out, const ProcessRecord& record) {
 }
 
 void add_limits(Properties& out, const LimitsSpec& limits) {
-    for (const auto* kind : {"CPUAccounting", "MemoryAccounting", "TasksAccounting"})
+    for (const auto* kind : {"CPUAccounting", "MemoryAccounting", "TasksAccounting", "IOAccounting"})
         out.flag(kind, true);
     if (limits.memory_bytes) {
         out.number("MemoryMax", *limits.memory_bytes);

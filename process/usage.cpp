@@ -34,15 +34,32 @@ std::optional<std::uint64_t> number(std::string_view text) {
     return value;
 }
 
-std::optional<double> cpu_seconds(int group) {
+std::optional<std::uint64_t> cpu_usec(int group) {
     Buffer buffer;
     const auto text = read_start(group, "cpu.stat", buffer);
     constexpr std::string_view key = "usage_usec ";
     const auto at = text.find(key);
     if (at == std::string_view::npos) return {};
-    const auto value = number(text.substr(at + key.size()));
-    if (!value) return {};
-    return static_cast<double>(*value) / 1e6;
+    return number(text.substr(at + key.size()));
+}
+
+// A line a device, "8:0 rbytes=1 wbytes=2 ..." (cgroup-v2.rst): what one has not been asked for is 0. Many
+// disks may take more than one read.
+void add_io(int group, Usage& usage) {
+    const net::UniqueFd file(openat(group, "io.stat", O_RDONLY | O_CLOEXEC));
+    if (!file) return;
+    std::string text;
+    Buffer buffer;
+    for (ssize_t size; (size = read(file.get(), buffer.data(), buffer.size())) > 0;)
+        text.append(buffer.data(), static_cast<std::size_t>(size));
+    const auto sum = [&text](std::string_view key) {
+        std::uint64_t bytes = 0;
+        for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at + 1))
+            bytes += number(std::string_view(text).substr(at + key.size())).value_or(0);
+        return bytes;
+    };
+    usage.io_read_bytes = sum(" rbytes=");
+    usage.io_written_bytes = sum(" wbytes=");
 }
 
 // proc(5): size, resident, ... in pages. A process may be gone by now.
@@ -81,8 +98,11 @@ Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::p
         const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (!group) continue;
         Usage usage;
-        usage.cpu_seconds = cpu_seconds(group.get());
+        usage.cpu_usec = cpu_usec(group.get());
+        if (usage.cpu_usec) usage.cpu_seconds = static_cast<double>(*usage.cpu_usec) / 1e6;
+        add_io(group.get(), usage);
         Buffer buffer;
+        usage.tasks = number(read_start(group.get(), "pids.current", buffer));
         usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
         if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
         return usage;

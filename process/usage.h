@@ -1,4 +1,4 @@
-// A unit's use of memory and processor time, from its control group.
+// What a unit uses, from its control group.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,10 @@ namespace p2prc::process {
 struct Usage {
     std::optional<std::uint64_t> memory_bytes;
     std::optional<double> cpu_seconds;
+    std::optional<std::uint64_t> cpu_usec;
+    std::optional<std::uint64_t> io_read_bytes; // of disks, all together
+    std::optional<std::uint64_t> io_written_bytes;
+    std::optional<std::uint64_t> tasks; // threads
 };
 
 // Reads the unified hierarchy under `cgroup_root` ("/sys/fs/cgroup") without troubling PID 1. Where there is

@@ -22,7 +22,8 @@ constexpr std::uint32_t all_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
 Pump::Pump(PumpSet& shared, PumpSockets sockets, Pumps::Done done)
     : shared_(shared)
     , done_(std::move(done))
-    , group_(sockets.group) {
+    , group_(sockets.group)
+    , traffic_(std::move(sockets.traffic)) {
     sides_[0].fd = std::move(sockets.a);
     sides_[1].fd = std::move(sockets.b);
     set_head(0, std::move(sockets.to_b));
@@ -132,6 +133,10 @@ void Pump::drop(Way& way) {
 void Pump::moved(Way& way, std::size_t bytes) {
     way.total += bytes;
     shared_.bytes += bytes;
+    if (&way == ways_.data())
+        traffic_.received(bytes);
+    else
+        traffic_.sent(bytes);
     active_ = shared_.now;
 }
 

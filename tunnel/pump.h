@@ -137,6 +137,7 @@ class Pump final : public PollHandler {
     bool fin_sent_ = false; // to the victim
     std::uint8_t victim_ = 0;
     std::uint32_t group_;
+    TrafficShare traffic_;
 };
 
 } // namespace p2prc::tunnel

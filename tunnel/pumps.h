@@ -8,6 +8,7 @@
 
 #include "net/fd.h"
 #include "tunnel/poller.h"
+#include "tunnel/traffic.h"
 
 #include <chrono>
 #include <cstddef>
@@ -50,6 +51,8 @@ struct PumpSockets {
     bool b_polled = false;
     // The caller's number for connections that may have to end together (stop).
     std::uint32_t group = 0;
+    // Where it counts; a is the client's side.
+    TrafficShare traffic = {};
 };
 
 struct PumpSet;

@@ -5,6 +5,7 @@
 #include "daemon/api/log_control.h"
 #include "daemon/api/manager.h"
 #include "daemon/api/objects.h"
+#include "daemon/api/usage.h"
 #include "dbus/names.h"
 #include "process/unit_names.h"
 #include "process/usage.h"
@@ -74,6 +75,7 @@ struct Api::Impl {
     Actions actions;
     Authorisation rights;
     Helpers helpers;
+    UsageMeter meter;
     Services services;
     Manager manager;
     Objects objects;
@@ -92,6 +94,7 @@ Api::Impl::Impl(ApiParts p)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
               parts.ports)
+    , meter(parts.bus.executor(), view, helpers)
     , services{parts.bus,
                parts.fleet,
                view,
@@ -140,6 +143,10 @@ void Api::link_changed() {
     // Whether the root is up is known by the link alone.
     if (const auto* fleet = impl_->view.fleet(); fleet && !fleet->root.empty())
         impl_->objects.look_at(keys::node_objects, fleet->root);
+}
+
+asio::awaitable<Result<Json>> Api::measure_usage() {
+    return impl_->meter.measure();
 }
 
 const View& Api::view() const {

@@ -52,6 +52,9 @@ class Api {
 
     const View& view() const;
 
+    // What the processes of this node use: a NodeUsage.
+    boost::asio::awaitable<Result<Json>> measure_usage();
+
   private:
     struct Impl;
     std::unique_ptr<Impl> impl_;

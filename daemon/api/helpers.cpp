@@ -24,6 +24,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t most_report_text = std::size_t{64} << 10U;
+// A connector that takes longer is not waited for until it has answered.
+constexpr std::chrono::milliseconds traffic_timeout{500};
 
 Answer two(Json first, Json second) {
     Answer result;
@@ -65,6 +67,7 @@ std::span<const MethodRow<Helpers>> Helpers::rows() noexcept {
         {{"Connector", "ReportServing", "s domain, s state, s reason", "", connector},
          &Helpers::report_serving},
         {{"Connector", "ReportStatus", "a{sv} status", "", connector}, &Helpers::report_connector},
+        {{"Connector", "ReportTraffic", "aa{sv} traffic", "", connector}, &Helpers::report_traffic},
     });
     return table;
 }
@@ -80,6 +83,7 @@ dbus::Interface Helpers::connector_interface() {
     dbus::Interface result{dbus::names::connector_interface};
     add_methods(result.methods, {*rights_, *view_}, "Connector", *this);
     result.signals.push_back({"MappingsChanged", {{"t", "revision"}}});
+    result.signals.push_back({"TrafficAsked", {}});
     return result;
 }
 
@@ -264,13 +268,48 @@ Reply Helpers::report_status(Json& report, Request request) {
     co_return Answer{};
 }
 
+// Of mappings that it does not serve any more, nothing is kept.
+Reply Helpers::report_traffic(Request request) {
+    traffic_.clear();
+    for (const Json& row : request.arguments["traffic"])
+        if (const auto mapping = json::optional_member<std::uint32_t>(row, "mapping"))
+            traffic_[*mapping] = {json::member<std::uint64_t>(row, "connections"),
+                                  json::member<std::uint64_t>(row, "received_bytes"),
+                                  json::member<std::uint64_t>(row, "sent_bytes")};
+    silent_ = false;
+    for (const auto& answered : std::exchange(traffic_waiting_, {}))
+        answered->set();
+    co_return Answer{};
+}
+
+asio::awaitable<void> Helpers::ask_traffic() {
+    if (connector_.empty()) co_return;
+    const auto signal =
+        bus_->new_signal(dbus::names::connector_path, dbus::names::connector_interface, "TrafficAsked");
+    if (!signal || !bus_->send_to(*signal, connector_) || silent_) co_return;
+    const auto answered = std::make_shared<net::Event>(bus_->executor());
+    traffic_waiting_.push_back(answered);
+    if (co_await answered->wait(traffic_timeout)) co_return;
+    silent_ = true;
+    std::erase(traffic_waiting_, answered);
+}
+
+std::optional<MappingTraffic> Helpers::traffic(std::uint32_t mapping) const {
+    const auto found = traffic_.find(mapping);
+    return found == traffic_.end() ? std::nullopt : std::optional(found->second);
+}
+
 // A connector that has ended cannot say that its tunnel has, too.
 void Helpers::connector_came(const std::string& connection) {
     if (connection == connector_) return;
     connector_ = connection;
+    traffic_.clear();
+    silent_ = false;
     auto watch = bus_->watch_name(connection, [this, connection](const std::string& owner) {
         if (!owner.empty() || connection != connector_) return;
         reports_.connector = Json::object();
+        traffic_.clear();
+        silent_ = true;
         set_tunnel(false, "p2prc-connector does not run");
         serving_.forget_reports();
     });

@@ -8,12 +8,16 @@
 #include "daemon/api/status.h"
 #include "daemon/api/view.h"
 #include "daemon/fleet/control.h"
+#include "net/event.h"
 #include "state/own_state.h"
 
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
 #include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -25,6 +29,13 @@ namespace p2prc::daemon {
 using IssueCertificate =
     std::function<boost::asio::awaitable<Result<void>>(std::string domain, std::string acme)>;
 
+// Clients of a mapping: those that are connected, and the bytes of all since the connector began.
+struct MappingTraffic {
+    std::uint64_t connections = 0;
+    std::uint64_t received_bytes = 0;
+    std::uint64_t sent_bytes = 0;
+};
+
 class Helpers {
   public:
     // All must outlive it.
@@ -35,6 +46,10 @@ class Helpers {
     static std::span<const MethodRow<Helpers>> rows() noexcept;
     Result<void> publish();
     const HelperReports& reports() const { return reports_; }
+    // Has the connector report what its clients have sent and got; returns when it has, or is not there.
+    boost::asio::awaitable<void> ask_traffic();
+    // By its last report; nothing: there is none of this mapping.
+    std::optional<MappingTraffic> traffic(std::uint32_t mapping) const;
 
   private:
     Reply register_edge(Request request);
@@ -51,6 +66,7 @@ class Helpers {
     Reply report_serving(Request request);
     Reply report_edge(Request request);
     Reply report_connector(Request request);
+    Reply report_traffic(Request request);
     Reply report_status(Json& report, Request request);
     void connector_came(const std::string& connection);
     void edge_came(const std::string& connection);
@@ -93,6 +109,9 @@ class Helpers {
     unsigned behind_ = 0;            // reports of the edge in a row that had an older table
     Json document_ = Json::object(); // the connector's
     Serving serving_;
+    std::map<std::uint32_t, MappingTraffic> traffic_;
+    std::vector<std::shared_ptr<net::Event>> traffic_waiting_;
+    bool silent_ = false; // the connector has not answered the last question, and is not waited for
     dbus::Registration connector_watch_;
     dbus::Registration edge_watch_;
     std::vector<dbus::Registration> registrations_;

@@ -4,9 +4,12 @@
 #include "daemon/api/documents.h"
 #include "daemon/api/history.h"
 #include "daemon/api/log_stream.h"
+#include "daemon/api/usage.h"
 #include "dbus/codec.h"
+#include "state/find_process.h"
 
 #include <array>
+#include <map>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -68,6 +71,7 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "GetProcess", process, path, open}, &Self::object},
         {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
         {{"Manager", "ListProcess", "", "aa{sv} processes", open}, &Self::list},
+        {{"Manager", "ListUsage", options, "aa{sv} usage", open, "", "s node, s process"}, &Self::usage},
         {{"Manager", "Logs", "s process, u lines, b follow", "h stream", read_logs, "logs"}, &Self::logs},
         {{"Manager", "LogsWithOptions", with_options, "h stream", read_logs, "logs",
           "u lines, b follow, b deploy"},
@@ -206,6 +210,39 @@ Reply ProcessMethods::list(Request) {
             Json row = process_row(services_.view, record);
             services_.measure(row);
             take(row);
+        }
+    };
+    co_return list;
+}
+
+Reply ProcessMethods::usage(Request request) {
+    auto node = request.text("node");
+    std::uint32_t only = 0; // ids begin at 1
+    if (const auto process = request.text("process"); !process.empty()) {
+        const auto record = services_.view.find_process(process);
+        if (!record) co_return std::unexpected(record.error());
+        if (!node.empty() && record->node != node)
+            co_return fail(ErrorCode::NotFound, "'" + record->name + "' runs on '" + record->node + "'");
+        node = record->node;
+        only = record->id;
+    } else if (!node.empty() && !services_.view.node_record(node)) {
+        std::vector<std::string> known;
+        for (const NodeRecord& record : services_.view.nodes())
+            known.push_back(record.name);
+        co_return std::unexpected(state::no_such_node(node, known));
+    }
+    const auto asked = node;
+    const Json nodes = co_await services_.fleet.usage(std::move(node));
+    std::map<std::string, NodeUsage, std::less<>> measured;
+    for (const auto& [name, usage] : nodes.items())
+        measured.emplace(name, node_usage_from_json(usage));
+    Answer list;
+    list.fields = usage_fields();
+    list.rows = [this, asked, only, measured = std::move(measured)](const auto& take) {
+        for (const ProcessRecord& record : services_.view.processes()) {
+            if ((only != 0 && record.id != only) || (!asked.empty() && record.node != asked)) continue;
+            const auto there = measured.find(record.node);
+            take(usage_row(services_.view, record, there == measured.end() ? nullptr : &there->second));
         }
     };
     co_return list;

@@ -25,6 +25,7 @@ class ProcessMethods {
     Reply resume_owner(Request request);
     Reply information(Request request);
     Reply list(Request request);
+    Reply usage(Request request);
     Reply object(Request request);
     Reply logs(Request request);
 

@@ -20,6 +20,9 @@ namespace p2prc::daemon {
 using OpenLogs =
     std::function<boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>>(Json params)>;
 
+// What the processes of this node use: a NodeUsage.
+using MeasureUsage = std::function<boost::asio::awaitable<Result<Json>>()>;
+
 // How long the nodes keep measuring after somebody looked, and how often they are told so at most.
 inline constexpr auto look_time = std::chrono::seconds(30);
 inline constexpr auto look_pause = std::chrono::seconds(10);
@@ -62,6 +65,10 @@ class FleetControl {
     // Somebody looks at what processes use: for look_time every node measures them often. Cheap, and said
     // again while it is looked at.
     virtual void look() {}
+
+    // What processes use now: {node: NodeUsage}, of one node, or of all if `node` is empty. Nodes that do not
+    // answer at once are not in it.
+    virtual boost::asio::awaitable<Json> usage(std::string /* node */) { co_return Json::object(); }
 
     // The logs of a process wherever it runs: {process, lines, follow} and the node that runs it.
     virtual boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string node,

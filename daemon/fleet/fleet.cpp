@@ -284,6 +284,29 @@ Result<std::string> Fleet::web_ca() const {
     return fleet->web_ca;
 }
 
+asio::awaitable<Json> Fleet::usage(std::string node) {
+    const auto impl = impl_;
+    const auto own = impl->node->name();
+    Json all = Json::object();
+    if (node.empty() || node == own) {
+        if (const auto& measure = impl->node->options.measure_usage) {
+            const auto measured = co_await measure();
+            if (measured) all[own] = *measured;
+        }
+        if (node == own) co_return all;
+    }
+    if (auto* hub = impl->root ? impl->root->hub() : nullptr) {
+        const Json others = co_await hub->usage(std::move(node));
+        all.update(others);
+    } else if (auto* link = impl->link()) {
+        Json params{{"node", std::move(node)}};
+        std::string method = "usage";
+        const auto others = co_await link->request(std::move(method), std::move(params));
+        if (others && others->is_object()) all.update(*others);
+    }
+    co_return all;
+}
+
 asio::awaitable<Result<std::unique_ptr<link::TextStream>>> Fleet::logs(std::string node, Json params) {
     const auto impl = impl_;
     if (node == impl->node->name()) {

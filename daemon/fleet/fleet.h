@@ -31,6 +31,7 @@ struct FleetOptions {
     std::string host_name;           // names the node when it is new
     net::UniqueFd control_socket;    // of p2prcd-control.socket; none: no node can connect
     OpenLogs open_logs;              // the logs of this node's own processes
+    MeasureUsage measure_usage;      // what they use; empty: it is not measured
     // This node's name has changed (it was initialised or joined with another one). Called before anything
     // is reported under it.
     std::function<void(const std::string& name)> node_renamed;
@@ -80,6 +81,7 @@ class Fleet : public FleetControl {
     boost::asio::awaitable<Result<void>> remove_node(std::string name, std::string by) override;
     Result<std::string> web_ca() const override;
     void look() override;
+    boost::asio::awaitable<Json> usage(std::string node) override;
     boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string node,
                                                                            Json params) override;
 

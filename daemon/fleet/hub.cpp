@@ -1,8 +1,10 @@
 #include "daemon/fleet/hub.h"
 
 #include "core/json_members.h"
+#include "core/process_usage.h"
 #include "core/text.h"
 #include "daemon/fleet/log_shares.h"
+#include "daemon/fleet/shared_answer.h"
 #include "link/feed_sender.h"
 #include "link/session.h"
 #include "net/clock.h"
@@ -16,6 +18,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -26,6 +29,22 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto goodbye_time = std::chrono::milliseconds(500);
+// What a member has measured is passed to all who ask within this time. `p2prc top` asks once a second.
+constexpr auto fresh_usage = std::chrono::milliseconds(500);
+// One that takes longer is left out of this answer: the others are not to wait for it.
+constexpr auto usage_timeout = std::chrono::milliseconds(2000);
+
+// Of an answer to a member, which must fit into one frame of the control link (1 MiB).
+constexpr std::size_t most_usage_text = std::size_t{960} << 10U;
+
+// The answers of several members.
+struct Gathered {
+    explicit Gathered(const asio::any_io_executor& executor) : done(executor) {}
+    Json nodes = Json::object();
+    std::size_t missing = 0;
+    std::size_t text = 0; // of `nodes`
+    net::Event done;
+};
 
 } // namespace
 
@@ -48,6 +67,7 @@ struct Hub::State : std::enable_shared_from_this<State> {
         std::shared_ptr<link::Session> session;
         std::shared_ptr<link::FeedSender> sender;
         state::Subscription feed;
+        std::shared_ptr<SharedAnswer> usage; // null: its version does not measure for others
     };
 
     asio::awaitable<void> run(std::shared_ptr<State> self, std::shared_ptr<link::Session> session,
@@ -64,6 +84,10 @@ struct Hub::State : std::enable_shared_from_this<State> {
     asio::awaitable<void> judge(std::shared_ptr<State> self);
     asio::awaitable<void> judge_one(std::string node);
     asio::awaitable<void> sweep();
+    asio::awaitable<Json> usage(std::shared_ptr<State> self, std::string reader, std::string node);
+    asio::awaitable<void> gather(std::shared_ptr<Gathered> gathered, std::string node,
+                                 std::shared_ptr<link::Session> session,
+                                 std::shared_ptr<SharedAnswer> shared);
     void drop_removed();
     void look();
     link::SessionHandlers handlers(const std::string& node);
@@ -121,6 +145,10 @@ asio::awaitable<Result<std::unique_ptr<link::TextStream>>> Hub::open_stream(std:
     return state_->open_stream(state_, "", std::move(node), std::move(method), std::move(params));
 }
 
+asio::awaitable<Json> Hub::usage(std::string node) {
+    return state_->usage(state_, "", std::move(node));
+}
+
 // The removal of a node's record, or another key in it, ends its session at once.
 void Hub::State::drop_removed() {
     std::vector<std::string> gone;
@@ -173,7 +201,7 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> /* keeps it alive *
     const auto* record = find_node_by_key(replica, key);
     if (!record || stopped) co_return;
     const auto node = record->name;
-    Json mine{{"version", P2PRC_VERSION},        {"features", {"logs"}},
+    Json mine{{"version", P2PRC_VERSION},        {"features", {"logs", "usage"}},
               {"node", options.node_name()},     {"name", node},
               {"role", role_name(record->role)}, {"source", source.address.text()},
               {"store_id", replica.store_id()},  {"revision", replica.revision()}};
@@ -199,7 +227,10 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> /* keeps it alive *
     if (const auto at = hello->find("revision"); at != hello->end() && at->is_number_unsigned())
         position.revision = *at;
     const auto sender = std::make_shared<link::FeedSender>(executor, session);
-    Member member{key, session, sender, {}};
+    Member member{key, session, sender, {}, {}};
+    const auto features = json::member<std::vector<std::string>>(*hello, "features");
+    if (std::ranges::find(features, "usage") != features.end())
+        member.usage = std::make_shared<SharedAnswer>(executor, fresh_usage);
     auto sink = [weak = std::weak_ptr(sender)](const std::shared_ptr<const state::FeedStep>& step) {
         if (const auto to = weak.lock()) to->push(step);
     };
@@ -246,6 +277,10 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
     if (member == members.end()) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
     const auto* record = find_node_by_key(replica, member->second.key);
     if (!record) co_return fail(ErrorCode::NotPermitted, "node " + node + " was removed");
+    if (method == "usage") {
+        auto target = json::member<std::string>(params, "node");
+        co_return co_await usage(shared_from_this(), record->name, std::move(target));
+    }
     if (const auto may = check_method(method); !may) co_return std::unexpected(may.error());
     const auto sender = member->second.sender;
     registry::Actor actor;
@@ -263,6 +298,42 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
     asio::co_spawn(executor, say_goodbye(shared_from_this(), node),
                    net::ReportFailure("ending a removed node's link"));
     co_return left;
+}
+
+// `reader` has measured by itself what it runs. What a member says of others than its own processes is looked
+// at by nobody: rows are made from the records.
+asio::awaitable<Json> Hub::State::usage(std::shared_ptr<State> /* keeps it alive */, std::string reader,
+                                        std::string node) {
+    const auto gathered = std::make_shared<Gathered>(executor);
+    for (const auto& [name, member] : members) {
+        if (!member.usage || name == reader || (!node.empty() && name != node)) continue;
+        ++gathered->missing;
+        asio::co_spawn(executor, gather(gathered, name, member.session, member.usage),
+                       net::ReportFailure("asking a node what its processes use"));
+    }
+    const auto own = options.node_name();
+    const bool asked = !reader.empty() && (node.empty() || node == own);
+    if (asked && options.measure_usage) {
+        const auto measured = co_await options.measure_usage();
+        if (measured) gathered->nodes[own] = *measured;
+    }
+    if (gathered->missing > 0) co_await gathered->done.wait();
+    co_return gathered->nodes;
+}
+
+asio::awaitable<void> Hub::State::gather(std::shared_ptr<Gathered> gathered, std::string node,
+                                         std::shared_ptr<link::Session> session,
+                                         std::shared_ptr<SharedAnswer> shared) {
+    const SharedAnswer::Ask ask = [session]() -> asio::awaitable<Result<Json>> {
+        return session->request("usage", Json::object(), usage_timeout);
+    };
+    const auto answer = co_await shared->get(ask);
+    if (answer) {
+        Json usage = to_json(node_usage_from_json(*answer));
+        gathered->text += usage.dump().size() + node.size();
+        if (gathered->text <= most_usage_text) gathered->nodes[node] = std::move(usage);
+    }
+    if (--gathered->missing == 0) gathered->done.set();
 }
 
 asio::awaitable<void> Hub::State::say_goodbye(std::shared_ptr<State> /* keeps it alive */, std::string node) {

@@ -30,6 +30,7 @@ struct HubTiming {
 struct HubOptions {
     std::function<std::string()> node_name; // the root's own
     OpenLogs open_logs;                     // of the root's own processes
+    MeasureUsage measure_usage;             // of the same
     std::function<void()> looked;           // a member looks at what processes use
     HubTiming timing;
 };
@@ -53,6 +54,9 @@ class Hub {
 
     boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>>
     open_stream(std::string node, std::string method, Json params);
+    // What the processes of a member use, or of all members if `node` is empty: {node: NodeUsage}. Those that
+    // do not answer in time are not in it.
+    boost::asio::awaitable<Json> usage(std::string node);
     // Somebody looks at what processes use: all members are told.
     void look();
 

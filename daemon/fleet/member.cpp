@@ -55,6 +55,7 @@ void Member::dial() {
         return look_up_root(zone, port);
     };
     options.open_logs = node_->logs_for_others;
+    options.measure_usage = node_->options.measure_usage;
     options.changed = events_.link_changed;
     options.refused = events_.refused;
     options.reached = [weak](const net::Address& address) {

@@ -142,6 +142,13 @@ link::SessionHandlers MemberLink::State::handlers(const std::shared_ptr<link::Se
         const auto from = weak_session.lock();
         if (self && from) self->take(from, event);
     };
+    handlers.request = [measure = options.measure_usage](std::string method,
+                                                         Json) -> asio::awaitable<Result<Json>> {
+        if (method == "usage" && measure) return measure();
+        return [](std::string name) -> asio::awaitable<Result<Json>> {
+            co_return fail(ErrorCode::NotSupported, "'" + name + "' is not in this version");
+        }(std::move(method));
+    };
     handlers.streams = logs_for_other_nodes; // the root's is the one link for all of them
     handlers.stream = [open = options.open_logs](
                           std::string method,
@@ -164,7 +171,7 @@ asio::awaitable<Error> MemberLink::State::attempt() {
     const auto position = ask_all ? state::FeedPosition{} : replica.position();
     ask_all = false;
     Json mine{{"version", P2PRC_VERSION},
-              {"features", {"logs"}},
+              {"features", {"logs", "usage"}},
               {"node", options.node},
               {"store_id", position.store_id},
               {"revision", position.revision}};

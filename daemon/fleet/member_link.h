@@ -50,7 +50,8 @@ struct LinkOptions {
     std::function<std::vector<net::Endpoint>()> addresses;
     // Other addresses of it, as DNS has them; asked when none of those leads to it. May be empty.
     std::function<boost::asio::awaitable<std::vector<net::Endpoint>>()> look_up;
-    OpenLogs open_logs; // for other nodes that ask
+    OpenLogs open_logs;         // for other nodes that ask
+    MeasureUsage measure_usage; // the same
     // Called for each transition, with the reason when it went down.
     std::function<void(bool up, const std::string& reason)> changed;
     // The root has refused this node's key several times in a row.

@@ -158,6 +158,7 @@ Result<void> Root::serve() {
     HubOptions options;
     options.node_name = [node = node_] { return node->name(); };
     options.open_logs = node_->logs_for_others;
+    options.measure_usage = node_->options.measure_usage;
     options.looked = node_->options.looked;
     options.timing = node_->options.hub_timing;
     hub_ = std::make_unique<Hub>(node_->executor, *registry_, node_->replica, std::move(options));

@@ -35,6 +35,28 @@ TEST_F(UsageTest, FromTheMemoryController) {
     EXPECT_DOUBLE_EQ(usage.cpu_seconds.value(), 1.5);
 }
 
+TEST_F(UsageTest, OfDisksTogether) {
+    std::ofstream(group / "io.stat") << "8:16 rbytes=10 wbytes=200 rios=1 wios=2 dbytes=7 dios=0\n"
+                                        "8:0 rbytes=5 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n";
+    std::ofstream(group / "pids.current") << "7\n";
+    const auto usage = read_usage("p2prc-web.service", top / "cgroup", top / "proc");
+    EXPECT_EQ(usage.io_read_bytes, 15u);
+    EXPECT_EQ(usage.io_written_bytes, 200u);
+    EXPECT_EQ(usage.tasks, 7u);
+    EXPECT_EQ(usage.cpu_usec, 1500000u);
+}
+
+// Accounted for, and nothing read or written yet: not the same as not accounted for.
+TEST_F(UsageTest, OfDisksThatWereNotUsed) {
+    const auto before = read_usage("p2prc-web.service", top / "cgroup", top / "proc");
+    EXPECT_FALSE(before.io_read_bytes);
+    EXPECT_FALSE(before.tasks);
+    std::ofstream(group / "io.stat").flush();
+    const auto usage = read_usage("p2prc-web.service", top / "cgroup", top / "proc");
+    EXPECT_EQ(usage.io_read_bytes, 0u);
+    EXPECT_EQ(usage.io_written_bytes, 0u);
+}
+
 TEST_F(UsageTest, FromItsProcessesWithoutAController) {
     const auto usage = read_usage("p2prc-web.service", top / "cgroup", top / "proc");
     EXPECT_EQ(usage.memory_bytes, 20u * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));

@@ -21,6 +21,25 @@ TEST_F(PumpTest, CarriesBothWaysAndTheHeadFirst) {
     EXPECT_EQ(end.b_to_a, 6u);
 }
 
+TEST(TrafficShareTest, CountsWhileItLives) {
+    const auto traffic = std::make_shared<Traffic>();
+    TrafficShare none;
+    none.received(5);
+    {
+        TrafficShare first(traffic);
+        TrafficShare second(traffic);
+        EXPECT_EQ(traffic->connections, 2u);
+        none = std::move(second);
+        EXPECT_EQ(traffic->connections, 2u);
+    }
+    EXPECT_EQ(traffic->connections, 1u);
+    none.sent(3);
+    none = TrafficShare();
+    EXPECT_EQ(traffic->connections, 0u);
+    EXPECT_EQ(traffic->received, 0u);
+    EXPECT_EQ(traffic->sent, 3u);
+}
+
 TEST_F(PumpTest, HalfCloseIsCarriedThroughAndTheReplyComesBack) {
     open();
     auto left = tcp_pair(), right = tcp_pair();

@@ -92,6 +92,10 @@ class FakeFleet : public FleetControl {
         removed.push_back(name);
         co_return Result<void>{};
     }
+    boost::asio::awaitable<Json> usage(std::string of) override {
+        usage_requests.push_back(of);
+        co_return used;
+    }
     Result<std::string> web_ca() const override { return fail(ErrorCode::NotFound, "no web CA"); }
     boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string from,
                                                                            Json params) override {
@@ -106,6 +110,8 @@ class FakeFleet : public FleetControl {
     std::vector<std::string> removed;
     std::vector<std::pair<std::string, Json>> log_requests;
     std::unique_ptr<link::TextStream> stream;
+    Json used = Json::object();
+    std::vector<std::string> usage_requests;
 };
 
 class ApiTest : public ::testing::Test {

@@ -1,8 +1,10 @@
+#include "core/process_usage.h"
 #include "core/zone_records.h"
 #include "daemon/api/routes.h"
 #include "dbus/limits.h"
 #include "tests/unit/daemon/api/fixture.h"
 
+#include <boost/asio/co_spawn.hpp>
 #include <gmock/gmock.h>
 
 namespace p2prc::daemon {
@@ -501,6 +503,47 @@ TEST_F(HelpersTest, ACertificateOfADomainThatWasAwayForAMomentStaysKnown) {
     commit({{keys::domain("wiki.home.example"), std::nullopt}});
     ASSERT_TRUE(bus.run(connector.mappings()));
     EXPECT_FALSE(certificate());
+}
+
+// As the connector does it: asked by the signal, it reports; nobody else is told.
+TEST_F(HelpersTest, TheConnectorIsAskedForTrafficWhenSomebodyWatches) {
+    report(wiki, ProcessState::Running);
+    auto line = bus.connect();
+    dbus::ConnectorClient connector(*line);
+    int asked = 0;
+    const auto watch = connector.watch_traffic_asked([&] {
+        ++asked;
+        boost::asio::co_spawn(
+            bus.io,
+            connector.report_traffic(Json::array(
+                {{{"mapping", 5U}, {"connections", 2U}, {"received_bytes", 100U}, {"sent_bytes", 3000U}},
+                 {{"mapping", 99U}, {"sent_bytes", 1U}}})),
+            [](const std::exception_ptr&, const Result<void>& done) {
+                EXPECT_TRUE(done) << done.error().message;
+            });
+    });
+    ASSERT_TRUE(watch);
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
+    EXPECT_EQ(asked, 0);
+    const auto measured = bus.run(api->measure_usage());
+    ASSERT_TRUE(measured);
+    EXPECT_EQ(asked, 1);
+    const auto process = node_usage_from_json(*measured).processes.at(wiki.id);
+    EXPECT_EQ(process.connections, 2U);
+    EXPECT_EQ(process.received_bytes, 100U);
+    EXPECT_EQ(process.sent_bytes, 3000U);
+}
+
+TEST_F(HelpersTest, AConnectorThatDoesNotAnswerIsNotWaitedFor) {
+    report(wiki, ProcessState::Running);
+    auto line = bus.connect();
+    dbus::ConnectorClient connector(*line);
+    ASSERT_TRUE(bus.run(connector.register_key(std::string(64, 'c'))));
+    const auto measured = bus.run(api->measure_usage());
+    ASSERT_TRUE(measured);
+    const auto usage = node_usage_from_json(*measured);
+    EXPECT_GT(usage.measured_usec, 0U);
+    EXPECT_FALSE(usage.processes.at(wiki.id).connections);
 }
 
 TEST_F(HelpersTest, ReportsShowInTheFacts) {

@@ -80,6 +80,45 @@ TEST_F(ManagerTest, Lists) {
 }
 
 // One message has them all: what others made long is cut, and whole for one process alone.
+TEST_F(ManagerTest, UsageIsThatOfTheNodesThatAnswer) {
+    const auto there = process(9, "notes", "root1");
+    commit({{keys::process("notes"), to_json(there)},
+            {keys::status("root1", 9), status(there, ProcessState::Running)}});
+    fleet.used = {{"home1",
+                   {{"measured_usec", 5U},
+                    {"processes",
+                     {{{"id", 7U}, {"invocation", "a"}, {"memory_bytes", 4096U}, {"cpu_usec", 10U}},
+                      {{"id", 9U}, {"memory_bytes", 1U}}}}}}}; // not its own
+    const auto usage = bus.run(client->usage(Json::object()));
+    ASSERT_TRUE(usage) << usage.error().message;
+    const Json measured = {{"id", 7},       {"name", "wiki"},    {"node", "home1"},    {"state", "running"},
+                           {"restarts", 0}, {"invocation", "a"}, {"measured_usec", 5}, {"memory_bytes", 4096},
+                           {"cpu_usec", 10}};
+    const Json unheard = {
+        {"id", 9}, {"name", "notes"}, {"node", "root1"}, {"state", "running"}, {"restarts", 0}};
+    EXPECT_EQ(*usage, Json::array({unheard, measured})) << usage->dump(2);
+}
+
+TEST_F(ManagerTest, UsageOfANodeOrAProcessIsAskedThereAlone) {
+    const auto there = process(9, "notes", "root1");
+    commit({{keys::process("notes"), to_json(there)}});
+    const auto names = [this](Json options) {
+        const auto usage = bus.run(client->usage(std::move(options)));
+        std::string list;
+        if (usage)
+            for (const auto& row : *usage)
+                list += row["name"].get<std::string>() + " ";
+        return usage ? list : std::string(error_info(usage.error().code).name);
+    };
+    EXPECT_EQ(names({{"node", "root1"}}), "notes ");
+    EXPECT_EQ(names({{"process", "wiki.home.example"}}), "wiki ");
+    EXPECT_EQ(names({{"process", "wiki"}, {"node", "root1"}}), "NotFound");
+    EXPECT_EQ(names({{"node", "nobody"}}), "NotFound");
+    EXPECT_EQ(names({{"process", "nothing"}}), "NotFound");
+    EXPECT_EQ(names({{"what", "x"}}), "InvalidSpec");
+    EXPECT_EQ(fleet.usage_requests, (std::vector<std::string>{"root1", "home1"}));
+}
+
 TEST_F(ManagerTest, RowsAreShort) {
     const std::string words(60'000, 'x');
     ProcessRecord record = process(8, "long", "root1");

@@ -1,4 +1,5 @@
 // Whole fleets over real TLS, real stores and loopback: init, join, requests, removal, reconnection, leaving.
+#include "core/process_usage.h"
 #include "daemon/fleet/fleet.h"
 #include "daemon/fleet/local_spin.h"
 #include "daemon/fleet/member_link.h"
@@ -13,6 +14,8 @@
 #include "tests/unit/support/power_cut.h"
 #include "tests/unit/support/rethrow.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
 
@@ -243,6 +246,59 @@ TEST_F(FleetTest, ALookReachesTheOtherNodes) {
         EXPECT_TRUE(answered);
         EXPECT_EQ(root.looks, 1);
         EXPECT_EQ(home.looks, 1);
+    });
+}
+
+TEST_F(FleetTest, UsageComesFromAllNodesAndFromEachAlone) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_EQ(root.measurements + home.measurements, 0) << "nothing is measured when nobody asks";
+        for (auto* asked : {&root, &home}) {
+            std::string every;
+            const Json all = co_await asked->fleet->usage(std::move(every));
+            EXPECT_EQ(all.size(), 2U) << all.dump();
+            for (const std::string node : {"attic", "cellar"}) {
+                const auto usage = node_usage_from_json(all.value(node, Json()));
+                EXPECT_EQ(usage.processes.at(7).invocation, node);
+                const Json one = co_await asked->fleet->usage(node);
+                EXPECT_EQ(one.size(), 1U) << one.dump();
+                EXPECT_TRUE(one.contains(node));
+            }
+            std::string unknown = "nobody";
+            const Json none = co_await asked->fleet->usage(std::move(unknown));
+            EXPECT_TRUE(none.empty());
+        }
+    });
+}
+
+// The root asks a member once for all who ask within a moment.
+TEST_F(FleetTest, ManyWhoWatchCostAMemberNoMore) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        std::size_t answers = 0;
+        for (int i = 0; i < 50; ++i)
+            asio::co_spawn(
+                loop,
+                [](Fleet& asked, std::size_t& answered) -> asio::awaitable<void> {
+                    std::string node = "cellar";
+                    const Json usage = co_await asked.usage(std::move(node));
+                    if (usage.contains("cellar")) ++answered;
+                }(*root.fleet, answers),
+                asio::detached);
+        EXPECT_TRUE(co_await until([&] { return answers == 50; }));
+        EXPECT_EQ(home.measurements, 1);
+    });
+}
+
+TEST_F(FleetTest, WithTheRootAwayANodeKnowsItsOwnUsage) {
+    play([this]() -> asio::awaitable<void> {
+        co_await make_both();
+        root.fleet.reset();
+        EXPECT_TRUE(co_await until([&] { return !home.fleet->gateway().reachable(); }));
+        std::string every;
+        const Json usage = co_await home.fleet->usage(std::move(every));
+        EXPECT_EQ(usage.size(), 1U);
+        EXPECT_TRUE(usage.contains("cellar"));
     });
 }
 

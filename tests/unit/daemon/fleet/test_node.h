@@ -67,6 +67,10 @@ class TestNode {
             return one_line(name + ": " + params.value("process", std::string()));
         };
         options.looked = [this] { ++looks; };
+        options.measure_usage = [this]() -> boost::asio::awaitable<Result<Json>> {
+            ++measurements;
+            co_return usage();
+        };
         options.node_renamed = [this](const std::string& to) { renamed = to; };
         options.link_timing = {hasty ? 500ms : 5s,  hasty ? 1s : 20s,   50ms, 100ms, 100ms,
                                hasty ? 400ms : 10s, hasty ? 200ms : 10s};
@@ -87,10 +91,15 @@ class TestNode {
     std::string renamed;
     bool hasty = false; // silence is noticed within moments, also where it is this machine that pauses
     int looks = 0;      // of somebody on another node
+    int measurements = 0;
     std::chrono::milliseconds back{0};     // how long requests wait for a link that was lost just now
     std::chrono::milliseconds join{20000}; // how long a join waits for the link
 
   private:
+    Json usage() const {
+        return {{"measured_usec", measurements},
+                {"processes", {{{"id", 7}, {"invocation", name_}, {"memory_bytes", 4096}}}}};
+    }
     net::UniqueFd listen() const {
         net::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
         sockaddr_un name{};
