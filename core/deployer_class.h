@@ -10,10 +10,12 @@ namespace p2prc {
 
 enum class DeployerClass {
     Process, // as the process for which it runs, in the same sandbox
+    Builder, // as a user for all of them, in a sandbox and without the data
     Root,    // as the superuser
 };
 
 inline constexpr std::array deployer_classes{std::pair{DeployerClass::Process, std::string_view("process")},
+                                             std::pair{DeployerClass::Builder, std::string_view("builder")},
                                              std::pair{DeployerClass::Root, std::string_view("root")}};
 
 constexpr std::optional<DeployerClass> deployer_class_of(std::string_view name) noexcept {

@@ -28,6 +28,8 @@ constexpr std::array spec{
     Field{"run.command", Command, "as", true, "The command: a list of words, or one string that sh -c runs."},
     Field{"run.kill", StringList, "as", true, "A command that stops it; default: systemd's own stop."},
     Field{"run.user", String, "s", true, "A user of the machine to run as; default: a user of its own."},
+    Field{"run.root", String, "s", true,
+          "A directory of the machine that it sees as \"/\"; default: the machine's own."},
     Field{"run.environment", StringMap, "a{ss}", true, "Environment variables. Not for secrets."},
     Field{"run.credentials", StringMap, "a{ss}", true,
           "Secrets: NAME = absolute path of a file on the node, readable in $CREDENTIALS_DIRECTORY/NAME."},

@@ -268,6 +268,12 @@ const std::array bindings{
                 return check_user(s.run.user);
             },
             [](const ProcessSpec& s) { return unless_empty(s.run.user); }},
+    Binding{"run.root",
+            [](ProcessSpec& s, const Json& v) -> Refusal {
+                s.run.root = v.get<std::string>();
+                return check_root(s.run.root);
+            },
+            [](const ProcessSpec& s) { return unless_empty(s.run.root); }},
     Binding{"run.environment",
             [](ProcessSpec& s, const Json& v) -> Refusal {
                 s.run.environment = v.get<std::map<std::string, std::string>>();
@@ -523,6 +529,9 @@ class Reader {
                                            "add strategy = \"script\""));
         if (spec_.run.command.empty() && spec_.deploy.strategy.empty())
             return missing("run.command", "run.command = [\"/usr/bin/program\", \"argument\"]");
+        if (strict_ && !spec_.run.root.empty() && !spec_.run.kill.empty())
+            return std::unexpected(bad_key(locate_, "run.kill", "is not for a process with run.root",
+                                           "it would run outside of that; without it, SIGTERM is sent"));
         if (strict_ && spec_.port && spec_.run.environment.contains("PORT"))
             return std::unexpected(bad_key(locate_, "run.environment",
                                            "PORT is set by p2prc for a process with a port",

@@ -33,6 +33,7 @@ struct RunSpec {
     bool shell = false;
     std::vector<std::string> kill; // argv of the stop command; empty: systemd's own stop
     std::string user;              // empty: a DynamicUser
+    std::string root;              // absolute path of what it has for "/"; empty: what the node has
     std::map<std::string, std::string> environment;
     std::map<std::string, std::string> credentials; // name -> absolute path on the node
     Restart restart = Restart::OnFailure;

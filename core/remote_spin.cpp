@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace p2prc {
 
 std::string_view remote_spin_name(RemoteSpin policy) noexcept {
@@ -32,14 +34,26 @@ std::string what_to_do(std::string_view node) {
 
 } // namespace
 
-Result<void> check_remote_deployer(RemoteSpin policy, DeployerClass as, const ProcessSpec& spec,
-                                   std::string_view node) {
+Result<void> check_remote_deployer(RemoteSpin policy, std::span<const std::string> admitted, DeployerClass as,
+                                   const ProcessSpec& spec, std::string_view node) {
     if (policy == RemoteSpin::Any || as == DeployerClass::Process) return {};
+    const auto& deployer = spec.deploy.strategy;
+    if (as == DeployerClass::Builder) {
+        if (std::ranges::find(admitted, deployer) != admitted.end()) return {};
+        return fail(
+            ErrorCode::NotPermitted,
+            fmt::format("node '{}' does not run the deployer '{}' of '{}' for other nodes: "
+                        "`[remote] deployers` there does not name it",
+                        node, deployer, spec.name),
+            fmt::format("run p2prc spin on {} itself, or let its owner write deployers = [\"{}\"] below "
+                        "[remote] in /etc/p2prc/p2prcd.toml there",
+                        node, deployer));
+    }
     return fail(
         ErrorCode::NotPermitted,
         fmt::format("node '{}' runs processes of other nodes in a sandbox only, and deploy.strategy of "
                     "'{}' names the deployer '{}', which runs as root",
-                    node, spec.name, spec.deploy.strategy),
+                    node, spec.name, deployer),
         what_to_do(node));
 }
 
@@ -50,6 +64,7 @@ Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec, std::
         return fail(ErrorCode::NotPermitted, fmt::format("node '{}' runs no processes for other nodes", node),
                     hint);
     const auto* refused = !spec.run.user.empty()                         ? "run.user"
+                          : !spec.run.root.empty()                       ? "run.root"
                           : !spec.run.credentials.empty()                ? "run.credentials"
                           : is_by(spec.ready.probe, Probe::Kind::Notify) ? "ready.notify"
                                                                          : nullptr;

@@ -106,6 +106,28 @@ std::string check_user(std::string_view user) {
     return valid ? std::string{} : fmt::format("'{}' is not a user name", text::excerpt(user));
 }
 
+std::string check_root(std::string_view directory) {
+    if (directory.empty()) return {};
+    if (directory.front() != '/') return "must start with /";
+    // systemd writes it into the unit's file, where `%` and a backslash mean something and blanks at the end
+    // are lost.
+    const auto strange = [](char c) {
+        return c <= ' ' || c == 0x7f || std::string_view("%\\\"'").contains(c);
+    };
+    if (directory.size() > longest_path || !text::fits_bus(directory) ||
+        std::ranges::any_of(directory,
+                            [&](char c) { return static_cast<signed char>(c) >= 0 && strange(c); }))
+        return "is too long, or has blanks, quotes, '%' or '\\'";
+    for (std::size_t begin = 1; begin <= directory.size();) {
+        const auto end = std::min(directory.find('/', begin), directory.size());
+        if (directory.substr(begin, end - begin) == "..") return "has a part '..'";
+        begin = end + 1;
+    }
+    if (directory.find_first_not_of("/.") == std::string_view::npos)
+        return "is the machine's own root; leave it out";
+    return {};
+}
+
 std::string check_deployer(std::string_view name) {
     constexpr std::size_t longest = 32;
     const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_'; };

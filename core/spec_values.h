@@ -24,6 +24,7 @@ std::string_view restart_name(Restart restart) noexcept;
 // Each returns why the value is refused, or "".
 std::string check_command(const std::vector<std::string>& command, bool shell);
 std::string check_user(std::string_view user);
+std::string check_root(std::string_view directory);
 // The name of a deployer, which is that of a file: a-z, 0-9, '-' and '_', a letter first.
 std::string check_deployer(std::string_view name);
 std::string check_script(std::string_view script);

@@ -2,6 +2,7 @@
 
 #include "core/document.h"
 #include "core/paths.h"
+#include "core/spec_values.h"
 
 #include <fmt/format.h>
 
@@ -46,6 +47,19 @@ Result<void> read_choice(const nlohmann::json& table, std::string_view key, std:
     return std::unexpected(bad_key(locate, path, fmt::format("'{}' is none of {}", word, known)));
 }
 
+Result<void> read_deployers(const nlohmann::json& remote, const Locate& locate, Config& config) {
+    constexpr std::string_view path = "remote.deployers";
+    const auto found = remote.find("deployers");
+    if (found == remote.end()) return {};
+    if (const auto typed = check_type(*found, FieldType::StringList, path, locate); !typed) return typed;
+    auto names = found->get<std::vector<std::string>>();
+    for (const auto& name : names)
+        if (const auto why = check_deployer(name); !why.empty())
+            return std::unexpected(bad_key(locate, path, why));
+    config.remote_deployers = std::move(names);
+    return {};
+}
+
 Result<void> merge(const fs::path& file, Config& config) {
     std::ifstream stream(file);
     std::stringstream text;
@@ -64,8 +78,9 @@ Result<void> merge(const fs::path& file, Config& config) {
     const auto remote = document.find("remote");
     if (remote == document.end()) return {};
     if (const auto typed = check_type(*remote, FieldType::Table, "remote", locate); !typed) return typed;
-    constexpr std::array<std::string_view, 1> below_remote{"spin"};
+    constexpr std::array<std::string_view, 2> below_remote{"spin", "deployers"};
     if (const auto known = check_known_keys(*remote, "remote", below_remote, locate); !known) return known;
+    if (const auto read = read_deployers(*remote, locate, config); !read) return read;
     return read_choice(*remote, "spin", "remote.spin", spin_policies, locate, config.remote_spin);
 }
 

@@ -6,6 +6,7 @@
 #include "net/log.h"
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace p2prc::daemon {
@@ -13,6 +14,7 @@ namespace p2prc::daemon {
 struct Config {
     net::LogLevel log = net::LogLevel::Info;
     RemoteSpin remote_spin = RemoteSpin::Sandboxed;
+    std::vector<std::string> remote_deployers; // builders that other nodes may use, too
     friend bool operator==(const Config&, const Config&) = default;
 };
 

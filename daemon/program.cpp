@@ -178,6 +178,7 @@ Result<void> Program::Impl::make_reconciler(std::string boot) {
         .boot_id = boot_,
         .ended_boot = read_ended_boot(options_.state / "ended-boot"),
         .remote_spin = config_.remote_spin,
+        .remote_deployers = config_.remote_deployers,
         .data = {data_root, process::private_data_root, options_.state / "data-owners"},
         .unit_directories = process::system_unit_directories(),
         .warn =
@@ -244,7 +245,7 @@ void Program::Impl::reload() {
     settings_error_.clear();
     net::set_log_level(config_.log);
     if (reconciler_) {
-        reconciler_->set_remote_spin(config_.remote_spin);
+        reconciler_->set_remote_spin(config_.remote_spin, config_.remote_deployers);
         fleet_->settings_changed();
     }
     net::log_info("reloaded the configuration");

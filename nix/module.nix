@@ -179,6 +179,12 @@ in
         group = "p2prc-connector";
         home = "/var/lib/p2prc-connector";
       };
+      users.users.p2prc-deploy = {
+        isSystemUser = true;
+        group = "p2prc-deploy";
+        home = "/var/lib/p2prc-deploy";
+      };
+      users.groups.p2prc-deploy = { };
       users.groups.p2prc-edge = { };
       users.groups.p2prc-connector = { };
 

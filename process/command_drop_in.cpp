@@ -39,10 +39,11 @@ Result<void> check_command(const std::vector<std::string>& argv) {
     return {};
 }
 
-Result<void> append_command(std::string& text, std::string_view key, const std::vector<std::string>& argv) {
+Result<void> append_command(std::string& text, std::string_view key, const std::vector<std::string>& argv,
+                            As as = As::Unit) {
     if (auto fit = check_command(argv); !fit) return fit;
     text += key;
-    text += "=:"; // `:` turns the expansion of $VARIABLES off
+    text += as == As::Root ? "=:+" : "=:"; // `:` turns the expansion of $VARIABLES off
     for (bool first = true; const auto& argument : argv) {
         if (!first) text += ' ';
         first = false;
@@ -79,10 +80,10 @@ Result<std::string> command_drop_in(const RunSpec& run) {
     return text;
 }
 
-Result<std::string> stop_post_drop_in(const std::vector<std::string>& command) {
+Result<std::string> command_line_drop_in(std::string_view key, const std::vector<std::string>& command,
+                                         As as) {
     std::string text = "[Service]\n";
-    if (const auto done = append_command(text, "ExecStopPost", command); !done)
-        return std::unexpected(done.error());
+    if (const auto done = append_command(text, key, command, as); !done) return std::unexpected(done.error());
     return text;
 }
 

@@ -11,6 +11,7 @@
 #include "core/process_spec.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace p2prc::process {
@@ -20,7 +21,10 @@ namespace p2prc::process {
 // of any sandbox.
 Result<std::string> command_drop_in(const RunSpec& run);
 
-// "[Service]\nExecStopPost=:...", in the same way.
-Result<std::string> stop_post_drop_in(const std::vector<std::string>& command);
+enum class As { Unit, Root };
+
+// "[Service]\nKEY=:..." for one command, in the same way. As root: outside of the unit's sandbox.
+Result<std::string> command_line_drop_in(std::string_view key, const std::vector<std::string>& command,
+                                         As as = As::Unit);
 
 } // namespace p2prc::process

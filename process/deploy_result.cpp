@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
 #include <set>
 
 namespace p2prc::process {
@@ -31,6 +33,38 @@ std::string set_path(std::string& into, std::string_view path) {
     return {};
 }
 
+std::string set_root(DeployResult& result, std::string_view path) {
+    if (auto why = set_path(result.root, path); !why.empty()) return why;
+    return check_root(fmt::format("/$DEPLOY/{}", path));
+}
+
+// Two paths without "..", either of which may be below the other.
+bool is_within(std::string_view path, std::string_view directory) {
+    return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
+}
+
+// What systemd mounts upon, or what is needed for it.
+constexpr std::array<std::string_view, 7> no_volumes{
+    "proc", "sys", "dev", "run", "tmp", "var/tmp", "var/lib/p2prc-data"};
+
+std::string add_volume(DeployResult& result, std::string_view value) {
+    std::string path;
+    if (auto why = set_path(path, value); !why.empty()) return why;
+    // Without "." and "//", so that two of them can be compared.
+    path = std::filesystem::path(path).lexically_normal().string();
+    while (path.ends_with('/'))
+        path.pop_back();
+    const auto overlaps = [&path](std::string_view other) {
+        return is_within(path, other) || is_within(other, path);
+    };
+    if (path.empty() || path == "." || std::ranges::any_of(no_volumes, overlaps))
+        return "cannot be kept: the system needs that place itself";
+    if (std::ranges::any_of(result.volumes, overlaps)) return "is in another VOLUME, or another is in it";
+    if (result.volumes.size() == most_volumes) return fmt::format("is one more than {}", most_volumes);
+    result.volumes.push_back(std::move(path));
+    return {};
+}
+
 std::string set_command(DeployResult& result, std::string_view value) {
     const auto list = Json::parse(value, nullptr, false);
     const auto is_text = [](const Json& word) { return word.is_string(); };
@@ -48,6 +82,8 @@ std::string set_variable(DeployResult& result, std::string_view name, std::strin
 
 std::string set(DeployResult& result, std::string_view key, std::string_view value) {
     if (key == "DIR") return set_path(result.directory, value);
+    if (key == "ROOT") return set_root(result, value);
+    if (key == "VOLUME") return add_volume(result, value);
     if (key == "WORKDIR") return set_path(result.work_directory, value);
     if (key == "COMMAND") return set_command(result, value);
     if (key.starts_with(environment_prefix))
@@ -56,8 +92,7 @@ std::string set(DeployResult& result, std::string_view key, std::string_view val
         (key == "NOTE" ? result.note : result.resolved) = value;
         return {};
     }
-    if (key == "ROOT" || key == "VOLUME") return "is not in this version";
-    return "is not known; the keys are DIR, WORKDIR, COMMAND, ENV.NAME, RESOLVED and NOTE";
+    return "is not known; the keys are DIR, ROOT, VOLUME, WORKDIR, COMMAND, ENV.NAME, RESOLVED and NOTE";
 }
 
 } // namespace
@@ -83,9 +118,10 @@ Result<DeployResult> read_deploy_result(std::string_view text) {
         const auto key = line.substr(0, equals);
         if (!text::fits_bus(line) || text::has_controls(line))
             return refuse(key, "has control characters, or is not UTF-8");
-        if (!seen.insert(key).second) return refuse(key, "is there twice");
+        if (!seen.insert(key).second && key != "VOLUME") return refuse(key, "is there twice");
         if (const auto why = set(result, key, line.substr(equals + 1)); !why.empty()) return refuse(key, why);
     }
+    if (!result.volumes.empty() && result.root.empty()) return refuse("VOLUME", "needs a ROOT that it is in");
     return result;
 }
 

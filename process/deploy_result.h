@@ -15,10 +15,13 @@ namespace p2prc::process {
 
 inline constexpr std::string_view deploy_result_file = ".p2prc";
 inline constexpr std::size_t longest_deploy_result = std::size_t{64} << 10U;
+inline constexpr std::size_t most_volumes = 32;
 
 struct DeployResult {
     std::string directory;                          // DIR: what the process is shown; empty: all
-    std::string work_directory;                     // WORKDIR, within that; empty: as without a deployer
+    std::string root;                               // ROOT: what the process has for "/"; empty: the node's
+    std::vector<std::string> volumes;               // VOLUME: directories of ROOT that are kept as data
+    std::string work_directory;                     // WORKDIR, within ROOT or DIR; empty: as without
     std::vector<std::string> command;               // COMMAND, a list in JSON; empty: that of the file
     std::map<std::string, std::string> environment; // ENV.NAME
     std::string resolved;                           // RESOLVED: what a floating name came to
@@ -26,8 +29,8 @@ struct DeployResult {
     friend bool operator==(const DeployResult&, const DeployResult&) = default;
 };
 
-// Lines KEY=VALUE; each key once, and none but those above. Paths are relative and have no "..". InvalidSpec
-// names the line.
+// Lines KEY=VALUE; each key but VOLUME once, and none but those above. Paths are relative and have no "..".
+// InvalidSpec names the line.
 Result<DeployResult> read_deploy_result(std::string_view text);
 
 } // namespace p2prc::process

@@ -1,5 +1,6 @@
 #include "process/deployed.h"
 
+#include "core/data_paths.h"
 #include "core/encoding.h"
 #include "core/json_members.h"
 #include "core/names.h"
@@ -88,9 +89,32 @@ Result<std::string> read_text(const net::UniqueFd& directory) {
     return text;
 }
 
-Result<void> check_directories(const net::UniqueFd& directory, const DeployResult& result) {
+// A bind mount in its place would let the process choose what is mounted: its data is its own, and PID 1
+// follows a link that is on the way to what it mounts. This one is followed by the process itself.
+Result<void> check_volume(const net::UniqueFd& root, std::string_view name, const std::string& volume) {
+    const fs::path path(volume);
+    const auto parent = open_beneath(root.get(), "VOLUME", path.parent_path().string());
+    if (!parent) return std::unexpected(parent.error());
+    const auto wanted = fmt::format("{}/{}", data_directory(name), volume);
+    std::string target(wanted.size() + 1, '\0');
+    const auto size = ::readlinkat(parent->get(), path.filename().c_str(), target.data(), target.size());
+    target.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    if (target == wanted) return {};
+    return fail(ErrorCode::InvalidSpec, fmt::format("{}: VOLUME {} could not be made a link to {}",
+                                                    deploy_result_file, volume, wanted));
+}
+
+Result<void> check_directories(const net::UniqueFd& directory, std::string_view name,
+                               const DeployResult& result) {
     const auto shown = open_beneath(directory.get(), "DIR", result.directory);
     if (!shown) return std::unexpected(shown.error());
+    if (!result.root.empty()) {
+        const auto root = open_beneath(directory.get(), "ROOT", result.root);
+        if (!root) return std::unexpected(root.error());
+        for (const auto& volume : result.volumes)
+            if (auto checked = check_volume(*root, name, volume); !checked) return checked;
+        return {}; // the process itself goes to its WORKDIR, within its root
+    }
     const auto work = open_beneath(shown->get(), "WORKDIR", result.work_directory);
     if (!work) return std::unexpected(work.error());
     return {};
@@ -102,21 +126,47 @@ fs::path Deployed::shown() const {
     return result.directory.empty() ? directory : directory / result.directory;
 }
 
+fs::path Deployed::root() const {
+    return result.root.empty() ? fs::path() : directory / result.root;
+}
+
 std::string deploy_digest(const ProcessSpec& spec) {
     const Json parts{spec.deploy.strategy, spec.deploy.script, architecture(), spec.run.user};
     const auto text = parts.dump(-1, ' ', false, Json::error_handler_t::replace);
     return to_hex(sha256(as_bytes(text)));
 }
 
+Result<void> check_fit(const ProcessSpec& spec, const DeployResult& result) {
+    const auto refuse = [](std::string_view why, std::string hint) {
+        return fail(ErrorCode::InvalidSpec, fmt::format("{}: {}", deploy_result_file, why), std::move(hint));
+    };
+    if (spec.run.command.empty() && result.command.empty())
+        return fail(ErrorCode::InvalidSpec, "neither the process file nor the deployer says what to run",
+                    "add run.command to the file");
+    if (!result.volumes.empty() && !spec.run.data)
+        return refuse(
+            fmt::format("VOLUME {} is kept in the process's data, and it has none", result.volumes.front()),
+            "set data = true in its file");
+    if (result.root.empty()) return {};
+    if (!spec.run.root.empty()) return refuse("ROOT and run.root are two roots", "leave run.root out");
+    if (!spec.run.kill.empty())
+        return refuse("run.kill is not for a process with a ROOT: it would run outside of that",
+                      "leave run.kill out; SIGTERM is sent");
+    return {};
+}
+
 ProcessRecord with_result(ProcessRecord record, const Deployed& deployed) {
     if (record.spec.run.command.empty()) record.spec.run.command = deployed.result.command;
+    if (!deployed.result.root.empty()) record.spec.run.root = deployed.root().string();
     return record;
 }
 
 void add_result(TransientUnit& unit, const ProcessSpec& spec, const Deployed& deployed) {
     auto& properties = unit.properties;
-    properties.push_back({"BindReadOnlyPaths", "a(ssbt)",
-                          Json::array({Json::array({deployed.shown().string(), shown_result, false, 0})})});
+    auto bound = std::ranges::find(properties, "BindReadOnlyPaths", &UnitProperty::name);
+    if (bound == properties.end())
+        bound = properties.insert(properties.end(), {"BindReadOnlyPaths", "a(ssbt)", Json::array()});
+    bound->value.push_back(Json::array({deployed.shown().string(), shown_result, false, 0}));
     auto environment = deployed.result.environment;
     environment["DEPLOY"] = shown_result;
     auto given = std::ranges::find(properties, "Environment", &UnitProperty::name);
@@ -126,8 +176,10 @@ void add_result(TransientUnit& unit, const ProcessSpec& spec, const Deployed& de
         if (!spec.run.environment.contains(name)) given->value.push_back(name + "=" + value);
     if (deployed.result.work_directory.empty()) return;
     std::erase_if(properties, [](const UnitProperty& one) { return one.name == "WorkingDirectory"; });
-    properties.push_back(
-        {"WorkingDirectory", "s", fmt::format("{}/{}", shown_result, deployed.result.work_directory)});
+    properties.push_back({"WorkingDirectory", "s",
+                          deployed.result.root.empty()
+                              ? fmt::format("{}/{}", shown_result, deployed.result.work_directory)
+                              : fmt::format("-/{}", deployed.result.work_directory)});
 }
 
 struct DeployedResults::Note {
@@ -152,7 +204,20 @@ fs::path DeployedResults::directory_of(std::string_view name, std::string_view d
 }
 
 std::vector<fs::path> DeployedResults::paths_of(std::string_view name, std::string_view digest) const {
-    return {directory_of(name, digest, true), directory_of(name, digest, false)};
+    std::vector<fs::path> paths{directory_of(name, digest, true), directory_of(name, digest, false)};
+    if (!digest.empty()) {
+        paths.push_back(root_ / work_of(name, digest));
+        return paths;
+    }
+    std::error_code ignored;
+    const auto mine = fmt::format("{}.", name);
+    for (const auto& entry : fs::directory_iterator(root_ / builder_directory, ignored))
+        if (entry.path().filename().string().starts_with(mine)) paths.push_back(entry.path());
+    return paths;
+}
+
+std::string DeployedResults::work_of(std::string_view name, std::string_view digest) {
+    return fmt::format("{}/{}.{}", builder_directory, name, digest);
 }
 
 std::optional<DeployedResults::Note> DeployedResults::read(std::string_view name,
@@ -209,15 +274,15 @@ Result<Deployed> DeployedResults::finish(const ProcessRecord& record, bool hidde
     if (!text) return std::unexpected(text.error());
     auto result = read_deploy_result(*text);
     if (!result) return std::unexpected(result.error());
-    if (!closed && !result->directory.empty())
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("{}: DIR is not for a process with run.user", deploy_result_file),
-                    "that user could exchange the directory later; leave DIR or run.user out");
-    if (const auto checked = check_directories(directory, *result); !checked)
+    for (const auto& [key, path] : {std::pair("DIR", &result->directory), std::pair("ROOT", &result->root)})
+        if (!closed && !path->empty())
+            return fail(
+                ErrorCode::InvalidSpec,
+                fmt::format("{}: {} is not for a process with run.user", deploy_result_file, key),
+                fmt::format("that user could exchange the directory later; leave {} or run.user out", key));
+    if (const auto fits = check_fit(record.spec, *result); !fits) return std::unexpected(fits.error());
+    if (const auto checked = check_directories(directory, record.name, *result); !checked)
         return std::unexpected(checked.error());
-    if (record.spec.run.command.empty() && result->command.empty())
-        return fail(ErrorCode::InvalidSpec, "neither the process file nor the deployer says what to run",
-                    "add run.command to the file");
     deployed.result = std::move(*result);
     const Note note{.id = record.id, .spec = record.digest, .hidden = hidden, .whole = true, .text = *text};
     if (const auto written = write(record.name, digest, note); !written)

@@ -24,13 +24,18 @@ struct Deployed {
 
     // What the process is shown.
     std::filesystem::path shown() const;
+    // What it has for "/"; empty: what the node has.
+    std::filesystem::path root() const;
 };
 
 // What a result depends on: the deployer's name, its script, the architecture and the user whose files it
 // has. Nothing else of a process file asks for another one.
 std::string deploy_digest(const ProcessSpec& spec);
 
-// `record` as it runs with the result: with its command, where the file has none.
+// InvalidSpec where a process of `spec` cannot run with the result.
+Result<void> check_fit(const ProcessSpec& spec, const DeployResult& result);
+
+// `record` as it runs with the result: with its command, where the file has none, and with its root.
 ProcessRecord with_result(ProcessRecord record, const Deployed& deployed);
 
 // Adds to a unit of `spec`'s process what it has of the result: it is shown read-only, and what the file says
@@ -74,6 +79,8 @@ class DeployedResults {
     // Digests of a name beyond those `needed` and the last two others.
     std::vector<std::string> outdated(std::string_view name, const std::set<std::string>& needed) const;
 
+    // Where a builder makes it, below the root.
+    static std::string work_of(std::string_view name, std::string_view digest);
     // All that there may be of it on disk; of an empty digest: of all.
     std::vector<std::filesystem::path> paths_of(std::string_view name, std::string_view digest) const;
 

@@ -81,12 +81,10 @@ class SettingsReader {
         if (!as) return std::unexpected(as.error());
         if (!*as) return {};
         const auto word = (*as)->get<std::string>();
-        if (word == "builder")
-            return std::unexpected(bad_key(locate_, "as", "\"builder\" is not in this version",
-                                           "\"process\" or \"root\"", ErrorCode::NotSupported));
         const auto known = deployer_class_of(word);
         if (!known)
-            return bad("as", fmt::format("'{}' is none of \"process\", \"root\"", text::excerpt(word)));
+            return bad(
+                "as", fmt::format("'{}' is none of \"process\", \"builder\", \"root\"", text::excerpt(word)));
         into.as = *known;
         return {};
     }

@@ -245,8 +245,12 @@ StopReason failure(std::string step, const Error& error) {
 Result<TransientUnit> Deployment::unit_of(const Deployer& deployer) const {
     auto script = sealed_input("p2prc-deploy-script", record_.spec.deploy.script);
     if (!script) return std::unexpected(script.error());
+    const bool builds = deployer.as == DeployerClass::Builder;
     const auto place = fmt::format("{}/{}/{}", deploy_directory, record_.name, digest_);
-    const auto directory = fmt::format("/var/lib/{}", place);
+    const auto work = fmt::format("{}/{}", deploy_directory, DeployedResults::work_of(record_.name, digest_));
+    const auto cache =
+        fmt::format("{}/{}/{}/{}", deploy_directory, builder_directory, builder_cache, deployer.name);
+    const auto directory = fmt::format("/var/lib/{}", builds ? work : place);
     const auto previous = all_.results_.previous(record_);
     DeployRun run{.program = deployer.program,
                   .as = deployer.as,
@@ -254,21 +258,25 @@ Result<TransientUnit> Deployment::unit_of(const Deployer& deployer) const {
                   .groups = deployer.groups,
                   .timeout = deployer.timeout,
                   .place = place,
+                  .work = work,
+                  .cache = cache,
                   .previous = previous ? previous->directory.string() : "",
                   .environment = {{"P2PRC_API", "1"},
                                   {"P2PRC_NAME", record_.name},
                                   {"P2PRC_NODE", node_},
+                                  {"P2PRC_ORIGIN", origin_ == Origin::Local ? "local" : "remote"},
                                   {"P2PRC_DIGEST", record_.digest},
                                   {"P2PRC_PREVIOUS_DIGEST", previous ? previous->spec : ""},
                                   {"P2PRC_RESOLVED", resolved_},
                                   {"DEPLOY", directory},
                                   {"DEPLOY_PREVIOUS", previous ? std::string(shown_result) : ""}},
                   .script = std::move(*script)};
+    if (builds) run.environment["CACHE_DIRECTORY"] = fmt::format("/var/lib/{}", cache);
     if (record_.port) run.environment["PORT"] = std::to_string(*record_.port);
     const bool has_data = record_.spec.run.data && deployer.as == DeployerClass::Process;
     // systemd would name all of the unit's directories there.
     run.environment["STATE_DIRECTORY"] = has_data ? data_directory(record_.name) : "";
-    if (!has_data && record_.spec.run.user.empty()) run.environment.emplace("HOME", directory);
+    if (builds || (!has_data && record_.spec.run.user.empty())) run.environment.emplace("HOME", directory);
     return deploy_unit(record_, node_, origin_, run);
 }
 

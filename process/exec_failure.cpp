@@ -139,6 +139,15 @@ std::string exec_failure(const ProcessSpec& spec, Origin origin, std::span<const
                                 : spec.run.command.empty() ? ""
                                                            : spec.run.command.front();
     const int logged = error_of(log);
+    // Links in it lead to other places for the process than for p2prcd.
+    if (!spec.run.root.empty() && logged == ENOENT)
+        return fmt::format(
+            "{}, the interpreter in its first line or the loader that it needs does not exist in {}",
+            text::excerpt(program), text::excerpt(spec.run.root));
+    if (!spec.run.root.empty())
+        return logged == 0 ? ""
+                           : fmt::format("{} in {}: {}", text::excerpt(program), text::excerpt(spec.run.root),
+                                         strerrordesc_np(logged));
     switch (logged == 0 && origin == Origin::Remote ? likely_error(program, origin) : logged) {
     case ENOENT:
         return not_there(program, origin);

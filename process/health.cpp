@@ -288,6 +288,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         record.name = run->target.process;
         record.port = run->target.port;
         record.spec = run->spec();
+        if (run->target.deployed) record = with_result(std::move(record), *run->target.deployed);
         auto unit = probe_unit(record, run->target.origin, *run->probe());
         if (!unit) return settle(run, {ProbeAnswer::Verdict::Bad, unit.error().message}, Clock::now());
         if (run->target.deployed) add_result(*unit, run->spec(), *run->target.deployed);

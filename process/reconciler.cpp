@@ -387,8 +387,9 @@ void Reconciler::tidy_stops() {
 void Reconciler::set_node(std::string node) {
     impl_->set_node(std::move(node));
 }
-void Reconciler::set_remote_spin(RemoteSpin policy) {
+void Reconciler::set_remote_spin(RemoteSpin policy, std::vector<std::string> deployers) {
     impl_->node->options.remote_spin = policy;
+    impl_->node->options.remote_deployers = std::move(deployers);
 }
 void Reconciler::network_changed() {
     impl_->network_changed();

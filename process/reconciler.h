@@ -32,6 +32,7 @@ struct ReconcilerOptions {
     std::string boot_id;
     std::string ended_boot; // the boot that is known to have ended in order; empty: none
     RemoteSpin remote_spin = RemoteSpin::Sandboxed;
+    std::vector<std::string> remote_deployers = {}; // builders that other nodes may use
     DataDirectories data;
     // Where units of administrators and packages lie: a process may not take their names.
     std::vector<std::filesystem::path> unit_directories;
@@ -93,7 +94,7 @@ class Reconciler {
 
     // Another name of this node, from now on (it joined a fleet). Statuses of the old name are taken over.
     void set_node(std::string node);
-    void set_remote_spin(RemoteSpin policy);
+    void set_remote_spin(RemoteSpin policy, std::vector<std::string> deployers = {});
 
     // What fails without a network is tried again at once.
     void network_changed();

@@ -110,6 +110,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     Result<TransientUnit> unit_to_start(const Facts& now, Act what);
     boost::asio::awaitable<Result<void>> confine(Facts now, TransientUnit& content);
     boost::asio::awaitable<Result<void>> prepare_data(Facts now, Act what);
+    boost::asio::awaitable<Result<void>> make_volumes(ProcessRecord record);
     void launch_aside(Facts now, TransientUnit content);
     boost::asio::awaitable<void> launch(Facts now, TransientUnit content, std::uint64_t number);
     boost::asio::awaitable<bool> launched(Facts now, Result<std::string> result);

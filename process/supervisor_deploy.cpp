@@ -13,7 +13,9 @@ Result<void> ProcessSupervisor::permitted_deployer(const ProcessRecord& record) 
     if (strategy.empty()) return {};
     const auto deployer = node_->deployments.deployer(strategy);
     if (!deployer) return {};
-    return check_remote_deployer(node_->options.remote_spin, deployer->as, record.spec, node_->options.node);
+    const auto& options = node_->options;
+    return check_remote_deployer(options.remote_spin, options.remote_deployers, deployer->as, record.spec,
+                                 options.node);
 }
 
 // A revision is deployed while the one before it runs on, which only then makes way. What is not allowed here

@@ -42,6 +42,12 @@ Result<TransientUnit> ProcessSupervisor::unit_to_start(const Facts& now, Act wha
     const bool was_well = now.status && now.status->reason && now.status->reason->kind == StopKind::Unhealthy;
     const auto attempt = what == Act::Retry && !was_well ? Attempt::Again : Attempt::First;
     const auto deployed = node_->deployments.results().find(record);
+    if (deployed)
+        // What it has of data, or how it is stopped, may be new since it was deployed.
+        if (auto fits = check_fit(record.spec, deployed->result); !fits) {
+            refuse(now, "command", fits.error());
+            return std::unexpected(fits.error());
+        }
     auto content = transient_unit(deployed ? with_result(record, *deployed) : record, node_->options.node,
                                   records().origin_of(record), attempt);
     if (!content)
@@ -84,6 +90,23 @@ asio::awaitable<Result<void>> ProcessSupervisor::prepare_data(Facts now, Act wha
     co_return Result<void>{};
 }
 
+// Of one with a root of its own.
+asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord record) {
+    const auto deployed = node_->deployments.results().find(record);
+    const bool rooted = !record.spec.run.root.empty() || (deployed && !deployed->result.root.empty());
+    if (!rooted || !record.spec.run.data) co_return Result<void>{};
+    auto unit = volumes_unit(record, records().origin_of(record),
+                             deployed ? deployed->result.volumes : std::vector<std::string>());
+    if (!unit) co_return std::unexpected(unit.error());
+    if (deployed) add_result(*unit, record.spec, *deployed);
+    const auto name = volumes_unit_name(name_);
+    const auto made = co_await node_->systemd.start_transient(name, std::move(*unit), share_);
+    if (!made) co_return std::unexpected(made.error());
+    if (*made == "done") co_return Result<void>{};
+    co_return fail(ErrorCode::Failed, fmt::format("its directories could not be made ({})", *made),
+                   fmt::format("journalctl -u {} has the reason", name));
+}
+
 // All that comes before its unit. `before`: as it was when the start was decided upon.
 asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts before, Facts now, Act what) {
     if (!permitted(now)) co_return Prepared{};
@@ -121,7 +144,8 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
                         name_),
             name_);
     if (!spec.run.data) co_return Prepared{std::move(*content)};
-    const auto prepared = co_await prepare_data(before, what);
+    auto prepared = co_await prepare_data(before, what);
+    if (prepared && !node_->stopping) prepared = co_await make_volumes(*now.record);
     if (node_->stopping) co_return Prepared{};
     if (!prepared) {
         refuse(now, "data", prepared.error());

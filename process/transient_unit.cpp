@@ -27,11 +27,45 @@ constexpr std::uint32_t last_port = 65535;
 constexpr std::uint64_t deploy_weight = 20;
 // What a deployer's job takes beyond its own time: its end, and that of what it left.
 constexpr std::chrono::seconds stop_reserve{60};
-// Runs in the deployer's directory, as the deployer, when that has ended. Half of a result is shown to
-// nobody.
-constexpr const char* open_result = "if [ \"$EXIT_CODE$EXIT_STATUS\" != exited0 ]; then exit 0; fi; "
-                                    "chmod 0755 . && "
-                                    "if [ -f .p2prc ] && [ ! -L .p2prc ]; then chmod 0644 .p2prc; fi";
+// Runs in the deployer's directory, as the deployer, when that has ended; its argument is the directory of
+// the data. Half of a result is shown to nobody. In the place of each VOLUME comes a link into the data; what
+// was there is what the data begins with.
+constexpr const char* open_result = R"sh(cd "$DEPLOY" || exit 0
+[ "$EXIT_CODE$EXIT_STATUS" = exited0 ] || exit 0
+set -e
+if [ -f .p2prc ] && [ ! -L .p2prc ]; then
+    chmod 0644 .p2prc
+    root=$(sed -n 's/^ROOT=//p' .p2prc)
+    sed -n 's/^VOLUME=//p' .p2prc | while [ -n "$root" ] && IFS= read -r volume; do
+        volume=${volume%"${volume##*[!/]}"}
+        place=./$root/$volume first=./.p2prc-volumes/$volume
+        mkdir -p "${place%/*}" "${first%/*}"
+        if [ -L "$place" ] || [ ! -d "$place" ]; then rm -f "$place"; else mv "$place" "$first"; fi
+        ln -s "$1/$volume" "$place"
+    done
+fi
+chmod 0755 .)sh";
+// The same of a builder, which may make what its own user's rights are in: nobody else is let into its
+// directory before that is taken away.
+constexpr const char* close_setuid = "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then "
+                                     "find \"$DEPLOY\" -xdev -type f -perm /6000 -exec chmod ug-s {} +; fi";
+// As root: from where all builders may write to where only the superuser does.
+constexpr const char* keep_result = "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then "
+                                    "mkdir -p \"${2%/*}\" && mv -T \"$1\" \"$2\"; fi";
+// Runs as the process, before it: a directory for each VOLUME of its data, which may be there already.
+constexpr const char* make_volumes = R"sh(data=$1 result=$2
+shift 2
+umask 022
+for volume; do
+    place=$data/$volume first=$result/.p2prc-volumes/$volume
+    if [ -e "$place" ] || [ -L "$place" ]; then continue; fi
+    mkdir -p "${place%/*}"
+    rm -rf "$place.p2prc-new"
+    if [ -d "$first" ]; then cp -RP "$first" "$place.p2prc-new"; else mkdir "$place.p2prc-new"; fi
+    chmod 0700 "$place.p2prc-new"
+    mv "$place.p2prc-new" "$place"
+done)sh";
+constexpr std::chrono::seconds volumes_timeout{180};
 constexpr std::uint64_t cap_net_bind_service = std::uint64_t{1} << 10;
 
 class Properties {
@@ -115,9 +149,12 @@ void add_files(Properties& out, const ProcessRecord& record) {
     if (run.data) {
         out.add("StateDirectory", "as", json::array({fmt::format("p2prc-data/{}", record.name)}));
         out.add("StateDirectoryMode", "u", 0700);
-        out.text("WorkingDirectory", data);
+        // Of another root, systemd changes to the directory of that name before commands outside of it, too.
+        out.text("WorkingDirectory", run.root.empty() ? data : "-" + data);
     }
     std::map<std::string, std::string> environment = run.environment;
+    // systemd names that of a dynamic user as it is in the machine's own root.
+    if (run.data && !run.root.empty()) environment["STATE_DIRECTORY"] = data;
     if (record.port) environment.emplace("PORT", std::to_string(*record.port));
     // A dynamic user's home is "/", where it can write nothing.
     if (run.data && run.user.empty()) environment.emplace("HOME", data);
@@ -219,6 +256,21 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
     out.add("SystemCallErrorNumber", "i", 1); // EPERM
 }
 
+// What names lead to is the machine's matter, and there is a /proc, /dev, /sys, /run and /tmp as ever:
+// systemd makes what it mounts upon.
+void add_root(Properties& out, const std::string& root) {
+    if (root.empty()) return;
+    out.text("RootDirectory", root);
+    // What keeps it to its ports is a program of the machine, see add_bind_programs().
+    out.flag("RootDirectoryStartOnly", true);
+    out.flag("MountAPIVFS", true);
+    out.replace("ProtectHome", "s", "no"); // homes of that root are its own
+    json shown = json::array();
+    for (const auto* file : {"/etc/resolv.conf", "/etc/hosts"})
+        shown.push_back(json::array({file, file, true, 0}));
+    out.add("BindReadOnlyPaths", "a(ssbt)", std::move(shown));
+}
+
 // As whom, with what and in which sandbox a command of the process runs.
 void add_execution(Properties& out, const ProcessRecord& record, Origin origin) {
     const auto& user = record.spec.run.user;
@@ -235,6 +287,7 @@ void add_execution(Properties& out, const ProcessRecord& record, Origin origin) 
         add_strict_sandbox(out, record, origin);
     else
         add_low_port(out, record);
+    add_root(out, record.spec.run.root);
 }
 
 // The names are checked where a record is taken in; here they become lines of a unit and paths.
@@ -323,25 +376,59 @@ std::string probe_unit_name(std::string_view process_name) {
     return fmt::format("p2prcd-probe-{}.service", process_name);
 }
 
-Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, const Probe& probe) {
-    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
-    auto drop_in = command_drop_in({.command = probe.command, .shell = probe.shell});
-    if (!drop_in) return std::unexpected(drop_in.error());
+namespace {
+
+// A unit that runs a command once as the process; `what` it is, such as "Probe". Without the lines in which
+// systemd says that it starts and has ended; what the command itself says is kept.
+Properties once_as_process(const ProcessRecord& record, Origin origin, std::string_view what,
+                           std::string_view suffix, std::chrono::seconds timeout) {
     Properties out;
-    out.text("Description", fmt::format("Probe of p2prc process {}", record.name));
+    out.text("Description", fmt::format("{} of p2prc process {}", what, record.name));
     out.text("Slice", process_slice);
     out.text("CollectMode", "inactive-or-failed");
-    out.text("SyslogIdentifier", fmt::format("{}-probe", record.name));
-    // Without the lines in which systemd says that it starts and has ended; what the command itself says is
-    // kept.
+    out.text("SyslogIdentifier", fmt::format("{}-{}", record.name, suffix));
     out.add("LogLevelMax", "i", LOG_NOTICE);
     out.add("SyslogLevel", "i", LOG_NOTICE);
     out.text("Type", "oneshot");
     out.text("KillMode", "control-group");
-    out.number("TimeoutStartUSec", std::chrono::microseconds(probe_command_timeout).count());
+    out.number("TimeoutStartUSec", std::chrono::microseconds(timeout).count());
     out.number("TimeoutStopUSec", 2 * second);
     out.text("NotifyAccess", "none");
     add_execution(out, record, origin);
+    return out;
+}
+
+} // namespace
+
+Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, const Probe& probe) {
+    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
+    auto drop_in = command_drop_in({.command = probe.command, .shell = probe.shell});
+    if (!drop_in) return std::unexpected(drop_in.error());
+    auto out = once_as_process(record, origin, "Probe", "probe", probe_command_timeout);
+    TransientUnit unit{out.take(), std::move(*drop_in)};
+    if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
+    return unit;
+}
+
+std::string volumes_unit_name(std::string_view process_name) {
+    return fmt::format("p2prcd-volumes-{}.service", process_name);
+}
+
+Result<TransientUnit> volumes_unit(ProcessRecord record, Origin origin,
+                                   const std::vector<std::string>& volumes) {
+    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
+    std::vector<std::string> command{"/bin/sh",
+                                     "-euc",
+                                     make_volumes,
+                                     "make_volumes",
+                                     data_directory(record.name),
+                                     std::string(shown_result)};
+    command.insert(command.end(), volumes.begin(), volumes.end());
+    auto drop_in = command_drop_in({.command = std::move(command)});
+    if (!drop_in) return std::unexpected(drop_in.error());
+    record.spec.run.root.clear(); // whose directory may have no shell
+    record.spec.run.credentials.clear();
+    auto out = once_as_process(record, origin, "Volumes", "volumes", volumes_timeout);
     TransientUnit unit{out.take(), std::move(*drop_in)};
     if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
     return unit;
@@ -351,19 +438,41 @@ std::string deploy_unit_name(std::string_view process_name) {
     return fmt::format("p2prcd-deploy-{}.service", process_name);
 }
 
+namespace {
+
+// What comes before a builder, and after it.
+Result<std::pair<std::string, std::string>> builder_drop_in(const DeployRun& run) {
+    const auto directory = fmt::format("/var/lib/{}", run.work);
+    const auto made =
+        command_line_drop_in("ExecStartPre", {"/bin/sh", "-c", R"(umask 077 && mkdir -p "$2" && mkdir "$1")",
+                                              "mkdir", directory, fmt::format("/var/lib/{}", run.cache)});
+    auto closed = command_line_drop_in("ExecStopPost", {"/bin/sh", "-c", close_setuid});
+    const auto kept = command_line_drop_in(
+        "ExecStopPost",
+        {"/bin/sh", "-c", keep_result, "mv", directory, fmt::format("/var/lib/{}", run.place)}, As::Root);
+    for (const auto* part : std::initializer_list<const Result<std::string>*>{&made, &closed, &kept})
+        if (!*part) return std::unexpected(part->error());
+    return std::pair{*made + *closed, *kept};
+}
+
+} // namespace
+
 Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view node, Origin origin,
                                   const DeployRun& run) {
     if (const auto named = check_names(record); !named) return std::unexpected(named.error());
     auto drop_in = command_drop_in({.command = {run.program}});
     // systemd makes its directory, with that of the data, for the user alone. p2prcd, which has no capability
     // to pass over that, reads the result as any other user.
-    const auto opened = stop_post_drop_in({"/bin/sh", "-c", open_result});
+    const auto opened = command_line_drop_in(
+        "ExecStopPost", {"/bin/sh", "-c", open_result, "open_result", data_directory(record.name)});
     if (!drop_in || !opened) return std::unexpected(drop_in ? opened.error() : drop_in.error());
     ProcessRecord runs_as = record;
     runs_as.spec.run.credentials.clear();
+    runs_as.spec.run.root.clear(); // it is a program of the machine
     for (const auto& [name, value] : run.environment)
         runs_as.spec.run.environment[name] = value;
-    const auto directory = fmt::format("/var/lib/{}", run.place);
+    const bool builds = run.as == DeployerClass::Builder;
+    const auto directory = fmt::format("/var/lib/{}", builds ? run.work : run.place);
     Properties out;
     out.text("Description", fmt::format("Deployment of p2prc process {}", record.name));
     add_identity(out, record, node);
@@ -379,26 +488,45 @@ Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view 
     out.number("CPUWeight", deploy_weight);
     out.number("IOWeight", deploy_weight);
     json directories = json::array();
+    auto extra = *opened;
     if (run.as == DeployerClass::Process) {
         add_execution(out, runs_as, origin);
         if (record.spec.run.data) directories.push_back(fmt::format("p2prc-data/{}", record.name));
+    } else if (builds) {
+        // Its limits and ports are the process's own.
+        ProcessRecord nobody;
+        nobody.name = record.name;
+        out.text("User", builder_user);
+        add_common_sandbox(out);
+        // Images have files with these bits, and unpacking one fails where they cannot be set.
+        out.replace("RestrictSUIDSGID", "b", false);
+        add_strict_sandbox(out, nobody, origin);
+        add_environment(out, runs_as.spec.run.environment);
+        auto before = builder_drop_in(run);
+        if (!before) return std::unexpected(before.error());
+        extra = before->first + extra + before->second;
     } else {
         out.flag("PrivateTmp", true);
         out.text("ProtectHome", "yes");
         add_environment(out, runs_as.spec.run.environment);
     }
-    directories.push_back(run.place);
+    if (builds) {
+        directories.push_back(fmt::format("{}/{}", deploy_directory, builder_directory));
+    } else {
+        directories.push_back(run.place);
+        out.add("CacheDirectory", "as", json::array({fmt::format("{}/{}", deploy_directory, record.name)}));
+        out.add("CacheDirectoryMode", "u", 0700);
+    }
     out.replace("StateDirectory", "as", std::move(directories));
-    out.replace("StateDirectoryMode", "u", 0700);
-    out.add("CacheDirectory", "as", json::array({fmt::format("{}/{}", deploy_directory, record.name)}));
-    out.add("CacheDirectoryMode", "u", 0700);
-    out.replace("WorkingDirectory", "s", directory);
+    out.replace("StateDirectoryMode", "u", builds ? 0755 : 0700);
+    // A builder's is made by its first command.
+    out.replace("WorkingDirectory", "s", builds ? "-" + directory : directory);
     if (!run.previous.empty())
         out.add("BindReadOnlyPaths", "a(ssbt)",
                 json::array({json::array({run.previous, shown_result, false, 0})}));
     if (!run.groups.empty()) out.add("SupplementaryGroups", "as", run.groups);
     if (!run.network) out.flag("PrivateNetwork", true);
-    TransientUnit unit{out.take(), *drop_in + *opened, run.script, run.timeout + stop_reserve};
+    TransientUnit unit{out.take(), *drop_in + extra, run.script, run.timeout + stop_reserve};
     if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
     return unit;
 }

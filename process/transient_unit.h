@@ -75,6 +75,13 @@ std::string probe_unit_name(std::string_view process_name);
 // id, and may share its state directory. It has no field of a process, so nobody takes it for one.
 Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, const Probe& probe);
 
+std::string volumes_unit_name(std::string_view process_name);
+
+// A unit that makes, as `record`'s process, what is not there yet of its data: the directory itself, which
+// systemd does not link to in its public place for a unit with a root of its own, and the `volumes` in it.
+Result<TransientUnit> volumes_unit(ProcessRecord record, Origin origin,
+                                   const std::vector<std::string>& volumes);
+
 std::string deploy_unit_name(std::string_view process_name);
 
 // One run of a deployer.
@@ -85,6 +92,8 @@ struct DeployRun {
     std::vector<std::string> groups = {};
     std::chrono::seconds timeout{0};
     std::string place;                                   // its directory, below /var/lib
+    std::string work = {};                               // of a builder: where it is until it is whole
+    std::string cache = {};                              // of a builder
     std::string previous = {};                           // that of the result before; empty: none
     std::map<std::string, std::string> environment = {}; // beside that of the process
     std::shared_ptr<const net::UniqueFd> script = nullptr;
@@ -92,8 +101,10 @@ struct DeployRun {
 
 // A unit that runs a deployer for `record`'s process on `node`. As `process` it has the process's user, data,
 // environment, limits and sandbox, but none of its credentials. It writes its result into `place`, which
-// systemd makes. Its lines in the journal have the fields of the process; it is not in the slice as a unit
-// that systemd lists for us, so nobody takes it for the process.
+// systemd makes. As `builder` it has a user and a sandbox, but nothing of the process, and writes into
+// `work`; when it is done the result is moved to `place`, where no other builder can come to it. Its lines in
+// the journal have the fields of the process; it is not in the slice as a unit that systemd lists for us, so
+// nobody takes it for the process.
 Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view node, Origin origin,
                                   const DeployRun& run);
 

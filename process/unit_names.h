@@ -17,6 +17,12 @@ inline constexpr std::string_view private_data_root = "/var/lib/private/p2prc-da
 // own at shown_result.
 inline constexpr std::string_view deploy_directory = "p2prc-deploy";
 inline constexpr std::string_view shown_result = "/run/p2prc-deploy";
+// The user of all builders, made by sysusers.d, and what is theirs, in deploy_directory: no process has that
+// name. Their cache is in it, so that a file in there can be a part of results by a hard link: each directory
+// of a unit is a mount of its own, and link(2) makes none from one mount to another.
+inline constexpr std::string_view builder_user = "p2prc-deploy";
+inline constexpr std::string_view builder_directory = ".builder";
+inline constexpr std::string_view builder_cache = "cache";
 
 // "p2prc-calendar.service"
 std::string unit_name(std::string_view process_name);

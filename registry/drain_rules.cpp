@@ -27,6 +27,9 @@ std::vector<Obstacle> ties_of(const ProcessRecord& process) {
     if (!run.user.empty())
         ties.push_back({"user", fmt::format("it runs as user {} of {}", run.user, process.node),
                         "p2prc kill it, and spin it where that user is"});
+    if (!run.root.empty())
+        ties.push_back({"root", fmt::format("its root is a directory on {}", process.node),
+                        "p2prc kill it, and spin it where that directory is"});
     if (!run.credentials.empty())
         ties.push_back({"credentials", fmt::format("its credentials are files on {}", process.node),
                         "p2prc kill it, and spin it where these files are"});

@@ -31,6 +31,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(size <= process::longest_deploy_result);
     require_beneath(result->directory);
     require_beneath(result->work_directory);
+    require_beneath(result->root);
+    require(result->volumes.empty() || !result->root.empty());
+    require(result->volumes.size() <= process::most_volumes);
+    for (const auto& volume : result->volumes) {
+        require(!volume.empty());
+        require_beneath(volume);
+    }
+    require(check_root("/" + result->root + "x").empty() || result->root.empty());
     require(result->command.empty() || check_command(result->command, false).empty());
     require(check_environment(result->environment).empty());
     require(!result->environment.contains("DEPLOY") && !result->environment.contains("PORT"));

@@ -38,5 +38,27 @@ TEST(RemoteSpinPolicy, AWordOfALaterVersionRefusesAll) {
     EXPECT_EQ(remote_spin_of("audited"), RemoteSpin::No);
 }
 
+TEST(RemoteSpin, ABuilderIsAdmittedByItsName) {
+    ProcessSpec spec;
+    spec.name = "web";
+    spec.deploy.strategy = "image";
+    const std::vector<std::string> none, admitted{"image"};
+    EXPECT_TRUE(check_remote_deployer(RemoteSpin::Sandboxed, none, DeployerClass::Process, spec, "home1"));
+    EXPECT_TRUE(check_remote_deployer(RemoteSpin::Any, none, DeployerClass::Builder, spec, "home1"));
+    EXPECT_TRUE(
+        check_remote_deployer(RemoteSpin::Sandboxed, admitted, DeployerClass::Builder, spec, "home1"));
+    EXPECT_FALSE(check_remote_deployer(RemoteSpin::Sandboxed, admitted, DeployerClass::Root, spec, "home1"));
+    const auto refused =
+        check_remote_deployer(RemoteSpin::Sandboxed, none, DeployerClass::Builder, spec, "home1");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::NotPermitted);
+    EXPECT_NE(refused.error().message.find("the deployer 'image'"), std::string::npos);
+    EXPECT_NE(refused.error().message.find("[remote] deployers"), std::string::npos);
+    spec.deploy.strategy.clear();
+    spec.run.root = "/srv/jail";
+    EXPECT_FALSE(check_remote_spin(RemoteSpin::Sandboxed, spec, "home1"));
+    EXPECT_TRUE(check_remote_spin(RemoteSpin::Any, spec, "home1"));
+}
+
 } // namespace
 } // namespace p2prc

@@ -23,6 +23,14 @@ TEST(DeployResult, EachKey) {
                                      .resolved = "sha256:1",
                                      .note = "done, 3 files"}));
     EXPECT_EQ(*read_deploy_result(""), DeployResult());
+    const auto rooted = read_deploy_result("VOLUME=data\nROOT=r/x\nVOLUME=data-2/x/\n");
+    ASSERT_TRUE(rooted) << rooted.error().message;
+    EXPECT_EQ(rooted->root, "r/x");
+    EXPECT_EQ(rooted->volumes, (std::vector<std::string>{"data", "data-2/x"}));
+    std::string many = "ROOT=r\n";
+    for (std::size_t n = 0; n <= most_volumes; ++n)
+        many += "VOLUME=v" + std::to_string(n) + "\n";
+    EXPECT_THAT(refusal(many), testing::HasSubstr("is one more than 32"));
 }
 
 TEST(DeployResult, WhatIsRefused) {
@@ -36,8 +44,18 @@ TEST(DeployResult, WhatIsRefused) {
         {"DIR=a\nDIR=b", ".p2prc:2: DIR is there twice"},
         {"SHELL=x", ".p2prc:1: SHELL is not known"},
         {"dir=x", ".p2prc:1: dir is not known"},
-        {"ROOT=x", ".p2prc:1: ROOT is not in this version"},
-        {"VOLUME=/x", ".p2prc:1: VOLUME is not in this version"},
+        {"ROOT=/", ".p2prc:1: ROOT is an absolute path"},
+        {"ROOT=a/../..", ".p2prc:1: ROOT leads out"},
+        {"ROOT=a%n", ".p2prc:1: ROOT is too long, or has blanks"},
+        {"ROOT=a\nROOT=b", ".p2prc:2: ROOT is there twice"},
+        {"VOLUME=x", ".p2prc:1: VOLUME needs a ROOT"},
+        {"ROOT=r\nVOLUME=/x", ".p2prc:2: VOLUME is an absolute path"},
+        {"ROOT=r\nVOLUME=../x", ".p2prc:2: VOLUME leads out"},
+        {"ROOT=r\nVOLUME=./.", ".p2prc:2: VOLUME cannot be kept"},
+        {"ROOT=r\nVOLUME=var/lib", ".p2prc:2: VOLUME cannot be kept"},
+        {"ROOT=r\nVOLUME=run/x", ".p2prc:2: VOLUME cannot be kept"},
+        {"ROOT=r\nVOLUME=a/b\nVOLUME=a", ".p2prc:3: VOLUME is in another VOLUME"},
+        {"ROOT=r\nVOLUME=a\nVOLUME=./a//b/", ".p2prc:3: VOLUME is in another VOLUME"},
         {"COMMAND=/bin/x", ".p2prc:1: COMMAND is not a list of strings"},
         {"COMMAND=[1]", ".p2prc:1: COMMAND is not a list of strings"},
         {"COMMAND=[]", ".p2prc:1: COMMAND is empty"},

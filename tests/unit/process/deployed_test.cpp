@@ -136,6 +136,56 @@ TEST_F(DeployedTest, WhatTheUnitGets) {
     EXPECT_EQ(std::ranges::count(environment, "THEIRS=1"), 0);
 }
 
+TEST_F(DeployedTest, ARootIsBeneathAndItsVolumesAreLinksIntoTheData) {
+    fs::create_directories(place() / "root/var");
+    for (const auto& [link, target] : {std::pair("out", "/"), std::pair("root/up", "../.."),
+                                       std::pair("root/data", "/var/lib/p2prc-data/web/data"),
+                                       std::pair("root/var/x", "/var/lib/p2prc-data/web/var/x"),
+                                       std::pair("root/far", "/var/lib/p2prc-data/other/far"),
+                                       std::pair("root/more", "/var/lib/p2prc-data/web/more/x")})
+        fs::create_symlink(target, place() / link);
+    for (const auto* text : {"ROOT=out\n", "ROOT=out/etc\n", "ROOT=root\nVOLUME=up/x\n"}) {
+        say(text);
+        EXPECT_THAT(refusal(), HasSubstr("is or has a link on its way")) << text;
+    }
+    for (const auto* text :
+         {"ROOT=root\nVOLUME=far\n", "ROOT=root\nVOLUME=more\n", "ROOT=root\nVOLUME=var/y\n"}) {
+        say(text);
+        EXPECT_THAT(refusal(), HasSubstr("could not be made a link")) << text;
+    }
+    say("ROOT=root\nVOLUME=data\nVOLUME=var/x\nWORKDIR=www\n");
+    EXPECT_THAT(refusal(false), HasSubstr("ROOT is not for a process with run.user"));
+    ASSERT_EQ(refusal(), "");
+    const auto deployed = *results.find(record);
+    const auto rooted = with_result(record, deployed);
+    EXPECT_EQ(rooted.spec.run.root, (place() / "root").string());
+    auto unit = *transient_unit(rooted, "home1", Origin::Remote);
+    add_result(unit, record.spec, deployed);
+    const auto value = [&unit](std::string_view name) {
+        EXPECT_EQ(std::ranges::count(unit.properties, name, &UnitProperty::name), 1) << name;
+        return std::ranges::find(unit.properties, name, &UnitProperty::name)->value;
+    };
+    EXPECT_EQ(value("RootDirectory"), (place() / "root").string());
+    EXPECT_EQ(value("WorkingDirectory"), "-/www");
+    EXPECT_EQ(value("BindReadOnlyPaths").size(), 3U);
+    EXPECT_EQ(value("BindReadOnlyPaths").at(2),
+              nlohmann::json::array({place().string(), "/run/p2prc-deploy", false, 0}));
+}
+
+TEST_F(DeployedTest, WhatARootDoesNotFit) {
+    fs::create_directories(place() / "root");
+    fs::create_symlink("/var/lib/p2prc-data/web/data", place() / "root/data");
+    say("ROOT=root\nVOLUME=data\n");
+    record.spec.run.data = false;
+    EXPECT_THAT(refusal(), HasSubstr("VOLUME data is kept in the process's data, and it has none"));
+    record.spec.run.data = true;
+    record.spec.run.kill = {"/bin/stop"};
+    EXPECT_THAT(refusal(), HasSubstr("run.kill is not for a process with a ROOT"));
+    record.spec.run.kill.clear();
+    record.spec.run.root = "/srv/jail";
+    EXPECT_THAT(refusal(), HasSubstr("ROOT and run.root are two roots"));
+}
+
 TEST_F(DeployedTest, ADamagedNoteIsNone) {
     ASSERT_TRUE(results.finish(record, true, true));
     std::ofstream(directory / "notes/web" / deploy_digest(record.spec)) << "{\"whole\":tr";

@@ -1,0 +1,101 @@
+"""Container images without an engine, and processes with a root of their own: with images that umoci makes here, without the Internet."""
+
+import json
+
+from lab import wait_until
+from lab.household import info, make_fleet
+
+MACHINES = ["root", "client", "home1", "home2"]
+
+MAKE = r"""
+set -e
+rm -rf /root/made && mkdir /root/made && cd /root/made
+umoci init --layout l && umoci new --image l:x && umoci unpack --image l:x b
+r=b/rootfs; mkdir -p $r/bin $r/data $r/app
+cp /bin/busybox $r/bin/busybox
+for name in sh cat id touch sleep mkdir httpd; do ln -s busybox $r/bin/$name; done
+cp /bin/busybox $r/bin/su; chmod 4755 $r/bin/su
+echo seed >$r/data/index.html; chmod 0700 $r/data; chmod 0600 $r/data/index.html
+printf '#!/bin/sh\necho "$GREETING from $PWD" >/data/said; id -u >/data/id; touch /escaped 2>/dev/null && exit 9\nexec /bin/httpd -f -p 127.0.0.1:8500 -h /data\n' >$r/app/start
+chmod 0700 $r/app/start
+umoci repack --image l:x b
+umoci config --image l:x --config.entrypoint ./start --config.env GREETING=hello --config.env PORT=1 --config.workingdir /app --config.volume /data --config.volume /data/in
+tar -cf /srv/x.tar -C l .
+"""
+
+
+def setup(lab):
+    for machine in (lab.home1, lab.home2):
+        machine.install(lab.archive("skopeo", "umoci", "busybox-static"))
+        machine.run(MAKE)
+
+
+def spin(machine, name, strategy, script, run="", node=None, port=None, check=True):
+    text = f'name = "{name}"\n' + (f"port = {port}\n" if port else "") + f'[deploy]\nstrategy = "{strategy}"\nscript = {json.dumps(script)}\n[run]\n{run}\n'
+    machine.write(f"/root/{name}.toml", text)
+    return machine.p2prc("spin", f"/root/{name}.toml", "--timeout", "3m", *(["--node", node] if node else []), check=check, timeout=200)
+
+
+def test_an_image_serves_with_its_volume(lab):
+    spin(lab.home1, "wiki", "image", "oci-archive:/srv/x.tar\n", port=8500)
+    data = "/var/lib/p2prc-data/wiki/data"
+    assert lab.home1.run(f"cat {data}/said").out == "hello from /app\n"
+    assert lab.home1.run(f"cat {data}/index.html").out == "seed\n"
+    assert int(lab.home1.run(f"cat {data}/id").out) >= 61184
+    assert lab.home1.run(["curl", "-s", "http://127.0.0.1:8500/"]).out == "seed\n"
+    assert lab.home1.run("find /var/lib/p2prc-deploy -perm /6000").out == ""
+    assert lab.home1.run("ls -d /var/lib/p2prc-deploy/.builder/wiki.*", check=False).code != 0
+    pid = lab.home1.unit("p2prc-wiki.service")["MainPID"]
+    assert lab.home1.run(f"ls /proc/{pid}/root/run/p2prc-deploy").out == "rootfs\n"
+    assert "nameserver" in lab.home1.run(f"cat /proc/{pid}/root/etc/resolv.conf").out
+
+
+def test_its_data_stays_and_its_files_are_shared(lab):
+    lab.home1.run("echo changed >/var/lib/p2prc-data/wiki/data/index.html")
+    lab.home1.p2prc("restart", "wiki", timeout=120)
+    lab.home1.reboot()
+    wait_until(lambda: info(lab.home1, "wiki")["ready"], 90, "wiki to be ready after a boot")
+    assert lab.home1.run(["curl", "-s", "http://127.0.0.1:8500/"]).out == "changed\n"
+    spin(lab.home1, "twin", "image", "oci-archive:/srv/x.tar", run='command = ["/bin/sleep", "infinity"]')
+    inodes = lab.home1.run("stat -c %i /var/lib/p2prc-deploy/*/*/rootfs/bin/busybox").out.split()
+    assert len(inodes) == 2 and len(set(inodes)) == 1, inodes
+
+
+def test_what_is_no_image(lab):
+    for name, script, words in (("file", "dir:/etc", "is neither docker://NAME nor oci-archive:/PATH"), ("gone", "oci-archive:/srv/none.tar", "no such file"),
+                                ("more", "oci-archive:/srv/x.tar\necho\n", "the script is one reference")):
+        refused = spin(lab.home1, name, "image", script, check=False)
+        assert refused.code == 1 and "deploy-failed at exit 1" in refused.err and words in refused.err, refused
+    refused = spin(lab.home1, "empty", "image", "oci-archive:/srv/x.tar", run="data = false", check=False)
+    assert refused.code == 1 and "VOLUME data is kept in the process's data, and it has none" in refused.err, refused
+
+
+def test_hostile_roots(lab):
+    sleep = 'command = ["/bin/sleep", "infinity"]'
+    for name, script, words in (
+            ("link", "ln -s / r; echo ROOT=r >.p2prc", "a link on its way"), ("up", "echo ROOT=../.. >.p2prc", "leads out of the directory"),
+            ("far", "echo ROOT=/etc >.p2prc", "is an absolute path"),
+            ("volume", "mkdir r; ln -s /etc r/a; printf 'ROOT=r\\nVOLUME=a/b\\n' >.p2prc", "deploy-failed at result"),
+            ("place", "mkdir r; printf 'ROOT=r\\nVOLUME=proc\\n' >.p2prc", "the system needs that place itself")):
+        refused = spin(lab.home1, name, "script", script, run=sleep, check=False)
+        assert refused.code == 1 and "deploy-failed at result" in refused.err and words in refused.err, refused
+
+
+def test_a_jail(lab):
+    lab.home1.run("mkdir -p /srv/jail/bin && cp /bin/busybox /srv/jail/bin/sh")
+    lab.home1.write("/root/jail.toml", 'name = "jail"\n[run]\nroot = "/srv/jail"\ncommand = ["/bin/sh", "-c", "echo / /* >said; exec sleep 1000000"]\n')
+    lab.home1.p2prc("spin", "/root/jail.toml", timeout=120)
+    said = lab.home1.run("cat /var/lib/p2prc-data/jail/said").out.split()
+    assert "/bin" in said and "/boot" not in said, said
+    lab.home1.write("/root/kill.toml", 'name = "kill"\n[run]\nroot = "/srv/jail"\ncommand = ["/bin/sh"]\nkill = ["/bin/sh"]\n')
+    assert lab.home1.p2prc("spin", "/root/kill.toml", check=False).code == 7
+
+
+def test_policies_of_other_nodes(lab):
+    make_fleet(lab, "home1", "home2")
+    refused = spin(lab.home1, "distant", "image", "docker://registry.invalid/x:1", node="home2", check=False)
+    assert refused.code != 0 and "the deployer 'image'" in refused.err and "[remote] deployers" in refused.err, refused
+    lab.home2.write("/etc/p2prc/p2prcd.toml.d/remote.toml", '[remote]\ndeployers = ["image"]\n')
+    lab.home2.run("systemctl reload p2prcd")
+    refused = spin(lab.home1, "archive", "image", "oci-archive:/srv/x.tar", node="home2", check=False)
+    assert "for processes that are spun on its machine" in refused.err, refused
