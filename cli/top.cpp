@@ -89,7 +89,7 @@ bool is_running(const Json& row) {
 }
 
 // Why it is not what it should be, in a few words: what it waits for, or how it ended.
-std::string why(const Json& row) {
+std::string state_words(const Json& row) {
     const auto state = json::member<std::string>(row, "state");
     if (state == "lost") return "its node does not answer";
     if (const auto waits = json::member<std::string>(row, "waits_for"); !waits.empty()) return waits;
@@ -296,7 +296,7 @@ std::vector<std::string> top_lines(const Json& rows, const TopView& view) {
             if (c > 0) line.append(gap, ' ');
             line += padded(cells[i][c], widths[c], columns[c].right);
         }
-        if (const auto words = i == 0 ? "" : why(rows[i - 1]); !words.empty()) line += "  " + words;
+        if (const auto words = i == 0 ? "" : state_words(rows[i - 1]); !words.empty()) line += "  " + words;
         lines.push_back(std::move(line));
     }
     if (shown < rows.size()) lines.push_back(fmt::format("... and {} more", rows.size() - shown));

@@ -68,6 +68,7 @@ bool can_be_remedied(StopKind kind) noexcept {
     case StopKind::NodeLost:
     case StopKind::Moved:
     case StopKind::Fenced:
+    case StopKind::Paused:
     case StopKind::Unknown:
         break;
     }

@@ -9,12 +9,10 @@
 namespace p2prc {
 namespace {
 
-using nlohmann::json;
-
 // Every node keeps them all.
-constexpr std::size_t longest_text = 300;
+constexpr std::size_t longest_kept = 300;
 
-const json* list_of(const json& document) {
+const nlohmann::json* list_of(const nlohmann::json& document) {
     if (!document.is_object()) return nullptr;
     const auto list = document.find("stops");
     return list == document.end() || !list->is_array() ? nullptr : &*list;
@@ -22,23 +20,23 @@ const json* list_of(const json& document) {
 
 } // namespace
 
-json with_stop(const json& before, StopReason reason) {
+nlohmann::json with_stop(const nlohmann::json& before, StopReason reason) {
     reason.log.clear();
     for (auto* text : {&reason.signal, &reason.step, &reason.by, &reason.detail})
-        *text = text::excerpt(*text, longest_text);
-    json list = json::array();
+        *text = text::excerpt(*text, longest_kept);
+    nlohmann::json list = nlohmann::json::array();
     list.push_back(reason_to_json(reason));
     for (const auto& stop : stops_from_json(before)) {
         if (stop.at == reason.at || list.size() >= most_stops) continue;
         list.push_back(reason_to_json(stop));
     }
-    json document;
+    nlohmann::json document;
     document["schema"] = 1;
     document["stops"] = std::move(list);
     return document;
 }
 
-std::vector<StopReason> stops_from_json(const json& document) {
+std::vector<StopReason> stops_from_json(const nlohmann::json& document) {
     std::vector<StopReason> stops;
     if (const auto* list = list_of(document))
         for (const auto& stop : *list)

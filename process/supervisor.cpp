@@ -98,7 +98,7 @@ void ProcessSupervisor::evaluate() {
     if (what != Act::Nothing) {
         retry_.timer.reset();
         remedy_timer_.reset();
-    } else {
+    } else if (!now.paused) {
         const auto cure = is_remedied(now) ? attend(now) : Cure::None;
         if (cure != Cure::None) retry_.timer.reset();
         if (cure == Cure::Waits) return;

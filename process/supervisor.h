@@ -5,7 +5,8 @@
 // supervisor_stop.cpp, supervisor_pause.cpp and supervisor_ends.cpp: the operations; supervisor_deploy.cpp:
 // what comes before its first start; supervisor_health.cpp: whether it is ready and stays so;
 // supervisor_status.cpp: what is written down; supervisor_retries.cpp: what failed too often;
-// supervisor_remedies.cpp: what its file says about that; supervisor_update.cpp: from one revision to the next.
+// supervisor_remedies.cpp: what its file says about that; supervisor_update.cpp: from one revision to the
+// next.
 #pragma once
 
 #include "process/observed_unit.h"

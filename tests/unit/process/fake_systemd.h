@@ -261,11 +261,11 @@ class FakeSystemd : public Systemd {
     std::optional<UnitResult> fail_start_with;
     int fail_starts = -1; // so many of them; negative: all
     std::optional<Error> refuse_start, refuse_freeze;
-    std::optional<UnitResult> end_at_once;             // as soon as the command is executed
-    std::function<std::string()> deployer;             // what a deployer does; the word of its job
-    UnitResult deploy_ended;                           // of one that failed
-    std::chrono::milliseconds deploy_takes{0};         // until it is stopped, or is over
-    std::shared_ptr<const net::UniqueFd> deploy_input; // of the last one
+    std::optional<UnitResult> end_at_once;                     // as soon as the command is executed
+    std::function<std::string()> deployer;                     // what a deployer does; the word of its job
+    UnitResult deploy_ended;                                   // of one that failed
+    std::chrono::milliseconds deploy_takes{0};                 // until it is stopped, or is over
+    std::shared_ptr<const net::UniqueFd> deploy_input;         // of the last one
     std::vector<std::shared_ptr<const net::UniqueFd>> notices; // the input of each notifier that was run
     std::uint32_t main_pid = 100;
     bool throw_once = false;

@@ -1,6 +1,7 @@
 // What the remedies of a process file do about a failure.
 #include "core/revision.h"
 #include "process/deployed.h"
+#include "state/pauses.h"
 #include "tests/unit/process/reconciler_fixture.h"
 #include "tests/unit/support/eventually.h"
 
@@ -167,6 +168,21 @@ TEST_F(RemediesTest, WhatIsStoppedWhileItWaitsStaysDown) {
     expect(ProcessState::Stopped, StopKind::Stopped);
     daemon_restart();
     EXPECT_EQ(starts(), 0);
+}
+
+TEST_F(RemediesTest, NothingIsStartedThatIsPaused) {
+    spin(Do::Restart);
+    give_up();
+    ASSERT_TRUE(progress().planned);
+    state::Pauses pauses(*own);
+    pauses.pause(web, {"bob@home1", "2026-01-02T03:04:05Z"});
+    run();
+    loop.restart();
+    loop.run_for(std::chrono::seconds(2));
+    EXPECT_EQ(starts(), 1) << "its pause of a second is over";
+    EXPECT_TRUE(pauses.resume(web));
+    comes(2);
+    expect(ProcessState::Running, StopKind::ExitCode);
 }
 
 TEST_F(RemediesTest, PeopleAreTold) {
