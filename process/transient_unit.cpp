@@ -49,9 +49,12 @@ chmod 0755 .)sh";
 // directory before that is taken away.
 constexpr const char* close_setuid = "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then "
                                      "find \"$DEPLOY\" -xdev -type f -perm /6000 -exec chmod ug-s {} +; fi";
-// As root: from where all builders may write to where only the superuser does.
-constexpr const char* keep_result = "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then "
-                                    "mkdir -p \"${2%/*}\" && mv -T \"$1\" \"$2\"; fi";
+// As root: from where all builders may write to where only the superuser does. In the unit's own mounts these
+// are two file systems, and a copy would share no file with the cache any more.
+constexpr const char* keep_result =
+    "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then mkdir -p \"${2%/*}\" && "
+    "{ nsenter --target 1 --mount mv -T \"$1\" \"$2\" || "
+    "mv -T \"$1\" \"$2\"; }; fi";
 // Runs as the process, before it: a directory for each VOLUME of its data, which may be there already.
 constexpr const char* make_volumes = R"sh(data=$1 result=$2
 shift 2

@@ -51,14 +51,14 @@ def test_an_image_serves_with_its_volume(lab):
 
 
 def test_its_data_stays_and_its_files_are_shared(lab):
+    spin(lab.home1, "twin", "image", "oci-archive:/srv/x.tar", run='command = ["/bin/sleep", "infinity"]')
+    inodes = lab.home1.run("stat -c %i /var/lib/p2prc-deploy/*/*/rootfs/bin/busybox").out.split()
+    assert len(inodes) == 2 and len(set(inodes)) == 1, inodes
     lab.home1.run("echo changed >/var/lib/p2prc-data/wiki/data/index.html")
     lab.home1.p2prc("restart", "wiki", timeout=120)
     lab.home1.reboot()
     wait_until(lambda: info(lab.home1, "wiki")["ready"], 90, "wiki to be ready after a boot")
     assert lab.home1.run(["curl", "-s", "http://127.0.0.1:8500/"]).out == "changed\n"
-    spin(lab.home1, "twin", "image", "oci-archive:/srv/x.tar", run='command = ["/bin/sleep", "infinity"]')
-    inodes = lab.home1.run("stat -c %i /var/lib/p2prc-deploy/*/*/rootfs/bin/busybox").out.split()
-    assert len(inodes) == 2 and len(set(inodes)) == 1, inodes
 
 
 def test_what_is_no_image(lab):
