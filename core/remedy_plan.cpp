@@ -55,6 +55,7 @@ std::string tie_of(const ProcessSpec& spec) {
     if (spec.run.data) return "its data is on this node, and cannot go along in this version";
     if (!spec.run.user.empty()) return fmt::format("it runs as user {} of this node", spec.run.user);
     if (!spec.run.credentials.empty()) return "its credentials are files on this node";
+    if (!spec.run.root.empty()) return fmt::format("its root {} is on this node", spec.run.root);
     return {};
 }
 

@@ -142,12 +142,23 @@ std::string check_script(std::string_view script) {
     return text::fits_bus(script) ? std::string{} : "is not plain text: it has a NUL byte or is not UTF-8";
 }
 
+bool changes_programs(std::string_view variable) noexcept {
+    constexpr std::array prefixes{"LD_", "GLIBC_", "GCONV_", "OPENSSL_"};
+    return std::ranges::any_of(prefixes,
+                               [&](std::string_view prefix) { return variable.starts_with(prefix); });
+}
+
 std::string check_environment(const std::map<std::string, std::string>& environment) {
     if (environment.size() > most_variables) return fmt::format("has more than {} variables", most_variables);
     for (const auto& [name, value] : environment) {
         const bool valid = !name.empty() && name.size() <= 255 && is_alpha(name.front()) &&
                            std::ranges::all_of(name, [](char c) { return is_alpha(c) || is_digit(c); });
         if (!valid) return fmt::format("'{}' is not a name of a variable", text::excerpt(name));
+        if (changes_programs(name))
+            return fmt::format(
+                "{0} would change p2prcd's own programs, too, which run in the same unit; set it "
+                "in the command: [\"/usr/bin/env\", \"{0}=...\", ...]",
+                text::excerpt(name));
         if (auto why = check_text(value, fmt::format("the value of {}", name)); !why.empty()) return why;
     }
     return {};

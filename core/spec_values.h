@@ -28,6 +28,9 @@ std::string check_root(std::string_view directory);
 // The name of a deployer, which is that of a file: a-z, 0-9, '-' and '_', a letter first.
 std::string check_deployer(std::string_view name);
 std::string check_script(std::string_view script);
+// A variable by which the dynamic loader (ld.so(8)) or a library takes code from elsewhere. systemd gives a
+// unit's variables to all of its commands, also to those that run as root ("+").
+bool changes_programs(std::string_view variable) noexcept;
 std::string check_environment(const std::map<std::string, std::string>& environment);
 std::string check_http_path(std::string_view path);
 std::string check_credentials(const std::map<std::string, std::string>& credentials);

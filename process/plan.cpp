@@ -52,7 +52,10 @@ Act plan_paused(const Situation& now, bool runs, bool asked_anew) {
     // Nobody saw it end: first find out how it did.
     if (this_boot && is_executed(*status)) return Act::Conclude;
     // It would not run without the pause either.
-    const bool over = status && !asked_anew && ended_for_good(*status);
+    const auto& spec = now.record->spec;
+    const bool left_alone = this_boot && status->state == ProcessState::Failed &&
+                            spec.run.restart == Restart::No && spec.remedies.empty();
+    const bool over = status && !asked_anew && (ended_for_good(*status) || left_alone);
     return over ? Act::Nothing : Act::Hold;
 }
 

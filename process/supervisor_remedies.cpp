@@ -130,6 +130,11 @@ ProcessSupervisor::Cure ProcessSupervisor::follow_plan(const Facts& now, Process
     progress.done.push_back({action, seconds});
     begin_run(progress);
     if (action == RemedyAction::Rollback) {
+        // The record may have changed since this was decided.
+        if (!last_good_revision(*now.record)) {
+            node_->write(status);
+            return Cure::Again;
+        }
         go_back(std::move(status), *now.record);
         return Cure::Again;
     }

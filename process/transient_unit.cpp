@@ -45,16 +45,19 @@ if [ -f .p2prc ] && [ ! -L .p2prc ]; then
     done
 fi
 chmod 0755 .)sh";
+// Of one that runs as root, which makes the links by itself: it follows none.
+constexpr const char* open_directory =
+    R"sh([ "$EXIT_CODE$EXIT_STATUS" != exited0 ] || chmod 0755 "$DEPLOY")sh";
 // The same of a builder, which may make what its own user's rights are in: nobody else is let into its
 // directory before that is taken away.
 constexpr const char* close_setuid = "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then "
                                      "find \"$DEPLOY\" -xdev -type f -perm /6000 -exec chmod ug-s {} +; fi";
 // As root: from where all builders may write to where only the superuser does. In the unit's own mounts these
 // are two file systems, and a copy would share no file with the cache any more.
-constexpr const char* keep_result =
-    "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then mkdir -p \"${2%/*}\" && "
-    "{ nsenter --target 1 --mount mv -T \"$1\" \"$2\" || "
-    "mv -T \"$1\" \"$2\"; }; fi";
+// Whoever builds beside it can exchange nothing at its top any more.
+constexpr const char* keep_result = R"sh([ "$EXIT_CODE$EXIT_STATUS" = exited0 ] || exit 0
+mkdir -p "${2%/*}" && chown -h root:root "$1" || exit 1
+nsenter --target 1 --mount mv -T "$1" "$2" || mv -T "$1" "$2")sh";
 // Runs as the process, before it: a directory for each VOLUME of its data, which may be there already.
 constexpr const char* make_volumes = R"sh(data=$1 result=$2
 shift 2
@@ -466,8 +469,9 @@ Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view 
     auto drop_in = command_drop_in({.command = {run.program}});
     // systemd makes its directory, with that of the data, for the user alone. p2prcd, which has no capability
     // to pass over that, reads the result as any other user.
+    const auto* open = run.as == DeployerClass::Root ? open_directory : open_result;
     const auto opened = command_line_drop_in(
-        "ExecStopPost", {"/bin/sh", "-c", open_result, "open_result", data_directory(record.name)});
+        "ExecStopPost", {"/bin/sh", "-c", open, "open_result", data_directory(record.name)});
     if (!drop_in || !opened) return std::unexpected(drop_in ? opened.error() : drop_in.error());
     ProcessRecord runs_as = record;
     runs_as.spec.run.credentials.clear();
@@ -504,7 +508,8 @@ Result<TransientUnit> deploy_unit(const ProcessRecord& record, std::string_view 
         // Images have files with these bits, and unpacking one fails where they cannot be set.
         out.replace("RestrictSUIDSGID", "b", false);
         add_strict_sandbox(out, nobody, origin);
-        add_environment(out, runs_as.spec.run.environment);
+        // Not that of the process: a part of its commands runs as root, and all of them with more rights.
+        add_environment(out, run.environment);
         auto before = builder_drop_in(run);
         if (!before) return std::unexpected(before.error());
         extra = before->first + extra + before->second;

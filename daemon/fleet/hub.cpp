@@ -41,8 +41,8 @@ constexpr std::size_t most_usage_text = std::size_t{960} << 10U;
 struct Gathered {
     explicit Gathered(const asio::any_io_executor& executor) : done(executor) {}
     Json nodes = Json::object();
-    std::size_t missing = 0;
-    std::size_t text = 0; // of `nodes`
+    std::size_t missing = 1; // whoever asks, until all have been asked
+    std::size_t text = 0;    // of `nodes`
     net::Event done;
 };
 
@@ -317,7 +317,7 @@ asio::awaitable<Json> Hub::State::usage(std::shared_ptr<State> /* keeps it alive
         const auto measured = co_await options.measure_usage();
         if (measured) gathered->nodes[own] = *measured;
     }
-    if (gathered->missing > 0) co_await gathered->done.wait();
+    if (--gathered->missing > 0) co_await gathered->done.wait();
     co_return gathered->nodes;
 }
 

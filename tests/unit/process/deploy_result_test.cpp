@@ -62,6 +62,7 @@ TEST(DeployResult, WhatIsRefused) {
         {"COMMAND=[\"bin/x\"]", ".p2prc:1: COMMAND 'bin/x' is a relative path"},
         {"ENV.1=x", ".p2prc:1: ENV.1 '1' is not a name of a variable"},
         {"ENV.=x", ".p2prc:1: ENV. '' is not a name"},
+        {"ENV.LD_LIBRARY_PATH=/x", ".p2prc:1: ENV.LD_LIBRARY_PATH LD_LIBRARY_PATH would change"},
         {"ENV.PORT=1", ".p2prc:1: ENV.PORT is set by p2prc"},
         {"ENV.DEPLOY=1", ".p2prc:1: ENV.DEPLOY is set by p2prc"},
         {"NOTE=a\rb", ".p2prc:1: NOTE has control characters"},
