@@ -220,7 +220,7 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\nport = 1\n[run]\ncommand = ['x']\nenvironment = { PORT = '1' }",
          "f.toml:5: run.environment: PORT"},
         {"name = 'a'\n[run]\ncommand = ['x']\nenvironment = { LD_PRELOAD = '/x.so' }",
-         "LD_PRELOAD would change p2prcd's own programs"},
+         "f.toml:4: run.environment: LD_PRELOAD would change p2prcd's own programs"},
         {"name = 'a'\nrun.command = ['x']\n[placement]\nexclusive = true",
          "f.toml:4: placement.exclusive: not in this version", "leave it out", ErrorCode::NotSupported},
         {"name = 'a'\nrun.command = ['x']\n[placement]\non_node_loss = 'move'",

@@ -121,6 +121,13 @@ TEST(Plan, WhatIsPausedIsFrozenOrHeld) {
     over.paused = false;
     c.record.change = 1;
     EXPECT_EQ(plan(over), Act::Start);
+    // A resume does not start what had failed for good.
+    over.paused = true;
+    c.status.state = ProcessState::Failed;
+    c.status.reason = StopReason{.kind = StopKind::ExitCode};
+    EXPECT_EQ(plan(over), Act::Hold) << "it would be tried again";
+    c.record.spec.run.restart = Restart::No;
+    EXPECT_EQ(plan(over), Act::Nothing);
 }
 
 TEST(Plan, AStrangerUnderTheNameIsNotTouched) {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -329,6 +330,34 @@ ExecStart=:"/bin/sleep" "1"
 ExecStop=:"/bin/sh" "-c" "[ -z \"$MAINPID\" ] || exec \"$@\"" "run.kill" "/bin/stop" "$MAINPID"
 ExecStop=:"/bin/sh" "-c" "[ -z \"$MAINPID\" ] || timeout 29 tail --pid=\"$MAINPID\" -s 0.1 -f /dev/null; exit 0"
 )");
+}
+
+// A part of the commands around it runs as root, with the unit's variables.
+TEST(DeployUnit, ABuilderHasNoVariablesOfTheProcess) {
+    auto record = calendar();
+    record.spec.run.environment["PATH"] = "/var/lib/p2prc-data/calendar";
+    const DeployRun run{.program = "/usr/lib/p2prc/deployers/image",
+                        .as = DeployerClass::Builder,
+                        .place = "p2prc-deploy/calendar/x",
+                        .work = "p2prc-deploy/.builder/calendar.x",
+                        .cache = "p2prc-deploy/.builder/cache/image",
+                        .environment = {{"P2PRC_API", "1"}}};
+    const auto unit = deploy_unit(record, "home1", Origin::Remote, run);
+    ASSERT_TRUE(unit) << unit.error().message;
+    const auto variables = std::ranges::find(unit->properties, "Environment", &UnitProperty::name);
+    ASSERT_NE(variables, unit->properties.end());
+    EXPECT_EQ(variables->value, nlohmann::json::array({"P2PRC_API=1"}));
+}
+
+// It makes the links of volumes by itself: a link in what it has unpacked is not followed by root.
+TEST(DeployUnit, OneThatRunsAsRootOpensItsDirectoryOnly) {
+    for (const auto as : {DeployerClass::Root, DeployerClass::Process}) {
+        const auto unit =
+            deploy_unit(calendar(), "home1", Origin::Local,
+                        {.program = "/etc/p2prc/deployers/x", .as = as, .place = "p2prc-deploy/x/y"});
+        ASSERT_TRUE(unit) << unit.error().message;
+        EXPECT_EQ(unit->drop_in.find("VOLUME") == std::string::npos, as == DeployerClass::Root);
+    }
 }
 
 TEST(UnitNames, ThereAndBack) {
