@@ -166,10 +166,22 @@ Result<ProcessRecord> process_from_json(const Json& document) {
     return process;
 }
 
-std::vector<std::uint16_t> ports_of(const ProcessRecord& process) {
-    std::set<std::uint16_t> ports(process.spec.ports.begin(), process.spec.ports.end());
-    if (process.port) ports.insert(*process.port);
+namespace {
+
+std::vector<std::uint16_t> all_ports(std::optional<std::uint16_t> bound, const ProcessSpec& spec) {
+    std::set<std::uint16_t> ports(spec.ports.begin(), spec.ports.end());
+    if (bound) ports.insert(*bound);
     return {ports.begin(), ports.end()};
+}
+
+} // namespace
+
+std::vector<std::uint16_t> ports_of(const ProcessRecord& process) {
+    return all_ports(process.port, process.spec);
+}
+
+std::vector<std::uint16_t> ports_of(const Revision& revision) {
+    return all_ports(revision.port, revision.spec);
 }
 
 Json to_json(const Tombstone& tombstone) {

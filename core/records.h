@@ -81,6 +81,8 @@ struct ProcessRecord {
 
 // All that it may bind: the bound one and the further ones of its spec, ascending.
 std::vector<std::uint16_t> ports_of(const ProcessRecord& process);
+// The same of another revision of it.
+std::vector<std::uint16_t> ports_of(const Revision& revision);
 
 // /tombstones/<process id>: a killed process. Absence never kills; this does. Removed once its node has
 // reported.

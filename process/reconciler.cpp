@@ -6,8 +6,6 @@
 #include "process/supervisor.h"
 #include "process/unit_names.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -279,8 +277,7 @@ void Reconciler::Impl::tidy_stops() {
     std::vector<state::Change> over;
     for (const auto& [key, stops] : node->own.range(keys::stops_prefix(node->options.node))) {
         const auto parsed = keys::parse(key);
-        if (!parsed ||
-            !node->own.get(fmt::format("{}{}", keys::status_prefix(node->options.node), parsed->subject())))
+        if (!parsed || !node->own.get(keys::status(node->options.node, parsed->id())))
             over.push_back({std::string(key), std::nullopt, 0});
     }
     if (!over.empty()) node->own.update(std::move(over));

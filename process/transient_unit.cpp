@@ -52,9 +52,9 @@ constexpr const char* open_directory =
 // directory before that is taken away.
 constexpr const char* close_setuid = "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then "
                                      "find \"$DEPLOY\" -xdev -type f -perm /6000 -exec chmod ug-s {} +; fi";
-// As root: from where all builders may write to where only the superuser does. In the unit's own mounts these
-// are two file systems, and a copy would share no file with the cache any more.
-// Whoever builds beside it can exchange nothing at its top any more.
+// As root: from where all builders may write to where only the superuser does. It becomes root's before, so
+// that another builder that has it open can exchange nothing at its top. In the unit's own mounts these are
+// two file systems, and a copy would share no file with the cache any more.
 constexpr const char* keep_result = R"sh([ "$EXIT_CODE$EXIT_STATUS" = exited0 ] || exit 0
 mkdir -p "${2%/*}" && chown -h root:root "$1" || exit 1
 nsenter --target 1 --mount mv -T "$1" "$2" || mv -T "$1" "$2")sh";

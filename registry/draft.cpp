@@ -201,12 +201,9 @@ std::map<std::uint16_t, std::string> Draft::ports_on(std::string_view node) cons
             current<state::ProcessEntry>(keys::process(name), &state::FleetState::process, name);
         for (const auto port : ports_of(entry->record))
             ports.emplace(port, name);
-        if (const auto* fallback = fallback_revision(entry->record)) {
-            auto former = entry->record;
-            apply_revision(former, *fallback);
-            for (const auto port : ports_of(former))
+        if (const auto* fallback = fallback_revision(entry->record))
+            for (const auto port : ports_of(*fallback))
                 ports.emplace(port, name);
-        }
     }
     return ports;
 }

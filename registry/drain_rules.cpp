@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 namespace p2prc::registry::rules {
 namespace {
@@ -93,12 +94,13 @@ Result<void> move_to(Request& request, ProcessRecord& process, const std::string
     auto moved = process;
     moved.node = node;
     moved.port = *port;
-    for (auto& revision : moved.former) {
-        const auto former = revision.spec.port == 0 && process.spec.port != 0
-                                ? bind_port(draft, node, process.name, 0, request.is_owner())
-                                : port;
-        if (!former) return std::unexpected(former.error());
-        if (revision.spec.port == 0) revision.port = *former;
+    const auto has_chosen = [](const Revision& revision) { return revision.spec.port == 0; };
+    if (std::ranges::any_of(moved.former, has_chosen)) {
+        const auto chosen =
+            process.spec.port == 0 ? port : bind_port(draft, node, process.name, 0, request.is_owner());
+        if (!chosen) return std::unexpected(chosen.error());
+        for (auto& revision : moved.former | std::views::filter(has_chosen))
+            revision.port = *chosen;
     }
     // The node that had it stops what it runs, because this one is later.
     ++moved.epoch;

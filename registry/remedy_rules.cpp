@@ -41,8 +41,6 @@ Result<std::string> target(const Request& asks, const ProcessRecord& process) {
 // Its node asks again later; meanwhile people are told why.
 void note_refusal(Draft& draft, ProcessRecord process, std::string_view why) {
     auto text = text::excerpt(why, longest_refusal);
-    for (auto end = text.find('\n'); end != std::string::npos; end = text.find('\n'))
-        text.replace(end, 1, "; ");
     if (process.move_refused == text) return;
     process.move_refused = std::move(text);
     draft.put(process);
