@@ -176,6 +176,8 @@ class BenchFleet : public FleetControl {
     asio::awaitable<Result<void>> leave(bool, std::string) override { co_return none(); }
     asio::awaitable<Result<void>> remove_node(std::string, std::string) override { co_return none(); }
     Result<std::string> web_ca() const override { return none(); }
+    void look() override {}
+    asio::awaitable<Json> usage(std::string) override { co_return Json::object(); }
     asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string, Json) override {
         co_return none();
     }

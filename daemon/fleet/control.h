@@ -64,11 +64,11 @@ class FleetControl {
 
     // Somebody looks at what processes use: for look_time every node measures them often. Cheap, and said
     // again while it is looked at.
-    virtual void look() {}
+    virtual void look() = 0;
 
     // What processes use now: {node: NodeUsage}, of one node, or of all if `node` is empty. Nodes that do not
     // answer at once are not in it.
-    virtual boost::asio::awaitable<Json> usage(std::string /* node */) { co_return Json::object(); }
+    virtual boost::asio::awaitable<Json> usage(std::string node) = 0;
 
     // The logs of a process wherever it runs: {process, lines, follow} and the node that runs it.
     virtual boost::asio::awaitable<Result<std::unique_ptr<link::TextStream>>> logs(std::string node,

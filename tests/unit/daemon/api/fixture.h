@@ -92,6 +92,7 @@ class FakeFleet : public FleetControl {
         removed.push_back(name);
         co_return Result<void>{};
     }
+    void look() override {}
     boost::asio::awaitable<Json> usage(std::string of) override {
         usage_requests.push_back(of);
         co_return used;
