@@ -2,6 +2,8 @@
 
 #include "net/event.h"
 
+#include <nlohmann/json.hpp>
+
 #include <optional>
 #include <utility>
 #include <vector>
