@@ -3,6 +3,7 @@
 import json
 
 from lab import wait_until
+from lab.conquered import conquered
 from lab.errors import LabError
 from lab.household import info, make_fleet, node_state, wait_state
 
@@ -225,6 +226,11 @@ def test_a_drained_node_is_emptied_of_what_has_no_data(lab):
     wait_until(lambda: not lab.home3.active("p2prc-goes.service"), 60, "the old one to be stopped")
     wait_until(lambda: lab.home1.json("info", "goes.home.example")["node"] == to, 20, "its domain to lead there")
     assert lab.home3.active("p2prc-keeps.service") and info(lab.home1, "keeps")["node"] == "home3"
+    # What the node that had it says of it is nobody's status any more, and stays in the registry.
+    with conquered(lab.root) as registry:
+        left = registry.get(f"/status/home3/{moved['id']}")
+    assert left["state"] == "stopped" and left["reason"]["kind"] == "fenced" and to in left["reason"]["detail"], left
+    wait_until(lambda: node_state(lab.home1, "home3") == "up", 60, "the fleet to be back")
     # Nothing comes there any more, whatever its file prefers.
     rows = rows_of(lab.home1, "late", 'nodes = ["home3", "home2"]')
     assert "draining" in codes(rows["home3"]) and chosen(rows) == "home2", rows
