@@ -256,6 +256,14 @@ asio::awaitable<Result<void>> Actions::describe_node(std::string node, Json cust
     co_return Result<void>{};
 }
 
+asio::awaitable<Result<void>> Actions::describe_process(std::string process, Json custom, std::string user) {
+    std::string method = "process.custom";
+    Json params = {{"process", process}, {"custom", custom}, {"by", by(user)}};
+    const auto done = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>{};
+}
+
 asio::awaitable<Result<Json>> Actions::drain_node(std::string node, bool only_explain, std::string user) {
     std::string method = only_explain ? "node.explain_drain" : "node.drain";
     Json params = {{"node", node}, {"by", by(user)}};

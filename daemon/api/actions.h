@@ -39,6 +39,7 @@ class Actions {
                                                     std::string user);
     // `custom`: a table of texts, in place of all that was there.
     boost::asio::awaitable<Result<void>> describe_node(std::string node, Json custom, std::string user);
+    boost::asio::awaitable<Result<void>> describe_process(std::string process, Json custom, std::string user);
     // Rows for each process of the node. Returns when those that were moved are ready there, or says that
     // they are not; with `only_explain` nothing is changed.
     boost::asio::awaitable<Result<Json>> drain_node(std::string node, bool only_explain, std::string user);

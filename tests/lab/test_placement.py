@@ -5,7 +5,7 @@ import json
 from lab import wait_until
 from lab.conquered import conquered
 from lab.errors import LabError
-from lab.household import info, make_fleet, node_state, wait_state
+from lab.household import info, main_pid, make_fleet, node_state, wait_state
 
 MACHINES = ["root", "acme", "home1", "home2", "home3"]
 HOMES = ["home1", "home2", "home3"]
@@ -100,6 +100,28 @@ def test_custom_information(lab):
 
 
 def test_the_dry_run_is_what_happens(lab):
+def test_custom_information_of_a_process(lab):
+    lab.home2.p2prc("spin", "noted", "--", "/bin/sleep", "infinity")
+    known = info(lab.home2, "noted")
+    assert known["custom"] == {}, known
+    pid = main_pid(lab.home2, "noted")
+    monitor = lab.home1.popen(f"busctl monitor --match \"type='signal',member='PropertiesChanged',path='/org/p2prc1/process/{known['id']}'\" >/tmp/noted 2>&1")
+    wait_until(lambda: "Monitoring" in lab.home1.read("/tmp/noted"), 20, "busctl to listen")
+    lab.home2.p2prc("custom", "noted", "-", input='{"ask": "Grete, after ten"}')
+    for machine in (lab.root, lab.home1, lab.home2):
+        wait_until(lambda machine=machine: info(machine, "noted")["custom"] == {"ask": "Grete, after ten"}, 20, f"{machine.name} to know it")
+    wait_until(lambda: "Grete, after ten" in lab.home1.read("/tmp/noted"), 20, "the change to be told")
+    monitor.terminate()
+    assert "Grete, after ten" in lab.home1.p2prc("info", "noted").out
+    assert next(row for row in lab.home1.json("ps") if row["name"] == "noted")["custom"] == {"ask": "Grete, after ten"}
+    assert main_pid(lab.home2, "noted") == pid
+    assert lab.home1.p2prc("custom", "noted", "-", input="{}", check=False).code == 4
+    assert lab.home2.p2prc("custom", "noted", "-", input=json.dumps({"a": "x" * 5000}), check=False).code == 7
+    lab.root.p2prc("custom", "noted", "-", input="{}")
+    wait_until(lambda: info(lab.home2, "noted")["custom"] == {}, 20, "it to be gone")
+    lab.home2.p2prc("kill", "noted")
+
+
     assert spin_as_explained(lab.home1, "labelled", 'require = { label = ["ssd", "floor=2"] }') == "home2"
     assert spin_as_explained(lab.home1, "ordered", 'nodes = ["home3", "home2"]') == "home3"
     assert spin_as_explained(lab.home1, "both", 'nodes = ["home1", "home2"]\nrequire = { label = "ssd" }') == "home2"
