@@ -353,12 +353,14 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     auto deadline = std::make_shared<std::string>();
     drain->add_option("NAME", *node_name, "the node")->required();
     drain->add_flag("--dry-run", *dry_run, "only say what would be moved, and what would stay");
-    drain->add_option("--deadline", *deadline)->group(""); // not in this version
+    drain
+        ->add_option("--deadline", *deadline,
+                     "for how long to try again what cannot be moved at the moment, such as 30m")
+        ->type_name("TIME")
+        ->excludes(drain->get_option("--dry-run"));
     drain->callback([&action, node_name, dry_run, deadline] {
-        action = [node_name, dry_run, deadline](Context& c) -> Result<int> {
-            if (!deadline->empty())
-                return fail(ErrorCode::NotSupported, "--deadline is not in this version", "leave it out");
-            return drain_node(*node_name, *dry_run, c);
+        action = [node_name, dry_run, deadline](Context& c) {
+            return drain_node(*node_name, *dry_run, *deadline, c);
         };
     });
     auto* resume = nodes->add_subcommand("resume", "let a node that was drained have processes again");

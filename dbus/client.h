@@ -140,9 +140,10 @@ class Client {
     Answer<void> set_node_custom(std::string name, Json custom) {
         return work("SetNodeCustom", "sa{ss}a{sv}", {name, custom, Json::object()});
     }
-    // `options`: dry_run. -> a row for each process of the node
+    // `options`: dry_run, deadline_seconds. -> a row for each process of the node
     Answer<Json> drain_node(std::string name, Json options) {
-        return first("DrainNode", "sa{sv}", {name, options}, to_work);
+        const std::chrono::seconds deadline(options.value("deadline_seconds", 0U));
+        return first("DrainNode", "sa{sv}", {name, options}, to_work + deadline);
     }
     Answer<Json> resume_node(std::string name) {
         return first("ResumeNode", "sa{sv}", {name, Json::object()}, to_work);

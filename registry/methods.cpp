@@ -68,9 +68,9 @@ constexpr std::array table{
            "Replaces the custom information about the calling node; an owner does so for any.",
            rules::describe_node},
     Method{
-        "node.drain", Access::Member, "node by", "node processes",
+        "node.drain", Access::Member, "node again? by", "node processes",
         "Places no processes on the calling node any more, and moves those without data to others; an owner "
-        "does so for any.",
+        "does so for any. With `again` it is refused if the node has been resumed since.",
         rules::drain_node},
     Method{.name = "node.explain_drain",
            .access = Access::Member,

@@ -10,7 +10,7 @@ _p2prc() {
     local i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-            -o | --output | --node | --owner | --port | --domain | --timeout | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines | --interval | --rounds | --sort) ((i++)) ;;
+            -o | --output | --node | --owner | --port | --domain | --timeout | --deadline | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines | --interval | --rounds | --sort) ((i++)) ;;
             -*) ;;
             *) plain+=("${words[i]}") ;;
         esac
@@ -22,7 +22,7 @@ _p2prc() {
         --sort) _p2prc_words cpu memory io tasks connections bytes && return ;;
         --role) _p2prc_words member owner && return ;;
         --acme) _p2prc_words letsencrypt none && return ;;
-        --port | --domain | --timeout | --expires | --name | --public-ip | -n | --lines | --interval | --rounds) return ;;
+        --port | --domain | --timeout | --deadline | --expires | --name | --public-ip | -n | --lines | --interval | --rounds) return ;;
     esac
     # What spin runs is a command of its own.
     if [[ ${plain[0]} == spin && " ${words[*]:0:cword} " == *" -- "* ]]; then
@@ -37,7 +37,7 @@ _p2prc() {
             join) _p2prc_words --name ;;
             leave) _p2prc_words --force ;;
             spin) _p2prc_words --node --port --domain --no-wait --timeout --dry-run -- ;;
-            nodes) _p2prc_words --dry-run ;;
+            nodes) _p2prc_words --dry-run --deadline ;;
             start | restart | rollback) _p2prc_words --no-wait --timeout ;;
             pause) _p2prc_words --owner ;;
             resume) _p2prc_words --owner --no-wait --timeout ;;

@@ -29,6 +29,7 @@ complete -c p2prc -n "__fish_seen_subcommand_from spin top" -l node -x -a "(p2pr
 complete -c p2prc -n "__fish_seen_subcommand_from spin map-domain" -l port -x
 complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback" -l no-wait
 complete -c p2prc -n "__fish_seen_subcommand_from spin nodes" -l dry-run
+complete -c p2prc -n "__fish_seen_subcommand_from nodes" -l deadline -x
 complete -c p2prc -n "__fish_seen_subcommand_from custom" -F
 complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback" -l timeout -x
 complete -c p2prc -n "__fish_seen_subcommand_from pause resume" -l owner -x -a "(p2prc __complete nodes 2>/dev/null)"

@@ -1,6 +1,7 @@
 """Where a process is spun when its file has [placement], and what the dry run says of it: the same."""
 
 import json
+import subprocess
 
 from lab import wait_until
 from lab.conquered import conquered
@@ -99,7 +100,6 @@ def test_custom_information(lab):
     wait_until(lambda: shown(lab.home1, "home2")["custom"] == {}, 20, "it to be gone")
 
 
-def test_the_dry_run_is_what_happens(lab):
 def test_custom_information_of_a_process(lab):
     lab.home2.p2prc("spin", "noted", "--", "/bin/sleep", "infinity")
     known = info(lab.home2, "noted")
@@ -122,6 +122,7 @@ def test_custom_information_of_a_process(lab):
     lab.home2.p2prc("kill", "noted")
 
 
+def test_the_dry_run_is_what_happens(lab):
     assert spin_as_explained(lab.home1, "labelled", 'require = { label = ["ssd", "floor=2"] }') == "home2"
     assert spin_as_explained(lab.home1, "ordered", 'nodes = ["home3", "home2"]') == "home3"
     assert spin_as_explained(lab.home1, "both", 'nodes = ["home1", "home2"]\nrequire = { label = "ssd" }') == "home2"
@@ -262,3 +263,39 @@ def test_a_drained_node_is_emptied_of_what_has_no_data(lab):
     assert not lab.home3.active("p2prc-goes.service") and info(lab.home1, "goes")["node"] == to
     lab.home3.p2prc("nodes", "resume", "home3")
     wait_until(lambda: chosen(rows_of(lab.home1, "late", 'nodes = ["home3", "home2"]')) == "home3", 20, "home3 to be chosen again")
+
+
+def drain(lab, *options):
+    """Begins to drain home3, and waits until it is known."""
+    process = lab.root.popen(["p2prc", "nodes", "drain", "home3", "-o", "json", *options], stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: shown(lab.root, "home3")["draining"], 60, "home3 to be drained")
+    return process
+
+
+def drained(process):
+    """The exit status, and the rows by process."""
+    out, _ = process.communicate(timeout=300)
+    return process.returncode, {row["process"]: row for row in json.loads(out)}
+
+
+def test_what_fits_nowhere_yet_is_moved_within_the_deadline(lab):
+    lab.home3.p2prc("kill", "keeps")
+    label(lab, "home3", "quiet")
+    for name in [row["name"] for row in lab.home3.json("ps") if row["node"] == "home3"]:
+        lab.root.p2prc("kill", name)
+    lab.home3.write("/root/picky.toml", file_with("picky", 'require = { label = "quiet" }'))
+    lab.home3.p2prc("spin", "/root/picky.toml", timeout=120)
+    assert info(lab.home3, "picky")["node"] == "home3"
+    # Whoever lets the node have processes again ends it.
+    process = drain(lab, "--deadline", "1h")
+    lab.root.p2prc("nodes", "resume", "home3")
+    code, rows = drained(process)
+    assert code == 1 and codes(rows["picky"]) == ["placement"] and info(lab.root, "picky")["node"] == "home3", rows
+    assert not shown(lab.root, "home3")["draining"]
+    process = drain(lab, "--deadline", "10m")
+    label(lab, "home2", "quiet")
+    code, rows = drained(process)
+    assert code == 0 and rows["picky"]["to"] == "home2", rows
+    assert info(lab.root, "picky")["node"] == "home2"
+    lab.root.p2prc("nodes", "resume", "home3")
+    assert lab.root.p2prc("nodes", "drain", "home3", "--deadline", "soon", check=False).code == 7
