@@ -3,7 +3,8 @@
 
 On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/bench makes them. `p2prc spin --no-wait` returns when the
 process runs; systemd-run waits for the job of a unit with the sandbox, limits and data directory that p2prcd sets (listed below by
-hand). Rounds are interleaved and medians compared, less what it takes to get onto the machine. Then, with 200 processes: `p2prc ps`,
+hand). Rounds are interleaved and medians compared, less what it takes to get onto the machine; likewise starts
+of a process that is deployed already and of one that has no deployer. Then, with 200 processes: `p2prc ps`,
 spins and kills; and of each program that runs, its memory (PSS) and its wake-ups (voluntary context switches) when nothing happens.
 Needs root, for the lab.
 """
@@ -56,7 +57,25 @@ def spin_times(machine, rounds):
         machine.run(["systemctl", "stop", f"peer{number}"])
     base = statistics.median(entering)
     mine, its = (statistics.median(values) - base for values in (ours, peers))
-    print(f"spin to running: p2prc {mine * 1000:.1f} ms, systemd-run {its * 1000:.1f} ms, ratio {mine / its:.2f} (aim: at most 1.5; median of {rounds})")
+    print(f"spin to running: p2prc {mine * 1000:.1f} ms, systemd-run {its * 1000:.1f} ms, ratio {mine / its:.2f} (aim: at most 1.2; median of {rounds})")
+
+
+def deploy_times(machine, rounds):
+    """What is deployed already is found again at each start: beside one that has no deployer."""
+    tables = f'[run]\ncommand = ["{COMMAND[0]}", "{COMMAND[1]}"]\n'
+    machine.write("/root/deployed.toml", f'name = "deployed"\n[deploy]\nstrategy = "script"\nscript = "echo made >made"\n{tables}')
+    machine.write("/root/plain.toml", f'name = "plain"\n{tables}')
+    first = {name: timed(machine, ["p2prc", "spin", f"/root/{name}.toml", "--no-wait"]) for name in ("plain", "deployed")}
+    starts = {"plain": [], "deployed": []}
+    for number in range(rounds):
+        for name in sorted(starts, reverse=number % 2):
+            machine.run(["p2prc", "stop", name])
+            starts[name].append(timed(machine, ["p2prc", "start", name, "--no-wait"]))
+    again = {name: statistics.median(values) for name, values in starts.items()}
+    print(f"a first deployment by a script of one line: {(first['deployed'] - first['plain']) * 1000:.0f} ms; what a second costs a start: "
+          f"{(again['deployed'] - again['plain']) * 1000:.1f} ms, ratio {again['deployed'] / again['plain']:.2f} (aim: under 20 ms; median of {rounds})")
+    for name in starts:
+        machine.run(["p2prc", "kill", name])
 
 
 def list_times(machine):
@@ -117,6 +136,7 @@ def main():
         lab.install()
         lab.root.p2prc("spin", "first", "--", *COMMAND)
         spin_times(lab.root, rounds)
+        deploy_times(lab.root, rounds)
         lab.root.p2prc("init", "--name", "root", "--domain", "home.example", "--public-ip", lab.root.address, "--acme", "none", timeout=120)
         lab.root.run("until systemctl -q is-active p2prc-edge p2prc-connector; do sleep 0.1; done", timeout=30)
         idle(lab.root, "one process")

@@ -1,6 +1,8 @@
 #include "cli/explain.h"
 
 #include "cli/daemon.h"
+#include "core/drain.h"
+#include "core/duration.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -94,10 +96,20 @@ Table drained_table(const Json& rows) {
     return table;
 }
 
-Result<int> drain_node(const std::string& name, bool dry_run, const Context& context) {
+Result<int> drain_node(const std::string& name, bool dry_run, const std::string& deadline,
+                       const Context& context) {
+    Json options{{"dry_run", dry_run}};
+    if (!deadline.empty()) {
+        const auto seconds = parse_duration(deadline);
+        if (!seconds || *seconds > longest_drain.count())
+            return fail(ErrorCode::InvalidSpec,
+                        fmt::format("--deadline {}: not a time such as 90s, 30m or 2h", deadline),
+                        "at most 24h");
+        options["deadline_seconds"] = *seconds;
+    }
     Daemon daemon;
     daemon.waits_for(fmt::format("for the processes of '{}' to run elsewhere", name));
-    const auto rows = daemon.call(&dbus::Client::drain_node, name, Json{{"dry_run", dry_run}});
+    const auto rows = daemon.call(&dbus::Client::drain_node, name, options);
     if (!rows) return std::unexpected(rows.error());
     const bool stays = std::ranges::any_of(*rows, [](const Json& row) { return !obstacles_of(row).empty(); });
     if (context.json) {

@@ -24,7 +24,8 @@ void note_update(const std::string& name, const nlohmann::json& explanation);
 Table drained_table(const nlohmann::json& rows);
 
 // Drains a node and prints what became of its processes, or with `dry_run` what would. The exit status is 1
-// if something stays.
-Result<int> drain_node(const std::string& name, bool dry_run, const Context& context);
+// if something stays. `deadline`: for how long to try, such as "30m"; empty: once.
+Result<int> drain_node(const std::string& name, bool dry_run, const std::string& deadline,
+                       const Context& context);
 
 } // namespace p2prc::cli

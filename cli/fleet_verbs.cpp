@@ -1,4 +1,5 @@
 // init, invite, join, leave, nodes, fleet.
+#include "cli/custom.h"
 #include "cli/daemon.h"
 #include "cli/explain.h"
 #include "cli/node_table.h"
@@ -227,32 +228,13 @@ Result<int> label_node(const std::string& name, const std::vector<std::string>& 
 }
 
 Result<int> set_custom(const std::string& name, const std::string& file, Context& context) {
-    constexpr std::size_t longest = std::size_t{64} << 10U;
-    std::string text;
-    if (file == "-") {
-        for (auto c = std::cin.get(); std::cin && text.size() < longest; c = std::cin.get())
-            text.push_back(static_cast<char>(c));
-    } else {
-        auto read = net::read_file(file, longest);
-        if (!read) return std::unexpected(read.error());
-        text = std::move(*read);
-    }
-    const auto document = Json::parse(text, nullptr, false);
-    Custom custom;
-    const bool texts = document.is_object() &&
-                       std::ranges::all_of(document, [](const Json& value) { return value.is_string(); });
-    if (!texts)
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("{} is not a JSON object of texts", file == "-" ? "standard input" : file),
-                    R"(write, for example, {"stands in": "the attic", "owner": "Grete"}; {} removes all)");
-    for (const auto& [key, value] : document.items())
-        custom.emplace(key, value.get<std::string>());
-    if (const auto good = check_custom(custom); !good) return std::unexpected(good.error());
+    const auto custom = read_custom(file);
+    if (!custom) return std::unexpected(custom.error());
     Daemon daemon;
-    if (auto done = daemon.call(&dbus::Client::set_node_custom, name, Json(custom)); !done)
+    if (auto done = daemon.call(&dbus::Client::set_node_custom, name, Json(*custom)); !done)
         return std::unexpected(done.error());
     if (context.json)
-        print(Json{{"name", name}, {"custom", custom}});
+        print(Json{{"name", name}, {"custom", *custom}});
     else
         note(fmt::format("the custom information about '{}' is stored", name));
     return 0;
@@ -371,12 +353,14 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     auto deadline = std::make_shared<std::string>();
     drain->add_option("NAME", *node_name, "the node")->required();
     drain->add_flag("--dry-run", *dry_run, "only say what would be moved, and what would stay");
-    drain->add_option("--deadline", *deadline)->group(""); // not in this version
+    drain
+        ->add_option("--deadline", *deadline,
+                     "for how long to try again what cannot be moved at the moment, such as 30m")
+        ->type_name("TIME")
+        ->excludes(drain->get_option("--dry-run"));
     drain->callback([&action, node_name, dry_run, deadline] {
-        action = [node_name, dry_run, deadline](Context& c) -> Result<int> {
-            if (!deadline->empty())
-                return fail(ErrorCode::NotSupported, "--deadline is not in this version", "leave it out");
-            return drain_node(*node_name, *dry_run, c);
+        action = [node_name, dry_run, deadline](Context& c) {
+            return drain_node(*node_name, *dry_run, *deadline, c);
         };
     });
     auto* resume = nodes->add_subcommand("resume", "let a node that was drained have processes again");

@@ -1,7 +1,7 @@
 #include "cli/node_table.h"
 
+#include "cli/custom.h"
 #include "core/names.h"
-#include "core/text.h"
 
 #include <fmt/format.h>
 
@@ -54,9 +54,7 @@ Table one_node_table(const Json& node) {
     table.rows.push_back({"gpus", cell(node, "gpus")});
     table.rows.push_back({"on battery", cell(node, "on_battery")});
     table.rows.push_back({"labels", cell(node, "labels")});
-    if (const auto custom = node.find("custom"); custom != node.end() && custom->is_object())
-        for (const auto& [key, value] : custom->items())
-            table.rows.push_back({text::for_terminal(key), cell(*custom, key)});
+    add_custom(table, node);
     const auto seen = last_seen(node);
     table.rows.push_back({"last seen", seen == "-" || seen == "now"
                                            ? seen

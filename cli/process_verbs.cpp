@@ -1,4 +1,5 @@
-// spin, ps, info, kill, stop, start, restart, pause, resume.
+// spin, ps, info, kill, stop, start, restart, pause, resume, custom.
+#include "cli/custom.h"
 #include "cli/daemon.h"
 #include "cli/explain.h"
 #include "cli/last_stop.h"
@@ -133,6 +134,7 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
         table.rows.push_back({key, cell_lines(*info, key)});
     table.rows.push_back({"memory", cell_bytes(*info, "memory_bytes")});
     table.rows.push_back({"last stop", last_stop_text(*info)});
+    add_custom(table, *info);
     print(table);
     daemon.note_if_out_of_date();
     for (const auto& line : reason_from_json(info->value("reason", Json::object())).log)
@@ -408,6 +410,19 @@ Result<int> start(Change method, std::string_view done, const std::string& subje
     return tell_how_it_is(*info, Asked::Start, done, waiting.no_wait);
 }
 
+Result<int> set_custom(const std::string& subject, const std::string& file, Context& context) {
+    const auto custom = read_custom(file);
+    if (!custom) return std::unexpected(custom.error());
+    Daemon daemon;
+    if (auto done = daemon.call(&dbus::Client::set_process_custom, subject, Json(*custom)); !done)
+        return std::unexpected(done.error());
+    if (context.json)
+        print(Json{{"process", subject}, {"custom", *custom}});
+    else
+        note(fmt::format("the custom information about '{}' is stored", subject));
+    return 0;
+}
+
 // One process, or with --owner all of a node.
 struct Paused {
     std::string subject, owner;
@@ -531,6 +546,18 @@ void add_process_verbs(CLI::App& app, Action& action) {
     add_start("restart", "stop and start a process", &dbus::Client::restart_with, "runs again");
 
     add_pause_verbs(app, action);
+
+    auto* custom_verb = app.add_subcommand("custom", "store information of your own about a process");
+    auto described = std::make_shared<std::string>();
+    auto file = std::make_shared<std::string>();
+    custom_verb->add_option("ID|NAME|DOMAIN", *described, "the process")
+        ->required()
+        ->transform(url_as_domain());
+    custom_verb->add_option("FILE.json", *file, "a JSON object of texts, or - for standard input")
+        ->required();
+    custom_verb->callback([&action, described, file] {
+        action = [described, file](Context& c) { return set_custom(*described, *file, c); };
+    });
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
     auto subject = std::make_shared<std::string>();

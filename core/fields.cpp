@@ -98,6 +98,7 @@ constexpr std::array process{
     Field{"digest", String, "s", true, "SHA-256 of its specification."},
     Field{"revision", Integer, "u", true, "The revision of its specification; an update is the next one."},
     Field{"next", String, "s", true, "What p2prc will do about it by itself."},
+    Field{"custom", Table, "a{sv}", true, "Custom information: texts."},
 };
 
 constexpr std::array history{

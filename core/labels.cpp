@@ -75,6 +75,22 @@ Result<void> check_custom(const Custom& custom) {
     return {};
 }
 
+Result<Custom> parse_custom(const Json& document) {
+    if (!document.is_object())
+        return fail(ErrorCode::InvalidSpec, "the custom information is not a table",
+                    "custom information is a table of texts");
+    Custom custom;
+    for (const auto& [name, value] : document.items()) {
+        const auto* text = value.get_ptr<const std::string*>();
+        if (!text)
+            return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not text", text::excerpt(name)),
+                        "custom information is a table of texts");
+        custom.emplace(name, *text);
+    }
+    if (const auto good = check_custom(custom); !good) return std::unexpected(good.error());
+    return custom;
+}
+
 Labels labels_from_json(const Json& document) {
     Labels labels;
     if (!document.is_object()) return labels;

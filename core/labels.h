@@ -1,4 +1,5 @@
-// Labels of nodes, which people choose and process files ask for, and custom information about nodes.
+// Labels of nodes, which people choose and process files ask for, and custom information about nodes and
+// processes.
 #pragma once
 
 #include "core/error.h"
@@ -29,6 +30,9 @@ bool has_label(const Labels& labels, std::string_view wanted);
 // Whether it may be stored: names of 1-63 bytes, text that a terminal and the bus can show, and all of it not
 // larger than the limit.
 Result<void> check_custom(const Custom& custom);
+
+// What somebody wants to have stored; the message says what is wrong with it.
+Result<Custom> parse_custom(const nlohmann::json& document);
 
 // As they are stored. Tolerant: what does not have the form of a label, or is too much, is left out, so that
 // nothing else can come from another node's word.

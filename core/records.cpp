@@ -124,6 +124,7 @@ Json to_json(const ProcessRecord& process) {
     for (const auto& move : process.moves)
         document["moves"].push_back(to_json(move));
     if (!process.move_refused.empty()) document["move_refused"] = process.move_refused;
+    if (!process.custom.empty()) document["custom"] = process.custom;
     return document;
 }
 
@@ -158,11 +159,12 @@ Result<ProcessRecord> process_from_json(const Json& document) {
             if (process.moves.size() < most_remedy_moves)
                 process.moves.push_back(remedy_move_from_json(each));
     process.move_refused = member<std::string>(document, "move_refused");
+    process.custom = custom_from_json(document.value("custom", Json()));
     process.unknown = json::unknown_members(
-        document,
-        {"schema",     "id",      "former_ids", "name",       "node",   "desired",    "change",
-         "changed_by", "port",    "epoch",      "spec",       "digest", "created_at", "created_by",
-         "revision",   "outcome", "revised_by", "revised_at", "former", "moves",      "move_refused"});
+        document, {"schema",     "id",         "former_ids",   "name",    "node",       "desired",
+                   "change",     "changed_by", "port",         "epoch",   "spec",       "digest",
+                   "created_at", "created_by", "revision",     "outcome", "revised_by", "revised_at",
+                   "former",     "moves",      "move_refused", "custom"});
     return process;
 }
 

@@ -75,6 +75,7 @@ struct ProcessRecord {
     std::string revised_at;
     std::vector<Revision> former;  // the others that are kept, by number; one that was not kept may be later
     std::vector<RemedyMove> moves; // by its remedies, within a day, since somebody last changed it
+    Custom custom;                 // what people note about it: no part of its specification
     std::string move_refused;      // why the last one that its node asked for was not made; empty: none
     nlohmann::json unknown;        // an object, or null: nothing
 };

@@ -79,6 +79,10 @@ class Client {
     Answer<std::string> spin_with(Json spec, std::string node, Json options);
     // -> the number of the revision that it makes; 0 stands for the last good one
     Answer<std::uint32_t> roll_back(std::string process, std::uint32_t revision, Json options);
+    // `custom`: a table of texts, in place of all that was there; the same for set_node_custom().
+    Answer<void> set_process_custom(std::string process, Json custom) {
+        return work("SetProcessCustom", "sa{ss}a{sv}", {process, custom, Json::object()});
+    }
     Answer<Json> history(std::string process) { return read("ProcessHistory", "s", {process}); }
     // What a spin would do: {placement, changes, restarts}.
     Answer<Json> explain_spin(Json spec, std::string node);
@@ -136,9 +140,10 @@ class Client {
     Answer<void> set_node_custom(std::string name, Json custom) {
         return work("SetNodeCustom", "sa{ss}a{sv}", {name, custom, Json::object()});
     }
-    // `options`: dry_run. -> a row for each process of the node
+    // `options`: dry_run, deadline_seconds. -> a row for each process of the node
     Answer<Json> drain_node(std::string name, Json options) {
-        return first("DrainNode", "sa{sv}", {name, options}, to_work);
+        const std::chrono::seconds deadline(options.value("deadline_seconds", 0U));
+        return first("DrainNode", "sa{sv}", {name, options}, to_work + deadline);
     }
     Answer<Json> resume_node(std::string name) {
         return first("ResumeNode", "sa{sv}", {name, Json::object()}, to_work);

@@ -118,9 +118,14 @@ Result<void> move_to(Request& request, ProcessRecord& process, const std::string
 Result<Json> drain_node(Request& request) {
     auto node = described_node(request);
     if (!node) return std::unexpected(node.error());
+    if (json::member<bool>(request.params, "again") && !node->draining)
+        return fail(ErrorCode::Conflict, fmt::format("node '{}' has processes again", node->name),
+                    fmt::format("p2prc nodes drain {} begins anew", node->name));
     const bool there = answers(request, node->name);
-    node->draining = true;
-    request.draft.put(*node);
+    if (!node->draining) {
+        node->draining = true;
+        request.draft.put(*node);
+    }
     auto rows = Json::array();
     for (auto& process : request.draft.processes_on(node->name)) {
         auto obstacles = ties_of(process);

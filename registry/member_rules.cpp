@@ -132,19 +132,9 @@ Result<Json> label_node(Request& request) {
 Result<Json> describe_node(Request& request) {
     auto node = described_node(request);
     if (!node) return std::unexpected(node.error());
-    const auto given = request.params.find("custom");
-    if (given == request.params.end() || !given->is_object())
-        return fail(ErrorCode::InvalidSpec, "'custom' is not a table");
-    Custom custom;
-    for (const auto& [name, value] : given->items()) {
-        const auto* text = value.get_ptr<const std::string*>();
-        if (!text)
-            return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not text", text::excerpt(name)),
-                        "custom information is a table of texts");
-        custom.emplace(name, *text);
-    }
-    if (const auto good = check_custom(custom); !good) return std::unexpected(good.error());
-    node->custom = std::move(custom);
+    auto custom = parse_custom(request.params.value("custom", Json()));
+    if (!custom) return std::unexpected(custom.error());
+    node->custom = std::move(*custom);
     request.draft.put(*node);
     return Json{{"node", node->name}};
 }

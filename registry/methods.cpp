@@ -32,6 +32,8 @@ constexpr std::array table{
            "id name node revision change restarts",
            "Makes the next revision of an earlier one: of the last good one when `revision` is 0 or absent.",
            rules::roll_back},
+    Method{"process.custom", Access::Member, "process custom by", "id name node change",
+           "Replaces the custom information about it. Nothing is restarted.", rules::describe_process},
     Method{"process.kill", Access::Member, "process by", "id name node change kept_domains",
            "Forgets it: leaves a tombstone, drops the domain of its file, keeps mapped ones, waiting.",
            rules::kill},
@@ -66,9 +68,9 @@ constexpr std::array table{
            "Replaces the custom information about the calling node; an owner does so for any.",
            rules::describe_node},
     Method{
-        "node.drain", Access::Member, "node by", "node processes",
+        "node.drain", Access::Member, "node again? by", "node processes",
         "Places no processes on the calling node any more, and moves those without data to others; an owner "
-        "does so for any.",
+        "does so for any. With `again` it is refused if the node has been resumed since.",
         rules::drain_node},
     Method{.name = "node.explain_drain",
            .access = Access::Member,

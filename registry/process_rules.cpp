@@ -56,16 +56,22 @@ Result<Json> same_again(const ProcessRecord& existing) {
     return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
 }
 
-Result<Json> change_rule(Request& request, Action action) {
+// The one that the request names, if whoever asks may change it.
+Result<ProcessRecord> changed_process(const Request& request) {
     auto text = text_param(request, "process");
     if (!text) return std::unexpected(text.error());
     auto process = state::find_process(request.draft, *text);
-    if (!process) return std::unexpected(process.error());
-    if (!request.may_change(*process))
+    if (process && !request.may_change(*process))
         return fail(ErrorCode::NotPermitted,
                     fmt::format("process '{}' runs on node '{}'; a member changes only what is its own",
                                 process->name, process->node),
                     "run the command there, or on a node with the role owner");
+    return process;
+}
+
+Result<Json> change_rule(Request& request, Action action) {
+    auto process = changed_process(request);
+    if (!process) return std::unexpected(process.error());
     change(request.draft, *process, action, request.by());
     return result_of(*process);
 }
@@ -168,6 +174,18 @@ Result<Json> start(Request& request) {
 }
 Result<Json> restart(Request& request) {
     return change_rule(request, Action::Restart);
+}
+
+Result<Json> describe_process(Request& request) {
+    auto process = changed_process(request);
+    if (!process) return std::unexpected(process.error());
+    auto custom = parse_custom(request.params.value("custom", Json()));
+    if (!custom) return std::unexpected(custom.error());
+    process->custom = std::move(*custom);
+    if (auto room = check_room_for_change(request.draft, *process); !room)
+        return std::unexpected(room.error());
+    request.draft.put(*process);
+    return result_of(*process);
 }
 
 namespace {

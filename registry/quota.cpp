@@ -63,21 +63,23 @@ Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& pro
     return check_record_bytes(node, bytes, quota);
 }
 
-Result<void> check_room_for_update(const Draft& draft, ProcessRecord& process) {
-    if (auto fits = check_length(process, document_size(spec_to_document(process.spec))); !fits) return fits;
+Result<void> check_room_for_change(const Draft& draft, const ProcessRecord& process) {
     const std::string maker(node_of(process.created_by));
     const auto node = draft.node(maker);
-    const auto& quota = quota_of(node ? node->role : Role::Member);
     const auto* before = draft.get(keys::process(process.name));
     const auto others =
         draft.share_of(maker).record_bytes - (before ? static_cast<std::int64_t>(document_size(*before)) : 0);
-    const auto with = [&] { return others + static_cast<std::int64_t>(document_size(to_json(process))); };
-    if (!has_room(with(), 0, quota.record_bytes)) {
-        const auto* good = last_good_revision(process);
-        const auto kept = good ? good->number : 0;
-        std::erase_if(process.former, [kept](const Revision& each) { return each.number != kept; });
-    }
-    return check_record_bytes(maker, with(), quota);
+    return check_record_bytes(maker, others + static_cast<std::int64_t>(document_size(to_json(process))),
+                              quota_of(node ? node->role : Role::Member));
+}
+
+Result<void> check_room_for_update(const Draft& draft, ProcessRecord& process) {
+    if (auto fits = check_length(process, document_size(spec_to_document(process.spec))); !fits) return fits;
+    if (auto room = check_room_for_change(draft, process)) return room;
+    const auto* good = last_good_revision(process);
+    const auto kept = good ? good->number : 0;
+    std::erase_if(process.former, [kept](const Revision& each) { return each.number != kept; });
+    return check_room_for_change(draft, process);
 }
 
 Result<void> check_room_for_tombstone(const Draft& draft, std::string_view node, bool owner) {

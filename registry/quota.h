@@ -34,6 +34,8 @@ inline constexpr std::size_t longest_spec = 64 * 1024;
 // for there, or, for one that it brings, by what is on it.
 Result<void> check_room_for_process(const Draft& draft, const ProcessRecord& process, std::string_view node,
                                     bool owner);
+// The same for a process of which the record would be `process`.
+Result<void> check_room_for_change(const Draft& draft, const ProcessRecord& process);
 // The same for the next revision of a process, of which `process` is the record as it would be. Where there
 // is no room for all former revisions, only those are left in it that count.
 Result<void> check_room_for_update(const Draft& draft, ProcessRecord& process);

@@ -21,6 +21,7 @@ Result<Json> explain(Request& request);
 Result<Json> stop(Request& request);
 Result<Json> start(Request& request);
 Result<Json> restart(Request& request);
+Result<Json> describe_process(Request& request);
 Result<Json> kill(Request& request);
 Result<Json> roll_back(Request& request);
 

@@ -201,6 +201,16 @@ class CheckTests(unittest.TestCase):
         for wrong in ("`test_a::test_c`", "`Suite.Other`", "`fuzz_y`"):
             self.assertIn("docs/d.md:2: there is no test", self.check({**files, "docs/d.md": f"\n{wrong}\n"}))
 
+    def test_each_kind_of_stop_is_brought_about(self):
+        def said(table, test='wait_reason("done")'):
+            return self.check({"core/stop_reason.cpp": 'StopKindInfo{StopKind::Done, "done", "It ended."},\nStopKindInfo{\n    StopKind::Lost, "lost", "It is lost."},\n',
+                               "tests/lab/test_reasons.py": f"BROUGHT_ABOUT_BY = {table}\ndef test_done(lab):\n    {test}\n"})
+        self.assertEqual(said({"done": "test_reasons::test_done", "lost": None}), "")
+        self.assertIn("lacks 'lost'", said({"done": "test_reasons::test_done"}))
+        self.assertIn("no kind of stop 'new'", said({"done": "test_reasons::test_done", "lost": None, "new": None}))
+        self.assertIn("no test test_reasons::test_none", said({"done": "test_reasons::test_none", "lost": None}))
+        self.assertIn("does not look for 'done'", said({"done": "test_reasons::test_done", "lost": None}, "pass"))
+
     def test_files_that_tests_share(self):
         for shared in ('const auto file = testing::TempDir() + "x";', 'std::ofstream file("/tmp/x");', 'fs::create_directories("/tmp/x");'):
             self.assertIn("x.cpp:1:", self.check({"tests/unit/x.cpp": shared + "\n"}))

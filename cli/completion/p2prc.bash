@@ -3,14 +3,14 @@
 _p2prc() {
     local cur prev words cword
     _init_completion || return
-    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart pause resume history rollback logs top map-domain
+    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart pause resume history rollback custom logs top map-domain
         unmap-domain domains dns status doctor help"
     # The words that are no options and no values of options: the command, and what follows it.
     local -a plain=()
     local i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-            -o | --output | --node | --owner | --port | --domain | --timeout | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines | --interval | --rounds | --sort) ((i++)) ;;
+            -o | --output | --node | --owner | --port | --domain | --timeout | --deadline | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines | --interval | --rounds | --sort) ((i++)) ;;
             -*) ;;
             *) plain+=("${words[i]}") ;;
         esac
@@ -22,7 +22,7 @@ _p2prc() {
         --sort) _p2prc_words cpu memory io tasks connections bytes && return ;;
         --role) _p2prc_words member owner && return ;;
         --acme) _p2prc_words letsencrypt none && return ;;
-        --port | --domain | --timeout | --expires | --name | --public-ip | -n | --lines | --interval | --rounds) return ;;
+        --port | --domain | --timeout | --deadline | --expires | --name | --public-ip | -n | --lines | --interval | --rounds) return ;;
     esac
     # What spin runs is a command of its own.
     if [[ ${plain[0]} == spin && " ${words[*]:0:cword} " == *" -- "* ]]; then
@@ -37,7 +37,7 @@ _p2prc() {
             join) _p2prc_words --name ;;
             leave) _p2prc_words --force ;;
             spin) _p2prc_words --node --port --domain --no-wait --timeout --dry-run -- ;;
-            nodes) _p2prc_words --dry-run ;;
+            nodes) _p2prc_words --dry-run --deadline ;;
             start | restart | rollback) _p2prc_words --no-wait --timeout ;;
             pause) _p2prc_words --owner ;;
             resume) _p2prc_words --owner --no-wait --timeout ;;
@@ -51,11 +51,12 @@ _p2prc() {
     [[ ${plain[0]} == help ]] && plain=("${plain[@]:1}")
     case ${plain[0]}:${#plain[@]} in
         :0) _p2prc_words "$verbs" ;;
-        info:1 | kill:1 | stop:1 | start:1 | restart:1 | pause:1 | resume:1 | history:1 | rollback:1 | logs:1 | top:1 | map-domain:2) _p2prc_names processes ;;
+        info:1 | kill:1 | stop:1 | start:1 | restart:1 | pause:1 | resume:1 | history:1 | rollback:1 | custom:1 | logs:1 | top:1 | map-domain:2) _p2prc_names processes ;;
         unmap-domain:1) _p2prc_names domains ;;
         nodes:1) _p2prc_words show rm label custom drain resume ;;
         nodes:2) _p2prc_names nodes ;;
         nodes:3) if [[ ${plain[1]} == custom ]]; then _filedir json; fi ;;
+        custom:2) _filedir json ;;
         fleet:1) _p2prc_words ca ;;
         dns:1) _p2prc_words zones records ;;
         dns:2) if [[ ${plain[1]} == records ]]; then _p2prc_names zones; fi ;;

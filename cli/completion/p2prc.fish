@@ -1,9 +1,9 @@
 # fish completion for p2prc(1)
 
-set -l verbs init invite join leave nodes fleet spin ps info kill stop start restart pause resume history rollback logs top map-domain unmap-domain domains dns status doctor help
+set -l verbs init invite join leave nodes fleet spin ps info kill stop start restart pause resume history rollback custom logs top map-domain unmap-domain domains dns status doctor help
 complete -c p2prc -f
 complete -c p2prc -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
-complete -c p2prc -n "__fish_seen_subcommand_from info kill stop start restart pause resume history rollback logs top" -a "(p2prc __complete processes 2>/dev/null)"
+complete -c p2prc -n "__fish_seen_subcommand_from info kill stop start restart pause resume history rollback custom logs top" -a "(p2prc __complete processes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -a "(p2prc __complete processes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from unmap-domain" -a "(p2prc __complete domains 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from nodes; and not __fish_seen_subcommand_from show rm label custom drain resume" -a "show rm label custom drain resume"
@@ -29,6 +29,7 @@ complete -c p2prc -n "__fish_seen_subcommand_from spin top" -l node -x -a "(p2pr
 complete -c p2prc -n "__fish_seen_subcommand_from spin map-domain" -l port -x
 complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback" -l no-wait
 complete -c p2prc -n "__fish_seen_subcommand_from spin nodes" -l dry-run
+complete -c p2prc -n "__fish_seen_subcommand_from nodes" -l deadline -x
 complete -c p2prc -n "__fish_seen_subcommand_from custom" -F
 complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback" -l timeout -x
 complete -c p2prc -n "__fish_seen_subcommand_from pause resume" -l owner -x -a "(p2prc __complete nodes 2>/dev/null)"

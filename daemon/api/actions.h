@@ -9,7 +9,9 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace p2prc::daemon {
@@ -39,9 +41,14 @@ class Actions {
                                                     std::string user);
     // `custom`: a table of texts, in place of all that was there.
     boost::asio::awaitable<Result<void>> describe_node(std::string node, Json custom, std::string user);
-    // Rows for each process of the node. Returns when those that were moved are ready there, or says that
-    // they are not; with `only_explain` nothing is changed.
-    boost::asio::awaitable<Result<Json>> drain_node(std::string node, bool only_explain, std::string user);
+    boost::asio::awaitable<Result<void>> describe_process(std::string process, Json custom, std::string user);
+    // A row for each process of the node: what draining it would do. Changes nothing.
+    boost::asio::awaitable<Result<Json>> explain_drain(std::string node, std::string user);
+    // The same, done. Returns when those that were moved are ready there, or says that they are not. With a
+    // deadline, what cannot be moved at the moment is tried again until then, or until somebody resumes the
+    // node; and nothing is waited for longer.
+    boost::asio::awaitable<Result<Json>>
+    drain_node(std::string node, std::optional<std::chrono::seconds> deadline, std::string user);
     boost::asio::awaitable<Result<void>> resume_node(std::string node, std::string user);
     // `process`: id, name or domain. Returns when it is done, which for a start and a restart is when it is
     // as `wait` says; for a node that is away, when it is recorded.
@@ -64,6 +71,7 @@ class Actions {
 
   private:
     boost::asio::awaitable<Result<void>> wait_for_update(const Json& answer, ProcessSpec spec, WaitFor wait);
+    boost::asio::awaitable<void> await_moved(Json& row, std::optional<std::chrono::nanoseconds> end);
     boost::asio::awaitable<Result<Json>> ask_to_spin(ProcessSpec spec, Json params);
     Result<void> check_port(const ProcessSpec& spec) const;
     Result<void> check_here(const ProcessSpec& spec) const;

@@ -136,6 +136,7 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["since"] = or_null(since);
     document["since_timestamp"] = timestamp(since);
     document["reason"] = status && status->reason ? reason_document(*status->reason) : Json(nullptr);
+    document["custom"] = record.custom;
     document["epoch"] = record.epoch;
     document["digest"] = record.digest;
     document["revision"] = record.revision;
@@ -294,7 +295,7 @@ void cut_texts(Json& value) {
 
 Json row_of(Json document) {
     for (const auto& [key, value] : document.items()) {
-        // The reader of a node's record limits these (core/labels.h).
+        // The readers of records limit these (core/labels.h); all together, a list does.
         if (key == "labels" || key == "custom") continue;
         if (!key.ends_with("object")) cut_texts(value); // a path that is cut is none
         // The registry limits how many names of domains there are.
@@ -321,10 +322,24 @@ Json domain_row(const View& view, const DomainRecord& record) {
     return row_of(domain_document(view, record));
 }
 
+void CustomRoom::take(Json& row) {
+    const Json& custom = row.at("custom");
+    if (custom.empty()) return;
+    const auto size = custom.dump().size();
+    if (size > left_)
+        row["custom"] = nullptr;
+    else
+        left_ -= size;
+}
+
 Json process_rows(const View& view) {
     Json list = Json::array();
-    for (const ProcessRecord& record : view.processes())
-        list.push_back(process_row(view, record));
+    CustomRoom room;
+    for (const ProcessRecord& record : view.processes()) {
+        Json row = process_row(view, record);
+        room.take(row);
+        list.push_back(std::move(row));
+    }
     return list;
 }
 

@@ -20,6 +20,17 @@ Json process_row(const View& view, const ProcessRecord& record);
 Json node_row(const View& view, const NodeRecord& record);
 Json domain_row(const View& view, const DomainRecord& record);
 
+// What people note about processes may be more than fits into a list of 10,000 of them. A row that is taken
+// after the room is used up has null instead; the object on the bus, and the process's information, have it
+// all.
+class CustomRoom {
+  public:
+    void take(Json& row);
+
+  private:
+    std::size_t left_ = std::size_t{4} << 20U; // bytes, as JSON
+};
+
 // Microseconds of CLOCK_REALTIME, as on the bus; null where the text is no time.
 Json timestamp(const std::string& rfc3339);
 // `last_seen` of a node, and its time; `heard` is empty when nobody knows.

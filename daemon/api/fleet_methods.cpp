@@ -1,9 +1,14 @@
 #include "daemon/api/fleet_methods.h"
 
+#include "core/drain.h"
 #include "core/json_members.h"
 #include "daemon/api/documents.h"
 
+#include <fmt/format.h>
+
 #include <array>
+#include <chrono>
+#include <optional>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -22,7 +27,8 @@ std::span<const MethodRow<FleetMethods>> FleetMethods::rows() noexcept {
          &Self::label_node},
         {{"Manager", "SetNodeCustom", "s node, a{ss} custom, a{sv} options", "", manage, "describe"},
          &Self::describe_node},
-        {{"Manager", "DrainNode", "s node, a{sv} options", "aa{sv} processes", manage, "drain", "b dry_run"},
+        {{"Manager", "DrainNode", "s node, a{sv} options", "aa{sv} processes", manage, "drain",
+          "b dry_run, t deadline_seconds"},
          &Self::drain_node},
         {{"Manager", "ResumeNode", "s node, a{sv} options", "aa{sv} processes", manage, "resume"},
          &Self::resume_node},
@@ -81,8 +87,18 @@ Reply FleetMethods::describe_node(Request request) {
 }
 
 Reply FleetMethods::drain_node(Request request) {
-    auto rows = co_await services_.actions.drain_node(request.text("node"), request.value("dry_run") == true,
-                                                      request.caller.user);
+    std::optional<std::chrono::seconds> deadline;
+    if (const auto seconds = json::optional_member<std::uint64_t>(request.options, "deadline_seconds")) {
+        if (*seconds > static_cast<std::uint64_t>(longest_drain.count()))
+            co_return fail(ErrorCode::InvalidSpec, fmt::format("the deadline is {} seconds away", *seconds),
+                           "at most a day");
+        deadline = std::chrono::seconds(*seconds);
+    }
+    Result<Json> rows;
+    if (request.value("dry_run") == true)
+        rows = co_await services_.actions.explain_drain(request.text("node"), request.caller.user);
+    else
+        rows = co_await services_.actions.drain_node(request.text("node"), deadline, request.caller.user);
     if (!rows) co_return std::unexpected(rows.error());
     co_return answer(std::move(*rows), drained_fields());
 }

@@ -67,6 +67,8 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "RollbackProcessWithOptions", "s process, u revision, a{sv} options", "u made", kill,
           "rollback", waiting},
          &Self::roll_back},
+        {{"Manager", "SetProcessCustom", "s process, a{ss} custom, a{sv} options", "", start, "describe"},
+         &Self::describe},
         {{"Manager", "ProcessHistory", process, "aa{sv} history", open}, &Self::history},
         {{"Manager", "GetProcess", process, path, open}, &Self::object},
         {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
@@ -202,12 +204,21 @@ Reply ProcessMethods::information(Request request) {
     co_return answer(std::move(document), process_fields());
 }
 
+Reply ProcessMethods::describe(Request request) {
+    const auto done = co_await services_.actions.describe_process(
+        request.text("process"), request.value("custom"), request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Answer{};
+}
+
 Reply ProcessMethods::list(Request) {
     Answer list;
     list.fields = process_fields();
     list.rows = [this](const auto& take) {
+        CustomRoom room;
         for (const ProcessRecord& record : services_.view.processes()) {
             Json row = process_row(services_.view, record);
+            room.take(row);
             services_.measure(row);
             take(row);
         }

@@ -24,6 +24,7 @@ class ProcessMethods {
     Reply pause_owner(Request request);
     Reply resume_owner(Request request);
     Reply information(Request request);
+    Reply describe(Request request);
     Reply list(Request request);
     Reply usage(Request request);
     Reply object(Request request);

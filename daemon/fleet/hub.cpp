@@ -1,10 +1,12 @@
 #include "daemon/fleet/hub.h"
 
 #include "core/json_members.h"
+#include "core/on_exit.h"
 #include "core/process_usage.h"
 #include "core/text.h"
 #include "daemon/fleet/log_shares.h"
 #include "daemon/fleet/shared_answer.h"
+#include "daemon/fleet/usage_shares.h"
 #include "link/feed_sender.h"
 #include "link/session.h"
 #include "net/clock.h"
@@ -19,6 +21,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -29,10 +32,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto goodbye_time = std::chrono::milliseconds(500);
-// What a member has measured is passed to all who ask within this time. `p2prc top` asks once a second.
-constexpr auto fresh_usage = std::chrono::milliseconds(500);
-// One that takes longer is left out of this answer: the others are not to wait for it.
-constexpr auto usage_timeout = std::chrono::milliseconds(2000);
 
 // Of an answer to a member, which must fit into one frame of the control link (1 MiB).
 constexpr std::size_t most_usage_text = std::size_t{960} << 10U;
@@ -40,9 +39,8 @@ constexpr std::size_t most_usage_text = std::size_t{960} << 10U;
 // The answers of several members.
 struct Gathered {
     explicit Gathered(const asio::any_io_executor& executor) : done(executor) {}
-    Json nodes = Json::object();
+    UsageByNode nodes;
     std::size_t missing = 1; // whoever asks, until all have been asked
-    std::size_t text = 0;    // of `nodes`
     net::Event done;
 };
 
@@ -85,9 +83,11 @@ struct Hub::State : std::enable_shared_from_this<State> {
     asio::awaitable<void> judge_one(std::string node);
     asio::awaitable<void> sweep();
     asio::awaitable<Json> usage(std::shared_ptr<State> self, std::string reader, std::string node);
-    asio::awaitable<void> gather(std::shared_ptr<Gathered> gathered, std::string node,
-                                 std::shared_ptr<link::Session> session,
+    asio::awaitable<void> gather(std::shared_ptr<State> self, std::shared_ptr<Gathered> gathered,
+                                 std::string node, std::shared_ptr<link::Session> session,
                                  std::shared_ptr<SharedAnswer> shared);
+    asio::awaitable<Result<Json>> ask_usage(std::shared_ptr<State> self,
+                                            std::shared_ptr<link::Session> session, std::string node);
     void drop_removed();
     void look();
     link::SessionHandlers handlers(const std::string& node);
@@ -230,7 +230,7 @@ asio::awaitable<void> Hub::State::run(std::shared_ptr<State> /* keeps it alive *
     Member member{key, session, sender, {}, {}};
     const auto features = json::member<std::vector<std::string>>(*hello, "features");
     if (std::ranges::find(features, "usage") != features.end())
-        member.usage = std::make_shared<SharedAnswer>(executor, fresh_usage);
+        member.usage = std::make_shared<SharedAnswer>(executor, options.timing.usage_fresh);
     auto sink = [weak = std::weak_ptr(sender)](const std::shared_ptr<const state::FeedStep>& step) {
         if (const auto to = weak.lock()) to->push(step);
     };
@@ -300,40 +300,55 @@ asio::awaitable<Result<Json>> Hub::State::serve_request(std::shared_ptr<State> /
     co_return left;
 }
 
-// `reader` has measured by itself what it runs. What a member says of others than its own processes is looked
-// at by nobody: rows are made from the records.
+// `reader` has measured by itself what it runs.
 asio::awaitable<Json> Hub::State::usage(std::shared_ptr<State> /* keeps it alive */, std::string reader,
                                         std::string node) {
     const auto gathered = std::make_shared<Gathered>(executor);
     for (const auto& [name, member] : members) {
         if (!member.usage || name == reader || (!node.empty() && name != node)) continue;
         ++gathered->missing;
-        asio::co_spawn(executor, gather(gathered, name, member.session, member.usage),
+        asio::co_spawn(executor, gather(shared_from_this(), gathered, name, member.session, member.usage),
                        net::ReportFailure("asking a node what its processes use"));
     }
     const auto own = options.node_name();
     const bool asked = !reader.empty() && (node.empty() || node == own);
     if (asked && options.measure_usage) {
         const auto measured = co_await options.measure_usage();
-        if (measured) gathered->nodes[own] = *measured;
+        if (measured) gathered->nodes[own] = node_usage_from_json(*measured);
     }
     if (--gathered->missing > 0) co_await gathered->done.wait();
-    co_return gathered->nodes;
+    // What stays on this machine goes through no frame.
+    const auto room = reader.empty() ? std::numeric_limits<std::size_t>::max() : most_usage_text;
+    co_return share_usage(gathered->nodes, room);
 }
 
-asio::awaitable<void> Hub::State::gather(std::shared_ptr<Gathered> gathered, std::string node,
-                                         std::shared_ptr<link::Session> session,
+asio::awaitable<void> Hub::State::gather(std::shared_ptr<State> self, std::shared_ptr<Gathered> gathered,
+                                         std::string node, std::shared_ptr<link::Session> session,
                                          std::shared_ptr<SharedAnswer> shared) {
-    const SharedAnswer::Ask ask = [session]() -> asio::awaitable<Result<Json>> {
-        return session->request("usage", Json::object(), usage_timeout);
+    // Whoever asked waits for all, also for one of which the answer cannot be read.
+    const OnExit answered([gathered] {
+        if (--gathered->missing == 0) gathered->done.set();
+    });
+    const SharedAnswer::Ask ask = [self, session, node]() -> asio::awaitable<Result<Json>> {
+        return self->ask_usage(self, session, node);
     };
     const auto answer = co_await shared->get(ask);
-    if (answer) {
-        Json usage = to_json(node_usage_from_json(*answer));
-        gathered->text += usage.dump().size() + node.size();
-        if (gathered->text <= most_usage_text) gathered->nodes[node] = std::move(usage);
-    }
-    if (--gathered->missing == 0) gathered->done.set();
+    if (answer) gathered->nodes[node] = node_usage_from_json(*answer);
+}
+
+// What a member says of others than its own processes is dropped at once: it may invent any number of them.
+asio::awaitable<Result<Json>> Hub::State::ask_usage(std::shared_ptr<State> /* keeps it alive */,
+                                                    std::shared_ptr<link::Session> session,
+                                                    std::string node) {
+    Json nothing = Json::object();
+    const auto answer = co_await session->request("usage", std::move(nothing), options.timing.usage);
+    if (!answer) co_return std::unexpected(answer.error());
+    auto usage = node_usage_from_json(*answer);
+    std::erase_if(usage.processes, [this, &node](const auto& row) {
+        const auto* entry = replica.records().process(row.first);
+        return !entry || entry->record.node != node;
+    });
+    co_return to_json(usage);
 }
 
 asio::awaitable<void> Hub::State::say_goodbye(std::shared_ptr<State> /* keeps it alive */, std::string node) {

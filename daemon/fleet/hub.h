@@ -25,6 +25,10 @@ struct HubTiming {
     std::chrono::milliseconds lost{30000};
     std::chrono::milliseconds tick{2000};
     std::chrono::milliseconds sweep{60000}; // from one removal of what has run out to the next
+    // One that takes longer to say what its processes use is left out: the others are not to wait for it.
+    std::chrono::milliseconds usage{2000};
+    // What a member has measured is passed to all who ask within this time. `p2prc top` asks once a second.
+    std::chrono::milliseconds usage_fresh{500};
 };
 
 struct HubOptions {

@@ -20,7 +20,8 @@ class SharedAnswer {
     // An answer is given again until it is older than `fresh`.
     SharedAnswer(boost::asio::any_io_executor executor, std::chrono::milliseconds fresh);
 
-    // `ask` ends by itself. It is not called while another one is under way: that one's answer is shared.
+    // `ask` ends by itself. It is not called while another one is under way: that one's answer is shared. If
+    // it throws, its caller gets the exception, and those who shared it an error.
     boost::asio::awaitable<Result<Json>> get(Ask ask);
 
   private:

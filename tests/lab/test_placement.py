@@ -1,10 +1,12 @@
 """Where a process is spun when its file has [placement], and what the dry run says of it: the same."""
 
 import json
+import subprocess
 
 from lab import wait_until
+from lab.conquered import conquered
 from lab.errors import LabError
-from lab.household import info, make_fleet, node_state, wait_state
+from lab.household import info, main_pid, make_fleet, node_state, wait_state
 
 MACHINES = ["root", "acme", "home1", "home2", "home3"]
 HOMES = ["home1", "home2", "home3"]
@@ -96,6 +98,28 @@ def test_custom_information(lab):
     assert lab.home2.p2prc("nodes", "custom", "home2", "-", input=json.dumps({"a": "x" * 5000}), check=False).code == 7
     lab.home2.p2prc("nodes", "custom", "home2", "-", input="{}")
     wait_until(lambda: shown(lab.home1, "home2")["custom"] == {}, 20, "it to be gone")
+
+
+def test_custom_information_of_a_process(lab):
+    lab.home2.p2prc("spin", "noted", "--", "/bin/sleep", "infinity")
+    known = info(lab.home2, "noted")
+    assert known["custom"] == {}, known
+    pid = main_pid(lab.home2, "noted")
+    monitor = lab.home1.popen(f"busctl monitor --match \"type='signal',member='PropertiesChanged',path='/org/p2prc1/process/{known['id']}'\" >/tmp/noted 2>&1")
+    wait_until(lambda: "Monitoring" in lab.home1.read("/tmp/noted"), 20, "busctl to listen")
+    lab.home2.p2prc("custom", "noted", "-", input='{"ask": "Grete, after ten"}')
+    for machine in (lab.root, lab.home1, lab.home2):
+        wait_until(lambda machine=machine: info(machine, "noted")["custom"] == {"ask": "Grete, after ten"}, 20, f"{machine.name} to know it")
+    wait_until(lambda: "Grete, after ten" in lab.home1.read("/tmp/noted"), 20, "the change to be told")
+    monitor.terminate()
+    assert "Grete, after ten" in lab.home1.p2prc("info", "noted").out
+    assert next(row for row in lab.home1.json("ps") if row["name"] == "noted")["custom"] == {"ask": "Grete, after ten"}
+    assert main_pid(lab.home2, "noted") == pid
+    assert lab.home1.p2prc("custom", "noted", "-", input="{}", check=False).code == 4
+    assert lab.home2.p2prc("custom", "noted", "-", input=json.dumps({"a": "x" * 5000}), check=False).code == 7
+    lab.root.p2prc("custom", "noted", "-", input="{}")
+    wait_until(lambda: info(lab.home2, "noted")["custom"] == {}, 20, "it to be gone")
+    lab.home2.p2prc("kill", "noted")
 
 
 def test_the_dry_run_is_what_happens(lab):
@@ -225,6 +249,11 @@ def test_a_drained_node_is_emptied_of_what_has_no_data(lab):
     wait_until(lambda: not lab.home3.active("p2prc-goes.service"), 60, "the old one to be stopped")
     wait_until(lambda: lab.home1.json("info", "goes.home.example")["node"] == to, 20, "its domain to lead there")
     assert lab.home3.active("p2prc-keeps.service") and info(lab.home1, "keeps")["node"] == "home3"
+    # What the node that had it says of it is nobody's status any more, and stays in the registry.
+    with conquered(lab.root) as registry:
+        left = registry.get(f"/status/home3/{moved['id']}")
+    assert left["state"] == "stopped" and left["reason"]["kind"] == "fenced" and to in left["reason"]["detail"], left
+    wait_until(lambda: node_state(lab.home1, "home3") == "up", 60, "the fleet to be back")
     # Nothing comes there any more, whatever its file prefers.
     rows = rows_of(lab.home1, "late", 'nodes = ["home3", "home2"]')
     assert "draining" in codes(rows["home3"]) and chosen(rows) == "home2", rows
@@ -234,3 +263,39 @@ def test_a_drained_node_is_emptied_of_what_has_no_data(lab):
     assert not lab.home3.active("p2prc-goes.service") and info(lab.home1, "goes")["node"] == to
     lab.home3.p2prc("nodes", "resume", "home3")
     wait_until(lambda: chosen(rows_of(lab.home1, "late", 'nodes = ["home3", "home2"]')) == "home3", 20, "home3 to be chosen again")
+
+
+def drain(lab, *options):
+    """Begins to drain home3, and waits until it is known."""
+    process = lab.root.popen(["p2prc", "nodes", "drain", "home3", "-o", "json", *options], stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: shown(lab.root, "home3")["draining"], 60, "home3 to be drained")
+    return process
+
+
+def drained(process):
+    """The exit status, and the rows by process."""
+    out, _ = process.communicate(timeout=300)
+    return process.returncode, {row["process"]: row for row in json.loads(out)}
+
+
+def test_what_fits_nowhere_yet_is_moved_within_the_deadline(lab):
+    lab.home3.p2prc("kill", "keeps")
+    label(lab, "home3", "quiet")
+    for name in [row["name"] for row in lab.home3.json("ps") if row["node"] == "home3"]:
+        lab.root.p2prc("kill", name)
+    lab.home3.write("/root/picky.toml", file_with("picky", 'require = { label = "quiet" }'))
+    lab.home3.p2prc("spin", "/root/picky.toml", timeout=120)
+    assert info(lab.home3, "picky")["node"] == "home3"
+    # Whoever lets the node have processes again ends it.
+    process = drain(lab, "--deadline", "1h")
+    lab.root.p2prc("nodes", "resume", "home3")
+    code, rows = drained(process)
+    assert code == 1 and codes(rows["picky"]) == ["placement"] and info(lab.root, "picky")["node"] == "home3", rows
+    assert not shown(lab.root, "home3")["draining"]
+    process = drain(lab, "--deadline", "10m")
+    label(lab, "home2", "quiet")
+    code, rows = drained(process)
+    assert code == 0 and rows["picky"]["to"] == "home2", rows
+    assert info(lab.root, "picky")["node"] == "home2"
+    lab.root.p2prc("nodes", "resume", "home3")
+    assert lab.root.p2prc("nodes", "drain", "home3", "--deadline", "soon", check=False).code == 7

@@ -1,9 +1,43 @@
 """Why it stopped: each kind that one machine can bring about, with the real thing bringing it about."""
 
+import os
+import re
+import signal
+import subprocess
+
 from lab import wait_until
 from lab.household import info, main_pid, spin, state, wait_reason, wait_state
 
 MACHINES = ["home1"]
+
+# Which test brings about each kind of core/stop_reason.cpp; script/check-tests compares the two. None: this version has nothing that does.
+BROUGHT_ABOUT_BY = {
+    "finished": "test_reasons::test_reasons_by_the_process_itself",
+    "killed": "test_reasons::test_killed",
+    "stopped": "test_reasons::test_stopped_by_p2prc_and_by_systemctl",
+    "stopped-outside": "test_reasons::test_stopped_by_p2prc_and_by_systemctl",
+    "exit-code": "test_reasons::test_reasons_by_the_process_itself",
+    "signal": "test_reasons::test_reasons_by_the_process_itself",
+    "core-dump": "test_reasons::test_a_crash",
+    "oom-kill": "test_reasons::test_oom_kill",
+    "timeout": "test_reasons::test_timeout",
+    "watchdog": "test_reasons::test_watchdog",
+    "start-failed": "test_reasons::test_a_start_that_fails_says_why_and_leaves_a_record",
+    "start-limit": "test_reasons::test_start_limit",
+    "deploy-failed": "test_deploy::test_a_script_that_fails",
+    "resources": "test_reasons::test_resources",
+    "protocol": "test_reasons::test_protocol",
+    "not-ready": "test_ready::test_http_that_is_never_well",
+    "unhealthy": "test_ready::test_what_is_not_healthy_any_more_is_restarted",
+    "paused": "test_owners::test_the_machines_owner_pauses_what_another_node_has_spun",
+    "update-failed": "test_update::test_one_that_crashes_at_once_is_taken_back",
+    "shutdown": "test_reasons::test_a_clean_reboot_and_a_power_cut",
+    "power-loss": "test_reasons::test_a_clean_reboot_and_a_power_cut",
+    "node-lost": None,
+    "moved": None,
+    "fenced": "test_placement::test_a_drained_node_is_emptied_of_what_has_no_data",
+    "unknown": "test_reasons::test_what_nothing_noted_is_unknown",
+}
 
 
 def run_until_told(lab, name, ending, restart="no", **options):
@@ -131,6 +165,46 @@ def test_watchdog(lab):
     wait_state(lab.home1, "silent", "failed")
 
 
+def test_timeout(lab):
+    # What it leaves behind is told to end with it, and does not listen.
+    run_until_told(lab, "deaf", "trap '' TERM; sleep 1000 & exit 0")
+    reason = wait_reason(lab.home1, "deaf", "timeout", timeout=120)
+    assert reason["step"] == "stop", reason
+    assert state(lab.home1, "deaf") == "failed"
+
+
+def test_protocol(lab):
+    failed = spin(lab.home1, "hasty", "exit 0", restart="no", ready={"notify": True}, check=False)
+    assert failed.code == 1 and "protocol" in failed.err, failed
+    wait_reason(lab.home1, "hasty", "protocol")
+    assert state(lab.home1, "hasty") == "failed"
+
+
+def test_resources(lab):
+    # PID 1 makes its private /var/tmp before there is a process that could say what is missing; it makes /var/tmp anew, but not in place of a file.
+    lab.home1.run("mv /var/tmp /var/tmp.away && touch /var/tmp")
+    try:
+        failed = spin(lab.home1, "needy", ["/bin/sleep", "infinity"], restart="no", check=False)
+    finally:
+        lab.home1.run("rm /var/tmp && mv /var/tmp.away /var/tmp")
+    assert failed.code == 1 and "resources" in failed.err, failed
+    wait_reason(lab.home1, "needy", "resources")
+    assert state(lab.home1, "needy") == "failed"
+
+
+def test_killed(lab):
+    # Its record goes with it, so that only those who listen are told why.
+    spin(lab.home1, "gone", ["/bin/sleep", "infinity"])
+    listener = lab.home1.popen(["sh", "-c", "exec gdbus monitor --system --dest org.p2prc1 --object-path /org/p2prc1 > /root/killed"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: lab.home1.read("/root/killed") or None, 20, "gdbus to listen")
+        lab.home1.p2prc("kill", "gone")
+        told = wait_until(lambda: re.search(r"'process-killed'.*", lab.home1.read("/root/killed")), 20, "the kill to be told")[0]
+        assert "'kind': <'killed'>" in told and "'by': <'root@home1'>" in told, told
+    finally:
+        os.killpg(listener.pid, signal.SIGKILL)
+
+
 def test_stopped_by_p2prc_and_by_systemctl(lab):
     spin(lab.home1, "quiet", ["/bin/sleep", "infinity"])
     lab.home1.p2prc("stop", "quiet")
@@ -181,7 +255,8 @@ def test_every_reason_that_was_brought_about_is_still_told(lab):
     kinds = {process["name"]: process["reason"]["kind"] for process in lab.home1.json("ps")}
     assert kinds == {
         "absent": "start-failed", "secretive": "start-failed", "crash": crashed(lab, "crash"), "crashes": crashed(lab, "crashes"),
-        "phoenix": "exit-code", "flaps": "start-limit", "greedy": "oom-kill", "silent": "watchdog", "quiet": "stopped-outside"}, kinds
+        "phoenix": "exit-code", "flaps": "start-limit", "greedy": "oom-kill", "silent": "watchdog", "quiet": "stopped-outside",
+        "deaf": "timeout", "hasty": "protocol", "needy": "resources"}, kinds
 
 
 def test_a_clean_reboot_and_a_power_cut(lab):
@@ -192,3 +267,15 @@ def test_a_clean_reboot_and_a_power_cut(lab):
     lab.home1.boot()
     wait_reason(lab.home1, "quiet", "power-loss")
     wait_state(lab.home1, "quiet", "running")
+
+
+def test_what_nothing_noted_is_unknown(lab):
+    spin(lab.home1, "traceless", ["/bin/sleep", "infinity"], restart="no")
+    lab.home1.run("systemctl stop p2prcd.service")
+    # In order, as PID 1 then keeps nothing of the unit; and what it wrote into the journal goes.
+    lab.home1.run(["kill", "-TERM", str(main_pid(lab.home1, "traceless"))])
+    wait_until(lambda: not lab.home1.active("p2prc-traceless.service"), 20, "it to end")
+    lab.home1.run("journalctl --sync && journalctl --rotate && journalctl --vacuum-time=1us")
+    lab.home1.run("systemctl start p2prcd.service")
+    wait_reason(lab.home1, "traceless", "unknown")
+    lab.home1.p2prc("kill", "traceless")

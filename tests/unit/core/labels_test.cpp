@@ -48,6 +48,9 @@ TEST(Custom, IsSmallAndPlain) {
     EXPECT_FALSE(check_custom({{std::string(64, 'n'), "x"}}));
     EXPECT_FALSE(check_custom({{"a", "two\nlines"}}));
     EXPECT_FALSE(check_custom({{"a", std::string(largest_custom, 'x')}}));
+    EXPECT_EQ(parse_custom({{"a", "b"}}), (Custom{{"a", "b"}}));
+    for (const auto& wrong : {Json("a"), Json(), Json{{"a", 1}}, Json{{"", "x"}}})
+        EXPECT_FALSE(parse_custom(wrong)) << wrong;
     EXPECT_EQ(custom_from_json({{"a", "b"}, {"c", 1}, {"d", "\x1b"}}), (Custom{{"a", "b"}}));
     EXPECT_TRUE(custom_from_json({{"a", std::string(largest_custom, 'x')}}).empty());
 }

@@ -52,9 +52,12 @@ TEST(Records, ProcessRoundTrips) {
     process.spec.port = 0;
     process.spec.run.command = {"/bin/true"};
     process.digest = spec_digest(process.spec);
+    EXPECT_FALSE(to_json(process).contains("custom"));
+    process.custom = {{"ask", "Grete"}};
     const auto read = process_from_json(to_json(process));
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(to_json(*read), to_json(process));
+    EXPECT_EQ(read->custom, process.custom);
     EXPECT_EQ(read->port, 20001);
     EXPECT_EQ(read->desired, Desired::Stopped);
 }

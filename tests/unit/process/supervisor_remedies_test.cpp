@@ -35,6 +35,18 @@ class RemediesTest : public RetryTest {
         EXPECT_TRUE(test::eventually(loop, [&] { return starts() == number; })) << starts();
         run();
     }
+    // Lets pass the time after which one without remedies, which ends as this one did, is tried again.
+    void let_another_be_tried_again() {
+        const std::string other_unit = "p2prc-other.service";
+        auto other = record(8, "other");
+        other.spec.run.restart = Restart::OnFailure;
+        other.digest = spec_digest(other.spec);
+        want(other);
+        systemd.end(other_unit, {"exit-code", CLD_EXITED, 1, ""});
+        loop.restart();
+        EXPECT_TRUE(test::eventually(loop, [&] { return count("start " + other_unit) == 2; }));
+        run();
+    }
     const RemedyProgress& progress() {
         last = status();
         if (!last->remedy) last->remedy = RemedyProgress();
@@ -127,6 +139,7 @@ TEST_F(RemediesTest, ARestartIsInsteadOfAnAttemptByItself) {
     spin(Do::Restart, StopKind::ExitCode, Restart::OnFailure);
     has_done(Do::Restart, 4); // the next one comes in 16 s
     give_up();
+    let_another_be_tried_again();
     expect(ProcessState::Failed, StopKind::StartLimit);
     EXPECT_EQ(starts(), 1);
     EXPECT_EQ(progress().retry_at, 0);
@@ -140,9 +153,10 @@ TEST_F(RemediesTest, NoneLeavesIt) {
     give_up();
     expect(ProcessState::Failed, StopKind::StartLimit);
     reconciler->network_changed();
-    run();
+    let_another_be_tried_again();
     EXPECT_EQ(starts(), 1);
     daemon_restart();
+    run();
     EXPECT_EQ(starts(), 0);
     EXPECT_EQ(next_text(progress(), *status()->reason, std::time(nullptr)), "");
 }

@@ -439,6 +439,10 @@ TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {
     ok(cellar_, "node.resume", {{"node", "cellar"}});
     EXPECT_FALSE(at("/nodes/cellar").contains("draining"));
     EXPECT_EQ(spin(attic_, anywhere("four"))["node"], "cellar");
+    // One who is still trying learns of it, and drains nothing.
+    EXPECT_EQ(refused(cellar_, "node.drain", {{"node", "cellar"}, {"again", true}}).code,
+              ErrorCode::Conflict);
+    EXPECT_FALSE(at("/nodes/cellar").contains("draining"));
     EXPECT_EQ(refused(attic_, "node.drain", {{"node", "cellar"}}).code, ErrorCode::NotPermitted);
     EXPECT_EQ(refused(attic_, "node.resume", {{"node", "cellar"}}).code, ErrorCode::NotPermitted);
 }
@@ -451,8 +455,12 @@ TEST_F(DrainTest, NothingGoesWhereItIsNotWantedOrFromWhereItCannotBeStopped) {
     report(cellar_, 6);
     ok(root(), "node.live", {{"node", "attic"}, {"state", "lost"}});
     EXPECT_EQ(codes(ok(root(), "node.drain", {{"node", "attic"}})["processes"][0]), "not-up");
+    const auto before = registry_->store().revision();
+    EXPECT_EQ(codes(ok(root(), "node.drain", {{"node", "attic"}, {"again", true}})["processes"][0]),
+              "not-up");
+    EXPECT_EQ(registry_->store().revision(), before) << "trying again writes nothing";
     ok(root(), "node.live", {{"node", "attic"}, {"state", "up"}});
-    EXPECT_EQ(ok(root(), "node.drain", {{"node", "attic"}})["processes"][0]["to"], "cellar");
+    EXPECT_EQ(ok(root(), "node.drain", {{"node", "attic"}, {"again", true}})["processes"][0]["to"], "cellar");
 }
 
 } // namespace

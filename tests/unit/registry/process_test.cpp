@@ -257,6 +257,27 @@ TEST_F(ProcessRulesTest, AMemberChangesOnlyItsOwn) {
     ok(one, "process.start", {{"process", "a"}});
 }
 
+TEST_F(ProcessRulesTest, CustomInformationIsNoPartOfWhatRuns) {
+    const auto home = add("home1", 'b'), other = add("home2", 'c');
+    spin(home, spec("web"));
+    const auto before = at("/processes/web");
+    ok(home, "process.custom", {{"process", "web"}, {"custom", {{"ask", "Grete"}}}});
+    auto after = at("/processes/web");
+    EXPECT_EQ(after["custom"], (Json{{"ask", "Grete"}}));
+    after.erase("custom");
+    EXPECT_EQ(after, before) << "nothing is restarted";
+    ok(home, "process.restart", {{"process", "web"}});
+    spin(home, spec("web", {{"limits", {{"tasks", 7}}}}));
+    EXPECT_EQ(at("/processes/web")["custom"], (Json{{"ask", "Grete"}})) << "an update keeps it";
+    EXPECT_EQ(refused(other, "process.custom", {{"process", "web"}, {"custom", Json::object()}}).code,
+              ErrorCode::NotPermitted);
+    for (const Json& wrong : {Json("a"), Json{{"a", 1}}, Json{{"a", std::string(5000, 'x')}}})
+        EXPECT_EQ(refused(home, "process.custom", {{"process", "web"}, {"custom", wrong}}).code,
+                  ErrorCode::InvalidSpec);
+    ok(root(), "process.custom", {{"process", "web"}, {"custom", Json::object()}});
+    EXPECT_FALSE(at("/processes/web").contains("custom"));
+}
+
 TEST_F(ProcessRulesTest, WhatANodeTakesFromOthers) {
     const auto one = add("home1", 'b');
     const auto two = add("home2", 'c');

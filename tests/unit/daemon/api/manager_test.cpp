@@ -617,7 +617,7 @@ TEST_F(ManagerTest, APlacedSpinIsExplainedByTheRegistry) {
 
 TEST_F(ManagerTest, LabelsAndCustomInformationGoToTheRegistry) {
     Json asked;
-    for (const auto* method : {"node.label", "node.custom"})
+    for (const auto* method : {"node.label", "node.custom", "process.custom"})
         fleet.requests.answers[method] = [&](const Json& params) -> Result<Json> {
             asked = params;
             return Json::object();
@@ -627,6 +627,8 @@ TEST_F(ManagerTest, LabelsAndCustomInformationGoToTheRegistry) {
               (Json{{"node", "home1"}, {"set", {{"ssd", ""}}}, {"remove", {"old"}}, {"by", "root@home1"}}));
     ASSERT_TRUE(bus.run(client->set_node_custom("home1", Json::object())));
     EXPECT_EQ(asked["custom"], Json::object());
+    ASSERT_TRUE(bus.run(client->set_process_custom("web", Json{{"ask", "Grete"}})));
+    EXPECT_EQ(asked, (Json{{"process", "web"}, {"custom", {{"ask", "Grete"}}}, {"by", "root@home1"}}));
 }
 
 } // namespace

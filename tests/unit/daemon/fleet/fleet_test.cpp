@@ -94,6 +94,24 @@ class FleetTest : public testing::Test {
         return {{"spec", {{"name", name}, {"port", 0}, {"run", {{"command", {"/bin/true"}}}}}},
                 {"by", "user@cellar"}};
     }
+    // One process on each, of which the root knows.
+    asio::awaitable<void> spin_on_each(std::vector<TestNode*> nodes) {
+        for (auto* node : nodes) {
+            auto params = spin_params("of-" + node->fleet->node_name());
+            const auto spun = co_await node->fleet->gateway().request("process.spin", std::move(params));
+            EXPECT_TRUE(spun) << spun.error().message;
+            EXPECT_TRUE(co_await until(
+                [&] { return node->replica->contains("/processes/of-" + node->fleet->node_name()); }));
+        }
+    }
+    // "of NODE": what the root knows to run there has been measured there, and nothing else.
+    std::string measured(const Json& usage, const std::string& node) const {
+        const auto rows = node_usage_from_json(usage.value(node, Json())).processes;
+        const auto* process = root.replica->records().process("of-" + node);
+        if (!process || rows.size() != 1) return std::to_string(rows.size()) + " rows";
+        const auto row = rows.find(process->record.id);
+        return row == rows.end() ? "of another" : "of " + row->second.invocation;
+    }
     // As a user of that node does.
     asio::awaitable<Result<Json>> spin_at_home(Json params) {
         params["node"] = home.fleet->node_name();
@@ -252,14 +270,15 @@ TEST_F(FleetTest, ALookReachesTheOtherNodes) {
 TEST_F(FleetTest, UsageComesFromAllNodesAndFromEachAlone) {
     play([this]() -> asio::awaitable<void> {
         co_await make_both();
+        std::vector<TestNode*> nodes{&root, &home};
+        co_await spin_on_each(std::move(nodes));
         EXPECT_EQ(root.measurements + home.measurements, 0) << "nothing is measured when nobody asks";
         for (auto* asked : {&root, &home}) {
             std::string every;
             const Json all = co_await asked->fleet->usage(std::move(every));
             EXPECT_EQ(all.size(), 2U) << all.dump();
             for (const std::string node : {"attic", "cellar"}) {
-                const auto usage = node_usage_from_json(all.value(node, Json()));
-                EXPECT_EQ(usage.processes.at(7).invocation, node);
+                EXPECT_EQ(measured(all, node), "of " + node);
                 const Json one = co_await asked->fleet->usage(node);
                 EXPECT_EQ(one.size(), 1U) << one.dump();
                 EXPECT_TRUE(one.contains(node));
@@ -271,22 +290,55 @@ TEST_F(FleetTest, UsageComesFromAllNodesAndFromEachAlone) {
     });
 }
 
-// The root asks a member once for all who ask within a moment.
+// The root asks a member once for all who ask within a moment, wherever they are.
 TEST_F(FleetTest, ManyWhoWatchCostAMemberNoMore) {
-    play([this]() -> asio::awaitable<void> {
+    TestNode loft(loop, "loft", false);
+    loft.root_port = relay.port();
+    loft.make();
+    root.usage_fresh = 1h;
+    root.make();
+    play([&]() -> asio::awaitable<void> {
         co_await make_both();
-        std::size_t answers = 0;
+        EXPECT_TRUE(co_await loft.fleet->start());
+        const auto token = co_await new_token();
+        EXPECT_TRUE(co_await loft.fleet->join(token, "", "admin@loft"));
+        std::vector<TestNode*> nodes{&root, &home, &loft};
+        co_await spin_on_each(std::move(nodes));
+        std::vector<Json> answers;
+        const auto ask = [&answers](Fleet& asked) -> asio::awaitable<void> {
+            std::string every;
+            answers.push_back(co_await asked.usage(std::move(every)));
+        };
         for (int i = 0; i < 50; ++i)
-            asio::co_spawn(
-                loop,
-                [](Fleet& asked, std::size_t& answered) -> asio::awaitable<void> {
-                    std::string node = "cellar";
-                    const Json usage = co_await asked.usage(std::move(node));
-                    if (usage.contains("cellar")) ++answered;
-                }(*root.fleet, answers),
-                asio::detached);
-        EXPECT_TRUE(co_await until([&] { return answers == 50; }));
+            asio::co_spawn(loop, ask(i % 2 == 0 ? *root.fleet : *loft.fleet), test::rethrow);
+        EXPECT_TRUE(co_await until([&] { return answers.size() == 50; }));
+        for (const auto& all : answers)
+            for (const std::string node : {"attic", "cellar", "loft"})
+                EXPECT_EQ(measured(all, node), "of " + node) << all.dump();
         EXPECT_EQ(home.measurements, 1);
+        EXPECT_EQ(loft.measurements, 25 + 1) << "those who watch there, and the root";
+        loft.fleet.reset();
+    });
+}
+
+// One that speaks of processes that it does not have takes no room from the others.
+TEST_F(FleetTest, InventedUsageIsDropped) {
+    TestNode loft(loop, "loft", false);
+    loft.root_port = relay.port();
+    loft.make();
+    home.invented = 12'000; // nearly as many as one frame of the control link can have
+    play([&]() -> asio::awaitable<void> {
+        co_await make_both();
+        EXPECT_TRUE(co_await loft.fleet->start());
+        const auto token = co_await new_token();
+        EXPECT_TRUE(co_await loft.fleet->join(token, "", "admin@loft"));
+        std::vector<TestNode*> nodes{&root, &home, &loft};
+        co_await spin_on_each(std::move(nodes));
+        std::string every;
+        const Json all = co_await loft.fleet->usage(std::move(every));
+        for (const std::string node : {"attic", "cellar", "loft"})
+            EXPECT_EQ(measured(all, node), "of " + node);
+        loft.fleet.reset();
     });
 }
 

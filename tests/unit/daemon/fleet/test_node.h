@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/fleet/fleet.h"
+#include "state/fleet_state.h"
 #include "tests/unit/net/temporary_directory.h"
 
 #include <boost/asio/io_context.hpp>
@@ -77,6 +78,8 @@ class TestNode {
         options.link_timing.back = back;
         options.link_timing.join = join;
         options.hub_timing = {hasty ? 1s : 20s, hasty ? 500ms : 10s, hasty ? 1s : 20s, 50ms};
+        options.hub_timing.usage = 20s;
+        options.hub_timing.usage_fresh = usage_fresh;
         if (listens_) options.control_socket = listen();
         fleet = std::make_unique<Fleet>(loop_.get_executor(), disk, *replica, *own, std::move(options));
     }
@@ -92,13 +95,22 @@ class TestNode {
     bool hasty = false; // silence is noticed within moments, also where it is this machine that pauses
     int looks = 0;      // of somebody on another node
     int measurements = 0;
+    std::uint32_t invented = 0; // processes of which it says what they use, although there are none
+    std::chrono::milliseconds usage_fresh{0};
     std::chrono::milliseconds back{0};     // how long requests wait for a link that was lost just now
     std::chrono::milliseconds join{20000}; // how long a join waits for the link
 
   private:
+    // Of all processes that it has in the fleet's records.
     Json usage() const {
-        return {{"measured_usec", measurements},
-                {"processes", {{{"id", 7}, {"invocation", name_}, {"memory_bytes", 4096}}}}};
+        Json rows = Json::array();
+        for (std::uint32_t i = 0; i < invented; ++i)
+            rows.push_back({{"id", 1'000'000 + i}, {"invocation", "invented"}, {"memory_bytes", 4096}});
+        for (const auto& process : replica->records().processes_on(fleet->node_name()))
+            rows.push_back({{"id", replica->records().process(process)->record.id},
+                            {"invocation", name_},
+                            {"memory_bytes", 4096}});
+        return {{"measured_usec", measurements}, {"processes", std::move(rows)}};
     }
     net::UniqueFd listen() const {
         net::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
