@@ -1,6 +1,7 @@
 #include "cli/node_table.h"
 
 #include "cli/custom.h"
+#include "core/json_members.h"
 #include "core/names.h"
 
 #include <fmt/format.h>
@@ -22,6 +23,28 @@ std::string latency(const Json& node) {
 std::string last_seen(const Json& node) {
     const bool now = cell(node, "state") == "up" && cell(node, "last_seen") != "-";
     return now ? "now" : cell_age(node, "last_seen");
+}
+
+// With what keeps one from being used there, or from elsewhere.
+std::string deployers_of(const Json& node) {
+    const auto list = node.find("deployers");
+    if (list == node.end() || !list->is_array() || list->empty()) return "-";
+    std::string text;
+    for (const auto& deployer : *list) {
+        std::string remarks;
+        const auto remark = [&remarks](const std::string& words) {
+            remarks += (remarks.empty() ? "" : "; ") + words;
+        };
+        if (const auto problem = cell(deployer, "problem"); !problem.empty() && problem != "-")
+            remark(problem);
+        else if (!json::member<bool>(deployer, "admitted"))
+            remark("not for other nodes");
+        if (!json::member<std::vector<std::string>>(deployer, "missing").empty())
+            remark("needs " + cell(deployer, "missing"));
+        text += (text.empty() ? "" : ", ") + cell(deployer, "name");
+        if (!remarks.empty()) text += " (" + remarks + ")";
+    }
+    return text;
 }
 
 } // namespace
@@ -53,6 +76,7 @@ Table one_node_table(const Json& node) {
     table.rows.push_back({"free disk", cell_bytes(node, "disk_available_bytes")});
     table.rows.push_back({"gpus", cell(node, "gpus")});
     table.rows.push_back({"on battery", cell(node, "on_battery")});
+    table.rows.push_back({"deployers", deployers_of(node)});
     table.rows.push_back({"labels", cell(node, "labels")});
     add_custom(table, node);
     const auto seen = last_seen(node);

@@ -151,6 +151,18 @@ constexpr std::array usage{
     Field{"sent_bytes", Integer, "t", true, "What it has sent them, since its connector began."},
 };
 
+constexpr std::array deployer{
+    Field{"name", String, "s", true, "Its name."},
+    Field{"as", String, "s", true, "As whom it runs: process, builder or root."},
+    Field{"admitted", Boolean, "b", true, "Whether it runs for processes of other nodes."},
+    Field{"missing", StringList, "as", true, "Programs that it needs and that are not there."},
+    Field{"problem", String, "s", true, "Why it is not run at all; empty: it is."},
+};
+
+std::span<const Field> deployer_fields() noexcept {
+    return deployer;
+}
+
 constexpr std::array node{
     Field{"object", Object, "o", true, "Its object.", Shown::InRows},
     Field{"name", String, "s", true, "The node's name."},
@@ -177,6 +189,7 @@ constexpr std::array node{
     Field{"io_pressure", Number, "d", true, "The same for disks."},
     Field{"on_battery", Boolean, "b", true, "Whether it runs on a battery."},
     Field{"gpus", StringList, "as", true, "Graphics processors."},
+    Field{"deployers", TableList, "aa{sv}", true, "Its deployers.", Shown::Everywhere, &deployer_fields},
     Field{"labels", StringList, "as", true, "Labels: KEY or KEY=VALUE."},
     Field{"custom", Table, "a{sv}", true, "Custom information: texts."},
     Field{"draining", Boolean, "b", true, "Whether no processes are placed there at the moment."},

@@ -142,6 +142,10 @@ Result<void> Program::Impl::open() {
     };
     fleet.settings_error = [this] { return settings_error_; };
     fleet.remote_spin = [this] { return std::string(remote_spin_name(config_.remote_spin)); };
+    fleet.deployers = [this] {
+        return deployers_to_json(process::report_deployers(process::deployer_directories(),
+                                                           config_.remote_spin, config_.remote_deployers));
+    };
     fleet.looked = [this] {
         if (measuring_) measuring_->look();
     };

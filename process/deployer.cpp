@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <optional>
+#include <set>
 
 namespace p2prc::process {
 
@@ -196,6 +197,42 @@ std::vector<std::string> missing_needs(const Deployer& deployer) {
         if (stat(path.c_str(), &found) != 0) missing.push_back(path);
     }
     return missing;
+}
+
+Result<void> check_needs(const Deployer& deployer) {
+    const auto missing = missing_needs(deployer);
+    if (missing.empty()) return {};
+    return fail(ErrorCode::NoSuitableNode,
+                fmt::format("the deployer '{}' needs {}, which this machine does not have", deployer.name,
+                            fmt::join(missing, ", ")),
+                how_to_install(missing));
+}
+
+std::vector<DeployerReport> report_deployers(std::span<const fs::path> directories, RemoteSpin policy,
+                                             std::span<const std::string> admitted, uid_t owner) {
+    std::set<std::string> names;
+    std::error_code ignored;
+    for (const auto& directory : directories)
+        for (const auto& entry : fs::directory_iterator(directory, ignored))
+            if (auto name = entry.path().filename().string(); check_deployer(name).empty())
+                names.insert(std::move(name));
+    std::vector<DeployerReport> reports;
+    for (const auto& name : names) {
+        if (reports.size() >= most_reported_deployers) break;
+        DeployerReport report{.name = name};
+        if (const auto found = find_deployer(directories, name, owner)) {
+            ProcessSpec any;
+            any.deploy.strategy = name;
+            report.as = found->as;
+            report.missing = missing_needs(*found);
+            report.admitted = policy != RemoteSpin::No &&
+                              check_remote_deployer(policy, admitted, found->as, any, "").has_value();
+        } else {
+            report.problem = found.error().message;
+        }
+        reports.push_back(std::move(report));
+    }
+    return reports;
 }
 
 } // namespace p2prc::process

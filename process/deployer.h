@@ -3,7 +3,9 @@
 #pragma once
 
 #include "core/deployer_class.h"
+#include "core/deployer_report.h"
 #include "core/error.h"
+#include "core/remote_spin.h"
 
 #include <sys/types.h>
 
@@ -44,5 +46,12 @@ Result<Deployer> find_deployer(std::span<const std::filesystem::path> directorie
 
 // Which of its needs are not on this machine.
 std::vector<std::string> missing_needs(const Deployer& deployer);
+// The same as NoSuitableNode, with what to do about it.
+Result<void> check_needs(const Deployer& deployer);
+
+// All that the directories have, by name, as it is told to other nodes.
+std::vector<DeployerReport> report_deployers(std::span<const std::filesystem::path> directories,
+                                             RemoteSpin policy, std::span<const std::string> admitted,
+                                             uid_t owner = 0);
 
 } // namespace p2prc::process

@@ -286,11 +286,8 @@ asio::awaitable<Deployment::End> Deployment::attempt() {
         const bool missing = deployer.error().code == ErrorCode::NotFound;
         co_return End{End::Kind::Failed, failure(missing ? "missing" : "deployer", deployer.error())};
     }
-    if (const auto needs = missing_needs(*deployer); !needs.empty())
-        co_return End{
-            End::Kind::Failed,
-            failure("missing", fmt::format("the deployer '{}' needs {}, which this machine does not have",
-                                           deployer->name, fmt::join(needs, ", ")))};
+    if (const auto able = check_needs(*deployer); !able)
+        co_return End{End::Kind::Failed, failure("missing", able.error())};
     if (auto known = all_.results_.resolved(record_); !known.empty()) resolved_ = std::move(known);
     // What is there is half of a result, or that of another process of the same name.
     const auto removed = co_await all_.remove(record_.name, digest_);

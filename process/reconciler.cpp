@@ -36,6 +36,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void tidy_deployments();
     void tidy_stops();
     void set_node(std::string node);
+    Result<void> check_deployer(const ProcessSpec& spec) const;
     void network_changed();
     void detach();
 
@@ -324,6 +325,19 @@ void Reconciler::Impl::tidy_deployments() {
     node->deployments.tidy(needed, busy, node);
 }
 
+// What was deployed already needs none any more.
+Result<void> Reconciler::Impl::check_deployer(const ProcessSpec& spec) const {
+    if (spec.deploy.strategy.empty()) return {};
+    if (const auto* record = node->records.record(spec.name)) {
+        auto same = *record;
+        same.spec = spec;
+        if (node->deployments.results().find(same)) return {};
+    }
+    const auto deployer = node->deployments.deployer(spec.deploy.strategy);
+    if (!deployer) return fail(ErrorCode::NoSuitableNode, deployer.error().message, deployer.error().hint);
+    return check_needs(*deployer);
+}
+
 void Reconciler::Impl::network_changed() {
     if (node->stopping) return;
     for (const auto& [name, known] : *supervisors_)
@@ -366,7 +380,7 @@ Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
     const bool by_deployer = spec.run.command.empty() && !spec.deploy.strategy.empty();
     if (const auto command = command_drop_in(spec.run); !command && !by_deployer)
         return std::unexpected(command.error());
-    return {};
+    return impl_->check_deployer(spec);
 }
 
 void Reconciler::measure() {

@@ -75,7 +75,8 @@ class Reconciler {
     boost::asio::awaitable<Result<void>> start();
 
     // What this node refuses of what is spun on it, before anything is asked of the registry: InvalidSpec for
-    // a name for which a unit file exists, and for a command that cannot be put into a unit.
+    // a name for which a unit file exists, and for a command that cannot be put into a unit; NoSuitableNode
+    // for a deployer that is not here, or lacks something.
     Result<void> check_spec(const ProcessSpec& spec) const;
 
     // Brings memory and processor time of what runs here up to date in the own state. Cheap: no bus, no

@@ -1,5 +1,6 @@
 #include "registry/placement.h"
 
+#include "core/deployer_report.h"
 #include "core/json_members.h"
 #include "core/remote_spin.h"
 #include "core/text.h"
@@ -70,6 +71,7 @@ class Judge {
     std::vector<Obstacle> obstacles() {
         look_at_node();
         look_at_machine();
+        look_at_deployer();
         // What it has already needs no more room.
         if (!candidate_.has_it) look_at_room();
         look_at_labels();
@@ -109,6 +111,17 @@ class Judge {
                                 : std::string("sandboxed");
         if (auto allowed = check_remote_spin(remote_spin_of(policy), spec_, name()); !allowed)
             add("policy", std::move(allowed.error().message), std::move(allowed.error().hint));
+    }
+
+    // Who asks knows its own better than the last report of it.
+    void look_at_deployer() {
+        if (candidate_.asks || candidate_.has_deployed) return;
+        auto able = check_reported_deployer(spec_, candidate_.info, name());
+        if (able) return;
+        const auto* code = able.error().code == ErrorCode::NotPermitted ? "policy" : "deployer";
+        // A node that takes nothing at all takes no deployer either.
+        if (std::ranges::find(found_, "policy", &Obstacle::code) != found_.end()) return;
+        add(code, std::move(able.error().message), std::move(able.error().hint));
     }
 
     void look_at_machine() {
@@ -205,6 +218,35 @@ constexpr std::size_t most_lines = 30;
 constexpr std::size_t longest_line = 400;
 
 } // namespace
+
+Result<void> check_reported_deployer(const ProcessSpec& spec, const Json* info, const std::string& node) {
+    const auto& name = spec.deploy.strategy;
+    if (name.empty()) return {};
+    const auto lacks = [](std::string message, std::string hint) {
+        return fail(ErrorCode::NoSuitableNode, std::move(message), std::move(hint));
+    };
+    const auto deployers = info ? deployers_from_info(*info) : std::nullopt;
+    if (!deployers)
+        return lacks(fmt::format("node '{}' has not reported its deployers", node),
+                     fmt::format("upgrade p2prc on {}, or wait until it has reported", node));
+    const auto found = std::ranges::find(*deployers, name, &DeployerReport::name);
+    if (found == deployers->end())
+        return lacks(fmt::format("node '{}' has no deployer '{}'", node, name),
+                     fmt::format("put it into /etc/p2prc/deployers on {}, which tells of it within a minute, "
+                                 "or at once after systemctl reload p2prcd",
+                                 node));
+    if (!found->problem.empty())
+        return lacks(fmt::format("node '{}' does not run the deployer '{}': {}", node, name, found->problem),
+                     fmt::format("mend that on {}", node));
+    if (!found->admitted)
+        if (auto allowed = check_remote_deployer(RemoteSpin::Sandboxed, {}, found->as, spec, node); !allowed)
+            return allowed;
+    if (!found->missing.empty())
+        return lacks(fmt::format("the deployer '{}' needs {}, which node '{}' does not have", name,
+                                 fmt::join(found->missing, ", "), node),
+                     fmt::format("on {}: {}", node, how_to_install(found->missing)));
+    return {};
+}
 
 std::uint64_t needed_memory(const ProcessSpec& spec) noexcept {
     if (!is_placed(spec)) return 0;

@@ -36,6 +36,7 @@ struct Candidate {
     std::optional<Obstacle> local = {}; // what the node itself says, when it is the one that asks
     bool asks = false;                  // the request comes from there
     bool has_it = false;                // the process is there already
+    bool has_deployed = false;          // what its deployer makes may be there already
 };
 
 struct PlacementRow {
@@ -56,6 +57,10 @@ std::vector<PlacementRow> place(const ProcessSpec& spec, std::span<const Candida
 // Which node was chosen. NoSuitableNode says what is in the way: on `wanted`, or else on each node.
 Result<std::string> chosen_node(const ProcessSpec& spec, std::span<const PlacementRow> rows,
                                 const std::string& wanted);
+
+// Whether the node that reports `info` can run the deployer of `spec` for other nodes: NotPermitted where it
+// does not admit it, NoSuitableNode where it is not there or lacks something, or where that is not known.
+Result<void> check_reported_deployer(const ProcessSpec& spec, const Json* info, const std::string& node);
 
 // The least memory that must be free for it; of a process without [placement] nothing is asked.
 std::uint64_t needed_memory(const ProcessSpec& spec) noexcept;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace p2prc::registry::rules {
@@ -42,6 +43,16 @@ std::optional<Obstacle> port_obstacle(const Request& request, const std::string&
     return std::nullopt;
 }
 
+// Its last results stay for some time (process/deployed.h).
+bool may_be_deployed(const ProcessRecord& process, const ProcessSpec& spec) {
+    const auto same = [&spec](const ProcessSpec& other) {
+        return other.deploy == spec.deploy && other.run.user == spec.run.user;
+    };
+    return same(process.spec) || std::ranges::any_of(process.former, [&same](const Revision& revision) {
+               return same(revision.spec);
+           });
+}
+
 // What the caller says of itself, for people.
 std::optional<Obstacle> local_obstacle(const Request& request) {
     const auto refusal = request.params.find("refused_here");
@@ -60,18 +71,25 @@ RemoteSpin remote_policy_of(const Request& request, const std::string& node) {
 
 Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec) {
     if (node == request.actor.node) return {};
-    return check_remote_spin(remote_policy_of(request, node), spec, node);
+    if (auto allowed = check_remote_spin(remote_policy_of(request, node), spec, node); !allowed)
+        return allowed;
+    // Whether it is able to is another matter: what is asked for may have been deployed there before.
+    auto able = check_reported_deployer(spec, request.draft.get(keys::node_info(node)), node);
+    if (!able && able.error().code == ErrorCode::NotPermitted) return able;
+    return {};
 }
 
 std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec& spec,
                                       const std::string& holder) {
     std::vector<Candidate> candidates;
+    const auto existing = holder.empty() ? std::nullopt : request.draft.process(spec.name);
     const auto fleet = request.draft.fleet();
     for (auto& node : request.draft.nodes()) {
         const auto name = node.name;
         Candidate candidate{.record = std::move(node)};
         candidate.asks = name == request.actor.node;
         candidate.has_it = name == holder;
+        candidate.has_deployed = candidate.has_it && existing && may_be_deployed(*existing, spec);
         const auto* live = request.draft.get(keys::live(name));
         candidate.live = live ? json::member<std::string>(*live, "state") : "";
         candidate.since = live ? json::member<std::string>(*live, "since") : "";
@@ -99,6 +117,9 @@ Result<std::string> choose_node(const Request& request, const ProcessSpec& spec,
                     fmt::format("p2prc nodes resume {}, or choose another node", node));
     if (auto allowed = check_remote_policy(request, node, spec); !allowed)
         return std::unexpected(allowed.error());
+    if (node == request.actor.node) return node;
+    if (auto able = check_reported_deployer(spec, request.draft.get(keys::node_info(node)), node); !able)
+        return std::unexpected(able.error());
     return node;
 }
 

@@ -32,6 +32,8 @@ Result<void> write_property(const dbus::Message& reply, const Field& field, cons
     if (found == document.end() || found->is_null()) return write_unknown(reply, field);
     if (field.signature == "a{sv}")
         return dbus::write_fields(reply, field.members ? field.members() : std::span<const Field>(), *found);
+    if (field.signature == "aa{sv}" && field.members && found->is_array())
+        return dbus::write_field_list(reply, field.members(), *found);
     if (dbus::fits(field.signature, *found)) return dbus::write_value(reply, field.signature, *found);
     return write_unknown(reply, field);
 }

@@ -39,6 +39,8 @@ struct FleetOptions {
     std::function<void(bool up, const std::string& reason)> link_changed;
     // `[remote] spin` of p2prcd.toml, asked for whenever this node tells about itself.
     std::function<std::string()> remote_spin;
+    // The deployers of this machine (core/deployer_report.h), asked for at the same times; empty: not told.
+    std::function<Json()> deployers;
     // Why the settings in p2prcd's files are not in force; empty when they are. Asked for at the same times.
     std::function<std::string()> settings_error;
     // Somebody on some node looks at what processes use.
@@ -64,7 +66,7 @@ class Fleet : public FleetControl {
     // used; a root that is away is no error.
     boost::asio::awaitable<Result<void>> start();
 
-    // What `remote_spin` or `settings_error` says may be another thing now: the fleet is told.
+    // What `remote_spin`, `deployers` or `settings_error` says may be another thing now: the fleet is told.
     void settings_changed();
 
     const std::string& key() const; // this node's fingerprint

@@ -78,6 +78,7 @@ void Fleet::Impl::refresh_info() {
     info["download_mbps"] = nullptr;
     info["upload_mbps"] = nullptr;
     if (node->options.remote_spin) info["remote_spin"] = node->options.remote_spin();
+    if (node->options.deployers) info["deployers"] = node->options.deployers();
     info["checks"] = look_at_this_machine(edge);
     const auto reported = node->own.get(keys::node_info(node->name()));
     node->own.set(keys::node_info(node->name()), steadied(std::move(info), reported ? *reported : Json()));

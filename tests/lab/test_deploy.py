@@ -4,7 +4,7 @@ import json
 
 from lab import wait_until
 from lab.errors import LabError
-from lab.household import info, join, make_root, spin, wait_reason, wait_state
+from lab.household import deployers, info, join, make_root, spin, wait_reason, wait_state
 
 MACHINES = ["root", "home1", "home2"]
 
@@ -208,12 +208,20 @@ def test_three_lines_of_ones_own(lab):
 
 
 def test_a_deployer_that_is_missing_or_unsafe(lab):
-    fails(lab.home1, "none", "x", "missing", "this machine has no deployer 'nowhere'", strategy="nowhere")
     deployer(lab.home1, "needy", "#!/bin/sh\n", 'needs = ["/usr/bin/not-there"]\n')
-    fails(lab.home1, "needs", "x", "missing", "needs /usr/bin/not-there", strategy="needy")
     deployer(lab.home1, "open", "#!/bin/sh\n")
     lab.home1.run("chmod 0777 /etc/p2prc/deployers/open")
-    fails(lab.home1, "unsafe", "x", "deployer", "could be changed by others than root", strategy="open")
+    for strategy, words in (("nowhere", "this machine has no deployer 'nowhere'"), ("needy", "needs /usr/bin/not-there"),
+                            ("open", "could be changed by others than root")):
+        refused = deploy(lab.home1, strategy, "x", strategy=strategy, check=False)
+        assert refused.code == 1 and words in refused.err, refused
+        assert lab.home1.p2prc("info", strategy, check=False).code == 3
+    # One that goes later is found out by its node.
+    deployer(lab.home1, "leaving", "#!/bin/sh\nexit 3\n")
+    fails(lab.home1, "left", "x", "exit 3", strategy="leaving")
+    lab.home1.run("rm /etc/p2prc/deployers/leaving")
+    lab.home1.p2prc("start", "left", check=False, timeout=120)
+    assert info(lab.home1, "left")["reason"]["step"] == "missing"
     lab.home1.run("rm /etc/p2prc/deployers/open")
 
 
@@ -234,6 +242,9 @@ def test_remote_spins(lab):
     join(lab, lab.home1)
     join(lab, lab.home2)
     deployer(lab.home2, "builds", '#!/bin/sh -e\ntest "$(id -u)" = 0\n', 'as = "root"\n')
+    lab.home2.run("systemctl reload p2prcd")
+    wait_until(lambda: "builds" in deployers(lab.home1, "home2"), 60, "home2 to tell of its deployers")
+    assert not deployers(lab.home1, "home2")["builds"]["admitted"] and deployers(lab.home1, "home2")["script"]["admitted"]
     deploy(lab.home1, "far", "test \"$(id -u)\" != 0; echo ENV.A=b >.p2prc", node="home2")
     assert info(lab.home2, "far")["state"] == "running"
     refused = deploy(lab.home1, "farther", "x", strategy="builds", node="home2", check=False)
@@ -241,7 +252,8 @@ def test_remote_spins(lab):
     deploy(lab.home2, "near", "x", strategy="builds")
     lab.home2.write("/etc/p2prc/p2prcd.toml.d/remote.toml", '[remote]\nspin = "any"\n')
     lab.home2.run("systemctl reload p2prcd")
-    lab.home1.p2prc("start", "farther", timeout=120)
+    wait_until(lambda: deployers(lab.home1, "home2")["builds"]["admitted"], 60, "home2 to tell of its settings")
+    deploy(lab.home1, "farther", "x", strategy="builds", node="home2")
     assert info(lab.home2, "farther")["state"] == "running"
 
 

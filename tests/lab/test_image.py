@@ -3,7 +3,7 @@
 import json
 
 from lab import wait_until
-from lab.household import info, make_fleet
+from lab.household import deployers, info, make_fleet
 
 MACHINES = ["root", "client", "home1", "home2"]
 
@@ -93,9 +93,11 @@ def test_a_jail(lab):
 
 def test_policies_of_other_nodes(lab):
     make_fleet(lab, "home1", "home2")
+    wait_until(lambda: "image" in deployers(lab.home1, "home2"), 60, "home2 to tell of its deployers")
     refused = spin(lab.home1, "distant", "image", "docker://registry.invalid/x:1", node="home2", check=False)
     assert refused.code != 0 and "the deployer 'image'" in refused.err and "[remote] deployers" in refused.err, refused
     lab.home2.write("/etc/p2prc/p2prcd.toml.d/remote.toml", '[remote]\ndeployers = ["image"]\n')
     lab.home2.run("systemctl reload p2prcd")
+    wait_until(lambda: deployers(lab.home1, "home2")["image"]["admitted"], 60, "home2 to tell of its settings")
     refused = spin(lab.home1, "archive", "image", "oci-archive:/srv/x.tar", node="home2", check=False)
     assert "for processes that are spun on its machine" in refused.err, refused

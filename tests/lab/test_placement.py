@@ -6,7 +6,7 @@ import subprocess
 from lab import wait_until
 from lab.conquered import conquered
 from lab.errors import LabError
-from lab.household import info, main_pid, make_fleet, node_state, wait_state
+from lab.household import deployers, info, main_pid, make_fleet, node_state, wait_state
 
 MACHINES = ["root", "acme", "home1", "home2", "home3"]
 HOMES = ["home1", "home2", "home3"]
@@ -200,6 +200,23 @@ def test_the_policy_of_a_machine_counts(lab):
     # Its own people still may.
     assert spin_as_explained(lab.home2, "guest", 'require = { label = "floor=2" }') == "home2"
     wait_state(lab.home1, "guest", "running", 60)
+
+
+def test_its_deployer_is_to_be_there(lab):
+    deploy = '[deploy]\nstrategy = "own"'
+    lab.home3.write("/etc/p2prc/deployers/own", "#!/bin/sh\n")
+    lab.home3.run("chmod 0755 /etc/p2prc/deployers /etc/p2prc/deployers/own")
+    lab.home3.run(["systemctl", "reload", "p2prcd"])
+    wait_until(lambda: "own" in deployers(lab.home1, "home3"), 60, "home3 to tell of its deployers")
+    rows = rows_of(lab.home1, "made", 'require = { arch = "x86_64" }', more=deploy)
+    assert codes(rows["root"]) == ["deployer"] and "no deployer 'own'" in rows["root"]["obstacles"][0]["text"], rows
+    assert codes(rows["home1"]) == ["refused"] and rows["root"]["obstacles"][0]["fix"], rows
+    assert spin_as_explained(lab.home1, "made", 'require = { arch = "x86_64" }', more=deploy) == "home3"
+    wait_state(lab.home1, "made", "running", 60)
+    drained = lab.home3.run(["p2prc", "nodes", "drain", "home3", "--dry-run", "-o", "json"], check=False)
+    row = next(row for row in json.loads(drained.out) if row["process"] == "made")
+    assert codes(row) == ["placement"] and "no deployer 'own'" in row["obstacles"][0]["text"], row
+    lab.home1.p2prc("kill", "made")
 
 
 def test_a_lost_node_is_not_chosen(lab):

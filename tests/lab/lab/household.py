@@ -109,6 +109,11 @@ def node_state(machine, name):
     return next((node["state"] for node in machine.json("nodes") if node["name"] == name), None)
 
 
+def deployers(machine, node):
+    """The deployers of a node as `machine` knows them, by name."""
+    return {entry["name"]: entry for entry in machine.json("nodes", "show", node)["deployers"] or []}
+
+
 def domain(machine, name):
     """What `machine` knows of a domain, or None."""
     return next((entry for entry in machine.json("domains") if entry["domain"] == name), None)

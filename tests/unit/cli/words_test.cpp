@@ -73,15 +73,22 @@ TEST(Unheard, WhatIsAskedOfANodeThatDoesNotAnswerIsNotSaidToBeDone) {
 }
 
 TEST(Nodes, OneIsShownInWordsOfPeople) {
-    const Json attic{{"object", "/org/p2prc1/nodes/attic"},
-                     {"name", "attic"},
-                     {"state", "up"},
-                     {"latency_ms", 1.5},
-                     {"memory_bytes", 1536},
-                     {"last_seen", "2026-01-01T00:00:00Z"},
-                     {"last_seen_timestamp", 1795812789000000}};
+    const Json attic{
+        {"object", "/org/p2prc1/nodes/attic"},
+        {"name", "attic"},
+        {"state", "up"},
+        {"latency_ms", 1.5},
+        {"memory_bytes", 1536},
+        {"deployers",
+         {{{"name", "image"}, {"admitted", false}, {"missing", {"/usr/bin/umoci"}}, {"problem", ""}},
+          {{"name", "own"}, {"problem", "x is not executable"}},
+          {{"name", "script"}, {"admitted", true}, {"missing", Json::array()}}}},
+        {"last_seen", "2026-01-01T00:00:00Z"},
+        {"last_seen_timestamp", 1795812789000000}};
     const auto text = render(one_node_table(attic));
     EXPECT_THAT(text, HasSubstr("\nmemory       1.5K\n"));
+    EXPECT_THAT(text, HasSubstr("\ndeployers    image (not for other nodes; needs /usr/bin/umoci), own (x is "
+                                "not executable), script\n"));
     EXPECT_THAT(text, HasSubstr("\nlatency      1.5 ms\n"));
     EXPECT_THAT(text, HasSubstr("\nlast seen    now\n"));
     for (const auto* word : {"object", "timestamp", "bytes"})

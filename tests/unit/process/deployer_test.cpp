@@ -105,6 +105,29 @@ TEST_F(DeployerTest, WhatOthersCouldChange) {
     EXPECT_TRUE(find("x"));
 }
 
+TEST_F(DeployerTest, WhatOthersAreTold) {
+    install("image", "as = 'builder'\nneeds = ['/no/such']\n");
+    install("image", "", 1);
+    install("root", "as = 'root'", 1);
+    install("script", "", 1);
+    install("wrong", "as = 'nobody'");
+    write(places[0] / "README", "", 0644);
+    const auto report = [this](RemoteSpin policy, std::vector<std::string> admitted) {
+        return report_deployers(places, policy, admitted, getuid());
+    };
+    const auto all = report(RemoteSpin::Sandboxed, {});
+    ASSERT_EQ(all.size(), 4U);
+    EXPECT_EQ(all[0], (DeployerReport{"image", DeployerClass::Builder, false, {"/no/such"}, ""}));
+    EXPECT_EQ(all[1], (DeployerReport{"root", DeployerClass::Root, false, {}, ""}));
+    EXPECT_EQ(all[2], (DeployerReport{"script", DeployerClass::Process, true, {}, ""}));
+    EXPECT_EQ(all[3].name, "wrong");
+    EXPECT_THAT(all[3].problem, HasSubstr("'nobody' is none of"));
+    EXPECT_TRUE(report(RemoteSpin::Sandboxed, {"image"})[0].admitted);
+    EXPECT_TRUE(report(RemoteSpin::Any, {})[1].admitted);
+    EXPECT_FALSE(report(RemoteSpin::No, {"image"})[2].admitted);
+    EXPECT_EQ(report_deployers({}, RemoteSpin::Any, {}), std::vector<DeployerReport>());
+}
+
 TEST_F(DeployerTest, WhatIsNoProgram) {
     write(places[0] / "x", "", 0644);
     EXPECT_THAT(refusal("x"), HasSubstr("is not executable"));

@@ -290,6 +290,19 @@ TEST_F(DeployTest, AMissingDeployer) {
     EXPECT_EQ(runs, 0);
 }
 
+TEST_F(DeployTest, AMissingDeployerIsRefusedBeforeItIsSpun) {
+    start();
+    auto web = deployed();
+    EXPECT_TRUE(reconciler->check_spec(web.spec));
+    spin(web);
+    install("script", "needs = ['/no/such/program']\n");
+    EXPECT_TRUE(reconciler->check_spec(web.spec)) << "it is deployed";
+    web.spec.deploy.script = "another";
+    EXPECT_EQ(reconciler->check_spec(web.spec).error().code, ErrorCode::NoSuitableNode);
+    web.spec.deploy.strategy = "nowhere";
+    EXPECT_EQ(reconciler->check_spec(web.spec).error().code, ErrorCode::NoSuitableNode);
+}
+
 TEST_F(DeployTest, AnotherNodeGetsNoRoot) {
     install("script", "as = 'root'\n");
     start();

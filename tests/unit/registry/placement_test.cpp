@@ -1,3 +1,4 @@
+#include "core/deployer_report.h"
 #include "core/gate.h"
 #include "registry/placement.h"
 #include "tests/unit/registry/fleet.h"
@@ -12,6 +13,18 @@ namespace p2prc::registry::test {
 namespace {
 
 constexpr std::uint64_t gib = std::uint64_t{1} << 30;
+
+Json deployers() {
+    const std::vector<DeployerReport> all{
+        {"script", DeployerClass::Process, true, {}, ""},
+        {"nix", DeployerClass::Process, true, {"/usr/bin/nix-build"}, ""},
+        {"open", DeployerClass::Process, false, {}, "could be changed by others than root"},
+        {"image", DeployerClass::Builder, true, {}, ""},
+        {"builds", DeployerClass::Builder, false, {}, ""},
+        {"root", DeployerClass::Root, false, {}, ""},
+    };
+    return deployers_to_json(all);
+}
 
 // Nodes of a table, and the spec that is placed among them.
 class PlaceTest : public testing::Test {
@@ -34,7 +47,8 @@ class PlaceTest : public testing::Test {
                           {"memory_available_bytes", 4 * gib},
                           {"disk_available_bytes", 100 * gib},
                           {"cpu_pressure", 0.0},
-                          {"remote_spin", "sandboxed"}});
+                          {"remote_spin", "sandboxed"},
+                          {"deployers", deployers()}});
         candidate.info = &infos_.back();
         nodes_.push_back(std::move(candidate));
         return nodes_.back();
@@ -118,6 +132,34 @@ TEST_F(PlaceTest, EachRequirementHasItsObstacle) {
              spec.placement.require.gpu = true;
              info["gpus"] = {"amdgpu 1002:73bf"};
          }},
+        {"", [](auto& spec, auto&, auto&) { spec.deploy.strategy = "script"; }},
+        {"deployer", [](auto& spec, auto&, auto&) { spec.deploy.strategy = "nowhere"; }},
+        {"deployer", [](auto& spec, auto&, auto&) { spec.deploy.strategy = "open"; }},
+        {"deployer", [](auto& spec, auto&, auto&) { spec.deploy.strategy = "nix"; }},
+        {"policy", [](auto& spec, auto&, auto&) { spec.deploy.strategy = "builds"; }},
+        {"policy", [](auto& spec, auto&, auto&) { spec.deploy.strategy = "root"; }},
+        {"", [](auto& spec, auto&, auto&) { spec.deploy.strategy = "image"; }},
+        {"deployer",
+         [](auto& spec, auto&, auto& info) {
+             spec.deploy.strategy = "script";
+             info.erase("deployers");
+         }},
+        {"policy",
+         [](auto& spec, auto&, auto& info) {
+             spec.deploy.strategy = "builds";
+             info["remote_spin"] = "no";
+         }},
+        {"",
+         [](auto& spec, auto& node, auto&) {
+             spec.deploy.strategy = "nowhere";
+             node.has_it = node.has_deployed = true;
+         }},
+        {"deployer",
+         [](auto& spec, auto& node, auto&) {
+             spec.deploy.strategy = "nowhere";
+             node.has_it = true;
+         }},
+        {"", [](auto& spec, auto& node, auto&) { spec.deploy.strategy = "nowhere", node.asks = true; }},
         {"label label",
          [](auto& spec, auto& node, auto&) {
              spec.placement.require.labels = {"disk=ssd", "room=cellar", "quiet"};
@@ -236,6 +278,7 @@ TEST_F(PlaceTest, NoReportIsBelievedBeyondItsBounds) {
                                                              {"gpus", {{"a", 1}}},
                                                              {"on_battery", "yes"},
                                                              {"arch", std::string(100000, 'x')},
+                                                             {"deployers", {{{"name", 7}}}},
                                                              {"remote_spin", Json::array()}}) {
         hostile[key] = value;
         for (const auto& row : rows()) {
@@ -339,6 +382,43 @@ TEST_F(PlacedSpinTest, WhatTheCallerSaysOfItselfCountsThereAlone) {
     const Json params{{"spec", placed("web", {{"nodes", {"attic", "cellar"}}})},
                       {"refused_here", {{"message", "port 80 is in use"}, {"hint", "end that program"}}}};
     EXPECT_EQ(ok(attic_, "process.spin", params)["node"], "cellar");
+}
+
+TEST_F(PlacedSpinTest, ADeployerIsToBeThereAndAdmitted) {
+    const auto deployed = [](const std::string& name, const char* strategy) {
+        return placed(name, {{"require", {{"arch", "x86_64"}}}}, {{"deploy", {{"strategy", strategy}}}});
+    };
+    report(cellar_, 6, {{"deployers", Json::array()}});
+    report(attic_, 4, {{"deployers", deployers()}});
+    EXPECT_EQ(chosen(explain(cellar_, deployed("one", "image"))), "cellar") << "it knows itself better";
+    const Json lacks{{"message", "this machine has no deployer 'image'"}, {"hint", "install it"}};
+    EXPECT_EQ(
+        ok(cellar_, "process.spin", {{"spec", deployed("one", "image")}, {"refused_here", lacks}})["node"],
+        "attic");
+    const auto error =
+        refused(cellar_, "process.spin", {{"spec", deployed("two", "builds")}, {"refused_here", lacks}});
+    EXPECT_EQ(error.code, ErrorCode::NoSuitableNode);
+    EXPECT_THAT(error.message, HasSubstr("attic: node 'attic' does not run the deployer 'builds'"));
+    EXPECT_THAT(error.message, HasSubstr("root: node 'root' has not reported its deployers"));
+
+    const auto to = [](const char* name, const char* strategy, const char* node) {
+        return Json{{"spec", spec(name, {{"deploy", {{"strategy", strategy}}}})}, {"node", node}};
+    };
+    EXPECT_EQ(refused(cellar_, "process.spin", to("three", "builds", "attic")).code, ErrorCode::NotPermitted);
+    const auto missing = refused(cellar_, "process.spin", to("three", "nix", "attic"));
+    EXPECT_EQ(missing.code, ErrorCode::NoSuitableNode);
+    EXPECT_THAT(missing.hint, HasSubstr("apt install nix-bin"));
+    EXPECT_EQ(refused(attic_, "process.spin", to("three", "script", "cellar")).code,
+              ErrorCode::NoSuitableNode);
+    EXPECT_EQ(ok(cellar_, "process.spin", to("three", "script", "attic"))["node"], "attic");
+    // Of an update the node is told: what it asks for may have been deployed there before.
+    ok(cellar_, "process.spin", to("three", "nowhere", "attic"));
+    EXPECT_EQ(refused(cellar_, "process.spin", to("three", "root", "attic")).code, ErrorCode::NotPermitted);
+    const auto explained = explain(cellar_, spec("three", {{"deploy", {{"strategy", "nix"}}}}));
+    EXPECT_EQ(chosen(explained), "attic");
+    EXPECT_EQ(explained["placement"][0]["obstacles"][0]["code"], "deployer");
+    const auto again = explain(cellar_, spec("three", {{"deploy", {{"strategy", "script"}}}}));
+    EXPECT_EQ(again["placement"][0]["obstacles"], Json::array());
 }
 
 TEST_F(PlacedSpinTest, NobodyFits) {
@@ -445,6 +525,19 @@ TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {
     EXPECT_FALSE(at("/nodes/cellar").contains("draining"));
     EXPECT_EQ(refused(attic_, "node.drain", {{"node", "cellar"}}).code, ErrorCode::NotPermitted);
     EXPECT_EQ(refused(attic_, "node.resume", {{"node", "cellar"}}).code, ErrorCode::NotPermitted);
+}
+
+TEST_F(DrainTest, NothingGoesWhereItsDeployerIsNot) {
+    report(cellar_, 6, {{"deployers", deployers()}});
+    spin(attic_, free("a-image", {{"deploy", {{"strategy", "image"}}}}));
+    spin(attic_, free("b-nix", {{"deploy", {{"strategy", "nix"}}}}));
+    spin(attic_, free("c-root", {{"deploy", {{"strategy", "root"}}}}));
+    const auto rows = ok(attic_, "node.drain", {{"node", "attic"}})["processes"];
+    EXPECT_EQ(rows[0]["to"], "cellar");
+    EXPECT_EQ(codes(rows[1]), "placement");
+    EXPECT_THAT(rows[1]["obstacles"][0]["text"].get<std::string>(), HasSubstr("needs /usr/bin/nix-build"));
+    EXPECT_EQ(codes(rows[2]), "placement");
+    EXPECT_THAT(rows[2]["obstacles"][0]["text"].get<std::string>(), HasSubstr("runs as root"));
 }
 
 TEST_F(DrainTest, NothingGoesWhereItIsNotWantedOrFromWhereItCannotBeStopped) {

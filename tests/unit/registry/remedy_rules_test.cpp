@@ -1,4 +1,5 @@
 // Moves that a process's remedy asks for.
+#include "core/deployer_report.h"
 #include "core/process_status.h"
 #include "tests/unit/registry/fleet.h"
 
@@ -124,6 +125,20 @@ TEST_F(RemedyRulesTest, WithoutARoomElsewhereItStays) {
     const auto revision = registry_->store().revision();
     fails();
     EXPECT_LE(registry_->store().revision(), revision + 1) << "the status alone";
+}
+
+TEST_F(RemedyRulesTest, ItIsMovedWhereItsDeployerIs) {
+    spin(nodes_[0], movable({{"deploy", {{"strategy", "script"}}}}));
+    fails();
+    EXPECT_EQ(web().node, "homeb");
+    EXPECT_THAT(web().move_refused, HasSubstr("has not reported its deployers"));
+    const std::vector<DeployerReport> there{{.name = "script", .admitted = true}};
+    ok(nodes_[2], "status.update",
+       {{"set",
+         {{"/info/homed",
+           {{"name", "homed"}, {"remote_spin", "sandboxed"}, {"deployers", deployers_to_json(there)}}}}}});
+    fails();
+    EXPECT_EQ(web().node, "homed");
 }
 
 TEST_F(RemedyRulesTest, WhereTheFileNamesTwoNodesItGoesBackToTheFirst) {
