@@ -160,12 +160,11 @@ asio::awaitable<void> Deployments::remove_all(std::vector<std::pair<std::string,
 }
 
 Deployment::Deployment(Deployments& all, std::shared_ptr<void> owner, ProcessRecord record, std::string node,
-                       Origin origin, std::string maker, Events events)
+                       Maker maker, Events events)
     : all_(all)
     , owner_(std::move(owner))
     , record_(std::move(record))
     , node_(std::move(node))
-    , origin_(origin)
     , maker_(std::move(maker))
     , events_(std::move(events))
     , digest_(deploy_digest(record_.spec))
@@ -202,7 +201,7 @@ asio::awaitable<void> Deployment::run() {
         {
             if (all_.under_way_.size() >= at_once)
                 events_.says(fmt::format("it waits for {}, which are being deployed", all_.others()));
-            const auto slot = co_await all_.slots_.acquire(maker_);
+            const auto slot = co_await all_.slots_.acquire(maker_.name);
             if (cancelled_ || all_.stopped_) co_return;
             const auto place = all_.under_way_.insert(record_.name);
             events_.says(fmt::format("the deployer '{}' prepares it", record_.spec.deploy.strategy));
@@ -264,7 +263,7 @@ Result<TransientUnit> Deployment::unit_of(const Deployer& deployer) const {
                   .environment = {{"P2PRC_API", "1"},
                                   {"P2PRC_NAME", record_.name},
                                   {"P2PRC_NODE", node_},
-                                  {"P2PRC_ORIGIN", origin_ == Origin::Local ? "local" : "remote"},
+                                  {"P2PRC_ORIGIN", maker_.origin == Origin::Local ? "local" : "remote"},
                                   {"P2PRC_DIGEST", record_.digest},
                                   {"P2PRC_PREVIOUS_DIGEST", previous ? previous->spec : ""},
                                   {"P2PRC_RESOLVED", resolved_},
@@ -277,7 +276,9 @@ Result<TransientUnit> Deployment::unit_of(const Deployer& deployer) const {
     // systemd would name all of the unit's directories there.
     run.environment["STATE_DIRECTORY"] = has_data ? data_directory(record_.name) : "";
     if (builds || (!has_data && record_.spec.run.user.empty())) run.environment.emplace("HOME", directory);
-    return deploy_unit(record_, node_, origin_, run);
+    auto unit = deploy_unit(record_, node_, maker_.origin, run);
+    if (unit) set_slice(*unit, maker_.slice);
+    return unit;
 }
 
 asio::awaitable<Deployment::End> Deployment::attempt() {

@@ -91,9 +91,16 @@ class Deployment : public std::enable_shared_from_this<Deployment> {
         std::function<void(std::optional<StopReason> failure)> over;
     };
 
-    // `owner` keeps `all` alive. `maker`: whose work it is; one maker has one at a time.
+    // Whose work it is.
+    struct Maker {
+        Origin origin = Origin::Remote;
+        std::string name;  // one maker has one deployment at a time
+        std::string slice; // of its deployers
+    };
+
+    // `owner` keeps `all` alive.
     Deployment(Deployments& all, std::shared_ptr<void> owner, ProcessRecord record, std::string node,
-               Origin origin, std::string maker, Events events);
+               Maker maker, Events events);
 
     const ProcessRecord& record() const { return record_; }
     void begin();
@@ -116,8 +123,7 @@ class Deployment : public std::enable_shared_from_this<Deployment> {
     std::shared_ptr<void> owner_;
     ProcessRecord record_;
     std::string node_;
-    Origin origin_;
-    std::string maker_;
+    Maker maker_;
     Events events_;
     std::string digest_;
     std::string resolved_; // what an earlier run has said

@@ -291,6 +291,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         if (run->target.deployed) record = with_result(std::move(record), *run->target.deployed);
         auto unit = probe_unit(record, run->target.origin, *run->probe());
         if (!unit) return settle(run, {ProbeAnswer::Verdict::Bad, unit.error().message}, Clock::now());
+        set_slice(*unit, run->target.slice);
         if (run->target.deployed) add_result(*unit, run->spec(), *run->target.deployed);
         // Where the process is kept to its ports by programs, so are its commands.
         const auto rule = bind_rule(record);

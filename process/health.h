@@ -9,6 +9,7 @@
 #include "process/port_target.h"
 #include "process/probe.h"
 #include "process/systemd.h"
+#include "process/unit_names.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -31,6 +32,7 @@ struct HealthTarget {
     Origin origin = Origin::Remote;    // decides on the sandbox of its commands
     // Of its commands. They take ten seconds where their maker likes that, and all others of the share wait.
     JobShare share{JobShare::Kind::Probes};
+    std::string slice{process_slice};      // of its commands
     std::optional<Deployed> deployed = {}; // what its commands have of a deployer, as the process has
 };
 

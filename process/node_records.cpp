@@ -2,6 +2,7 @@
 
 #include "core/gate.h"
 #include "process/plan.h"
+#include "process/unit_names.h"
 #include "state/origins.h"
 
 #include <algorithm>
@@ -121,6 +122,11 @@ Facts NodeRecords::facts(const std::string& name) const {
 JobShare NodeRecords::share_of(const ProcessRecord& record) const {
     if (origin_of(record) == Origin::Local) return {JobShare::Kind::Local};
     return {JobShare::Kind::Remote, spinner_of(record)};
+}
+
+std::string NodeRecords::slice_of(const ProcessRecord& record) const {
+    if (origin_of(record) == Origin::Local) return std::string(process_slice);
+    return owner_slice(spinner_of(record));
 }
 
 std::string NodeRecords::spinner_of(const ProcessRecord& record) const {

@@ -78,6 +78,8 @@ class NodeRecords {
     // Whose work its jobs are.
     JobShare share_of(const ProcessRecord& record) const;
     Origin origin_of(const ProcessRecord& record) const;
+    // The slice that its unit, and all that is done for it, belongs to.
+    std::string slice_of(const ProcessRecord& record) const;
     // The node that has spun it.
     std::string spinner_of(const ProcessRecord& record) const;
     // The keys of statuses that say that something without a record runs under this name.

@@ -51,8 +51,9 @@ bool ProcessSupervisor::is_deployed(const ProcessRecord& record) const {
 void ProcessSupervisor::deploy(const Facts& now) {
     const auto& record = *now.record;
     const auto origin = records().origin_of(record);
-    const auto maker =
-        origin == Origin::Local ? "process " + name_ : "node " + records().share_of(record).maker;
+    Deployment::Maker maker{
+        origin, origin == Origin::Local ? "process " + name_ : "node " + records().share_of(record).maker,
+        records().slice_of(record)};
     Deployment::Events events;
     const std::weak_ptr<ProcessSupervisor> weak = weak_from_this();
     events.says = [weak](std::string words) {
@@ -61,8 +62,8 @@ void ProcessSupervisor::deploy(const Facts& now) {
     events.over = [weak](std::optional<StopReason> failure) {
         if (const auto self = weak.lock()) self->deployment_over(std::move(failure));
     };
-    deployment_ = std::make_shared<Deployment>(node_->deployments, node_, record, node_->options.node, origin,
-                                               maker, std::move(events));
+    deployment_ = std::make_shared<Deployment>(node_->deployments, node_, record, node_->options.node,
+                                               std::move(maker), std::move(events));
     deployed_change_ = wanted(now).change;
     deployment_->begin();
 }

@@ -38,6 +38,7 @@ bool ProcessSupervisor::watch(const Facts& now) {
                         now.record->port,
                         origin,
                         std::move(share),
+                        records().slice_of(*now.record),
                         node_->deployments.results().find(*now.record)};
     watch_ = node_->health.watch(std::move(target), std::move(events), ready);
     return ready;

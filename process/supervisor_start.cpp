@@ -50,10 +50,12 @@ Result<TransientUnit> ProcessSupervisor::unit_to_start(const Facts& now, Act wha
         }
     auto content = transient_unit(deployed ? with_result(record, *deployed) : record, node_->options.node,
                                   records().origin_of(record), attempt);
-    if (!content)
+    if (!content) {
         refuse(now, "command", content.error());
-    else if (deployed)
-        add_result(*content, record.spec, *deployed);
+        return content;
+    }
+    set_slice(*content, records().slice_of(record));
+    if (deployed) add_result(*content, record.spec, *deployed);
     return content;
 }
 
@@ -98,6 +100,7 @@ asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord reco
     auto unit = volumes_unit(record, records().origin_of(record),
                              deployed ? deployed->result.volumes : std::vector<std::string>());
     if (!unit) co_return std::unexpected(unit.error());
+    set_slice(*unit, records().slice_of(record));
     if (deployed) add_result(*unit, record.spec, *deployed);
     const auto name = volumes_unit_name(name_);
     const auto made = co_await node_->systemd.start_transient(name, std::move(*unit), share_);

@@ -75,7 +75,8 @@ class Systemd {
     virtual ~Systemd() = default;
 
     virtual void on_events(SystemdEvents events) = 0;
-    // The transient services of our slice that carry FLEET_PROCESS, failed ones included.
+    // The transient services of our slice, and of those below it, that carry FLEET_PROCESS, failed ones
+    // included.
     virtual boost::asio::awaitable<Result<std::vector<UnitView>>> units() = 0;
     // Starts a transient unit and waits until its job is over: "done", "failed", "canceled", "timeout", ...
     // With a `run_limit` it waits for the end of the run: "done" only where that ended with 0; it is still

@@ -30,7 +30,7 @@ namespace systemd = dbus::systemd;
 struct FoundUnit {
     UnitView view;
     UnitOrigin origin;
-    bool ours() const { return origin.transient && origin.slice == process_slice && view.process != 0; }
+    bool ours() const { return origin.transient && is_process_slice(origin.slice) && view.process != 0; }
 };
 
 // A job that somebody waits for.

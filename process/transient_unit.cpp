@@ -331,6 +331,11 @@ void add_bind_programs(TransientUnit& content, const BindRule& rule) {
                                    bind_attach_option, bind_rule_name(rule));
 }
 
+void set_slice(TransientUnit& content, std::string_view slice) {
+    for (auto& property : content.properties)
+        if (property.name == "Slice") property.value = std::string(slice);
+}
+
 Result<void> check_properties(const std::vector<UnitProperty>& properties) {
     for (const auto& property : properties) {
         // The one list that systemd writes with escapes (bus_exec_context_set_transient_property), and whose

@@ -61,8 +61,12 @@ enum class Attempt { First, Again };
 Result<TransientUnit> transient_unit(const ProcessRecord& record, std::string_view node, Origin origin,
                                      Attempt attempt = Attempt::First);
 
-// What keeps a running unit to other limits than those that it was started with. What has no limit any more
-// is set to none; by default systemd limits the tasks of a unit, and does again from its next start on.
+// Has a unit run in another slice than that of the processes that were spun on this node.
+void set_slice(TransientUnit& content, std::string_view slice);
+
+// What keeps a running unit, or a slice, to other limits than those that it was started with. What has no
+// limit any more is set to none; by default systemd limits the tasks of a unit, and does again from its next
+// start on.
 std::vector<UnitProperty> limit_properties(const LimitsSpec& limits);
 
 // How long a command that probes a process may run.

@@ -1,6 +1,7 @@
 #include "process/unit_names.h"
 
 #include "core/encoding.h"
+#include "core/names.h"
 #include "core/text.h"
 
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 namespace p2prc::process {
 
 constexpr std::string_view service_suffix = ".service";
+constexpr std::string_view slice_suffix = ".slice";
 
 std::string unit_name(std::string_view process_name) {
     return std::string(unit_prefix).append(process_name).append(service_suffix);
@@ -21,6 +23,22 @@ std::string_view process_of_unit(std::string_view unit) noexcept {
     unit.remove_prefix(unit_prefix.size());
     unit.remove_suffix(service_suffix.size());
     return unit;
+}
+
+std::string owner_slice(std::string_view owner) {
+    std::string slice(unit_prefix);
+    if (check_node_name(owner)) {
+        // At most four times as long as a node's name: shorter than systemd's 255 bytes.
+        for (const char c : owner)
+            c == '-' ? slice.append("\\x2d") : slice.append(1, c);
+    } else {
+        slice.append("_").append(to_hex(sha256(as_bytes(owner))), 0, 32); // no node's name has a "_"
+    }
+    return slice.append(slice_suffix);
+}
+
+bool is_process_slice(std::string_view slice) noexcept {
+    return slice == process_slice || (slice.starts_with(unit_prefix) && slice.ends_with(slice_suffix));
 }
 
 Result<void> check_unit_name(std::string_view unit) {

@@ -8,6 +8,8 @@
 
 namespace p2prc::process {
 
+// Of the processes that were spun on this node. Those of another node are in a slice of its own, below this
+// one: systemd nests slices by the dashes in their names.
 inline constexpr std::string_view process_slice = "p2prc.slice";
 inline constexpr std::string_view unit_prefix = "p2prc-";
 // Where systemd has the data of dynamic users; in data_root are links to it.
@@ -28,6 +30,12 @@ inline constexpr std::string_view builder_cache = "cache";
 std::string unit_name(std::string_view process_name);
 // "calendar" of "p2prc-calendar.service"; empty when `unit` is not of that form.
 std::string_view process_of_unit(std::string_view unit) noexcept;
+
+// "p2prc-attic.slice", of the processes that the node `owner` has spun here. A dash in its name is escaped,
+// as systemd does. A name that no node can have, which a faulty registry may give, is replaced by its digest.
+std::string owner_slice(std::string_view owner);
+// The slice that all owners' are in, or one of those.
+bool is_process_slice(std::string_view slice) noexcept;
 
 // A unit's name becomes a part of paths: InvalidSpec for one that is more than one plain file name, by
 // systemd.unit(5) of letters, digits and ":-_.\\", or is none of a service.

@@ -1,7 +1,7 @@
 #include "process/usage.h"
 
 #include "net/fd.h"
-#include "process/unit_names.h"
+#include "process/unit_group.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -88,26 +88,42 @@ std::optional<std::uint64_t> resident_bytes(int group, const fs::path& proc_root
     return pages * page;
 }
 
+Usage usage_of(const fs::path& path, const fs::path& proc_root) {
+    Usage usage;
+    if (path.empty()) return usage;
+    const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!group) return usage;
+    usage.cpu_usec = cpu_usec(group.get());
+    if (usage.cpu_usec) usage.cpu_seconds = static_cast<double>(*usage.cpu_usec) / 1e6;
+    add_io(group.get(), usage);
+    Buffer buffer;
+    usage.tasks = number(read_start(group.get(), "pids.current", buffer));
+    usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
+    if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
+    return usage;
+}
+
 } // namespace
 
 Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
-    // With cgroup v1 beside it, systemd mounts the unified hierarchy one level down.
-    for (const char* base : {"/", "/unified/"}) {
-        const std::string path =
-            cgroup_root.native() + base + std::string(process_slice) + "/" + std::string(unit);
-        const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (!group) continue;
-        Usage usage;
-        usage.cpu_usec = cpu_usec(group.get());
-        if (usage.cpu_usec) usage.cpu_seconds = static_cast<double>(*usage.cpu_usec) / 1e6;
-        add_io(group.get(), usage);
-        Buffer buffer;
-        usage.tasks = number(read_start(group.get(), "pids.current", buffer));
-        usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
-        if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
-        return usage;
+    return usage_of(unit_group(unit, cgroup_root), proc_root);
+}
+
+Usage read_slice_usage(std::string_view slice, const fs::path& cgroup_root, const fs::path& proc_root) {
+    const auto path = slice_group(slice, cgroup_root);
+    auto usage = usage_of(path, proc_root);
+    const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    Buffer buffer;
+    if (!group || !read_start(group.get(), "memory.current", buffer).empty()) return usage;
+    // Without a controller: processes are in the groups of units.
+    std::error_code error;
+    for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+        const net::UniqueFd unit(open(entry->path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (unit)
+            usage.memory_bytes =
+                usage.memory_bytes.value_or(0) + resident_bytes(unit.get(), proc_root).value_or(0);
     }
-    return {};
+    return usage;
 }
 
 } // namespace p2prc::process

@@ -23,4 +23,8 @@ struct Usage {
 Usage read_usage(std::string_view unit, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
                  const std::filesystem::path& proc_root = "/proc");
 
+// The same of all units in a slice.
+Usage read_slice_usage(std::string_view slice, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
+                       const std::filesystem::path& proc_root = "/proc");
+
 } // namespace p2prc::process

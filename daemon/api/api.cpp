@@ -1,5 +1,6 @@
 #include "daemon/api/api.h"
 
+#include "core/gate.h"
 #include "core/json_members.h"
 #include "daemon/api/documents.h"
 #include "daemon/api/log_control.h"
@@ -81,7 +82,7 @@ struct Api::Impl {
     Objects objects;
     Events events;
     std::vector<dbus::Registration> registrations;
-    state::Subscription subscription;
+    state::Subscription subscription, kills;
 };
 
 Api::Impl::Impl(ApiParts p)
@@ -126,6 +127,14 @@ Result<void> Api::Impl::publish() {
     events.start();
     subscription =
         parts.replica.subscribe("/", [this](std::span<const state::Change>) { manager.announce(); });
+    kills = parts.replica.subscribe(std::string(keys::tombstones),
+                                    [this](std::span<const state::Change> changes) {
+                                        for (const auto& change : changes) {
+                                            if (!change.value) continue;
+                                            auto killed = accept_tombstone(change.key, *change.value);
+                                            if (killed) view.note_killed(std::move(*killed));
+                                        }
+                                    });
     return {};
 }
 

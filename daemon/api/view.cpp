@@ -2,8 +2,11 @@
 
 #include "core/gate.h"
 #include "core/json_members.h"
+#include "core/text.h"
 #include "net/clock.h"
 #include "state/find_process.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -98,7 +101,23 @@ std::optional<ProcessRecord> View::offered(const std::string& id) const {
 }
 
 Result<ProcessRecord> View::find_process(const std::string& text) const {
-    return state::find_process(*this, text);
+    auto found = state::find_process(*this, text);
+    if (found || found.error().code != ErrorCode::NotFound) return found;
+    const auto killed = std::ranges::find_if(killed_, [&text](const Tombstone& tombstone) {
+        return tombstone.name == text || std::to_string(tombstone.id) == text;
+    });
+    if (killed == killed_.end()) return found;
+    return fail(ErrorCode::NotFound,
+                fmt::format("there is no process '{}' any more: on '{}', {} killed it at {}", killed->name,
+                            killed->node, text::excerpt(killed->by), text::excerpt(killed->at)),
+                found.error().hint);
+}
+
+void View::note_killed(Tombstone tombstone) {
+    constexpr std::size_t most_killed = 100;
+    std::erase_if(killed_, [&tombstone](const Tombstone& known) { return known.id == tombstone.id; });
+    killed_.push_front(std::move(tombstone));
+    if (killed_.size() > most_killed) killed_.pop_back();
 }
 
 std::vector<std::string> View::process_names() const {

@@ -6,6 +6,7 @@
 #include "state/state.h"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -76,8 +77,11 @@ class View {
     // Empty where the node has not said any.
     std::string address_of(std::string_view node) const;
 
-    // A copy, for those that wait. NotFound says how to list what there is.
+    // A copy, for those that wait. NotFound says how to list what there is, and of what was killed, who did
+    // that and when.
     Result<ProcessRecord> find_process(const std::string& id_name_or_domain) const;
+    // The registry forgets a tombstone as soon as the process has ended; the last of them are remembered.
+    void note_killed(Tombstone tombstone);
     // A process without a record, which the registry could not take in yet.
     std::optional<ProcessRecord> offered(const std::string& id) const;
 
@@ -101,6 +105,7 @@ class View {
     state::State* own_;
     std::function<std::string()> node_;
     std::function<bool()> reachable_;
+    std::deque<Tombstone> killed_;
 };
 
 } // namespace p2prc::daemon

@@ -99,6 +99,9 @@ TEST(PortTarget, UnitsAndHoldersAreReadFromTheControlGroups) {
     EXPECT_EQ(found.groups.size(), 2U);
     EXPECT_EQ(found.uid, getuid());
     EXPECT_TRUE(unit_sockets("other", root.path() / "cgroup", root.path() / "proc").groups.empty());
+    std::filesystem::create_directories(root.path() / "cgroup" / process_slice / owner_slice("den") /
+                                        unit_name("other"));
+    EXPECT_EQ(unit_sockets("other", root.path() / "cgroup", root.path() / "proc").groups.size(), 1U);
     net::Listener listener = at(loopback4, 1, *net::cgroup_id(admin), getuid());
     // A program chooses its own name.
     EXPECT_EQ(holder_text(listener, root.path() / "cgroup", root.path() / "proc"),

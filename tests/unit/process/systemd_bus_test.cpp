@@ -146,7 +146,7 @@ class SystemdBusTest : public testing::Test {
                               text("Slice",
                                    [this, unit] {
                                        if (on_read) asio::post(bus.io, [this, unit] { on_read(unit); });
-                                       return std::string("p2prc.slice");
+                                       return slices.contains(unit) ? slices[unit] : "p2prc.slice";
                                    }),
                               {"LogExtraFields", "aay", dbus::Emits::Nothing,
                                [this](const std::string&, const dbus::Message& reply) -> Result<void> {
@@ -199,6 +199,7 @@ class SystemdBusTest : public testing::Test {
     std::string field = "FLEET_PROCESS=7";
     std::map<std::string, std::string> states{{"p2prc-mail.service", "active"},
                                               {"p2prc-web.service", "active"}};
+    std::map<std::string, std::string> slices; // of units that are in another than that of all processes
     std::function<void(const std::string& unit)> on_read;
     std::function<void()> on_stop; // before a job to stop is over
     std::string killed;            // by KillUnit
@@ -232,6 +233,16 @@ TEST_F(SystemdBusTest, AListIsTrueWhenItIsReturned) {
     }
     EXPECT_EQ(found, states);
     EXPECT_EQ(found.size(), 3U);
+}
+
+TEST_F(SystemdBusTest, UnitsInSlicesOfOwnersAreOurs) {
+    slices = {{"p2prc-mail.service", "p2prc-den.slice"}, {"p2prc-web.service", "system.slice"}};
+    SystemdBus systemd(*own, drop_ins);
+    ASSERT_TRUE(bus.run(systemd.connect()));
+    const auto units = bus.run(systemd.units());
+    ASSERT_TRUE(units) << units.error().message;
+    ASSERT_EQ(units->size(), 1U);
+    EXPECT_EQ(units->front().unit, "p2prc-mail.service");
 }
 
 // systemctl daemon-reexec: the manager says that it is done, and answers badly for a while.

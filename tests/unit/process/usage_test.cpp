@@ -77,6 +77,30 @@ TEST_F(UsageTest, FromManyProcesses) {
     EXPECT_EQ(usage.memory_bytes, 30u * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
 }
 
+TEST_F(UsageTest, InTheSliceOfAnOwner) {
+    const auto below = top / "cgroup/p2prc.slice/p2prc-big\\x2dattic.slice/p2prc-game.service";
+    fs::create_directories(below);
+    std::ofstream(below / "pids.current") << "3\n";
+    EXPECT_EQ(read_usage("p2prc-game.service", top / "cgroup", top / "proc").tasks, 3u);
+    EXPECT_FALSE(read_usage("p2prc-game.service", top / "other", top / "proc").tasks);
+}
+
+TEST_F(UsageTest, OfASlice) {
+    const auto slice = top / "cgroup/p2prc.slice/p2prc-den.slice";
+    for (const auto* unit : {"p2prc-game.service", "p2prcd-deploy-game.service"}) {
+        fs::create_directories(slice / unit);
+        std::ofstream(slice / unit / "cgroup.procs") << "11\n";
+    }
+    std::ofstream(slice / "cgroup.procs").flush();
+    std::ofstream(slice / "pids.current") << "3\n";
+    const auto usage = read_slice_usage("p2prc-den.slice", top / "cgroup", top / "proc");
+    EXPECT_EQ(usage.tasks, 3u);
+    EXPECT_EQ(usage.memory_bytes, 20u * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+    std::ofstream(slice / "memory.current") << "4096\n";
+    EXPECT_EQ(read_slice_usage("p2prc-den.slice", top / "cgroup", top / "proc").memory_bytes, 4096u);
+    EXPECT_FALSE(read_slice_usage("p2prc-attic.slice", top / "cgroup", top / "proc").tasks);
+}
+
 TEST_F(UsageTest, NothingOfAUnitThatIsGone) {
     const auto usage = read_usage("p2prc-other.service", top / "cgroup", top / "proc");
     EXPECT_FALSE(usage.memory_bytes);

@@ -351,6 +351,25 @@ TEST_F(ManagerTest, AnOfferInConflictIsShownAndKilledByItsId) {
     EXPECT_EQ(bus.run(client->information("wiki")).value()["node"], "home1");
 }
 
+// Whoever has spun it looks for it there.
+TEST_F(ManagerTest, OfWhatWasKilledItSaysByWhomAndWhen) {
+    commit(
+        {{keys::process("wiki"), std::nullopt},
+         {keys::tombstone(7), to_json(Tombstone{7, "wiki", "home1", "eve@root1", "2026-01-02T03:04:05Z"})}});
+    commit({{keys::tombstone(7), std::nullopt}});
+    for (const auto* reference : {"wiki", "7"})
+        for (const auto& told :
+             {bus.run(client->information(reference)), bus.run(client->history(reference))}) {
+            ASSERT_FALSE(told);
+            EXPECT_EQ(told.error().code, ErrorCode::NotFound);
+            EXPECT_EQ(told.error().message,
+                      "there is no process 'wiki' any more: on 'home1', eve@root1 killed it "
+                      "at 2026-01-02T03:04:05Z");
+        }
+    commit({{keys::process("wiki"), to_json(process(9, "wiki"))}});
+    EXPECT_TRUE(bus.run(client->information("wiki")));
+}
+
 TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
     auto alone = *api->view().fleet();
     alone.zone.clear();
