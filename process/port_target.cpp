@@ -63,26 +63,32 @@ std::optional<std::uint32_t> owner_of(const fs::path& path) {
     return status.st_uid;
 }
 
+void add_sockets(const fs::path& group, const fs::path& proc_root, UnitSockets& result) {
+    const auto id = net::cgroup_id(group);
+    if (!id) return;
+    result.groups.insert(*id);
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry(group, error), end; !error && entry != end;
+         entry.increment(error)) {
+        std::error_code gone; // between two looks at it: the others still count
+        if (!entry->is_directory(gone) || gone) continue;
+        if (const auto below = net::cgroup_id(entry->path())) result.groups.insert(*below);
+    }
+    for (const std::string& pid : words_of(group / "cgroup.procs")) {
+        if (result.uid) break;
+        result.uid = owner_of(proc_root / pid);
+    }
+}
+
 } // namespace
 
 UnitSockets unit_sockets(std::string_view name, const fs::path& cgroup_root, const fs::path& proc_root) {
     UnitSockets result;
     // With cgroup v1 beside it, systemd mounts the unified hierarchy one level down.
     for (const fs::path& base : {cgroup_root, cgroup_root / "unified"}) {
-        const fs::path group = base / process_slice / unit_name(name);
-        const auto id = net::cgroup_id(group);
-        if (!id) continue;
-        result.groups.insert(*id);
-        std::error_code error;
-        for (fs::recursive_directory_iterator entry(group, error), end; !error && entry != end;
-             entry.increment(error)) {
-            std::error_code gone; // between two looks at it: the others still count
-            if (!entry->is_directory(gone) || gone) continue;
-            if (const auto below = net::cgroup_id(entry->path())) result.groups.insert(*below);
-        }
-        for (const std::string& pid : words_of(group / "cgroup.procs"))
-            if (result.uid = owner_of(proc_root / pid); result.uid) break;
-        return result;
+        for (const auto turn : {Turn::First, Turn::Second})
+            add_sockets(base / process_slice / unit_name(name, turn), proc_root, result);
+        if (!result.groups.empty()) break;
     }
     return result;
 }
