@@ -46,10 +46,13 @@ std::string value_words(const Json& change, const char* key) {
 
 } // namespace
 
-void note_update(const std::string& name, const Json& explanation) {
-    const bool restarts = is(explanation, "restarts");
-    note(fmt::format("'{}' becomes revision {} on {}{}", name, cell(explanation, "revision"),
-                     cell(explanation, "node"), restarts ? ", and is restarted:" : "; nothing restarts:"));
+void note_update(const ProcessSpec& spec, const Json& explanation) {
+    std::string_view how = "; nothing restarts:";
+    if (is(explanation, "restarts"))
+        how = spec.update.order == UpdateOrder::StartFirst ? ", which takes over once it has proved itself:"
+                                                           : ", and is restarted:";
+    note(fmt::format("'{}' becomes revision {} on {}{}", spec.name, cell(explanation, "revision"),
+                     cell(explanation, "node"), how));
     for (const auto& change : explanation.value("changes", Json::array()))
         note(fmt::format("  {}: {} -> {}", cell(change, "key"), value_words(change, "from"),
                          value_words(change, "to")));
@@ -78,7 +81,7 @@ Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const
         return chosen ? 0 : 1;
     }
     print(placement_table(rows));
-    if (!explained->value("changes", Json::array()).empty()) note_update(spec.name, *explained);
+    if (!explained->value("changes", Json::array()).empty()) note_update(spec, *explained);
     if (chosen) return 0;
     note(fmt::format("no node fits '{}':", spec.name));
     note_fixes(rows, "node");

@@ -17,8 +17,8 @@ Table placement_table(const nlohmann::json& rows);
 // Prints what p2prcd says that a spin would do. The exit status is 1 where it would find no node.
 Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const Context& context);
 
-// Says which revision `name` becomes, and what changes; `explanation` is that of ExplainSpin.
-void note_update(const std::string& name, const nlohmann::json& explanation);
+// Says which revision the process becomes, and what changes; `explanation` is that of ExplainSpin.
+void note_update(const ProcessSpec& spec, const nlohmann::json& explanation);
 
 // One line a process; `rows` are those of DrainNode.
 Table drained_table(const nlohmann::json& rows);

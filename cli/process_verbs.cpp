@@ -220,7 +220,7 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     const auto before = former_data(spec->name);
     Daemon daemon;
     const auto update = update_of(daemon, *spec, options.node);
-    if (update && !context.json) note_update(spec->name, *update);
+    if (update && !context.json) note_update(*spec, *update);
     daemon.waits_for(fmt::format("for '{}' to be {}", spec->name,
                                  waiting.no_wait ? "started"
                                  : update        ? "ready, and to stay up for ten seconds"

@@ -160,6 +160,17 @@ Refusal set_hold(ProcessSpec& spec, const Json& value) {
     return "";
 }
 
+constexpr std::string_view start_first = "start-first";
+
+Refusal set_order(ProcessSpec& spec, const Json& value) {
+    const auto text = value.get<std::string>();
+    if (text != "stop-first" && text != start_first)
+        return {fmt::format("'{}' is no order", text::excerpt(text)),
+                "write \"stop-first\" or \"start-first\""};
+    spec.update.order = text == start_first ? UpdateOrder::StartFirst : UpdateOrder::StopFirst;
+    return "";
+}
+
 Refusal set_size(std::optional<std::uint64_t>& into, const Json& value) {
     into = parse_size(value.is_string() ? value.get<std::string>() : value.dump());
     return into ? "" : "is not a size such as \"512M\" or \"2G\"";
@@ -357,6 +368,10 @@ const std::array bindings{
             [](const ProcessSpec& s) {
                 return s.live.failures == LiveSpec().failures ? Json(nullptr) : Json(s.live.failures);
             }},
+    Binding{"update.order", set_order,
+            [](const ProcessSpec& s) {
+                return s.update.order == UpdateOrder::StartFirst ? Json(start_first) : Json(nullptr);
+            }},
     Binding{"update.hold", set_hold,
             [](const ProcessSpec& s) {
                 return s.update.hold == UpdateSpec::default_hold ? Json(nullptr) : get_time(s.update.hold);
@@ -549,6 +564,8 @@ class Reader {
                                            "add port = N, the port it listens on, or port = 0"));
         if (auto checked = strict_ ? check_probes() : Result<void>(); !checked)
             return std::unexpected(checked.error());
+        if (auto checked = strict_ ? check_order() : Result<void>(); !checked)
+            return std::unexpected(checked.error());
         if (auto checked = strict_ ? check_remedies() : Result<void>(); !checked)
             return std::unexpected(checked.error());
         // It is the same to say the default and not to.
@@ -592,6 +609,34 @@ class Reader {
         if (is_by(live.probe, Probe::Kind::Command) && live.every < soonest_live_command)
             return std::unexpected(bad_key(locate_, "live.every", "is less than 10s, the least for a command",
                                            "each time it runs a unit of systemd"));
+        return {};
+    }
+
+    // Two revisions run side by side for a while: nothing may be of one of them alone.
+    Result<void> check_order() const {
+        if (spec_.update.order != UpdateOrder::StartFirst) return {};
+        const auto refused = [this](std::string why, std::string hint) -> Result<void> {
+            return std::unexpected(bad_key(locate_, "update.order", std::move(why), std::move(hint)));
+        };
+        if (spec_.run.data)
+            return refused(
+                "start-first is not for a process that keeps data: two revisions would write to it at "
+                "once",
+                "set run.data = false, or leave it out: stop-first holds visitors meanwhile");
+        if (spec_.port && *spec_.port != 0)
+            return refused(
+                fmt::format("start-first is not for a process with a fixed port: two revisions cannot "
+                            "both have port {}",
+                            *spec_.port),
+                "write port = 0, and let it listen at $PORT");
+        if (!spec_.ports.empty())
+            return refused(
+                "start-first is not for a process with further `ports`: two revisions cannot both have "
+                "them",
+                "leave `ports` or update.order out");
+        if (is_by(spec_.ready.probe, Probe::Kind::Notify))
+            return refused("start-first is not for a process that is asked by ready.notify",
+                           "ask by ready.http, ready.port or ready.command");
         return {};
     }
 

@@ -79,7 +79,13 @@ struct LiveSpec {
     friend bool operator==(const LiveSpec&, const LiveSpec&) = default;
 };
 
+enum class UpdateOrder {
+    StopFirst,  // the running revision is stopped, then the next one is started
+    StartFirst, // the next one is started beside it, and takes over when it has proved itself
+};
+
 struct UpdateSpec {
+    UpdateOrder order = UpdateOrder::StopFirst;
     static constexpr std::chrono::seconds default_hold{10};
     static constexpr std::chrono::seconds longest_hold{60};
     // How long a client at the edge waits for a process that is on its way; 0: not at all.

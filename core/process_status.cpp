@@ -77,6 +77,7 @@ Json status_to_json(const ProcessStatus& status) {
                   {"waits_for", waits && !status.waits_for.empty() ? Json(status.waits_for) : Json(nullptr)},
                   {"revision", status.revision},
                   {"good", status.good}};
+    if (status.second_unit) document["second_unit"] = true;
     if (status.remedy) document["remedy"] = to_json(*status.remedy);
     if (status.update) document["update"] = to_json(*status.update);
     return document;
@@ -103,6 +104,7 @@ ProcessStatus status_from_json(const Json& document) {
     status.applied = member<std::uint64_t>(document, "applied");
     status.ready_run = member<std::string>(document, "ready_run");
     status.waits_for = member<std::string>(document, "waits_for");
+    status.second_unit = member<bool>(document, "second_unit");
     status.revision = member<std::uint32_t>(document, "revision");
     status.good = member<std::uint32_t>(document, "good");
     if (document.is_object() && document.contains("remedy") && document["remedy"].is_object())

@@ -41,6 +41,7 @@ struct ProcessStatus {
     std::string digest;           // of the spec that runs
     std::uint64_t applied = 0;    // change number of the desired state last acted upon
     std::string ready_run;        // the invocation that has become ready: its port, or its first two seconds
+    bool second_unit = false;     // it runs as its second unit, to which an update has led
     std::string waits_for;        // what it lacks to be ready while it starts or is deployed, in words
     std::uint32_t revision = 0;   // that was last started, or applied to what runs; 0: not known
     std::uint32_t good = 0;       // the last one that was ready, and after an update has stayed up

@@ -95,6 +95,11 @@ const Revision* last_good_revision(const ProcessRecord& process) noexcept {
     return last;
 }
 
+std::optional<std::uint16_t> bound_port(const ProcessRecord& process, std::uint32_t revision) noexcept {
+    const auto* former = former_revision(process, revision);
+    return former ? former->port : process.port;
+}
+
 const Revision* fallback_revision(const ProcessRecord& process) noexcept {
     return process.outcome == Outcome::Pending ? last_good_revision(process) : nullptr;
 }

@@ -61,6 +61,9 @@ const Revision* former_revision(const ProcessRecord& process, std::uint32_t numb
 // The last former one that was good; nullptr: there is none.
 const Revision* last_good_revision(const ProcessRecord& process) noexcept;
 
+// The port that a revision of the process has, or had; the present one's where it is not kept.
+std::optional<std::uint16_t> bound_port(const ProcessRecord& process, std::uint32_t revision) noexcept;
+
 // What an update of the process that is not known to be good goes back to; nullptr: there is none, or nothing
 // is being judged.
 const Revision* fallback_revision(const ProcessRecord& process) noexcept;

@@ -14,7 +14,7 @@
 namespace p2prc {
 
 enum class UpdatePhase {
-    Replacing,   // the old one is stopped, the new one is started and is not ready yet
+    Replacing,   // the new one is started, instead of the old one or beside it, and is not ready yet
     Confirming,  // the new one is ready, and has to stay up for a while
     Good,        // it did
     RollingBack, // it did not, and the old one is started again

@@ -97,15 +97,20 @@ Question question(int family, unsigned flags, std::uint32_t states) {
     return request;
 }
 
-Result<void> ask(int socket, std::uint8_t family) {
-    const Question request = question(family, NLM_F_DUMP, 1U << TCP_LISTEN);
+static_assert(listening_states == 1U << TCP_LISTEN);
+
+// The kernel leaves out sockets of other ports (inet_diag_dump_icsk()); 0: of none.
+Result<void> ask(int socket, std::uint8_t family, std::uint32_t states, std::uint16_t port) {
+    Question request = question(family, NLM_F_DUMP, states);
+    request.what.id.idiag_sport = htons(port);
     if (::send(socket, &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request))
         return std::unexpected(system_error("cannot list the listening ports", errno));
     return {};
 }
 
-Result<void> dump(int socket, std::uint8_t family, std::vector<Listener>& out) {
-    if (auto asked = ask(socket, family); !asked) return asked;
+Result<void> dump(int socket, std::uint8_t family, std::vector<Listener>& out,
+                  std::uint32_t states = listening_states, std::uint16_t port = 0) {
+    if (auto asked = ask(socket, family, states, port); !asked) return asked;
     // netlink_dump() in the kernel never makes a datagram larger than 32 KiB.
     std::vector<std::byte> buffer(std::size_t{32} << 10);
     while (true) {
@@ -113,7 +118,8 @@ Result<void> dump(int socket, std::uint8_t family, std::vector<Listener>& out) {
         if (size < 0 && errno == EINTR) continue;
         if (size < 0) return std::unexpected(system_error("cannot read the list of listening ports", errno));
         if (static_cast<std::size_t>(size) > buffer.size()) return malformed();
-        const auto complete = read_listeners(Bytes(buffer).first(static_cast<std::size_t>(size)), out);
+        const auto complete =
+            read_listeners(Bytes(buffer).first(static_cast<std::size_t>(size)), out, states);
         if (!complete) return std::unexpected(complete.error());
         if (*complete) return {};
     }
@@ -128,7 +134,7 @@ bool Listener::accepts(const Address& target, std::uint16_t target_port) const n
     return address == Address::v6({}) && (target.is_v6() || !v6_only);
 }
 
-Result<bool> read_listeners(Bytes datagram, std::vector<Listener>& out) {
+Result<bool> read_listeners(Bytes datagram, std::vector<Listener>& out, std::uint32_t states) {
     while (!datagram.empty()) {
         nlmsghdr head{};
         if (!take(datagram, head) || head.nlmsg_len < sizeof head || head.nlmsg_len > datagram.size())
@@ -144,7 +150,7 @@ Result<bool> read_listeners(Bytes datagram, std::vector<Listener>& out) {
             Listener listener;
             std::uint8_t state = 0;
             if (!read_socket(body, listener, state)) return malformed();
-            if (state == TCP_LISTEN) out.push_back(listener);
+            if (state < 32 && (states >> state & 1U) != 0) out.push_back(listener);
         }
         datagram = after(datagram, head.nlmsg_len);
     }
@@ -158,6 +164,17 @@ Result<std::vector<Listener>> tcp_listeners() {
     for (const std::uint8_t family : {AF_INET, AF_INET6})
         if (auto dumped = dump(socket.get(), family, found); !dumped) return std::unexpected(dumped.error());
     return found;
+}
+
+Result<bool> has_connections(std::uint16_t port) {
+    const UniqueFd socket(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (!socket) return std::unexpected(system_error("cannot open a sock_diag socket", errno));
+    std::vector<Listener> found;
+    constexpr std::uint32_t states = 1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT;
+    for (const std::uint8_t family : {AF_INET, AF_INET6})
+        if (auto dumped = dump(socket.get(), family, found, states, port); !dumped)
+            return std::unexpected(dumped.error());
+    return std::ranges::any_of(found, [port](const Listener& each) { return each.port == port; });
 }
 
 namespace {

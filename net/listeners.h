@@ -35,6 +35,10 @@ struct Listener {
 // while it is asked for.
 Result<std::vector<Listener>> tcp_listeners();
 
+// Whether a TCP socket of this network namespace that is bound to `port` has a connection, or one that its
+// peer alone has ended.
+Result<bool> has_connections(std::uint16_t port);
+
 // The socket at the other end of `socket`, a TCP connection within this machine: of its listener's group,
 // also before it is accepted (cgroup_sk_clone() in the kernel). While the handshake is under way it is the
 // listener that is told of. NotFound when there is none.
@@ -48,7 +52,10 @@ Result<std::uint64_t> cgroup_id(const std::filesystem::path& path);
 // it is for messages, not for each tick.
 std::filesystem::path cgroup_path(std::uint64_t id, const std::filesystem::path& root = "/sys/fs/cgroup");
 
-// Appends what one datagram of an answer to a dump tells, and returns whether the dump is complete.
-Result<bool> read_listeners(std::span<const std::byte> datagram, std::vector<Listener>& out);
+// Appends what one datagram of an answer to a dump tells of sockets in one of `states` (a mask, as in
+// inet_diag_req_v2), and returns whether the dump is complete.
+inline constexpr std::uint32_t listening_states = 1U << 10U; // TCP_LISTEN
+Result<bool> read_listeners(std::span<const std::byte> datagram, std::vector<Listener>& out,
+                            std::uint32_t states = listening_states);
 
 } // namespace p2prc::net

@@ -297,8 +297,8 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         const auto rule = bind_rule(record);
         if (rule && sources_.pinned && sources_.pinned(*rule)) add_bind_programs(*unit, *rule);
         run->commands = true;
-        ask(run,
-            probe_command(systemd_, record.name, std::move(*unit), run->target.share, sources_.last_line));
+        ask(run, probe_command(systemd_, turn_name(record.name, run->target.turn), std::move(*unit),
+                               run->target.share, sources_.last_line));
     }
 
     void ask(const std::shared_ptr<Run>& run, asio::awaitable<ProbeAnswer> question) {
@@ -331,8 +331,10 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
 
     // It shares the user and the data of what may follow.
     void stop_command(const HealthTarget& target) {
-        asio::co_spawn(executor_, stop_probe(systemd_, probe_unit_name(target.process), target.share),
-                       net::ReportFailure("stopping the probe of '" + target.process + "'"));
+        asio::co_spawn(
+            executor_,
+            stop_probe(systemd_, probe_unit_name(turn_name(target.process, target.turn)), target.share),
+            net::ReportFailure("stopping the probe of '" + target.process + "'"));
     }
 
     static asio::awaitable<void> stop_probe(Systemd& systemd, std::string unit, JobShare share) {

@@ -26,6 +26,7 @@ namespace p2prc::process {
 // A run of a process.
 struct HealthTarget {
     std::string process;
+    Turn turn = Turn::First; // which of its units it is
     std::string invocation;
     std::shared_ptr<const ProcessSpec> spec;
     std::optional<std::uint16_t> port; // bound: the spec's, or the one chosen for port 0

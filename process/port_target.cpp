@@ -64,13 +64,9 @@ std::optional<std::uint32_t> owner_of(const fs::path& path) {
     return status.st_uid;
 }
 
-} // namespace
-
-UnitSockets unit_sockets(std::string_view name, const fs::path& cgroup_root, const fs::path& proc_root) {
-    UnitSockets result;
-    const auto group = unit_group(unit_name(name), cgroup_root);
+void add_sockets(const fs::path& group, const fs::path& proc_root, UnitSockets& result) {
     const auto id = net::cgroup_id(group);
-    if (!id) return result;
+    if (!id) return;
     result.groups.insert(*id);
     std::error_code error;
     for (fs::recursive_directory_iterator entry(group, error), end; !error && entry != end;
@@ -79,8 +75,18 @@ UnitSockets unit_sockets(std::string_view name, const fs::path& cgroup_root, con
         if (!entry->is_directory(gone) || gone) continue;
         if (const auto below = net::cgroup_id(entry->path())) result.groups.insert(*below);
     }
-    for (const std::string& pid : words_of(group / "cgroup.procs"))
-        if (result.uid = owner_of(proc_root / pid); result.uid) break;
+    for (const std::string& pid : words_of(group / "cgroup.procs")) {
+        if (result.uid) break;
+        result.uid = owner_of(proc_root / pid);
+    }
+}
+
+} // namespace
+
+UnitSockets unit_sockets(std::string_view name, const fs::path& cgroup_root, const fs::path& proc_root) {
+    UnitSockets result;
+    for (const auto turn : {Turn::First, Turn::Second})
+        add_sockets(unit_group(unit_name(name, turn), cgroup_root), proc_root, result);
     return result;
 }
 

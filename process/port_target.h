@@ -23,7 +23,8 @@ struct UnitSockets {
     std::optional<std::uint32_t> uid;
 };
 
-// Of the unit of the process `name` as it runs now; empty when it does not.
+// Of the units of the process `name` as they run now: of both, while an update runs one beside the other,
+// which have ports of their own. Empty when it does not run.
 UnitSockets unit_sockets(std::string_view name, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
                          const std::filesystem::path& proc_root = "/proc");
 

@@ -40,8 +40,8 @@ boost::asio::awaitable<ProbeAnswer> probe_http(net::Endpoint endpoint, std::set<
 // The last line that `unit` has written since `since`, in microseconds since 1970; empty: none.
 using LastLine = std::function<boost::asio::awaitable<std::string>(std::string unit, std::uint64_t since)>;
 
-// Runs `unit` (probe_unit()) of process `process` as a part of `share`; exit status 0 is good. `last_line`
-// may be empty.
+// Runs `unit` (probe_unit()) of process `process`, or of its turn_name(), as a part of `share`; exit status 0
+// is good. `last_line` may be empty.
 boost::asio::awaitable<ProbeAnswer> probe_command(Systemd& systemd, std::string process, TransientUnit unit,
                                                   JobShare share, LastLine last_line);
 

@@ -210,19 +210,22 @@ void Reconciler::Impl::adopt(const UnitView& view) {
 
 void Reconciler::Impl::on_gone(const std::string& unit) {
     const std::string name(process_of_unit(unit));
-    supervisor(name).gone();
+    supervisor(name).gone(unit);
     forget_if_over(name);
     retry_held();
 }
 
 void Reconciler::Impl::on_outside_job(const std::string& unit, bool queued) {
     const auto found = supervisors_->find(process_of_unit(unit));
-    if (found != supervisors_->end()) found->second->outside_job(queued);
+    if (found != supervisors_->end()) found->second->outside_job(unit, queued);
 }
 
 void Reconciler::Impl::on_resynced(const std::vector<UnitView>& all) {
+    const auto is_loaded = [&all](const std::string& unit) {
+        return std::ranges::find(all, unit, &UnitView::unit) != all.end();
+    };
     for (auto& [name, known] : *supervisors_)
-        known->unwatched(std::ranges::find(all, unit_name(name), &UnitView::unit) != all.end());
+        known->unwatched(is_loaded);
     for (const auto& view : all)
         adopt(view);
     evaluate_all();
@@ -287,8 +290,10 @@ void Reconciler::Impl::tidy_stops() {
 void Reconciler::Impl::tidy_ports() {
     if (node->stopping || !adopted_all_) return;
     std::set<std::string> in_use;
-    for (const auto& [name, known] : *supervisors_)
+    for (const auto& [name, known] : *supervisors_) {
         if (known->unit().view() || known->busy()) in_use.insert(known->unit().bind_rule());
+        if (known->other_unit().view() || known->busy()) in_use.insert(known->other_unit().bind_rule());
+    }
     node->ports.tidy(in_use);
 }
 
@@ -321,7 +326,8 @@ void Reconciler::Impl::tidy_deployments() {
             needed.emplace(name,
                            digests_in_use(*record, node->own.records().status(record->node, record->id)));
     for (const auto& [name, known] : *supervisors_)
-        if (known->busy() || (known->unit().view() && !needed.contains(name))) busy.insert(name);
+        if (known->busy() || ((known->unit().view() || known->other_unit().view()) && !needed.contains(name)))
+            busy.insert(name);
     node->deployments.tidy(needed, busy, node);
 }
 

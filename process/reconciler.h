@@ -51,6 +51,14 @@ struct ReconcilerOptions {
     // file has no limit of its own may take to be ready.
     std::chrono::milliseconds confirm{10'000};
     std::chrono::milliseconds update_limit{120'000};
+    // How long one that an update has replaced by another beside it may take to end its connections, how
+    // often it is looked whether it has, and how: the connector must have heard of the other one before the
+    // first.
+    std::chrono::milliseconds drain{30'000};
+    std::chrono::milliseconds drain_look{2'000};
+    std::function<bool(std::uint16_t port)> has_connections = [](std::uint16_t port) {
+        return net::has_connections(port).value_or(true);
+    };
     std::filesystem::path pins{bind_programs_directory}; // of those programs
     DeploymentOptions deployments = {};
     NotifierOptions notifiers = {};

@@ -42,14 +42,15 @@ void Supervision::warn(std::string_view message, std::string_view process) const
 }
 
 Result<void> Supervision::check_name(std::string_view name) const {
-    const auto unit = unit_name(name);
-    for (const auto& directory : options.unit_directories) {
-        std::error_code ignored;
-        if (fs::symlink_status(directory / unit, ignored).type() == fs::file_type::not_found) continue;
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("the name '{}' is taken by the unit {}", name, (directory / unit).string()),
-                    "choose another name");
-    }
+    for (const auto& directory : options.unit_directories)
+        for (const auto turn : {Turn::First, Turn::Second}) {
+            const auto path = directory / unit_name(name, turn);
+            std::error_code ignored;
+            if (fs::symlink_status(path, ignored).type() == fs::file_type::not_found) continue;
+            return fail(ErrorCode::InvalidSpec,
+                        fmt::format("the name '{}' is taken by the unit {}", name, path.string()),
+                        "choose another name");
+        }
     return {};
 }
 

@@ -36,7 +36,14 @@ class ProcessSupervisor::Busy {
 
 ProcessSupervisor::ProcessSupervisor(std::shared_ptr<Supervision> node, std::string name)
     : node_(std::move(node))
-    , name_(std::move(name)) {}
+    , name_(std::move(name)) {
+    // Units do not outlive their boot.
+    for (const auto id : node_->own.records().statuses_of(node_->options.node, name_))
+        if (const auto* status = records().status(id); status && status->boot_id == node_->options.boot_id) {
+            turn_ = status->second_unit ? Turn::Second : Turn::First;
+            turn_known_ = true;
+        }
+}
 
 // An event that has no place is a fault of the supervisor: the state stays, and what is done is decided by
 // plan() all the same.
@@ -52,17 +59,23 @@ void ProcessSupervisor::take(SupervisorEvent event) {
 }
 
 bool ProcessSupervisor::over() const {
-    return !busy() && !unit_.view() && state_ != SupervisorState::Fenced && !records().record(name_);
+    return !busy() && !unit_.view() && !other_.view() && beside_ == BesideState::None &&
+           state_ != SupervisorState::Fenced && !records().record(name_);
 }
 
 void ProcessSupervisor::changed(const UnitView& view) {
-    unit_.changed(view);
+    unit_called(view.unit).changed(view);
     evaluate();
 }
 
-void ProcessSupervisor::gone() {
-    unit_.gone();
+void ProcessSupervisor::gone(std::string_view unit) {
+    unit_called(unit).gone();
     evaluate();
+}
+
+void ProcessSupervisor::unwatched(const std::function<bool(const std::string& unit)>& is_loaded) {
+    unit_.unwatched(is_loaded(serving_name()));
+    other_.unwatched(is_loaded(other_name()));
 }
 
 void ProcessSupervisor::evaluate() {
@@ -70,6 +83,7 @@ void ProcessSupervisor::evaluate() {
     if (launch_ != 0 && !unit_.alive()) return; // what came of it is told soon
     if (deployment_ && !is_still_to_deploy()) return operate(end_deployment());
     if (deployment_) return;
+    find_turn();
     rename_status();
     report_kills();
     const auto now = facts();
@@ -93,6 +107,7 @@ void ProcessSupervisor::evaluate() {
     situation.same_process = now.same_process;
     situation.boot_id = node_->options.boot_id;
     auto what = plan(situation);
+    if (attend_beside(now, what)) return;
     const bool adopted = unit_.take_adopted();
     const bool due = std::exchange(retry_.due, false);
     if (what != Act::Nothing) {
@@ -115,7 +130,7 @@ void ProcessSupervisor::evaluate() {
         what = observation(now, adopted);
     // The kernel knows that it has ended; systemd will report it soon.
     if (what == Act::Observe && view->up() && main_process_ended(view->main_pid)) return;
-    if (deploys_first(now, what)) return;
+    if (deploys_first(now, what) || starts_beside(now, what)) return;
     act(what, now);
 }
 

@@ -6,14 +6,16 @@
 // what comes before its first start; supervisor_health.cpp: whether it is ready and stays so;
 // supervisor_status.cpp: what is written down; supervisor_retries.cpp: what failed too often;
 // supervisor_remedies.cpp: what its file says about that; supervisor_update.cpp: from one revision to the
-// next.
+// next; supervisor_beside.cpp: the same with the next one beside the one that serves.
 #pragma once
 
+#include "process/beside_state.h"
 #include "process/observed_unit.h"
 #include "process/plan.h"
 #include "process/retry_words.h"
 #include "process/supervision.h"
 #include "process/supervisor_state.h"
+#include "process/unit_names.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -21,6 +23,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,22 +41,27 @@ inline Wanted wanted(const Facts& now) {
     return wanted(*now.record, now.local ? &*now.local : nullptr);
 }
 
+// The update is in this phase from now on.
+void enter(UpdateProgress& update, UpdatePhase phase);
+
 class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor> {
   public:
     ProcessSupervisor(std::shared_ptr<Supervision> node, std::string name);
 
     SupervisorState state() const { return state_; }
+    // The one that serves, and the one that an update starts beside it, or leaves behind.
     const ObservedUnit& unit() const { return unit_; }
+    const ObservedUnit& other_unit() const { return other_; }
     bool busy() const { return busy_ || launch_ != 0 || deployment_; }
     // Nothing is known of it any more: it may be of another node, or was killed.
     bool over() const;
 
     // What systemd tells. A changed unit is evaluated; one that was found is not yet.
-    void found(const UnitView& view) { unit_.found(view); }
+    void found(const UnitView& view) { unit_called(view.unit).found(view); }
     void changed(const UnitView& view);
-    void gone();
-    void outside_job(bool queued) { unit_.outside_job(queued); }
-    void unwatched(bool loaded) { unit_.unwatched(loaded); }
+    void gone(std::string_view unit);
+    void outside_job(std::string_view unit, bool queued) { unit_called(unit).outside_job(queued); }
+    void unwatched(const std::function<bool(const std::string& unit)>& is_loaded);
 
     // Does what there is to do, unless an operation is under way: then after it.
     void evaluate();
@@ -86,6 +94,17 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
         std::string step, answer;
     };
 
+    // The next revision, which runs as the other unit.
+    struct Successor {
+        ProcessRecord record;     // as it is to be
+        std::uint64_t change = 0; // what is wanted, as of when it began
+        std::string run = {};     // its invocation
+        std::unique_ptr<Health::Watch> watch = {};
+        std::string lacks = {}; // to be ready
+        std::optional<FailedCheck> failed_check = {};
+        bool proved = false; // it has stayed up for long enough
+    };
+
     // The time that an update has in a phase, of a run.
     struct UpdateWatch {
         std::shared_ptr<boost::asio::steady_timer> timer = {}; // none: there is nothing to wait for
@@ -116,6 +135,29 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     boost::asio::awaitable<void> launch(Facts now, TransientUnit content, std::uint64_t number);
     boost::asio::awaitable<bool> launched(Facts now, Result<std::string> result);
 
+    ObservedUnit& unit_called(std::string_view unit) { return turn_of_unit(unit) == turn_ ? unit_ : other_; }
+    std::string serving_name() const { return unit_name(name_, turn_); }
+    std::string other_name() const { return unit_name(name_, other_turn(turn_)); }
+    void find_turn();
+    void take_beside(BesideEvent event);
+    bool attend_beside(const Facts& now, Act& what);
+    bool is_still_to_succeed(const Facts& now) const;
+    bool starts_beside(const Facts& now, Act what);
+    boost::asio::awaitable<bool> start_beside(Facts now);
+    void watch_beside();
+    void beside_ready(const std::string& run);
+    void beside_check_failed(FailedCheck check);
+    boost::asio::awaitable<bool> conclude_beside(Facts now);
+    boost::asio::awaitable<bool> abort_beside(Facts now);
+    void give_up_beside(const Facts& now, StopReason reason);
+    void switch_over(const Facts& now);
+    void drain(std::optional<std::uint16_t> port);
+    void stop_beside();
+    boost::asio::awaitable<void> end_beside();
+    boost::asio::awaitable<void> beside_gone();
+    void arm_beside(std::chrono::milliseconds time);
+    void beside_due();
+
     Result<void> permitted_deployer(const ProcessRecord& record) const;
     bool is_deployed(const ProcessRecord& record) const;
     bool deploys_first(const Facts& now, Act what);
@@ -140,6 +182,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
 
     void observe(const Facts& now);
     bool watch(const Facts& now);
+    HealthTarget health_target(const ProcessRecord& record, Turn turn, std::string run) const;
     void became_ready(const std::string& run);
     void lacks(const std::string& run, const std::string& what);
     void check_failed(FailedCheck check);
@@ -185,7 +228,15 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     std::shared_ptr<Supervision> node_;
     std::string name_;
     SupervisorState state_ = SupervisorState::Absent;
-    ObservedUnit unit_;
+    Turn turn_ = Turn::First; // which of its two units serves
+    bool turn_known_ = false;
+    ObservedUnit unit_; // the one that serves
+    ObservedUnit other_;
+    BesideState beside_ = BesideState::None; // what the other one is
+    std::unique_ptr<Successor> successor_;   // while is_successor(beside_)
+    std::shared_ptr<boost::asio::steady_timer> beside_timer_;
+    std::optional<std::uint16_t> drained_port_; // of what is draining; nothing: it has none
+    std::chrono::steady_clock::time_point drain_until_;
     bool busy_ = false;
     std::uint64_t launch_ = 0; // the number of the launch aside that is under way; 0: none
     std::uint64_t last_launch_ = 0;

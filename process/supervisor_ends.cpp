@@ -46,7 +46,7 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     const auto seen = unit_.take_end();
     if (!seen.end && seen.goes_on) co_return true;
     const bool early = ended_early(seen);
-    const auto unit = unit_name(name_);
+    const auto unit = serving_name();
     if (!seen.end) {
         // Before its end is reported as unknown.
         const auto there = co_await node_->run_end.still_there(unit);

@@ -4,11 +4,31 @@
 
 namespace p2prc::process {
 
+HealthTarget ProcessSupervisor::health_target(const ProcessRecord& record, Turn turn, std::string run) const {
+    const auto origin = records().origin_of(record);
+    auto share = origin == Origin::Local
+                     ? JobShare{JobShare::Kind::Probes, name_}
+                     : JobShare{JobShare::Kind::RemoteProbes, records().share_of(record).maker};
+    return {name_,
+            turn,
+            std::move(run),
+            std::make_shared<const ProcessSpec>(record.spec),
+            record.port,
+            origin,
+            std::move(share),
+            records().slice_of(record),
+            node_->deployments.results().find(record)};
+}
+
 // Watches the run that `run_` is. True: it is ready already.
 bool ProcessSupervisor::watch(const Facts& now) {
     // Without a record nobody knows what it should do.
     if (!now.record) return true;
-    const auto& spec = now.record->spec;
+    // What serves while the next revision is started beside it is the one before.
+    auto running = *now.record;
+    if (const auto* former = now.status ? former_revision(running, now.status->revision) : nullptr)
+        apply_revision(running, Revision(*former));
+    const auto& spec = running.spec;
     // systemd has waited for a notification before it said that the unit is up.
     const bool ready =
         is_by(spec.ready.probe, Probe::Kind::Notify) || (now.status && now.status->ready_run == run_);
@@ -28,19 +48,7 @@ bool ProcessSupervisor::watch(const Facts& now) {
         if (const auto self = weak.lock())
             self->check_failed({run, StopKind::Unhealthy, std::move(step), std::move(answer)});
     };
-    const auto origin = records().origin_of(*now.record);
-    auto share = origin == Origin::Local
-                     ? JobShare{JobShare::Kind::Probes, name_}
-                     : JobShare{JobShare::Kind::RemoteProbes, records().share_of(*now.record).maker};
-    HealthTarget target{name_,
-                        run_,
-                        std::make_shared<const ProcessSpec>(spec),
-                        now.record->port,
-                        origin,
-                        std::move(share),
-                        records().slice_of(*now.record),
-                        node_->deployments.results().find(*now.record)};
-    watch_ = node_->health.watch(std::move(target), std::move(events), ready);
+    watch_ = node_->health.watch(health_target(running, turn_, run_), std::move(events), ready);
     return ready;
 }
 

@@ -13,7 +13,7 @@ namespace asio = boost::asio;
 // Frozen, it keeps what it has in memory. systemd 252 ends a unit whose watchdog is late also while that is
 // frozen, and refuses to thaw it then; and it freezes no unit that is on its way up. Those are stopped.
 asio::awaitable<bool> ProcessSupervisor::pause(Facts now) {
-    const auto unit = unit_name(name_);
+    const auto unit = serving_name();
     // Its watchdog may have been set by itself (sd_notify(3), WATCHDOG_USEC=), of which no signal tells.
     const auto view = co_await node_->systemd.view_of(unit);
     if (node_->stopping) co_return false;
@@ -46,7 +46,7 @@ asio::awaitable<bool> ProcessSupervisor::pause(Facts now) {
 }
 
 asio::awaitable<bool> ProcessSupervisor::resume() {
-    const auto thawed = co_await node_->systemd.thaw(unit_name(name_));
+    const auto thawed = co_await node_->systemd.thaw(serving_name());
     if (node_->stopping) co_return false;
     if (!thawed) {
         node_->warn(fmt::format("cannot thaw '{}': {}", name_, thawed.error().message), name_);

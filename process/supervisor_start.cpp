@@ -62,7 +62,7 @@ Result<TransientUnit> ProcessSupervisor::unit_to_start(const Facts& now, Act wha
 asio::awaitable<Result<void>> ProcessSupervisor::confine(Facts now, TransientUnit& content) {
     const auto rule = bind_rule(*now.record);
     if (!rule) co_return Result<void>{};
-    unit_.set_bind_rule(bind_rule_name(*rule));
+    (successor_ ? other_ : unit_).set_bind_rule(bind_rule_name(*rule));
     co_return co_await node_->ports.confine(name_, *now.record, *rule, content);
 }
 
@@ -194,8 +194,7 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
         launch_aside(std::move(now), std::move(*prepared.unit));
         co_return true;
     }
-    auto result =
-        co_await node_->systemd.start_transient(unit_name(name_), std::move(*prepared.unit), share_);
+    auto result = co_await node_->systemd.start_transient(serving_name(), std::move(*prepared.unit), share_);
     unit_.start_over();
     co_return co_await launched(now, std::move(result));
 }
@@ -218,7 +217,7 @@ void ProcessSupervisor::launch_aside(Facts now, TransientUnit content) {
 
 asio::awaitable<void> ProcessSupervisor::launch(Facts now, TransientUnit content, std::uint64_t number) {
     const auto self = shared_from_this();
-    auto result = co_await node_->systemd.start_transient(unit_name(name_), std::move(content), share_);
+    auto result = co_await node_->systemd.start_transient(serving_name(), std::move(content), share_);
     if (launch_ != number) co_return; // it was stopped meanwhile
     launch_ = 0;
     unit_.start_over();

@@ -28,6 +28,7 @@ ProcessStatus ProcessSupervisor::draft(const Facts& now) const {
     status.name = name_;
     status.node = node_->options.node;
     status.boot_id = node_->options.boot_id;
+    status.second_unit = turn_ == Turn::Second;
     // Epochs only rise, also where the record is from an older copy of the registry.
     status.epoch = std::max(status.epoch, epoch_of(now));
     if (status.digest.empty() && now.record) status.digest = now.record->digest;
@@ -117,16 +118,17 @@ void ProcessSupervisor::settle(const Facts& now) {
 
 // The step of a start that could not even be tried.
 void ProcessSupervisor::refuse(const Facts& now, std::string step, const Error& error) {
+    StopReason reason;
+    reason.kind = StopKind::StartFailed;
+    reason.step = std::move(step);
+    reason.detail = error.hint.empty() ? error.message : error.message + "; " + error.hint;
+    if (successor_) return give_up_beside(now, std::move(reason));
     // Another process may run under its name.
     if (state_ == SupervisorState::Preparing || (state_ == SupervisorState::Starting && !unit_.alive()))
         take(SupervisorEvent::Refused);
     auto status = draft(now);
     if (now.record) status.applied = wanted(now).change;
-    StopReason reason;
-    reason.kind = StopKind::StartFailed;
-    reason.step = std::move(step);
-    reason.detail = error.hint.empty() ? error.message : error.message + "; " + error.hint;
-    status.reason = node_->stamped(reason, epoch_of(now));
+    status.reason = node_->stamped(std::move(reason), epoch_of(now));
     if (take_back(status, now)) return;
     node_->write_state(std::move(status), ProcessState::Failed);
 }
@@ -155,7 +157,8 @@ void ProcessSupervisor::rename_status() {
 
 // Ends of killed processes are reported, and forgotten when the registry has taken the report in.
 void ProcessSupervisor::report_kills() {
-    const std::uint32_t running = unit_.alive() ? records().id_of(name_, *unit_.view()) : 0;
+    const auto& alive = unit_.alive() ? unit_ : other_;
+    const std::uint32_t running = alive.alive() ? records().id_of(name_, *alive.view()) : 0;
     const auto dead = records().agreed().tombstones_of(name_);
     for (const auto id : dead) {
         const auto* tombstone = records().tombstone(id);

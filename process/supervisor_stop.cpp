@@ -23,7 +23,7 @@ asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
     const auto invocation = unit_.view()->invocation;
     if (unit_.alive()) take(SupervisorEvent::StopOrdered);
     node_->write_state(draft(now), ProcessState::Stopping);
-    const auto unit = unit_name(name_);
+    const auto unit = serving_name();
     const auto result = co_await node_->systemd.stop(unit, share_);
     if (node_->stopping) co_return false;
     if (!result || unit_.alive()) {
@@ -38,6 +38,8 @@ asio::awaitable<bool> ProcessSupervisor::stop(Facts now, Act what) {
     context.by = kill ? now.killed_by : want.by;
     const bool loaded = unit_.view() != nullptr;
     auto reason = exit_reason(unit_.take_stopped(), context);
+    if (what != Act::Restart && what != Act::Abort) co_await beside_gone();
+    if (node_->stopping) co_return false;
     if (loaded) co_await node_->systemd.reset_failed(unit);
     unit_.gone();
     take(SupervisorEvent::NotRunning);
@@ -71,7 +73,7 @@ asio::awaitable<void> ProcessSupervisor::aborted(Facts now, std::string invocati
     reason.kind = check->kind;
     reason.step = check->step;
     reason.detail = check->answer;
-    reason.log = co_await node_->run_end.log_of(unit_name(name_), now.id, std::move(invocation));
+    reason.log = co_await node_->run_end.log_of(serving_name(), now.id, std::move(invocation));
     if (node_->stopping) co_return;
     explain(reason, now, false);
     auto status = draft(now);

@@ -21,17 +21,17 @@ bool says_nothing(StopKind kind) noexcept {
            kind == StopKind::Shutdown || kind == StopKind::PowerLoss || kind == StopKind::Fenced;
 }
 
-void enter(UpdateProgress& update, UpdatePhase phase) {
-    update.phase = phase;
-    update.since = net::now_rfc3339();
-}
-
 // What is under way is about the revision that was started last.
 bool is_about(const UpdateProgress& update, std::uint32_t revision) noexcept {
     return revision == (update.phase == UpdatePhase::RollingBack ? update.fallback : update.revision);
 }
 
 } // namespace
+
+void enter(UpdateProgress& update, UpdatePhase phase) {
+    update.phase = phase;
+    update.since = net::now_rfc3339();
+}
 
 bool rolls_back(const Facts& now) noexcept {
     return now.record && now.status && now.status->update &&
@@ -196,7 +196,7 @@ asio::awaitable<bool> ProcessSupervisor::adjust(Facts now) {
         co_return false;
     }
     const auto set =
-        co_await node_->systemd.set_properties(unit_name(name_), limit_properties(record.spec.limits));
+        co_await node_->systemd.set_properties(serving_name(), limit_properties(record.spec.limits));
     if (node_->stopping) co_return false;
     if (!set) {
         node_->warn(fmt::format("cannot change the limits of '{}': {}", name_, set.error().message), name_);

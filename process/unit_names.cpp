@@ -13,8 +13,21 @@ namespace p2prc::process {
 constexpr std::string_view service_suffix = ".service";
 constexpr std::string_view slice_suffix = ".slice";
 
-std::string unit_name(std::string_view process_name) {
-    return std::string(unit_prefix).append(process_name).append(service_suffix);
+constexpr std::string_view second_suffix = "_2";
+
+std::string turn_name(std::string_view process_name, Turn turn) {
+    std::string name(process_name);
+    if (turn == Turn::Second) name.append(second_suffix);
+    return name;
+}
+
+std::string unit_name(std::string_view process_name, Turn turn) {
+    return std::string(unit_prefix).append(turn_name(process_name, turn)).append(service_suffix);
+}
+
+Turn turn_of_unit(std::string_view unit) noexcept {
+    if (unit.ends_with(service_suffix)) unit.remove_suffix(service_suffix.size());
+    return unit.ends_with(second_suffix) ? Turn::Second : Turn::First;
 }
 
 std::string_view process_of_unit(std::string_view unit) noexcept {
@@ -22,6 +35,7 @@ std::string_view process_of_unit(std::string_view unit) noexcept {
     if (unit.size() <= unit_prefix.size() + service_suffix.size()) return {};
     unit.remove_prefix(unit_prefix.size());
     unit.remove_suffix(service_suffix.size());
+    if (unit.ends_with(second_suffix)) unit.remove_suffix(second_suffix.size());
     return unit;
 }
 

@@ -26,10 +26,21 @@ inline constexpr std::string_view builder_user = "p2prc-deploy";
 inline constexpr std::string_view builder_directory = ".builder";
 inline constexpr std::string_view builder_cache = "cache";
 
-// "p2prc-calendar.service"
-std::string unit_name(std::string_view process_name);
-// "calendar" of "p2prc-calendar.service"; empty when `unit` is not of that form.
+// An update may start the next revision of a process beside the one that serves: so a process has two units,
+// which take turns. No process's name has a "_".
+enum class Turn { First, Second };
+constexpr Turn other_turn(Turn turn) noexcept {
+    return turn == Turn::First ? Turn::Second : Turn::First;
+}
+
+// "calendar", "calendar_2": what units of this turn are called by.
+std::string turn_name(std::string_view process_name, Turn turn);
+// "p2prc-calendar.service", "p2prc-calendar_2.service"
+std::string unit_name(std::string_view process_name, Turn turn = Turn::First);
+// "calendar" of both; empty when `unit` is not of that form.
 std::string_view process_of_unit(std::string_view unit) noexcept;
+// Of one of them.
+Turn turn_of_unit(std::string_view unit) noexcept;
 
 // "p2prc-attic.slice", of the processes that the node `owner` has spun here. A dash in its name is escaped,
 // as systemd does. A name that no node can have, which a faulty registry may give, is replaced by its digest.

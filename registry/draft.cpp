@@ -201,8 +201,11 @@ std::map<std::uint16_t, std::string> Draft::ports_on(std::string_view node) cons
             current<state::ProcessEntry>(keys::process(name), &state::FleetState::process, name);
         for (const auto port : ports_of(entry->record))
             ports.emplace(port, name);
-        if (const auto* fallback = fallback_revision(entry->record))
-            for (const auto port : ports_of(*fallback))
+        // One that was started first runs on for a while beside what has replaced it.
+        const bool beside = entry->record.spec.update.order == UpdateOrder::StartFirst;
+        if (const auto* former =
+                beside ? last_good_revision(entry->record) : fallback_revision(entry->record))
+            for (const auto port : ports_of(*former))
                 ports.emplace(port, name);
     }
     return ports;

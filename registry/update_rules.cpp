@@ -26,12 +26,15 @@ Outcome outcome_now(const ProcessRecord& process, const std::optional<ProcessSta
     return status && status->good == process.revision ? Outcome::Good : Outcome::Superseded;
 }
 
-// One that was chosen stays.
+// One that was chosen stays, unless the next revision is to run beside what has it.
 Result<std::optional<std::uint16_t>> port_of_next(Request& request, const ProcessRecord& existing,
-                                                  const ProcessSpec& spec) {
-    if (spec.port == 0 && existing.spec.port == 0 && existing.port) return existing.port;
+                                                  const ProcessSpec& spec, bool restart) {
+    const bool beside = restart && spec.update.order == UpdateOrder::StartFirst;
+    if (spec.port == 0 && existing.spec.port == 0 && existing.port && !beside) return existing.port;
     auto in_use = ports_in_use(request);
     in_use.insert(spec.ports.begin(), spec.ports.end());
+    if (existing.port) in_use.insert(*existing.port);
+    if (const auto* good = last_good_revision(existing); good && good->port) in_use.insert(*good->port);
     return bind_port(request.draft, existing.node, spec.name, spec.port, request.is_owner(), in_use);
 }
 
@@ -123,8 +126,6 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     if (auto allowed = check_data(request, process); !allowed) return std::unexpected(allowed.error());
     if (auto free = check_further_ports(draft, process.node, spec.name, spec.ports, owner); !free)
         return std::unexpected(free.error());
-    auto port = port_of_next(request, process, spec);
-    if (!port) return std::unexpected(port.error());
     const auto status = reported(draft, process);
     // A registry that was restored from an older copy does not know all that its nodes have been given.
     const auto begun = status && status->update ? status->update->revision : 0;
@@ -137,6 +138,8 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     // What is not known to be good may not run at all, and what has ended is to be tried with it.
     const bool up = status && is_executed(*status);
     const bool restart = outcome != Outcome::Good || !up || restarts(changes);
+    auto port = port_of_next(request, process, spec, restart);
+    if (!port) return std::unexpected(port.error());
     auto listed = Json::array();
     for (const auto& change : changes)
         listed.push_back(to_json(change));

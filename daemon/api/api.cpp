@@ -26,8 +26,10 @@ struct Api::Impl {
         if (json::member<std::string>(process, "node") != view.node() ||
             !json::member<bool>(process, "status"))
             return;
+        const auto* status = view.status(view.node(), json::member<std::uint32_t>(process, "id"));
+        const auto turn = status && status->second_unit ? process::Turn::Second : process::Turn::First;
         const process::Usage usage =
-            process::read_usage(process::unit_name(json::member<std::string>(process, "name")));
+            process::read_usage(process::unit_name(json::member<std::string>(process, "name"), turn));
         if (usage.memory_bytes) process["memory_bytes"] = *usage.memory_bytes;
         if (usage.cpu_seconds) process["cpu_seconds"] = *usage.cpu_seconds;
     }

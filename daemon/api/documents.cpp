@@ -60,10 +60,14 @@ std::string next_step(const ProcessRecord& record, const ProcessStatus& status) 
     if (update.phase == UpdatePhase::RollingBack)
         return fmt::format("revision {} runs again, as revision {} was not kept", update.fallback,
                            update.revision);
-    return fmt::format("revision {} is kept if it {}; otherwise revision {} runs again", update.revision,
+    // Beside what serves, or instead of it.
+    const bool beside =
+        record.spec.update.order == UpdateOrder::StartFirst && status.revision == update.fallback;
+    return fmt::format("revision {} {} if it {}; otherwise revision {} runs {}", update.revision,
+                       beside ? "takes over" : "is kept",
                        update.phase == UpdatePhase::Confirming ? "stays up for ten seconds"
                                                                : "becomes ready and stays up",
-                       update.fallback);
+                       update.fallback, beside ? "on" : "again");
 }
 
 ProcessState state_of(const View& view, const ProcessRecord& record, const ProcessStatus* status) {
@@ -118,7 +122,8 @@ Json process_document(const View& view, const ProcessRecord& record) {
     document["node"] = record.node;
     document["node_object"] = node_object(record.node);
     document["ip"] = or_null(view.address_of(record.node));
-    document["port"] = record.port ? Json(*record.port) : Json(nullptr);
+    const auto port = status && runs ? bound_port(record, status->revision) : record.port;
+    document["port"] = port ? Json(*port) : Json(nullptr);
     document["domain"] = domains.empty() ? Json(nullptr) : Json(domains.front());
     document["domains"] = domains;
     document["status"] = runs && state != ProcessState::Paused;

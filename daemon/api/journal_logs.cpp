@@ -22,6 +22,7 @@
 #include <list>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace p2prc::daemon {
 
@@ -38,8 +39,8 @@ constexpr auto between_looks = 100ms;
 constexpr auto look_anyway = 5s;
 
 struct Stream {
-    Stream(const asio::any_io_executor& executor, std::string unit, std::uint32_t lines)
-        : reader(std::move(unit), lines)
+    Stream(const asio::any_io_executor& executor, std::vector<std::string> units, std::uint32_t lines)
+        : reader(std::move(units), lines)
         , alarm(executor) {}
 
     JournalReader reader; // on the thread, one call at a time
@@ -191,9 +192,10 @@ asio::awaitable<Result<std::unique_ptr<link::TextStream>>> open(std::shared_ptr<
         co_return fail(ErrorCode::NotFound, "process '" + record->name + "' does not run on this node");
     const auto lines = std::min(json::member<std::uint32_t>(params, "lines", 100), most_lines);
     make_room(*streams);
-    auto unit = json::member<bool>(params, "deploy") ? process::deploy_unit_name(record->name)
-                                                     : process::unit_name(record->name);
-    auto stream = std::make_shared<Stream>(streams->executor, std::move(unit), lines);
+    std::vector<std::string> units{process::unit_name(record->name, process::Turn::First),
+                                   process::unit_name(record->name, process::Turn::Second)};
+    if (json::member<bool>(params, "deploy")) units = {process::deploy_unit_name(record->name)};
+    auto stream = std::make_shared<Stream>(streams->executor, std::move(units), lines);
     streams->open.emplace_back(stream);
     co_return std::make_unique<JournalStream>(streams, stream, json::member<bool>(params, "follow"));
 }

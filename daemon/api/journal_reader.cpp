@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <span>
 #include <string_view>
 
 namespace p2prc::daemon {
@@ -34,9 +35,9 @@ std::string time_text(std::uint64_t microseconds) {
 }
 
 // Empty for an entry that is left out.
-std::string text_of(sd_journal* journal, const std::string& unit) {
+std::string text_of(sd_journal* journal, std::span<const std::string> units) {
     auto message = field(journal, "MESSAGE");
-    if (field(journal, "_SYSTEMD_UNIT") != unit) {
+    if (std::ranges::find(units, field(journal, "_SYSTEMD_UNIT")) == units.end()) {
         message = words_about(message);
         if (message.empty()) return {};
     }
@@ -53,16 +54,20 @@ std::string text_of(sd_journal* journal, const std::string& unit) {
 
 // As journalctl --unit= does (systemd 252, add_matches_for_unit), and beyond that what systemd says between
 // fork and exec: why it could not be executed. That has UNIT=, and is not yet in the unit's control group.
-int add_matches(sd_journal* journal, const std::string& unit) {
+int add_matches(sd_journal* journal, std::span<const std::string> units) {
     const auto add = [journal](const std::string& match) {
         return sd_journal_add_match(journal, match.data(), match.size());
     };
-    int r = add("_SYSTEMD_UNIT=" + unit);
-    // Root alone is believed to speak of it.
-    for (const auto* name : {"UNIT=", "COREDUMP_UNIT=", "OBJECT_SYSTEMD_UNIT="}) {
+    int r = 0;
+    for (const auto& unit : units) {
         if (r >= 0) r = sd_journal_add_disjunction(journal);
-        if (r >= 0) r = add(name + unit);
-        if (r >= 0) r = add("_UID=0");
+        if (r >= 0) r = add("_SYSTEMD_UNIT=" + unit);
+        // Root alone is believed to speak of it.
+        for (const auto* name : {"UNIT=", "COREDUMP_UNIT=", "OBJECT_SYSTEMD_UNIT="}) {
+            if (r >= 0) r = sd_journal_add_disjunction(journal);
+            if (r >= 0) r = add(name + unit);
+            if (r >= 0) r = add("_UID=0");
+        }
     }
     return r;
 }
@@ -112,7 +117,7 @@ Result<void> JournalReader::open() {
     sd_journal* opened = nullptr;
     if (const int r = sd_journal_open(&opened, SD_JOURNAL_LOCAL_ONLY); r < 0) return failed(r);
     journal_.reset(opened);
-    if (const int r = add_matches(opened, unit_); r < 0) return failed(r);
+    if (const int r = add_matches(opened, units_); r < 0) return failed(r);
     at_unread_ = false;
     int r = 0;
     if (!cursor_.empty()) {
@@ -147,7 +152,7 @@ Result<std::string> JournalReader::read() {
             if (r == 0) break;
         }
         at_unread_ = false;
-        text += text_of(journal_.get(), unit_);
+        text += text_of(journal_.get(), units_);
         cursor_ = cursor_of(journal_.get());
     }
     return text;

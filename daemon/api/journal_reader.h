@@ -1,4 +1,4 @@
-// Reads the entries of one unit from the system's journal, as text. Blocks: for a thread.
+// Reads the entries of the units of a process from the system's journal, as text. Blocks: for a thread.
 #pragma once
 
 #include "core/error.h"
@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 struct sd_journal;
 
@@ -21,7 +22,9 @@ using Journal = std::unique_ptr<sd_journal, JournalCloser>;
 class JournalReader {
   public:
     // Starts with the last `lines` entries.
-    JournalReader(std::string unit, std::uint32_t lines) : unit_(std::move(unit)), lines_(lines) {}
+    JournalReader(std::vector<std::string> units, std::uint32_t lines)
+        : units_(std::move(units))
+        , lines_(lines) {}
 
     // The next entries, at most about 32 KiB of whole lines; empty: there are no more yet.
     Result<std::string> read();
@@ -32,7 +35,7 @@ class JournalReader {
   private:
     Result<void> open();
 
-    std::string unit_;
+    std::vector<std::string> units_;
     std::uint32_t lines_;
     Journal journal_;
     std::string cursor_;     // of the last entry that was read; empty: none yet

@@ -2,6 +2,7 @@
 
 #include "core/json_members.h"
 #include "core/process_status.h"
+#include "core/revision.h"
 #include "net/clock.h"
 #include "net/log.h"
 #include "process/availability.h"
@@ -100,6 +101,14 @@ bool Serving::runs(const Served& served) const {
     return served.refused.empty() && status && is_executed(*status) && status->state != ProcessState::Paused;
 }
 
+// An update that starts the next revision beside what runs gives it another port.
+std::uint16_t Serving::port_of(const Served& served) const {
+    const auto* record = view_->process(served.process);
+    const auto* status = own_->records().status(served.domain.node, served.process);
+    const auto port = record && status ? bound_port(*record, status->revision) : std::nullopt;
+    return port.value_or(served.domain.port);
+}
+
 // To listen is to be ready, unless its file says how else.
 bool Serving::may_be_dialled(const Served& served) const {
     const auto* status = own_->records().status(served.domain.node, served.process);
@@ -127,7 +136,7 @@ std::chrono::milliseconds Serving::hold_of(const Served& served) {
 void Serving::look_at(Served& served, std::span<const net::Listener> listeners) {
     const std::string& name = served.domain.process;
     served.target =
-        process::port_target(listeners, served.domain.port, ports_.unit(name), name,
+        process::port_target(listeners, served.port, ports_.unit(name), name,
                              [](const net::Listener& listener) { return process::holder_text(listener); });
     if (!served.target.address.empty() && !may_be_dialled(served))
         served.target = {.reason = fmt::format("'{}' listens, and is not ready yet", name)};
@@ -149,6 +158,7 @@ void Serving::look() {
     }
     Json mappings = Json::array();
     for (Served& served : served_) {
+        served.port = port_of(served);
         if (runs(served)) {
             look_at(served, listeners);
         } else {
@@ -160,7 +170,7 @@ void Serving::look() {
         if (!served.refused.empty()) continue;
         Json mapping = {{"id", served.domain.mapping_id},
                         {"domain", served.domain.domain},
-                        {"port", served.domain.port},
+                        {"port", served.port},
                         {"tls", tls_mode_name(served.domain.tls)},
                         {"availability", availability_name(served.availability)},
                         {"hold_ms", hold_of(served).count()}};

@@ -63,6 +63,7 @@ class Serving {
     struct Served {
         DomainRecord domain;
         std::uint32_t process = 0; // its id
+        std::uint16_t port = 0;    // of what runs, while an update has another one started beside it
         std::string refused;       // why this node does not run it
         std::chrono::milliseconds hold{};
         bool ready_by_port = true; // to listen is to be ready
@@ -74,6 +75,7 @@ class Serving {
 
     void look_at(Served& served, std::span<const net::Listener> listeners);
     bool runs(const Served& served) const;
+    std::uint16_t port_of(const Served& served) const;
     bool may_be_dialled(const Served& served) const;
     Availability availability_of(const Served& served) const;
     static std::chrono::milliseconds hold_of(const Served& served);

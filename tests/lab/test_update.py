@@ -12,7 +12,7 @@ from lab.household import info, main_pid, make_fleet, process_file, trust_fleet,
 MACHINES = ["root", "client", "acme", "home1", "home2"]
 
 # Answers with its first argument. The second says how it is ill: "well", "late" (a second until it listens), "crash" (at once), "deaf" (never listens),
-# "500", or "soon" (crashes two seconds after it was first asked).
+# "500", or "soon" (crashes two seconds after it was first asked). "/slow" takes 25 seconds.
 SERVER = """
 import http.server, os, select, signal, sys, threading, time
 text, mode = sys.argv[1:3]
@@ -20,6 +20,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if mode == "soon":
             threading.Timer(2, lambda: os._exit(7)).start()
+        if self.path == "/slow":
+            time.sleep(25)
         self.send_response(500 if mode == "500" else 200)
         self.send_header("Content-Length", str(len(text))); self.end_headers(); self.wfile.write(text.encode())
     def log_message(self, *words): pass

@@ -2,6 +2,7 @@
 #include "core/process_spec.h"
 #include "core/spec_values.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -314,7 +315,18 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         {"name = 'a'\nrun.command = ['x']\n[update]\nhold = 10",
          "f.toml:4: update.hold: must be a string, not a whole number", "write \"10s\""},
         {"name = 'a'\nrun.command = ['x']\n[update]\norder = 'start-first'",
-         "f.toml:4: update.order: not in this version", "leave it out", ErrorCode::NotSupported},
+         "f.toml:4: update.order: start-first is not for a process that keeps data"},
+        {"name = 'a'\nport = 80\nrun = { command = ['x'], data = false }\nupdate.order = 'start-first'",
+         "f.toml:4: update.order: start-first is not for a process with a fixed port",
+         "write port = 0, and let it listen at $PORT"},
+        {"name = 'a'\nports = [80]\nrun = { command = ['x'], data = false }\nupdate.order = 'start-first'",
+         "f.toml:4: update.order: start-first is not for a process with further `ports`"},
+        {"name = 'a'\nrun = { command = ['x'], data = false }\nready.notify = true\nupdate.order = "
+         "'start-first'",
+         "f.toml:4: update.order: start-first is not for a process that is asked by ready.notify",
+         "ask by ready.http, ready.port or ready.command"},
+        {"name = 'a'\nrun.command = ['x']\n[update]\norder = 'first'",
+         "f.toml:4: update.order: 'first' is no order", "write \"stop-first\" or \"start-first\""},
         {"name = 'a'\nrun.command = ['x']\n[update]\nsnapshot = true",
          "f.toml:4: update.snapshot: not in this version", "leave it out", ErrorCode::NotSupported},
         {"name = 'a_b'\nrun.command = ['x']", "f.toml:1: name: 'a_b' contains a character",
@@ -329,6 +341,20 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
         if (bad.hint) {
             EXPECT_EQ(spec.error().hint, bad.hint) << bad.text;
         }
+    }
+}
+
+TEST(UpdateKeys, StartFirstIsReadAndWritten) {
+    for (const auto* port : {"port = 0\n", ""}) {
+        const auto spec =
+            spec_from_toml(fmt::format("name = 'a'\n{}run = {{ command = ['x'], data = false }}\n"
+                                       "update.order = 'start-first'",
+                                       port),
+                           "f.toml");
+        ASSERT_TRUE(spec) << spec.error().message;
+        EXPECT_EQ(spec->update.order, UpdateOrder::StartFirst);
+        EXPECT_EQ(spec_to_document(*spec)["update"], (Json{{"order", "start-first"}}));
+        EXPECT_EQ(*spec_from_stored(spec_to_document(*spec)), *spec);
     }
 }
 

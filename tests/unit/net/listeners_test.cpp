@@ -3,6 +3,8 @@
 #include "temporary_directory.h"
 
 #include <arpa/inet.h>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <gtest/gtest.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -120,6 +122,22 @@ TEST(Listeners, FindsASocketOfItsOwnAndNoneAfterItHasClosed) {
     EXPECT_EQ(at_port(), 1);
     socket.reset();
     EXPECT_EQ(at_port(), 0);
+}
+
+TEST(Listeners, KnowsWhetherAPortHasConnections) {
+    boost::asio::io_context loop;
+    using boost::asio::ip::tcp;
+    tcp::acceptor acceptor(loop, {boost::asio::ip::address_v4::loopback(), 0});
+    const auto port = acceptor.local_endpoint().port();
+    EXPECT_EQ(has_connections(port), false) << "one that listens has none";
+    tcp::socket visitor(loop);
+    visitor.connect(acceptor.local_endpoint());
+    EXPECT_EQ(has_connections(port), true) << "accepted or not";
+    auto served = acceptor.accept();
+    visitor.shutdown(tcp::socket::shutdown_send);
+    EXPECT_EQ(has_connections(port), true) << "it may still be answered";
+    served.close();
+    EXPECT_EQ(has_connections(port), false);
 }
 
 TEST(Listeners, KnowsTheControlGroupOfASocket) {

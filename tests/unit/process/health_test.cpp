@@ -93,7 +93,8 @@ class HealthTest : public testing::Test {
     }
 
     std::unique_ptr<Health::Watch> watch(const ProcessSpec& spec, Seen& seen, bool already_ready = false) {
-        HealthTarget target{spec.name, "1", std::make_shared<const ProcessSpec>(spec), spec.port};
+        HealthTarget target{spec.name, Turn::First, "1", std::make_shared<const ProcessSpec>(spec),
+                            spec.port};
         return health.watch(
             std::move(target),
             {.ready = [&] { ++seen.ready; },
@@ -223,7 +224,7 @@ TEST_F(HealthTest, AnEventMayEndTheWatchAndBeginAnother) {
     std::unique_ptr<Health::Watch> watched, next;
     Seen seen;
     const auto spec = std::make_shared<const ProcessSpec>(spec_of());
-    watched = health.watch({"wiki", "1", spec, 8080},
+    watched = health.watch({"wiki", Turn::First, "1", spec, 8080},
                            {.ready =
                                 [&] {
                                     watched.reset();
@@ -241,8 +242,9 @@ TEST_F(HealthTest, ItMayOutliveTheHealth) {
         Health brief(loop.get_executor(), systemd,
                      Health::Sources{[this]() -> Result<std::vector<net::Listener>> { return listeners; },
                                      [](const std::string&) { return UnitSockets(); }});
-        watched = brief.watch({"wiki", "1", std::make_shared<const ProcessSpec>(spec_of()), 8080},
-                              {.ready = [&] { ++seen.ready; }}, false);
+        watched =
+            brief.watch({"wiki", Turn::First, "1", std::make_shared<const ProcessSpec>(spec_of()), 8080},
+                        {.ready = [&] { ++seen.ready; }}, false);
     }
     let_pass(100ms);
     watched.reset();

@@ -68,6 +68,9 @@ class ReconcilerTest : public testing::Test {
             .first_ports_pause = first_ports_pause,
             .confirm = confirm,
             .update_limit = update_limit,
+            .drain = drain,
+            .drain_look = std::chrono::milliseconds(10),
+            .has_connections = [this](std::uint16_t port) { return connections(port); },
             .pins = directory / "pins",
             .deployments = {.notes = directory / "deployments",
                             .root = directory / "deploy",
@@ -174,6 +177,8 @@ class ReconcilerTest : public testing::Test {
     std::chrono::milliseconds first_retry_pause = std::chrono::hours(1);
     std::chrono::milliseconds first_ports_pause = std::chrono::hours(1);
     std::chrono::milliseconds confirm{20}, update_limit{20};
+    std::chrono::milliseconds drain{60'000};
+    std::function<bool(std::uint16_t)> connections = [](std::uint16_t) { return false; };
 };
 
 // Where an attempt is waited for, the loop is never out of work.

@@ -92,6 +92,41 @@ TEST_F(UpdateRulesTest, ItIsForThoseWhoMayChangeTheProcess) {
     EXPECT_EQ(spin(root(), spec("guest", {{"port", 0}}))["node"], "home1");
 }
 
+TEST_F(UpdateRulesTest, WhatIsStartedFirstHasAPortOfItsOwn) {
+    const auto with = [](std::string command, Json more = Json::object()) {
+        Json document{{"port", 0},
+                      {"domain", "a.home.example"},
+                      {"run", {{"command", {std::move(command)}}, {"data", false}}},
+                      {"update", {{"order", "start-first"}}}};
+        document.update(more);
+        return spec("web", document);
+    };
+    spin(root(), with("/bin/one"));
+    const auto first = *web().port;
+    report(root(), 1, 1);
+    spin(root(), with("/bin/two"));
+    const auto second = *web().port;
+    EXPECT_NE(second, first);
+    EXPECT_EQ(web().former[0].port, first);
+    EXPECT_EQ(at("/domains/a.home.example")["port"], second);
+    // Both are its own, also while what was there before still ends its connections.
+    report(root(), 2, 2, ended(2, 1, "good"));
+    for (int i = 0; i < 2; ++i) {
+        const auto other = spec(i == 0 ? "other" : "further", {{"port", i == 0 ? first : second}});
+        EXPECT_EQ(refused(root(), "process.spin", {{"spec", other}}).code, ErrorCode::PortTaken);
+    }
+    spin(root(), with("/bin/three"));
+    EXPECT_NE(*web().port, first);
+    EXPECT_NE(*web().port, second);
+    // What was not kept takes its port with it.
+    report(root(), 2, 2, ended(3, 2, "rolled-back"));
+    EXPECT_EQ(*web().port, second);
+    EXPECT_EQ(at("/domains/a.home.example")["port"], second);
+    // Nothing is started for that.
+    EXPECT_EQ(spin(root(), with("/bin/two", {{"limits", {{"tasks", 9}}}}))["restarts"], false);
+    EXPECT_EQ(*web().port, second);
+}
+
 TEST_F(UpdateRulesTest, PortAndDomainGoWithTheRevision) {
     spin(root(), spec("web", {{"port", 0}, {"domain", "a.home.example"}}));
     const auto port = *web().port;
