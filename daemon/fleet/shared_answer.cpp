@@ -3,6 +3,8 @@
 #include "core/on_exit.h"
 #include "net/event.h"
 
+#include <nlohmann/json.hpp>
+
 #include <optional>
 #include <utility>
 #include <vector>
