@@ -1,5 +1,7 @@
 #include "cli/custom.h"
 
+#include "cli/daemon.h"
+#include "core/labels.h"
 #include "core/text.h"
 #include "net/file.h"
 
@@ -12,6 +14,7 @@
 #include <utility>
 
 namespace p2prc::cli {
+namespace {
 
 using Json = nlohmann::json;
 
@@ -34,6 +37,21 @@ Result<Custom> read_custom(const std::string& file) {
                     fmt::format("{} is not a JSON object of texts", file == "-" ? "standard input" : file),
                     R"(write, for example, {"stands in": "the attic", "owner": "Grete"}; {} removes all)");
     return parse_custom(document);
+}
+
+} // namespace
+
+Result<int> store_custom(StoreCustom store, const char* key, const std::string& subject,
+                         const std::string& file, const Context& context) {
+    const auto custom = read_custom(file);
+    if (!custom) return std::unexpected(custom.error());
+    Daemon daemon;
+    if (auto done = daemon.call(store, subject, Json(*custom)); !done) return std::unexpected(done.error());
+    if (context.json)
+        print(Json{{key, subject}, {"custom", *custom}});
+    else
+        note(fmt::format("the custom information about '{}' is stored", subject));
+    return 0;
 }
 
 void add_custom(Table& table, const Json& subject) {

@@ -2,8 +2,9 @@
 #pragma once
 
 #include "cli/output.h"
+#include "cli/verbs.h"
 #include "core/error.h"
-#include "core/labels.h"
+#include "dbus/client.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -11,8 +12,12 @@
 
 namespace p2prc::cli {
 
-// A JSON object of texts from a file, or from standard input if it is "-".
-Result<Custom> read_custom(const std::string& file);
+using StoreCustom = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::string subject,
+                                                                           nlohmann::json custom);
+// Stores the JSON object of texts in a file, or on standard input if that is "-", and says so; `key` is that
+// of the subject in JSON.
+Result<int> store_custom(StoreCustom store, const char* key, const std::string& subject,
+                         const std::string& file, const Context& context);
 
 // One line for each text of a process or node.
 void add_custom(Table& table, const nlohmann::json& subject);

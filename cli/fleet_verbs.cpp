@@ -9,7 +9,6 @@
 #include "cli/verbs.h"
 #include "core/duration.h"
 #include "core/labels.h"
-#include "net/file.h"
 #include "net/openssl.h"
 
 #include <CLI/CLI.hpp>
@@ -227,19 +226,6 @@ Result<int> label_node(const std::string& name, const std::vector<std::string>& 
     return 0;
 }
 
-Result<int> set_custom(const std::string& name, const std::string& file, Context& context) {
-    const auto custom = read_custom(file);
-    if (!custom) return std::unexpected(custom.error());
-    Daemon daemon;
-    if (auto done = daemon.call(&dbus::Client::set_node_custom, name, Json(*custom)); !done)
-        return std::unexpected(done.error());
-    if (context.json)
-        print(Json{{"name", name}, {"custom", *custom}});
-    else
-        note(fmt::format("the custom information about '{}' is stored", name));
-    return 0;
-}
-
 Result<int> resume_node(const std::string& name, Context& context) {
     Daemon daemon;
     if (auto done = daemon.call(&dbus::Client::resume_node, name); !done)
@@ -344,7 +330,9 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     custom->add_option("NAME", *node_name, "the node")->required();
     custom->add_option("FILE.json", *file, "a JSON object of texts, or - for standard input")->required();
     custom->callback([&action, node_name, file] {
-        action = [node_name, file](Context& c) { return set_custom(*node_name, *file, c); };
+        action = [node_name, file](Context& c) {
+            return store_custom(&dbus::Client::set_node_custom, "name", *node_name, *file, c);
+        };
     });
 
     auto* drain =

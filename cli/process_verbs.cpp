@@ -410,19 +410,6 @@ Result<int> start(Change method, std::string_view done, const std::string& subje
     return tell_how_it_is(*info, Asked::Start, done, waiting.no_wait);
 }
 
-Result<int> set_custom(const std::string& subject, const std::string& file, Context& context) {
-    const auto custom = read_custom(file);
-    if (!custom) return std::unexpected(custom.error());
-    Daemon daemon;
-    if (auto done = daemon.call(&dbus::Client::set_process_custom, subject, Json(*custom)); !done)
-        return std::unexpected(done.error());
-    if (context.json)
-        print(Json{{"process", subject}, {"custom", *custom}});
-    else
-        note(fmt::format("the custom information about '{}' is stored", subject));
-    return 0;
-}
-
 // One process, or with --owner all of a node.
 struct Paused {
     std::string subject, owner;
@@ -556,7 +543,9 @@ void add_process_verbs(CLI::App& app, Action& action) {
     custom_verb->add_option("FILE.json", *file, "a JSON object of texts, or - for standard input")
         ->required();
     custom_verb->callback([&action, described, file] {
-        action = [described, file](Context& c) { return set_custom(*described, *file, c); };
+        action = [described, file](Context& c) {
+            return store_custom(&dbus::Client::set_process_custom, "process", *described, *file, c);
+        };
     });
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");

@@ -12,6 +12,7 @@
 #include "state/origins.h"
 #include "state/pauses.h"
 
+#include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>

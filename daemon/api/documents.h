@@ -3,6 +3,8 @@
 
 #include "daemon/api/view.h"
 
+#include <cstddef>
+
 namespace p2prc::daemon {
 
 // Where they are on the bus.

@@ -1,5 +1,7 @@
 #include "daemon/fleet/usage_shares.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <vector>
 

@@ -5,7 +5,6 @@
 #include "core/process_usage.h"
 
 #include <cstddef>
-#include <functional>
 #include <map>
 #include <string>
 
