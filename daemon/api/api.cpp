@@ -6,6 +6,7 @@
 #include "daemon/api/log_control.h"
 #include "daemon/api/manager.h"
 #include "daemon/api/objects.h"
+#include "daemon/api/owners.h"
 #include "daemon/api/usage.h"
 #include "dbus/names.h"
 #include "process/unit_names.h"
@@ -74,6 +75,7 @@ struct Api::Impl {
     View view;
     Waits waits;
     Actions actions;
+    Owners owners;
     Authorisation rights;
     Helpers helpers;
     UsageMeter meter;
@@ -91,7 +93,8 @@ Api::Impl::Impl(ApiParts p)
           parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); },
           [fleet = &parts.fleet] { return fleet->gateway().reachable(); })
     , waits(parts.bus.executor(), view)
-    , actions(parts.fleet, view, parts.own, waits, parts.check_spec)
+    , actions(parts.fleet, view, parts.own, waits, parts.check_spec, parts.apply_limits)
+    , owners(view, parts.own, parts.cgroup_root)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
               parts.ports)
@@ -100,6 +103,7 @@ Api::Impl::Impl(ApiParts p)
                parts.fleet,
                view,
                actions,
+               owners,
                rights,
                [this] {
                    auto reports = helpers.reports();
