@@ -281,3 +281,13 @@ def test_whoever_has_spun_it_hears_who_killed_it(lab):
     assert code == 3 and "root@home1" in error["message"], error
     code, error = refused(lab.root, "history", "ticker")
     assert code == 3 and "killed" in error["message"], error
+
+
+def test_and_so_it_does_of_a_kill_while_the_root_was_away(lab):
+    lab.root.run("systemctl stop p2prcd-control.socket p2prcd")
+    lab.home1.p2prc("kill", "late")
+    lab.root.run("systemctl start p2prcd-control.socket p2prcd")
+
+    def told():
+        return "root@home1" in lab.root.p2prc("info", "late", check=False).err
+    wait_until(told, 60, "the root to hear who killed late")
