@@ -29,6 +29,7 @@ inline constexpr const char* later_group = "Not in this version";
 
 // Each adds its commands to `app`; parsing one stores its action.
 void add_process_verbs(CLI::App& app, Action& action);   // spin ps info kill stop start restart pause resume
+void add_owner_verbs(CLI::App& app, Action& action);     // owners owner
 void add_log_verbs(CLI::App& app, Action& action);       // logs
 void add_top_verbs(CLI::App& app, Action& action);       // top
 void add_domain_verbs(CLI::App& app, Action& action);    // map-domain unmap-domain domains

@@ -164,6 +164,29 @@ std::span<const Field> deployer_fields() noexcept {
     return deployer;
 }
 
+constexpr std::array owner{
+    Field{"owner", String, "s", true, "The node that has spun them."},
+    Field{"own", Boolean, "b", true, "Whether that is this machine itself."},
+    Field{"processes", StringList, "as", true, "Their names, whether they run or not."},
+    Field{"running", Integer, "u", true, "How many of them run."},
+    Field{"measured_usec", Integer, "t", true, "When, by CLOCK_BOOTTIME.", Shown::OnBus},
+    Field{"memory_bytes", Integer, "t", true, "Memory that they use now."},
+    Field{"cpu_usec", Integer, "t", true, "Processor time that they have used.", Shown::OnBus},
+    Field{"tasks", Integer, "t", true, "Their threads and processes now."},
+    Field{"memory_limit_bytes", Integer, "t", true, "The most memory that they may use together."},
+    Field{"cpu_limit_percent", Integer, "u", true,
+          "The most processor time; 150 is one and a half processors."},
+    Field{"tasks_limit", Integer, "u", true, "The most threads and processes."},
+    Field{"limited_by", String, "s", true, "Who set the limits last."},
+    Field{"limited_at", String, "s", true, "When."},
+    Field{"paused_by", String, "s", true, "Who has paused all of them."},
+    Field{"paused_at", String, "s", true, "Since when."},
+    Field{"slice", String, "s", true, "The systemd slice that they are started in."},
+    Field{"outside", StringList, "as", true,
+          "Which were started in another slice; they come into this one at their next start."},
+    Field{"notes", StringList, "as", true, "What to know about limits that were just set."},
+};
+
 constexpr std::array node{
     Field{"object", Object, "o", true, "Its object.", Shown::InRows},
     Field{"name", String, "s", true, "The node's name."},
@@ -383,6 +406,9 @@ std::span<const Field> history_fields() noexcept {
 }
 std::span<const Field> reason_fields() noexcept {
     return reason;
+}
+std::span<const Field> owner_fields() noexcept {
+    return owner;
 }
 std::span<const Field> node_fields() noexcept {
     return node;

@@ -57,6 +57,8 @@ std::span<const Field> history_fields() noexcept;
 std::span<const Field> reason_fields() noexcept;
 // Keys of the rows of ListUsage.
 std::span<const Field> usage_fields() noexcept;
+// Keys of the rows of ListOwners, and of what LimitOwner answers.
+std::span<const Field> owner_fields() noexcept;
 std::span<const Field> node_fields() noexcept;
 // Keys of a row of ExplainPlacement, and of all that ExplainSpin answers.
 std::span<const Field> placement_fields() noexcept;

@@ -137,8 +137,8 @@ constexpr Family table[] = {
     {.prefix = spun_here, .kind = Local, .parts = {Digest}},
     {.prefix = killed_here, .kind = Local, .parts = {Id}},
     {.prefix = paused_here, .kind = Local, .parts = {Process}},
-    // They belong to this node, and name another.
-    {.prefix = paused_owners, .kind = Local, .parts = {Digest}},
+    {.prefix = paused_owners, .kind = Local, .parts = {Owner}},
+    {.prefix = owner_limits, .kind = Local, .parts = {Owner}},
     {.prefix = offers,
      .kind = Owned,
      .parts = {Node, Id},
@@ -293,6 +293,9 @@ std::string paused(std::string_view process) {
 }
 std::string paused_owner(std::string_view node) {
     return fmt::format("{}{}", paused_owners, node);
+}
+std::string owner_limit(std::string_view node) {
+    return fmt::format("{}{}", owner_limits, node);
 }
 std::string offer(std::string_view node, std::uint32_t id) {
     return fmt::format("{}{}/{}", offers, node, id);

@@ -29,8 +29,9 @@ enum class Kind {
     Private,  // the registry, in a table of its own; nobody else
 };
 
-// What a key has after the prefix of its family, between slashes.
-enum class Part : std::uint8_t { None, Node, Process, Id, Domain, Digest };
+// What a key has after the prefix of its family, between slashes. An owner is a node that has spun processes
+// here: the key is a word of this node about it, and follows it to another name (state/owner_notes.h).
+enum class Part : std::uint8_t { None, Node, Process, Id, Domain, Digest, Owner };
 
 // Where a key names the node that it belongs to; a set of these.
 inline constexpr unsigned node_in_key = 1;
@@ -127,6 +128,7 @@ inline constexpr std::string_view spun_here = "/spun/";
 inline constexpr std::string_view killed_here = "/killed/";
 inline constexpr std::string_view paused_here = "/paused/";
 inline constexpr std::string_view paused_owners = "/paused-owners/";
+inline constexpr std::string_view owner_limits = "/owner-limits/";
 inline constexpr std::string_view offers = "/offers/";
 inline constexpr std::string_view invitations = "invitations/";
 inline constexpr std::string_view counters = "counters/";
@@ -163,6 +165,8 @@ std::string killed(std::uint32_t id);
 // What the owner of this machine has paused; see state/pauses.h.
 std::string paused(std::string_view process);
 std::string paused_owner(std::string_view node);
+// What the processes of a node may use of this machine; see state/owner_limits.h.
+std::string owner_limit(std::string_view node);
 // A process of the node that a registry restored from an older copy does not know, or not with all its
 // domains:
 // {"process", "domains"}; and the registry's answer, while not all of it was taken in: "refused": why;

@@ -88,7 +88,8 @@ Json get_command(const ProcessSpec& spec) {
 
 Refusal set_tasks(ProcessSpec& spec, const Json& value) {
     const auto tasks = value.get<std::int64_t>();
-    if (tasks < 1 || tasks > 4194304) return "must be between 1 and 4194304";
+    if (tasks < 1 || tasks > most_tasks_limit)
+        return fmt::format("must be between 1 and {}", most_tasks_limit);
     spec.limits.tasks = static_cast<std::uint32_t>(tasks);
     return "";
 }
@@ -454,9 +455,6 @@ bool has_defaults_alone(std::string_view table, const Json& value) {
     return true;
 }
 
-// A number without its unit is a typing error; with less than this no program can even be executed.
-constexpr std::uint64_t least_memory = 1ULL << 20;
-
 bool is_time(const Field& field) {
     return field.key == "ready.timeout" || field.key == "live.every" || field.key == "update.hold";
 }
@@ -554,7 +552,7 @@ class Reader {
         if (strict_ && spec_.port && std::ranges::count(spec_.ports, *spec_.port) > 0)
             return std::unexpected(bad_key(locate_, "ports", fmt::format("{} is its `port`", *spec_.port),
                                            "leave it out here: `ports` are further ones"));
-        if (strict_ && spec_.limits.memory_bytes && *spec_.limits.memory_bytes < least_memory)
+        if (strict_ && spec_.limits.memory_bytes && *spec_.limits.memory_bytes < least_memory_limit)
             return std::unexpected(
                 bad_key(locate_, "limits.memory",
                         fmt::format("{} bytes are too little for any process", *spec_.limits.memory_bytes),

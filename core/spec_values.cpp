@@ -73,6 +73,27 @@ std::optional<std::uint32_t> parse_percent(std::string_view text) {
     return static_cast<std::uint32_t>(*number);
 }
 
+std::string set_limit(LimitsSpec& limits, std::string_view name, std::string_view value) {
+    const bool none = value == "none";
+    if (name == "memory") {
+        limits.memory_bytes = none ? std::nullopt : parse_size(value);
+        if (limits.memory_bytes && *limits.memory_bytes < least_memory_limit)
+            return "is too little for any process";
+        return none || limits.memory_bytes ? "" : "is not a size such as 512M";
+    }
+    if (name == "cpu") {
+        limits.cpu_percent = none ? std::nullopt : parse_percent(value);
+        return none || limits.cpu_percent ? "" : "is not a percentage such as 150%";
+    }
+    const auto tasks = parse_number(value);
+    limits.tasks.reset();
+    if (none) return {};
+    if (!tasks || *tasks < 1 || *tasks > most_tasks_limit)
+        return fmt::format("is not a number between 1 and {}", most_tasks_limit);
+    limits.tasks = static_cast<std::uint32_t>(*tasks);
+    return {};
+}
+
 std::optional<Restart> restart_from_name(std::string_view name) noexcept {
     for (const auto& [restart, text] : restart_names)
         if (text == name) return restart;

@@ -159,6 +159,7 @@ Result<void> Program::Impl::open() {
         .replica = *replica_,
         .own = *own_,
         .check_spec = [this](const ProcessSpec& spec) { return reconciler_->check_spec(spec); },
+        .apply_limits = [this](std::string node) { return reconciler_->apply_limits(std::move(node)); },
         .issue_certificate =
             [this](std::string domain, std::string acme) {
                 return run_acme(*systemd_, std::move(domain), std::move(acme));

@@ -112,6 +112,12 @@ class Client {
     // Objects and lists of objects with the keys of core/fields.h; what is absent is not in them.
     Answer<Json> information(std::string process) { return read("ProcessInformation", "s", {process}); }
     Answer<Json> processes() { return read("ListProcess"); }
+    // Who runs what on this machine.
+    Answer<Json> owners() { return read("ListOwners", "a{sv}", {Json::object()}); }
+    // `options`: memory, cpu, tasks. -> its row
+    Answer<Json> limit_owner(std::string node, Json options) {
+        return first("LimitOwner", "sa{sv}", {node, options}, to_work);
+    }
     // `options`: node, process. A row a process.
     Answer<Json> usage(Json options) { return read("ListUsage", "a{sv}", {options}); }
     Answer<Json> domains() { return read("ListDomains"); }

@@ -1,10 +1,16 @@
 #include "process/reconciler.h"
 
 #include "core/revision.h"
+#include "net/spawn.h"
 #include "process/command_drop_in.h"
 #include "process/refused_records.h"
 #include "process/supervisor.h"
 #include "process/unit_names.h"
+#include "state/owner_limits.h"
+#include "state/owner_notes.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
@@ -57,6 +63,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void retry_held();
     std::string name_of_dead(const state::Change& tombstone) const;
     void forget_actions();
+    void follow_owners();
+    asio::awaitable<void> apply_limits(std::vector<std::string> owners);
     bool any_lost_with_boot() const;
 
     void follow();
@@ -101,6 +109,10 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     if (any_lost_with_boot()) node->boot_gap = co_await node->journal.boot_gap();
     // First: nothing is started meanwhile.
     co_await node->ports.prepare();
+    state::follow_owners(node->own, node->replica, node->options.node);
+    // systemd has forgotten them with the last boot.
+    auto limited = state::OwnerLimits(node->own).nodes();
+    co_await apply_limits(std::move(limited));
     // Signals of units that are not known yet would be taken for units of others; the list is true as of now.
     const auto all = co_await node->systemd.units();
     if (!all) co_return std::unexpected(all.error());
@@ -160,11 +172,32 @@ void Reconciler::Impl::follow() {
                                                              impl->evaluate(impl->name_of_dead(change));
                                                          impl->forget_actions();
                                                      }));
+    subscriptions_.push_back(
+        node->replica.subscribe(std::string(keys::nodes), [weak](std::span<const state::Change>) {
+            if (const auto impl = weak.lock()) impl->follow_owners();
+        }));
     for (const auto& prefix : {keys::local_prefix(node->options.node), std::string(keys::paused_here),
                                std::string(keys::paused_owners)})
         subscriptions_.push_back(node->own.subscribe(prefix, [weak](std::span<const state::Change>) {
             if (const auto impl = weak.lock()) impl->evaluate_all();
         }));
+}
+
+// A pause that came to another name is seen by the subscription to it.
+void Reconciler::Impl::follow_owners() {
+    auto moved = state::follow_owners(node->own, node->replica, node->options.node);
+    if (moved.empty() || node->stopping) return;
+    asio::co_spawn(node->loop, apply_limits(std::move(moved)),
+                   net::ReportFailure("setting the limits of owners"));
+}
+
+asio::awaitable<void> Reconciler::Impl::apply_limits(std::vector<std::string> owners) {
+    const auto self = shared_from_this();
+    for (const auto& owner : owners)
+        if (const auto applied = co_await node->owner_slices.apply(owner); !applied)
+            node->warn(fmt::format("limits of what '{}' has spun here are not in effect: {}", owner,
+                                   applied.error().message),
+                       "");
 }
 
 // A tombstone names its process; one that goes is found again by the status that reported the end.
@@ -387,6 +420,10 @@ Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
     if (const auto command = command_drop_in(spec.run); !command && !by_deployer)
         return std::unexpected(command.error());
     return impl_->check_deployer(spec);
+}
+
+asio::awaitable<Result<void>> Reconciler::apply_limits(std::string owner) {
+    return impl_->node->owner_slices.apply(std::move(owner));
 }
 
 void Reconciler::measure() {

@@ -105,6 +105,9 @@ class Reconciler {
     void set_node(std::string node);
     void set_remote_spin(RemoteSpin policy, std::vector<std::string> deployers = {});
 
+    // Has systemd keep all that a node has spun here to what is noted for it (state/owner_limits.h).
+    boost::asio::awaitable<Result<void>> apply_limits(std::string owner);
+
     // What fails without a network is tried again at once.
     void network_changed();
 

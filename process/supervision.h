@@ -5,6 +5,7 @@
 #include "process/deployment.h"
 #include "process/health.h"
 #include "process/node_records.h"
+#include "process/owner_slices.h"
 #include "process/port_confinement.h"
 #include "process/reconciler.h"
 #include "process/run_end.h"
@@ -39,6 +40,7 @@ struct Supervision {
     RunEnd run_end;
     Deployments deployments;
     Notifiers notifiers;
+    OwnerSlices owner_slices;
     std::optional<BootGap> boot_gap; // before this boot
     bool stopping = false;           // nothing is concluded or begun any more
 

@@ -2,8 +2,10 @@
 #include "core/remedy_plan.h"
 #include "process/bind_failure.h"
 #include "process/exec_failure.h"
+#include "process/owner_failure.h"
 #include "process/supervisor.h"
 #include "process/unit_names.h"
+#include "state/owner_limits.h"
 
 #include <fmt/format.h>
 
@@ -112,6 +114,11 @@ void ProcessSupervisor::explain(StopReason& reason, const Facts& now, bool goes_
     const auto rule = bind_rule(*now.record);
     if (ended_by_itself(reason.kind) && rule && node_->ports.confines())
         if (auto words = bind_failure(spec, *rule, reason.log); !words.empty())
+            reason.detail += (reason.detail.empty() ? "" : "; ") + words;
+    const bool remote = records().origin_of(*now.record) == Origin::Remote;
+    const auto owner = remote ? records().spinner_of(*now.record) : std::string();
+    if (const auto limit = remote ? state::OwnerLimits(node_->own).of(owner) : std::nullopt)
+        if (auto words = owner_failure(reason, limit->limits, owner); !words.empty())
             reason.detail += (reason.detail.empty() ? "" : "; ") + words;
     if (goes_on || !is_tried_again(reason.kind) || spec.run.restart == Restart::No) return;
     if (matching_remedy(spec.remedies, reason) != 0) return; // what comes next is decided by that one

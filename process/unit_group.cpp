@@ -40,7 +40,7 @@ fs::path unit_group(std::string_view unit, const fs::path& cgroup_root) {
 }
 
 fs::path slice_group(std::string_view slice, const fs::path& cgroup_root) {
-    const auto top = top_group(cgroup_root);
+    auto top = top_group(cgroup_root);
     if (top.empty() || slice == process_slice) return top;
     auto group = top / slice;
     return is_there(group) ? group : fs::path();

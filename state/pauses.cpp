@@ -39,6 +39,13 @@ std::optional<Pause> Pauses::of_owner(std::string_view node) const {
     return pause;
 }
 
+std::vector<std::string> Pauses::owners() const {
+    std::vector<std::string> names;
+    for (const auto& [key, note] : own_.range(keys::paused_owners))
+        names.emplace_back(keys::last_part(key));
+    return names;
+}
+
 void Pauses::pause(const ProcessRecord& record, const Pause& pause) {
     const auto key = keys::paused(record.name);
     if (const auto before = own_.get(key); before && is_of(*before, record)) return;

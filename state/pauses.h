@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace p2prc::state {
 
@@ -27,6 +28,8 @@ class Pauses {
     // `spinner`: the node that has spun it. A process's own pause comes before that of its owner.
     std::optional<Pause> of(const ProcessRecord& record, std::string_view spinner) const;
     std::optional<Pause> of_owner(std::string_view node) const;
+    // The nodes that are paused as a whole.
+    std::vector<std::string> owners() const;
 
     // What is paused already stays as it is.
     void pause(const ProcessRecord& record, const Pause& pause);

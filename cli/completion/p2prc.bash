@@ -3,14 +3,14 @@
 _p2prc() {
     local cur prev words cword
     _init_completion || return
-    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart pause resume history rollback custom logs top map-domain
+    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart pause resume owners owner history rollback custom logs top map-domain
         unmap-domain domains dns status doctor help"
     # The words that are no options and no values of options: the command, and what follows it.
     local -a plain=()
     local i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-            -o | --output | --node | --owner | --port | --domain | --timeout | --deadline | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines | --interval | --rounds | --sort) ((i++)) ;;
+            -o | --output | --node | --owner | --port | --domain | --timeout | --deadline | --tls | --role | --expires | --name | --public-ip | --acme | -n | --lines | --interval | --rounds | --sort | --memory | --cpu | --tasks) ((i++)) ;;
             -*) ;;
             *) plain+=("${words[i]}") ;;
         esac
@@ -23,6 +23,7 @@ _p2prc() {
         --role) _p2prc_words member owner && return ;;
         --acme) _p2prc_words letsencrypt none && return ;;
         --port | --domain | --timeout | --deadline | --expires | --name | --public-ip | -n | --lines | --interval | --rounds) return ;;
+        --memory | --cpu | --tasks) _p2prc_words none && return ;;
     esac
     # What spin runs is a command of its own.
     if [[ ${plain[0]} == spin && " ${words[*]:0:cword} " == *" -- "* ]]; then
@@ -41,6 +42,7 @@ _p2prc() {
             start | restart | rollback) _p2prc_words --no-wait --timeout ;;
             pause) _p2prc_words --owner ;;
             resume) _p2prc_words --owner --no-wait --timeout ;;
+            owner) _p2prc_words --memory --cpu --tasks ;;
             logs) _p2prc_words --follow --lines --deploy ;;
             top) _p2prc_words --node --interval --rounds --sort ;;
             map-domain) _p2prc_words --tls --port ;;
@@ -57,6 +59,8 @@ _p2prc() {
         nodes:2) _p2prc_names nodes ;;
         nodes:3) if [[ ${plain[1]} == custom ]]; then _filedir json; fi ;;
         custom:2) _filedir json ;;
+        owner:1) _p2prc_words limit ;;
+        owner:2) _p2prc_names nodes ;;
         fleet:1) _p2prc_words ca ;;
         dns:1) _p2prc_words zones records ;;
         dns:2) if [[ ${plain[1]} == records ]]; then _p2prc_names zones; fi ;;

@@ -1,6 +1,6 @@
 # fish completion for p2prc(1)
 
-set -l verbs init invite join leave nodes fleet spin ps info kill stop start restart pause resume history rollback custom logs top map-domain unmap-domain domains dns status doctor help
+set -l verbs init invite join leave nodes fleet spin ps info kill stop start restart pause resume owners owner history rollback custom logs top map-domain unmap-domain domains dns status doctor help
 complete -c p2prc -f
 complete -c p2prc -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c p2prc -n "__fish_seen_subcommand_from info kill stop start restart pause resume history rollback custom logs top" -a "(p2prc __complete processes 2>/dev/null)"
@@ -8,6 +8,8 @@ complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -a "(p2prc __compl
 complete -c p2prc -n "__fish_seen_subcommand_from unmap-domain" -a "(p2prc __complete domains 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from nodes; and not __fish_seen_subcommand_from show rm label custom drain resume" -a "show rm label custom drain resume"
 complete -c p2prc -n "__fish_seen_subcommand_from nodes; and __fish_seen_subcommand_from show rm label custom drain resume" -a "(p2prc __complete nodes 2>/dev/null)"
+complete -c p2prc -n "__fish_seen_subcommand_from owner; and not __fish_seen_subcommand_from limit" -a limit
+complete -c p2prc -n "__fish_seen_subcommand_from owner; and __fish_seen_subcommand_from limit" -a "(p2prc __complete nodes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from fleet" -a ca
 complete -c p2prc -n "__fish_seen_subcommand_from help" -a "$verbs"
 complete -c p2prc -n "__fish_seen_subcommand_from dns; and not __fish_seen_subcommand_from zones records" -a "zones records"
@@ -40,3 +42,6 @@ complete -c p2prc -n "__fish_seen_subcommand_from top" -l interval -x
 complete -c p2prc -n "__fish_seen_subcommand_from top" -l sort -x -a "cpu memory io tasks connections bytes"
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -l deploy
 complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -l tls -x -a "node passthrough"
+complete -c p2prc -n "__fish_seen_subcommand_from owner" -l memory -x -a none
+complete -c p2prc -n "__fish_seen_subcommand_from owner" -l cpu -x -a none
+complete -c p2prc -n "__fish_seen_subcommand_from owner" -l tasks -x -a none

@@ -22,9 +22,12 @@ class Actions {
   public:
     // What this node refuses to spin, checked before the registry is asked.
     using CheckSpec = std::function<Result<void>(const ProcessSpec&)>;
+    // Has systemd keep what a node has spun here to its limits.
+    using ApplyLimits = std::function<boost::asio::awaitable<Result<void>>(std::string node)>;
 
     // All must outlive it.
-    Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits, CheckSpec check_spec);
+    Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits, CheckSpec check_spec,
+            ApplyLimits apply_limits);
 
     // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": the one that
     // its placement chooses, or here.
@@ -61,6 +64,8 @@ class Actions {
     // way, the state tells.
     boost::asio::awaitable<Result<void>> pause_owner(std::string node, std::string user);
     boost::asio::awaitable<Result<void>> resume_owner(std::string node, std::string user);
+    // What all of that may use here; `options`: memory, cpu, tasks, each as in a process file, or "none".
+    boost::asio::awaitable<Result<void>> limit_owner(std::string node, Json options, std::string user);
     // -> the domain as it is stored. `options`: tls, port.
     boost::asio::awaitable<Result<std::string>> map_domain(std::string domain, std::string process,
                                                            Json options, std::string user);
@@ -76,6 +81,7 @@ class Actions {
     Result<void> check_port(const ProcessSpec& spec) const;
     Result<void> check_here(const ProcessSpec& spec) const;
     Result<Json> spin_params(const ProcessSpec& spec, const std::string& node, const std::string& user) const;
+    Result<void> check_owner(const std::string& node) const;
     Result<ProcessRecord> find_here(const std::string& process, std::string_view verb) const;
     boost::asio::awaitable<Result<void>> await_resumed(ProcessRecord record, WaitFor wait);
     boost::asio::awaitable<Result<std::uint64_t>> act_here(Verb verb, ProcessRecord record, std::string by);
@@ -85,6 +91,7 @@ class Actions {
     state::OwnState* own_;
     Waits* waits_;
     CheckSpec check_spec_;
+    ApplyLimits apply_limits_;
 };
 
 } // namespace p2prc::daemon

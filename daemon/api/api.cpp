@@ -1,11 +1,13 @@
 #include "daemon/api/api.h"
 
-#include "core/gate.h"
 #include "core/json_members.h"
+#include "core/names.h"
+#include "core/text.h"
 #include "daemon/api/documents.h"
 #include "daemon/api/log_control.h"
 #include "daemon/api/manager.h"
 #include "daemon/api/objects.h"
+#include "daemon/api/owners.h"
 #include "daemon/api/usage.h"
 #include "dbus/names.h"
 #include "process/unit_names.h"
@@ -71,11 +73,13 @@ struct Api::Impl {
     }
 
     Result<void> publish();
+    void note_kill(const std::string& key);
 
     ApiParts parts;
     View view;
     Waits waits;
     Actions actions;
+    Owners owners;
     Authorisation rights;
     Helpers helpers;
     UsageMeter meter;
@@ -84,7 +88,8 @@ struct Api::Impl {
     Objects objects;
     Events events;
     std::vector<dbus::Registration> registrations;
-    state::Subscription subscription, kills;
+    state::Subscription subscription;
+    std::vector<state::Subscription> kills;
 };
 
 Api::Impl::Impl(ApiParts p)
@@ -93,7 +98,8 @@ Api::Impl::Impl(ApiParts p)
           parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); },
           [fleet = &parts.fleet] { return fleet->gateway().reachable(); })
     , waits(parts.bus.executor(), view)
-    , actions(parts.fleet, view, parts.own, waits, parts.check_spec)
+    , actions(parts.fleet, view, parts.own, waits, parts.check_spec, parts.apply_limits)
+    , owners(view, parts.own, parts.cgroup_root)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
               parts.ports)
@@ -102,6 +108,7 @@ Api::Impl::Impl(ApiParts p)
                parts.fleet,
                view,
                actions,
+               owners,
                rights,
                [this] {
                    auto reports = helpers.reports();
@@ -129,15 +136,34 @@ Result<void> Api::Impl::publish() {
     events.start();
     subscription =
         parts.replica.subscribe("/", [this](std::span<const state::Change>) { manager.announce(); });
-    kills = parts.replica.subscribe(std::string(keys::tombstones),
-                                    [this](std::span<const state::Change> changes) {
-                                        for (const auto& change : changes) {
-                                            if (!change.value) continue;
-                                            auto killed = accept_tombstone(change.key, *change.value);
-                                            if (killed) view.note_killed(std::move(*killed));
-                                        }
-                                    });
+    const auto watch_kills = [this](std::string_view prefix) {
+        kills.push_back(
+            parts.replica.subscribe(std::string(prefix), [this](std::span<const state::Change> changes) {
+                for (const auto& change : changes)
+                    if (change.value) note_kill(change.key);
+            }));
+    };
+    watch_kills(keys::tombstones);
+    watch_kills(keys::statuses);
     return {};
+}
+
+// What was killed while the root was away has no tombstone by the time that others hear of it: its node's
+// report says the same.
+void Api::Impl::note_kill(const std::string& key) {
+    const auto parsed = keys::parse(key);
+    if (!parsed) return;
+    const auto& known = parts.replica.records();
+    if (parsed->node().empty()) {
+        const auto* entry = known.tombstone(parsed->id());
+        if (const auto* tombstone = entry ? entry->accepted() : nullptr) view.note_killed(*tombstone);
+        return;
+    }
+    const auto* status = known.status(parsed->node(), parsed->id());
+    const auto* reason = status && status->reason ? &*status->reason : nullptr;
+    if (reason && reason->kind == StopKind::Killed && check_process_name(status->name))
+        view.note_killed({parsed->id(), status->name, std::string(parsed->node()), text::excerpt(reason->by),
+                          text::excerpt(reason->at)});
 }
 
 Api::Api(ApiParts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}

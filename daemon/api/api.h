@@ -12,6 +12,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,6 +29,8 @@ struct ApiParts {
     state::OwnState& own;
     // What this node refuses to spin.
     std::function<Result<void>(const ProcessSpec&)> check_spec = {};
+    // Has systemd keep what a node has spun here to its limits.
+    std::function<boost::asio::awaitable<Result<void>>(std::string node)> apply_limits = {};
     IssueCertificate issue_certificate = {};
     HelperUsers users = {};
     // Whether this node lets a process of the agreed state run here; empty: any.
@@ -36,6 +39,7 @@ struct ApiParts {
     // Why processes are not kept to their ports here; nothing: they are.
     std::function<std::optional<Error>()> unconfined = {};
     EventTiming events = {};
+    std::filesystem::path cgroup_root = "/sys/fs/cgroup";
 };
 
 class Api {

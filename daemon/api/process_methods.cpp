@@ -62,6 +62,10 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
          &Self::pause_owner},
         {{"Manager", "ResumeOwner", "s node, a{sv} options", "", permission::manage_fleet, "resume"},
          &Self::resume_owner},
+        {{"Manager", "ListOwners", options, "aa{sv} owners", open}, &Self::owners},
+        {{"Manager", "LimitOwner", "s node, a{sv} options", "a{sv} owner", permission::manage_fleet, "limit",
+          "s memory, s cpu, s tasks"},
+         &Self::limit_owner},
         {{"Manager", "RollbackProcess", "s process, u revision", "u made", kill, "rollback"},
          &Self::roll_back},
         {{"Manager", "RollbackProcessWithOptions", "s process, u revision, a{sv} options", "u made", kill,
@@ -187,6 +191,20 @@ Reply ProcessMethods::resume_owner(Request request) {
     const auto done = co_await services_.actions.resume_owner(request.text("node"), request.caller.user);
     if (!done) co_return std::unexpected(done.error());
     co_return Answer{};
+}
+
+Reply ProcessMethods::owners(Request) {
+    co_return answer(services_.owners.rows(), owner_fields());
+}
+
+Reply ProcessMethods::limit_owner(Request request) {
+    const auto node = request.text("node");
+    const Json before = services_.owners.row_of(node);
+    const auto done = co_await services_.actions.limit_owner(node, request.options, request.caller.user);
+    if (!done) co_return std::unexpected(done.error());
+    Json row = services_.owners.row_of(node);
+    row["notes"] = services_.owners.notes(node, before);
+    co_return answer(std::move(row), owner_fields());
 }
 
 // The last lines of a journal are for those who may read it; everybody else gets the rest.

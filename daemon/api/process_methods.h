@@ -23,6 +23,8 @@ class ProcessMethods {
     Reply resume(Request request);
     Reply pause_owner(Request request);
     Reply resume_owner(Request request);
+    Reply owners(Request request);
+    Reply limit_owner(Request request);
     Reply information(Request request);
     Reply describe(Request request);
     Reply list(Request request);

@@ -3,6 +3,7 @@
 
 #include "daemon/api/actions.h"
 #include "daemon/api/authorisation.h"
+#include "daemon/api/owners.h"
 #include "daemon/api/status.h"
 #include "daemon/api/view.h"
 #include "daemon/fleet/control.h"
@@ -18,6 +19,7 @@ struct Services {
     FleetControl& fleet;
     const View& view;
     Actions& actions;
+    const Owners& owners;
     Authorisation& rights;
     std::function<HelperReports()> reports;
     // Fills memory and processor time of what runs here into a process's document.

@@ -6,6 +6,7 @@
 #include "daemon/fleet/log_limit.h"
 #include "net/log.h"
 #include "net/spawn.h"
+#include "state/owner_notes.h"
 
 #include <chrono>
 
@@ -184,6 +185,8 @@ void Fleet::Impl::rename(const std::string& name) {
     if (name == node->name()) return;
     if (root) root->name_changes();
     node->settings.name = name;
+    // First: what is paused is not resumed meanwhile.
+    state::rename_owner(node->own, node->key(), name);
     if (node->options.node_renamed) node->options.node_renamed(name);
     claim_own_state();
     if (root) root->name_changed();
@@ -194,6 +197,7 @@ void Fleet::Impl::rename(const std::string& name) {
 // that p2prcd ended when it had just been given another. Under the old one the registry would refuse it.
 void Fleet::Impl::claim_own_state() {
     const auto& name = node->name();
+    state::rename_owner(node->own, node->key(), name);
     std::vector<state::Change> changes;
     for (const auto& [key, entry] : node->own.entries()) {
         const auto parsed = keys::parse(key);

@@ -441,6 +441,22 @@ TEST(CommandText, QuotesForAShell) {
     EXPECT_EQ(command_text(run), R"(/bin/echo 'a b' 'it'\''s' '')");
 }
 
+TEST(Limits, AreSetAndTakenAwayByTheirNames) {
+    LimitsSpec limits;
+    EXPECT_EQ(set_limit(limits, "memory", "2G"), "");
+    EXPECT_EQ(set_limit(limits, "cpu", "150%"), "");
+    EXPECT_EQ(set_limit(limits, "tasks", "32"), "");
+    EXPECT_EQ(limits, (LimitsSpec{2ULL << 30, 150, 32}));
+    for (const auto* name : {"memory", "cpu", "tasks"}) {
+        EXPECT_EQ(set_limit(limits, name, "none"), "");
+        for (const auto* value : {"", "0", "-1", "many", "99999999999999999999999", "none "})
+            EXPECT_NE(set_limit(limits, name, value), "") << name << " " << value;
+    }
+    EXPECT_EQ(limits, LimitsSpec());
+    EXPECT_NE(set_limit(limits, "memory", "1K"), "");
+    EXPECT_NE(set_limit(limits, "tasks", "4194305"), "");
+}
+
 TEST(Fields, EveryKeyHasItsDocumentation) {
     for (const auto& field : spec_fields()) {
         EXPECT_FALSE(field.documentation.empty()) << field.key;

@@ -1,4 +1,6 @@
 // In which slices processes run, by who has spun them.
+#include "process/owner_failure.h"
+#include "state/owner_limits.h"
 #include "tests/unit/process/reconciler_fixture.h"
 
 namespace p2prc::process {
@@ -67,6 +69,80 @@ TEST_F(OwnerSlicesTest, WhatRunsInTheOldOneStaysUntilItsNextStart) {
     want(remote(8, "game", "den"));
     daemon_restart();
     EXPECT_EQ(count("start p2prc-game.service"), 0);
+}
+
+class OwnerLimitsTest : public OwnerSlicesTest {
+  protected:
+    void limit(const std::string& node, std::uint32_t tasks) {
+        state::OwnerLimits(*own).set(node, {{.tasks = tasks}, "bob@home1", "2026-01-02T03:04:05Z"});
+    }
+    nlohmann::json set(const std::string& slice, const std::string& name) const {
+        for (const auto& property : systemd.changed_properties.at(slice))
+            if (property.name == name) return property.value;
+        return nullptr;
+    }
+};
+
+TEST_F(OwnerLimitsTest, AreSetAnewBeforeAnythingStarts) {
+    commit(keys::process("game"), to_json(remote(8, "game", "den")));
+    limit("den", 5);
+    limit("big-attic", 6);
+    start();
+    EXPECT_EQ(systemd.calls, (std::vector<std::string>{"set p2prc-big\\x2dattic.slice", "set p2prc-den.slice",
+                                                       "start p2prc-game.service"}));
+    EXPECT_EQ(set("p2prc-den.slice", "TasksMax"), 5);
+    EXPECT_EQ(set("p2prc-den.slice", "MemoryMax"), UINT64_MAX);
+    daemon_restart(true);
+    EXPECT_EQ(systemd.calls.front(), "set p2prc-big\\x2dattic.slice");
+    EXPECT_EQ(systemd.calls.back(), "start p2prc-game.service");
+}
+
+TEST_F(OwnerLimitsTest, AreNamedInTheReasonOfWhatTheyMayHaveEnded) {
+    start();
+    limit("den", 5);
+    auto game = remote(8, "game", "den");
+    game.spec.run.restart = Restart::No;
+    game.digest = spec_digest(game.spec);
+    want(game);
+    journal.lines = {"sh: 1: Cannot fork"};
+    systemd.end("p2prc-game.service", {"exit-code", CLD_EXITED, 2, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode, 8);
+    EXPECT_EQ(status(8)->reason->detail, "all that 'den' has spun on this machine may have 5 tasks together");
+}
+
+TEST(OwnerFailure, IsNamedWhereALimitFits) {
+    const LimitsSpec limits{.memory_bytes = 2ULL << 30, .tasks = 32};
+    StopReason reason;
+    reason.kind = StopKind::OomKill;
+    EXPECT_EQ(owner_failure(reason, limits, "den"),
+              "all that 'den' has spun on this machine may use 2048 MiB of memory together");
+    EXPECT_EQ(owner_failure(reason, {.tasks = 32}, "den"), "");
+    reason.kind = StopKind::StartLimit;
+    reason.cause = StopKind::OomKill;
+    EXPECT_NE(owner_failure(reason, limits, "den"), "");
+    reason.cause = StopKind::ExitCode;
+    EXPECT_EQ(owner_failure(reason, limits, "den"), "") << "it says nothing of a fork";
+    reason.log = {"BlockingIOError: [Errno 11] Resource temporarily unavailable"};
+    EXPECT_NE(owner_failure(reason, limits, "den"), "");
+    EXPECT_EQ(owner_failure(reason, {.memory_bytes = 1ULL << 30}, "den"), "");
+    reason.kind = StopKind::Stopped;
+    EXPECT_EQ(owner_failure(reason, limits, "den"), "");
+}
+
+TEST_F(OwnerLimitsTest, FollowANodeToItsOtherName) {
+    NodeRecord den;
+    den.name = "den";
+    den.key = std::string(64, 'd');
+    start();
+    limit("den", 5);
+    commit(keys::node("den"), to_json(den));
+    EXPECT_TRUE(systemd.calls.empty());
+    commit(keys::node("den"), std::nullopt);
+    den.name = "cave";
+    commit(keys::node("cave"), to_json(den));
+    EXPECT_EQ(set("p2prc-cave.slice", "TasksMax"), 5);
+    EXPECT_EQ(set("p2prc-den.slice", "TasksMax"), UINT64_MAX);
 }
 
 } // namespace

@@ -127,6 +127,10 @@ class ApiTest : public ::testing::Test {
             .fleet = fleet,
             .replica = *replica,
             .own = *own,
+            .apply_limits = [this](std::string node) -> boost::asio::awaitable<Result<void>> {
+                applied.push_back(node);
+                co_return limits_apply;
+            },
             .users = helpers,
             .accepts = [this](const ProcessRecord& record) -> Result<void> {
                 if (record.name != refused) return {};
@@ -135,7 +139,8 @@ class ApiTest : public ::testing::Test {
             .ports = {.listeners = [this]() -> Result<std::vector<net::Listener>> { return listeners; },
                       .unit = [](const std::string& process) -> process::UnitSockets {
                           return {{std::hash<std::string>()(process) | 1U}, std::nullopt};
-                      }}});
+                      }},
+            .cgroup_root = directory.path() / "cgroup"});
         client = std::make_unique<dbus::Client>(*user);
     }
 
@@ -250,7 +255,9 @@ class ApiTest : public ::testing::Test {
     std::uint64_t revision = 0;
     ProcessRecord wiki = process(7, "wiki");
     std::vector<net::Listener> listeners = {listener_of("wiki", 8080)};
-    std::string refused; // the process that this node does not accept
+    std::string refused;              // the process that this node does not accept
+    std::vector<std::string> applied; // the owners whose limits systemd was given
+    Result<void> limits_apply;
 };
 
 } // namespace p2prc::daemon

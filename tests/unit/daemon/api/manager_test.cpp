@@ -370,6 +370,21 @@ TEST_F(ManagerTest, OfWhatWasKilledItSaysByWhomAndWhen) {
     EXPECT_TRUE(bus.run(client->information("wiki")));
 }
 
+TEST_F(ManagerTest, OfWhatWasKilledWhileTheRootWasAwayItsNodesReportSaysIt) {
+    const auto game = process(8, "game", "root1");
+    StopReason reason;
+    reason.kind = StopKind::Killed;
+    reason.by = "eve@root1";
+    reason.at = "2026-01-02T03:04:05Z";
+    commit({{keys::process("game"), to_json(game)}});
+    commit({{keys::process("game"), std::nullopt},
+            {keys::status("root1", 8), status(game, ProcessState::Stopped, reason)}});
+    commit({{keys::status("root1", 8), std::nullopt}});
+    const auto told = bus.run(client->information("game"));
+    ASSERT_FALSE(told);
+    EXPECT_NE(told.error().message.find("eve@root1 killed it"), std::string::npos) << told.error().message;
+}
+
 TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
     auto alone = *api->view().fleet();
     alone.zone.clear();

@@ -8,6 +8,8 @@
 #include "link/token.h"
 #include "registry/registry.h"
 #include "state/origins.h"
+#include "state/owner_notes.h"
+#include "state/pauses.h"
 #include "store/sqlite.h"
 #include "tests/unit/daemon/fleet/relay.h"
 #include "tests/unit/daemon/fleet/test_node.h"
@@ -179,6 +181,8 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
 
         Json former{{"up", false}, {"detail", "of a fleet that it has left"}};
         home.own->set("/tunnels/cellar", former);
+        state::Pauses(*home.own).pause_owner("cellar", {"admin@cellar", "2026-01-02T03:04:05Z"});
+        state::follow_owners(*home.own, *home.replica, "cellar");
 
         const auto joined = co_await home.fleet->join(token, "cellar-2", "admin@cellar");
         EXPECT_TRUE(joined) << joined.error().message;
@@ -186,6 +190,8 @@ TEST_F(FleetTest, JoinBringsProcessesAlongAndKeepsBothInStep) {
         EXPECT_EQ(home.fleet->node_name(), "cellar-2");
         EXPECT_EQ(home.renamed, "cellar-2");
         EXPECT_TRUE(home.own->get("/tunnels/cellar-2")->contains("connecting"));
+        EXPECT_TRUE(state::Pauses(*home.own).of_owner("cellar-2")) << "of what was spun on it";
+        EXPECT_FALSE(state::Pauses(*home.own).of_owner("cellar"));
         EXPECT_EQ(text(*home.replica, "/processes/calendar", "node"), "cellar-2");
         EXPECT_EQ(text(*root.replica, "/processes/calendar", "node"), "cellar-2");
         EXPECT_EQ((*home.replica->get("/processes/calendar"))["port"], port);

@@ -1,0 +1,150 @@
+// What this machine's owner says of all that another node spins here, and whose it is when that node has
+// another name.
+#include "core/records.h"
+#include "state/disk.h"
+#include "state/origins.h"
+#include "state/own_state.h"
+#include "state/owner_limits.h"
+#include "state/owner_notes.h"
+#include "state/pauses.h"
+#include "state/replica.h"
+#include "tests/unit/net/temporary_directory.h"
+
+#include <gtest/gtest.h>
+
+namespace p2prc::state {
+namespace {
+
+using Names = std::vector<std::string>;
+
+class OwnerNotesTest : public testing::Test {
+  protected:
+    void SetUp() override { open(); }
+    void open() {
+        own.reset();
+        replica.reset();
+        disk = std::make_unique<Disk>();
+        replica = std::move(*Replica::open((directory.path() / "replica.db").string(), *disk));
+        own = std::move(*OwnState::open((directory.path() / "own.db").string(), *disk));
+    }
+    // These nodes, by their keys, and processes on this one, by who has spun them.
+    void fleet(const std::map<std::string, std::string>& nodes,
+               const std::map<std::string, std::string>& processes = {}) {
+        std::vector<Change> state;
+        for (const auto& [name, key] : nodes) {
+            NodeRecord node;
+            node.name = name;
+            node.key = key;
+            state.push_back({keys::node(name), to_json(node), 0});
+        }
+        std::uint32_t id = 0;
+        for (const auto& [name, spinner] : processes) {
+            ProcessRecord record;
+            record.id = ++id;
+            record.name = record.spec.name = name;
+            record.node = "attic";
+            record.created_by = record.changed_by = "bob@" + spinner;
+            record.spec.run.command = {"/bin/true"};
+            record.digest = spec_digest(record.spec);
+            state.push_back({keys::process(name), to_json(record), 0});
+        }
+        replica->reset("store", ++revision, state);
+    }
+    Names follow() { return follow_owners(*own, *replica, "attic"); }
+    std::optional<std::uint32_t> tasks(const std::string& node) {
+        const auto limit = OwnerLimits(*own).of(node);
+        return limit ? limit->limits.tasks : std::nullopt;
+    }
+    void limit(const std::string& node, std::uint32_t tasks) {
+        OwnerLimits(*own).set(node, {{.tasks = tasks}, "ada@attic", "2026-01-02T03:04:05Z"});
+        follow();
+    }
+    bool is_paused(const std::string& node) { return Pauses(*own).of_owner(node).has_value(); }
+
+    const std::string bobs = std::string(64, 'b'), others = std::string(64, 'c'), mine = std::string(64, 'a');
+    net::TemporaryDirectory directory;
+    std::unique_ptr<Disk> disk;
+    std::unique_ptr<Replica> replica;
+    std::unique_ptr<OwnState> own;
+    std::uint64_t revision = 0;
+};
+
+TEST_F(OwnerNotesTest, LimitsAreKeptUntilTheyAreTakenAway) {
+    fleet({{"bob", bobs}});
+    const OwnerLimit all{{2ULL << 30, 150, 32}, "ada@attic", "2026-01-02T03:04:05Z"};
+    OwnerLimits(*own).set("bob", all);
+    follow();
+    open();
+    OwnerLimits limits(*own);
+    EXPECT_EQ(limits.of("bob"), all);
+    EXPECT_EQ(limits.nodes(), Names{"bob"});
+    EXPECT_FALSE(limits.of("eve"));
+    limits.set("bob", {{.tasks = 5}, "ada@attic", "2026-01-02T03:04:05Z"});
+    EXPECT_FALSE(limits.of("bob")->limits.memory_bytes);
+    EXPECT_TRUE(own->get(keys::owner_limit("bob"))->contains(owner_key)) << "whose they are is still known";
+    limits.set("bob", {});
+    EXPECT_TRUE(limits.nodes().empty());
+}
+
+TEST_F(OwnerNotesTest, FollowANodeThatComesBackUnderAnotherName) {
+    fleet({{"attic", mine}, {"bob", bobs}});
+    limit("bob", 5);
+    Pauses(*own).pause_owner("bob", {"ada@attic", "2026-01-02T03:04:05Z"});
+    EXPECT_TRUE(follow().empty());
+    fleet({{"attic", mine}});
+    EXPECT_TRUE(follow().empty()) << "it has left, and may come back";
+    EXPECT_EQ(tasks("bob"), 5U);
+    fleet({{"attic", mine}, {"robert", bobs}});
+    EXPECT_EQ(follow(), (Names{"bob", "robert"}));
+    EXPECT_EQ(tasks("robert"), 5U);
+    EXPECT_FALSE(tasks("bob"));
+    EXPECT_TRUE(is_paused("robert"));
+    EXPECT_FALSE(is_paused("bob"));
+    EXPECT_TRUE(follow().empty());
+}
+
+// Records of what it spun before still have the former name.
+TEST_F(OwnerNotesTest, StayForWhatWasSpunUnderTheFormerName) {
+    fleet({{"attic", mine}, {"bob", bobs}});
+    limit("bob", 5);
+    fleet({{"attic", mine}, {"robert", bobs}}, {{"game", "bob"}});
+    EXPECT_EQ(follow(), (Names{"bob", "robert"}));
+    EXPECT_EQ(tasks("robert"), 5U);
+    EXPECT_EQ(tasks("bob"), 5U);
+    // Each is for itself from here on.
+    OwnerLimits(*own).set("robert", {});
+    EXPECT_TRUE(follow().empty());
+    EXPECT_FALSE(tasks("robert"));
+}
+
+TEST_F(OwnerNotesTest, WhatIsNotedUnderTheNewNameStays) {
+    fleet({{"attic", mine}, {"bob", bobs}, {"robert", others}});
+    limit("bob", 5);
+    limit("robert", 7);
+    fleet({{"attic", mine}, {"robert", bobs}});
+    follow();
+    EXPECT_EQ(tasks("robert"), 7U);
+}
+
+// Such a note of an older version, or of before it was in the fleet.
+TEST_F(OwnerNotesTest, AKeyIsNotedOnceItIsKnown) {
+    limit("bob", 5);
+    fleet({{"attic", mine}, {"bob", bobs}});
+    follow();
+    fleet({{"attic", mine}, {"robert", bobs}});
+    follow();
+    EXPECT_EQ(tasks("robert"), 5U);
+}
+
+TEST_F(OwnerNotesTest, OfThisNodeFollowItsOwnName) {
+    fleet({{"attic", mine}, {"bob", bobs}});
+    Pauses(*own).pause_owner("attic", {"ada@attic", "2026-01-02T03:04:05Z"});
+    limit("bob", 5);
+    rename_owner(*own, mine, "cellar");
+    EXPECT_TRUE(is_paused("cellar"));
+    EXPECT_FALSE(is_paused("attic"));
+    EXPECT_EQ(tasks("bob"), 5U);
+}
+
+} // namespace
+} // namespace p2prc::state
