@@ -247,6 +247,50 @@ Result<int> roll_back(const std::string& subject, std::uint32_t revision, const 
     return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), waiting.no_wait);
 }
 
+struct DeployOptions {
+    std::string subject;
+    bool again = false, clean = false; // one of them
+    WaitOptions wait;
+};
+
+Result<int> deploy_again(const DeployOptions& options, const Context& context) {
+    const auto wait = wait_options(options.wait);
+    if (!wait) return std::unexpected(wait.error());
+    Daemon daemon;
+    daemon.waits_for(
+        fmt::format("for '{}' to be {}", options.subject, options.wait.no_wait ? "started" : "ready"));
+    const auto made = daemon.call(&dbus::Client::redeploy, options.subject, *wait);
+    if (!made) return std::unexpected(made.error());
+    if (context.json) return show_process(daemon, options.subject, true);
+    const auto info = daemon.call(&dbus::Client::information, options.subject);
+    if (!info) return std::unexpected(info.error());
+    const bool finished = info->contains("reason") && (*info)["reason"].is_object() &&
+                          reason_from_json((*info)["reason"]).kind == StopKind::Finished;
+    if (cell(*info, "state") == "stopped" && !finished) {
+        const auto name = cell(*info, "name");
+        note(fmt::format("'{0}' is stopped; its deployer runs anew when it is started: p2prc start {0}",
+                         name));
+        return 0;
+    }
+    return tell_how_it_is(*info, Asked::Start, fmt::format("was deployed anew and runs revision {}", *made),
+                          options.wait.no_wait);
+}
+
+Result<int> clean_deployments(const std::string& subject, const Context& context) {
+    Daemon daemon;
+    daemon.waits_for("for what is not needed any more to be removed");
+    const auto removed = daemon.call(&dbus::Client::clean_deployments, subject);
+    if (!removed) return std::unexpected(removed.error());
+    if (context.json) {
+        print(*removed, cleaned_fields());
+        return 0;
+    }
+    const auto results = removed->value("results", std::uint64_t{0});
+    note(fmt::format("{} {} removed; with what deployers had kept, {} of disk space are free since", results,
+                     results == 1 ? "result was" : "results were", cell_bytes(*removed, "bytes")));
+    return 0;
+}
+
 std::string reason_words(const Json& row) {
     if (!row.contains("reason") || !row["reason"].is_object()) return "-";
     auto reason = reason_from_json(row["reason"]);
@@ -531,6 +575,27 @@ void add_process_verbs(CLI::App& app, Action& action) {
     add_start("restart", "stop and start a process", &dbus::Client::restart_with, "runs again");
 
     add_pause_verbs(app, action);
+
+    auto* deploy_verb = app.add_subcommand("deploy", "deploy a process anew, or remove what deployers left");
+    const auto deployed = std::make_shared<DeployOptions>();
+    auto* subject_of_deploy = deploy_verb
+                                  ->add_option("ID|NAME|DOMAIN", deployed->subject,
+                                               "the process; may be left out with --clean: all")
+                                  ->transform(url_as_domain());
+    add_wait_options(deploy_verb, deployed->wait);
+    auto* what = deploy_verb->add_option_group("What", "one of");
+    what->add_flag("--again", deployed->again, "run its deployer anew, and the process with the new result")
+        ->needs(subject_of_deploy);
+    what->add_flag("--clean", deployed->clean,
+                   "remove results that no revision needs, and caches, from this machine")
+        ->excludes(deploy_verb->get_option("--no-wait"))
+        ->excludes(deploy_verb->get_option("--timeout"));
+    what->require_option(1);
+    deploy_verb->callback([&action, deployed] {
+        action = [deployed](Context& c) {
+            return deployed->clean ? clean_deployments(deployed->subject, c) : deploy_again(*deployed, c);
+        };
+    });
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
     auto subject = std::make_shared<std::string>();

@@ -79,6 +79,12 @@ class Client {
     Answer<std::string> spin_with(Json spec, std::string node, Json options);
     // -> the number of the revision that it makes; 0 stands for the last good one
     Answer<std::uint32_t> roll_back(std::string process, std::uint32_t revision, Json options);
+    // -> the number of the revision that it makes
+    Answer<std::uint32_t> redeploy(std::string process, Json options);
+    // `process`: of this machine; empty: all. {results, bytes}
+    Answer<Json> clean_deployments(std::string process) {
+        return first("CleanDeployments", "sa{sv}", {process, Json::object()}, to_work);
+    }
     Answer<Json> history(std::string process) { return read("ProcessHistory", "s", {process}); }
     // What a spin would do: {placement, changes, restarts}.
     Answer<Json> explain_spin(Json spec, std::string node);

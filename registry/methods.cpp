@@ -32,6 +32,8 @@ constexpr std::array table{
            "id name node revision change restarts",
            "Makes the next revision of an earlier one: of the last good one when `revision` is 0 or absent.",
            rules::roll_back},
+    Method{"process.redeploy", Access::Member, "process by", "id name node revision change restarts",
+           "Makes the next revision of the present one, for which its deployer runs anew.", rules::redeploy},
     Method{"process.kill", Access::Member, "process by", "id name node change kept_domains",
            "Forgets it: leaves a tombstone, drops the domain of its file, keeps mapped ones, waiting.",
            rules::kill},

@@ -90,7 +90,7 @@ Api::Impl::Impl(ApiParts p)
           parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); },
           [fleet = &parts.fleet] { return fleet->gateway().reachable(); })
     , waits(parts.bus.executor(), view)
-    , actions(parts.fleet, view, parts.own, waits, parts.check_spec)
+    , actions(parts.fleet, view, parts.own, waits, parts.check_spec, parts.clean_deployments)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,
               parts.ports)

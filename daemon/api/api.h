@@ -29,6 +29,8 @@ struct ApiParts {
     // What this node refuses to spin.
     std::function<Result<void>(const ProcessSpec&)> check_spec = {};
     IssueCertificate issue_certificate = {};
+    // Removes what deployers have left here: of a name, or, of an empty one, of all.
+    std::function<boost::asio::awaitable<Result<Json>>(std::string name)> clean_deployments = {};
     HelperUsers users = {};
     // Whether this node lets a process of the agreed state run here; empty: any.
     Accepts accepts = {};
