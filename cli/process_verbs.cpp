@@ -578,20 +578,21 @@ void add_process_verbs(CLI::App& app, Action& action) {
 
     auto* deploy_verb = app.add_subcommand("deploy", "deploy a process anew, or remove what deployers left");
     const auto deployed = std::make_shared<DeployOptions>();
-    auto* subject_of_deploy = deploy_verb
-                                  ->add_option("ID|NAME|DOMAIN", deployed->subject,
-                                               "the process; may be left out with --clean: all")
-                                  ->transform(url_as_domain());
+    deploy_verb
+        ->add_option("ID|NAME|DOMAIN", deployed->subject, "the process; with --clean it may be left out: all")
+        ->transform(url_as_domain());
+    auto* again = deploy_verb->add_flag("--again", deployed->again,
+                                        "run its deployer anew, and the process with the new result");
     add_wait_options(deploy_verb, deployed->wait);
-    auto* what = deploy_verb->add_option_group("What", "one of");
-    what->add_flag("--again", deployed->again, "run its deployer anew, and the process with the new result")
-        ->needs(subject_of_deploy);
-    what->add_flag("--clean", deployed->clean,
+    deploy_verb
+        ->add_flag("--clean", deployed->clean,
                    "remove results that no revision needs, and caches, from this machine")
+        ->excludes(again)
         ->excludes(deploy_verb->get_option("--no-wait"))
         ->excludes(deploy_verb->get_option("--timeout"));
-    what->require_option(1);
     deploy_verb->callback([&action, deployed] {
+        if (!deployed->again && !deployed->clean) throw CLI::RequiredError("--again or --clean");
+        if (deployed->again && deployed->subject.empty()) throw CLI::RequiredError("ID|NAME|DOMAIN");
         action = [deployed](Context& c) {
             return deployed->clean ? clean_deployments(deployed->subject, c) : deploy_again(*deployed, c);
         };

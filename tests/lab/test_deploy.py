@@ -218,10 +218,10 @@ def test_a_deployer_that_is_missing_or_unsafe(lab):
         assert lab.home1.p2prc("info", strategy, check=False).code == 3
     # One that goes later is found out by its node.
     deployer(lab.home1, "leaving", "#!/bin/sh\nexit 3\n")
-    fails(lab.home1, "left", "x", "exit 3", strategy="leaving")
+    fails(lab.home1, "orphan", "x", "exit 3", strategy="leaving")
     lab.home1.run("rm /etc/p2prc/deployers/leaving")
-    lab.home1.p2prc("start", "left", check=False, timeout=120)
-    assert info(lab.home1, "left")["reason"]["step"] == "missing"
+    lab.home1.p2prc("start", "orphan", check=False, timeout=120)
+    assert info(lab.home1, "orphan")["reason"]["step"] == "missing"
     lab.home1.run("rm /etc/p2prc/deployers/open")
 
 

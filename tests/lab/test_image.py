@@ -117,7 +117,12 @@ def test_images_that_nobody_uses_go(lab):
     lab.home1.p2prc("restart", "wiki", timeout=120)
     lab.home1.p2prc("kill", "wiki")
     removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
-    assert lab.home1.run(f"ls -A {cache}").out == "" and removed["bytes"] > 500_000, removed
+    assert removed["results"] == 1 and removed["bytes"] < 500_000, removed
+    assert set(lab.home1.run(f"ls {cache}").out.split()) == used, "twin has it, too"
+    lab.home1.p2prc("kill", "twin")
+    removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
+    assert lab.home1.run(f"ls -A {cache}").out == ""
+    assert removed["bytes"] > 500_000, removed
 
 
 def test_policies_of_other_nodes(lab):
