@@ -249,6 +249,50 @@ Result<int> roll_back(const std::string& subject, std::uint32_t revision, const 
     return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), waiting.no_wait);
 }
 
+struct DeployOptions {
+    std::string subject;
+    bool again = false, clean = false; // one of them
+    WaitOptions wait;
+};
+
+Result<int> deploy_again(const DeployOptions& options, const Context& context) {
+    const auto wait = wait_options(options.wait);
+    if (!wait) return std::unexpected(wait.error());
+    Daemon daemon;
+    daemon.waits_for(
+        fmt::format("for '{}' to be {}", options.subject, options.wait.no_wait ? "started" : "ready"));
+    const auto made = daemon.call(&dbus::Client::redeploy, options.subject, *wait);
+    if (!made) return std::unexpected(made.error());
+    if (context.json) return show_process(daemon, options.subject, true);
+    const auto info = daemon.call(&dbus::Client::information, options.subject);
+    if (!info) return std::unexpected(info.error());
+    const bool finished = info->contains("reason") && (*info)["reason"].is_object() &&
+                          reason_from_json((*info)["reason"]).kind == StopKind::Finished;
+    if (cell(*info, "state") == "stopped" && !finished) {
+        const auto name = cell(*info, "name");
+        note(fmt::format("'{0}' is stopped; its deployer runs anew when it is started: p2prc start {0}",
+                         name));
+        return 0;
+    }
+    return tell_how_it_is(*info, Asked::Start, fmt::format("was deployed anew and runs revision {}", *made),
+                          options.wait.no_wait);
+}
+
+Result<int> clean_deployments(const std::string& subject, const Context& context) {
+    Daemon daemon;
+    daemon.waits_for("for what is not needed any more to be removed");
+    const auto removed = daemon.call(&dbus::Client::clean_deployments, subject);
+    if (!removed) return std::unexpected(removed.error());
+    if (context.json) {
+        print(*removed, cleaned_fields());
+        return 0;
+    }
+    const auto results = removed->value("results", std::uint64_t{0});
+    note(fmt::format("{} {} removed; with what deployers had kept, {} of disk space are free since", results,
+                     results == 1 ? "result was" : "results were", cell_bytes(*removed, "bytes")));
+    return 0;
+}
+
 std::string reason_words(const Json& row) {
     if (!row.contains("reason") || !row["reason"].is_object()) return "-";
     auto reason = reason_from_json(row["reason"]);
@@ -545,6 +589,28 @@ void add_process_verbs(CLI::App& app, Action& action) {
     custom_verb->callback([&action, described, file] {
         action = [described, file](Context& c) {
             return store_custom(&dbus::Client::set_process_custom, "process", *described, *file, c);
+        };
+    });
+
+    auto* deploy_verb = app.add_subcommand("deploy", "deploy a process anew, or remove what deployers left");
+    const auto deployed = std::make_shared<DeployOptions>();
+    deploy_verb
+        ->add_option("ID|NAME|DOMAIN", deployed->subject, "the process; with --clean it may be left out: all")
+        ->transform(url_as_domain());
+    auto* again = deploy_verb->add_flag("--again", deployed->again,
+                                        "run its deployer anew, and the process with the new result");
+    add_wait_options(deploy_verb, deployed->wait);
+    deploy_verb
+        ->add_flag("--clean", deployed->clean,
+                   "remove results that no revision needs, and caches, from this machine")
+        ->excludes(again)
+        ->excludes(deploy_verb->get_option("--no-wait"))
+        ->excludes(deploy_verb->get_option("--timeout"));
+    deploy_verb->callback([&action, deployed] {
+        if (!deployed->again && !deployed->clean) throw CLI::RequiredError("--again or --clean");
+        if (deployed->again && deployed->subject.empty()) throw CLI::RequiredError("ID|NAME|DOMAIN");
+        action = [deployed](Context& c) {
+            return deployed->clean ? clean_deployments(deployed->subject, c) : deploy_again(*deployed, c);
         };
     });
 

@@ -255,6 +255,11 @@ constexpr std::array drained{
           Shown::Everywhere, &obstacle_fields},
 };
 
+constexpr std::array cleaned{
+    Field{"results", Integer, "u", true, "How many results were removed."},
+    Field{"bytes", Integer, "t", true, "Disk space that is free since."},
+};
+
 constexpr std::array change{
     Field{"key", String, "s", true, "The key of the process file."},
     Field{"from", String, "s", true, "Its value now."},
@@ -413,6 +418,10 @@ std::span<const Field> owner_fields() noexcept {
 std::span<const Field> node_fields() noexcept {
     return node;
 }
+std::span<const Field> cleaned_fields() noexcept {
+    return cleaned;
+}
+
 std::span<const Field> placement_fields() noexcept {
     return placement;
 }

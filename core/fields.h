@@ -63,6 +63,8 @@ std::span<const Field> node_fields() noexcept;
 // Keys of a row of ExplainPlacement, and of all that ExplainSpin answers.
 std::span<const Field> placement_fields() noexcept;
 std::span<const Field> explanation_fields() noexcept;
+// Keys of what CleanDeployments answers.
+std::span<const Field> cleaned_fields() noexcept;
 // Keys of a row of DrainNode.
 std::span<const Field> drained_fields() noexcept;
 std::span<const Field> domain_fields() noexcept;

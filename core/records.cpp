@@ -119,6 +119,7 @@ Json to_json(const ProcessRecord& process) {
     if (process.outcome != Outcome::Pending) document["outcome"] = outcome_name(process.outcome);
     if (!process.revised_by.empty()) document["revised_by"] = process.revised_by;
     if (!process.revised_at.empty()) document["revised_at"] = process.revised_at;
+    if (process.deployment != 0) document["deployment"] = process.deployment;
     for (const auto& revision : process.former)
         document["former"].push_back(to_json(revision));
     for (const auto& move : process.moves)
@@ -151,6 +152,7 @@ Result<ProcessRecord> process_from_json(const Json& document) {
     process.outcome = outcome_from_name(member<std::string>(document, "outcome", "pending"));
     process.revised_by = member<std::string>(document, "revised_by");
     process.revised_at = member<std::string>(document, "revised_at");
+    process.deployment = member<std::uint32_t>(document, "deployment");
     if (const auto former = document.find("former"); former != document.end() && former->is_array())
         for (const auto& each : *former)
             if (auto revision = revision_from_json(each)) process.former.push_back(std::move(*revision));
@@ -164,7 +166,7 @@ Result<ProcessRecord> process_from_json(const Json& document) {
         document, {"schema",     "id",         "former_ids",   "name",    "node",       "desired",
                    "change",     "changed_by", "port",         "epoch",   "spec",       "digest",
                    "created_at", "created_by", "revision",     "outcome", "revised_by", "revised_at",
-                   "former",     "moves",      "move_refused", "custom"});
+                   "former",     "moves",      "move_refused", "custom",  "deployment"});
     return process;
 }
 

@@ -43,6 +43,7 @@ Json to_json(const Revision& revision) {
                   {"by", revision.by},
                   {"at", revision.at},
                   {"outcome", outcome_name(revision.outcome)}};
+    if (revision.deployment != 0) document["deployment"] = revision.deployment;
     if (revision.reason) document["reason"] = reason_to_json(*revision.reason);
     return document;
 }
@@ -56,6 +57,7 @@ Result<Revision> revision_from_json(const Json& document) {
     revision.spec = std::move(*spec);
     revision.digest = json::member<std::string>(document, "digest");
     revision.port = json::optional_member<std::uint16_t>(document, "port");
+    revision.deployment = json::member<std::uint32_t>(document, "deployment");
     revision.by = json::member<std::string>(document, "by");
     revision.at = json::member<std::string>(document, "at");
     revision.outcome = outcome_from_name(json::member<std::string>(document, "outcome"));
@@ -70,6 +72,7 @@ Revision present_revision(const ProcessRecord& process) {
     present.spec = process.spec;
     present.digest = process.digest;
     present.port = process.port;
+    present.deployment = process.deployment;
     present.by = process.revised_by.empty() ? process.created_by : process.revised_by;
     present.at = process.revised_at.empty() ? process.created_at : process.revised_at;
     present.outcome = process.outcome;
@@ -109,6 +112,7 @@ void apply_revision(ProcessRecord& process, const Revision& revision) {
     process.spec = revision.spec;
     process.digest = revision.digest;
     process.port = revision.port;
+    process.deployment = revision.deployment;
     process.revised_by = revision.by;
     process.revised_at = revision.at;
     process.outcome = revision.outcome;

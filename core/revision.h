@@ -34,6 +34,7 @@ struct Revision {
     ProcessSpec spec;
     std::string digest;
     std::optional<std::uint16_t> port; // bound
+    std::uint32_t deployment = 0;      // the revision that had its deployer run anew; 0: none had
     std::string by;                    // "user@node"
     std::string at;                    // RFC 3339
     Outcome outcome = Outcome::Pending;

@@ -64,6 +64,7 @@ class Program::Impl {
 
   private:
     awaitable<Result<void>> start();
+    awaitable<Result<Json>> clean_deployments(std::string name);
     awaitable<void> stop();
     awaitable<void> watch_network();
     Result<void> make_reconciler(std::string boot);
@@ -164,6 +165,7 @@ Result<void> Program::Impl::open() {
             [this](std::string domain, std::string acme) {
                 return run_acme(*systemd_, std::move(domain), std::move(acme));
             },
+        .clean_deployments = [this](std::string name) { return clean_deployments(std::move(name)); },
         .accepts = [this](const ProcessRecord& record) -> Result<void> {
             if (state::Origins(*own_).here(record)) return {};
             return check_remote_spin(config_.remote_spin, record.spec, fleet_->node_name());
@@ -202,6 +204,12 @@ Result<void> Program::Impl::make_reconciler(std::string boot) {
         reconciler_->tidy_stops();
     });
     return {};
+}
+
+awaitable<Result<Json>> Program::Impl::clean_deployments(std::string name) {
+    const auto cleaned = co_await reconciler_->clean_deployments(std::move(name));
+    if (!cleaned) co_return std::unexpected(cleaned.error());
+    co_return Json{{"results", cleaned->results}, {"bytes", cleaned->bytes}};
 }
 
 awaitable<Result<void>> Program::Impl::start() {

@@ -105,6 +105,16 @@ Answer<std::uint32_t> Client::roll_back(std::string process, std::uint32_t revis
     co_return value->get<std::uint32_t>();
 }
 
+Answer<std::uint32_t> Client::redeploy(std::string process, Json options) {
+    Arguments arguments;
+    arguments.emplace_back(std::move(process));
+    arguments.push_back(std::move(options));
+    auto value = co_await first("RedeployProcessWithOptions", "sa{sv}", std::move(arguments), to_work);
+    if (!value) co_return std::unexpected(value.error());
+    if (!value->is_number_unsigned()) co_return std::unexpected(unexpected_answer("RedeployProcess"));
+    co_return value->get<std::uint32_t>();
+}
+
 Answer<int> Client::logs(std::string process, std::uint32_t lines, bool follow, bool deploy) {
     auto call = caller_.make(names::root_path, names::manager_interface, deploy ? "LogsWithOptions" : "Logs");
     if (!call) co_return std::unexpected(call.error());

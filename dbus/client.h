@@ -83,6 +83,12 @@ class Client {
     Answer<void> set_process_custom(std::string process, Json custom) {
         return work("SetProcessCustom", "sa{ss}a{sv}", {process, custom, Json::object()});
     }
+    // -> the number of the revision that it makes
+    Answer<std::uint32_t> redeploy(std::string process, Json options);
+    // `process`: of this machine; empty: all. {results, bytes}
+    Answer<Json> clean_deployments(std::string process) {
+        return first("CleanDeployments", "sa{sv}", {process, Json::object()}, to_work);
+    }
     Answer<Json> history(std::string process) { return read("ProcessHistory", "s", {process}); }
     // What a spin would do: {placement, changes, restarts}.
     Answer<Json> explain_spin(Json spec, std::string node);

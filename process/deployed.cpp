@@ -130,8 +130,9 @@ fs::path Deployed::root() const {
     return result.root.empty() ? fs::path() : directory / result.root;
 }
 
-std::string deploy_digest(const ProcessSpec& spec) {
-    const Json parts{spec.deploy.strategy, spec.deploy.script, architecture(), spec.run.user};
+std::string deploy_digest(const ProcessSpec& spec, std::uint32_t deployment) {
+    Json parts{spec.deploy.strategy, spec.deploy.script, architecture(), spec.run.user};
+    if (deployment != 0) parts.push_back(deployment);
     const auto text = parts.dump(-1, ' ', false, Json::error_handler_t::replace);
     return to_hex(sha256(as_bytes(text)));
 }
@@ -249,7 +250,7 @@ Result<void> DeployedResults::write(std::string_view name, std::string_view dige
 std::optional<Deployed> DeployedResults::find(const ProcessRecord& record) const {
     // Most processes have no deployer, and each start and each run asks.
     if (record.spec.deploy.strategy.empty()) return std::nullopt;
-    const auto digest = deploy_digest(record.spec);
+    const auto digest = deploy_digest(record);
     const auto note = read(record.name, digest);
     if (!note || !note->whole || !note->is_of(record)) return std::nullopt;
     auto result = read_deploy_result(note->text);
@@ -260,12 +261,12 @@ std::optional<Deployed> DeployedResults::find(const ProcessRecord& record) const
 }
 
 Result<void> DeployedResults::begin(const ProcessRecord& record, bool hidden) const {
-    return write(record.name, deploy_digest(record.spec),
+    return write(record.name, deploy_digest(record),
                  {.id = record.id, .spec = record.digest, .hidden = hidden, .whole = false, .text = {}});
 }
 
 Result<Deployed> DeployedResults::finish(const ProcessRecord& record, bool hidden, bool closed) const {
-    const auto digest = deploy_digest(record.spec);
+    const auto digest = deploy_digest(record);
     Deployed deployed{digest, directory_of(record.name, digest, hidden), {}};
     const net::UniqueFd directory(
         ::open(deployed.directory.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -311,7 +312,7 @@ DeployedResults::digests(std::string_view name) const {
 }
 
 std::optional<DeployedResults::Previous> DeployedResults::previous(const ProcessRecord& record) const {
-    const auto own = deploy_digest(record.spec);
+    const auto own = deploy_digest(record);
     for (const auto& [time, digest] : digests(record.name)) {
         const auto note = digest == own ? std::nullopt : read(record.name, digest);
         if (!note || !note->whole || !note->is_of(record)) continue;
@@ -322,7 +323,7 @@ std::optional<DeployedResults::Previous> DeployedResults::previous(const Process
 }
 
 std::string DeployedResults::resolved(const ProcessRecord& record) const {
-    const auto note = read(record.name, deploy_digest(record.spec));
+    const auto note = read(record.name, deploy_digest(record));
     if (!note || !note->is_of(record)) return {};
     const auto result = read_deploy_result(note->text);
     return result ? result->resolved : std::string();
@@ -335,6 +336,45 @@ std::vector<std::string> DeployedResults::names() const {
         if (auto name = entry.path().filename().string(); check_process_name(name))
             names.push_back(std::move(name));
     return names;
+}
+
+std::set<std::string> DeployedResults::names_on_disk() const {
+    std::set<std::string> names;
+    std::error_code ignored;
+    for (const auto& place : {notes_, root_, hidden_root_})
+        for (const auto& entry : fs::directory_iterator(place, ignored))
+            if (auto name = entry.path().filename().string(); check_process_name(name))
+                names.insert(std::move(name));
+    return names;
+}
+
+std::set<std::string> DeployedResults::on_disk(std::string_view name) const {
+    std::set<std::string> digests;
+    std::error_code ignored;
+    const auto take = [&digests](std::string_view digest) {
+        if (is_fingerprint(digest)) digests.emplace(digest);
+    };
+    for (const auto& place : {notes_, root_, hidden_root_})
+        for (const auto& entry : fs::directory_iterator(place / name, ignored))
+            take(entry.path().filename().string());
+    const auto mine = fmt::format("{}.", name);
+    for (const auto& entry : fs::directory_iterator(root_ / builder_directory, ignored))
+        if (const auto work = entry.path().filename().string(); work.starts_with(mine))
+            take(std::string_view(work).substr(mine.size()));
+    return digests;
+}
+
+std::set<std::string> DeployedResults::resolved_names() const {
+    std::set<std::string> found;
+    for (const auto& name : names())
+        for (const auto& [time, digest] : digests(name)) {
+            const auto note = read(name, digest);
+            const auto result = note && note->whole ? read_deploy_result(note->text) : DeployResult();
+            if (!result) continue;
+            const auto colon = result->resolved.rfind(':');
+            if (colon != std::string::npos) found.insert(result->resolved.substr(colon + 1));
+        }
+    return found;
 }
 
 std::vector<std::string> DeployedResults::unfinished(std::string_view name) const {

@@ -6,6 +6,7 @@
 #include "process/deploy_result.h"
 #include "process/transient_unit.h"
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -28,9 +29,13 @@ struct Deployed {
     std::filesystem::path root() const;
 };
 
-// What a result depends on: the deployer's name, its script, the architecture and the user whose files it
-// has. Nothing else of a process file asks for another one.
-std::string deploy_digest(const ProcessSpec& spec);
+// What a result depends on: the deployer's name, its script, the architecture, the user whose files it has,
+// and the revision that asked for another one of the same, where one did. Nothing else of a process file asks
+// for another one.
+std::string deploy_digest(const ProcessSpec& spec, std::uint32_t deployment = 0);
+inline std::string deploy_digest(const ProcessRecord& record) {
+    return deploy_digest(record.spec, record.deployment);
+}
 
 // InvalidSpec where a process of `spec` cannot run with the result.
 Result<void> check_fit(const ProcessSpec& spec, const DeployResult& result);
@@ -78,6 +83,12 @@ class DeployedResults {
     std::vector<std::string> unfinished(std::string_view name) const;
     // Digests of a name beyond those `needed` and the last two others.
     std::vector<std::string> outdated(std::string_view name, const std::set<std::string>& needed) const;
+
+    // The same of all that is on disk, with or without a note.
+    std::set<std::string> names_on_disk() const;
+    std::set<std::string> on_disk(std::string_view name) const;
+    // What the RESOLVED= of whole results names, after its ':'.
+    std::set<std::string> resolved_names() const;
 
     // Where a builder makes it, below the root.
     static std::string work_of(std::string_view name, std::string_view digest);

@@ -2,10 +2,10 @@
 
 #include "core/data_paths.h"
 #include "core/duration.h"
-#include "core/paths.h"
 #include "core/text.h"
 #include "net/spawn.h"
 #include "process/exit_reason.h"
+#include "process/removal_unit.h"
 #include "process/retry_words.h"
 #include "process/sealed_input.h"
 #include "process/unit_names.h"
@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <iterator>
 #include <utility>
@@ -24,53 +25,12 @@ namespace p2prc::process {
 
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 namespace {
 
 constexpr std::size_t at_once = 2;
 constexpr std::size_t log_lines = 20;
 constexpr int not_now = 75; // EX_TEMPFAIL of sysexits.h
-constexpr std::uint64_t cap_dac_override = std::uint64_t{1} << 1;
-constexpr std::uint64_t cap_fowner = std::uint64_t{1} << 3;
-
-std::string removal_unit_name(std::string_view process_name) {
-    return fmt::format("p2prcd-undeploy-{}.service", process_name);
-}
-
-// p2prcd has no capability to remove what others own.
-std::vector<UnitProperty> removal_unit(std::string_view process_name, const std::vector<fs::path>& paths,
-                                       const std::vector<fs::path>& writable) {
-    json words = json::array({paths::rm, "-rf", "--one-file-system", "--"});
-    for (const auto& path : paths)
-        words.push_back(path.string());
-    json roots = json::array();
-    for (const auto& path : writable)
-        roots.push_back("-" + path.string());
-    const auto command = json::array({paths::rm, std::move(words), json::array({"no-env-expand"})});
-    return {
-        {"Description", "s", fmt::format("Removal of what was deployed for p2prc process {}", process_name)},
-        {"Type", "s", "oneshot"},
-        {"CollectMode", "s", "inactive-or-failed"},
-        {"SyslogIdentifier", "s", "p2prcd"},
-        {"NoNewPrivileges", "b", true},
-        {"CapabilityBoundingSet", "t", cap_dac_override | cap_fowner},
-        {"ProtectSystem", "s", "strict"},
-        {"ReadWritePaths", "as", std::move(roots)},
-        {"ProtectHome", "s", "yes"},
-        {"PrivateTmp", "b", true},
-        {"PrivateDevices", "b", true},
-        {"PrivateNetwork", "b", true},
-        {"ProtectKernelTunables", "b", true},
-        {"ProtectKernelModules", "b", true},
-        {"ProtectControlGroups", "b", true},
-        {"RestrictSUIDSGID", "b", true},
-        {"LockPersonality", "b", true},
-        {"SystemCallArchitectures", "as", json::array({"native"})},
-        {"RestrictAddressFamilies", "(bas)", json::array({true, json::array({"AF_UNIX"})})},
-        {"ExecStartEx", "a(sasas)", json::array({command})},
-    };
-}
 
 std::string last_of(const std::vector<std::string>& log) {
     return log.empty() ? std::string() : text::excerpt(log.back(), 200);
@@ -102,17 +62,15 @@ asio::awaitable<Result<void>> Deployments::remove(std::string name, std::string 
     const auto stopped = co_await systemd_.stop(deployer, share_);
     if (!stopped) co_return std::unexpected(stopped.error());
     auto paths = results_.paths_of(name, digest);
-    if (digest.empty())
-        for (const auto& cache : {options_.hidden_cache, options_.cache})
-            paths.push_back(cache / name);
+    if (digest.empty()) std::ranges::copy(caches_of(name), std::back_inserter(paths));
     std::erase_if(paths, [](const fs::path& path) {
         std::error_code ignored;
         return fs::symlink_status(path, ignored).type() == fs::file_type::not_found;
     });
     if (!paths.empty()) {
         const auto unit = removal_unit_name(name);
-        const auto properties = removal_unit(
-            name, paths, {options_.root, options_.hidden_root, options_.cache, options_.hidden_cache});
+        const std::array writable{options_.root, options_.hidden_root, options_.cache, options_.hidden_cache};
+        const auto properties = removal_unit(name, paths, writable);
         const auto removed = co_await systemd_.start_transient(unit, properties, share_);
         if (!removed) co_return std::unexpected(removed.error());
         if (*removed != "done")
@@ -125,9 +83,8 @@ asio::awaitable<Result<void>> Deployments::remove(std::string name, std::string 
     co_return Result<void>{};
 }
 
-void Deployments::tidy(const std::map<std::string, std::set<std::string>>& needed,
-                       const std::set<std::string>& busy, std::shared_ptr<void> owner) {
-    if (tidying_ || stopped_) return;
+void Deployments::tidy(const Needed& needed, const std::set<std::string>& busy, std::shared_ptr<void> owner) {
+    if (tidying_ || cleaning_ || stopped_) return;
     std::vector<std::pair<std::string, std::string>> list;
     for (const auto& name : results_.names()) {
         if (busy.contains(name)) continue;
@@ -167,7 +124,7 @@ Deployment::Deployment(Deployments& all, std::shared_ptr<void> owner, ProcessRec
     , node_(std::move(node))
     , maker_(std::move(maker))
     , events_(std::move(events))
-    , digest_(deploy_digest(record_.spec))
+    , digest_(deploy_digest(record_))
     , pause_(all.loop_)
     , over_(all.loop_) {}
 
@@ -289,6 +246,9 @@ asio::awaitable<Deployment::End> Deployment::attempt() {
     }
     if (const auto able = check_needs(*deployer); !able)
         co_return End{End::Kind::Failed, failure("missing", able.error())};
+    if (all_.cleaning_)
+        co_return End{End::Kind::NotNow,
+                      failure("", "what deployers have left on this machine is being removed")};
     if (auto known = all_.results_.resolved(record_); !known.empty()) resolved_ = std::move(known);
     // What is there is half of a result, or that of another process of the same name.
     const auto removed = co_await all_.remove(record_.name, digest_);

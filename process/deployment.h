@@ -38,6 +38,12 @@ struct DeploymentOptions {
     std::chrono::milliseconds longest_pause{600'000};
 };
 
+// What was removed.
+struct Cleaned {
+    std::size_t results = 0;
+    std::uint64_t bytes = 0; // disk space that is free since
+};
+
 // The deployers of a node.
 class Deployments {
   public:
@@ -51,11 +57,19 @@ class Deployments {
     // InvalidSpec, NotFound and NotPermitted as find_deployer().
     Result<Deployer> deployer(std::string_view name) const;
 
+    // The digests of each process that there is or that still runs; none: it has no deployer.
+    using Needed = std::map<std::string, std::set<std::string>>;
+
     // Removes what no process of this node needs: of names without one, of deployments that a p2prcd that was
     // ended has left, and of results long before the present one. `needed`: the digests of each process that
     // there is or that still runs; none: it has no deployer. Names in `busy` are left alone.
-    void tidy(const std::map<std::string, std::set<std::string>>& needed, const std::set<std::string>& busy,
-              std::shared_ptr<void> owner);
+    void tidy(const Needed& needed, const std::set<std::string>& busy, std::shared_ptr<void> owner);
+    // Removes at once all results that no process needs, and what deployers keep from one run to the next: of
+    // `name` alone, or, where it is empty, of all, with what builders share. `needed` and `busy` as above.
+    // Conflict while a deployer that this is about runs; none begins meanwhile. Of the builders' cache there
+    // stays what is named as the RESOLVED= of a result says, as long as that stays.
+    boost::asio::awaitable<Result<Cleaned>> clean(std::string name, Needed needed,
+                                                  std::set<std::string> busy);
     void stop() { stopped_ = true; }
 
   private:
@@ -65,6 +79,11 @@ class Deployments {
                                             std::shared_ptr<void> owner);
     // Stops the deployer's unit and removes what there is of the result; an empty digest: of all results.
     boost::asio::awaitable<Result<void>> remove(std::string name, std::string digest);
+    std::vector<std::filesystem::path> caches_of(const std::string& name) const;
+    boost::asio::awaitable<Result<std::uint64_t>> measure_and_remove(TransientUnit content);
+    boost::asio::awaitable<Result<Cleaned>> clean_results(std::string name, Needed needed,
+                                                          std::set<std::string> busy);
+    boost::asio::awaitable<Result<std::uint64_t>> clean_builders();
     std::string others() const; // who deploys, in words
 
     boost::asio::any_io_executor loop_;
@@ -77,6 +96,7 @@ class Deployments {
     const JobShare share_{JobShare::Kind::Deployments};
     std::multiset<std::string> under_way_; // names
     bool tidying_ = false;
+    bool cleaning_ = false;
     bool stopped_ = false;
 };
 

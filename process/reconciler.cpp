@@ -40,6 +40,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void measure();
     void tidy_ports();
     void tidy_deployments();
+    asio::awaitable<Result<Cleaned>> clean_deployments(std::string name);
     void tidy_stops();
     void set_node(std::string node);
     Result<void> check_deployer(const ProcessSpec& spec) const;
@@ -66,6 +67,8 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void follow_owners();
     asio::awaitable<void> apply_limits(std::vector<std::string> owners);
     bool any_lost_with_boot() const;
+    bool knows_all() const;
+    Deployments::Needed needed_deployments() const;
 
     void follow();
     SystemdEvents events();
@@ -334,34 +337,55 @@ namespace {
 
 // What the deployer has made for what it is to be, for what runs, and for what an update may go back to.
 std::set<std::string> digests_in_use(const ProcessRecord& record, const ProcessStatus* status) {
-    std::vector<const ProcessSpec*> specs{&record.spec};
-    const auto add = [&specs](const Revision* revision) {
-        if (revision) specs.push_back(&revision->spec);
+    std::set<std::string> digests;
+    const auto add = [&digests](const Revision* revision) {
+        if (revision && !revision->spec.deploy.strategy.empty())
+            digests.insert(deploy_digest(revision->spec, revision->deployment));
     };
+    const auto present = present_revision(record);
+    add(&present);
     add(last_good_revision(record));
     if (status) add(former_revision(record, status->revision));
     if (status && status->update) add(former_revision(record, status->update->fallback));
-    std::set<std::string> digests;
-    for (const auto* spec : specs)
-        if (!spec->deploy.strategy.empty()) digests.insert(deploy_digest(*spec));
     return digests;
 }
 
 } // namespace
 
 // Nothing is concluded from a record that is not there before any were received.
-void Reconciler::Impl::tidy_deployments() {
-    if (node->stopping || !adopted_all_ || node->replica.store_id().empty()) return;
-    std::map<std::string, std::set<std::string>> needed;
-    std::set<std::string> busy;
+bool Reconciler::Impl::knows_all() const {
+    return !node->stopping && adopted_all_ && !node->replica.store_id().empty();
+}
+
+Deployments::Needed Reconciler::Impl::needed_deployments() const {
+    Deployments::Needed needed;
     for (const auto name : node->records.agreed().processes_on(node->options.node))
         if (const auto* record = node->records.record(name))
             needed.emplace(name,
                            digests_in_use(*record, node->own.records().status(record->node, record->id)));
+    return needed;
+}
+
+void Reconciler::Impl::tidy_deployments() {
+    if (!knows_all()) return;
+    const auto needed = needed_deployments();
+    std::set<std::string> busy;
     for (const auto& [name, known] : *supervisors_)
         if (known->busy() || ((known->unit().view() || known->other_unit().view()) && !needed.contains(name)))
             busy.insert(name);
     node->deployments.tidy(needed, busy, node);
+}
+
+asio::awaitable<Result<Cleaned>> Reconciler::Impl::clean_deployments(std::string name) {
+    const auto self = shared_from_this();
+    if (!knows_all())
+        co_return fail(ErrorCode::Unreachable, "it is not known yet which processes this machine has",
+                       "try again in a moment");
+    auto needed = needed_deployments();
+    std::set<std::string> busy;
+    for (const auto& [other, known] : *supervisors_)
+        if ((known->busy() || known->unit().view()) && !needed.contains(other)) busy.insert(other);
+    co_return co_await node->deployments.clean(std::move(name), std::move(needed), std::move(busy));
 }
 
 // What was deployed already needs none any more.
@@ -434,6 +458,9 @@ void Reconciler::tidy_ports() {
 }
 void Reconciler::tidy_deployments() {
     impl_->tidy_deployments();
+}
+asio::awaitable<Result<Cleaned>> Reconciler::clean_deployments(std::string name) {
+    return impl_->clean_deployments(std::move(name));
 }
 void Reconciler::tidy_stops() {
     impl_->tidy_stops();

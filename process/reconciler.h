@@ -98,6 +98,8 @@ class Reconciler {
     // Has what deployers left behind removed, once no process here needs it. Looks into one directory, and
     // seldom has more to do.
     void tidy_deployments();
+    // Has all of that removed at once: of `name`, or, where it is empty, of all (process/deployment.h).
+    boost::asio::awaitable<Result<Cleaned>> clean_deployments(std::string name);
     // Forgets the stops of processes of which nothing is reported any more.
     void tidy_stops();
 

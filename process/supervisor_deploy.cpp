@@ -74,7 +74,8 @@ bool ProcessSupervisor::is_still_to_deploy() const {
     const auto want = wanted(now);
     const auto& record = deployment_->record();
     return want.desired == Desired::Running && !want.killed && want.change == deployed_change_ &&
-           now.record->id == record.id && now.record->spec == record.spec;
+           now.record->id == record.id && now.record->spec == record.spec &&
+           now.record->deployment == record.deployment;
 }
 
 void ProcessSupervisor::deployment_says(std::string words) {

@@ -139,7 +139,7 @@ ProcessSupervisor::Cure ProcessSupervisor::follow_plan(const Facts& now, Process
         return Cure::Again;
     }
     if (action == RemedyAction::Redeploy)
-        node_->deployments.results().forget(name_, deploy_digest(now.record->spec));
+        node_->deployments.results().forget(name_, deploy_digest(*now.record));
     node_->write(status);
     return Cure::Starts;
 }

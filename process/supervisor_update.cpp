@@ -46,6 +46,7 @@ bool is_adjustable(const Facts& now) {
     if (!now.record || !now.status || now.record->revision <= now.status->revision) return false;
     const auto* running = former_revision(*now.record, now.status->revision);
     return running && spec_digest(running->spec) == now.status->digest &&
+           running->deployment == now.record->deployment &&
            !restarts(spec_changes(running->spec, now.record->spec));
 }
 

@@ -52,12 +52,27 @@ constexpr const char* open_directory =
 // directory before that is taken away.
 constexpr const char* close_setuid = "if [ \"$EXIT_CODE$EXIT_STATUS\" = exited0 ]; then "
                                      "find \"$DEPLOY\" -xdev -type f -perm /6000 -exec chmod ug-s {} +; fi";
-// As root: from where all builders may write to where only the superuser does. It becomes root's before, so
-// that another builder that has it open can exchange nothing at its top. In the unit's own mounts these are
-// two file systems, and a copy would share no file with the cache any more.
+// As root: from where all builders may write to where only the superuser does. Another builder may have parts
+// of it open, and may exchange it until it is there. So from its top on, and on the way to what is shown,
+// each directory becomes root's once what has its name cannot be exchanged any more; what the deployer says
+// is read from a copy. In the unit's own mounts these are two file systems, and a copy would share no file
+// with the cache any more.
 constexpr const char* keep_result = R"sh([ "$EXIT_CODE$EXIT_STATUS" = exited0 ] || exit 0
-mkdir -p "${2%/*}" && chown -h root:root "$1" || exit 1
-nsenter --target 1 --mount mv -T "$1" "$2" || mv -T "$1" "$2")sh";
+mkdir -p "${2%/*}" || exit 1
+nsenter --target 1 --mount mv -T "$1" "$2" || mv -T "$1" "$2" || exit 1
+[ -d "$2" ] && [ ! -L "$2" ] && chown root:root "$2" && chmod 0755 "$2" && cd "$2" || exit 1
+[ -f .p2prc ] && [ ! -L .p2prc ] || exit 0
+said=$(mktemp ./.p2prc.XXXXXX) && head -c 65537 .p2prc >"$said" && chmod 0644 "$said" && mv -fT "$said" .p2prc || exit 1
+sed -n 's/^ROOT=//p; s/^DIR=//p' .p2prc | while IFS= read -r path; do
+    here=. rest=$path/
+    while [ -n "$rest" ]; do
+        part=${rest%%/*} rest=${rest#*/}
+        case $part in '' | .) continue ;; ..) break ;; esac
+        here=$here/$part
+        [ -d "$here" ] && [ ! -L "$here" ] || break
+        chown root:root "$here" && chmod go-w "$here" || exit 1
+    done
+done)sh";
 // Runs as the process, before it: a directory for each VOLUME of its data, which may be there already.
 constexpr const char* make_volumes = R"sh(data=$1 result=$2
 shift 2

@@ -49,6 +49,8 @@ struct TransientUnit {
     std::shared_ptr<const net::UniqueFd> input = nullptr;
     // Its start is over when its command has ended, which may take so long; nothing: when it runs.
     std::optional<std::chrono::seconds> run_limit = std::nullopt;
+    // Where its standard output goes; nullptr: to the journal.
+    std::shared_ptr<const net::UniqueFd> output = nullptr;
     friend bool operator==(const TransientUnit&, const TransientUnit&) = default;
 };
 

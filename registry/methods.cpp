@@ -34,6 +34,8 @@ constexpr std::array table{
            rules::roll_back},
     Method{"process.custom", Access::Member, "process custom by", "id name node change",
            "Replaces the custom information about it. Nothing is restarted.", rules::describe_process},
+    Method{"process.redeploy", Access::Member, "process by", "id name node revision change restarts",
+           "Makes the next revision of the present one, for which its deployer runs anew.", rules::redeploy},
     Method{"process.kill", Access::Member, "process by", "id name node change kept_domains",
            "Forgets it: leaves a tombstone, drops the domain of its file, keeps mapped ones, waiting.",
            rules::kill},

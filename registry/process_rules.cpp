@@ -116,7 +116,8 @@ Result<Json> spin(Request& request) {
                 "upgrade p2prc on the root node, or choose another name");
         if (auto same = check_same_node(*existing, *wanted_node); !same) return std::unexpected(same.error());
         if (existing->digest == digest) return same_again(*existing);
-        return update(request, std::move(*existing), std::move(*spec));
+        const auto deployment = existing->deployment;
+        return update(request, std::move(*existing), std::move(*spec), deployment);
     }
     const auto chosen = choose_node(request, *spec, *wanted_node);
     if (!chosen) return std::unexpected(chosen.error());

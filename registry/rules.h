@@ -24,6 +24,7 @@ Result<Json> restart(Request& request);
 Result<Json> describe_process(Request& request);
 Result<Json> kill(Request& request);
 Result<Json> roll_back(Request& request);
+Result<Json> redeploy(Request& request);
 
 Result<Json> map_domain(Request& request);
 Result<Json> unmap_domain(Request& request);
@@ -82,8 +83,10 @@ RemoteSpin remote_policy_of(const Request& request, const std::string& node);
 Result<void> check_remote_policy(const Request& request, const std::string& node, const ProcessSpec& spec);
 // Whether the process may have the domain of its file.
 Result<void> check_file_domain(const Request& request, const ProcessRecord& process, bool owner);
-// Gives `existing` another specification, as its next revision.
-Result<Json> update(Request& request, ProcessRecord existing, ProcessSpec spec);
+// Gives `existing` another specification, as its next revision, with what was made in that deployment
+// (core/revision.h); nothing: it is deployed anew.
+Result<Json> update(Request& request, ProcessRecord existing, ProcessSpec spec,
+                    std::optional<std::uint32_t> deployment);
 // Takes in what its node says of the update that the record is about; false: nothing that changes it.
 bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatus& status);
 

@@ -117,7 +117,8 @@ Result<Revision> revision_param(const Request& request, const ProcessRecord& pro
 
 } // namespace
 
-Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
+Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec,
+                    std::optional<std::uint32_t> deployment) {
     auto& draft = request.draft;
     const bool owner = request.is_owner();
     if (auto allowed = check_may_update(request, process); !allowed) return std::unexpected(allowed.error());
@@ -137,7 +138,8 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
     const auto changes = spec_changes(process.spec, spec);
     // What is not known to be good may not run at all, and what has ended is to be tried with it.
     const bool up = status && is_executed(*status);
-    const bool restart = outcome != Outcome::Good || !up || restarts(changes);
+    const bool restart = outcome != Outcome::Good || !up || restarts(changes) ||
+                         deployment != std::optional(process.deployment);
     auto port = port_of_next(request, process, spec, restart);
     if (!port) return std::unexpected(port.error());
     auto listed = Json::array();
@@ -146,6 +148,7 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec) {
 
     Revision next;
     next.number = last + 1;
+    next.deployment = deployment.value_or(next.number);
     next.digest = spec_digest(spec);
     next.spec = std::move(spec);
     next.port = *port;
@@ -176,7 +179,21 @@ Result<Json> roll_back(Request& request) {
     if (auto allowed = check_may_update(request, *process); !allowed) return std::unexpected(allowed.error());
     auto earlier = revision_param(request, *process);
     if (!earlier) return std::unexpected(earlier.error());
-    return update(request, std::move(*process), std::move(earlier->spec));
+    return update(request, std::move(*process), std::move(earlier->spec), earlier->deployment);
+}
+
+Result<Json> redeploy(Request& request) {
+    auto text = text_param(request, "process");
+    if (!text) return std::unexpected(text.error());
+    auto process = state::find_process(request.draft, *text);
+    if (!process) return std::unexpected(process.error());
+    if (process->spec.deploy.strategy.empty())
+        return fail(
+            ErrorCode::InvalidSpec,
+            fmt::format("process '{}' has no deployer that could run again", process->name),
+            fmt::format("[deploy] of its file names one; p2prc restart {} restarts it", process->name));
+    auto spec = process->spec;
+    return update(request, std::move(*process), std::move(spec), std::nullopt);
 }
 
 bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatus& status) {

@@ -3,7 +3,7 @@
 _p2prc() {
     local cur prev words cword
     _init_completion || return
-    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart pause resume owners owner history rollback custom logs top map-domain
+    local verbs="init invite join leave nodes fleet spin ps info kill stop start restart pause resume owners owner history rollback custom deploy logs top map-domain
         unmap-domain domains dns status doctor help"
     # The words that are no options and no values of options: the command, and what follows it.
     local -a plain=()
@@ -40,6 +40,7 @@ _p2prc() {
             spin) _p2prc_words --node --port --domain --no-wait --timeout --dry-run -- ;;
             nodes) _p2prc_words --dry-run --deadline ;;
             start | restart | rollback) _p2prc_words --no-wait --timeout ;;
+            deploy) _p2prc_words --again --clean --no-wait --timeout ;;
             pause) _p2prc_words --owner ;;
             resume) _p2prc_words --owner --no-wait --timeout ;;
             owner) _p2prc_words --memory --cpu --tasks ;;
@@ -53,7 +54,7 @@ _p2prc() {
     [[ ${plain[0]} == help ]] && plain=("${plain[@]:1}")
     case ${plain[0]}:${#plain[@]} in
         :0) _p2prc_words "$verbs" ;;
-        info:1 | kill:1 | stop:1 | start:1 | restart:1 | pause:1 | resume:1 | history:1 | rollback:1 | custom:1 | logs:1 | top:1 | map-domain:2) _p2prc_names processes ;;
+        info:1 | kill:1 | stop:1 | start:1 | restart:1 | pause:1 | resume:1 | history:1 | rollback:1 | custom:1 | deploy:1 | logs:1 | top:1 | map-domain:2) _p2prc_names processes ;;
         unmap-domain:1) _p2prc_names domains ;;
         nodes:1) _p2prc_words show rm label custom drain resume ;;
         nodes:2) _p2prc_names nodes ;;

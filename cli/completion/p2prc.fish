@@ -1,9 +1,9 @@
 # fish completion for p2prc(1)
 
-set -l verbs init invite join leave nodes fleet spin ps info kill stop start restart pause resume owners owner history rollback custom logs top map-domain unmap-domain domains dns status doctor help
+set -l verbs init invite join leave nodes fleet spin ps info kill stop start restart pause resume owners owner history rollback custom deploy logs top map-domain unmap-domain domains dns status doctor help
 complete -c p2prc -f
 complete -c p2prc -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
-complete -c p2prc -n "__fish_seen_subcommand_from info kill stop start restart pause resume history rollback custom logs top" -a "(p2prc __complete processes 2>/dev/null)"
+complete -c p2prc -n "__fish_seen_subcommand_from info kill stop start restart pause resume history rollback custom deploy logs top" -a "(p2prc __complete processes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -a "(p2prc __complete processes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from unmap-domain" -a "(p2prc __complete domains 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from nodes; and not __fish_seen_subcommand_from show rm label custom drain resume" -a "show rm label custom drain resume"
@@ -29,17 +29,19 @@ complete -c p2prc -n "__fish_seen_subcommand_from invite" -l expires -x
 complete -c p2prc -n "__fish_seen_subcommand_from leave" -l force
 complete -c p2prc -n "__fish_seen_subcommand_from spin top" -l node -x -a "(p2prc __complete nodes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from spin map-domain" -l port -x
-complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback" -l no-wait
+complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback deploy" -l no-wait
 complete -c p2prc -n "__fish_seen_subcommand_from spin nodes" -l dry-run
 complete -c p2prc -n "__fish_seen_subcommand_from nodes" -l deadline -x
 complete -c p2prc -n "__fish_seen_subcommand_from custom" -F
-complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback" -l timeout -x
+complete -c p2prc -n "__fish_seen_subcommand_from spin start restart resume rollback deploy" -l timeout -x
 complete -c p2prc -n "__fish_seen_subcommand_from pause resume" -l owner -x -a "(p2prc __complete nodes 2>/dev/null)"
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -s f -l follow
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -s n -l lines -x
 complete -c p2prc -n "__fish_seen_subcommand_from top" -s n -l rounds -x
 complete -c p2prc -n "__fish_seen_subcommand_from top" -l interval -x
 complete -c p2prc -n "__fish_seen_subcommand_from top" -l sort -x -a "cpu memory io tasks connections bytes"
+complete -c p2prc -n "__fish_seen_subcommand_from deploy" -l again
+complete -c p2prc -n "__fish_seen_subcommand_from deploy" -l clean
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -l deploy
 complete -c p2prc -n "__fish_seen_subcommand_from map-domain" -l tls -x -a "node passthrough"
 complete -c p2prc -n "__fish_seen_subcommand_from owner" -l memory -x -a none

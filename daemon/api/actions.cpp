@@ -129,13 +129,14 @@ void remember(const View& view, Awaited& awaited) {
 } // namespace
 
 Actions::Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits,
-                 CheckSpec check_spec, ApplyLimits apply_limits)
+                 CheckSpec check_spec, ApplyLimits apply_limits, CleanDeployments clean_deployments)
     : fleet_(&fleet)
     , view_(&view)
     , own_(&own)
     , waits_(&waits)
     , check_spec_(std::move(check_spec))
-    , apply_limits_(std::move(apply_limits)) {}
+    , apply_limits_(std::move(apply_limits))
+    , clean_deployments_(std::move(clean_deployments)) {}
 
 std::string Actions::by(const std::string& user) const {
     return user + "@" + view_->node();
@@ -244,14 +245,52 @@ asio::awaitable<Result<std::uint32_t>> Actions::roll_back(std::string process, s
     const auto record = view_->find_process(process);
     if (!record) co_return std::unexpected(record.error());
     Json params = {{"process", std::to_string(record->id)}, {"revision", revision}, {"by", by(user)}};
+    const auto* earlier = former_revision(*record, revision);
+    auto spec = earlier ? earlier->spec : record->spec;
     std::string method = "process.rollback";
+    co_return co_await revise(std::move(method), std::move(params), std::move(spec), wait);
+}
+
+asio::awaitable<Result<std::uint32_t>> Actions::redeploy(std::string process, std::string user,
+                                                         WaitFor wait) {
+    const auto record = view_->find_process(process);
+    if (!record) co_return std::unexpected(record.error());
+    Json params = {{"process", std::to_string(record->id)}, {"by", by(user)}};
+    auto spec = record->spec;
+    std::string method = "process.redeploy";
+    co_return co_await revise(std::move(method), std::move(params), std::move(spec), wait);
+}
+
+// `spec`: for its limits of time alone.
+asio::awaitable<Result<std::uint32_t>> Actions::revise(std::string method, Json params, ProcessSpec spec,
+                                                       WaitFor wait) {
     const auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
     if (!answer) co_return std::unexpected(answer.error());
-    const auto* earlier = former_revision(*record, revision);
-    auto spec = earlier ? earlier->spec : record->spec; // for its limits of time alone
     if (const auto done = co_await wait_for_update(*answer, std::move(spec), wait); !done)
         co_return std::unexpected(done.error());
     co_return json::member<std::uint32_t>(*answer, "revision");
+}
+
+asio::awaitable<Result<Json>> Actions::clean_deployments(std::string process) {
+    std::string name;
+    if (!process.empty()) {
+        const auto record = view_->find_process(process);
+        if (!record) co_return std::unexpected(record.error());
+        name = record->name;
+        if (record->node != view_->node())
+            co_return fail(ErrorCode::Conflict,
+                           fmt::format("process '{}' runs on node '{}': what its deployer has left is there",
+                                       name, record->node),
+                           fmt::format("on {}: p2prc deploy --clean {}", record->node, name));
+        const auto has_deployer = [](const ProcessSpec& spec) { return !spec.deploy.strategy.empty(); };
+        if (!has_deployer(record->spec) &&
+            std::ranges::none_of(record->former, has_deployer, &Revision::spec))
+            co_return fail(ErrorCode::InvalidSpec,
+                           fmt::format("process '{}' has no deployer that could have left something", name),
+                           "p2prc deploy --clean removes what all have left on this machine");
+    }
+    if (!clean_deployments_) co_return fail(ErrorCode::NotSupported, "nothing is deployed here");
+    co_return co_await clean_deployments_(std::move(name));
 }
 
 asio::awaitable<Result<Json>> Actions::explain(Json document, std::string node, std::string user) {

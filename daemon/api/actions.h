@@ -25,9 +25,12 @@ class Actions {
     // Has systemd keep what a node has spun here to its limits.
     using ApplyLimits = std::function<boost::asio::awaitable<Result<void>>(std::string node)>;
 
+    // `name`: of a process here; empty: all.
+    using CleanDeployments = std::function<boost::asio::awaitable<Result<Json>>(std::string name)>;
+
     // All must outlive it.
     Actions(FleetControl& fleet, const View& view, state::OwnState& own, Waits& waits, CheckSpec check_spec,
-            ApplyLimits apply_limits);
+            ApplyLimits apply_limits, CleanDeployments clean_deployments);
 
     // -> process id, once it is as `wait` says. `document`: keys of a process file; `node` "": the one that
     // its placement chooses, or here.
@@ -37,6 +40,12 @@ class Actions {
     // says.
     boost::asio::awaitable<Result<std::uint32_t>> roll_back(std::string process, std::uint32_t revision,
                                                             std::string user, WaitFor wait);
+    // Makes the next revision of the present one, for which its deployer runs anew. -> as roll_back()
+    boost::asio::awaitable<Result<std::uint32_t>> redeploy(std::string process, std::string user,
+                                                           WaitFor wait);
+    // Removes what deployers have left on this machine and no revision needs, with what they keep from one
+    // run to the next: of `process`, or, where that is empty, of all. -> {results, bytes}
+    boost::asio::awaitable<Result<Json>> clean_deployments(std::string process);
     // What spin() would do: {placement, changes, restarts}. Changes nothing.
     boost::asio::awaitable<Result<Json>> explain(Json document, std::string node, std::string user);
     // `set`: labels by key, `remove`: keys.
@@ -75,6 +84,8 @@ class Actions {
     std::string by(const std::string& user) const;
 
   private:
+    boost::asio::awaitable<Result<std::uint32_t>> revise(std::string method, Json params, ProcessSpec spec,
+                                                         WaitFor wait);
     boost::asio::awaitable<Result<void>> wait_for_update(const Json& answer, ProcessSpec spec, WaitFor wait);
     boost::asio::awaitable<void> await_moved(Json& row, std::optional<std::chrono::nanoseconds> end);
     boost::asio::awaitable<Result<Json>> ask_to_spin(ProcessSpec spec, Json params);
@@ -92,6 +103,7 @@ class Actions {
     Waits* waits_;
     CheckSpec check_spec_;
     ApplyLimits apply_limits_;
+    CleanDeployments clean_deployments_;
 };
 
 } // namespace p2prc::daemon

@@ -98,7 +98,8 @@ Api::Impl::Impl(ApiParts p)
           parts.replica, parts.own, [fleet = &parts.fleet] { return fleet->node_name(); },
           [fleet = &parts.fleet] { return fleet->gateway().reachable(); })
     , waits(parts.bus.executor(), view)
-    , actions(parts.fleet, view, parts.own, waits, parts.check_spec, parts.apply_limits)
+    , actions(parts.fleet, view, parts.own, waits, parts.check_spec, parts.apply_limits,
+              parts.clean_deployments)
     , owners(view, parts.own, parts.cgroup_root)
     , rights(parts.bus, parts.users)
     , helpers(parts.bus, parts.fleet, view, parts.own, rights, parts.issue_certificate, parts.accepts,

@@ -32,6 +32,8 @@ struct ApiParts {
     // Has systemd keep what a node has spun here to its limits.
     std::function<boost::asio::awaitable<Result<void>>(std::string node)> apply_limits = {};
     IssueCertificate issue_certificate = {};
+    // Removes what deployers have left here: of a name, or, of an empty one, of all.
+    std::function<boost::asio::awaitable<Result<Json>>(std::string name)> clean_deployments = {};
     HelperUsers users = {};
     // Whether this node lets a process of the agreed state run here; empty: any.
     Accepts accepts = {};

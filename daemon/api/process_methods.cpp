@@ -73,6 +73,11 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
          &Self::roll_back},
         {{"Manager", "SetProcessCustom", "s process, a{ss} custom, a{sv} options", "", start, "describe"},
          &Self::describe},
+        {{"Manager", "RedeployProcess", process, "u made", kill, "redeploy"}, &Self::redeploy},
+        {{"Manager", "RedeployProcessWithOptions", with_options, "u made", kill, "redeploy", waiting},
+         &Self::redeploy},
+        {{"Manager", "CleanDeployments", with_options, "a{sv} removed", permission::manage_fleet, "clean"},
+         &Self::clean_deployments},
         {{"Manager", "ProcessHistory", process, "aa{sv} history", open}, &Self::history},
         {{"Manager", "GetProcess", process, path, open}, &Self::object},
         {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
@@ -129,6 +134,21 @@ Reply ProcessMethods::roll_back(Request request) {
         co_await services_.actions.roll_back(request.text("process"), revision, request.caller.user, *wait);
     if (!made) co_return std::unexpected(made.error());
     co_return answer(*made);
+}
+
+Reply ProcessMethods::redeploy(Request request) {
+    const auto wait = wait_options(request.options);
+    if (!wait) co_return std::unexpected(wait.error());
+    const auto made =
+        co_await services_.actions.redeploy(request.text("process"), request.caller.user, *wait);
+    if (!made) co_return std::unexpected(made.error());
+    co_return answer(*made);
+}
+
+Reply ProcessMethods::clean_deployments(Request request) {
+    auto removed = co_await services_.actions.clean_deployments(request.text("process"));
+    if (!removed) co_return std::unexpected(removed.error());
+    co_return answer(std::move(*removed), cleaned_fields());
 }
 
 Reply ProcessMethods::history(Request request) {

@@ -14,6 +14,8 @@ class ProcessMethods {
   private:
     Reply spin(Request request);
     Reply roll_back(Request request);
+    Reply redeploy(Request request);
+    Reply clean_deployments(Request request);
     Reply history(Request request);
     Reply explain_placement(Request request);
     Reply explain_spin(Request request);

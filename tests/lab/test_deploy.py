@@ -218,10 +218,10 @@ def test_a_deployer_that_is_missing_or_unsafe(lab):
         assert lab.home1.p2prc("info", strategy, check=False).code == 3
     # One that goes later is found out by its node.
     deployer(lab.home1, "leaving", "#!/bin/sh\nexit 3\n")
-    fails(lab.home1, "left", "x", "exit 3", strategy="leaving")
+    fails(lab.home1, "orphan", "x", "exit 3", strategy="leaving")
     lab.home1.run("rm /etc/p2prc/deployers/leaving")
-    lab.home1.p2prc("start", "left", check=False, timeout=120)
-    assert info(lab.home1, "left")["reason"]["step"] == "missing"
+    lab.home1.p2prc("start", "orphan", check=False, timeout=120)
+    assert info(lab.home1, "orphan")["reason"]["step"] == "missing"
     lab.home1.run("rm /etc/p2prc/deployers/open")
 
 
@@ -233,6 +233,67 @@ def test_its_time_is_bounded(lab):
 def test_without_a_network(lab):
     deployer(lab.home1, "alone", '#!/bin/sh -e\ntest "$(ls /sys/class/net)" = lo || test "$(ip -o link | wc -l)" = 1\n', "network = false\n")
     deploy(lab.home1, "offline", "x", strategy="alone")
+
+
+# --- anew, and what is left of the old
+
+STAMP = COUNT + """
+test ! -e /run/lock/broken || { echo it is broken; exit 4; }
+date +%N >stamp; test -n "$CACHE_DIRECTORY"; head -c 4000000 /dev/urandom >"$CACHE_DIRECTORY/kept"; head -c 2000000 /dev/urandom >big
+"""
+
+
+def stamp(lab):
+    return lab.home1.run("nsenter -t $(systemctl show -P MainPID p2prc-anew.service) -m cat /run/p2prc-deploy/stamp").out
+
+
+def test_it_is_deployed_anew(lab):
+    deploy(lab.home1, "anew", STAMP)
+    first = stamp(lab)
+    again = lab.home1.p2prc("deploy", "--again", "anew", timeout=180)
+    assert "was deployed anew and runs revision 2" in again.err, again
+    second = stamp(lab)
+    assert second != first and runs_of(lab.home1, "anew") == "2"
+    lab.home1.run("touch /run/lock/broken")
+    pid = lab.home1.unit("p2prc-anew.service")["MainPID"]
+    failed = lab.home1.p2prc("deploy", "anew", "--again", check=False, timeout=180)
+    assert failed.code == 1 and "deploy-failed at exit 4" in failed.err and "it is broken" in failed.err, failed
+    assert lab.home1.unit("p2prc-anew.service")["MainPID"] == pid and stamp(lab) == second
+    lab.home1.run("rm /run/lock/broken")
+    # Back to what was there before, which is still on disk.
+    lab.home1.p2prc("rollback", "anew", "1", timeout=180)
+    assert stamp(lab) == first and runs_of(lab.home1, "anew") == "3"
+    lab.home1.p2prc("deploy", "--again", "anew", timeout=180)
+    spin(lab.home1, "plain", SLEEP)
+    refused = lab.home1.p2prc("deploy", "--again", "plain", check=False)
+    assert refused.code == 7 and "has no deployer" in refused.err, refused
+    assert lab.home1.p2prc("deploy", "--clean", "plain", check=False).code == 7
+    assert lab.home1.p2prc("deploy", "anew", check=False).code == 2 and lab.home1.p2prc("deploy", "--again", check=False).code == 2
+
+
+def test_what_is_not_needed_is_removed_when_asked(lab):
+    results = "ls -d /var/lib/private/p2prc-deploy/anew/*"
+    before = lab.home1.run(results).out.split()
+    lab.home1.run("mkdir -p /var/lib/private/p2prc-deploy/anew/" + "ab" * 32)
+    told = lab.home1.p2prc("deploy", "--clean", "anew", timeout=120)
+    assert " removed; with what deployers had kept, " in told.err and told.out == "", told
+    after = lab.home1.run(results).out.split()
+    assert len(after) == 2 < len(before) and set(after) < set(before), (before, after)
+    assert lab.home1.run("ls /var/cache/private/p2prc-deploy/anew", check=False).code != 0
+    lab.home1.p2prc("restart", "anew", timeout=120)
+    lab.home1.p2prc("deploy", "--again", "anew", timeout=180)
+    removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
+    assert removed["results"] >= 1 and removed["bytes"] > 5_900_000, removed
+    assert lab.home1.run("ls /var/cache/private/p2prc-deploy/*/kept", check=False).code != 0
+    assert json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out) == {"results": 0, "bytes": 0}
+    lab.home1.run("systemctl restart p2prcd")
+    wait_until(lambda: info(lab.home1, "anew")["status"], 60, "anew to be known")
+    spinning = begin(lab.home1, "slowest", "sleep 600")
+    wait_words(lab.home1, "slowest", "prepares it")
+    refused = lab.home1.p2prc("deploy", "--clean", check=False)
+    assert refused.code == 6 and "slowest is being deployed" in refused.err, refused
+    lab.home1.p2prc("kill", "slowest")
+    spinning.wait(timeout=60)
 
 
 # --- what other nodes may ask for

@@ -81,6 +81,21 @@ def test_hostile_roots(lab):
         assert refused.code == 1 and "deploy-failed at result" in refused.err and words in refused.err, refused
 
 
+def test_no_other_builder_can_exchange_what_is_shown(lab):
+    lab.home1.write("/etc/p2prc/deployers/nested", "#!/bin/sh -e\nmkdir -p a/b/bin a/b/lib; cp /bin/busybox a/b/bin/sleep; chmod -R go+rwX .; "
+                                                   "printf 'ROOT=a/b\\nNOTE=x\\n' >.p2prc\n")
+    lab.home1.write("/etc/p2prc/deployers/nested.toml", 'as = "builder"\n')
+    lab.home1.run("chmod 0755 /etc/p2prc/deployers /etc/p2prc/deployers/nested")
+    spin(lab.home1, "nested", "nested", "x", run='command = ["/bin/sleep", "infinity"]')
+    place = lab.home1.run("ls -d /var/lib/p2prc-deploy/nested/*").out.strip()
+    for path in ("", "/a", "/a/b", "/.p2prc"):
+        mode = lab.home1.run(["stat", "-c", "%U %A", place + path]).out.split()
+        assert mode[0] == "root" and mode[1][5] == mode[1][8] == "-", (path, mode)
+    for command in (f"mv {place}/a/b {place}/a/c", f"ln -s / {place}/a/d", f"rmdir {place}/a/b/lib", f"touch {place}/.p2prc"):
+        assert lab.home1.run(["runuser", "-u", "p2prc-deploy", "--", "sh", "-c", command], check=False).code != 0, command
+    lab.home1.p2prc("kill", "nested")
+
+
 def test_a_jail(lab):
     lab.home1.run("mkdir -p /srv/jail/bin && cp /bin/busybox /srv/jail/bin/sh")
     lab.home1.write("/root/jail.toml", 'name = "jail"\n[run]\nroot = "/srv/jail"\ncommand = ["/bin/sh", "-c", "echo / /* >said; exec sleep 1000000"]\n')
@@ -89,6 +104,25 @@ def test_a_jail(lab):
     assert "/bin" in said and "/boot" not in said, said
     lab.home1.write("/root/kill.toml", 'name = "kill"\n[run]\nroot = "/srv/jail"\ncommand = ["/bin/sh"]\nkill = ["/bin/sh"]\n')
     assert lab.home1.p2prc("spin", "/root/kill.toml", check=False).code == 7
+
+
+def test_images_that_nobody_uses_go(lab):
+    cache = "/var/lib/p2prc-deploy/.builder/cache/image"
+    # What a deployer that was ended has left.
+    lab.home1.run(f"runuser -u p2prc-deploy -- sh -c 'mkdir {cache}/new.abcdef && head -c 3000000 /dev/urandom >{cache}/new.abcdef/layer'")
+    used = set(lab.home1.run(f"ls {cache}").out.split()) - {"new.abcdef"}
+    assert len(used) == 1, used
+    removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
+    assert removed["bytes"] > 2_900_000 and set(lab.home1.run(f"ls {cache}").out.split()) == used, removed
+    lab.home1.p2prc("restart", "wiki", timeout=120)
+    lab.home1.p2prc("kill", "wiki")
+    removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
+    assert removed["results"] == 1 and removed["bytes"] < 500_000, removed
+    assert set(lab.home1.run(f"ls {cache}").out.split()) == used, "twin has it, too"
+    lab.home1.p2prc("kill", "twin")
+    removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
+    assert lab.home1.run(f"ls -A {cache}").out == ""
+    assert removed["bytes"] > 500_000, removed
 
 
 def test_policies_of_other_nodes(lab):

@@ -85,13 +85,15 @@ TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     process.created_by = "anna@home1";
     EXPECT_FALSE(to_json(process).contains("former")) << "most have one revision, and take no room for more";
     EXPECT_FALSE(to_json(process).contains("revision"));
-    Revision next{2, spec({{"port", 80}}), "", 80, "bob@home1", "2026-01-01T00:00:00Z", Outcome::Pending, {}};
+    Revision next{2, spec({{"port", 80}}), "", 80, 2, "bob@home1", "2026-01-01T00:00:00Z", Outcome::Pending,
+                  {}};
     replace_revision(process, next, Outcome::Good);
     const auto read = process_from_json(to_json(process));
     ASSERT_TRUE(read);
     EXPECT_EQ(to_json(*read), to_json(process));
     EXPECT_EQ(read->revision, 2u);
     EXPECT_EQ(read->revised_by, "bob@home1");
+    EXPECT_EQ(read->deployment, 2u);
     ASSERT_TRUE(last_good_revision(*read));
     EXPECT_EQ(last_good_revision(*read)->by, "anna@home1");
     // And back: the number that was not kept is never the next.

@@ -10,6 +10,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
@@ -18,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <regex>
 
 namespace p2prc::process {
 
@@ -67,6 +70,16 @@ class FakeSystemd : public Systemd {
                         if (const std::filesystem::path path(word.get<std::string>());
                             path.is_absolute() && path.filename() != "rm")
                             std::filesystem::remove_all(path);
+            co_return std::string("done");
+        }
+        if (unit == "p2prcd-clean.service") {
+            cleanings.push_back(content.drop_in);
+            const std::regex path("\"(/[^\" ]*)\"");
+            for (std::sregex_iterator one(content.drop_in.begin(), content.drop_in.end(), path), end;
+                 one != end; ++one)
+                if ((*one)[1] != "/bin/sh" && !content.drop_in.contains("kept="))
+                    std::filesystem::remove_all((*one)[1].str());
+            EXPECT_EQ(::write(content.output->get(), "4096\n", 5), 5);
             co_return std::string("done");
         }
         if (unit.starts_with("p2prcd-deploy-")) {
@@ -251,6 +264,7 @@ class FakeSystemd : public Systemd {
     std::map<std::string, UnitView> loaded;
     std::map<std::string, UnitView> unlisted; // there, but nobody was told
     std::vector<std::string> calls;
+    std::vector<std::string> cleanings;                       // drop-ins of its units
     std::vector<std::string> port_units;                      // runs of p2prcd-ports
     std::vector<std::string> port_words;                      // the last one's command
     std::map<std::string, std::vector<UnitProperty>> started; // what was asked for last

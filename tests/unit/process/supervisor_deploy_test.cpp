@@ -33,7 +33,7 @@ class DeployTest : public RetryTest {
         web.digest = spec_digest(web.spec);
         return web;
     }
-    fs::path place(const ProcessRecord& web) { return directory / "hidden/web" / deploy_digest(web.spec); }
+    fs::path place(const ProcessRecord& web) { return directory / "hidden/web" / deploy_digest(web); }
     // A deployer that leaves this as its result.
     std::string result(const std::string& text) {
         ++runs;
@@ -350,6 +350,120 @@ TEST_F(DeployTest, TheLastThreeResultsStay) {
     EXPECT_FALSE(fs::exists(places[0]));
     for (std::size_t kept = 1; kept < places.size(); ++kept)
         EXPECT_TRUE(fs::exists(places[kept])) << kept;
+}
+
+// The next revision of `web`, for which its deployer runs anew.
+ProcessRecord again(ProcessRecord web) {
+    web.former = {present_revision(web)};
+    web.former[0].outcome = Outcome::Good;
+    web.deployment = ++web.revision;
+    web.outcome = Outcome::Pending;
+    ++web.change;
+    return web;
+}
+
+TEST_F(DeployTest, ItIsDeployedAnewWhileTheOldResultServes) {
+    start();
+    spin(deployed());
+    const auto old = place(now);
+    systemd.calls.clear();
+    spin(again(now));
+    expect(ProcessState::Running);
+    EXPECT_EQ(runs, 2);
+    EXPECT_EQ(systemd.calls, (std::vector<std::string>{"start " + deploy, "stop " + deploy, "stop " + unit,
+                                                       "start " + unit}));
+    EXPECT_NE(place(now), old);
+    EXPECT_EQ(property(unit, "BindReadOnlyPaths").at(0).at(0), place(now).string());
+    EXPECT_TRUE(fs::exists(old)) << "the last good revision has it";
+}
+
+TEST_F(DeployTest, WhatCannotBeDeployedAnewRunsOn) {
+    start();
+    spin(deployed());
+    const auto old = place(now);
+    systemd.calls.clear();
+    fails_with(3);
+    spin(again(now));
+    EXPECT_EQ(count("stop " + unit), 0);
+    EXPECT_EQ(status()->update->phase, UpdatePhase::RolledBack);
+    EXPECT_EQ(status()->update->reason->step, "exit 3");
+    EXPECT_TRUE(fs::exists(old));
+}
+
+class CleanTest : public DeployTest {
+  protected:
+    void make(const fs::path& path) {
+        fs::create_directories(path);
+        std::ofstream(path / "file") << "x";
+    }
+    Result<Cleaned> clean(const std::string& name = "") {
+        Result<Cleaned> result;
+        boost::asio::co_spawn(loop, reconciler->clean_deployments(name),
+                              [&result](const std::exception_ptr& thrown, Result<Cleaned> done) {
+                                  EXPECT_FALSE(thrown);
+                                  result = std::move(done);
+                              });
+        run();
+        return result;
+    }
+};
+
+TEST_F(CleanTest, WhatNoRevisionNeedsGoesWithTheCaches) {
+    systemd.deployer = [this] { return result("RESOLVED=sha256:0123\n"); };
+    start();
+    spin(deployed());
+    const auto unneeded = std::string(64, 'a'), leaked = std::string(64, 'b');
+    make(directory / "hidden/web" / unneeded);
+    std::ofstream(directory / "deployments/web" / unneeded) << "{}";
+    make(directory / "deploy/web" / leaked); // of which there is no note
+    make(directory / "deploy/.builder" / ("web." + leaked));
+    make(directory / "hidden/gone" / unneeded);
+    make(directory / "cache/gone");
+    make(directory / "hidden-cache/web");
+    const auto cleaned = clean();
+    ASSERT_TRUE(cleaned) << cleaned.error().message;
+    EXPECT_EQ(cleaned->results, 3U);
+    EXPECT_EQ(cleaned->bytes, 2 * 4096U);
+    EXPECT_TRUE(fs::exists(place(now)));
+    for (const auto* path : {"hidden/gone", "cache/gone", "hidden-cache/web"})
+        EXPECT_FALSE(fs::exists(directory / path)) << path;
+    EXPECT_FALSE(fs::exists(directory / "hidden/web" / unneeded));
+    EXPECT_FALSE(fs::exists(directory / "deployments/web" / unneeded));
+    EXPECT_FALSE(fs::exists(directory / "deploy/web" / leaked));
+    EXPECT_FALSE(fs::exists(directory / "deploy/.builder" / ("web." + leaked)));
+    ASSERT_EQ(systemd.cleanings.size(), 2U);
+    EXPECT_THAT(systemd.cleanings[1], testing::HasSubstr("\"0123\"")) << "an image that is still used";
+    // What runs has all that it needs to be started again.
+    now.change += 1;
+    spin(now);
+    expect(ProcessState::Running);
+    EXPECT_EQ(runs, 1);
+}
+
+TEST_F(CleanTest, OfOneProcessAlone) {
+    start();
+    spin(deployed());
+    make(directory / "hidden-cache/web");
+    make(directory / "hidden-cache/other");
+    make(directory / "deploy/.builder");
+    EXPECT_EQ(clean("web")->results, 0U);
+    EXPECT_FALSE(fs::exists(directory / "hidden-cache/web"));
+    EXPECT_TRUE(fs::exists(directory / "hidden-cache/other"));
+    EXPECT_EQ(systemd.cleanings.size(), 1U);
+    EXPECT_EQ(clean("web")->bytes, 0U) << "nothing is there any more";
+    EXPECT_EQ(systemd.cleanings.size(), 1U);
+}
+
+TEST_F(CleanTest, NotWhileADeployerRuns) {
+    systemd.deploy_takes = std::chrono::hours(1);
+    start();
+    spin(deployed());
+    const auto refused = clean();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::Conflict);
+    EXPECT_EQ(refused.error().message, "web is being deployed");
+    EXPECT_EQ(clean("web").error().code, ErrorCode::Conflict);
+    EXPECT_TRUE(clean("other"));
 }
 
 } // namespace

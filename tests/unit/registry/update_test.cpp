@@ -210,6 +210,46 @@ TEST_F(UpdateRulesTest, ARollbackIsTheNextRevision) {
               ErrorCode::InvalidSpec);
 }
 
+TEST_F(UpdateRulesTest, ItIsDeployedAnewAsItsNextRevision) {
+    const auto document = spec("web", {{"deploy", {{"strategy", "script"}}}});
+    spin(root(), document);
+    report(root(), 1, 1);
+    const auto done = ok(root(), "process.redeploy", {{"process", "web"}});
+    EXPECT_EQ(done["revision"], 2);
+    EXPECT_EQ(done["restarts"], true);
+    EXPECT_EQ(done["changes"], Json::array());
+    EXPECT_EQ(web().deployment, 2u);
+    EXPECT_EQ(web().change, 2u);
+    EXPECT_EQ(web().former[0].deployment, 0u);
+    EXPECT_EQ(web().digest, web().former[0].digest);
+    EXPECT_EQ(spin(root(), document)["created"], false);
+    EXPECT_EQ(web().revision, 2u) << "the same file";
+    report(root(), 2, 2, ended(2, 1, "good"));
+    // A change of something else is no reason to deploy it once more.
+    auto tasks = document;
+    tasks["limits"]["tasks"] = 9;
+    EXPECT_EQ(spin(root(), tasks)["restarts"], false);
+    EXPECT_EQ(web().deployment, 2u);
+    // Back to what was there before.
+    EXPECT_EQ(ok(root(), "process.rollback", {{"process", "web"}, {"revision", 1}})["restarts"], true);
+    EXPECT_EQ(web().deployment, 0u);
+    ok(root(), "process.redeploy", {{"process", "web"}});
+    EXPECT_EQ(web().deployment, 5u);
+    EXPECT_EQ(process_from_json(to_json(web()))->former.back().deployment, web().former.back().deployment);
+}
+
+TEST_F(UpdateRulesTest, WithoutADeployerNothingIsDeployedAnew) {
+    spin(root(), spec("web"));
+    const auto error = refused(root(), "process.redeploy", {{"process", "web"}});
+    EXPECT_EQ(error.code, ErrorCode::InvalidSpec);
+    EXPECT_THAT(error.message, HasSubstr("has no deployer"));
+    const auto home = add("home1", 'b');
+    EXPECT_EQ(refused(home, "process.redeploy", {{"process", "nowhere"}}).code, ErrorCode::NotFound);
+    ok(root(), "process.kill", {{"process", "web"}});
+    spin(root(), spec("web", {{"deploy", {{"strategy", "script"}}}}));
+    EXPECT_EQ(refused(home, "process.redeploy", {{"process", "web"}}).code, ErrorCode::NotPermitted);
+}
+
 TEST_F(UpdateRulesTest, TheLastGoodOneIsKeptWhateverComes) {
     spin(root(), spec("web"));
     report(root(), 1, 1);
