@@ -151,10 +151,12 @@ Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
     if (own || (status.reason && (stopped || !runs)))
         for (const std::string& line : own ? update.reason->log : status.reason->log)
             error.message += "\n  " + line;
-    error.hint =
-        fmt::format("p2prc logs {0} shows more, p2prc history {0} what ran before; its data is as the "
-                    "revision that was not kept has left it",
-                    awaited.name);
+    error.hint = fmt::format(
+        "p2prc logs {0} shows more, p2prc history {0} what ran before; its data {1}", awaited.name,
+        update.data == DataCopy::PutBack ? "is as it was before the update"
+                                         : "is as the revision that was not kept has left it");
+    if (update.data == DataCopy::NotCopied || update.data == DataCopy::NotPutBack)
+        error.hint += fmt::format(" ({})", data_words(update));
     return error;
 }
 
