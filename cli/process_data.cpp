@@ -62,9 +62,15 @@ std::string kept_data_words(Daemon& daemon, const Json& process) {
 
 std::set<std::string> former_data(const std::string& name) {
     std::set<std::string> found;
+    const auto prefix = name + ".";
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(data_root, error))
-        if (entry.path().filename().string().starts_with(name + ".")) found.insert(entry.path().string());
+    for (const auto& entry : fs::directory_iterator(data_root, error)) {
+        const auto file = entry.path().filename().string();
+        // NAME.ID; a copy that an update has made is NAME.before.
+        const bool former = file.starts_with(prefix) && file.size() > prefix.size() &&
+                            file[prefix.size()] >= '0' && file[prefix.size()] <= '9';
+        if (former) found.insert(entry.path().string());
+    }
     return found;
 }
 

@@ -210,6 +210,15 @@ std::optional<Json> update_of(Daemon& daemon, const ProcessSpec& spec, const std
     return *explained;
 }
 
+// Whether the update could have gone back to its data.
+void note_data_of_update(Daemon& daemon, const Json& info) {
+    const auto rows = daemon.call(&dbus::Client::history, cell(info, "name"));
+    if (!rows) return;
+    for (const auto& row : *rows)
+        if (cell(row, "revision") == cell(info, "revision") && cell(row, "data").starts_with("not copied"))
+            note(fmt::format("its data was {}", cell(row, "data")));
+}
+
 Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context& context) {
     auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
     if (!spec) return std::unexpected(spec.error());
@@ -231,6 +240,7 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     if (context.json) return show_process(daemon, spec->name, true);
     auto info = daemon.call(&dbus::Client::information, spec->name);
     if (!info) return std::unexpected(info.error());
+    if (update && spec->update.snapshot) note_data_of_update(daemon, *info);
     const auto verb = update ? fmt::format("runs revision {}", cell(*info, "revision")) : std::string("runs");
     return tell_how_it_is(*info, Asked::Spin, verb, waiting.no_wait, spec->domain);
 }
@@ -301,6 +311,14 @@ std::string reason_words(const Json& row) {
     return text::for_terminal(reason_text(reason));
 }
 
+// Why a revision was not kept, or a stop; and what came of its data, unless that is as ever.
+std::string why_of(const Json& row) {
+    auto why = reason_words(row);
+    const auto data = cell(row, "data");
+    if (data == "-" || data == "copied") return why;
+    return fmt::format("{}its data was {}", why == "-" ? "" : why + "; ", data);
+}
+
 Result<int> history(const std::string& subject, Context& context) {
     Daemon daemon;
     auto rows = daemon.call(&dbus::Client::history, subject);
@@ -315,7 +333,7 @@ Result<int> history(const std::string& subject, Context& context) {
         const bool stop = row.contains("stop") && row["stop"].is_string();
         const auto by = cell(stop && row["reason"].is_object() ? row["reason"] : row, "by");
         table.rows.push_back({stop ? "stop" : cell(row, "revision"), cell(row, stop ? "stop" : "outcome"),
-                              cell_age(row, "at"), by, reason_words(row)});
+                              cell_age(row, "at"), by, why_of(row)});
     }
     print(table);
     daemon.note_if_out_of_date();

@@ -52,7 +52,8 @@ constexpr std::array spec{
           "stop-first (default), or start-first: the new revision serves before the old one is stopped."},
     Field{"update.hold", String, "s", true,
           "How long clients at the edge wait for it while it is on its way: 0s to 60s (default: 10s)."},
-    Field{"update.snapshot", Boolean, "b", false, "Whether its data is copied before an update."},
+    Field{"update.snapshot", Boolean, "b", true,
+          "Whether its data is copied before an update, and put back where that is not kept."},
     Field{"placement.nodes", StringList, "as", true, "Only these nodes, in order of preference."},
     Field{"placement.require.arch", String, "s", true, "The node's architecture, as uname -m prints it."},
     Field{"placement.require.memory", Size, "s", true, "Memory that is free there."},
@@ -105,6 +106,8 @@ constexpr std::array process{
 constexpr std::array history{
     Field{"revision", Integer, "u", true, "A revision of its specification."},
     Field{"outcome", String, "s", true, "good, rolled-back, failed, superseded or pending."},
+    Field{"data", String, "s", true,
+          "What its update did with the data: copied, not copied and why, put back, not put back and why."},
     Field{"by", String, "s", true, "Who made it."},
     Field{"stop", String, "s", true, "Or a stop: its kind."},
     Field{"node", String, "s", true, "Where it stopped."},

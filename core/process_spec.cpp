@@ -377,6 +377,12 @@ const std::array bindings{
             [](const ProcessSpec& s) {
                 return s.update.hold == UpdateSpec::default_hold ? Json(nullptr) : get_time(s.update.hold);
             }},
+    Binding{"update.snapshot",
+            [](ProcessSpec& s, const Json& v) -> Refusal {
+                s.update.snapshot = v.get<bool>();
+                return "";
+            },
+            [](const ProcessSpec& s) { return s.update.snapshot ? Json(true) : Json(nullptr); }},
     Binding{"placement.nodes", set_nodes,
             [](const ProcessSpec& s) { return unless_empty(s.placement.nodes); }},
     Binding{"placement.require.arch", set_arch,
@@ -612,6 +618,10 @@ class Reader {
 
     // Two revisions run side by side for a while: nothing may be of one of them alone.
     Result<void> check_order() const {
+        if (spec_.update.snapshot && !spec_.run.data)
+            return std::unexpected(bad_key(locate_, "update.snapshot",
+                                           "there is nothing to copy: the process keeps no data",
+                                           "leave it out"));
         if (spec_.update.order != UpdateOrder::StartFirst) return {};
         const auto refused = [this](std::string why, std::string hint) -> Result<void> {
             return std::unexpected(bad_key(locate_, "update.order", std::move(why), std::move(hint)));
@@ -620,7 +630,7 @@ class Reader {
             return refused(
                 "start-first is not for a process that keeps data: two revisions would write to it at "
                 "once",
-                "set run.data = false, or leave it out: stop-first holds visitors meanwhile");
+                "set run.data = false; or leave update.order out: visitors are held while it restarts");
         if (spec_.port && *spec_.port != 0)
             return refused(
                 fmt::format("start-first is not for a process with a fixed port: two revisions cannot "

@@ -88,6 +88,8 @@ struct UpdateSpec {
     UpdateOrder order = UpdateOrder::StopFirst;
     static constexpr std::chrono::seconds default_hold{10};
     static constexpr std::chrono::seconds longest_hold{60};
+    // Whether its data is copied between the stop of a revision and the start of the next.
+    bool snapshot = false;
     // How long a client at the edge waits for a process that is on its way; 0: not at all.
     std::chrono::seconds hold = default_hold;
     friend bool operator==(const UpdateSpec&, const UpdateSpec&) = default;

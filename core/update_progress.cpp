@@ -21,6 +21,19 @@ constexpr std::array phases{
     std::pair{UpdatePhase::Failed, std::string_view("failed")},
 };
 
+constexpr std::array copies{
+    std::pair{DataCopy::Copied, std::string_view("copied")},
+    std::pair{DataCopy::NotCopied, std::string_view("not copied")},
+    std::pair{DataCopy::PutBack, std::string_view("put back")},
+    std::pair{DataCopy::NotPutBack, std::string_view("not put back")},
+};
+
+std::string_view copy_name(DataCopy data) noexcept {
+    for (const auto& [value, name] : copies)
+        if (value == data) return name;
+    return {};
+}
+
 } // namespace
 
 std::string_view update_phase_name(UpdatePhase phase) noexcept {
@@ -40,11 +53,14 @@ bool went_back(const UpdateProgress& update) noexcept {
 }
 
 Json to_json(const UpdateProgress& update) {
-    return {{"revision", update.revision},
-            {"fallback", update.fallback},
-            {"phase", update_phase_name(update.phase)},
-            {"since", update.since},
-            {"reason", update.reason ? reason_to_json(*update.reason) : Json(nullptr)}};
+    Json document{{"revision", update.revision},
+                  {"fallback", update.fallback},
+                  {"phase", update_phase_name(update.phase)},
+                  {"since", update.since},
+                  {"reason", update.reason ? reason_to_json(*update.reason) : Json(nullptr)}};
+    if (update.data != DataCopy::None) document["data"] = copy_name(update.data);
+    if (!update.data_detail.empty()) document["data_detail"] = update.data_detail;
+    return document;
 }
 
 UpdateProgress update_progress_from_json(const Json& document) {
@@ -58,7 +74,16 @@ UpdateProgress update_progress_from_json(const Json& document) {
     update.since = json::member<std::string>(document, "since");
     if (document.is_object() && document.contains("reason") && document["reason"].is_object())
         update.reason = reason_from_json(document["reason"]);
+    const auto data = json::member<std::string>(document, "data");
+    for (const auto& [value, text] : copies)
+        if (text == data) update.data = value;
+    update.data_detail = json::member<std::string>(document, "data_detail");
     return update;
+}
+
+std::string data_words(const UpdateProgress& update) {
+    std::string words(copy_name(update.data));
+    return update.data_detail.empty() ? words : fmt::format("{}: {}", words, update.data_detail);
 }
 
 StopReason update_failed(const UpdateProgress& update, const StopReason& reason) {

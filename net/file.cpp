@@ -28,11 +28,8 @@ Result<void> write_all(int fd, std::string_view content, const std::filesystem::
 }
 
 Result<void> sync_directory_of(const std::filesystem::path& path) {
-    auto directory = path.parent_path();
-    if (directory.empty()) directory = ".";
-    const UniqueFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!parent || ::fsync(parent.get()) != 0) return failed("cannot sync", directory);
-    return {};
+    const auto directory = path.parent_path();
+    return sync_directory(directory.empty() ? "." : directory);
 }
 
 // A device may block, or never end.
@@ -80,6 +77,12 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
             return fail(ErrorCode::InvalidSpec, path.string() + " is larger than " + size_words(limit),
                         "is it the right file?");
     }
+}
+
+Result<void> sync_directory(const std::filesystem::path& directory) {
+    const UniqueFd opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!opened || ::fsync(opened.get()) != 0) return failed("cannot sync", directory);
+    return {};
 }
 
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,

@@ -19,6 +19,9 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,
                                    unsigned mode = 0600);
 
+// What was renamed in it stays so after a power cut.
+Result<void> sync_directory(const std::filesystem::path& directory);
+
 // Removes `path` and syncs the directory. One that is not there is no error.
 Result<void> remove_file(const std::filesystem::path& path);
 

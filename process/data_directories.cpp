@@ -3,11 +3,14 @@
 #include "core/names.h"
 #include "net/file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <system_error>
 
 namespace p2prc::process {
@@ -27,6 +30,27 @@ bool is_entry(const fs::path& path) {
 Result<void> checked(std::string what, const std::error_code& error) {
     if (error) return std::unexpected(system_error(std::move(what), error.value()));
     return {};
+}
+
+// No process has such a name.
+std::string copying_name(std::string_view name) {
+    return fmt::format("{}.copying", name);
+}
+std::string before_name(std::string_view name) {
+    return fmt::format("{}.before", name);
+}
+
+// Of a directory that is there, and no link to one.
+std::uint64_t inode_of(const fs::path& directory) {
+    struct stat found{};
+    return lstat(directory.c_str(), &found) == 0 && S_ISDIR(found.st_mode) ? found.st_ino : 0;
+}
+
+Result<void> write_text(const fs::path& note, const std::string& text) {
+    std::error_code error;
+    fs::create_directories(note.parent_path(), error);
+    if (error) return checked(fmt::format("cannot make {}", note.parent_path().string()), error);
+    return net::write_file_atomically(note, text);
 }
 
 constexpr std::string_view remote_word = " remote";
@@ -93,11 +117,8 @@ Result<std::optional<DataNote>> DataDirectories::note(std::string_view name) con
 }
 
 Result<void> DataDirectories::write_note(std::string_view name, const DataNote& note) const {
-    std::error_code error;
-    fs::create_directories(notes_, error);
-    if (error) return checked(fmt::format("cannot make {}", notes_.string()), error);
-    return net::write_file_atomically(
-        notes_ / name, fmt::format("{} {}{}\n", note.id, note.digest, note.remote ? remote_word : ""));
+    return write_text(notes_ / name,
+                      fmt::format("{} {}{}\n", note.id, note.digest, note.remote ? remote_word : ""));
 }
 
 Result<std::string> DataDirectories::prepare(const ProcessRecord& record, Origin origin,
@@ -134,25 +155,101 @@ Result<std::string> DataDirectories::prepare(const ProcessRecord& record, Origin
 }
 
 Result<std::string> DataDirectories::move_aside(std::string_view name, std::uint32_t holder) const {
-    const auto here = root_ / name;
-    const auto hidden = private_root_ / name;
     const auto base = fmt::format("{}.{}", name, holder);
     auto aside = base;
     for (int n = 2; is_there(aside); ++n)
         aside = fmt::format("{}-{}", base, n);
-    std::error_code error;
-    if (is_entry(hidden)) fs::rename(hidden, private_root_ / aside, error);
-    if (!error && fs::is_symlink(fs::symlink_status(here, error))) {
-        // systemd's link to the private directory, relative as systemd makes it.
-        const auto target = fs::read_symlink(here, error).parent_path() / aside;
-        if (!error) fs::remove(here, error);
-        if (!error) fs::create_symlink(target, root_ / aside, error);
-    } else if (!error && is_entry(here)) {
-        fs::rename(here, root_ / aside, error);
-    }
-    if (const auto moved = checked(fmt::format("cannot move {} aside", here.string()), error); !moved)
-        return std::unexpected(moved.error());
+    if (const auto moved = move(name, aside); !moved) return std::unexpected(moved.error());
+    if (const auto before = before_name(name); is_there(before))
+        if (const auto moved = move(before, before_name(aside)); !moved)
+            return std::unexpected(moved.error());
     return (root_ / aside).string();
+}
+
+// The directory, and systemd's link to one of a dynamic user.
+Result<void> DataDirectories::move(std::string_view from, std::string_view to) const {
+    const auto here = root_ / from;
+    const auto hidden = private_root_ / from;
+    std::error_code error;
+    if (is_entry(hidden)) fs::rename(hidden, private_root_ / to, error);
+    if (!error && fs::is_symlink(fs::symlink_status(here, error))) {
+        // Relative as systemd makes it.
+        const auto target = fs::read_symlink(here, error).parent_path() / to;
+        if (!error) fs::remove(here, error);
+        if (!error) fs::create_symlink(target, root_ / to, error);
+    } else if (!error && is_entry(here)) {
+        fs::rename(here, root_ / to, error);
+    }
+    return checked(fmt::format("cannot move {} to {}", here.string(), to), error);
+}
+
+// Where its directory itself is.
+fs::path DataDirectories::base_of(std::string_view name) const {
+    return is_entry(private_root_ / name) ? private_root_ : root_;
+}
+
+// That was left by a move which was cut off.
+void DataDirectories::forget_link(std::string_view name) const {
+    std::error_code ignored;
+    if (fs::is_symlink(fs::symlink_status(root_ / name, ignored)) && !is_entry(private_root_ / name))
+        fs::remove(root_ / name, ignored);
+}
+
+// "INODE ID REVISION"; empty: there is none.
+std::string DataDirectories::copy_note(std::string_view name) const {
+    return net::read_file(notes_ / before_name(name), note_limit).value_or("");
+}
+
+Result<void> DataDirectories::begin_copy(std::string_view name) const {
+    if (const auto named = check_process_name(name); !named) return named;
+    // The directory stays, as p2prcd may not remove what is in it.
+    const auto copying = copying_name(name);
+    const auto before = before_name(name);
+    forget_link(copying);
+    forget_link(before);
+    if (!is_there(before)) return {};
+    if (is_there(copying))
+        return fail(ErrorCode::Conflict,
+                    fmt::format("there are both {} and {}", (root_ / before).string(), copying),
+                    "remove one of them");
+    if (auto forgotten = net::remove_file(notes_ / before); !forgotten) return forgotten;
+    return move(before, copying);
+}
+
+Result<void> DataDirectories::finish_copy(std::string_view name, const DataCopyNote& note) const {
+    if (const auto named = check_process_name(name); !named) return named;
+    const auto copying = copying_name(name);
+    const auto before = before_name(name);
+    const auto base = base_of(copying);
+    const auto inode = inode_of(base / copying);
+    if (inode == 0)
+        return fail(ErrorCode::Failed, fmt::format("there is no directory {}", (root_ / copying).string()));
+    if (auto moved = move(copying, before); !moved) return moved;
+    if (auto synced = net::sync_directory(base); !synced) return synced;
+    return write_text(notes_ / before, fmt::format("{} {} {}\n", inode, note.id, note.revision));
+}
+
+bool DataDirectories::has_copy(std::string_view name, const DataCopyNote& note) const {
+    if (!check_process_name(name)) return false;
+    const auto before = before_name(name);
+    const auto inode = inode_of(base_of(before) / before);
+    return inode != 0 && copy_note(name) == fmt::format("{} {} {}\n", inode, note.id, note.revision);
+}
+
+Result<void> DataDirectories::put_back(std::string_view name) const {
+    if (const auto named = check_process_name(name); !named) return named;
+    const auto before = before_name(name);
+    const auto note = copy_note(name);
+    std::uint64_t copy = 0;
+    std::from_chars(note.data(), note.data() + note.size(), copy);
+    const auto base = base_of(name);
+    if (copy != 0 && inode_of(base / name) == copy) return {}; // an earlier p2prcd has done it
+    if (copy == 0 || inode_of(base / before) != copy)
+        return fail(ErrorCode::Failed,
+                    fmt::format("{} is not the copy that was made", (base / before).string()));
+    if (renameat2(AT_FDCWD, (base / name).c_str(), AT_FDCWD, (base / before).c_str(), RENAME_EXCHANGE) != 0)
+        return std::unexpected(system_error(fmt::format("cannot exchange {} and {}", name, before), errno));
+    return net::sync_directory(base);
 }
 
 Result<void> DataDirectories::rename(const ProcessRecord& record) const {

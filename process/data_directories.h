@@ -24,6 +24,12 @@ struct DataNote {
     friend bool operator==(const DataNote&, const DataNote&) = default;
 };
 
+// For which update of which process a copy of the data was made.
+struct DataCopyNote {
+    std::uint32_t id = 0;
+    std::uint32_t revision = 0;
+};
+
 // The note is kept apart from the directory, which belongs to the process's user. systemd puts a dynamic
 // user's data into the private root and a link to it into the root. Names are checked again: they become
 // paths.
@@ -49,11 +55,28 @@ class DataDirectories {
     // Nothing when there is no note. A note that cannot be read is an error: the data may be somebody's.
     Result<std::optional<DataNote>> note(std::string_view name) const;
 
+    // Whether there is any data of that name, whoever has it.
+    bool is_there(std::string_view name) const;
+
+    // A copy of the data beside it, which an update may go back to. It is written to NAME.copying by the
+    // process's user (copy_unit()), and becomes NAME.before when it is whole; that of an update before it
+    // makes way.
+    Result<void> begin_copy(std::string_view name) const;
+    Result<void> finish_copy(std::string_view name, const DataCopyNote& note) const;
+    // A whole copy, made for that revision, is there.
+    bool has_copy(std::string_view name, const DataCopyNote& note) const;
+    // The copy and the data change places, in one step, and once only: what was made of the data since is in
+    // NAME.before then. A note says which of the two directories the copy is, by its inode.
+    Result<void> put_back(std::string_view name) const;
+
     // The directory with the data of that name; empty when there is none, or it is the superuser's.
     std::string owned_directory(std::string_view name) const;
 
   private:
-    bool is_there(std::string_view name) const;
+    std::filesystem::path base_of(std::string_view name) const;
+    Result<void> move(std::string_view from, std::string_view to) const;
+    void forget_link(std::string_view name) const;
+    std::string copy_note(std::string_view name) const;
     Result<void> write_note(std::string_view name, const DataNote& note) const;
     Result<std::string> move_aside(std::string_view name, std::uint32_t holder) const;
 

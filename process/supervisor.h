@@ -194,6 +194,9 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     ProcessStatus draft(const Facts& now) const;
 
     static void begin_update(ProcessStatus& status, const ProcessRecord& record);
+    boost::asio::awaitable<void> copy_data(ProcessStatus& status, ProcessRecord record);
+    boost::asio::awaitable<Result<void>> make_copy(ProcessRecord record);
+    void put_data_back(ProcessStatus& status);
     static void note_ready(ProcessStatus& status);
     bool take_back(ProcessStatus& status, const Facts& now);
     void give_up_update(ProcessStatus& status, StopReason reason);

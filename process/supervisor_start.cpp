@@ -178,7 +178,19 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
     begin_update(status, *now.record);
     status.invocation.clear();
     status.restarts = 0;
-    node_->write_state(status, reported_state(state_));
+    node_->write_state(std::move(status), reported_state(state_));
+    status = draft(now); // as it is written
+    if (status.update && status.update->phase == UpdatePhase::RollingBack) put_data_back(status);
+    if (status.update && status.update->phase == UpdatePhase::Replacing) {
+        auto record = *now.record;
+        const bool copied_first = record.spec.update.snapshot;
+        co_await copy_data(status, std::move(record));
+        if (node_->stopping) co_return false;
+        if (copied_first && status.update->data == DataCopy::None) {
+            retry_later();
+            co_return false;
+        }
+    }
     now.status = status;
 
     auto prepared = co_await prepare(before, now, what);

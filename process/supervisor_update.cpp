@@ -63,8 +63,62 @@ void ProcessSupervisor::begin_update(ProcessStatus& status, const ProcessRecord&
     const auto* good = last_good_revision(record);
     // Without one that was good there is nothing to fall back on.
     if (!good) return status.update.reset();
-    status.update =
-        UpdateProgress{record.revision, good->number, UpdatePhase::Replacing, net::now_rfc3339(), {}};
+    UpdateProgress update{.revision = record.revision, .fallback = good->number, .since = net::now_rfc3339()};
+    // One that was not found good yet has begun with the data of the last good one, and makes way now.
+    if (before && is_under_way(*before) && before->fallback == good->number) {
+        update.data = before->data;
+        update.data_detail = before->data_detail;
+    }
+    status.update = std::move(update);
+}
+
+// Nothing of the process runs, and the next revision has not been started yet. Where it cannot be copied in a
+// moment, the update goes on without; where systemd cannot be asked, nothing is said of the data yet.
+asio::awaitable<void> ProcessSupervisor::copy_data(ProcessStatus& status, ProcessRecord record) {
+    if (!record.spec.update.snapshot || status.update->data != DataCopy::None) co_return;
+    // A power cut may have taken back what was written down of it, and not what the next revision has done.
+    const DataCopyNote note{record.id, record.revision};
+    Result<void> done;
+    if (!node_->options.data.has_copy(name_, note)) {
+        done = co_await make_copy(std::move(record));
+        if (node_->stopping) co_return;
+        // systemd is not there: perhaps the machine goes down.
+        if (!done && done.error().code == ErrorCode::Unreachable) co_return;
+        if (done) done = node_->options.data.finish_copy(name_, note);
+    }
+    status.update->data = done ? DataCopy::Copied : DataCopy::NotCopied;
+    if (!done) status.update->data_detail = done.error().message;
+    node_->write(status);
+}
+
+asio::awaitable<Result<void>> ProcessSupervisor::make_copy(ProcessRecord record) {
+    if (!node_->options.data.is_there(name_)) co_return fail(ErrorCode::NotFound, "there was none");
+    auto content = copy_unit(record, records().origin_of(record));
+    if (!content) co_return std::unexpected(content.error());
+    // That of an earlier p2prcd may still be at it.
+    const auto unit = copy_unit_name(name_);
+    const auto stopped = co_await node_->systemd.stop(unit, share_);
+    if (!stopped) co_return std::unexpected(stopped.error());
+    if (auto begun = node_->options.data.begin_copy(name_); !begun) co_return begun;
+    const auto since = std::chrono::steady_clock::now();
+    const auto result = co_await node_->systemd.start_transient(unit, std::move(*content), share_);
+    if (!result) co_return std::unexpected(result.error());
+    if (*result == "done") co_return Result<void>{};
+    if (*result == "timeout" || std::chrono::steady_clock::now() - since >= copy_timeout)
+        co_return fail(ErrorCode::Failed, fmt::format("that takes longer than {} s", copy_timeout.count()));
+    co_return fail(ErrorCode::Failed, fmt::format("journalctl -u {} has the reason", unit));
+}
+
+// The revision that was not kept is stopped, and the one before is not started yet.
+void ProcessSupervisor::put_data_back(ProcessStatus& status) {
+    if (status.update->data != DataCopy::Copied) return;
+    const auto done = node_->options.data.put_back(name_);
+    status.update->data = done ? DataCopy::PutBack : DataCopy::NotPutBack;
+    if (!done) {
+        status.update->data_detail = done.error().message;
+        node_->warn(fmt::format("the data of '{}' was not put back: {}", name_, done.error().message), name_);
+    }
+    node_->write(status);
 }
 
 // It has become ready.
@@ -208,8 +262,10 @@ asio::awaitable<bool> ProcessSupervisor::adjust(Facts now) {
     if (status.update && is_under_way(*status.update) && is_about(*status.update, status.revision))
         status.update->revision = record.revision;
     else
-        status.update =
-            UpdateProgress{record.revision, status.revision, UpdatePhase::Good, net::now_rfc3339(), {}};
+        status.update = UpdateProgress{.revision = record.revision,
+                                       .fallback = status.revision,
+                                       .phase = UpdatePhase::Good,
+                                       .since = net::now_rfc3339()};
     if (status.good == status.revision) status.good = record.revision;
     status.revision = record.revision;
     status.digest = record.digest;

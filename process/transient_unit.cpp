@@ -87,6 +87,10 @@ for volume; do
     mv "$place.p2prc-new" "$place"
 done)sh";
 constexpr std::chrono::seconds volumes_timeout{180};
+// Runs as the process, between two of its revisions. Extents are shared where the file system can do that.
+constexpr const char* copy_data = R"sh(find "$2" -mindepth 1 -delete
+cp -a --reflink=auto "$1/." "$2/"
+sync -f "$2")sh";
 constexpr std::uint64_t cap_net_bind_service = std::uint64_t{1} << 10;
 
 class Properties {
@@ -455,6 +459,29 @@ Result<TransientUnit> volumes_unit(ProcessRecord record, Origin origin,
     record.spec.run.root.clear(); // whose directory may have no shell
     record.spec.run.credentials.clear();
     auto out = once_as_process(record, origin, "Volumes", "volumes", volumes_timeout);
+    TransientUnit unit{out.take(), std::move(*drop_in)};
+    if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
+    return unit;
+}
+
+std::string copy_unit_name(std::string_view process_name) {
+    return fmt::format("p2prcd-copy-{}.service", process_name);
+}
+
+Result<TransientUnit> copy_unit(ProcessRecord record, Origin origin) {
+    if (const auto named = check_names(record); !named) return std::unexpected(named.error());
+    const auto data = data_directory(record.name);
+    auto drop_in = command_drop_in(
+        {.command = {"/bin/sh", "-euc", copy_data, "copy_data", data, fmt::format("{}.copying", data)}});
+    if (!drop_in) return std::unexpected(drop_in.error());
+    record.spec.run.root.clear(); // whose directory may have no shell
+    record.spec.run.credentials.clear();
+    record.spec.run.environment.clear();
+    record.spec.limits = {}; // of the process; this has its time
+    auto out = once_as_process(record, origin, "Copy of the data", "copy", copy_timeout);
+    out.replace("StateDirectory", "as",
+                json::array({fmt::format("p2prc-data/{}", record.name),
+                             fmt::format("p2prc-data/{}.copying", record.name)}));
     TransientUnit unit{out.take(), std::move(*drop_in)};
     if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
     return unit;

@@ -88,6 +88,16 @@ std::string volumes_unit_name(std::string_view process_name);
 Result<TransientUnit> volumes_unit(ProcessRecord record, Origin origin,
                                    const std::vector<std::string>& volumes);
 
+// How long the copy of its data may take for which an update keeps the process stopped.
+inline constexpr std::chrono::seconds copy_timeout{5};
+
+std::string copy_unit_name(std::string_view process_name);
+
+// A unit that copies the data of `record`'s process to NAME.copying beside it, as the process's user and in
+// its sandbox: it can follow no link to where the process could not go itself. What was there before is
+// removed. It is over when the copy is on the disk.
+Result<TransientUnit> copy_unit(ProcessRecord record, Origin origin);
+
 std::string deploy_unit_name(std::string_view process_name);
 
 // One run of a deployer.

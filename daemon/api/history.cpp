@@ -19,9 +19,11 @@ Json row_of(const Revision& revision, const ProcessStatus* status) {
     row["at"] = revision.at;
     row["at_timestamp"] = timestamp(revision.at);
     row["digest"] = revision.digest;
+    const bool is_last = status && status->update && status->update->revision == revision.number;
+    row["data"] =
+        is_last && status->update->data != DataCopy::None ? Json(data_words(*status->update)) : Json(nullptr);
     auto reason = revision.reason;
-    if (!reason && status && status->update && status->update->revision == revision.number)
-        reason = status->update->reason;
+    if (!reason && is_last) reason = status->update->reason;
     row["reason"] = reason ? reason_to_json(*reason) : Json(nullptr);
     return row;
 }

@@ -151,10 +151,12 @@ Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
     if (own || (status.reason && (stopped || !runs)))
         for (const std::string& line : own ? update.reason->log : status.reason->log)
             error.message += "\n  " + line;
-    error.hint =
-        fmt::format("p2prc logs {0} shows more, p2prc history {0} what ran before; its data is as the "
-                    "revision that was not kept has left it",
-                    awaited.name);
+    error.hint = fmt::format(
+        "p2prc logs {0} shows more, p2prc history {0} what ran before; its data {1}", awaited.name,
+        update.data == DataCopy::PutBack ? "is as it was before the update"
+                                         : "is as the revision that was not kept has left it");
+    if (update.data == DataCopy::NotCopied || update.data == DataCopy::NotPutBack)
+        error.hint += fmt::format(" ({})", data_words(update));
     return error;
 }
 
@@ -184,6 +186,17 @@ std::optional<std::optional<Result<void>>> judge_update(const View& view, const 
         break;
     }
     return std::optional<Result<void>>();
+}
+
+// What it replaces serves on meanwhile: the change is applied when it has taken over.
+bool is_started_beside(const ProcessRecord& record, const Awaited& awaited, const ProcessStatus& status) {
+    if (awaited.goal != Goal::Started || awaited.revision == 0 || !status.update) return false;
+    const auto& update = *status.update;
+    if (record.spec.update.order != UpdateOrder::StartFirst || update.revision != awaited.revision)
+        return false;
+    // Before it is started it may have to be deployed.
+    return update.phase == UpdatePhase::Confirming ||
+           (update.phase == UpdatePhase::Replacing && record.spec.deploy.strategy.empty());
 }
 
 // A tombstone means that it came and went meanwhile.
@@ -224,7 +237,8 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
         return paused || is_over(status) ? std::optional(Result<void>{}) : std::nullopt;
     if (awaited.goal == Goal::Resumed) return paused ? std::nullopt : std::optional(Result<void>{});
     if (paused && awaited.goal != Goal::Stopped) return std::unexpected(is_paused(awaited, status));
-    if (status.applied < awaited.change) return std::nullopt;
+    if (status.applied < awaited.change)
+        return is_started_beside(*record, awaited, status) ? std::optional(Result<void>{}) : std::nullopt;
     if (const auto verdict = judge_update(view, awaited, status)) return *verdict;
     if (status.revision < awaited.revision) return std::nullopt; // its limits are still to be changed
     if (awaited.goal == Goal::Stopped) return is_over(status) ? std::optional(Result<void>{}) : std::nullopt;

@@ -121,9 +121,10 @@ def outcomes(lab):
 
 def wait_outcome(lab, revision, *outcome):
     def seen():
-        known = dict(outcomes(lab)).get(revision)
+        row = next((row for row in history(lab) if row["revision"] == revision), {"outcome": None, "reason": None})
+        known = row["outcome"]
         if known not in outcome:
-            raise LabError(f"revision {revision} is {known}")
+            raise LabError(f"revision {revision} is {known}, for {row['reason']}")
         return known
     return wait_until(seen, 120, f"revision {revision} to be {outcome}")
 

@@ -1,5 +1,6 @@
 """One machine: Debian with systemd as PID 1 in a container, its disk, its power button and its cable."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -331,6 +332,12 @@ class Machine:
         if named:
             wait_until(lambda: not any(host.alive(process) for process in named.values()), timeout, f"{self.name} to be off")
         self.leader = self.nspawn = None
+        # No control group outlives a real machine, and with it the BPF programs for whatever runs there next.
+        for group in self.cgroups:
+            for directory, _, _ in os.walk(group, topdown=False):
+                if directory != group:
+                    with contextlib.suppress(OSError):
+                        os.rmdir(directory)
 
     def attach(self, known):
         """Takes up a machine that another process of ours has made, and started if `known` names its processes."""

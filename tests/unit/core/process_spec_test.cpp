@@ -327,8 +327,8 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
          "ask by ready.http, ready.port or ready.command"},
         {"name = 'a'\nrun.command = ['x']\n[update]\norder = 'first'",
          "f.toml:4: update.order: 'first' is no order", "write \"stop-first\" or \"start-first\""},
-        {"name = 'a'\nrun.command = ['x']\n[update]\nsnapshot = true",
-         "f.toml:4: update.snapshot: not in this version", "leave it out", ErrorCode::NotSupported},
+        {"name = 'a'\nrun = { command = ['x'], data = false }\n[update]\nsnapshot = true",
+         "f.toml:4: update.snapshot: there is nothing to copy", "leave it out"},
         {"name = 'a_b'\nrun.command = ['x']", "f.toml:1: name: 'a_b' contains a character",
          "a process name starts with a letter a-z, has letters, digits and hyphens, ends with a letter or "
          "digit, and is at most 42 characters long"},

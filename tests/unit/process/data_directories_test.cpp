@@ -185,5 +185,71 @@ TEST_F(DataDirectoriesTest, NamesThatArePathsAreRefused) {
     EXPECT_FALSE(fs::exists(top / "notes"));
 }
 
+TEST_F(DataDirectoriesTest, ACopyAndTheDataChangePlacesOnce) {
+    for (const bool dynamic : {true, false}) {
+        const auto at = [&](const std::string& name) {
+            return (dynamic ? top / "private/data" : top / "data") / name;
+        };
+        const auto text = [&](const std::string& name) {
+            std::string words;
+            std::getline(std::ifstream(top / "data" / name / "file"), words);
+            return words;
+        };
+        if (dynamic) {
+            make_dynamic();
+            make_dynamic("web.copying");
+        } else {
+            for (const auto* name : {"web", "web.copying"}) {
+                fs::create_directory(at(name));
+                std::ofstream(at(name) / "file") << "precious";
+            }
+        }
+        EXPECT_FALSE(directories->has_copy("web", {7, 2}));
+        ASSERT_TRUE(directories->finish_copy("web", {7, 2}));
+        EXPECT_TRUE(directories->has_copy("web", {7, 2}));
+        EXPECT_FALSE(directories->has_copy("web", {7, 3}));
+        EXPECT_FALSE(fs::exists(at("web.copying")));
+        std::ofstream(at("web") / "file") << "spoilt";
+        ASSERT_TRUE(directories->put_back("web"));
+        EXPECT_EQ(text("web"), "precious");
+        EXPECT_EQ(text("web.before"), "spoilt");
+        ASSERT_TRUE(directories->put_back("web")) << "p2prcd ended before it had written that down";
+        EXPECT_EQ(text("web"), "precious");
+        // The next copy has the directory, and nothing is taken for a copy until it is whole.
+        ASSERT_TRUE(directories->begin_copy("web"));
+        EXPECT_TRUE(fs::exists(at("web.copying")));
+        EXPECT_FALSE(directories->is_there("web.before"));
+        EXPECT_FALSE(directories->put_back("web"));
+        EXPECT_EQ(text("web"), "precious");
+        fs::remove_all(top / "data");
+        fs::remove_all(top / "private/data");
+        fs::create_directories(top / "data");
+        fs::create_directories(top / "private/data");
+    }
+}
+
+TEST_F(DataDirectoriesTest, ACopyGoesWithTheDataOfItsProcess) {
+    EXPECT_EQ(prepare(web(7)), "");
+    make_dynamic();
+    make_dynamic("web.copying");
+    ASSERT_TRUE(directories->finish_copy("web", {7, 2}));
+    EXPECT_EQ(prepare(web(8, "/usr/bin/other")), (top / "data/web.7").string());
+    EXPECT_TRUE(fs::exists(top / "data/web.7.before/file"));
+    EXPECT_FALSE(directories->is_there("web.before"));
+    EXPECT_FALSE(directories->has_copy("web", {7, 2}));
+}
+
+TEST_F(DataDirectoriesTest, WhatIsNotTheCopyIsNotPutBack) {
+    make_dynamic();
+    make_dynamic("web.copying");
+    ASSERT_TRUE(directories->finish_copy("web", {7, 2}));
+    fs::rename(top / "private/data/web.before", top / "private/data/aside");
+    fs::create_directory(top / "private/data/web.before");
+    EXPECT_FALSE(directories->put_back("web"));
+    fs::remove(top / "private/data/web.before");
+    fs::create_directory_symlink(top / "private/data/aside", top / "private/data/web.before");
+    EXPECT_FALSE(directories->put_back("web")) << "a link to it";
+}
+
 } // namespace
 } // namespace p2prc::process

@@ -57,6 +57,10 @@ class FakeSystemd : public Systemd {
             shares[unit] = share;
             co_return std::string("done");
         }
+        if (unit.starts_with("p2prcd-copy-")) {
+            calls.push_back("start " + unit);
+            co_return copier ? copier() : std::string("failed");
+        }
         if (unit.starts_with("p2prcd-notify-")) {
             calls.push_back("start " + unit);
             started[unit] = content.properties;
@@ -276,6 +280,7 @@ class FakeSystemd : public Systemd {
     int fail_starts = -1; // so many of them; negative: all
     std::optional<Error> refuse_start, refuse_freeze;
     std::optional<UnitResult> end_at_once;                     // as soon as the command is executed
+    std::function<std::string()> copier;                       // copies the data; the word of its job
     std::function<std::string()> deployer;                     // what a deployer does; the word of its job
     UnitResult deploy_ended;                                   // of one that failed
     std::chrono::milliseconds deploy_takes{0};                 // until it is stopped, or is over

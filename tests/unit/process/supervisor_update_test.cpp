@@ -3,6 +3,8 @@
 #include "tests/unit/process/reconciler_fixture.h"
 #include "tests/unit/support/eventually.h"
 
+#include <fstream>
+
 namespace p2prc::process {
 namespace {
 
@@ -258,6 +260,149 @@ TEST_F(SupervisorUpdateTest, WhatServesNobodyMayRunToItsEnd) {
     systemd.end(unit, {"success", CLD_EXITED, 0, ""});
     reaches(UpdatePhase::Good);
     expect(ProcessState::Stopped, StopKind::Finished);
+}
+
+class SnapshotTest : public SupervisorUpdateTest {
+  protected:
+    SnapshotTest() {
+        web.spec.update.snapshot = true;
+        web.digest = spec_digest(web.spec);
+        systemd.copier = [this] {
+            EXPECT_FALSE(systemd.loaded.contains(unit)) << "it is copied while nothing writes to it";
+            EXPECT_EQ(status()->state, ProcessState::Starting) << "and is on its way";
+            copied = read();
+            const auto place = data().string() + ".copying";
+            fs::create_directories(place);
+            fs::copy(data(), place, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+            return std::string("done");
+        };
+    }
+    void start_with_data() {
+        start_first();
+        fs::create_directories(data()); // as systemd does
+        write("old");
+    }
+    fs::path data() const { return directory / "data/web"; }
+    void write(const std::string& text) const { std::ofstream(data() / "form") << text; }
+    static std::string read(const fs::path& directory) {
+        std::string text;
+        std::ifstream(directory / "form") >> text;
+        return text;
+    }
+    std::string read() const { return read(data()); }
+    std::string before() const { return read(data().string() + ".before"); }
+    void crash() { systemd.crash_and_restart(unit, {"signal", CLD_KILLED, SIGSEGV, ""}); }
+
+    std::string copied;
+};
+
+TEST_F(SnapshotTest, TheDataIsPutBackWhereTheUpdateIsNotKept) {
+    confirm = std::chrono::hours(1);
+    start_with_data();
+    EXPECT_EQ(count("start p2prcd-copy-web.service"), 0);
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    EXPECT_EQ(copied, "old");
+    EXPECT_EQ(status()->update->data, DataCopy::Copied);
+    write("new");
+    crash();
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(read(), "old");
+    EXPECT_EQ(before(), "new");
+    EXPECT_EQ(status()->update->data, DataCopy::PutBack);
+    EXPECT_EQ(count("start p2prcd-copy-web.service"), 1);
+}
+
+TEST_F(SnapshotTest, WhatIsKeptKeepsItsData) {
+    start_with_data();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Good);
+    write("new");
+    EXPECT_EQ(before(), "old");
+    web.outcome = Outcome::Good;
+    update("/usr/bin/web3");
+    becomes(ProcessState::Running);
+    reaches(UpdatePhase::Good);
+    EXPECT_EQ(status()->update->revision, 3u);
+    EXPECT_EQ(read(), "new");
+    EXPECT_EQ(before(), "new") << "the copy is that of the last update";
+}
+
+TEST_F(SnapshotTest, WhatTakesTooLongIsNotCopiedAndSaysSo) {
+    confirm = std::chrono::hours(1);
+    systemd.copier = [] { return std::string("timeout"); };
+    start_with_data();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    EXPECT_EQ(data_words(*status()->update), "not copied: that takes longer than 5 s");
+    write("new");
+    crash();
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(read(), "new");
+    EXPECT_EQ(status()->update->data, DataCopy::NotCopied);
+}
+
+TEST_F(SnapshotTest, APowerCutChangesNothingOfThat) {
+    confirm = std::chrono::hours(1);
+    start_with_data();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    write("new");
+    systemd.fail_start_with = UnitResult{"exit-code", CLD_EXITED, 203, ""};
+    systemd.fail_starts = 1;
+    daemon_restart(true);
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(read(), "old");
+    EXPECT_EQ(count("start p2prcd-copy-web.service"), 0) << "the copy is not that of the new one's data";
+}
+
+TEST_F(SnapshotTest, ACopyIsNotMadeTwiceThoughItsStatusWasLost) {
+    confirm = std::chrono::hours(1);
+    start_with_data();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    write("new");
+    auto lost = *status();
+    lost.update->data = DataCopy::None;
+    lost.update->phase = UpdatePhase::Replacing;
+    lost.state = ProcessState::Starting;
+    lost.invocation.clear();
+    own->set(keys::status("home1", 7), status_to_json(lost));
+    daemon_restart(true);
+    reaches(UpdatePhase::Confirming);
+    EXPECT_EQ(count("start p2prcd-copy-web.service"), 0);
+    crash();
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(read(), "old");
+}
+
+TEST_F(SnapshotTest, ACopyThatWasCutOffIsMadeAnew) {
+    start_with_data();
+    // p2prcd ended while it was made: nothing is written of it, and the next revision has not been started.
+    const auto place = data().string() + ".copying";
+    fs::create_directories(place);
+    std::ofstream(fs::path(place) / "form") << "half";
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Good);
+    EXPECT_EQ(before(), "old");
+}
+
+TEST_F(SnapshotTest, ANextRevisionGoesBackToTheDataOfTheLastGoodOne) {
+    confirm = std::chrono::hours(1);
+    start_with_data();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    write("second");
+    web.outcome = Outcome::Superseded;
+    update("/usr/bin/web3");
+    becomes(ProcessState::Running);
+    ASSERT_EQ(status()->update->revision, 3u);
+    reaches(UpdatePhase::Confirming);
+    write("third");
+    crash();
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(read(), "old");
+    EXPECT_EQ(status()->revision, 1u);
 }
 
 } // namespace

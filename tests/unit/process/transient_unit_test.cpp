@@ -360,12 +360,46 @@ TEST(DeployUnit, OneThatRunsAsRootOpensItsDirectoryOnly) {
     }
 }
 
+TEST(CopyUnit, IsTheProcessWithoutWhatIsOnlyForItsCommand) {
+    auto record = calendar();
+    record.spec.run.environment["PATH"] = "/var/lib/p2prc-data/calendar";
+    record.spec.run.credentials["KEY"] = "/etc/key";
+    record.spec.run.root = "/srv/jail";
+    record.spec.limits.tasks = 1;
+    const auto unit = copy_unit(record, Origin::Remote);
+    ASSERT_TRUE(unit) << unit.error().message;
+    const auto value = [&](std::string_view name) {
+        const auto found = std::ranges::find(unit->properties, name, &UnitProperty::name);
+        return found == unit->properties.end() ? nlohmann::json() : found->value;
+    };
+    EXPECT_EQ(value("DynamicUser"), true);
+    EXPECT_EQ(value("User"), dynamic_user("calendar"));
+    EXPECT_EQ(value("ProtectSystem"), "strict");
+    EXPECT_EQ(value("StateDirectory"),
+              nlohmann::json::array({"p2prc-data/calendar", "p2prc-data/calendar.copying"}));
+    EXPECT_EQ(value("TimeoutStartUSec"), 5'000'000);
+    EXPECT_EQ(value("RootDirectory"), nullptr);
+    EXPECT_EQ(value("LoadCredential"), nullptr);
+    EXPECT_EQ(value("TasksMax"), nullptr);
+    EXPECT_EQ(value("Environment").dump().find("PATH"), std::string::npos);
+    EXPECT_NE(unit->drop_in.find("/var/lib/p2prc-data/calendar.copying"), std::string::npos);
+}
+
 TEST(UnitNames, ThereAndBack) {
     EXPECT_EQ(unit_name("calendar"), "p2prc-calendar.service");
     EXPECT_EQ(process_of_unit("p2prc-calendar.service"), "calendar");
     EXPECT_EQ(process_of_unit("p2prc-.service"), "");
     EXPECT_EQ(process_of_unit("p2prcd-acme-x.service"), "");
     EXPECT_EQ(process_of_unit("p2prc-edge.socket"), "");
+}
+
+TEST(UnitNames, TheSecondUnitIsOfTheSameProcess) {
+    EXPECT_EQ(unit_name("calendar", Turn::Second), "p2prc-calendar_2.service");
+    EXPECT_EQ(process_of_unit("p2prc-calendar_2.service"), "calendar");
+    EXPECT_EQ(turn_of_unit("p2prc-calendar_2.service"), Turn::Second);
+    EXPECT_EQ(turn_of_unit("p2prc-calendar.service"), Turn::First);
+    EXPECT_EQ(turn_of_unit("p2prc-calendar-2.service"), Turn::First);
+    EXPECT_EQ(process_of_unit("p2prc-_2.service"), "");
 }
 
 } // namespace
