@@ -95,6 +95,7 @@ asio::awaitable<Result<void>> ProcessSupervisor::make_copy(ProcessRecord record)
     if (!node_->options.data.is_there(name_)) co_return fail(ErrorCode::NotFound, "there was none");
     auto content = copy_unit(record, records().origin_of(record));
     if (!content) co_return std::unexpected(content.error());
+    set_slice(*content, records().slice_of(record));
     // That of an earlier p2prcd may still be at it.
     const auto unit = copy_unit_name(name_);
     const auto stopped = co_await node_->systemd.stop(unit, share_);

@@ -10,7 +10,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -83,8 +82,8 @@ class FakeSystemd : public Systemd {
                  one != end; ++one)
                 if ((*one)[1] != "/bin/sh" && !content.drop_in.contains("kept="))
                     std::filesystem::remove_all((*one)[1].str());
-            EXPECT_EQ(::write(content.output->get(), "4096\n", 5), 5);
-            co_return std::string("done");
+            const bool told = ::write(content.output->get(), "4096\n", 5) == 5;
+            co_return std::string(told ? "done" : "failed");
         }
         if (unit.starts_with("p2prcd-deploy-")) {
             calls.push_back("start " + unit);
