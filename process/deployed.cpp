@@ -213,7 +213,10 @@ std::vector<fs::path> DeployedResults::paths_of(std::string_view name, std::stri
     std::error_code ignored;
     const auto mine = fmt::format("{}.", name);
     for (const auto& entry : fs::directory_iterator(root_ / builder_directory, ignored))
-        if (entry.path().filename().string().starts_with(mine)) paths.push_back(entry.path());
+        // Builders may write here, what they like.
+        if (const auto work = entry.path().filename().string();
+            work.starts_with(mine) && is_fingerprint(std::string_view(work).substr(mine.size())))
+            paths.push_back(entry.path());
     return paths;
 }
 

@@ -69,6 +69,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     bool any_lost_with_boot() const;
     bool knows_all() const;
     Deployments::Needed needed_deployments() const;
+    std::set<std::string> deployments_of_dead(const Deployments::Needed& needed) const;
 
     void follow();
     SystemdEvents events();
@@ -366,13 +367,21 @@ Deployments::Needed Reconciler::Impl::needed_deployments() const {
     return needed;
 }
 
+// Of what runs still, and is of no process any more.
+std::set<std::string> Reconciler::Impl::deployments_of_dead(const Deployments::Needed& needed) const {
+    std::set<std::string> dead;
+    for (const auto& [name, known] : *supervisors_)
+        if ((known->busy() || known->unit().view() || known->other_unit().view()) && !needed.contains(name))
+            dead.insert(name);
+    return dead;
+}
+
 void Reconciler::Impl::tidy_deployments() {
     if (!knows_all()) return;
     const auto needed = needed_deployments();
-    std::set<std::string> busy;
+    auto busy = deployments_of_dead(needed);
     for (const auto& [name, known] : *supervisors_)
-        if (known->busy() || ((known->unit().view() || known->other_unit().view()) && !needed.contains(name)))
-            busy.insert(name);
+        if (known->busy()) busy.insert(name);
     node->deployments.tidy(needed, busy, node);
 }
 
@@ -382,9 +391,7 @@ asio::awaitable<Result<Cleaned>> Reconciler::Impl::clean_deployments(std::string
         co_return fail(ErrorCode::Unreachable, "it is not known yet which processes this machine has",
                        "try again in a moment");
     auto needed = needed_deployments();
-    std::set<std::string> busy;
-    for (const auto& [other, known] : *supervisors_)
-        if ((known->busy() || known->unit().view()) && !needed.contains(other)) busy.insert(other);
+    auto busy = deployments_of_dead(needed);
     co_return co_await node->deployments.clean(std::move(name), std::move(needed), std::move(busy));
 }
 

@@ -153,6 +153,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void switch_over(const Facts& now);
     void drain(std::optional<std::uint16_t> port);
     void stop_beside();
+    void stop_other();
     boost::asio::awaitable<void> end_beside();
     boost::asio::awaitable<void> beside_gone();
     void arm_beside(std::chrono::milliseconds time);
@@ -194,7 +195,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     ProcessStatus draft(const Facts& now) const;
 
     static void begin_update(ProcessStatus& status, const ProcessRecord& record);
-    boost::asio::awaitable<void> copy_data(ProcessStatus& status, ProcessRecord record);
+    boost::asio::awaitable<bool> copy_data(ProcessRecord record);
     boost::asio::awaitable<Result<void>> make_copy(ProcessRecord record);
     void put_data_back(ProcessStatus& status);
     static void note_ready(ProcessStatus& status);

@@ -43,8 +43,11 @@ std::optional<std::uint16_t> port_of_digest(const ProcessRecord& record, const s
 // Where no status says which unit serves, it is the one that is there; of two, the one of the record, if that
 // is known to be good: the other one was draining.
 void ProcessSupervisor::find_turn() {
-    if (std::exchange(turn_known_, true) || !other_.alive()) return;
     const auto* record = records().record(name_);
+    // Nor is the status of a process that is no more an answer where only the other one is left: it is what
+    // runs.
+    const bool is_left = !record && beside_ == BesideState::None && !unit_.alive();
+    if ((std::exchange(turn_known_, true) && !is_left) || !other_.alive()) return;
     const bool is_agreed =
         record && record->outcome == Outcome::Good && other_.view()->digest == record->digest;
     if (unit_.alive() && !is_agreed) return;
@@ -71,16 +74,17 @@ bool ProcessSupervisor::attend_beside(const Facts& now, Act& what) {
         if (!other_.view()) return false;
         // Without a record nobody knows which one serves, and nothing is concluded from that.
         if (!now.record && other_.alive() && !ends_all(what)) return false;
-        if (ends_all(what) || !other_.alive()) {
-            stop_beside();
-        } else {
+        if (!ends_all(what) && !starts && other_.alive()) {
             take_beside(BesideEvent::Found);
             drain(port_of_digest(*now.record, other_.view()->digest));
+            return false;
         }
-        return false;
+        stop_beside();
+        return starts; // the other one may have the port
     case BesideState::Draining:
-        if (ends_all(what) || !other_.alive()) stop_beside();
-        return false;
+        if (!ends_all(what) && !starts && other_.alive()) return false;
+        stop_beside();
+        return starts;
     case BesideState::Preparing:
         return false;
     case BesideState::Stopping:
@@ -131,12 +135,10 @@ bool ProcessSupervisor::starts_beside(const Facts& now, Act what) {
     const auto ports = ports_of(*running);
     if (std::ranges::any_of(ports_of(record), [&](auto port) { return std::ranges::count(ports, port) > 0; }))
         return false;
-    // An earlier p2prcd has seen it become ready.
-    if (state_ == SupervisorState::Absent && unit_.view()->up() &&
-        now.status->ready_run == unit_.view()->invocation)
-        observe(now);
+    // It has become ready before it was paused, or when an earlier p2prcd watched it.
+    const bool is_unwatched = state_ == SupervisorState::Absent || state_ == SupervisorState::Paused;
+    if (is_unwatched && unit_.view()->up() && now.status->ready_run == unit_.view()->invocation) observe(now);
     if (state_ != SupervisorState::Ready) return false;
-    if (beside_ == BesideState::Draining) stop_beside();
     if (beside_ == BesideState::None) operate(start_beside(facts()));
     return true;
 }
@@ -173,10 +175,14 @@ asio::awaitable<bool> ProcessSupervisor::start_beside(Facts now) {
         co_return true;
     }
     take_beside(BesideEvent::Launched);
-    if (other_.alive() && *result == "done") {
-        successor_->run = other_.view()->invocation;
+    if (!other_.alive()) co_return true;
+    successor_->run = other_.view()->invocation;
+    if (*result == "done")
         watch_beside();
-    }
+    else
+        successor_->failed_check =
+            FailedCheck{successor_->run, StopKind::NotReady, "",
+                        fmt::format("systemd's job to start it ended as '{}'", *result)};
     co_return true;
 }
 
@@ -313,6 +319,10 @@ void ProcessSupervisor::stop_beside() {
     if (beside_ == BesideState::Stopping) return;
     take_beside(BesideEvent::StopOrdered);
     beside_timer_.reset();
+    stop_other();
+}
+
+void ProcessSupervisor::stop_other() {
     const auto self = shared_from_this();
     const auto over = [self](const std::exception_ptr& error) {
         if (!error) return;
@@ -387,12 +397,8 @@ void ProcessSupervisor::beside_due() {
             node_->options.has_connections(*drained_port_))
             return arm_beside(node_->options.drain_look);
         return stop_beside();
-    case BesideState::Stopping: {
-        const auto self = shared_from_this();
-        asio::co_spawn(node_->loop, end_beside(), [self](const std::exception_ptr& error) {
-            if (error) self->failed(error);
-        });
-    }
+    case BesideState::Stopping:
+        return stop_other();
     }
 }
 

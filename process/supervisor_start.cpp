@@ -123,6 +123,7 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
             refuse(now, "data", prepared.error());
             co_return Prepared{};
         }
+        if (!co_await copy_data(*now.record)) co_return Prepared{std::nullopt, false};
     }
     if (!deployed) {
         deploy(now);
@@ -148,6 +149,8 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
             name_);
     if (!spec.run.data) co_return Prepared{std::move(*content)};
     auto prepared = co_await prepare_data(before, what);
+    if (prepared && !node_->stopping && !co_await copy_data(*now.record))
+        co_return Prepared{std::nullopt, false};
     if (prepared && !node_->stopping) prepared = co_await make_volumes(*now.record);
     if (node_->stopping) co_return Prepared{};
     if (!prepared) {
@@ -181,16 +184,6 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
     node_->write_state(std::move(status), reported_state(state_));
     status = draft(now); // as it is written
     if (status.update && status.update->phase == UpdatePhase::RollingBack) put_data_back(status);
-    if (status.update && status.update->phase == UpdatePhase::Replacing) {
-        auto record = *now.record;
-        const bool copied_first = record.spec.update.snapshot;
-        co_await copy_data(status, std::move(record));
-        if (node_->stopping) co_return false;
-        if (copied_first && status.update->data == DataCopy::None) {
-            retry_later();
-            co_return false;
-        }
-    }
     now.status = status;
 
     auto prepared = co_await prepare(before, now, what);

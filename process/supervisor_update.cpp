@@ -64,31 +64,47 @@ void ProcessSupervisor::begin_update(ProcessStatus& status, const ProcessRecord&
     // Without one that was good there is nothing to fall back on.
     if (!good) return status.update.reset();
     UpdateProgress update{.revision = record.revision, .fallback = good->number, .since = net::now_rfc3339()};
-    // One that was not found good yet has begun with the data of the last good one, and makes way now.
-    if (before && is_under_way(*before) && before->fallback == good->number) {
+    // One that was not found good yet has begun with the data of the last good one, and makes way now. What
+    // was put back is in use again, and is copied again.
+    if (before && is_under_way(*before) && before->phase != UpdatePhase::RollingBack &&
+        before->fallback == good->number) {
         update.data = before->data;
         update.data_detail = before->data_detail;
+        const auto* other = former_revision(record, before->revision);
+        if (update.data == DataCopy::None && other && !other->spec.update.snapshot) {
+            update.data = DataCopy::NotCopied;
+            update.data_detail =
+                fmt::format("revision {}, which was not good yet, has had it meanwhile", other->number);
+        }
     }
     status.update = std::move(update);
 }
 
-// Nothing of the process runs, and the next revision has not been started yet. Where it cannot be copied in a
-// moment, the update goes on without; where systemd cannot be asked, nothing is said of the data yet.
-asio::awaitable<void> ProcessSupervisor::copy_data(ProcessStatus& status, ProcessRecord record) {
-    if (!record.spec.update.snapshot || status.update->data != DataCopy::None) co_return;
+// Nothing of the process runs, and the next revision has not been started yet. It may run here, and with this
+// data: it is copied as its user. Where that takes more than a moment, the update goes on without. False:
+// systemd cannot be asked, or this is the end of p2prcd; it is tried again.
+asio::awaitable<bool> ProcessSupervisor::copy_data(ProcessRecord record) {
+    auto status = draft(facts());
+    if (!record.spec.update.snapshot || !status.update || status.update->phase != UpdatePhase::Replacing ||
+        status.update->revision != record.revision || status.update->data != DataCopy::None)
+        co_return true;
     // A power cut may have taken back what was written down of it, and not what the next revision has done.
     const DataCopyNote note{record.id, record.revision};
     Result<void> done;
     if (!node_->options.data.has_copy(name_, note)) {
         done = co_await make_copy(std::move(record));
-        if (node_->stopping) co_return;
+        if (node_->stopping) co_return false;
         // systemd is not there: perhaps the machine goes down.
-        if (!done && done.error().code == ErrorCode::Unreachable) co_return;
+        if (!done && done.error().code == ErrorCode::Unreachable) {
+            retry_later();
+            co_return false;
+        }
         if (done) done = node_->options.data.finish_copy(name_, note);
     }
     status.update->data = done ? DataCopy::Copied : DataCopy::NotCopied;
     if (!done) status.update->data_detail = done.error().message;
     node_->write(status);
+    co_return true;
 }
 
 asio::awaitable<Result<void>> ProcessSupervisor::make_copy(ProcessRecord record) {

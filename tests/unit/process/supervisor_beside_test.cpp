@@ -1,5 +1,6 @@
 // Start-first updates: the next revision beside the one that serves.
 #include "core/revision.h"
+#include "state/pauses.h"
 #include "tests/unit/process/reconciler_fixture.h"
 #include "tests/unit/support/eventually.h"
 
@@ -363,6 +364,49 @@ TEST_F(SupervisorBesideTest, WithoutItsStatusTheOneThatIsThereServes) {
     EXPECT_TRUE(status()->second_unit);
     EXPECT_EQ(count("stop " + second), 0);
     EXPECT_EQ(count("start " + unit), 0);
+}
+
+TEST_F(SupervisorBesideTest, WhatIsLeftOfAnUpdateMakesWayForAStart) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    listen(8082);
+    update("/usr/bin/web2", 8082);
+    reaches(UpdatePhase::Confirming);
+    reconciler.reset();
+    systemd.loaded.erase(unit); // without p2prcd, what served has ended
+    daemon_restart();
+    becomes([&] { return is_loaded(unit); });
+    const auto stop = std::ranges::find(systemd.calls, "stop " + second);
+    ASSERT_NE(stop, systemd.calls.end()) << "it has the port of what is to start";
+    EXPECT_NE(std::find(stop, systemd.calls.end(), "start " + unit), systemd.calls.end());
+    EXPECT_FALSE(is_loaded(second));
+}
+
+TEST_F(SupervisorBesideTest, WhatIsLeftOfAProcessThatWasKilledEnds) {
+    confirm = std::chrono::hours(1);
+    start_first();
+    listen(8082);
+    update("/usr/bin/web2", 8082);
+    reaches(UpdatePhase::Confirming);
+    reconciler.reset();
+    systemd.loaded.erase(unit);
+    kill(7, "web");
+    daemon_restart();
+    gone(second);
+    expect(ProcessState::Stopped, StopKind::Killed);
+}
+
+TEST_F(SupervisorBesideTest, WhatWasPausedIsUpdatedWithoutAStop) {
+    start_first();
+    state::Pauses pauses(*own);
+    pauses.pause(web, {"carol@home1", "2026-01-02T03:04:05Z"});
+    becomes([&] { return status()->state == ProcessState::Paused; });
+    listen(8082);
+    update("/usr/bin/web2", 8082);
+    run();
+    pauses.resume(web);
+    reaches(UpdatePhase::Good);
+    EXPECT_TRUE(status()->second_unit);
 }
 
 } // namespace

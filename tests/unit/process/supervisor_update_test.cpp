@@ -1,5 +1,6 @@
 // Updates: from one revision to the next, and back where the next one was not kept.
 #include "core/revision.h"
+#include "state/origins.h"
 #include "tests/unit/process/reconciler_fixture.h"
 #include "tests/unit/support/eventually.h"
 
@@ -403,6 +404,38 @@ TEST_F(SnapshotTest, ANextRevisionGoesBackToTheDataOfTheLastGoodOne) {
     reaches(UpdatePhase::RolledBack);
     EXPECT_EQ(read(), "old");
     EXPECT_EQ(status()->revision, 1u);
+}
+
+TEST_F(SnapshotTest, NoDataIsCopiedForARevisionThatMayNotHaveIt) {
+    state::Origins(*own).note(web.spec); // spun here; what comes next was not
+    start_with_data();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(count("start p2prcd-copy-web.service"), 0);
+    EXPECT_EQ(status()->revision, 1u);
+    EXPECT_EQ(read(), "old");
+}
+
+TEST_F(SnapshotTest, WhatARevisionThatWasNotGoodHasDoneIsNotKept) {
+    confirm = std::chrono::hours(1);
+    web.spec.update.snapshot = false;
+    web.digest = spec_digest(web.spec);
+    start_with_data();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    write("second");
+    Revision next = present_revision(web);
+    next.number = 3;
+    next.spec.update.snapshot = true;
+    next.spec.run.command = {"/usr/bin/web3"};
+    next.digest = spec_digest(next.spec);
+    replace_revision(web, std::move(next), Outcome::Superseded);
+    ++web.change;
+    want(web);
+    becomes(ProcessState::Running);
+    EXPECT_EQ(count("start p2prcd-copy-web.service"), 0);
+    EXPECT_EQ(data_words(*status()->update),
+              "not copied: revision 2, which was not good yet, has had it meanwhile");
 }
 
 } // namespace
