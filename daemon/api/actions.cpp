@@ -80,6 +80,11 @@ Json ports_in_use() {
     return ports;
 }
 
+// Its next revision may be started beside what runs, with a port of its own.
+void add_ports_in_use(Json& params, const View& view, const ProcessRecord& record) {
+    if (record.node == view.node()) params["ports_in_use"] = ports_in_use();
+}
+
 // The node that a spin is for must be able to take it now: nothing is recorded that then hangs.
 Result<void> check_node(const View& view, const std::string& node) {
     if (node == view.node()) return {};
@@ -245,6 +250,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::roll_back(std::string process, s
     const auto record = view_->find_process(process);
     if (!record) co_return std::unexpected(record.error());
     Json params = {{"process", std::to_string(record->id)}, {"revision", revision}, {"by", by(user)}};
+    add_ports_in_use(params, *view_, *record);
     const auto* earlier = former_revision(*record, revision);
     auto spec = earlier ? earlier->spec : record->spec;
     std::string method = "process.rollback";
@@ -256,6 +262,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::redeploy(std::string process, st
     const auto record = view_->find_process(process);
     if (!record) co_return std::unexpected(record.error());
     Json params = {{"process", std::to_string(record->id)}, {"by", by(user)}};
+    add_ports_in_use(params, *view_, *record);
     auto spec = record->spec;
     std::string method = "process.redeploy";
     co_return co_await revise(std::move(method), std::move(params), std::move(spec), wait);

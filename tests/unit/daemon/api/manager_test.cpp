@@ -351,6 +351,21 @@ TEST_F(ManagerTest, AnOfferInConflictIsShownAndKilledByItsId) {
     EXPECT_EQ(bus.run(client->information("wiki")).value()["node"], "home1");
 }
 
+TEST_F(ManagerTest, WhereItRunsARollbackSaysWhichPortsAreInUse) {
+    const auto there = process(8, "game", "root1");
+    commit({{keys::process("game"), to_json(there)}});
+    for (const auto* method : {"process.rollback", "process.redeploy"})
+        fleet.requests.answers[method] = [](const Json& params) -> Result<Json> {
+            EXPECT_EQ(params.contains("ports_in_use"), params["process"] == "7") << params;
+            return fail(ErrorCode::Conflict, "not now");
+        };
+    for (const auto* name : {"wiki", "game"}) {
+        EXPECT_EQ(bus.run(client->roll_back(name, 1, Json::object())).error().message, "not now");
+        EXPECT_EQ(bus.run(client->redeploy(name, Json::object())).error().message, "not now");
+    }
+    EXPECT_EQ(fleet.requests.requests.size(), 4U);
+}
+
 // Whoever has spun it looks for it there.
 TEST_F(ManagerTest, OfWhatWasKilledItSaysByWhomAndWhen) {
     commit(
