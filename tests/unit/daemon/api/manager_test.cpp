@@ -400,6 +400,42 @@ TEST_F(ManagerTest, OfWhatWasKilledWhileTheRootWasAwayItsNodesReportSaysIt) {
     EXPECT_NE(told.error().message.find("eve@root1 killed it"), std::string::npos) << told.error().message;
 }
 
+// Every node can write reports of its own, and those who read them are others.
+TEST_F(ManagerTest, OfWhatIsInventedNothingIsSaid) {
+    const auto reported = [](const ProcessRecord& record, const std::string& by) {
+        StopReason reason;
+        reason.kind = StopKind::Killed;
+        reason.by = by;
+        return std::pair{keys::status(record.node, record.id),
+                         std::optional(status(record, ProcessState::Stopped, reason))};
+    };
+    const auto told = [this](const char* name) {
+        const auto information = bus.run(client->information(name));
+        return information ? std::string() : information.error().message;
+    };
+    // Of what never was, of one that is another's by now, and of what runs.
+    const auto mine = process(9, "mine", "root1");
+    commit({reported(process(40, "ghost", "root1"), "mallory"),
+            reported(process(7, "wiki", "root1"), "mallory"),
+            {keys::process("mine"), to_json(mine)},
+            reported(mine, "mallory")});
+    commit({{keys::process("wiki"), std::nullopt}});
+    for (const auto* name : {"ghost", "wiki", "mine"})
+        EXPECT_EQ(told(name).find("mallory"), std::string::npos) << told(name);
+    // Of another name than its record has.
+    const auto game = process(8, "game", "root1");
+    commit({{keys::process("game"), to_json(game)}});
+    commit({{keys::process("game"), std::nullopt}, reported(process(8, "chess", "root1"), "mallory")});
+    EXPECT_EQ(told("game").find("mallory"), std::string::npos);
+    EXPECT_EQ(told("chess").find("mallory"), std::string::npos);
+    // A tombstone is the registry's word.
+    commit(
+        {{keys::process("mine"), std::nullopt},
+         {keys::tombstone(9), to_json(Tombstone{9, "mine", "root1", "eve@home1", "2026-01-02T03:04:05Z"})}});
+    commit({{keys::tombstone(9), std::nullopt}, reported(mine, "mallory again")});
+    EXPECT_NE(told("mine").find("eve@home1 killed it"), std::string::npos) << told("mine");
+}
+
 TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
     auto alone = *api->view().fleet();
     alone.zone.clear();
