@@ -35,7 +35,7 @@ namespace {
 constexpr std::chrono::seconds drain_pause{5};
 
 std::chrono::seconds left_until(std::chrono::nanoseconds end) {
-    return std::chrono::duration_cast<std::chrono::seconds>(end - net::boottime());
+    return std::max(0s, std::chrono::ceil<std::chrono::seconds>(end - net::boottime()));
 }
 
 // Whether nothing ties it to its node but what passes.
@@ -352,11 +352,13 @@ asio::awaitable<void> Actions::await_moved(Json& row, std::optional<std::chrono:
     awaited.name = json::member<std::string>(row, "process");
     awaited.node = json::member<std::string>(row, "to");
     awaited.change = json::member<std::uint64_t>(row, "change");
+    // Once the deadline has passed it is judged as it is.
+    if (end) awaited.timeout = std::min(awaited.timeout, left_until(*end));
     auto done = co_await waits_->until_recorded(awaited);
     const auto* record = done ? view_->process(std::string_view(awaited.name)) : nullptr;
     if (record && record->desired == Desired::Running) {
         awaited.timeout = wait_time({}, record->spec);
-        if (end) awaited.timeout = std::clamp(left_until(*end), 1s, std::max(1s, awaited.timeout));
+        if (end) awaited.timeout = std::min(awaited.timeout, left_until(*end));
         done = co_await waits_->until(awaited);
     }
     if (!done)
@@ -374,8 +376,8 @@ Actions::drain_node(std::string node, std::optional<std::chrono::seconds> deadli
         Json params = {{"node", node}, {"again", again}, {"by", by(user)}};
         const auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
         if (!answer && !again) co_return std::unexpected(answer.error());
-        // Somebody lets it have processes again.
-        if (!answer && answer.error().code == ErrorCode::Conflict) break;
+        // Somebody lets it have processes again, has removed it, or has taken the right to drain it away.
+        if (!answer && answer.error().code != ErrorCode::Unreachable) break;
         if (answer) {
             stay = Json::array();
             // All of them are on their way already: one is waited for after the other.
@@ -387,7 +389,7 @@ Actions::drain_node(std::string node, std::optional<std::chrono::seconds> deadli
             }
         }
         if (!end || net::boottime() >= *end || std::ranges::none_of(stay, may_go_later)) break;
-        co_await pause.wait(std::min(drain_pause, left_until(*end) + 1s));
+        co_await pause.wait(std::min(drain_pause, left_until(*end)));
     }
     for (Json& row : stay)
         moved.push_back(std::move(row));

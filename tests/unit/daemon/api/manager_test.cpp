@@ -366,6 +366,40 @@ TEST_F(ManagerTest, WhereItRunsARollbackSaysWhichPortsAreInUse) {
     EXPECT_EQ(fleet.requests.requests.size(), 4U);
 }
 
+TEST_F(ManagerTest, ADrainWaitsForNothingLongerThanToItsDeadline) {
+    fleet.requests.answers["node.drain"] = [](const Json&) {
+        const auto row = [](const char* name, int id) {
+            return Json{{"process", name}, {"id", id},     {"from", "home1"},
+                        {"to", "root1"},   {"change", 2U}, {"obstacles", Json::array()}};
+        };
+        return ok({{"processes", {row("one", 8), row("two", 9)}}}); // neither is ever recorded
+    };
+    const auto rows = bus.run(client->drain_node("home1", {{"deadline_seconds", 1U}}));
+    ASSERT_TRUE(rows) << rows.error().message;
+    ASSERT_EQ(rows->size(), 2U);
+    for (const auto& row : *rows)
+        EXPECT_EQ(row["obstacles"][0]["code"], "not-ready") << row;
+    EXPECT_NE(rows->at(1).dump().find("in the time given"), std::string::npos) << rows->at(1);
+}
+
+TEST_F(ManagerTest, ADrainEndsWhenTheNodeIsRemoved) {
+    fleet.requests.answers["node.drain"] = [](const Json& params) -> Result<Json> {
+        if (params["again"] == true) return fail(ErrorCode::NotFound, "there is no node 'home1'");
+        const Json obstacle{{"code", "update"}, {"text", "is being confirmed"}, {"fix", "again"}};
+        return ok({{"processes",
+                    {{{"process", "wiki"},
+                      {"id", 7},
+                      {"from", "home1"},
+                      {"to", nullptr},
+                      {"change", 1U},
+                      {"obstacles", {obstacle}}}}}});
+    };
+    const auto rows = bus.run(client->drain_node("home1", {{"deadline_seconds", 3600U}}));
+    ASSERT_TRUE(rows) << rows.error().message;
+    EXPECT_EQ((*rows)[0]["process"], "wiki");
+    EXPECT_EQ(fleet.requests.requests.size(), 2U);
+}
+
 // Whoever has spun it looks for it there.
 TEST_F(ManagerTest, OfWhatWasKilledItSaysByWhomAndWhen) {
     commit(
