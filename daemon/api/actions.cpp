@@ -68,8 +68,10 @@ constexpr Goal goal_of(Verb verb, const WaitFor& wait) {
 Result<void> acted_upon(const View& view, const ProcessRecord& record) {
     const auto* entry = view.replica().records().process(record.name);
     if (!entry || !entry->refused) return {};
+    const auto* status = view.status(record);
+    const auto turn = status && status->second_unit ? process::Turn::Second : process::Turn::First;
     return fail(entry->refused->code, entry->refused->message,
-                fmt::format("systemctl stop p2prc-{}.service ends what runs", record.name));
+                fmt::format("systemctl stop {} ends what runs", process::unit_name(record.name, turn)));
 }
 
 // Ports of this machine that a process whose port is chosen must not get: somebody listens there.

@@ -481,6 +481,17 @@ TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
     EXPECT_NE((*domains)[0]["reason"].get<std::string>().find("p2prc init"), std::string::npos);
 }
 
+TEST_F(ManagerTest, OfWhatIsNotAcceptedTheUnitThatRunsIsNamed) {
+    wiki.created_by = "ada\n@home1";
+    commit({{keys::process("wiki"), to_json(wiki)}});
+    const auto hint = [this] { return bus.run(client->pause("wiki")).error().hint; };
+    EXPECT_EQ(hint(), "systemctl stop p2prc-wiki.service ends what runs");
+    auto now = status_from_json(status(wiki, ProcessState::Running));
+    now.second_unit = true;
+    own->set(keys::status("home1", 7), status_to_json(now));
+    EXPECT_EQ(hint(), "systemctl stop p2prc-wiki_2.service ends what runs");
+}
+
 TEST_F(ManagerTest, APauseIsThisMachinesOwn) {
     // What the reconciler would do.
     const auto followed = own->subscribe("/paused/", [this](std::span<const state::Change> changes) {
