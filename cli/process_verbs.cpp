@@ -612,9 +612,10 @@ void add_process_verbs(CLI::App& app, Action& action) {
 
     auto* deploy_verb = app.add_subcommand("deploy", "deploy a process anew, or remove what deployers left");
     const auto deployed = std::make_shared<DeployOptions>();
-    deploy_verb
-        ->add_option("ID|NAME|DOMAIN", deployed->subject, "the process; with --clean it may be left out: all")
-        ->transform(url_as_domain());
+    const auto* deployed_process = deploy_verb
+                                       ->add_option("ID|NAME|DOMAIN", deployed->subject,
+                                                    "the process; with --clean it may be left out: all")
+                                       ->transform(url_as_domain());
     auto* again = deploy_verb->add_flag("--again", deployed->again,
                                         "run its deployer anew, and the process with the new result");
     add_wait_options(deploy_verb, deployed->wait);
@@ -624,9 +625,11 @@ void add_process_verbs(CLI::App& app, Action& action) {
         ->excludes(again)
         ->excludes(deploy_verb->get_option("--no-wait"))
         ->excludes(deploy_verb->get_option("--timeout"));
-    deploy_verb->callback([&action, deployed] {
+    deploy_verb->callback([&action, deployed, deployed_process] {
         if (!deployed->again && !deployed->clean) throw CLI::RequiredError("--again or --clean");
-        if (deployed->again && deployed->subject.empty()) throw CLI::RequiredError("ID|NAME|DOMAIN");
+        // An empty one, as of a script's unset variable, is not all of them.
+        const bool named = deployed->again || deployed_process->count() > 0;
+        if (named && deployed->subject.empty()) throw CLI::RequiredError("ID|NAME|DOMAIN");
         action = [deployed](Context& c) {
             return deployed->clean ? clean_deployments(deployed->subject, c) : deploy_again(*deployed, c);
         };

@@ -67,9 +67,11 @@ Result<void> check_room_for_change(const Draft& draft, const ProcessRecord& proc
     const std::string maker(node_of(process.created_by));
     const auto node = draft.node(maker);
     const auto* before = draft.get(keys::process(process.name));
-    const auto others =
-        draft.share_of(maker).record_bytes - (before ? static_cast<std::int64_t>(document_size(*before)) : 0);
-    return check_record_bytes(maker, others + static_cast<std::int64_t>(document_size(to_json(process))),
+    const auto size = static_cast<std::int64_t>(document_size(to_json(process)));
+    const auto size_before = before ? static_cast<std::int64_t>(document_size(*before)) : 0;
+    // Who has more than is allowed, as of before a lower limit, must be able to have less.
+    if (before && size <= size_before) return {};
+    return check_record_bytes(maker, draft.share_of(maker).record_bytes - size_before + size,
                               quota_of(node ? node->role : Role::Member));
 }
 

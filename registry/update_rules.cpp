@@ -26,7 +26,8 @@ Outcome outcome_now(const ProcessRecord& process, const std::optional<ProcessSta
     return status && status->good == process.revision ? Outcome::Good : Outcome::Superseded;
 }
 
-// One that was chosen stays, unless the next revision is to run beside what has it.
+// One that was chosen stays, unless the next revision is to run beside what has it. The choice is the same
+// each time, so it leaves out what has not worked: another program may have that port.
 Result<std::optional<std::uint16_t>> port_of_next(Request& request, const ProcessRecord& existing,
                                                   const ProcessSpec& spec, bool restart) {
     const bool beside = restart && spec.update.order == UpdateOrder::StartFirst;
@@ -35,6 +36,9 @@ Result<std::optional<std::uint16_t>> port_of_next(Request& request, const Proces
     in_use.insert(spec.ports.begin(), spec.ports.end());
     if (existing.port) in_use.insert(*existing.port);
     if (const auto* good = last_good_revision(existing); good && good->port) in_use.insert(*good->port);
+    for (const auto& former : existing.former)
+        if (former.port && (former.outcome == Outcome::Failed || former.outcome == Outcome::RolledBack))
+            in_use.insert(*former.port);
     return bind_port(request.draft, existing.node, spec.name, spec.port, request.is_owner(), in_use);
 }
 

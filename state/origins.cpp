@@ -23,6 +23,12 @@ Json note_of(const ProcessSpec& spec, std::uint32_t id, std::uint32_t revision =
     return note;
 }
 
+// The node that has made its present revision.
+std::string_view maker_of(const ProcessRecord& record) {
+    const std::string_view by = record.revised_by.empty() ? record.created_by : record.revised_by;
+    return by.substr(by.rfind('@') + 1);
+}
+
 // Whether a note is of the process with this id or one of these former ones. Without an id its answer is not
 // here yet, or was lost.
 bool is_of(const Json& note, std::uint32_t id, const std::vector<std::uint32_t>& former_ids) {
@@ -77,8 +83,7 @@ bool Origins::here(const ProcessRecord& record) const {
 }
 
 std::string Origins::spinner(const ProcessRecord& record, std::string_view self) const {
-    if (here(record)) return std::string(self);
-    return record.created_by.substr(record.created_by.rfind('@') + 1);
+    return std::string(here(record) ? self : maker_of(record));
 }
 
 bool Origins::kept() const {
@@ -90,7 +95,7 @@ void Origins::keep(const State& replica, std::string_view node) {
     notes.push_back({std::string(marker), Json{{"schema", 1}}, 0});
     for (const auto name : replica.records().processes_on(node)) {
         const auto* record = replica.records().process(name)->accepted();
-        if (record && record->created_by.ends_with("@" + std::string(node)))
+        if (record && maker_of(*record) == node)
             notes.push_back({key_of(record->spec), note_of(record->spec, record->id, record->revision), 0});
     }
     own_.update(std::move(notes));

@@ -29,8 +29,8 @@ class Origins {
     void forget(const Tombstone& tombstone);
 
     bool here(const ProcessRecord& record) const;
-    // The node that has spun it: `self`, or the one that its record says. A member cannot choose what the
-    // registry writes there; a root can.
+    // The node whose command it runs, as it has spun the process or made its present revision: `self`, or the
+    // one that its record says. A member cannot choose what the registry writes there; a root can.
     std::string spinner(const ProcessRecord& record, std::string_view self) const;
 
     // What was spun before this was kept, or the own state was lost: once, the records themselves are

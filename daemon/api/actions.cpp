@@ -35,7 +35,7 @@ namespace {
 constexpr std::chrono::seconds drain_pause{5};
 
 std::chrono::seconds left_until(std::chrono::nanoseconds end) {
-    return std::chrono::duration_cast<std::chrono::seconds>(end - net::boottime());
+    return std::max(0s, std::chrono::ceil<std::chrono::seconds>(end - net::boottime()));
 }
 
 // Whether nothing ties it to its node but what passes.
@@ -68,8 +68,10 @@ constexpr Goal goal_of(Verb verb, const WaitFor& wait) {
 Result<void> acted_upon(const View& view, const ProcessRecord& record) {
     const auto* entry = view.replica().records().process(record.name);
     if (!entry || !entry->refused) return {};
+    const auto* status = view.status(record);
+    const auto turn = status && status->second_unit ? process::Turn::Second : process::Turn::First;
     return fail(entry->refused->code, entry->refused->message,
-                fmt::format("systemctl stop p2prc-{}.service ends what runs", record.name));
+                fmt::format("systemctl stop {} ends what runs", process::unit_name(record.name, turn)));
 }
 
 // Ports of this machine that a process whose port is chosen must not get: somebody listens there.
@@ -78,6 +80,11 @@ Json ports_in_use() {
     for (const auto& listener : net::tcp_listeners().value_or(std::vector<net::Listener>()))
         ports.insert(listener.port);
     return ports;
+}
+
+// Its next revision may be started beside what runs, with a port of its own.
+void add_ports_in_use(Json& params, const View& view, const ProcessRecord& record) {
+    if (record.node == view.node()) params["ports_in_use"] = ports_in_use();
 }
 
 // The node that a spin is for must be able to take it now: nothing is recorded that then hangs.
@@ -245,6 +252,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::roll_back(std::string process, s
     const auto record = view_->find_process(process);
     if (!record) co_return std::unexpected(record.error());
     Json params = {{"process", std::to_string(record->id)}, {"revision", revision}, {"by", by(user)}};
+    add_ports_in_use(params, *view_, *record);
     const auto* earlier = former_revision(*record, revision);
     auto spec = earlier ? earlier->spec : record->spec;
     std::string method = "process.rollback";
@@ -256,6 +264,7 @@ asio::awaitable<Result<std::uint32_t>> Actions::redeploy(std::string process, st
     const auto record = view_->find_process(process);
     if (!record) co_return std::unexpected(record.error());
     Json params = {{"process", std::to_string(record->id)}, {"by", by(user)}};
+    add_ports_in_use(params, *view_, *record);
     auto spec = record->spec;
     std::string method = "process.redeploy";
     co_return co_await revise(std::move(method), std::move(params), std::move(spec), wait);
@@ -345,11 +354,13 @@ asio::awaitable<void> Actions::await_moved(Json& row, std::optional<std::chrono:
     awaited.name = json::member<std::string>(row, "process");
     awaited.node = json::member<std::string>(row, "to");
     awaited.change = json::member<std::uint64_t>(row, "change");
+    // Once the deadline has passed it is judged as it is.
+    if (end) awaited.timeout = std::min(awaited.timeout, left_until(*end));
     auto done = co_await waits_->until_recorded(awaited);
     const auto* record = done ? view_->process(std::string_view(awaited.name)) : nullptr;
     if (record && record->desired == Desired::Running) {
         awaited.timeout = wait_time({}, record->spec);
-        if (end) awaited.timeout = std::clamp(left_until(*end), 1s, std::max(1s, awaited.timeout));
+        if (end) awaited.timeout = std::min(awaited.timeout, left_until(*end));
         done = co_await waits_->until(awaited);
     }
     if (!done)
@@ -367,8 +378,8 @@ Actions::drain_node(std::string node, std::optional<std::chrono::seconds> deadli
         Json params = {{"node", node}, {"again", again}, {"by", by(user)}};
         const auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
         if (!answer && !again) co_return std::unexpected(answer.error());
-        // Somebody lets it have processes again.
-        if (!answer && answer.error().code == ErrorCode::Conflict) break;
+        // Somebody lets it have processes again, has removed it, or has taken the right to drain it away.
+        if (!answer && answer.error().code != ErrorCode::Unreachable) break;
         if (answer) {
             stay = Json::array();
             // All of them are on their way already: one is waited for after the other.
@@ -380,7 +391,7 @@ Actions::drain_node(std::string node, std::optional<std::chrono::seconds> deadli
             }
         }
         if (!end || net::boottime() >= *end || std::ranges::none_of(stay, may_go_later)) break;
-        co_await pause.wait(std::min(drain_pause, left_until(*end) + 1s));
+        co_await pause.wait(std::min(drain_pause, left_until(*end)));
     }
     for (Json& row : stay)
         moved.push_back(std::move(row));

@@ -73,7 +73,8 @@ struct Api::Impl {
     }
 
     Result<void> publish();
-    void note_kill(const std::string& key);
+    void note_tombstone(const state::Change& change);
+    void note_end(const state::Change& change);
 
     ApiParts parts;
     View view;
@@ -137,34 +138,38 @@ Result<void> Api::Impl::publish() {
     events.start();
     subscription =
         parts.replica.subscribe("/", [this](std::span<const state::Change>) { manager.announce(); });
-    const auto watch_kills = [this](std::string_view prefix) {
-        kills.push_back(
-            parts.replica.subscribe(std::string(prefix), [this](std::span<const state::Change> changes) {
-                for (const auto& change : changes)
-                    if (change.value) note_kill(change.key);
-            }));
+    const auto watch = [this](std::string_view prefix, void (Impl::*note)(const state::Change&)) {
+        kills.push_back(parts.replica.subscribe(std::string(prefix),
+                                                [this, note](std::span<const state::Change> changes) {
+                                                    for (const auto& change : changes)
+                                                        (this->*note)(change);
+                                                }));
     };
-    watch_kills(keys::tombstones);
-    watch_kills(keys::statuses);
+    watch(keys::tombstones, &Impl::note_tombstone);
+    watch(keys::processes, &Impl::note_end);
     return {};
 }
 
+void Api::Impl::note_tombstone(const state::Change& change) {
+    const auto parsed = keys::parse(change.key);
+    const auto* entry = parsed ? parts.replica.records().tombstone(parsed->id()) : nullptr;
+    if (const auto* tombstone = entry ? entry->accepted() : nullptr) view.note_killed(*tombstone);
+}
+
 // What was killed while the root was away has no tombstone by the time that others hear of it: its node's
-// report says the same.
-void Api::Impl::note_kill(const std::string& key) {
-    const auto parsed = keys::parse(key);
-    if (!parsed) return;
+// report, which comes with the end of its record, says the same. Of nothing else a report is believed: a node
+// can write what it likes into its own.
+void Api::Impl::note_end(const state::Change& change) {
+    if (!change.before) return;
     const auto& known = parts.replica.records();
-    if (parsed->node().empty()) {
-        const auto* entry = known.tombstone(parsed->id());
-        if (const auto* tombstone = entry ? entry->accepted() : nullptr) view.note_killed(*tombstone);
-        return;
-    }
-    const auto* status = known.status(parsed->node(), parsed->id());
-    const auto* reason = status && status->reason ? &*status->reason : nullptr;
-    if (reason && reason->kind == StopKind::Killed && check_process_name(status->name))
-        view.note_killed({parsed->id(), status->name, std::string(parsed->node()), text::excerpt(reason->by),
-                          text::excerpt(reason->at)});
+    const auto id = json::member<std::uint32_t>(*change.before, "id");
+    if (known.process(id)) return;
+    const auto name = json::member<std::string>(*change.before, "name");
+    const auto node = json::member<std::string>(*change.before, "node");
+    const auto* status = known.status(node, id);
+    if (!status || status->name != name || !check_process_name(name)) return;
+    if (const auto& reason = status->reason; reason && reason->kind == StopKind::Killed)
+        view.note_reported_kill({id, name, node, text::excerpt(reason->by), text::excerpt(reason->at)});
 }
 
 Api::Api(ApiParts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}

@@ -42,6 +42,7 @@ class Finder {
                 add_process(name);
             break;
         case Part::Digest:
+        case Part::Owner:
         case Part::None:
             break;
         }
@@ -66,6 +67,7 @@ class Finder {
                 add_domains_of(name);
             break;
         case Part::Digest:
+        case Part::Owner:
         case Part::None:
             break;
         }

@@ -67,13 +67,18 @@ void Owners::add_process(Share& share, const ProcessRecord& record) const {
     const auto* status = view_->status(record);
     if (!status || !is_executed(*status)) return;
     ++share.running;
-    const auto unit = process::unit_name(record.name);
-    if (!share.own) {
-        const auto group = process::unit_group(unit, cgroup_root_);
-        if (group.empty() || group.parent_path().filename() == share.slice) return;
-        share.outside.push_back(record.name);
+    bool is_outside = false;
+    // While an update replaces one unit by the other, both use something.
+    for (const auto turn : {process::Turn::First, process::Turn::Second}) {
+        const auto unit = process::unit_name(record.name, turn);
+        if (!share.own) {
+            const auto group = process::unit_group(unit, cgroup_root_);
+            if (group.empty() || group.parent_path().filename() == share.slice) continue;
+            is_outside = true;
+        }
+        add(share.usage, process::read_usage(unit, cgroup_root_));
     }
-    add(share.usage, process::read_usage(unit, cgroup_root_));
+    if (is_outside) share.outside.push_back(record.name);
 }
 
 std::vector<Owners::Share> Owners::shares() const {

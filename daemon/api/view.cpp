@@ -120,6 +120,10 @@ void View::note_killed(Tombstone tombstone) {
     if (killed_.size() > most_killed) killed_.pop_back();
 }
 
+void View::note_reported_kill(Tombstone reported) {
+    if (std::ranges::count(killed_, reported.id, &Tombstone::id) == 0) note_killed(std::move(reported));
+}
+
 std::vector<std::string> View::process_names() const {
     std::vector<std::string> names;
     for (const ProcessRecord& record : processes())

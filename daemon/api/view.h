@@ -82,6 +82,8 @@ class View {
     Result<ProcessRecord> find_process(const std::string& id_name_or_domain) const;
     // The registry forgets a tombstone as soon as the process has ended; the last of them are remembered.
     void note_killed(Tombstone tombstone);
+    // The same by its node's word alone, which is not taken where there was a tombstone.
+    void note_reported_kill(Tombstone reported);
     // A process without a record, which the registry could not take in yet.
     std::optional<ProcessRecord> offered(const std::string& id) const;
 

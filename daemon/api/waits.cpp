@@ -111,7 +111,8 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
 
 Error too_late(const View& view, const Awaited& awaited) {
     const std::string name = "process '" + awaited.name + "'";
-    const std::string time = std::to_string(awaited.timeout.count()) + " seconds";
+    const auto seconds = awaited.timeout.count();
+    const std::string time = seconds > 0 ? std::to_string(seconds) + " seconds" : "the time given";
     const auto* written = view.status(awaited.node, awaited.id);
     const auto status = written ? *written : ProcessStatus{};
     if (awaited.goal == Goal::Ready && is_executed(status) && !status.waits_for.empty())

@@ -31,6 +31,15 @@ TEST(CommandLine, UsageIsExitStatus2) {
     EXPECT_NE(run("dns").messages.find("one of: zones, records\n"), std::string::npos);
 }
 
+TEST(CommandLine, AnEmptyNameIsNotAll) {
+    for (const auto* words :
+         {"deploy --clean ''", "deploy '' --clean", "deploy --again ''", "deploy --again"}) {
+        const auto result = run(words);
+        EXPECT_EQ(result.status, 2) << words;
+        EXPECT_EQ(result.messages, "p2prc: ID|NAME|DOMAIN is required\n  see p2prc deploy --help\n");
+    }
+}
+
 TEST(CommandLine, WordsOfOtherProgramsLeadToACommand) {
     const auto hint = [](const std::string& words) {
         const auto messages = run(words).messages;

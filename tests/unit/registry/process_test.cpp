@@ -278,6 +278,27 @@ TEST_F(ProcessRulesTest, CustomInformationIsNoPartOfWhatRuns) {
     EXPECT_FALSE(at("/processes/web").contains("custom"));
 }
 
+TEST_F(ProcessRulesTest, WhoHasTooMuchCanHaveLess) {
+    auto home = add("home1", 'b', "owner");
+    const auto describe = [](std::size_t length) {
+        return Json{{"process", "web"}, {"custom", {{"a", std::string(length, 'x')}}}};
+    };
+    spin(home, spec("web"));
+    ok(home, "process.custom", describe(500));
+    for (int i = 0; i < 80; ++i)
+        spin(home,
+             spec("p" + std::to_string(i), {{"run", {{"command", {"/bin/x", std::string(60000, 'x')}}}}}));
+    // As an owner it had room for it.
+    auto node = at("/nodes/home1");
+    node["role"] = "member";
+    plant("/nodes/home1", node);
+    home.role = Role::Member;
+    EXPECT_EQ(refused(home, "process.custom", describe(501)).code, ErrorCode::Conflict);
+    ok(home, "process.custom", describe(499));
+    ok(home, "process.custom", {{"process", "web"}, {"custom", Json::object()}});
+    EXPECT_FALSE(at("/processes/web").contains("custom"));
+}
+
 TEST_F(ProcessRulesTest, WhatANodeTakesFromOthers) {
     const auto one = add("home1", 'b');
     const auto two = add("home2", 'c');

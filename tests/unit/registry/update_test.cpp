@@ -2,6 +2,8 @@
 #include "core/records.h"
 #include "tests/unit/registry/fleet.h"
 
+#include <set>
+
 namespace p2prc::registry::test {
 namespace {
 
@@ -125,6 +127,35 @@ TEST_F(UpdateRulesTest, WhatIsStartedFirstHasAPortOfItsOwn) {
     // Nothing is started for that.
     EXPECT_EQ(spin(root(), with("/bin/two", {{"limits", {{"tasks", 9}}}}))["restarts"], false);
     EXPECT_EQ(*web().port, second);
+}
+
+TEST_F(UpdateRulesTest, APortThatHasNotWorkedIsNotChosenAgain) {
+    const auto document = spec("web", {{"port", 0},
+                                       {"run", {{"command", {"/bin/x"}}, {"data", false}}},
+                                       {"deploy", {{"strategy", "script"}}},
+                                       {"update", {{"order", "start-first"}}}});
+    spin(root(), document);
+    report(root(), 1, 1);
+    const auto first = *web().port;
+    const auto again = [&](Json more = Json::object()) {
+        more["process"] = "web";
+        ok(root(), "process.redeploy", more);
+        return *web().port;
+    };
+    const auto second = again();
+    report(root(), 1, 1, ended(2, 1, "rolled-back"));
+    EXPECT_EQ(*web().port, first);
+    const auto third = again();
+    report(root(), 1, 1, ended(3, 1, "failed"));
+    const auto fourth = again();
+    EXPECT_EQ((std::set{first, second, third, fourth}).size(), 4U);
+    report(root(), 4, 4, ended(4, 1, "good"));
+    // Where it runs it is known what others listen on.
+    const Json others = std::set<unsigned>{fourth + 1U, fourth + 2U};
+    ok(root(), "process.rollback", {{"process", "web"}, {"revision", 1}, {"ports_in_use", others}});
+    EXPECT_EQ(*web().port, fourth + 3U);
+    report(root(), 5, 5, ended(5, 4, "good"));
+    EXPECT_EQ(again({{"ports_in_use", others}}), first) << "which nothing has now";
 }
 
 TEST_F(UpdateRulesTest, PortAndDomainGoWithTheRevision) {

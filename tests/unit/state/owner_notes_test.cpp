@@ -2,6 +2,7 @@
 // another name.
 #include "core/records.h"
 #include "state/disk.h"
+#include "state/fleet_state.h"
 #include "state/origins.h"
 #include "state/own_state.h"
 #include "state/owner_limits.h"
@@ -115,6 +116,45 @@ TEST_F(OwnerNotesTest, StayForWhatWasSpunUnderTheFormerName) {
     OwnerLimits(*own).set("robert", {});
     EXPECT_TRUE(follow().empty());
     EXPECT_FALSE(tasks("robert"));
+}
+
+// An update by another node brings that node's command.
+TEST_F(OwnerNotesTest, WhatRunsIsWhoseUpdateItIs) {
+    const Origins origins(*own);
+    ProcessRecord record;
+    record.id = 7;
+    record.name = record.spec.name = "game";
+    record.node = "attic";
+    record.created_by = "bob@bob";
+    record.spec.run.command = {"/bin/true"};
+    EXPECT_EQ(origins.spinner(record, "attic"), "bob");
+    record.revised_by = "eve@eve";
+    EXPECT_EQ(origins.spinner(record, "attic"), "eve");
+    Origins(*own).note(record.spec);
+    EXPECT_EQ(origins.spinner(record, "attic"), "attic") << "it is asked for here";
+    record.spec.run.command = {"/bin/false"};
+    EXPECT_EQ(origins.spinner(record, "attic"), "eve");
+}
+
+// Of a time when that was not noted.
+TEST_F(OwnerNotesTest, AnUpdateFromElsewhereIsNotTakenForOneFromHere) {
+    std::vector<Change> state;
+    for (const auto* by : {"ada@attic", "eve@eve"}) {
+        ProcessRecord record;
+        record.id = 7 + static_cast<std::uint32_t>(state.size());
+        record.name = record.spec.name = std::string("game") + by[0];
+        record.node = "attic";
+        record.created_by = "ada@attic";
+        record.revised_by = by;
+        record.spec.run.command = {"/bin/true"};
+        record.digest = spec_digest(record.spec);
+        state.push_back({keys::process(record.name), to_json(record), 0});
+    }
+    replica->reset("store", ++revision, state);
+    Origins origins(*own);
+    origins.keep(*replica, "attic");
+    EXPECT_TRUE(origins.here(*replica->records().process("gamea")->accepted()));
+    EXPECT_FALSE(origins.here(*replica->records().process("gamee")->accepted()));
 }
 
 TEST_F(OwnerNotesTest, WhatIsNotedUnderTheNewNameStays) {

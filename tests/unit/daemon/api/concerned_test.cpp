@@ -57,6 +57,13 @@ TEST_F(ConcernedTest, AReportIsOfOneProcessAndItsDomains) {
     EXPECT_THAT(nodes(change), IsEmpty());
 }
 
+TEST_F(ConcernedTest, WhatAnOwnerMayUseIsOfNone) {
+    const state::Change change{keys::owner_limit("home2"), Json::object(), 2};
+    EXPECT_THAT(processes(change), IsEmpty());
+    EXPECT_THAT(nodes(change), IsEmpty());
+    EXPECT_THAT(domains(change), IsEmpty());
+}
+
 TEST_F(ConcernedTest, ANodeIsThatOfItsProcessesAndDomains) {
     const state::Change change{keys::live("home2"), Json::object(), 2};
     EXPECT_THAT(processes(change), ElementsAre("8"));

@@ -351,6 +351,55 @@ TEST_F(ManagerTest, AnOfferInConflictIsShownAndKilledByItsId) {
     EXPECT_EQ(bus.run(client->information("wiki")).value()["node"], "home1");
 }
 
+TEST_F(ManagerTest, WhereItRunsARollbackSaysWhichPortsAreInUse) {
+    const auto there = process(8, "game", "root1");
+    commit({{keys::process("game"), to_json(there)}});
+    for (const auto* method : {"process.rollback", "process.redeploy"})
+        fleet.requests.answers[method] = [](const Json& params) -> Result<Json> {
+            EXPECT_EQ(params.contains("ports_in_use"), params["process"] == "7") << params;
+            return fail(ErrorCode::Conflict, "not now");
+        };
+    for (const auto* name : {"wiki", "game"}) {
+        EXPECT_EQ(bus.run(client->roll_back(name, 1, Json::object())).error().message, "not now");
+        EXPECT_EQ(bus.run(client->redeploy(name, Json::object())).error().message, "not now");
+    }
+    EXPECT_EQ(fleet.requests.requests.size(), 4U);
+}
+
+TEST_F(ManagerTest, ADrainWaitsForNothingLongerThanToItsDeadline) {
+    fleet.requests.answers["node.drain"] = [](const Json&) {
+        const auto row = [](const char* name, int id) {
+            return Json{{"process", name}, {"id", id},     {"from", "home1"},
+                        {"to", "root1"},   {"change", 2U}, {"obstacles", Json::array()}};
+        };
+        return ok({{"processes", {row("one", 8), row("two", 9)}}}); // neither is ever recorded
+    };
+    const auto rows = bus.run(client->drain_node("home1", {{"deadline_seconds", 1U}}));
+    ASSERT_TRUE(rows) << rows.error().message;
+    ASSERT_EQ(rows->size(), 2U);
+    for (const auto& row : *rows)
+        EXPECT_EQ(row["obstacles"][0]["code"], "not-ready") << row;
+    EXPECT_NE(rows->at(1).dump().find("in the time given"), std::string::npos) << rows->at(1);
+}
+
+TEST_F(ManagerTest, ADrainEndsWhenTheNodeIsRemoved) {
+    fleet.requests.answers["node.drain"] = [](const Json& params) -> Result<Json> {
+        if (params["again"] == true) return fail(ErrorCode::NotFound, "there is no node 'home1'");
+        const Json obstacle{{"code", "update"}, {"text", "is being confirmed"}, {"fix", "again"}};
+        return ok({{"processes",
+                    {{{"process", "wiki"},
+                      {"id", 7},
+                      {"from", "home1"},
+                      {"to", nullptr},
+                      {"change", 1U},
+                      {"obstacles", {obstacle}}}}}});
+    };
+    const auto rows = bus.run(client->drain_node("home1", {{"deadline_seconds", 3600U}}));
+    ASSERT_TRUE(rows) << rows.error().message;
+    EXPECT_EQ((*rows)[0]["process"], "wiki");
+    EXPECT_EQ(fleet.requests.requests.size(), 2U);
+}
+
 // Whoever has spun it looks for it there.
 TEST_F(ManagerTest, OfWhatWasKilledItSaysByWhomAndWhen) {
     commit(
@@ -385,6 +434,42 @@ TEST_F(ManagerTest, OfWhatWasKilledWhileTheRootWasAwayItsNodesReportSaysIt) {
     EXPECT_NE(told.error().message.find("eve@root1 killed it"), std::string::npos) << told.error().message;
 }
 
+// Every node can write reports of its own, and those who read them are others.
+TEST_F(ManagerTest, OfWhatIsInventedNothingIsSaid) {
+    const auto reported = [](const ProcessRecord& record, const std::string& by) {
+        StopReason reason;
+        reason.kind = StopKind::Killed;
+        reason.by = by;
+        return std::pair{keys::status(record.node, record.id),
+                         std::optional(status(record, ProcessState::Stopped, reason))};
+    };
+    const auto told = [this](const char* name) {
+        const auto information = bus.run(client->information(name));
+        return information ? std::string() : information.error().message;
+    };
+    // Of what never was, of one that is another's by now, and of what runs.
+    const auto mine = process(9, "mine", "root1");
+    commit({reported(process(40, "ghost", "root1"), "mallory"),
+            reported(process(7, "wiki", "root1"), "mallory"),
+            {keys::process("mine"), to_json(mine)},
+            reported(mine, "mallory")});
+    commit({{keys::process("wiki"), std::nullopt}});
+    for (const auto* name : {"ghost", "wiki", "mine"})
+        EXPECT_EQ(told(name).find("mallory"), std::string::npos) << told(name);
+    // Of another name than its record has.
+    const auto game = process(8, "game", "root1");
+    commit({{keys::process("game"), to_json(game)}});
+    commit({{keys::process("game"), std::nullopt}, reported(process(8, "chess", "root1"), "mallory")});
+    EXPECT_EQ(told("game").find("mallory"), std::string::npos);
+    EXPECT_EQ(told("chess").find("mallory"), std::string::npos);
+    // A tombstone is the registry's word.
+    commit(
+        {{keys::process("mine"), std::nullopt},
+         {keys::tombstone(9), to_json(Tombstone{9, "mine", "root1", "eve@home1", "2026-01-02T03:04:05Z"})}});
+    commit({{keys::tombstone(9), std::nullopt}, reported(mine, "mallory again")});
+    EXPECT_NE(told("mine").find("eve@home1 killed it"), std::string::npos) << told("mine");
+}
+
 TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
     auto alone = *api->view().fleet();
     alone.zone.clear();
@@ -394,6 +479,17 @@ TEST_F(ManagerTest, WithoutARootANameWaitsForOne) {
     ASSERT_TRUE(domains);
     EXPECT_EQ((*domains)[0]["state"], "waiting");
     EXPECT_NE((*domains)[0]["reason"].get<std::string>().find("p2prc init"), std::string::npos);
+}
+
+TEST_F(ManagerTest, OfWhatIsNotAcceptedTheUnitThatRunsIsNamed) {
+    wiki.created_by = "ada\n@home1";
+    commit({{keys::process("wiki"), to_json(wiki)}});
+    const auto hint = [this] { return bus.run(client->pause("wiki")).error().hint; };
+    EXPECT_EQ(hint(), "systemctl stop p2prc-wiki.service ends what runs");
+    auto now = status_from_json(status(wiki, ProcessState::Running));
+    now.second_unit = true;
+    own->set(keys::status("home1", 7), status_to_json(now));
+    EXPECT_EQ(hint(), "systemctl stop p2prc-wiki_2.service ends what runs");
 }
 
 TEST_F(ManagerTest, APauseIsThisMachinesOwn) {

@@ -67,6 +67,21 @@ TEST_F(OwnersTest, WhatRunsInTheOldSliceIsCounted) {
     EXPECT_EQ((*limited)["notes"], Json{"the limits count for game from the next start on"});
 }
 
+// An update may have led it to its second unit; until the first one has ended, both are there.
+TEST_F(OwnersTest, BothUnitsOfAProcessAreCounted) {
+    group("p2prc-wiki_2.service", 10);
+    EXPECT_EQ(rows()[0]["tasks"], 13);
+    const auto top = directory.path() / "cgroup/p2prc.slice";
+    fs::remove_all(top / "p2prc-wiki.service");
+    EXPECT_EQ(rows()[0]["tasks"], 10);
+    EXPECT_EQ(rows()[0]["running"], 1);
+    group("p2prc-game_2.service", 7);
+    EXPECT_EQ(rows()[1]["tasks"], 12);
+    EXPECT_EQ(rows()[1]["outside"], Json{"game"});
+    fs::rename(top / "p2prc-root1.slice/p2prc-game.service", top / "p2prc-game.service");
+    EXPECT_EQ(rows()[1]["outside"], Json{"game"}) << "named once";
+}
+
 TEST_F(OwnersTest, LimitsAreNotedAndInEffect) {
     const auto row = limit("root1", {{"tasks", "20"}, {"memory", "2G"}, {"cpu", "150%"}});
     ASSERT_TRUE(row) << row.error().message;
