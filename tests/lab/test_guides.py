@@ -56,14 +56,18 @@ def test_update_and_roll_back(lab):
 def test_lend_a_machine(lab):
     machine = lab.home1
     setting = blocks("lend-a-machine", "toml")[0]
-    reload, limits, watch, stop, drain, leave = blocks("lend-a-machine", "sh")
+    reload, owner, limits, watch, stop, drain, leave = blocks("lend-a-machine", "sh")
     machine.write("/etc/p2prc/p2prcd.toml", setting)
     typed(machine, reload)
     spin(lab.root, "game", ["/usr/bin/sleep", "infinity"], node="home1")
+    for line in owner.splitlines():
+        typed(machine, line, shed="root")
     for line in limits.splitlines():
-        shown = typed(machine, line)
-    assert "TasksMax=512" in shown.out, shown
-    for line in watch.splitlines():
+        typed(machine, line)
+    assert "TasksMax=1024" in machine.run(["systemctl", "show", "-p", "TasksMax", "p2prc.slice"]).out
+    owners, *tops = watch.splitlines()
+    assert "256" in typed(machine, owners).out
+    for line in tops:
         assert "game" in typed(machine, line.split("#")[0] + " -n 1", attic="home1").out
     typed(machine, stop.splitlines()[0])
     assert info(lab.root, "game")["state"] == "stopped"
