@@ -71,7 +71,8 @@ void ProcessSupervisor::begin_update(ProcessStatus& status, const ProcessRecord&
         update.data = before->data;
         update.data_detail = before->data_detail;
         const auto* other = former_revision(record, before->revision);
-        if (update.data == DataCopy::None && other && !other->spec.update.snapshot) {
+        if (record.spec.update.snapshot && update.data == DataCopy::None && other &&
+            !other->spec.update.snapshot) {
             update.data = DataCopy::NotCopied;
             update.data_detail =
                 fmt::format("revision {}, which was not good yet, has had it meanwhile", other->number);

@@ -14,9 +14,13 @@ namespace p2prc::registry::rules {
 namespace {
 
 // What ties a process to its machine, whichever other one there is.
-std::vector<Obstacle> ties_of(const ProcessRecord& process) {
+std::vector<Obstacle> ties_of(const Draft& draft, const ProcessRecord& process) {
     std::vector<Obstacle> ties;
     const auto& run = process.spec.run;
+    // Elsewhere it would run again, against the word of the machine's owner.
+    if (const auto status = reported(draft, process); status && status->state == ProcessState::Paused)
+        ties.push_back({"paused", fmt::format("it is paused by the owner of {}", process.node),
+                        fmt::format("on {}: p2prc resume {}", process.node, process.name)});
     if (run.data)
         ties.push_back(
             {"data", fmt::format("its data is on {}", process.node),
@@ -128,7 +132,7 @@ Result<Json> drain_node(Request& request) {
     }
     auto rows = Json::array();
     for (auto& process : request.draft.processes_on(node->name)) {
-        auto obstacles = ties_of(process);
+        auto obstacles = ties_of(request.draft, process);
         // What runs there would run on beside the new one.
         if (!there)
             obstacles.push_back({"not-up", fmt::format("{} does not answer, and cannot stop it", node->name),

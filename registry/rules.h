@@ -7,6 +7,7 @@
 #include "registry/placement.h"
 #include "registry/request.h"
 
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
@@ -63,6 +64,9 @@ std::vector<Candidate> candidates_for(const Request& request, const ProcessSpec&
 
 // The node that a process is spun on: `wanted`; the best by the [placement] of its file; or the caller's.
 Result<std::string> choose_node(const Request& request, const ProcessSpec& spec, const std::string& wanted);
+
+// What the process's node says of it; nothing: it has said nothing yet.
+std::optional<ProcessStatus> reported(const Draft& draft, const ProcessRecord& process);
 
 // Another node for a process that is somewhere, none of those on which it has failed. NoSuitableNode says why
 // there is none.

@@ -13,12 +13,13 @@
 #include <algorithm>
 
 namespace p2prc::registry::rules {
-namespace {
 
 std::optional<ProcessStatus> reported(const Draft& draft, const ProcessRecord& process) {
     const auto* document = draft.get(keys::status(process.node, process.id));
     return document ? std::optional(status_from_json(*document)) : std::nullopt;
 }
+
+namespace {
 
 // Of the present revision, by what its node has said since.
 Outcome outcome_now(const ProcessRecord& process, const std::optional<ProcessStatus>& status) {

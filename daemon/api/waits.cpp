@@ -134,7 +134,7 @@ bool ended_well(const View& view, const Awaited& awaited, const ProcessStatus& s
     return awaited.goal == Goal::Started || !record || !record->port;
 }
 
-Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
+Error not_kept(const View& view, const Awaited& awaited, const ProcessStatus& status) {
     const auto& update = *status.update;
     const bool runs = update.phase == UpdatePhase::RolledBack;
     Error error{ErrorCode::Failed,
@@ -152,10 +152,14 @@ Error not_kept(const Awaited& awaited, const ProcessStatus& status) {
     if (own || (status.reason && (stopped || !runs)))
         for (const std::string& line : own ? update.reason->log : status.reason->log)
             error.message += "\n  " + line;
-    error.hint = fmt::format(
-        "p2prc logs {0} shows more, p2prc history {0} what ran before; its data {1}", awaited.name,
-        update.data == DataCopy::PutBack ? "is as it was before the update"
-                                         : "is as the revision that was not kept has left it");
+    const auto* record = view.process(awaited.name);
+    const bool keeps_data =
+        record && record->spec.run.data && update.reason && update.reason->kind != StopKind::DeployFailed;
+    error.hint = fmt::format("p2prc logs {0} shows more, p2prc history {0} what ran before", awaited.name);
+    if (keeps_data)
+        error.hint += update.data == DataCopy::PutBack
+                          ? "; its data is as it was before the update"
+                          : "; its data is as the revision that was not kept has left it";
     if (update.data == DataCopy::NotCopied || update.data == DataCopy::NotPutBack)
         error.hint += fmt::format(" ({})", data_words(update));
     return error;
@@ -176,7 +180,7 @@ std::optional<std::optional<Result<void>>> judge_update(const View& view, const 
         return Result<void>{};
     case UpdatePhase::RolledBack:
     case UpdatePhase::Failed:
-        return std::unexpected(not_kept(awaited, status));
+        return std::unexpected(not_kept(view, awaited, status));
     case UpdatePhase::Replacing:
     case UpdatePhase::Confirming:
         if (awaited.goal == Goal::Started && is_executed(status)) return Result<void>{};

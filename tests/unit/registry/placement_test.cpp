@@ -507,6 +507,15 @@ TEST_F(DrainTest, AnUpdateIsJudgedWhereItBegan) {
     EXPECT_NE(moved->former[0].port, 4321);
 }
 
+TEST_F(DrainTest, WhatItsOwnerHasPausedStays) {
+    spin(attic_, free("web"));
+    const Json status{{"id", 1}, {"name", "web"}, {"node", "attic"}, {"state", "paused"}};
+    ok(attic_, "status.update", {{"set", {{"/status/attic/1", status}}}});
+    const auto row = ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0];
+    EXPECT_EQ(codes(row), "paused");
+    EXPECT_EQ(row["obstacles"][0]["fix"], "on attic: p2prc resume web");
+}
+
 TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {
     ok(root(), "node.drain", {{"node", "cellar"}});
     const auto anywhere = [](const std::string& name) {
