@@ -211,4 +211,8 @@ std::string_view nearest_domain(std::string_view domain, std::span<const std::st
     });
 }
 
+std::string_view node_of(std::string_view by) noexcept {
+    return by.substr(by.rfind('@') + 1);
+}
+
 } // namespace p2prc

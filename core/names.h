@@ -41,4 +41,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 // The same for domains: what both have at the end, the zone, makes them no more alike.
 std::string_view nearest_domain(std::string_view domain, std::span<const std::string_view> candidates);
 
+// The node in "user@node".
+std::string_view node_of(std::string_view by) noexcept;
+
 } // namespace p2prc

@@ -16,8 +16,7 @@ void log_failure(const ProcessStatus& status) {
     const auto id = std::to_string(status.id);
     const std::string reason(stop_kind_name(status.reason->kind));
     // UNIT makes `journalctl -u p2prc-NAME` show the line, too.
-    const auto unit =
-        process::unit_name(status.name, status.second_unit ? process::Turn::Second : process::Turn::First);
+    const auto unit = process::unit_name(status.name, process::turn_of(status));
     net::log_warning(fmt::format("{}: {}", status.name, reason_text(*status.reason)),
                      {{"MESSAGE_ID", message_process_stopped},
                       {"FLEET_PROCESS", id},

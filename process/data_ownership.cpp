@@ -2,6 +2,7 @@
 
 #include "core/data_paths.h"
 #include "core/paths.h"
+#include "process/helper_sandbox.h"
 #include "process/unit_names.h"
 
 #include <fmt/format.h>
@@ -25,28 +26,13 @@ std::vector<UnitProperty> ownership_unit(std::string_view process_name, std::str
     const auto command = json::array(
         {paths::chown, json::array({paths::chown, "--no-dereference", "root:root", "--", directory}),
          json::array({"no-env-expand"})});
-    return {
-        {"Description", "s", fmt::format("Data directory of p2prc process {}", process_name)},
-        {"Type", "s", "oneshot"},
-        {"CollectMode", "s", "inactive-or-failed"},
-        {"SyslogIdentifier", "s", "p2prcd"},
-        {"NoNewPrivileges", "b", true},
-        {"CapabilityBoundingSet", "t", cap_chown},
-        {"ProtectSystem", "s", "strict"},
-        {"ReadWritePaths", "as",
-         json::array({fmt::format("-{}", data_root), fmt::format("-{}", private_data_root)})},
-        {"ProtectHome", "s", "yes"},
-        {"PrivateTmp", "b", true},
-        {"PrivateDevices", "b", true},
-        {"ProtectKernelTunables", "b", true},
-        {"ProtectKernelModules", "b", true},
-        {"ProtectControlGroups", "b", true},
-        {"RestrictSUIDSGID", "b", true},
-        {"LockPersonality", "b", true},
-        {"SystemCallArchitectures", "as", json::array({"native"})},
-        {"RestrictAddressFamilies", "(bas)", json::array({true, json::array({"AF_UNIX"})})},
-        {"ExecStartEx", "a(sasas)", json::array({command})},
-    };
+    auto unit =
+        helper_sandbox(fmt::format("Data directory of p2prc process {}", process_name),
+                       json::array({fmt::format("-{}", data_root), fmt::format("-{}", private_data_root)}));
+    unit.push_back({"Type", "s", "oneshot"});
+    unit.push_back({"CapabilityBoundingSet", "t", cap_chown});
+    unit.push_back({"ExecStartEx", "a(sasas)", json::array({command})});
+    return unit;
 }
 
 asio::awaitable<Result<void>> disown_data(Systemd& systemd, std::string process_name, std::string directory) {

@@ -1,4 +1,5 @@
 // Removing what deployers have left when somebody asks for it.
+#include "core/on_exit.h"
 #include "process/deployment.h"
 #include "process/removal_unit.h"
 #include "process/unit_names.h"
@@ -128,7 +129,7 @@ asio::awaitable<Result<Cleaned>> Deployments::clean(std::string name, Needed nee
                                    name.empty() && under_way_.size() > 1 ? "are" : "is"),
                        "wait until that is over; p2prc info NAME shows its state");
     cleaning_ = true;
-    const auto over = std::shared_ptr<void>(nullptr, [this](void*) { cleaning_ = false; });
+    const OnExit over([this] { cleaning_ = false; });
     auto cleaned = co_await clean_results(name, std::move(needed), std::move(busy));
     if (!cleaned || !name.empty()) co_return cleaned;
     // After the results, which may be the last to have its files.

@@ -40,7 +40,7 @@ ProcessSupervisor::ProcessSupervisor(std::shared_ptr<Supervision> node, std::str
     // Units do not outlive their boot.
     for (const auto id : node_->own.records().statuses_of(node_->options.node, name_))
         if (const auto* status = records().status(id); status && status->boot_id == node_->options.boot_id) {
-            turn_ = status->second_unit ? Turn::Second : Turn::First;
+            turn_ = turn_of(*status);
             turn_known_ = true;
         }
 }

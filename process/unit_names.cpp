@@ -2,6 +2,7 @@
 
 #include "core/encoding.h"
 #include "core/names.h"
+#include "core/process_status.h"
 #include "core/text.h"
 
 #include <fmt/format.h>
@@ -14,6 +15,10 @@ constexpr std::string_view service_suffix = ".service";
 constexpr std::string_view slice_suffix = ".slice";
 
 constexpr std::string_view second_suffix = "_2";
+
+Turn turn_of(const ProcessStatus& status) noexcept {
+    return status.second_unit ? Turn::Second : Turn::First;
+}
 
 std::string turn_name(std::string_view process_name, Turn turn) {
     std::string name(process_name);

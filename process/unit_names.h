@@ -6,6 +6,10 @@
 #include <string>
 #include <string_view>
 
+namespace p2prc {
+struct ProcessStatus;
+} // namespace p2prc
+
 namespace p2prc::process {
 
 // Of the processes that were spun on this node. Those of another node are in a slice of its own, below this
@@ -34,6 +38,8 @@ constexpr Turn other_turn(Turn turn) noexcept {
 }
 
 // "calendar", "calendar_2": what units of this turn are called by.
+// Of the unit that serves.
+Turn turn_of(const ProcessStatus& status) noexcept;
 std::string turn_name(std::string_view process_name, Turn turn);
 // "p2prc-calendar.service", "p2prc-calendar_2.service"
 std::string unit_name(std::string_view process_name, Turn turn = Turn::First);

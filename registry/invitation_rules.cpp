@@ -1,5 +1,6 @@
 // Inviting, and forgetting what has run out.
 #include "core/json_members.h"
+#include "core/names.h"
 #include "core/text.h"
 #include "registry/invitations.h"
 #include "registry/maker.h"
@@ -91,7 +92,7 @@ Result<Json> invite(Request& request) {
     drop_expired_invitations(request);
     const auto open = all_invitations(request.draft);
     const auto made_here = std::ranges::count_if(open, [&](const Invitation& invitation) {
-        return rules::node_of(invitation.created_by) == request.actor.node;
+        return node_of(invitation.created_by) == request.actor.node;
     });
     if (open.size() >= most_open || static_cast<std::size_t>(made_here) >= most_open_of_node)
         return fail(ErrorCode::Conflict,

@@ -1,6 +1,7 @@
 #include "registry/maker.h"
 
 #include "core/json_members.h"
+#include "core/names.h"
 
 namespace p2prc::registry::rules {
 namespace {
@@ -18,10 +19,6 @@ bool is_key_of(const Draft& draft, std::string_view node, const Json& more, cons
 }
 
 } // namespace
-
-std::string_view node_of(std::string_view by) noexcept {
-    return by.substr(by.rfind('@') + 1);
-}
 
 bool is_maker(const Draft& draft, std::string_view node, std::string_view created_by, const Json& more) {
     return !node.empty() && node_of(created_by) == node && is_key_of(draft, node, more, maker_key);

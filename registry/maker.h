@@ -9,9 +9,6 @@
 
 namespace p2prc::registry::rules {
 
-// The node in "user@node".
-std::string_view node_of(std::string_view by) noexcept;
-
 // Whether the node that has this name now made the record with this `created_by`. `more` are the record's
 // members that its type does not have, or all of its document.
 bool is_maker(const Draft& draft, std::string_view node, std::string_view created_by,

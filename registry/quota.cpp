@@ -1,5 +1,6 @@
 #include "registry/quota.h"
 
+#include "core/names.h"
 #include "core/revision.h"
 #include "registry/maker.h"
 

@@ -1,4 +1,5 @@
 // Moves that a process's remedy asks for: its node says so with its status, and the registry judges it.
+#include "core/names.h"
 #include "core/remedy_plan.h"
 #include "core/text.h"
 #include "registry/maker.h"

@@ -1,6 +1,7 @@
 #include "registry/shares.h"
 
 #include "core/json_members.h"
+#include "core/names.h"
 #include "registry/maker.h"
 
 namespace p2prc::registry {
@@ -37,8 +38,7 @@ void Shares::count(std::string_view key, const nlohmann::json* document, std::si
     }
     if (!document) return;
     const auto made_by = [&](const char* member) -> Share& {
-        return at(rules::node_of(json::member<std::string>(*document, member)),
-                  rules::sealed_maker(*document));
+        return at(node_of(json::member<std::string>(*document, member)), rules::sealed_maker(*document));
     };
     if (family->prefix == keys::tombstones) {
         made_by("by").tombstones += sign;

@@ -1,5 +1,6 @@
 // Revisions of a process: updates, rollbacks, and what came of them.
 #include "core/json_members.h"
+#include "core/names.h"
 #include "core/revision.h"
 #include "core/spec_changes.h"
 #include "core/text.h"

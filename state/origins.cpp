@@ -1,6 +1,7 @@
 #include "state/origins.h"
 
 #include "core/json_members.h"
+#include "core/names.h"
 #include "state/fleet_state.h"
 
 #include <algorithm>
@@ -25,8 +26,7 @@ Json note_of(const ProcessSpec& spec, std::uint32_t id, std::uint32_t revision =
 
 // The node that has made its present revision.
 std::string_view maker_of(const ProcessRecord& record) {
-    const std::string_view by = record.revised_by.empty() ? record.created_by : record.revised_by;
-    return by.substr(by.rfind('@') + 1);
+    return node_of(record.revised_by.empty() ? record.created_by : record.revised_by);
 }
 
 // Whether a note is of the process with this id or one of these former ones. Without an id its answer is not

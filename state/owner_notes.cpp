@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace p2prc::state {
@@ -74,6 +75,7 @@ void rename_owner(OwnState& own, std::string_view key, std::string_view name) {
 std::vector<std::string> follow_owners(OwnState& own, const State& replica, std::string_view self) {
     std::vector<Change> changes;
     std::set<std::string> moved;
+    std::optional<std::set<std::string>> here; // who has spun something here; hardly ever needed
     for (auto& note : owner_notes(own)) {
         const auto present = key_of_node(replica, note.name);
         if (note.key.empty() && !present.empty()) {
@@ -86,7 +88,8 @@ std::vector<std::string> follow_owners(OwnState& own, const State& replica, std:
         moved.insert({note.name, name});
         if (auto now = key_of(note, name); !own.contains(now))
             changes.push_back({std::move(now), note.note, 0});
-        const bool is_needed = spinners(own, replica, self).contains(note.name);
+        if (!here) here = spinners(own, replica, self);
+        const bool is_needed = here->contains(note.name);
         if (is_needed) note.note.erase(owner_key);
         changes.push_back({key_of(note, note.name), is_needed ? std::optional(note.note) : std::nullopt, 0});
     }

@@ -69,7 +69,7 @@ Result<void> acted_upon(const View& view, const ProcessRecord& record) {
     const auto* entry = view.replica().records().process(record.name);
     if (!entry || !entry->refused) return {};
     const auto* status = view.status(record);
-    const auto turn = status && status->second_unit ? process::Turn::Second : process::Turn::First;
+    const auto turn = status ? process::turn_of(*status) : process::Turn::First;
     return fail(entry->refused->code, entry->refused->message,
                 fmt::format("systemctl stop {} ends what runs", process::unit_name(record.name, turn)));
 }

@@ -29,7 +29,7 @@ struct Api::Impl {
             !json::member<bool>(process, "status"))
             return;
         const auto* status = view.status(view.node(), json::member<std::uint32_t>(process, "id"));
-        const auto turn = status && status->second_unit ? process::Turn::Second : process::Turn::First;
+        const auto turn = status ? process::turn_of(*status) : process::Turn::First;
         const process::Usage usage =
             process::read_usage(process::unit_name(json::member<std::string>(process, "name"), turn));
         if (usage.memory_bytes) process["memory_bytes"] = *usage.memory_bytes;

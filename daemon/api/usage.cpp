@@ -49,8 +49,8 @@ asio::awaitable<Result<Json>> UsageMeter::measure_now() {
 }
 
 ProcessUsage UsageMeter::usage_of(const ProcessRecord& record, const ProcessStatus& status) const {
-    const process::Usage group = process::read_usage(
-        process::unit_name(record.name, status.second_unit ? process::Turn::Second : process::Turn::First));
+    const process::Usage group =
+        process::read_usage(process::unit_name(record.name, process::turn_of(status)));
     ProcessUsage usage;
     usage.invocation = status.invocation;
     usage.memory_bytes = group.memory_bytes;

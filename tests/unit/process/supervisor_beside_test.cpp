@@ -49,6 +49,14 @@ class SupervisorBesideTest : public RetryTest {
         mine.cgroup = 7;
         listeners->push_back(mine);
     }
+    // Revision 2 runs beside revision 1, is ready, and stays to be judged.
+    void prove_second() {
+        confirm = std::chrono::hours(1);
+        start_first();
+        listen(8082);
+        update("/usr/bin/web2", 8082);
+        reaches(UpdatePhase::Confirming);
+    }
     // What is asked on whether it is ready leaves the loop no rest.
     void run() override {
         loop.restart();
@@ -142,11 +150,7 @@ TEST_F(SupervisorBesideTest, OneThatCannotBeStartedStopsNothing) {
 }
 
 TEST_F(SupervisorBesideTest, OneThatCrashesWhileItProvesItselfStopsNothing) {
-    confirm = std::chrono::hours(1);
-    start_first();
-    listen(8082);
-    update("/usr/bin/web2", 8082);
-    reaches(UpdatePhase::Confirming);
+    prove_second();
     systemd.crash_and_restart(second, {"signal", CLD_KILLED, SIGSEGV, ""}); // systemd would try again
     reaches(UpdatePhase::RolledBack);
     EXPECT_EQ(status()->update->reason->kind, StopKind::Signal);
@@ -234,11 +238,7 @@ TEST_F(SupervisorBesideTest, TheNextP2prcdStartsItAnew) {
 }
 
 TEST_F(SupervisorBesideTest, AfterAPowerCutTheNewOneIsStartedAlone) {
-    confirm = std::chrono::hours(1);
-    start_first();
-    listen(8082);
-    update("/usr/bin/web2", 8082);
-    reaches(UpdatePhase::Confirming);
+    prove_second();
     confirm = std::chrono::milliseconds(20);
     daemon_restart(true);
     reaches(UpdatePhase::Good);
@@ -249,11 +249,7 @@ TEST_F(SupervisorBesideTest, AfterAPowerCutTheNewOneIsStartedAlone) {
 }
 
 TEST_F(SupervisorBesideTest, AfterAPowerCutABadOneIsTakenBack) {
-    confirm = std::chrono::hours(1);
-    start_first();
-    listen(8082);
-    update("/usr/bin/web2", 8082);
-    reaches(UpdatePhase::Confirming);
+    prove_second();
     systemd.fail_start_with = UnitResult{"exit-code", CLD_EXITED, 203, ""};
     systemd.fail_starts = 1;
     daemon_restart(true);
@@ -263,11 +259,7 @@ TEST_F(SupervisorBesideTest, AfterAPowerCutABadOneIsTakenBack) {
 }
 
 TEST_F(SupervisorBesideTest, WhoStopsItStopsBoth) {
-    confirm = std::chrono::hours(1);
-    start_first();
-    listen(8082);
-    update("/usr/bin/web2", 8082);
-    reaches(UpdatePhase::Confirming);
+    prove_second();
     web.desired = Desired::Stopped;
     ++web.change;
     want(web);
@@ -297,11 +289,7 @@ TEST_F(SupervisorBesideTest, WhoKillsItKillsBoth) {
 }
 
 TEST_F(SupervisorBesideTest, AnotherRevisionReplacesOneThatProvesItself) {
-    confirm = std::chrono::hours(1);
-    start_first();
-    listen(8082);
-    update("/usr/bin/web2", 8082);
-    reaches(UpdatePhase::Confirming);
+    prove_second();
     web.outcome = Outcome::Superseded;
     listen(8083);
     update("/usr/bin/web3", 8083);
@@ -367,11 +355,7 @@ TEST_F(SupervisorBesideTest, WithoutItsStatusTheOneThatIsThereServes) {
 }
 
 TEST_F(SupervisorBesideTest, WhatIsLeftOfAnUpdateMakesWayForAStart) {
-    confirm = std::chrono::hours(1);
-    start_first();
-    listen(8082);
-    update("/usr/bin/web2", 8082);
-    reaches(UpdatePhase::Confirming);
+    prove_second();
     reconciler.reset();
     systemd.loaded.erase(unit); // without p2prcd, what served has ended
     daemon_restart();
@@ -383,11 +367,7 @@ TEST_F(SupervisorBesideTest, WhatIsLeftOfAnUpdateMakesWayForAStart) {
 }
 
 TEST_F(SupervisorBesideTest, WhatIsLeftOfAProcessThatWasKilledEnds) {
-    confirm = std::chrono::hours(1);
-    start_first();
-    listen(8082);
-    update("/usr/bin/web2", 8082);
-    reaches(UpdatePhase::Confirming);
+    prove_second();
     reconciler.reset();
     systemd.loaded.erase(unit);
     kill(7, "web");
