@@ -29,9 +29,9 @@ TEST(DeployerReport, WhatAnotherNodeSaysIsBounded) {
     for (int i = 0; i < 1000; ++i)
         list.push_back({{"name", "x" + std::to_string(i)},
                         {"as", "process"},
-                        {"missing", Json(1000, std::string(10000, 'y'))},
+                        {"missing", Json(20, std::string(1000, 'y'))},
                         {"problem", "\x1b[2J" + std::string(10000, 'z')}});
-    const auto read = deployers_from_info({{"deployers", list}});
+    const auto read = deployers_from_info({{"deployers", std::move(list)}});
     ASSERT_TRUE(read);
     ASSERT_EQ(read->size(), most_reported_deployers);
     EXPECT_EQ(read->front(), (DeployerReport{.name = "later", .as = DeployerClass::Root}));
