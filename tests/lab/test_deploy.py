@@ -230,6 +230,15 @@ def test_its_time_is_bounded(lab):
     fails(lab.home1, "long", "x", "timeout", "it took longer than 2s", strategy="short")
 
 
+def test_a_disk_without_room(lab):
+    # What runs already has its own view of the results.
+    lab.home1.run("mount -t tmpfs -o size=1m,mode=0700 small /var/lib/private/p2prc-deploy")
+    fails(lab.home1, "filled", "head -c 3000000 /dev/zero >big", "exit 1", "No space left on device")
+    lab.home1.run("umount /var/lib/private/p2prc-deploy")
+    lab.home1.p2prc("start", "filled", timeout=120)
+    assert info(lab.home1, "filled")["state"] == "running"
+
+
 def test_without_a_network(lab):
     deployer(lab.home1, "alone", '#!/bin/sh -e\ntest "$(ls /sys/class/net)" = lo || test "$(ip -o link | wc -l)" = 1\n', "network = false\n")
     deploy(lab.home1, "offline", "x", strategy="alone")

@@ -2,9 +2,10 @@
 
 import json
 
-from lab.household import info
+from lab import wait_until
+from lab.household import deployers, info, make_fleet
 
-MACHINES = ["home1"]
+MACHINES = ["root", "home1", "home2"]
 
 SLEEP = ["/bin/sleep", "infinity"]
 
@@ -27,8 +28,12 @@ PLAY = """
 
 
 def deploy(lab, name, strategy, script, command, check=True):
-    lab.home1.write(f"/root/{name}.toml", f'name = "{name}"\n[deploy]\nstrategy = "{strategy}"\nscript = {json.dumps(script)}\n[run]\ncommand = {json.dumps(command)}\n')
-    return lab.home1.p2prc("spin", f"/root/{name}.toml", "--timeout", "5m", check=check, timeout=320)
+    return spin(lab.home1, name, strategy, script, command, check=check)
+
+
+def spin(machine, name, strategy, script, command, *options, check=True):
+    machine.write(f"/root/{name}.toml", f'name = "{name}"\n[deploy]\nstrategy = "{strategy}"\nscript = {json.dumps(script)}\n[run]\ncommand = {json.dumps(command)}\n')
+    return machine.p2prc("spin", f"/root/{name}.toml", "--timeout", "5m", *options, check=check, timeout=320)
 
 
 def test_what_is_missing_is_named(lab):
@@ -65,3 +70,44 @@ def test_ansible(lab):
 def test_a_play_that_fails(lab):
     refused = deploy(lab, "unplayed", "ansible", "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - fail: { msg: 'no such luck' }\n", SLEEP, check=False)
     assert refused.code == 1 and "deploy-failed at exit 2" in refused.err and "no such luck" in refused.err, refused
+
+
+CHANGES_THE_MACHINE = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - copy: { content: "played\\n", dest: /etc/played }
+"""
+
+
+def test_a_play_that_changes_the_machine(lab):
+    # As the guide says.
+    lab.home1.run("mkdir -p /etc/p2prc/deployers && cp /usr/lib/p2prc/deployers/ansible /etc/p2prc/deployers/ansible-root && chmod 0755 /etc/p2prc/deployers")
+    lab.home1.write("/etc/p2prc/deployers/ansible-root.toml", 'as = "root"\nneeds = ["/usr/bin/ansible-playbook"]\n')
+    refused = deploy(lab, "sandboxed", "ansible", CHANGES_THE_MACHINE, SLEEP, check=False)
+    assert refused.code == 1 and not lab.home1.ok("test -e /etc/played"), refused
+    deploy(lab, "changer", "ansible-root", CHANGES_THE_MACHINE, SLEEP)
+    assert lab.home1.read("/etc/played") == "played\n"
+    for name in ("sandboxed", "changer"):
+        lab.home1.p2prc("kill", name, timeout=120)
+
+
+def test_each_policy_of_other_nodes(lab):
+    make_fleet(lab, "home1", "home2")
+    greeter = ("nix", EXPRESSION, ["/run/p2prc-deploy/bin/greeter"])
+    player, changer = ("ansible", PLAY, SLEEP), ("ansible-root", CHANGES_THE_MACHINE, SLEEP)
+    for policy, admitted in (("no", []), ("sandboxed", [greeter, player]), ("any", [greeter, player, changer])):
+        lab.home1.write("/etc/p2prc/p2prcd.toml.d/remote.toml", f'[remote]\nspin = "{policy}"\n')
+        lab.home1.run("systemctl reload p2prcd")
+        wanted = {what[0] for what in admitted}
+        wait_until(lambda: {name for name, told in deployers(lab.home2, "home1").items() if told["admitted"]} >= wanted  # noqa: B023
+                   and deployers(lab.home2, "home1")["ansible-root"]["admitted"] == ("ansible-root" in wanted), 60, f"home1 to tell of {policy}")  # noqa: B023
+        for strategy, script, command in (greeter, player, changer):
+            name = f"{strategy}-{policy}"
+            spun = spin(lab.home2, name, strategy, script, command, "--node", "home1", check=False)
+            if strategy in wanted:
+                assert spun.code == 0 and info(lab.home1, name)["state"] == "running", (policy, strategy, spun)
+                lab.home2.p2prc("kill", name, timeout=120)
+            else:
+                assert spun.code != 0 and "[remote]" in spun.err, (policy, strategy, spun)
+                assert lab.home2.p2prc("info", name, check=False).code == 3

@@ -24,6 +24,23 @@ tar -cf /srv/x.tar -C l .
 """
 
 
+# A registry with a certificate of its own.
+REGISTRY = r"""
+set -e
+cd /etc/docker/registry
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7 -subj "/CN=registry" -addext "subjectAltName=IP:203.0.113.20" \
+    -keyout key.pem -out cert.pem 2>/dev/null
+chown docker-registry key.pem
+cat >config.yml <<END
+version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
+http: {addr: ":5000", tls: {certificate: /etc/docker/registry/cert.pem, key: /etc/docker/registry/key.pem}}
+END
+systemctl restart docker-registry
+"""
+AT = "docker://203.0.113.20:5000"
+
+
 def setup(lab):
     for machine in (lab.home1, lab.home2):
         machine.install(lab.archive("skopeo", "umoci", "busybox-static"))
@@ -135,3 +152,113 @@ def test_policies_of_other_nodes(lab):
     wait_until(lambda: deployers(lab.home1, "home2")["image"]["admitted"], 60, "home2 to tell of its settings")
     refused = spin(lab.home1, "archive", "image", "oci-archive:/srv/x.tar", node="home2", check=False)
     assert "for processes that are spun on its machine" in refused.err, refused
+
+
+# --- from a registry
+
+def push(machine, tag):
+    """Puts the image of MAKE there, with words of its own, so that its digest is another one."""
+    machine.run(f"umoci config --image /root/made/l:x --config.env GREETING={tag} && "
+                f"skopeo --insecure-policy copy --quiet oci:/root/made/l:x {AT}/wiki:latest", timeout=120)
+
+
+def said(machine, name):
+    return machine.run(f"cat /var/lib/p2prc-data/{name}/data/said").out
+
+
+def test_it_is_pulled_from_a_registry(lab):
+    lab.client.install(lab.archive("docker-registry"))
+    lab.client.run(REGISTRY)
+    certificate = lab.client.read("/etc/docker/registry/cert.pem")
+    for machine in (lab.home1, lab.home2):
+        machine.trust(certificate)
+    wait_until(lambda: lab.home1.run("curl -sf https://203.0.113.20:5000/v2/", check=False).code == 0, 60, "the registry to answer")
+    push(lab.home1, "first")
+    spin(lab.home1, "pulled", "image", f"{AT}/wiki:latest", port=8500)
+    assert said(lab.home1, "pulled") == "first from /app\n"
+
+
+def test_a_tag_that_moves_does_not_change_what_runs(lab):
+    push(lab.home1, "second")
+    lab.home1.p2prc("restart", "pulled", timeout=120)
+    lab.home1.reboot()
+    wait_until(lambda: info(lab.home1, "pulled")["ready"], 90, "it to be ready after a boot")
+    assert said(lab.home1, "pulled") == "first from /app\n"
+    # What is asked for anew is what the tag is by now; going back, what it was, from the disk.
+    lab.home1.p2prc("deploy", "--again", "pulled", timeout=180)
+    assert said(lab.home1, "pulled") == "second from /app\n"
+    lab.client.run("systemctl stop docker-registry")
+    lab.home1.p2prc("rollback", "pulled", "1", timeout=180)
+    assert said(lab.home1, "pulled") == "first from /app\n"
+    lab.home1.p2prc("kill", "pulled")
+
+
+def test_a_registry_that_is_away(lab):
+    waiting = beside(lab.home1, "later", f"{AT}/wiki:latest")
+    wait_until(lambda: "not now" in (info(lab.home1, "later")["waits_for"] or ""), 90, "it to be tried again")
+    lab.client.run("systemctl start docker-registry")
+    assert waiting.wait(timeout=180) == 0
+    assert said(lab.home1, "later") == "second from /app\n"
+    lab.home1.p2prc("kill", "later")
+
+
+def test_another_node_that_admits_the_deployer_pulls_it_itself(lab):
+    spin(lab.home1, "distant", "image", f"{AT}/wiki:latest", node="home2", port=8500)
+    assert info(lab.home1, "distant")["node"] == "home2"
+    assert said(lab.home2, "distant") == "second from /app\n"
+    lab.home1.p2prc("kill", "distant")
+
+
+# --- what is in its way
+
+# It takes connections, and says nothing.
+STALL = "socket.create_server((\"\", 5001), backlog=64); time.sleep(3600)"
+
+
+def beside(machine, name, script):
+    """Spins it beside the test."""
+    machine.write(f"/root/{name}.toml", f'name = "{name}"\nport = 8500\n[deploy]\nstrategy = "image"\nscript = {json.dumps(script)}\n')
+    return machine.popen(["p2prc", "spin", f"/root/{name}.toml", "--timeout", "3m"])
+
+
+def wait_pulling(machine):
+    return wait_until(lambda: machine.run(["pgrep", "-u", "p2prc-deploy", "skopeo"], check=False).out.split(), 60, "skopeo to run")
+
+
+def nothing_is_left(machine, name):
+    wait_until(lambda: not machine.run(["pgrep", "-u", "p2prc-deploy"], check=False).out, 30, "the builder's processes to end")
+    assert machine.run(f"ls -d /var/lib/p2prc-deploy/{name}/* /var/lib/p2prc-deploy/.builder/{name}.*", check=False).out == ""
+
+
+def test_a_stop_ends_it(lab):
+    lab.client.run(["systemd-run", "--quiet", "--unit", "stall", "python3", "-c", f"import socket, time; s = {STALL}"])
+    spinning = beside(lab.home1, "stalled", "docker://203.0.113.20:5001/x:1")
+    wait_pulling(lab.home1)
+    lab.home1.p2prc("stop", "stalled", timeout=120)
+    assert spinning.wait(timeout=60) != 0
+    assert info(lab.home1, "stalled")["reason"]["kind"] == "stopped"
+    nothing_is_left(lab.home1, "stalled")
+
+
+def test_a_power_cut_begins_it_anew(lab):
+    starting = lab.home1.popen(["p2prc", "start", "stalled"])
+    wait_pulling(lab.home1)
+    lab.home1.power_cut()
+    starting.wait(timeout=60)
+    lab.home1.boot()
+    wait_pulling(lab.home1)
+    assert info(lab.home1, "stalled")["state"] == "deploying"
+    lab.home1.p2prc("kill", "stalled", timeout=120)
+    nothing_is_left(lab.home1, "stalled")
+
+
+def test_a_disk_without_room(lab):
+    cache = "/var/lib/p2prc-deploy/.builder/cache/image"
+    lab.home1.run(f"mount -t tmpfs -o size=256k,mode=0755,uid=p2prc-deploy,gid=p2prc-deploy small {cache}")
+    refused = spin(lab.home1, "large", "image", "oci-archive:/srv/x.tar", port=8500, check=False)
+    assert refused.code == 1 and "deploy-failed at exit 1" in refused.err and "no space left on device" in refused.err.lower(), refused
+    nothing_is_left(lab.home1, "large")
+    assert lab.home1.run(f"ls {cache}").out == ""
+    lab.home1.run(f"umount {cache}")
+    lab.home1.p2prc("start", "large", timeout=120)
+    assert info(lab.home1, "large")["state"] == "running"
