@@ -4,6 +4,7 @@
 #include "core/duration.h"
 #include "core/text.h"
 #include "net/spawn.h"
+#include "process/deploy_unit.h"
 #include "process/exit_reason.h"
 #include "process/removal_unit.h"
 #include "process/retry_words.h"

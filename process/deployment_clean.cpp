@@ -1,5 +1,6 @@
 // Removing what deployers have left when somebody asks for it.
 #include "core/on_exit.h"
+#include "process/deploy_unit.h"
 #include "process/deployment.h"
 #include "process/removal_unit.h"
 #include "process/unit_names.h"

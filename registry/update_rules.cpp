@@ -2,6 +2,7 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/revision.h"
+#include "core/revision_outcome.h"
 #include "core/spec_changes.h"
 #include "core/text.h"
 #include "registry/maker.h"
@@ -22,10 +23,10 @@ std::optional<ProcessStatus> reported(const Draft& draft, const ProcessRecord& p
 
 namespace {
 
-// Of the present revision, by what its node has said since.
-Outcome outcome_now(const ProcessRecord& process, const std::optional<ProcessStatus>& status) {
-    if (process.outcome != Outcome::Pending) return process.outcome;
-    return status && status->good == process.revision ? Outcome::Good : Outcome::Superseded;
+// Of the present revision, once another one follows it.
+Outcome last_outcome(const ProcessRecord& process, const std::optional<ProcessStatus>& status) {
+    const auto outcome = outcome_now(process.revision, process.outcome, status ? &*status : nullptr);
+    return outcome == Outcome::Pending ? Outcome::Superseded : outcome;
 }
 
 // One that was chosen stays, unless the next revision is to run beside what has it. The choice is the same
@@ -140,7 +141,7 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec,
     if (last >= largest_revision)
         return fail(ErrorCode::Conflict, fmt::format("process '{}' has had too many revisions", process.name),
                     fmt::format("p2prc kill {}, then spin it", process.name));
-    const auto outcome = outcome_now(process, status);
+    const auto outcome = last_outcome(process, status);
     const auto changes = spec_changes(process.spec, spec);
     // What is not known to be good may not run at all, and what has ended is to be tried with it.
     const bool up = status && is_executed(*status);

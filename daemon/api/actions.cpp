@@ -3,21 +3,15 @@
 #include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_status.h"
-#include "core/spec_values.h"
-#include "core/text.h"
 #include "daemon/fleet/local_spin.h"
 #include "net/clock.h"
-#include "net/event.h"
 #include "net/log.h"
 #include "process/port_target.h"
 #include "process/unit_names.h"
 #include "state/find_process.h"
 #include "state/origins.h"
-#include "state/owner_limits.h"
-#include "state/owner_notes.h"
 #include "state/pauses.h"
 
-#include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,24 +21,8 @@
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 
 namespace {
-
-// From one try to move what stays to the next.
-constexpr std::chrono::seconds drain_pause{5};
-
-std::chrono::seconds left_until(std::chrono::nanoseconds end) {
-    return std::max(0s, std::chrono::ceil<std::chrono::seconds>(end - net::boottime()));
-}
-
-// Whether nothing ties it to its node but what passes.
-bool may_go_later(const Json& row) {
-    return std::ranges::all_of(row.value("obstacles", Json::array()), [](const Json& obstacle) {
-        const auto code = json::member<std::string>(obstacle, "code");
-        return code == "update" || code == "placement" || code == "not-up";
-    });
-}
 
 constexpr const char* verb_name(Verb verb) {
     switch (verb) {
@@ -336,76 +314,6 @@ asio::awaitable<Result<void>> Actions::describe_process(std::string process, Jso
     co_return Result<void>{};
 }
 
-asio::awaitable<Result<Json>> Actions::explain_drain(std::string node, std::string user) {
-    std::string method = "node.explain_drain";
-    Json params = {{"node", node}, {"by", by(user)}};
-    const auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
-    if (!answer) co_return std::unexpected(answer.error());
-    Json rows = answer->value("processes", Json::array());
-    for (Json& row : rows)
-        row.erase("change");
-    co_return rows;
-}
-
-// Says in the row what has not come about by then.
-asio::awaitable<void> Actions::await_moved(Json& row, std::optional<std::chrono::nanoseconds> end) {
-    Awaited awaited;
-    awaited.id = json::member<std::uint32_t>(row, "id");
-    awaited.name = json::member<std::string>(row, "process");
-    awaited.node = json::member<std::string>(row, "to");
-    awaited.change = json::member<std::uint64_t>(row, "change");
-    // Once the deadline has passed it is judged as it is.
-    if (end) awaited.timeout = std::min(awaited.timeout, left_until(*end));
-    auto done = co_await waits_->until_recorded(awaited);
-    const auto* record = done ? view_->process(std::string_view(awaited.name)) : nullptr;
-    if (record && record->desired == Desired::Running) {
-        awaited.timeout = wait_time({}, record->spec);
-        if (end) awaited.timeout = std::min(awaited.timeout, left_until(*end));
-        done = co_await waits_->until(awaited);
-    }
-    if (!done)
-        row["obstacles"].push_back(
-            {{"code", "not-ready"}, {"text", done.error().message}, {"fix", done.error().hint}});
-}
-
-asio::awaitable<Result<Json>>
-Actions::drain_node(std::string node, std::optional<std::chrono::seconds> deadline, std::string user) {
-    const auto end = deadline ? std::optional(net::boottime() + *deadline) : std::nullopt;
-    net::Event pause(co_await asio::this_coro::executor);
-    Json moved = Json::array(), stay;
-    for (bool again = false;; again = true) {
-        std::string method = "node.drain";
-        Json params = {{"node", node}, {"again", again}, {"by", by(user)}};
-        const auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
-        if (!answer && !again) co_return std::unexpected(answer.error());
-        // Somebody lets it have processes again, has removed it, or has taken the right to drain it away.
-        if (!answer && answer.error().code != ErrorCode::Unreachable) break;
-        if (answer) {
-            stay = Json::array();
-            // All of them are on their way already: one is waited for after the other.
-            for (Json row : answer->value("processes", Json::array())) {
-                const bool goes = !json::member<std::string>(row, "to").empty();
-                if (goes) co_await await_moved(row, end);
-                row.erase("change");
-                (goes ? moved : stay).push_back(std::move(row));
-            }
-        }
-        if (!end || net::boottime() >= *end || std::ranges::none_of(stay, may_go_later)) break;
-        co_await pause.wait(std::min(drain_pause, left_until(*end)));
-    }
-    for (Json& row : stay)
-        moved.push_back(std::move(row));
-    co_return moved;
-}
-
-asio::awaitable<Result<void>> Actions::resume_node(std::string node, std::string user) {
-    std::string method = "node.resume";
-    Json params = {{"node", node}, {"by", by(user)}};
-    const auto done = co_await fleet_->gateway().request(std::move(method), std::move(params));
-    if (!done) co_return std::unexpected(done.error());
-    co_return Result<void>{};
-}
-
 // A record of the action in the own state, which the reconciler follows and the registry takes in later.
 asio::awaitable<Result<std::uint64_t>> Actions::act_here(Verb verb, ProcessRecord record, std::string by) {
     const std::string key = keys::local_action(record.node, record.id);
@@ -509,78 +417,6 @@ asio::awaitable<Result<void>> Actions::resume(std::string process, std::string u
             fmt::format("p2prc resume --owner {}", rest->owner));
     if (!was_paused || record->desired != Desired::Running) co_return Result<void>{};
     co_return co_await await_resumed(*record, wait);
-}
-
-// A node that is not in the fleet yet, or any more, may have spun what is here, or do so later; but most
-// often its name is misspelt.
-Result<void> Actions::check_owner(const std::string& node) const {
-    const state::Origins origins(*own_);
-    const bool has_some = std::ranges::any_of(view_->processes(), [&](const ProcessRecord& record) {
-        return record.node == view_->node() && origins.spinner(record, view_->node()) == node;
-    });
-    if (!has_some && node != view_->node() && !view_->node_record(node)) {
-        std::vector<std::string> known;
-        for (const NodeRecord& record : view_->nodes())
-            known.push_back(record.name);
-        return std::unexpected(state::no_such_node(node, known));
-    }
-    return {};
-}
-
-asio::awaitable<Result<void>> Actions::pause_owner(std::string node, std::string user) {
-    if (const auto known = check_owner(node); !known) co_return known;
-    state::Pauses(*own_).pause_owner(node, {by(user), net::now_rfc3339()});
-    state::follow_owners(*own_, view_->replica(), view_->node());
-    net::log_notice(fmt::format("all processes that '{}' has spun here are paused by {}", node, by(user)));
-    co_return co_await own_->flush();
-}
-
-asio::awaitable<Result<void>> Actions::resume_owner(std::string node, std::string user) {
-    if (!state::Pauses(*own_).resume_owner(node))
-        co_return fail(ErrorCode::NotFound,
-                       fmt::format("the processes of '{}' are not paused as a whole", node),
-                       "p2prc ps shows which are paused; p2prc resume NAME resumes one");
-    net::log_notice(fmt::format("the processes that '{}' has spun here were resumed by {}", node, by(user)));
-    co_return co_await own_->flush();
-}
-
-asio::awaitable<Result<void>> Actions::limit_owner(std::string node, Json options, std::string user) {
-    if (node == view_->node())
-        co_return fail(
-            ErrorCode::InvalidSpec,
-            fmt::format("'{}' is this machine: what is spun here is in the slice of all processes", node),
-            fmt::format("limit all processes together: systemctl set-property {} MemoryMax=2G "
-                        "CPUQuota=150% TasksMax=512",
-                        process::process_slice));
-    state::OwnerLimits all(*own_);
-    auto limit = all.of(node).value_or(state::OwnerLimit());
-    if (limit.by.empty()) // limits of a node that has left can be taken away
-        if (const auto known = check_owner(node); !known) co_return known;
-    bool any = false;
-    for (const auto* name : {"memory", "cpu", "tasks"}) {
-        const auto value = json::member<std::string>(options, name);
-        if (value.empty()) continue;
-        any = true;
-        if (const auto why = set_limit(limit.limits, name, value); !why.empty())
-            co_return fail(ErrorCode::InvalidSpec, fmt::format("{} '{}' {}", name, text::excerpt(value), why),
-                           "none takes a limit away");
-    }
-    if (!any)
-        co_return fail(ErrorCode::InvalidSpec, "no limit is given",
-                       "give memory, cpu or tasks; none takes one away");
-    limit.by = by(user);
-    limit.at = net::now_rfc3339();
-    all.set(node, limit);
-    state::follow_owners(*own_, view_->replica(), view_->node());
-    net::log_notice(fmt::format("the limits of what '{}' has spun here were changed by {}", node, by(user)));
-    if (const auto kept = co_await own_->flush(); !kept) co_return kept;
-    const auto applied = co_await apply_limits_(node);
-    if (!applied)
-        co_return fail(
-            ErrorCode::Failed,
-            fmt::format("the limits of '{}' are noted, and not in effect: {}", node, applied.error().message),
-            "they are set anew when p2prcd starts");
-    co_return Result<void>{};
 }
 
 asio::awaitable<Result<std::string>> Actions::map_domain(std::string domain, std::string process,

@@ -1,5 +1,6 @@
 // Executes the commands of the bus: requests to the registry, local actions while it is unreachable, and
-// waits.
+// waits. actions_drain.cpp: draining a node; actions_owners.cpp: what this machine's owner says of all that a
+// node has spun here; actions.cpp: the rest.
 #pragma once
 
 #include "daemon/api/view.h"

@@ -1,5 +1,6 @@
 #include "daemon/api/history.h"
 
+#include "core/revision_outcome.h"
 #include "core/stop_history.h"
 #include "daemon/api/documents.h"
 
@@ -14,7 +15,7 @@ namespace {
 Json row_of(const Revision& revision, const ProcessStatus* status) {
     Json row;
     row["revision"] = revision.number;
-    row["outcome"] = outcome_name(outcome_of(revision, status));
+    row["outcome"] = outcome_name(outcome_now(revision.number, revision.outcome, status));
     row["by"] = revision.by;
     row["at"] = revision.at;
     row["at_timestamp"] = timestamp(revision.at);
@@ -40,25 +41,6 @@ Json row_of(const StopReason& stop) {
 }
 
 } // namespace
-
-Outcome outcome_of(const Revision& revision, const ProcessStatus* status) {
-    if (revision.outcome != Outcome::Pending || !status) return revision.outcome;
-    if (status->update && status->update->revision == revision.number) {
-        switch (status->update->phase) {
-        case UpdatePhase::Good:
-            return Outcome::Good;
-        case UpdatePhase::RolledBack:
-            return Outcome::RolledBack;
-        case UpdatePhase::Failed:
-            return Outcome::Failed;
-        case UpdatePhase::Replacing:
-        case UpdatePhase::Confirming:
-        case UpdatePhase::RollingBack:
-            return Outcome::Pending;
-        }
-    }
-    return status->good == revision.number ? Outcome::Good : Outcome::Pending;
-}
 
 Json history_document(const View& view, const ProcessRecord& process) {
     const auto* status = view.status(process);

@@ -5,9 +5,6 @@
 
 namespace p2prc::daemon {
 
-// What is known of a revision's outcome, its node's report included, which the registry may not have yet.
-Outcome outcome_of(const Revision& revision, const ProcessStatus* status);
-
 // Rows with the keys of history_fields(), the newest first.
 Json history_document(const View& view, const ProcessRecord& process);
 

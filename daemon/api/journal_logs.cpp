@@ -4,7 +4,7 @@
 #include "daemon/api/journal_reader.h"
 #include "net/fd.h"
 #include "net/spawn.h"
-#include "process/transient_unit.h"
+#include "process/deploy_unit.h"
 #include "process/unit_names.h"
 
 #include <boost/asio/co_spawn.hpp>

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from lab import wait_until
-from lab.household import make_fleet, process_file, spin, trust_fleet, wait_https, wait_state
+from lab.household import make_fleet, process_file, served, spin, trust_fleet, visitors, wait_https, wait_state
 
 MACHINES = ["root", "client", "acme", "home1"]
 
@@ -31,33 +31,6 @@ while select.select([server.socket], [], [], 0)[0]:
 server.server_close()
 """
 
-# Twenty visitors a second, each with a connection of its own.
-VISITORS = """
-import http.client, json, ssl, sys, threading, time
-name, seconds = sys.argv[1], float(sys.argv[2])
-context = ssl.create_default_context()
-seen, threads = [], []
-def visit():
-    began = time.monotonic()
-    try:
-        connection = http.client.HTTPSConnection(name, timeout=30, context=context)
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-        seen.append((answer.status, answer.read().decode()[:80], time.monotonic() - began))
-    except Exception as error:
-        seen.append((0, repr(error), time.monotonic() - began))
-begin = time.monotonic()
-for number in range(int(seconds * 20)):
-    time.sleep(max(0, begin + number / 20 - time.monotonic()))
-    threads.append(threading.Thread(target=visit))
-    threads[-1].start()
-    if number == 20:
-        print("begun", flush=True)
-for thread in threads:
-    thread.join()
-print(json.dumps(seen))
-"""
-
 # Speaks TLS, and then no HTTP: it must see close_notify. Without it Python raises SSLEOFError here.
 NO_HTTP = """
 import socket, ssl, sys
@@ -78,24 +51,11 @@ def slow(seconds):
     return ["/usr/bin/python3", "-c", SLOW, str(seconds)]
 
 
-def visitors(lab, name, seconds, meanwhile):
-    """What twenty visitors a second saw while `meanwhile` was done: status, body and seconds of each."""
-    crowd = lab.client.popen(["python3", "-c", VISITORS, name, str(seconds)], stdout=subprocess.PIPE, text=True)
-    try:
-        assert crowd.stdout.readline() == "begun\n"
-        meanwhile()
-        return json.loads(crowd.stdout.readline())
-    finally:
-        if crowd.poll() is None:
-            os.killpg(crowd.pid, signal.SIGKILL)
-        crowd.wait()
-
-
-def all_served(seen):
-    """Nobody failed, some waited, and both runs have served."""
-    failed = [visit for visit in seen if visit[0] != 200]
-    assert not failed, (len(failed), failed[:5])
-    assert len({body for _, body, _ in seen}) == 2, {body for _, body, _ in seen}
+def all_served(lab, meanwhile):
+    """Nobody fails while that is done, some wait, and both runs serve."""
+    seen, _ = visitors(lab.client, "slow.home.example", meanwhile, least=10)
+    bodies = served(seen)
+    assert len(bodies) == 2, bodies
     assert max(waited for _, _, waited in seen) > 1, "nobody waited"
 
 
@@ -108,11 +68,11 @@ def test_nobody_fails_while_it_is_restarted(lab):
     lab.home1.write("/root/slow.toml", process_file("slow", slow(2.5), port=0, domain="slow.home.example", restart="always"))
     lab.home1.p2prc("spin", "/root/slow.toml", timeout=120)
     wait_https(lab.client, "slow.home.example", "run ", timeout=60)
-    all_served(visitors(lab, "slow.home.example", 10, lambda: lab.home1.p2prc("restart", "slow", timeout=60)))
+    all_served(lab, lambda: lab.home1.p2prc("restart", "slow", timeout=60))
 
 
 def test_nobody_fails_while_it_restarts_by_itself(lab):
-    all_served(visitors(lab, "slow.home.example", 10, lambda: lab.home1.run("systemctl kill --signal=TERM p2prc-slow.service")))
+    all_served(lab, lambda: lab.home1.run("systemctl kill --signal=TERM p2prc-slow.service"))
     wait_state(lab.home1, "slow", "running")
 
 

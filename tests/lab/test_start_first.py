@@ -5,8 +5,8 @@ import subprocess
 import test_update
 from lab import wait_until
 from lab.errors import LabError
-from lab.household import info, process_file, wait_https, wait_state
-from test_update import SERVER, all_served, history, kill_p2prcd, last_revision, outcomes, phase, visitors, wait_outcome
+from lab.household import info, process_file, visitors, wait_https, wait_state
+from test_update import SERVER, all_served, history, kill_p2prcd, last_revision, outcomes, phase, wait_outcome
 
 MACHINES = test_update.MACHINES
 UNITS = ["p2prc-web.service", "p2prc-web_2.service"]
@@ -59,7 +59,7 @@ def test_a_good_update_fails_nobody_and_nobody_waits(lab):
     wait_https(lab.client, "web.home.example", "one", timeout=60)
     assert active(lab) == UNITS[:1]
     port = info(lab.home1, "web")["port"]
-    seen, done = visitors(lab, lambda: update(lab, "two"))
+    seen, done = visitors(lab.client, "web.home.example", lambda: update(lab, "two"))
     assert done.code == 0, done
     assert "'web' becomes revision 2 on home1, which takes over once it has proved itself" in done.err, done.err
     all_served(seen, "one", "two")
@@ -73,7 +73,7 @@ def test_a_good_update_fails_nobody_and_nobody_waits(lab):
 
 
 def test_the_next_one_takes_the_first_unit_again(lab):
-    seen, done = visitors(lab, lambda: update(lab, "three", "well"))
+    seen, done = visitors(lab.client, "web.home.example", lambda: update(lab, "three", "well"))
     assert done.code == 0, done
     all_served(seen, "two", "three")
     assert wait_one_unit(lab) == UNITS[0]
@@ -84,7 +84,7 @@ def not_kept(lab, text, mode, *words, **more):
     """The update fails and says why; what serves is as it was, and nobody has noticed."""
     before, unit = info(lab.home1, "web"), wait_one_unit(lab)
     pid = pid_of(lab, unit)
-    seen, done = visitors(lab, lambda: update(lab, text, mode, **more))
+    seen, done = visitors(lab.client, "web.home.example", lambda: update(lab, text, mode, **more))
     assert done.code == 1, done
     for word in (*words, f"revision {before['revision']} runs on"):
         assert word in done.err, (word, done.err)
@@ -129,7 +129,7 @@ def test_the_logs_are_those_of_both(lab):
 def test_p2prcd_is_killed_while_the_new_one_starts(lab):
     begin(lab, "nine")
     wait_until(lambda: len(active(lab)) == 2, 60, "both to run")
-    seen, _ = visitors(lab, lambda: (kill_p2prcd(lab), wait_outcome(lab, last_revision(lab), "good")))
+    seen, _ = visitors(lab.client, "web.home.example", lambda: (kill_p2prcd(lab), wait_outcome(lab, last_revision(lab), "good")))
     all_served(seen, "eight", "nine")
     wait_https(lab.client, "web.home.example", "nine", timeout=30)
     wait_one_unit(lab)
@@ -138,7 +138,7 @@ def test_p2prcd_is_killed_while_the_new_one_starts(lab):
 def test_p2prcd_is_killed_while_the_new_one_proves_itself(lab):
     begin(lab, "ten", "well")
     wait_until(lambda: "if it stays up" in phase(lab), 60, "it to prove itself")
-    seen, _ = visitors(lab, lambda: (kill_p2prcd(lab), wait_outcome(lab, last_revision(lab), "good")))
+    seen, _ = visitors(lab.client, "web.home.example", lambda: (kill_p2prcd(lab), wait_outcome(lab, last_revision(lab), "good")))
     all_served(seen, "nine", "ten")
     wait_https(lab.client, "web.home.example", "ten", timeout=30)
     wait_one_unit(lab)

@@ -1,13 +1,10 @@
 """A changed file replaces what runs, and what ran before comes back where the new one is not kept."""
 
 import json
-import os
-import signal
-import subprocess
 
 from lab import wait_until
 from lab.errors import LabError
-from lab.household import info, main_pid, make_fleet, process_file, trust_fleet, wait_https, wait_state
+from lab.household import info, main_pid, make_fleet, process_file, served, trust_fleet, visitors, wait_https, wait_state
 
 MACHINES = ["root", "client", "acme", "home1", "home2"]
 
@@ -42,35 +39,6 @@ while select.select([server.socket], [], [], 0)[0]:
 server.server_close()
 """
 
-# Twenty visitors a second, each with a connection of its own.
-VISITORS = """
-import http.client, json, ssl, sys, threading, time
-name = sys.argv[1]
-context = ssl.create_default_context()
-seen, threads = [], []
-def visit():
-    try:
-        connection = http.client.HTTPSConnection(name, timeout=40, context=context)
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-        seen.append((answer.status, answer.read().decode()[:80]))
-    except Exception as error:
-        seen.append((0, repr(error)))
-begin, number, done = time.monotonic(), 0, threading.Event()
-threading.Thread(target=lambda: (sys.stdin.readline(), done.set()), daemon=True).start()
-while not done.is_set() and number < 2400:
-    time.sleep(max(0, begin + number / 20 - time.monotonic()))
-    threads.append(threading.Thread(target=visit))
-    threads[-1].start()
-    number += 1
-    if number == 20:
-        print("begun", flush=True)
-for thread in threads:
-    thread.join()
-print(json.dumps(seen))
-"""
-
-
 def setup(lab):
     make_fleet(lab, "home1", "home2")
     trust_fleet(lab, lab.client)
@@ -86,25 +54,9 @@ def update(lab, text, mode="late", machine=None, **more):
     return (machine or lab.home1).run(["p2prc", "spin", "/root/web.toml"], timeout=300, check=False)
 
 
-def visitors(lab, meanwhile):
-    """What twenty visitors a second saw while `meanwhile` was done, and what that gave."""
-    crowd = lab.client.popen(["python3", "-c", VISITORS, "web.home.example"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert crowd.stdout.readline() == "begun\n"
-        result = meanwhile()
-        crowd.stdin.write("\n")
-        crowd.stdin.flush()
-        return json.loads(crowd.stdout.readline()), result
-    finally:
-        if crowd.poll() is None:
-            os.killpg(crowd.pid, signal.SIGKILL)
-        crowd.wait()
-
-
 def all_served(seen, *texts):
-    failed = [visit for visit in seen if visit[0] != 200]
-    assert not failed, (len(failed), failed[:5])
-    assert {body for _, body in seen} == set(texts), {body for _, body in seen}
+    bodies = served(seen)
+    assert bodies == set(texts), bodies
 
 
 def history(lab, machine=None):
@@ -139,7 +91,7 @@ def test_a_good_update_fails_nobody(lab):
     assert first.code == 0, first
     wait_https(lab.client, "web.home.example", "one", timeout=60)
     assert outcomes(lab) == [(1, "good")]
-    seen, done = visitors(lab, lambda: update(lab, "two"))
+    seen, done = visitors(lab.client, "web.home.example", lambda: update(lab, "two"))
     assert done.code == 0, done
     assert "'web' becomes revision 2 on home1, and is restarted" in done.err and "run.command: " in done.err, done.err
     assert "'web' runs revision 2 on home1" in done.err, done.err
@@ -157,7 +109,7 @@ def outcomes_on_root(lab):
 def not_kept(lab, text, mode, *words, **more):
     """The update fails and says why, nobody fails meanwhile, and what ran before runs again."""
     before = info(lab.home1, "web")
-    seen, done = visitors(lab, lambda: update(lab, text, mode, **more))
+    seen, done = visitors(lab.client, "web.home.example", lambda: update(lab, text, mode, **more))
     assert done.code == 1, done
     for word in (*words, f"revision {before['revision']} runs again"):
         assert word in done.err, (word, done.err)
@@ -181,7 +133,7 @@ def test_one_that_is_not_ready_in_time_is_taken_back(lab):
 def test_one_that_does_not_stay_up_is_taken_back(lab):
     """Some have heard from it by then, and one that crashes answers those no more who are with it."""
     seen = not_kept(lab, "six", "soon", "exit-code 7")
-    assert {"two", "six"} <= {body for _, body in seen}, {body for _, body in seen}
+    assert {"two", "six"} <= {body for _, body, _ in seen}, {body for _, body, _ in seen}
     page = lab.client.run(["curl", "-sS", "--max-time", "30", "https://web.home.example/"], timeout=40)
     assert page.out == "two", page
 
@@ -304,12 +256,12 @@ def test_the_root_is_away_meanwhile(lab):
 def test_it_is_deployed_while_the_one_before_serves(lab):
     """And one that cannot be deployed stops nothing."""
     pid = main_pid(lab.home1, "web")
-    seen, done = visitors(lab, lambda: update(lab, "sixteen", "well", deploy={"strategy": "script", "script": "sleep 4; echo deployed >word"}))
+    seen, done = visitors(lab.client, "web.home.example", lambda: update(lab, "sixteen", "well", deploy={"strategy": "script", "script": "sleep 4; echo deployed >word"}))
     assert done.code == 0, done
     all_served(seen, "fourteen", "sixteen")
     assert main_pid(lab.home1, "web") != pid
     pid = main_pid(lab.home1, "web")
-    seen, done = visitors(lab, lambda: update(lab, "seventeen", "well", deploy={"strategy": "script", "script": "echo no such mirror >&2; exit 9"}))
+    seen, done = visitors(lab.client, "web.home.example", lambda: update(lab, "seventeen", "well", deploy={"strategy": "script", "script": "echo no such mirror >&2; exit 9"}))
     assert done.code == 1 and "deploy-failed at exit 9" in done.err and "runs on" in done.err and "no such mirror" in done.err, done
     all_served(seen, "sixteen")
     known = info(lab.home1, "web")

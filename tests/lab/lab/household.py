@@ -1,6 +1,9 @@
 """What a household does with p2prc, in the words of the tests."""
 
 import json
+import os
+import signal
+import subprocess
 
 from .errors import LabError
 from .wait import wait_until
@@ -144,3 +147,56 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 def web(body):
     """The command of a web server on $PORT that answers everything with `body`."""
     return ["/usr/bin/python3", "-c", WEB, body]
+
+
+# Twenty visitors a second, each with a connection of its own, for so many seconds at least and until it is told that it is enough.
+VISITORS = """
+import http.client, json, ssl, sys, threading, time
+name, least = sys.argv[1], 20 * int(sys.argv[2])
+context = ssl.create_default_context()
+seen, threads = [], []
+def visit():
+    began = time.monotonic()
+    try:
+        connection = http.client.HTTPSConnection(name, timeout=40, context=context)
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        seen.append((answer.status, answer.read().decode()[:80], time.monotonic() - began))
+    except Exception as error:
+        seen.append((0, repr(error), time.monotonic() - began))
+begin, number, done = time.monotonic(), 0, threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), done.set()), daemon=True).start()
+while number < least or not done.is_set() and number < 2400:
+    time.sleep(max(0, begin + number / 20 - time.monotonic()))
+    threads.append(threading.Thread(target=visit))
+    threads[-1].start()
+    number += 1
+    if number == 20:
+        print("begun", flush=True)
+for thread in threads:
+    thread.join()
+print(json.dumps(seen))
+"""
+
+
+def visitors(machine, name, meanwhile, least=1):
+    """What twenty visitors a second from `machine` saw while `meanwhile` was done, and for `least` seconds at least: status, body and
+    seconds of each. And what `meanwhile` gave."""
+    crowd = machine.popen(["python3", "-c", VISITORS, name, str(least)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert crowd.stdout.readline() == "begun\n"
+        result = meanwhile()
+        crowd.stdin.write("\n")
+        crowd.stdin.flush()
+        return json.loads(crowd.stdout.readline()), result
+    finally:
+        if crowd.poll() is None:
+            os.killpg(crowd.pid, signal.SIGKILL)
+        crowd.wait()
+
+
+def served(seen):
+    """The bodies that `visitors` have seen, of whom none has failed."""
+    failed = [visit for visit in seen if visit[0] != 200]
+    assert not failed, (len(failed), failed[:5])
+    return {body for _, body, _ in seen}

@@ -1,12 +1,14 @@
 // Revisions of a process, and what differs between two of them.
 #include "core/records.h"
 #include "core/revision.h"
+#include "core/revision_outcome.h"
 #include "core/spec_changes.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace p2prc {
 namespace {
@@ -73,6 +75,25 @@ TEST(SpecChanges, OfLongTextsShowWhereTheyDiffer) {
     ASSERT_EQ(changes.size(), 1u);
     EXPECT_EQ(*changes[0].from, "..." + std::string(20, 'x') + "old");
     EXPECT_EQ(*changes[0].to, "..." + std::string(20, 'x') + "new");
+}
+
+TEST(Revisions, TheirNodeKnowsTheOutcomeFirst) {
+    ProcessStatus status;
+    EXPECT_EQ(outcome_now(2, Outcome::Pending, nullptr), Outcome::Pending);
+    EXPECT_EQ(outcome_now(2, Outcome::Pending, &status), Outcome::Pending);
+    status.good = 2;
+    EXPECT_EQ(outcome_now(2, Outcome::Pending, &status), Outcome::Good);
+    EXPECT_EQ(outcome_now(3, Outcome::Pending, &status), Outcome::Pending);
+    EXPECT_EQ(outcome_now(2, Outcome::Failed, &status), Outcome::Failed) << "what is recorded stays";
+    for (const auto& [phase, outcome] :
+         {std::pair(UpdatePhase::Confirming, Outcome::Pending),
+          std::pair(UpdatePhase::RollingBack, Outcome::Pending), std::pair(UpdatePhase::Good, Outcome::Good),
+          std::pair(UpdatePhase::RolledBack, Outcome::RolledBack),
+          std::pair(UpdatePhase::Failed, Outcome::Failed)}) {
+        status.update = UpdateProgress{.revision = 3, .fallback = 2, .phase = phase};
+        EXPECT_EQ(outcome_now(3, Outcome::Pending, &status), outcome);
+        EXPECT_EQ(outcome_now(2, Outcome::Pending, &status), Outcome::Good) << "it is of another one";
+    }
 }
 
 TEST(Revisions, AreStoredAndReadWithTheirProcess) {

@@ -1,5 +1,6 @@
 #include "dbus/codec.h"
 #include "process/command_drop_in.h"
+#include "process/deploy_unit.h"
 #include "process/transient_unit.h"
 #include "process/unit_names.h"
 #include "tests/unit/support/source_dir.h"

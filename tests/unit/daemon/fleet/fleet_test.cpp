@@ -106,6 +106,19 @@ class FleetTest : public testing::Test {
                 [&] { return node->replica->contains("/processes/of-" + node->fleet->node_name()); }));
         }
     }
+    // A further node, which reaches the root as `home` does.
+    void make(TestNode& node) const {
+        node.root_port = relay.port();
+        node.make();
+    }
+    asio::awaitable<void> spin_on_three(TestNode& third) {
+        co_await make_both();
+        EXPECT_TRUE(co_await third.fleet->start());
+        const auto token = co_await new_token();
+        EXPECT_TRUE(co_await third.fleet->join(token, "", "admin@" + third.fleet->node_name()));
+        std::vector<TestNode*> nodes{&root, &home, &third};
+        co_await spin_on_each(std::move(nodes));
+    }
     // "of NODE": what the root knows to run there has been measured there, and nothing else.
     std::string measured(const Json& usage, const std::string& node) const {
         const auto rows = node_usage_from_json(usage.value(node, Json())).processes;
@@ -299,17 +312,11 @@ TEST_F(FleetTest, UsageComesFromAllNodesAndFromEachAlone) {
 // The root asks a member once for all who ask within a moment, wherever they are.
 TEST_F(FleetTest, ManyWhoWatchCostAMemberNoMore) {
     TestNode loft(loop, "loft", false);
-    loft.root_port = relay.port();
-    loft.make();
+    make(loft);
     root.usage_fresh = 1h;
     root.make();
     play([&]() -> asio::awaitable<void> {
-        co_await make_both();
-        EXPECT_TRUE(co_await loft.fleet->start());
-        const auto token = co_await new_token();
-        EXPECT_TRUE(co_await loft.fleet->join(token, "", "admin@loft"));
-        std::vector<TestNode*> nodes{&root, &home, &loft};
-        co_await spin_on_each(std::move(nodes));
+        co_await spin_on_three(loft);
         std::vector<Json> answers;
         const auto ask = [&answers](Fleet& asked) -> asio::awaitable<void> {
             std::string every;
@@ -330,16 +337,10 @@ TEST_F(FleetTest, ManyWhoWatchCostAMemberNoMore) {
 // One that speaks of processes that it does not have takes no room from the others.
 TEST_F(FleetTest, InventedUsageIsDropped) {
     TestNode loft(loop, "loft", false);
-    loft.root_port = relay.port();
-    loft.make();
+    make(loft);
     home.invented = 12'000; // nearly as many as one frame of the control link can have
     play([&]() -> asio::awaitable<void> {
-        co_await make_both();
-        EXPECT_TRUE(co_await loft.fleet->start());
-        const auto token = co_await new_token();
-        EXPECT_TRUE(co_await loft.fleet->join(token, "", "admin@loft"));
-        std::vector<TestNode*> nodes{&root, &home, &loft};
-        co_await spin_on_each(std::move(nodes));
+        co_await spin_on_three(loft);
         std::string every;
         const Json all = co_await loft.fleet->usage(std::move(every));
         for (const std::string node : {"attic", "cellar", "loft"})
@@ -466,8 +467,7 @@ TEST_F(FleetTest, BadTokensAreRefusedAndChangeNothing) {
 
 TEST_F(FleetTest, UsedAndExpiredTokensSaySo) {
     TestNode other(loop, "shed", false);
-    other.root_port = relay.port();
-    other.make();
+    make(other);
     play([this, &other]() -> asio::awaitable<void> {
         const auto token = co_await make_root();
         EXPECT_TRUE(co_await home.fleet->start());
