@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "core/duration.h"
 #include "core/fields.h"
+#include "core/logs_command.h"
 #include "core/names.h"
 #include "core/process_spec.h"
 #include "core/revision.h"
@@ -191,7 +192,7 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
         const bool known = reason.kind != StopKind::Unknown && state != "lost";
         note(fmt::format("'{}' is {} on {}{}", name, state, node, known ? ": " + reason_text(reason) : ""));
         const bool ended = state == "stopped" || state == "failed";
-        note(fmt::format("  p2prc logs {0} shows more{1}", name,
+        note(fmt::format("  {} shows more{}", logs_command(name, reason.kind),
                          ended ? fmt::format("; p2prc start {} starts it", name) : ""));
         return 1;
     }

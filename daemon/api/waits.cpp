@@ -1,5 +1,7 @@
 #include "daemon/api/waits.h"
 
+#include "core/logs_command.h"
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -101,11 +103,11 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
             for (const std::string& line : status.reason->log)
                 error.message += "\n  " + line;
     }
+    const auto logs = logs_command(awaited.name, known ? status.reason->kind : StopKind::Unknown);
     error.hint =
         will_be_tried_again(view, awaited, status)
-            ? "it is tried again; p2prc stop " + awaited.name + " ends that; p2prc logs " + awaited.name +
-                  " shows more"
-            : "p2prc logs " + awaited.name + " shows more; p2prc kill " + awaited.name + " removes it";
+            ? fmt::format("it is tried again; p2prc stop {} ends that; {} shows more", awaited.name, logs)
+            : fmt::format("{} shows more; p2prc kill {} removes it", logs, awaited.name);
     return error;
 }
 
@@ -155,7 +157,9 @@ Error not_kept(const View& view, const Awaited& awaited, const ProcessStatus& st
     const auto* record = view.process(awaited.name);
     const bool keeps_data =
         record && record->spec.run.data && update.reason && update.reason->kind != StopKind::DeployFailed;
-    error.hint = fmt::format("p2prc logs {0} shows more, p2prc history {0} what ran before", awaited.name);
+    error.hint = fmt::format(
+        "{} shows more, p2prc history {} what ran before",
+        logs_command(awaited.name, update.reason ? update.reason->kind : StopKind::Unknown), awaited.name);
     if (keeps_data)
         error.hint += update.data == DataCopy::PutBack
                           ? "; its data is as it was before the update"

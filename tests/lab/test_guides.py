@@ -29,7 +29,7 @@ def typed(machine, line, check=True, **names):
 
 
 def test_update_and_roll_back(lab):
-    file = blocks("update-and-roll-back", "toml")[0]
+    file, without_a_pause, _ = blocks("update-and-roll-back", "toml")
     spins, dry, update, broken, back, data = blocks("update-and-roll-back", "sh")
     machine = lab.home1
     machine.write("/root/site.toml", file)
@@ -51,6 +51,29 @@ def test_update_and_roll_back(lab):
     for line in data.splitlines():
         typed(machine, line)
     assert machine.read("/root/site-before/index.html") == "one\n"
+    machine.write("/root/site.toml", without_a_pause)
+    typed(machine, spins)
+    port = info(machine, "site")["port"]
+    assert machine.run(["curl", "-sS", f"http://127.0.0.1:{port}/"]).out == "three\n"
+
+
+def test_write_a_deployer(lab):
+    """With a deployer of the same name that needs no repository, as the machine has no git."""
+    machine = lab.home1
+    deployer, spins, by_hand = blocks("write-a-deployer", "sh")
+    machine.write("/root/wiki.toml", blocks("write-a-deployer", "toml")[0])
+    machine.write("/root/git", deployer)
+    install, spin_it, logs = spins.splitlines()
+    typed(machine, install)
+    failed = typed(machine, spin_it, check=False)
+    assert failed.code == 1 and "p2prc logs wiki --deploy" in failed.err, failed
+    assert "git" in typed(machine, logs).out
+    machine.write("/root/git", '#!/bin/sh -e\nmkdir bin\nprintf \'#!/bin/sh\\nexec /usr/bin/python3 -m http.server "$PORT"\' >bin/wiki\nchmod +x bin/wiki\n')
+    typed(machine, install)
+    typed(machine, "p2prc start wiki")
+    assert info(machine, "wiki")["state"] == "running"
+    assert typed(machine, " && ".join(by_hand.splitlines())).out.endswith("hello\n")
+    machine.p2prc("kill", "wiki")
 
 
 def test_lend_a_machine(lab):
@@ -59,6 +82,7 @@ def test_lend_a_machine(lab):
     reload, owner, limits, watch, stop, drain, leave = blocks("lend-a-machine", "sh")
     machine.write("/etc/p2prc/p2prcd.toml", setting)
     typed(machine, reload)
+    spin(machine, "mine", ["/usr/bin/sleep", "infinity"])
     spin(lab.root, "game", ["/usr/bin/sleep", "infinity"], node="home1")
     for line in owner.splitlines():
         typed(machine, line, shed="root")
@@ -79,4 +103,4 @@ def test_lend_a_machine(lab):
     # The root learns of the setting with what the node says of itself.
     wait_until(lambda: spin(lab.root, "later", ["/usr/bin/sleep", "infinity"], node="home1", check=False).code != 0, 60, "a spin to be refused")
     typed(machine, leave)
-    assert {process["name"] for process in machine.json("ps")} == {"site"}
+    assert {process["name"] for process in machine.json("ps")} == {"mine"}

@@ -102,6 +102,8 @@ TEST_F(JudgeTest, TheHintSaysWhetherItIsTriedAgain) {
     again.state = ProcessState::Failed;
     again.reason = reason(StopKind::StartLimit);
     EXPECT_NE(hint(again).find("it is tried again"), std::string::npos) << hint(again);
+    again.reason = reason(StopKind::DeployFailed);
+    EXPECT_EQ(hint(again), "p2prc logs wiki --deploy shows more; p2prc kill wiki removes it");
     again.reason = reason(StopKind::StartFailed);
     EXPECT_EQ(hint(again), "p2prc logs wiki shows more; p2prc kill wiki removes it");
     // What a remedy does about it counts.
