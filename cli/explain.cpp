@@ -2,11 +2,13 @@
 
 #include "cli/daemon.h"
 #include "core/drain.h"
+#include "core/text.h"
 #include "core/duration.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <sstream>
 #include <algorithm>
 
 namespace p2prc::cli {
@@ -45,6 +47,28 @@ std::string value_words(const Json& change, const char* key) {
 }
 
 } // namespace
+std::vector<std::string> change_lines(const Json& change) {
+    const auto is_long = [&](const char* key) {
+        const auto value = change.find(key);
+        return value != change.end() && value->is_string() &&
+               (value->get_ref<const std::string&>().contains('\n') ||
+                value->get_ref<const std::string&>().empty());
+    };
+    if (!is_long("from") && !is_long("to"))
+        return {fmt::format("{}: {} -> {}", cell(change, "key"), value_words(change, "from"),
+                            value_words(change, "to"))};
+    std::vector<std::string> lines{cell(change, "key") + ":"};
+    const auto add = [&](const char* key, char sign) {
+        if (!change.contains(key) || !change[key].is_string()) return;
+        std::istringstream text(change[key].get<std::string>());
+        for (std::string line; std::getline(text, line);)
+            lines.push_back(fmt::format("  {} {}", sign, text::for_terminal(line)));
+    };
+    add("from", '-');
+    add("to", '+');
+    return lines;
+}
+
 
 void note_update(const ProcessSpec& spec, const Json& explanation) {
     std::string_view how = "; nothing restarts:";
@@ -54,8 +78,8 @@ void note_update(const ProcessSpec& spec, const Json& explanation) {
     note(fmt::format("'{}' becomes revision {} on {}{}", spec.name, cell(explanation, "revision"),
                      cell(explanation, "node"), how));
     for (const auto& change : explanation.value("changes", Json::array()))
-        note(fmt::format("  {}: {} -> {}", cell(change, "key"), value_words(change, "from"),
-                         value_words(change, "to")));
+        for (const auto& line : change_lines(change))
+            note("  " + line);
 }
 
 Table placement_table(const Json& rows) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
+#include <vector>
 
 namespace p2prc::cli {
 
@@ -19,6 +20,9 @@ Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const
 
 // Says which revision the process becomes, and what changes; `explanation` is that of ExplainSpin.
 void note_update(const ProcessSpec& spec, const nlohmann::json& explanation);
+
+// What changes at one key: "port: 80 -> 81", and of texts the lines that differ.
+std::vector<std::string> change_lines(const nlohmann::json& change);
 
 // One line a process; `rows` are those of DrainNode.
 Table drained_table(const nlohmann::json& rows);

@@ -2,11 +2,13 @@
 #include "core/records.h"
 #include "core/revision.h"
 #include "core/spec_changes.h"
+#include "core/text.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace p2prc {
 namespace {
@@ -73,6 +75,36 @@ TEST(SpecChanges, OfLongTextsShowWhereTheyDiffer) {
     ASSERT_EQ(changes.size(), 1u);
     EXPECT_EQ(*changes[0].from, "..." + std::string(20, 'x') + "old");
     EXPECT_EQ(*changes[0].to, "..." + std::string(20, 'x') + "new");
+}
+
+TEST(SpecChanges, OfScriptsShowTheLinesThatDiffer) {
+    const auto change = [](const std::string& from, const std::string& to) {
+        const auto with = [](const std::string& script) {
+            return spec({{"deploy", {{"strategy", "script"}, {"script", script}}}});
+        };
+        const auto changes = spec_changes(with(from), with(to));
+        EXPECT_EQ(changes.size(), 1U);
+        return changes.empty() ? std::pair<std::string, std::string>()
+                               : std::pair(changes[0].from.value_or("-"), changes[0].to.value_or("-"));
+    };
+    using Pair = std::pair<std::string, std::string>;
+    EXPECT_EQ(change("set -e\ncp a b\nexit\n", "set -e\ncp a c\nexit\n"), Pair("cp a b", "cp a c"));
+    EXPECT_EQ(change("set -e\nexit\n", "set -e\ncp a b\n\tcp b c\nexit\n"), Pair("", "cp a b\n\tcp b c"));
+    EXPECT_EQ(change("one", std::string(20, '\n')).second.substr(10), "... (11 more lines)");
+    // A newline at the end is all that differs.
+    const auto [from, to] = change("a", "a\n");
+    EXPECT_EQ(from.find("(1 bytes, SHA-256 "), 0U);
+    EXPECT_EQ(to.find("(2 bytes, SHA-256 "), 0U);
+    // What a terminal must not be sent.
+    EXPECT_EQ(change("a", "\x1b[2J").second.find("(4 bytes, SHA-256 "), 0U);
+    // No part of a character.
+    std::string umlauts;
+    for (int i = 0; i < 100; ++i)
+        umlauts += "\u00fc";
+    const auto cut = change("x" + umlauts + "1", "x" + umlauts + "2").second;
+    EXPECT_EQ(cut.find("\xEF\xBF\xBD"), std::string::npos);
+    EXPECT_EQ(text::for_bus(cut), cut);
+    EXPECT_TRUE(cut.ends_with("\u00fc2")) << cut;
 }
 
 TEST(Revisions, AreStoredAndReadWithTheirProcess) {
