@@ -18,10 +18,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
+#include <iostream>
 #include <memory>
 
 namespace p2prc::cli {
@@ -35,11 +38,11 @@ struct SpinOptions {
     bool dry_run = false;
 };
 
+constexpr std::uint64_t longest_wait = 900; // seconds; p2prcd refuses longer ones
+
 // How long a start is waited for.
 struct WaitOptions {
     bool no_wait = false;
-constexpr std::uint64_t longest_wait = 900; // seconds; p2prcd refuses longer ones
-
     std::string timeout; // empty: as long as p2prcd thinks right
 };
 
@@ -54,10 +57,10 @@ void add_wait_options(CLI::App* verb, WaitOptions& options) {
     verb->add_option("--timeout", options.timeout,
                      "how long to wait for it to be ready: 30s, 10m (default 60s, or longer by its file)")
         ->type_name("TIME")
+        ->check(time_up_to(longest_wait))
         ->excludes(no_wait);
 }
 
-        ->check(time_up_to(longest_wait))
 // What is wrong with the arguments of spin, as far as it is not with a file; empty: nothing.
 std::string misuse_of(const SpinOptions& options, const Context& context) {
     if (context.has_command)
@@ -188,7 +191,7 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
         const bool known = reason.kind != StopKind::Unknown && state != "lost";
         note(fmt::format("'{}' is {} on {}{}", name, state, node, known ? ": " + reason_text(reason) : ""));
         const bool ended = state == "stopped" || state == "failed";
-        note(fmt::format("  p2prc logs {0} shows more{1}", name,
+        note(fmt::format("  {} shows more{}", logs_command(name, reason),
                          ended ? fmt::format("; p2prc start {} starts it", name) : ""));
         return 1;
     }
@@ -217,15 +220,14 @@ void note_data_of_update(Daemon& daemon, const Json& info) {
 }
 
 Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context& context) {
-    auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
-    if (!spec) return std::unexpected(spec.error());
-    const auto wait = wait_options(waiting);
     if (const auto misuse = misuse_of(options, context); !misuse.empty())
         return report_usage(misuse,
                             "p2prc spin FILE.toml [--node N], or p2prc spin NAME [--port P] [--node N] "
                             "[--domain D] -- COMMAND...",
                             context);
-    if (!wait) return std::unexpected(wait.error());
+    auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
+    if (!spec) return std::unexpected(spec.error());
+    const auto wait = wait_options(waiting);
     if (options.dry_run) return explain_spin(*spec, options.node, context);
     note_relative_files(*spec);
     const auto before = former_data(spec->name);
@@ -284,7 +286,7 @@ Result<int> roll_back(const RollbackOptions& options, Context& context) {
     if (context.json) return show_process(daemon, subject, true);
     auto info = daemon.call(&dbus::Client::information, subject);
     if (!info) return std::unexpected(info.error());
-    return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), waiting.no_wait);
+    return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), no_wait);
 }
 
 struct DeployOptions {
@@ -295,7 +297,6 @@ struct DeployOptions {
 
 Result<int> deploy_again(const DeployOptions& options, const Context& context) {
     const auto wait = wait_options(options.wait);
-    if (!wait) return std::unexpected(wait.error());
     Daemon daemon;
     daemon.waits_for(
         fmt::format("for '{}' to be {}", options.subject, options.wait.no_wait ? "started" : "ready"));
@@ -325,9 +326,7 @@ Result<int> clean_deployments(const std::string& subject, const Context& context
         print(*removed, cleaned_fields());
         return 0;
     }
-    const auto results = removed->value("results", std::uint64_t{0});
-    note(fmt::format("{} {} removed; with what deployers had kept, {} of disk space are free since", results,
-                     results == 1 ? "result was" : "results were", cell_bytes(*removed, "bytes")));
+    note(cleaned_words(*removed));
     return 0;
 }
 
@@ -339,12 +338,16 @@ std::string reason_words(const Json& row) {
     return text::for_terminal(reason_text(reason));
 }
 
-// Why a revision was not kept, or a stop; and what came of its data, unless that is as ever.
+// What a revision is, if that is not what a file said; why it was not kept, or a stop; and what came of its
+// data.
 std::string why_of(const Json& row) {
-    auto why = reason_words(row);
-    const auto data = cell(row, "data");
-    if (data == "-" || data == "copied") return why;
-    return fmt::format("{}its data was {}", why == "-" ? "" : why + "; ", data);
+    std::string why;
+    const auto add = [&why](const std::string& words) { why += (why.empty() ? "" : "; ") + words; };
+    if (const auto earlier = cell(row, "rollback_of"); earlier != "-")
+        add(fmt::format("a rollback to revision {}", earlier));
+    if (const auto reason = reason_words(row); reason != "-") add(reason);
+    if (const auto data = cell(row, "data"); data != "-") add(fmt::format("its data was {}", data));
+    return why.empty() ? "-" : why;
 }
 
 Result<int> history(const std::string& subject, Context& context) {
@@ -468,7 +471,6 @@ Result<int> pause(const std::string& subject, Context& context) {
 
 Result<int> resume(const std::string& subject, const WaitOptions& waiting, Context& context) {
     const auto wait = wait_options(waiting);
-    if (!wait) return std::unexpected(wait.error());
     Daemon daemon;
     daemon.waits_for(fmt::format("for '{}' to go on", subject));
     if (auto resumed = daemon.call(&dbus::Client::resume_with, subject, wait); !resumed)
@@ -490,7 +492,6 @@ using Change = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::strin
 Result<int> start(Change method, std::string_view done, const std::string& subject,
                   const WaitOptions& waiting, Context& context) {
     const auto wait = wait_options(waiting);
-    if (!wait) return std::unexpected(wait.error());
     Daemon daemon;
     daemon.waits_for(fmt::format("for '{}' to be {}", subject, waiting.no_wait ? "started" : "ready"));
     if (auto changed = daemon.call(method, subject, wait); !changed) return std::unexpected(changed.error());
@@ -510,11 +511,11 @@ Result<int> pause_owner(const std::string& owner, bool resumed, const Context& c
     Daemon daemon;
     const auto done = daemon.call(resumed ? &dbus::Client::resume_owner : &dbus::Client::pause_owner, owner);
     if (!done) return std::unexpected(done.error());
-    note(resumed ? fmt::format("what '{}' has spun here goes on", owner)
     if (context.json) {
         print(Json{{"owner", owner}});
         return 0;
     }
+    note(resumed ? fmt::format("what '{}' has spun here goes on", owner)
                  : fmt::format("what '{0}' has spun here, and will spin, is paused; p2prc resume --owner {0} "
                                "lets it go on",
                                owner));
@@ -541,8 +542,8 @@ void add_pause_verbs(CLI::App& app, Action& action) {
     auto* pause_verb = app.add_subcommand("pause", "freeze a process of this machine, until it is resumed");
     const auto paused = add_pause_options(pause_verb);
     pause_verb->callback([&action, paused] {
-        action = [paused](Context& c) -> Result<int> {
         check_named(*paused);
+        action = [paused](Context& c) -> Result<int> {
             if (!paused->owner.empty()) return pause_owner(paused->owner, false, c);
             return pause(paused->subject, c);
         };
@@ -551,8 +552,8 @@ void add_pause_verbs(CLI::App& app, Action& action) {
     const auto resumed = add_pause_options(resume_verb);
     add_wait_options(resume_verb, resumed->wait);
     resume_verb->callback([&action, resumed] {
-        action = [resumed](Context& c) -> Result<int> {
         check_named(*resumed);
+        action = [resumed](Context& c) -> Result<int> {
             if (!resumed->owner.empty()) return pause_owner(resumed->owner, true, c);
             return resume(resumed->subject, resumed->wait, c);
         };
@@ -669,12 +670,12 @@ void add_process_verbs(CLI::App& app, Action& action) {
     });
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
-    auto subject = std::make_shared<std::string>();
-    auto revision = std::make_shared<std::uint32_t>(0);
-    rollback_verb->add_option("ID|NAME|DOMAIN", *subject, "the process")
+    const auto rollback = std::make_shared<RollbackOptions>();
+    rollback_verb->add_option("ID|NAME|DOMAIN", rollback->subject, "the process")
         ->required()
         ->transform(url_as_domain());
-    rollback_verb->add_option("REVISION", *revision, "its number, see history; default: the last good one")
+    rollback_verb
+        ->add_option("REVISION", rollback->revision, "its number, see history; default: the last good one")
         ->check(number_between(1, largest_revision));
     rollback_verb->add_flag("-y,--yes", rollback->yes, "replace the copy of its data without asking");
     add_wait_options(rollback_verb, rollback->wait);

@@ -108,6 +108,8 @@ constexpr std::array history{
     Field{"outcome", String, "s", true, "good, rolled-back, failed, superseded or pending."},
     Field{"data", String, "s", true,
           "What its update did with the data: copied, not copied and why, put back, not put back and why."},
+    Field{"snapshot", Boolean, "b", true, "Whether an update to it copies the data first."},
+    Field{"rollback_of", Integer, "u", true, "The revision that a rollback has made it of."},
     Field{"by", String, "s", true, "Who made it."},
     Field{"stop", String, "s", true, "Or a stop: its kind."},
     Field{"node", String, "s", true, "Where it stopped."},

@@ -117,8 +117,17 @@ TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     process.created_by = "anna@home1";
     EXPECT_FALSE(to_json(process).contains("former")) << "most have one revision, and take no room for more";
     EXPECT_FALSE(to_json(process).contains("revision"));
-    Revision next{2, spec({{"port", 80}}), "", 80, 2, "bob@home1", "2026-01-01T00:00:00Z", Outcome::Pending,
-                  {}};
+    Revision next{2,
+                  spec({{"port", 80}}),
+                  "",
+                  80,
+                  2,
+                  "bob@home1",
+                  "2026-01-01T00:00:00Z",
+                  Outcome::Pending,
+                  {},
+                  1,
+                  "copied"};
     replace_revision(process, next, Outcome::Good);
     const auto read = process_from_json(to_json(process));
     ASSERT_TRUE(read);
@@ -126,6 +135,8 @@ TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     EXPECT_EQ(read->revision, 2u);
     EXPECT_EQ(read->revised_by, "bob@home1");
     EXPECT_EQ(read->deployment, 2u);
+    EXPECT_EQ(present_revision(*read).rollback_of, 1u);
+    EXPECT_EQ(present_revision(*read).data, "copied");
     ASSERT_TRUE(last_good_revision(*read));
     EXPECT_EQ(last_good_revision(*read)->by, "anna@home1");
     // And back: the number that was not kept is never the next.
@@ -137,6 +148,11 @@ TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     EXPECT_EQ(last_revision(process), 2u);
     EXPECT_EQ(former_revision(process, 2)->reason->kind, StopKind::ExitCode);
     EXPECT_FALSE(former_revision(process, 1));
+    const auto kept = process_from_json(to_json(process));
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(former_revision(*kept, 2)->rollback_of, 1u);
+    EXPECT_EQ(former_revision(*kept, 2)->data, "copied");
+    EXPECT_EQ(kept->rollback_of, 0u);
 }
 
 } // namespace
