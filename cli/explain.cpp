@@ -2,12 +2,13 @@
 
 #include "cli/daemon.h"
 #include "core/duration.h"
+#include "core/text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <sstream>
 #include <algorithm>
+#include <sstream>
 
 namespace p2prc::cli {
 namespace {
@@ -45,6 +46,7 @@ std::string value_words(const Json& change, const char* key) {
 }
 
 } // namespace
+
 std::vector<std::string> change_lines(const Json& change) {
     const auto is_long = [&](const char* key) {
         const auto value = change.find(key);
@@ -66,7 +68,6 @@ std::vector<std::string> change_lines(const Json& change) {
     add("to", '+');
     return lines;
 }
-
 
 void note_update(const ProcessSpec& spec, const Json& explanation) {
     std::string_view how = "; nothing restarts:";
@@ -92,6 +93,16 @@ Table placement_table(const Json& rows) {
     return table;
 }
 
+std::string unplaced_words(const std::string& process, const std::string& node, const Json& rows) {
+    std::string fitting;
+    for (const auto& row : rows)
+        if (is(row, "fits")) fitting += (fitting.empty() ? "" : ", ") + cell(row, "node");
+    if (fitting.empty()) return fmt::format("no node fits '{}':", process);
+    const auto where = node.empty() ? std::string("this machine") : fmt::format("node '{}'", node);
+    return fmt::format("'{}' does not fit {}; to run it on one that fits ({}), give --node:", process, where,
+                       fitting);
+}
+
 Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const Context& context) {
     Daemon daemon;
     const auto explained = daemon.call(&dbus::Client::explain_spin, spec_to_document(spec), node);
@@ -105,7 +116,7 @@ Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const
     print(placement_table(rows));
     if (!explained->value("changes", Json::array()).empty()) note_update(spec, *explained);
     if (chosen) return 0;
-    note(fmt::format("no node fits '{}':", spec.name));
+    note(unplaced_words(spec.name, node, rows));
     note_fixes(rows, "node");
     return 1;
 }
