@@ -128,6 +128,7 @@ constexpr std::array reason{
     Field{"step", String, "s", true, "The step that failed."},
     Field{"cause", String, "s", true, "Of start-limit: the kind of stop that came too often."},
     Field{"by", String, "s", true, "Who asked for it."},
+    Field{"owner", String, "s", true, "Of paused: the node all of whose processes are."},
     Field{"node", String, "s", true, "Where it stopped."},
     Field{"epoch", Integer, "t", true, "The epoch in which it stopped."},
     Field{"detail", String, "s", true, "More about it, in words."},

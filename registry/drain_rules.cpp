@@ -19,8 +19,10 @@ std::vector<Obstacle> ties_of(const Draft& draft, const ProcessRecord& process) 
     const auto& run = process.spec.run;
     // Elsewhere it would run again, against the word of the machine's owner.
     if (const auto status = reported(draft, process); status && status->state == ProcessState::Paused)
-        ties.push_back({"paused", fmt::format("it is paused by the owner of {}", process.node),
-                        fmt::format("on {}: p2prc resume {}", process.node, process.name)});
+        ties.push_back(
+            {"paused", fmt::format("it is paused by the owner of {}", process.node),
+             fmt::format("on {}: {}", process.node,
+                         resume_command(process.name, status->reason ? *status->reason : StopReason()))});
     if (run.data)
         ties.push_back(
             {"data", fmt::format("its data is on {}", process.node),

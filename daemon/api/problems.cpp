@@ -245,12 +245,12 @@ class Finder {
         if (state == "starting" || state == "updating") return find_unready(process, document);
         if (state != "failed") return;
         auto cause = fmt::format("process '{}' on '{}' failed", process.name, process.node);
-        if (document["reason"].is_object())
-            cause += ": " + text::excerpt(reason_text(reason_from_json(document["reason"])), longest_text);
+        const auto reason = reason_from_json(document["reason"]);
+        if (document["reason"].is_object()) cause += ": " + text::excerpt(reason_text(reason), longest_text);
         add({true,
              "process " + process.name,
              std::move(cause),
-             fmt::format("p2prc logs {0}; p2prc info {0}", process.name),
+             fmt::format("{}; p2prc info {}", logs_command(process.name, reason), process.name),
              json::member<std::string>(document, "since"),
              {}});
     }

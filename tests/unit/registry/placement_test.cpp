@@ -542,6 +542,11 @@ TEST_F(DrainTest, WhatItsOwnerHasPausedStays) {
     EXPECT_EQ(row["obstacles"][0]["fix"], "on attic: p2prc resume web");
 }
 
+    auto all = status;
+    all["reason"] = {{"kind", "paused"}, {"by", "bob@attic"}, {"owner", "cellar"}};
+    ok(attic_, "status.update", {{"set", {{"/status/attic/1", all}}}});
+    EXPECT_EQ(ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0]["obstacles"][0]["fix"],
+              "on attic: p2prc resume --owner cellar");
 TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {
     ok(root(), "node.drain", {{"node", "cellar"}});
     const auto anywhere = [](const std::string& name) {
