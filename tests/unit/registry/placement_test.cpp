@@ -502,6 +502,8 @@ TEST_F(DrainTest, WhatIsTiedToTheMachineStays) {
     EXPECT_EQ(codes(rows[1]), "data");
     EXPECT_EQ(codes(rows[2]), "user credentials");
     EXPECT_EQ(codes(rows[3]), "placement");
+    EXPECT_EQ(rows[3]["obstacles"][0]["fix"],
+              "add \"cellar\" or \"root\" to placement.nodes of its file, spin it again, and drain again");
     const auto moved = at("/processes/a-free"), mapping = at("/domains/free.home.example");
     EXPECT_EQ(moved["node"], "cellar");
     EXPECT_EQ(moved["epoch"], 2);
@@ -540,13 +542,13 @@ TEST_F(DrainTest, WhatItsOwnerHasPausedStays) {
     const auto row = ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0];
     EXPECT_EQ(codes(row), "paused");
     EXPECT_EQ(row["obstacles"][0]["fix"], "on attic: p2prc resume web");
-}
-
     auto all = status;
     all["reason"] = {{"kind", "paused"}, {"by", "bob@attic"}, {"owner", "cellar"}};
     ok(attic_, "status.update", {{"set", {{"/status/attic/1", all}}}});
     EXPECT_EQ(ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0]["obstacles"][0]["fix"],
               "on attic: p2prc resume --owner cellar");
+}
+
 TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {
     ok(root(), "node.drain", {{"node", "cellar"}});
     const auto anywhere = [](const std::string& name) {
