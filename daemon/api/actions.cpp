@@ -125,6 +125,14 @@ Result<void> check_options(const Json& options) {
     return {};
 }
 
+// What processes need at least to run at all, and to be of use.
+std::string limit_hint(std::string_view name) {
+    std::string_view sensible = "a shell and a program need 16 tasks, most services 100 or more";
+    if (name == "memory") sensible = "few programs run with less than 16M, most services need 64M or more";
+    if (name == "cpu") sensible = "below 5% most programs take too long to become ready";
+    return fmt::format("{}; none takes the limit away", sensible);
+}
+
 // What its status says before it is acted upon.
 void remember(const View& view, Awaited& awaited) {
     const auto* status = view.status(awaited.node, awaited.id);
@@ -575,7 +583,7 @@ asio::awaitable<Result<void>> Actions::limit_owner(std::string node, Json option
         any = true;
         if (const auto why = set_limit(limit.limits, name, value); !why.empty())
             co_return fail(ErrorCode::InvalidSpec, fmt::format("{} '{}' {}", name, text::excerpt(value), why),
-                           "none takes a limit away");
+                           limit_hint(name));
     }
     if (!any)
         co_return fail(ErrorCode::InvalidSpec, "no limit is given",

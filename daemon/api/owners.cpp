@@ -153,7 +153,15 @@ Json Owners::notes(const std::string& owner, const Json& before) const {
             fmt::format("they used {}, and the limit is {}: the kernel takes memory back, and ends "
                         "processes (oom-kill) where that is not enough",
                         megabytes(memory), megabytes(*memory_limit)));
-    if (tasks_limit && tasks > *tasks_limit)
+    if (cpu_limit && !net::limits_cpu(cgroup_root_))
+        notes.push_back(
+            "the limit of processor time has no effect: this machine's kernel does not limit it (no "
+            "cpu controller: CONFIG_CFS_BANDWIDTH)");
+    if (tasks_limit && !net::limits_tasks(cgroup_root_))
+        notes.push_back(
+            "the limit of tasks has no effect: this machine's kernel does not limit them (no pids "
+            "controller: CONFIG_CGROUP_PIDS)");
+    else if (tasks_limit && tasks > *tasks_limit)
         notes.push_back(fmt::format(
             "they have {} tasks, and the limit is {}: none is ended, and none begins before there are fewer",
             tasks, *tasks_limit));
