@@ -90,11 +90,14 @@ std::vector<Owners::Share> Owners::shares() const {
         const auto known = others.find(owner);
         return known != others.end() ? known->second : others.emplace(owner, another(owner)).first->second;
     };
-    for (const ProcessRecord& record : view_->processes())
-        if (record.node == self)
-            add_process(origins.here(record) ? mine : share_of(origins.spinner(record, self)), record);
+    // What a drain has brought home was spun on this machine, too, though not for it.
+    for (const ProcessRecord& record : view_->processes()) {
+        if (record.node != self) continue;
+        const auto owner = origins.spinner(record, self);
+        add_process(owner == self ? mine : share_of(owner), record);
+    }
     for (const auto& owner : state::OwnerLimits(*own_).nodes())
-        share_of(owner);
+        if (owner != self) share_of(owner);
     for (const auto& owner : state::Pauses(*own_).owners())
         if (owner != self) share_of(owner);
     std::vector<Share> all{std::move(mine)};
