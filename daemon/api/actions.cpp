@@ -192,14 +192,6 @@ Result<Json> Actions::spin_params(const ProcessSpec& spec, const std::string& no
     return params;
 }
 
-// What is for this node, or may be, is noted as asked for here.
-asio::awaitable<Result<Json>> Actions::ask_to_spin(ProcessSpec spec, Json params) {
-    const auto node = json::member<std::string>(params, "node");
-    if (node.empty() || node == view_->node())
-        co_return co_await spin_here(*fleet_, *own_, view_->replica(), view_->node(), std::move(spec),
-                                     std::move(params));
-    std::string method = "process.spin";
-    co_return co_await fleet_->gateway().request(std::move(method), std::move(params));
 // A new process may be for any node: each is judged, and this one by itself. An update is for where it runs.
 Result<Json> Actions::explain_params(const ProcessSpec& spec, const std::string& node,
                                      const std::string& user) const {
@@ -212,6 +204,14 @@ Result<Json> Actions::explain_params(const ProcessSpec& spec, const std::string&
     return params;
 }
 
+// What is for this node, or may be, is noted as asked for here.
+asio::awaitable<Result<Json>> Actions::ask_to_spin(ProcessSpec spec, Json params) {
+    const auto node = json::member<std::string>(params, "node");
+    if (node.empty() || node == view_->node())
+        co_return co_await spin_here(*fleet_, *own_, view_->replica(), view_->node(), std::move(spec),
+                                     std::move(params));
+    std::string method = "process.spin";
+    co_return co_await fleet_->gateway().request(std::move(method), std::move(params));
 }
 
 asio::awaitable<Result<std::uint32_t>> Actions::spin(Json document, std::string node, std::string user,
@@ -559,7 +559,7 @@ asio::awaitable<Result<void>> Actions::resume_owner(std::string node, std::strin
     if (!state::Pauses(*own_).resume_owner(node))
         co_return fail(ErrorCode::NotFound,
                        fmt::format("the processes of '{}' are not paused as a whole", node),
-                       "p2prc ps shows which are paused; p2prc resume NAME resumes one");
+                       "p2prc owners shows who is; a single process is resumed by p2prc resume NAME");
     net::log_notice(fmt::format("the processes that '{}' has spun here were resumed by {}", node, by(user)));
     co_return co_await own_->flush();
 }

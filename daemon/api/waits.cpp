@@ -40,7 +40,7 @@ bool is_over(const ProcessStatus& status) {
 
 // The rest is up to the owner of its machine.
 Error is_paused(const Awaited& awaited, const ProcessStatus& status) {
-    const auto who = status.reason ? status.reason->by : std::string();
+    const auto reason = status.reason ? *status.reason : StopReason();
     return {
         ErrorCode::Conflict,
         fmt::format("process '{}' is paused on '{}'{}{}; what it was asked to do is done when it is resumed",
@@ -104,9 +104,8 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
     const auto logs = logs_command(awaited.name, known ? *status.reason : StopReason());
     error.hint =
         will_be_tried_again(view, awaited, status)
-            ? "it is tried again; p2prc stop " + awaited.name + " ends that; p2prc logs " + awaited.name +
-                  " shows more"
-            : "p2prc logs " + awaited.name + " shows more; p2prc kill " + awaited.name + " removes it";
+            ? fmt::format("it is tried again; p2prc stop {} ends that; {} shows more", awaited.name, logs)
+            : fmt::format("{} shows more; p2prc kill {} removes it", logs, awaited.name);
     return error;
 }
 
@@ -238,7 +237,8 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     }
     const auto* record = view.process(awaited.name);
     if (!record || record->id != awaited.id)
-        return fail(ErrorCode::Conflict, "process '" + awaited.name + "' was killed meanwhile");
+        return fail(ErrorCode::Conflict, "process '" + awaited.name + "' was killed meanwhile",
+                    "p2prc history " + awaited.name + " says who did");
     if (!reported) return std::nullopt;
     const ProcessStatus& status = *reported;
     const bool paused = status.state == ProcessState::Paused;
