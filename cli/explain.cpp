@@ -1,13 +1,14 @@
 #include "cli/explain.h"
 
 #include "cli/daemon.h"
-#include "core/drain.h"
 #include "core/duration.h"
+#include "core/text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <sstream>
 
 namespace p2prc::cli {
 namespace {
@@ -46,6 +47,28 @@ std::string value_words(const Json& change, const char* key) {
 
 } // namespace
 
+std::vector<std::string> change_lines(const Json& change) {
+    const auto is_long = [&](const char* key) {
+        const auto value = change.find(key);
+        return value != change.end() && value->is_string() &&
+               (value->get_ref<const std::string&>().contains('\n') ||
+                value->get_ref<const std::string&>().empty());
+    };
+    if (!is_long("from") && !is_long("to"))
+        return {fmt::format("{}: {} -> {}", cell(change, "key"), value_words(change, "from"),
+                            value_words(change, "to"))};
+    std::vector<std::string> lines{cell(change, "key") + ":"};
+    const auto add = [&](const char* key, char sign) {
+        if (!change.contains(key) || !change[key].is_string()) return;
+        std::istringstream text(change[key].get<std::string>());
+        for (std::string line; std::getline(text, line);)
+            lines.push_back(fmt::format("  {} {}", sign, text::for_terminal(line)));
+    };
+    add("from", '-');
+    add("to", '+');
+    return lines;
+}
+
 void note_update(const ProcessSpec& spec, const Json& explanation) {
     std::string_view how = "; nothing restarts:";
     if (is(explanation, "restarts"))
@@ -54,8 +77,8 @@ void note_update(const ProcessSpec& spec, const Json& explanation) {
     note(fmt::format("'{}' becomes revision {} on {}{}", spec.name, cell(explanation, "revision"),
                      cell(explanation, "node"), how));
     for (const auto& change : explanation.value("changes", Json::array()))
-        note(fmt::format("  {}: {} -> {}", cell(change, "key"), value_words(change, "from"),
-                         value_words(change, "to")));
+        for (const auto& line : change_lines(change))
+            note("  " + line);
 }
 
 Table placement_table(const Json& rows) {
@@ -68,6 +91,16 @@ Table placement_table(const Json& rows) {
                                                 : "no",
                               why(row)});
     return table;
+}
+
+std::string unplaced_words(const std::string& process, const std::string& node, const Json& rows) {
+    std::string fitting;
+    for (const auto& row : rows)
+        if (is(row, "fits")) fitting += (fitting.empty() ? "" : ", ") + cell(row, "node");
+    if (fitting.empty()) return fmt::format("no node fits '{}':", process);
+    const auto where = node.empty() ? std::string("this machine") : fmt::format("node '{}'", node);
+    return fmt::format("'{}' does not fit {}; to run it on one that fits ({}), give --node:", process, where,
+                       fitting);
 }
 
 Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const Context& context) {
@@ -83,7 +116,7 @@ Result<int> explain_spin(const ProcessSpec& spec, const std::string& node, const
     print(placement_table(rows));
     if (!explained->value("changes", Json::array()).empty()) note_update(spec, *explained);
     if (chosen) return 0;
-    note(fmt::format("no node fits '{}':", spec.name));
+    note(unplaced_words(spec.name, node, rows));
     note_fixes(rows, "node");
     return 1;
 }
@@ -102,14 +135,7 @@ Table drained_table(const Json& rows) {
 Result<int> drain_node(const std::string& name, bool dry_run, const std::string& deadline,
                        const Context& context) {
     Json options{{"dry_run", dry_run}};
-    if (!deadline.empty()) {
-        const auto seconds = parse_duration(deadline);
-        if (!seconds || *seconds > longest_drain.count())
-            return fail(ErrorCode::InvalidSpec,
-                        fmt::format("--deadline {}: not a time such as 90s, 30m or 2h", deadline),
-                        "at most 24h");
-        options["deadline_seconds"] = *seconds;
-    }
+    if (!deadline.empty()) options["deadline_seconds"] = *parse_duration(deadline);
     Daemon daemon;
     daemon.waits_for(fmt::format("for the processes of '{}' to run elsewhere", name));
     const auto rows = daemon.call(&dbus::Client::drain_node, name, options);

@@ -7,6 +7,7 @@
 #include "cli/public_addresses.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
+#include "core/drain.h"
 #include "core/duration.h"
 #include "core/labels.h"
 #include "net/openssl.h"
@@ -89,17 +90,11 @@ Result<int> init(InitOptions options, Context& context) {
 }
 
 Result<int> invite(const std::string& role, const std::string& expires, Context& context) {
-    const auto seconds = parse_duration(expires);
-    if (!seconds)
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("--expires {}: not a time such as 15m, 1h or 7d", expires), "at most 30d");
-    if (*seconds > longest_invitation)
-        return fail(ErrorCode::InvalidSpec, fmt::format("--expires {}: that is longer than 30 days", expires),
-                    "give a time such as 15m, 1h or 7d; invite again when it has expired");
     if (role == "guest")
         return fail(ErrorCode::NotSupported, "the role guest is not in this version", "use --role member");
     Daemon daemon;
-    auto invitation = daemon.call(&dbus::Client::invite, Json{{"role", role}, {"expires_seconds", *seconds}});
+    auto invitation = daemon.call(&dbus::Client::invite,
+                                  Json{{"role", role}, {"expires_seconds", *parse_duration(expires)}});
     if (!invitation) return std::unexpected(invitation.error());
     if (context.json) {
         print(*invitation);
@@ -282,7 +277,8 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     invite_verb
         ->add_option("--expires", *expires,
                      "how long the token is valid, such as 15m, 1h (default) or 7d; at most 30d")
-        ->type_name("TIME");
+        ->type_name("TIME")
+        ->check(time_up_to(longest_invitation));
     invite_verb->callback([&action, role, expires] {
         action = [role, expires](Context& c) { return invite(*role, *expires, c); };
     });
@@ -343,8 +339,9 @@ void add_fleet_verbs(CLI::App& app, Action& action) {
     drain->add_flag("--dry-run", *dry_run, "only say what would be moved, and what would stay");
     drain
         ->add_option("--deadline", *deadline,
-                     "for how long to try again what cannot be moved at the moment, such as 30m")
+                     "for how long to try again what cannot be moved at the moment, such as 30m; at most 24h")
         ->type_name("TIME")
+        ->check(time_up_to(longest_drain.count()))
         ->excludes(drain->get_option("--dry-run"));
     drain->callback([&action, node_name, dry_run, deadline] {
         action = [node_name, dry_run, deadline](Context& c) {

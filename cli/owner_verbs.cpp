@@ -91,8 +91,9 @@ Result<int> limit(const Limits& given, Context& context) {
     if (!given.cpu.empty()) options["cpu"] = given.cpu;
     if (!given.tasks.empty()) options["tasks"] = given.tasks;
     if (options.empty())
-        return fail(ErrorCode::InvalidSpec, "p2prc owner limit needs --memory, --cpu or --tasks",
-                    fmt::format("p2prc owner limit {} --memory 2G; none takes a limit away", given.node));
+        return report_usage(
+            "p2prc owner limit needs --memory, --cpu or --tasks",
+            fmt::format("p2prc owner limit {} --memory 2G; none takes a limit away", given.node), context);
     Daemon daemon;
     const auto row = daemon.call(&dbus::Client::limit_owner, given.node, options);
     if (!row) return std::unexpected(row.error());

@@ -3,6 +3,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "core/data_paths.h"
+#include "core/json_members.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -58,6 +59,38 @@ std::string kept_data_words(Daemon& daemon, const Json& process) {
         "; its data{} stays in {}\n  the next process '{}' starts with an empty directory: this data "
         "is then in {}",
         here ? "" : ", if it has any,", path, name, former_data_directory(name, process.value("id", 0U)));
+}
+
+std::string replaced_copy_words(const Json& process, const Json& history, std::uint32_t revision) {
+    const auto present = json::member<std::uint32_t>(process, "revision");
+    const Json* copied = nullptr; // the newest
+    const Json* target = nullptr;
+    for (const auto& row : history) {
+        const auto number = json::member<std::uint32_t>(row, "revision");
+        if (number == 0) continue; // a stop
+        if (!copied && cell(row, "data") != "-" && !cell(row, "data").starts_with("not copied"))
+            copied = &row;
+        const bool wanted =
+            revision == 0 ? number != present && cell(row, "outcome") == "good" : number == revision;
+        if (!target && wanted) target = &row;
+    }
+    // Where it was put back, the copy is what the revision that was not kept has left.
+    if (!copied || cell(*copied, "data") != "copied" || !target || !json::member<bool>(*target, "snapshot"))
+        return {};
+    return fmt::format(
+        "{}.before on {} has the data of before revision {}: a rollback replaces it by a copy of "
+        "the data of now. To keep it, copy it elsewhere first",
+        data_directory(cell(process, "name")), cell(process, "node"), cell(*copied, "revision"));
+}
+
+std::string cleaned_words(const Json& cleaned) {
+    const auto results = json::member<std::uint64_t>(cleaned, "results");
+    const auto bytes = json::member<std::uint64_t>(cleaned, "bytes");
+    if (results == 0 && bytes == 0) return "there was nothing to remove";
+    const auto freed = fmt::format("{} of disk space freed", cell_bytes(cleaned, "bytes"));
+    if (results == 0) return fmt::format("what deployers had kept was removed: {}", freed);
+    return fmt::format("{} {} removed, with what deployers had kept: {}", results,
+                       results == 1 ? "result was" : "results were", freed);
 }
 
 std::set<std::string> former_data(const std::string& name) {

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,6 +22,14 @@ std::string stop_unheard_words(const std::string& name, const std::string& node)
 
 // What follows "killed 'NAME' on NODE": where its data is. Empty for a process of this machine without data.
 std::string kept_data_words(Daemon& daemon, const nlohmann::json& process);
+
+// What becomes of the copy of its data that the last update has made, where a rollback to the revision, 0: to
+// the last good one, makes another. Empty: nothing. `history` is that of ProcessHistory.
+std::string replaced_copy_words(const nlohmann::json& process, const nlohmann::json& history,
+                                std::uint32_t revision);
+
+// What CleanDeployments has done.
+std::string cleaned_words(const nlohmann::json& cleaned);
 
 // On this machine, the data directories of earlier processes of that name. A spin moves one there when the
 // name has another process now.

@@ -9,7 +9,6 @@
 #include "cli/verbs.h"
 #include "core/duration.h"
 #include "core/fields.h"
-#include "core/logs_command.h"
 #include "core/names.h"
 #include "core/process_spec.h"
 #include "core/revision.h"
@@ -19,10 +18,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
+#include <iostream>
 #include <memory>
 
 namespace p2prc::cli {
@@ -36,21 +38,18 @@ struct SpinOptions {
     bool dry_run = false;
 };
 
+constexpr std::uint64_t longest_wait = 900; // seconds; p2prcd refuses longer ones
+
 // How long a start is waited for.
 struct WaitOptions {
     bool no_wait = false;
     std::string timeout; // empty: as long as p2prcd thinks right
 };
 
-Result<Json> wait_options(const WaitOptions& options) {
+Json wait_options(const WaitOptions& options) {
     if (options.no_wait) return Json{{"until", "started"}};
     if (options.timeout.empty()) return Json{{"until", "ready"}};
-    const auto seconds = parse_duration(options.timeout);
-    if (!seconds || *seconds > 900)
-        return fail(ErrorCode::InvalidSpec,
-                    fmt::format("--timeout {}: not a time such as 30s or 10m", options.timeout),
-                    "at most 15m");
-    return Json{{"until", "ready"}, {"timeout_seconds", *seconds}};
+    return Json{{"until", "ready"}, {"timeout_seconds", *parse_duration(options.timeout)}};
 }
 
 void add_wait_options(CLI::App* verb, WaitOptions& options) {
@@ -58,18 +57,24 @@ void add_wait_options(CLI::App* verb, WaitOptions& options) {
     verb->add_option("--timeout", options.timeout,
                      "how long to wait for it to be ready: 30s, 10m (default 60s, or longer by its file)")
         ->type_name("TIME")
+        ->check(time_up_to(longest_wait))
         ->excludes(no_wait);
 }
 
-Error usage(std::string message) {
-    return {ErrorCode::InvalidSpec, std::move(message),
-            "p2prc spin FILE.toml [--node N], or p2prc spin NAME [--port P] [--node N] [--domain D] -- "
-            "COMMAND..."};
+// What is wrong with the arguments of spin, as far as it is not with a file; empty: nothing.
+std::string misuse_of(const SpinOptions& options, const Context& context) {
+    if (context.has_command)
+        return context.command.empty() ? fmt::format("'{}' has no command after --", options.subject) : "";
+    std::error_code error;
+    if (!std::filesystem::exists(options.subject, error))
+        return check_process_name(options.subject)
+                   ? fmt::format("there is no file '{}', and no command follows it", options.subject)
+                   : "";
+    const bool for_commands = options.port >= 0 || !options.domain.empty();
+    return for_commands ? "--port and --domain cannot be used with a process file; set them in the file" : "";
 }
 
 Result<ProcessSpec> spec_from_words(const SpinOptions& options, const Context& context) {
-    if (context.command.empty())
-        return std::unexpected(usage(fmt::format("'{}' has no command after --", options.subject)));
     Json document = {{"name", options.subject}, {"run", {{"command", context.command}}}};
     if (options.port >= 0) document["port"] = options.port;
     if (!options.domain.empty()) document["domain"] = options.domain;
@@ -99,9 +104,6 @@ Result<ProcessSpec> spec_from_path(const SpinOptions& options) {
         error.hint = instead_of_directory(options.subject);
         return std::unexpected(error);
     }
-    if (!text && text.error().code == ErrorCode::NotFound && check_process_name(options.subject))
-        return std::unexpected(
-            usage(fmt::format("there is no file '{}', and no command follows it", options.subject)));
     if (!text && text.error().code == ErrorCode::NotFound) {
         std::error_code error;
         auto missing = text.error();
@@ -111,9 +113,6 @@ Result<ProcessSpec> spec_from_path(const SpinOptions& options) {
         return std::unexpected(missing);
     }
     if (!text) return std::unexpected(text.error());
-    if (options.port >= 0 || !options.domain.empty())
-        return std::unexpected(
-            usage("--port and --domain cannot be used with a process file; set them in the file"));
     return spec_from_toml(*text, options.subject);
 }
 
@@ -192,7 +191,7 @@ int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool
         const bool known = reason.kind != StopKind::Unknown && state != "lost";
         note(fmt::format("'{}' is {} on {}{}", name, state, node, known ? ": " + reason_text(reason) : ""));
         const bool ended = state == "stopped" || state == "failed";
-        note(fmt::format("  {} shows more{}", logs_command(name, reason.kind),
+        note(fmt::format("  {} shows more{}", logs_command(name, reason),
                          ended ? fmt::format("; p2prc start {} starts it", name) : ""));
         return 1;
     }
@@ -221,10 +220,14 @@ void note_data_of_update(Daemon& daemon, const Json& info) {
 }
 
 Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context& context) {
+    if (const auto misuse = misuse_of(options, context); !misuse.empty())
+        return report_usage(misuse,
+                            "p2prc spin FILE.toml [--node N], or p2prc spin NAME [--port P] [--node N] "
+                            "[--domain D] -- COMMAND...",
+                            context);
     auto spec = context.has_command ? spec_from_words(options, context) : spec_from_path(options);
     if (!spec) return std::unexpected(spec.error());
     const auto wait = wait_options(waiting);
-    if (!wait) return std::unexpected(wait.error());
     if (options.dry_run) return explain_spin(*spec, options.node, context);
     note_relative_files(*spec);
     const auto before = former_data(spec->name);
@@ -235,7 +238,7 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
                                  waiting.no_wait ? "started"
                                  : update        ? "ready, and to stay up for ten seconds"
                                                  : "ready"));
-    auto process = daemon.call(&dbus::Client::spin_with, spec_to_document(*spec), options.node, *wait);
+    auto process = daemon.call(&dbus::Client::spin_with, spec_to_document(*spec), options.node, wait);
     if (!context.json) note_former_data(spec->name, before);
     if (!process) return std::unexpected(process.error());
     if (context.json) return show_process(daemon, spec->name, true);
@@ -246,18 +249,44 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     return tell_how_it_is(*info, Asked::Spin, verb, waiting.no_wait, spec->domain);
 }
 
-Result<int> roll_back(const std::string& subject, std::uint32_t revision, const WaitOptions& waiting,
-                      Context& context) {
-    const auto wait = wait_options(waiting);
-    if (!wait) return std::unexpected(wait.error());
+struct RollbackOptions {
+    std::string subject;
+    std::uint32_t revision = 0; // the last good one
+    bool yes = false;
+    WaitOptions wait;
+};
+
+// A copy of data that nobody has asked for again is worth a question; a script is told what it has done.
+bool may_replace_copy(Daemon& daemon, const RollbackOptions& options, const Context& context) {
+    if (options.yes || context.json) return true;
+    const auto info = daemon.call(&dbus::Client::information, options.subject);
+    const auto rows = daemon.call(&dbus::Client::history, options.subject);
+    if (!info || !rows) return true; // the call itself says what is wrong
+    const auto words = replaced_copy_words(*info, *rows, options.revision);
+    if (words.empty()) return true;
+    note(words);
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return true;
+    std::fputs("Go on? [y/N] ", stderr);
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer == "y" || answer == "Y" || answer == "yes") return true;
+    note("nothing was changed");
+    return false;
+}
+
+Result<int> roll_back(const RollbackOptions& options, Context& context) {
     Daemon daemon;
-    daemon.waits_for(fmt::format("for '{}' to be {}", subject, waiting.no_wait ? "started" : "ready"));
-    const auto made = daemon.call(&dbus::Client::roll_back, subject, revision, *wait);
+    if (!may_replace_copy(daemon, options, context)) return 1;
+    const auto& subject = options.subject;
+    const bool no_wait = options.wait.no_wait;
+    daemon.waits_for(fmt::format("for '{}' to be {}", subject, no_wait ? "started" : "ready"));
+    const auto made =
+        daemon.call(&dbus::Client::roll_back, subject, options.revision, wait_options(options.wait));
     if (!made) return std::unexpected(made.error());
     if (context.json) return show_process(daemon, subject, true);
     auto info = daemon.call(&dbus::Client::information, subject);
     if (!info) return std::unexpected(info.error());
-    return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), waiting.no_wait);
+    return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), no_wait);
 }
 
 struct DeployOptions {
@@ -268,11 +297,10 @@ struct DeployOptions {
 
 Result<int> deploy_again(const DeployOptions& options, const Context& context) {
     const auto wait = wait_options(options.wait);
-    if (!wait) return std::unexpected(wait.error());
     Daemon daemon;
     daemon.waits_for(
         fmt::format("for '{}' to be {}", options.subject, options.wait.no_wait ? "started" : "ready"));
-    const auto made = daemon.call(&dbus::Client::redeploy, options.subject, *wait);
+    const auto made = daemon.call(&dbus::Client::redeploy, options.subject, wait);
     if (!made) return std::unexpected(made.error());
     if (context.json) return show_process(daemon, options.subject, true);
     const auto info = daemon.call(&dbus::Client::information, options.subject);
@@ -298,9 +326,7 @@ Result<int> clean_deployments(const std::string& subject, const Context& context
         print(*removed, cleaned_fields());
         return 0;
     }
-    const auto results = removed->value("results", std::uint64_t{0});
-    note(fmt::format("{} {} removed; with what deployers had kept, {} of disk space are free since", results,
-                     results == 1 ? "result was" : "results were", cell_bytes(*removed, "bytes")));
+    note(cleaned_words(*removed));
     return 0;
 }
 
@@ -312,12 +338,16 @@ std::string reason_words(const Json& row) {
     return text::for_terminal(reason_text(reason));
 }
 
-// Why a revision was not kept, or a stop; and what came of its data, unless that is as ever.
+// What a revision is, if that is not what a file said; why it was not kept, or a stop; and what came of its
+// data.
 std::string why_of(const Json& row) {
-    auto why = reason_words(row);
-    const auto data = cell(row, "data");
-    if (data == "-" || data == "copied") return why;
-    return fmt::format("{}its data was {}", why == "-" ? "" : why + "; ", data);
+    std::string why;
+    const auto add = [&why](const std::string& words) { why += (why.empty() ? "" : "; ") + words; };
+    if (const auto earlier = cell(row, "rollback_of"); earlier != "-")
+        add(fmt::format("a rollback to revision {}", earlier));
+    if (const auto reason = reason_words(row); reason != "-") add(reason);
+    if (const auto data = cell(row, "data"); data != "-") add(fmt::format("its data was {}", data));
+    return why.empty() ? "-" : why;
 }
 
 Result<int> history(const std::string& subject, Context& context) {
@@ -441,10 +471,9 @@ Result<int> pause(const std::string& subject, Context& context) {
 
 Result<int> resume(const std::string& subject, const WaitOptions& waiting, Context& context) {
     const auto wait = wait_options(waiting);
-    if (!wait) return std::unexpected(wait.error());
     Daemon daemon;
     daemon.waits_for(fmt::format("for '{}' to go on", subject));
-    if (auto resumed = daemon.call(&dbus::Client::resume_with, subject, *wait); !resumed)
+    if (auto resumed = daemon.call(&dbus::Client::resume_with, subject, wait); !resumed)
         return std::unexpected(resumed.error());
     if (context.json) return show_process(daemon, subject, true);
     const auto info = daemon.call(&dbus::Client::information, subject);
@@ -463,10 +492,9 @@ using Change = boost::asio::awaitable<Result<void>> (dbus::Client::*)(std::strin
 Result<int> start(Change method, std::string_view done, const std::string& subject,
                   const WaitOptions& waiting, Context& context) {
     const auto wait = wait_options(waiting);
-    if (!wait) return std::unexpected(wait.error());
     Daemon daemon;
     daemon.waits_for(fmt::format("for '{}' to be {}", subject, waiting.no_wait ? "started" : "ready"));
-    if (auto changed = daemon.call(method, subject, *wait); !changed) return std::unexpected(changed.error());
+    if (auto changed = daemon.call(method, subject, wait); !changed) return std::unexpected(changed.error());
     if (context.json) return show_process(daemon, subject, true);
     auto info = daemon.call(&dbus::Client::information, subject);
     if (!info) return std::unexpected(info.error());
@@ -479,10 +507,14 @@ struct Paused {
     WaitOptions wait;
 };
 
-Result<int> pause_owner(const std::string& owner, bool resumed) {
+Result<int> pause_owner(const std::string& owner, bool resumed, const Context& context) {
     Daemon daemon;
     const auto done = daemon.call(resumed ? &dbus::Client::resume_owner : &dbus::Client::pause_owner, owner);
     if (!done) return std::unexpected(done.error());
+    if (context.json) {
+        print(Json{{"owner", owner}});
+        return 0;
+    }
     note(resumed ? fmt::format("what '{}' has spun here goes on", owner)
                  : fmt::format("what '{0}' has spun here, and will spin, is paused; p2prc resume --owner {0} "
                                "lets it go on",
@@ -500,18 +532,19 @@ std::shared_ptr<Paused> add_pause_options(CLI::App* verb) {
     return given;
 }
 
-Error nothing_named(const char* verb) {
-    return {ErrorCode::InvalidSpec, fmt::format("p2prc {} needs a process, or --owner NODE", verb),
-            fmt::format("p2prc {0} NAME, or p2prc {0} --owner NODE", verb)};
+// An empty one, as of a script's unset variable, is none.
+void check_named(const Paused& given) {
+    if (given.subject.empty() && given.owner.empty())
+        throw CLI::RequiredError("a process (ID|NAME|DOMAIN), or --owner NODE,");
 }
 
 void add_pause_verbs(CLI::App& app, Action& action) {
     auto* pause_verb = app.add_subcommand("pause", "freeze a process of this machine, until it is resumed");
     const auto paused = add_pause_options(pause_verb);
     pause_verb->callback([&action, paused] {
+        check_named(*paused);
         action = [paused](Context& c) -> Result<int> {
-            if (!paused->owner.empty()) return pause_owner(paused->owner, false);
-            if (paused->subject.empty()) return std::unexpected(nothing_named("pause"));
+            if (!paused->owner.empty()) return pause_owner(paused->owner, false, c);
             return pause(paused->subject, c);
         };
     });
@@ -519,9 +552,9 @@ void add_pause_verbs(CLI::App& app, Action& action) {
     const auto resumed = add_pause_options(resume_verb);
     add_wait_options(resume_verb, resumed->wait);
     resume_verb->callback([&action, resumed] {
+        check_named(*resumed);
         action = [resumed](Context& c) -> Result<int> {
-            if (!resumed->owner.empty()) return pause_owner(resumed->owner, true);
-            if (resumed->subject.empty()) return std::unexpected(nothing_named("resume"));
+            if (!resumed->owner.empty()) return pause_owner(resumed->owner, true, c);
             return resume(resumed->subject, resumed->wait, c);
         };
     });
@@ -637,18 +670,17 @@ void add_process_verbs(CLI::App& app, Action& action) {
     });
 
     auto* rollback_verb = app.add_subcommand("rollback", "run an earlier revision of a process again");
-    auto subject = std::make_shared<std::string>();
-    auto revision = std::make_shared<std::uint32_t>(0);
-    rollback_verb->add_option("ID|NAME|DOMAIN", *subject, "the process")
+    const auto rollback = std::make_shared<RollbackOptions>();
+    rollback_verb->add_option("ID|NAME|DOMAIN", rollback->subject, "the process")
         ->required()
         ->transform(url_as_domain());
-    rollback_verb->add_option("REVISION", *revision, "its number, see history; default: the last good one")
+    rollback_verb
+        ->add_option("REVISION", rollback->revision, "its number, see history; default: the last good one")
         ->check(number_between(1, largest_revision));
-    auto wait = std::make_shared<WaitOptions>();
-    add_wait_options(rollback_verb, *wait);
-    rollback_verb->callback([&action, subject, revision, wait] {
-        action = [subject, revision, wait](Context& c) { return roll_back(*subject, *revision, *wait, c); };
-    });
+    rollback_verb->add_flag("-y,--yes", rollback->yes, "replace the copy of its data without asking");
+    add_wait_options(rollback_verb, rollback->wait);
+    rollback_verb->callback(
+        [&action, rollback] { action = [rollback](Context& c) { return roll_back(*rollback, c); }; });
 }
 
 } // namespace p2prc::cli

@@ -12,9 +12,12 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace p2prc::cli {
@@ -152,6 +155,14 @@ Result<int> top(const TopOptions& options, Context& context) {
     return !context.json && TerminalScreen::possible() ? top.screen() : top.lines();
 }
 
+std::string is_interval(const std::string& text) {
+    double seconds = 0;
+    const auto* end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, seconds);
+    if (read.ec != std::errc{} || read.ptr != end) return fmt::format("'{}' is not a number", text);
+    return seconds >= 0.5 && seconds <= 3600 ? "" : fmt::format("{} is not between 0.5 and 3600", text);
+}
+
 } // namespace
 
 void add_top_verbs(CLI::App& app, Action& action) {
@@ -164,7 +175,7 @@ void add_top_verbs(CLI::App& app, Action& action) {
         ->excludes(process);
     verb->add_option("--interval", options->interval, "seconds from one round to the next (default 1)")
         ->type_name("SECONDS")
-        ->check(CLI::Range(0.5, 3600.0).description("0.5-3600"));
+        ->check(is_interval, "0.5-3600");
     verb->add_option("-n,--rounds", options->rounds, "end after so many rounds")
         ->type_name("ROUNDS")
         ->check(number_between(1, 1000000));

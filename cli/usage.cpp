@@ -1,6 +1,7 @@
 #include "cli/usage.h"
 
 #include "cli/output.h"
+#include "core/duration.h"
 #include "core/names.h"
 
 #include <fmt/format.h>
@@ -269,12 +270,15 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::v
                  const Context& context) {
     if (error.get_exit_code() == 0) return app.exit(error); // --help and --version
     const auto usage = usage_of(app, error, words, context);
+    return report_usage(usage.message, usage.hint, context);
+}
+
+int report_usage(const std::string& message, const std::string& hint, const Context& context) {
     if (context.json) {
-        print(
-            nlohmann::json{{"error", {{"code", "Usage"}, {"message", usage.message}, {"hint", usage.hint}}}});
+        print(nlohmann::json{{"error", {{"code", "Usage"}, {"message", message}, {"hint", hint}}}});
     } else {
-        note("p2prc: " + usage.message);
-        note("  " + usage.hint);
+        note("p2prc: " + message);
+        note("  " + hint);
     }
     return usage_status;
 }
@@ -305,6 +309,17 @@ CLI::Validator number_between(long long least, long long most) {
         return {};
     };
     return {check, fmt::format("{}-{}", least, most)};
+}
+
+CLI::Validator time_up_to(std::uint64_t most) {
+    const auto check = [most](std::string& text) -> std::string {
+        const auto seconds = parse_duration(text);
+        const auto longest = duration_text(most);
+        if (!seconds)
+            return fmt::format("'{}' is not a time such as 90s, 30m or 2h, from 1s to {}", text, longest);
+        return *seconds <= most ? "" : fmt::format("{} is too long: at most {}", text, longest);
+    };
+    return {check, ""};
 }
 
 CLI::Validator url_as_domain() {

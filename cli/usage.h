@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ namespace p2prc::cli {
 int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words,
                  const Context& context);
 
+// The same of what only the command itself can tell to be wrong with its arguments.
+int report_usage(const std::string& message, const std::string& hint, const Context& context);
+
 // `p2prc help nodes rm` becomes `p2prc nodes rm --help`.
 void turn_help_around(const CLI::App& app, std::vector<std::string>& words);
 
@@ -25,6 +29,9 @@ std::shared_ptr<CLI::FormatterBase> help_formatter();
 
 // A whole number between two others.
 CLI::Validator number_between(long long least, long long most);
+
+// A time such as 30s, and not longer than `most` seconds.
+CLI::Validator time_up_to(std::uint64_t most);
 
 // Takes the domain out of a web address, as `spin` prints it: https://web.home.example/.
 CLI::Validator url_as_domain();

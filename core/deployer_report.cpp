@@ -1,10 +1,12 @@
 #include "core/deployer_report.h"
 
 #include "core/json_members.h"
+#include "core/names.h"
 #include "core/spec_values.h"
 #include "core/text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -72,6 +74,14 @@ std::optional<std::vector<DeployerReport>> deployers_from_info(const Json& info)
         deployers.push_back(std::move(deployer));
     }
     return deployers;
+}
+
+std::string instead_of_deployer(std::string_view name, std::span<const std::string> known) {
+    if (known.empty()) return "it has none";
+    const std::vector<std::string_view> names(known.begin(), known.end());
+    const auto near = nearest(name, names);
+    return fmt::format("{}it has {}", near.empty() ? "" : fmt::format("did you mean '{}'? ", near),
+                       fmt::join(known, ", "));
 }
 
 std::string how_to_install(std::span<const std::string> programs) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace p2prc {
@@ -33,6 +34,10 @@ nlohmann::json deployers_to_json(std::span<const DeployerReport> deployers);
 // Of what a node reports of itself. Tolerant: what has no valid name is left out, and a class that this
 // version does not know is Root, the strictest. Nothing: it has not reported its deployers.
 std::optional<std::vector<DeployerReport>> deployers_from_info(const nlohmann::json& info);
+
+// For whoever has named a deployer that a node does not have: what it has, "did you mean 'git'? it has git,
+// script".
+std::string instead_of_deployer(std::string_view name, std::span<const std::string> known);
 
 // What to do about programs that are missing. Names the packages of Debian for those that p2prc's own
 // deployers need.

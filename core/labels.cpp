@@ -66,12 +66,15 @@ Result<void> check_custom(const Custom& custom) {
                         "a name has 1 to 63 bytes, and no control characters");
         if (!is_plain(value))
             return fail(ErrorCode::InvalidSpec,
-                        fmt::format("'{}' has characters that do not belong into one line of text", name));
+                        fmt::format("the value of '{}' has characters that do not belong into one line of "
+                                    "text",
+                                    name),
+                        "it is one line, without tabs and other control characters");
     }
     if (const auto size = Json(custom).dump().size(); size > largest_custom)
-        return fail(
-            ErrorCode::InvalidSpec,
-            fmt::format("the custom information has {} bytes, and may have {}", size, largest_custom));
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("the custom information has {} bytes, and may have {}", size, largest_custom),
+                    "keep it short: every node of the fleet has a copy");
     return {};
 }
 
@@ -83,8 +86,11 @@ Result<Custom> parse_custom(const Json& document) {
     for (const auto& [name, value] : document.items()) {
         const auto* text = value.get_ptr<const std::string*>();
         if (!text)
-            return fail(ErrorCode::InvalidSpec, fmt::format("'{}' is not text", text::excerpt(name)),
-                        "custom information is a table of texts");
+            return fail(
+                ErrorCode::InvalidSpec,
+                fmt::format("'{}' is not text, but of the type {}", text::excerpt(name), value.type_name()),
+                value.is_structured() ? "the values are texts; write each under a name of its own"
+                                      : "put the value in double quotes");
         custom.emplace(name, *text);
     }
     if (const auto good = check_custom(custom); !good) return std::unexpected(good.error());

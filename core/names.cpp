@@ -131,13 +131,13 @@ Result<void> check_node_name(std::string_view name) {
 
 Result<std::string> normalize_domain(std::string_view domain) {
     const auto given = text::excerpt(domain, 300);
+    constexpr const char* form =
+        "a domain is two or more labels of letters, digits and hyphens, such as calendar.home.example";
     auto refuse = [&](std::string_view why) {
-        return fail(
-            ErrorCode::InvalidSpec, "domain '" + given + "' " + std::string(why),
-            "a domain is two or more labels of letters, digits and hyphens, such as calendar.home.example");
+        return fail(ErrorCode::InvalidSpec, "domain '" + given + "' " + std::string(why), form);
     };
     if (domain.ends_with('.')) domain.remove_suffix(1);
-    if (domain.empty()) return fail(ErrorCode::InvalidSpec, "the domain is empty");
+    if (domain.empty()) return fail(ErrorCode::InvalidSpec, "the domain is empty", form);
     if (domain.size() > longest_domain) return refuse("is longer than 253 characters");
     std::string normal;
     normal.reserve(domain.size());

@@ -120,6 +120,8 @@ Json to_json(const ProcessRecord& process) {
     if (!process.revised_by.empty()) document["revised_by"] = process.revised_by;
     if (!process.revised_at.empty()) document["revised_at"] = process.revised_at;
     if (process.deployment != 0) document["deployment"] = process.deployment;
+    if (process.rollback_of != 0) document["rollback_of"] = process.rollback_of;
+    if (!process.revision_data.empty()) document["revision_data"] = process.revision_data;
     for (const auto& revision : process.former)
         document["former"].push_back(to_json(revision));
     for (const auto& move : process.moves)
@@ -153,6 +155,8 @@ Result<ProcessRecord> process_from_json(const Json& document) {
     process.revised_by = member<std::string>(document, "revised_by");
     process.revised_at = member<std::string>(document, "revised_at");
     process.deployment = member<std::uint32_t>(document, "deployment");
+    process.rollback_of = member<std::uint32_t>(document, "rollback_of");
+    process.revision_data = member<std::string>(document, "revision_data");
     if (const auto former = document.find("former"); former != document.end() && former->is_array())
         for (const auto& each : *former)
             if (auto revision = revision_from_json(each)) process.former.push_back(std::move(*revision));
@@ -163,10 +167,11 @@ Result<ProcessRecord> process_from_json(const Json& document) {
     process.move_refused = member<std::string>(document, "move_refused");
     process.custom = custom_from_json(document.value("custom", Json()));
     process.unknown = json::unknown_members(
-        document, {"schema",     "id",         "former_ids",   "name",    "node",       "desired",
-                   "change",     "changed_by", "port",         "epoch",   "spec",       "digest",
-                   "created_at", "created_by", "revision",     "outcome", "revised_by", "revised_at",
-                   "former",     "moves",      "move_refused", "custom",  "deployment"});
+        document,
+        {"schema",     "id",         "former_ids",  "name",         "node",   "desired",    "change",
+         "changed_by", "port",       "epoch",       "spec",         "digest", "created_at", "created_by",
+         "revision",   "outcome",    "revised_by",  "revised_at",   "former", "moves",      "move_refused",
+         "custom",     "deployment", "rollback_of", "revision_data"});
     return process;
 }
 

@@ -73,7 +73,9 @@ struct ProcessRecord {
     Outcome outcome = Outcome::Pending; // of it, as far as the registry has heard
     std::string revised_by;             // who made it, and when; empty: it is as it was created
     std::string revised_at;
-    std::uint32_t deployment = 0;  // as that of a revision
+    std::uint32_t deployment = 0; // these three as those of a revision
+    std::uint32_t rollback_of = 0;
+    std::string revision_data;
     std::vector<Revision> former;  // the others that are kept, by number; one that was not kept may be later
     std::vector<RemedyMove> moves; // by its remedies, within a day, since somebody last changed it
     Custom custom;                 // what people note about it: no part of its specification

@@ -44,6 +44,8 @@ Json to_json(const Revision& revision) {
                   {"at", revision.at},
                   {"outcome", outcome_name(revision.outcome)}};
     if (revision.deployment != 0) document["deployment"] = revision.deployment;
+    if (revision.rollback_of != 0) document["rollback_of"] = revision.rollback_of;
+    if (!revision.data.empty()) document["data"] = revision.data;
     if (revision.reason) document["reason"] = reason_to_json(*revision.reason);
     return document;
 }
@@ -58,6 +60,8 @@ Result<Revision> revision_from_json(const Json& document) {
     revision.digest = json::member<std::string>(document, "digest");
     revision.port = json::optional_member<std::uint16_t>(document, "port");
     revision.deployment = json::member<std::uint32_t>(document, "deployment");
+    revision.rollback_of = json::member<std::uint32_t>(document, "rollback_of");
+    revision.data = json::member<std::string>(document, "data");
     revision.by = json::member<std::string>(document, "by");
     revision.at = json::member<std::string>(document, "at");
     revision.outcome = outcome_from_name(json::member<std::string>(document, "outcome"));
@@ -73,6 +77,8 @@ Revision present_revision(const ProcessRecord& process) {
     present.digest = process.digest;
     present.port = process.port;
     present.deployment = process.deployment;
+    present.rollback_of = process.rollback_of;
+    present.data = process.revision_data;
     present.by = process.revised_by.empty() ? process.created_by : process.revised_by;
     present.at = process.revised_at.empty() ? process.created_at : process.revised_at;
     present.outcome = process.outcome;
@@ -113,6 +119,8 @@ void apply_revision(ProcessRecord& process, const Revision& revision) {
     process.digest = revision.digest;
     process.port = revision.port;
     process.deployment = revision.deployment;
+    process.rollback_of = revision.rollback_of;
+    process.revision_data = revision.data;
     process.revised_by = revision.by;
     process.revised_at = revision.at;
     process.outcome = revision.outcome;

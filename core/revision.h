@@ -38,7 +38,9 @@ struct Revision {
     std::string by;                    // "user@node"
     std::string at;                    // RFC 3339
     Outcome outcome = Outcome::Pending;
-    Boxed<StopReason> reason; // why it was not kept
+    Boxed<StopReason> reason;      // why it was not kept
+    std::uint32_t rollback_of = 0; // the revision that it is again; 0: none
+    std::string data = {};         // what its update did with the data, as data_words() says; empty: nothing
 };
 
 // Nobody has counted higher.

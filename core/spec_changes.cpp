@@ -1,13 +1,17 @@
 #include "core/spec_changes.h"
 
+#include "core/encoding.h"
 #include "core/fields.h"
+#include "core/text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <vector>
 
 namespace p2prc {
 namespace {
@@ -47,30 +51,92 @@ Shown text_of(const Json* value) {
     return value->dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// Of two long texts, such as scripts, the part where they begin to differ.
-void shorten(Shown& one, Shown& other) {
-    constexpr std::size_t longest = 120, before = 20;
-    const auto fits = [](const Shown& text) { return !text || text->size() <= longest; };
-    if (fits(one) && fits(other)) return;
-    constexpr std::string_view nothing;
-    const auto a = one ? std::string_view(*one) : nothing, b = other ? std::string_view(*other) : nothing;
-    const auto differ = std::ranges::mismatch(a, b).in1 - a.begin();
-    const auto begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(differ - before, 0));
+constexpr std::size_t longest_shown = 120; // of one line
+constexpr std::size_t most_lines = 10;
+
+std::vector<std::string_view> lines_of(std::string_view text) {
+    std::vector<std::string_view> lines;
+    for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+        lines.push_back(text.substr(0, end));
+        text.remove_prefix(end + 1);
+    }
+    lines.push_back(text);
+    return lines;
+}
+
+// Whether a terminal shows it as it is.
+bool is_shown_whole(const Shown& text) {
+    return !text || text::for_terminal(*text, text::Lines::Keep) == *text;
+}
+
+void show_sizes(Shown& one, Shown& other) {
+    constexpr std::size_t digits = 12;
     for (auto* text : {&one, &other})
         if (*text)
-            *text = fmt::format("{}{}{}", begin == 0 ? "" : "...",
-                                (*text)->substr(std::min(begin, (*text)->size()), longest),
-                                (*text)->size() > begin + longest ? "..." : "");
+            *text = fmt::format("({} bytes, SHA-256 {}...)", (*text)->size(),
+                                to_hex(sha256(as_bytes(**text))).substr(0, digits));
+}
+
+// Of two long lines, the part where they begin to differ.
+void shorten_lines(std::string& one, std::string& other) {
+    constexpr std::size_t before = 20;
+    if (one.size() <= longest_shown && other.size() <= longest_shown) return;
+    const auto differ = static_cast<std::size_t>(std::ranges::mismatch(one, other).in1 - one.begin());
+    auto begin = differ > before ? differ - before : 0;
+    // Not within a character: what is before it is the same in both.
+    while (begin > 0 && (static_cast<unsigned char>(one[begin]) & 0xc0U) == 0x80U)
+        --begin;
+    for (auto* line : {&one, &other}) {
+        const auto rest = std::string_view(*line).substr(std::min(begin, line->size()));
+        const auto part = text::cut(rest, longest_shown);
+        *line = fmt::format("{}{}{}", begin == 0 ? "" : "...", part, part.size() < rest.size() ? "..." : "");
+    }
+}
+
+std::string joined(std::vector<std::string> shown, std::size_t all) {
+    if (all > shown.size()) shown.push_back(fmt::format("... ({} more lines)", all - shown.size()));
+    return fmt::format("{}", fmt::join(shown, "\n"));
+}
+
+// Of two texts, such as scripts, the lines between the first and the last that differ.
+void shorten(Shown& one, Shown& other) {
+    if (!is_shown_whole(one) || !is_shown_whole(other)) return show_sizes(one, other);
+    auto before = lines_of(one ? std::string_view(*one) : std::string_view());
+    auto after = lines_of(other ? std::string_view(*other) : std::string_view());
+    const auto differ = std::ranges::mismatch(before, after);
+    before.erase(before.begin(), differ.in1);
+    after.erase(after.begin(), differ.in2);
+    while (!before.empty() && !after.empty() && before.back() == after.back()) {
+        before.pop_back();
+        after.pop_back();
+    }
+    std::vector<std::string> from, to;
+    const auto rows = std::min(std::max(before.size(), after.size()), most_lines);
+    for (std::size_t row = 0; row < rows; ++row) {
+        std::string old_line(row < before.size() ? before[row] : ""),
+            new_line(row < after.size() ? after[row] : "");
+        shorten_lines(old_line, new_line);
+        if (row < before.size()) from.push_back(std::move(old_line));
+        if (row < after.size()) to.push_back(std::move(new_line));
+    }
+    const auto old_text = joined(std::move(from), before.size()),
+               new_text = joined(std::move(to), after.size());
+    // An empty line at the end, perhaps.
+    if (one && other && old_text == new_text) return show_sizes(one, other);
+    if (one) one = old_text;
+    if (other) other = new_text;
 }
 
 void compare(std::vector<SpecChange>& changes, std::string_view key, std::string full, const Json* from,
              const Json* to) {
     if (from == to || (from && to && *from == *to)) return;
     auto before = text_of(from), after = text_of(to);
-    if (key == "run.environment")
+    if (key == "run.environment") {
         for (auto* text : {&before, &after})
             if (*text) *text = "(not shown)";
-    shorten(before, after);
+    } else {
+        shorten(before, after);
+    }
     changes.push_back({std::move(full), std::move(before), std::move(after), effect_of(key)});
 }
 

@@ -78,12 +78,14 @@ std::string set_limit(LimitsSpec& limits, std::string_view name, std::string_vie
     if (name == "memory") {
         limits.memory_bytes = none ? std::nullopt : parse_size(value);
         if (limits.memory_bytes && *limits.memory_bytes < least_memory_limit)
-            return "is too little for any process";
-        return none || limits.memory_bytes ? "" : "is not a size such as 512M";
+            return fmt::format("is too little for any process: the least is {}M", least_memory_limit >> 20U);
+        return none || limits.memory_bytes ? "" : "is not a size such as 512M or 2G";
     }
     if (name == "cpu") {
         limits.cpu_percent = none ? std::nullopt : parse_percent(value);
-        return none || limits.cpu_percent ? "" : "is not a percentage such as 150%";
+        return none || limits.cpu_percent
+                   ? ""
+                   : "is not a percentage between 1% and 100000%, such as 150%: one and a half processors";
     }
     const auto tasks = parse_number(value);
     limits.tasks.reset();

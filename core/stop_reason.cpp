@@ -1,5 +1,7 @@
 #include "core/stop_reason.h"
 
+#include "core/names.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -79,17 +81,19 @@ StopKind stop_kind_from_name(std::string_view name) noexcept {
 }
 
 Json reason_to_json(const StopReason& reason) {
-    return {{"kind", stop_kind_name(reason.kind)},
-            {"code", reason.code ? Json(*reason.code) : Json(nullptr)},
-            {"signal", text_or_null(reason.signal)},
-            {"step", text_or_null(reason.step)},
-            {"cause", reason.cause ? Json(stop_kind_name(*reason.cause)) : Json(nullptr)},
-            {"by", text_or_null(reason.by)},
-            {"node", text_or_null(reason.node)},
-            {"epoch", reason.epoch},
-            {"detail", text_or_null(reason.detail)},
-            {"log", reason.log},
-            {"at", text_or_null(reason.at)}};
+    Json document{{"kind", stop_kind_name(reason.kind)},
+                  {"code", reason.code ? Json(*reason.code) : Json(nullptr)},
+                  {"signal", text_or_null(reason.signal)},
+                  {"step", text_or_null(reason.step)},
+                  {"cause", reason.cause ? Json(stop_kind_name(*reason.cause)) : Json(nullptr)},
+                  {"by", text_or_null(reason.by)},
+                  {"node", text_or_null(reason.node)},
+                  {"epoch", reason.epoch},
+                  {"detail", text_or_null(reason.detail)},
+                  {"log", reason.log},
+                  {"at", text_or_null(reason.at)}};
+    if (!reason.owner.empty()) document["owner"] = reason.owner;
+    return document;
 }
 
 StopReason reason_from_json(const Json& document) {
@@ -103,6 +107,7 @@ StopReason reason_from_json(const Json& document) {
     if (const auto cause = text_of(document, "cause"); !cause.empty())
         reason.cause = stop_kind_from_name(cause);
     reason.by = text_of(document, "by");
+    reason.owner = text_of(document, "owner");
     reason.node = text_of(document, "node");
     if (const auto it = document.find("epoch"); it != document.end() && it->is_number_unsigned())
         reason.epoch = it->get<std::uint64_t>();
@@ -128,6 +133,16 @@ std::string reason_text(const StopReason& reason) {
     const std::string_view when = !went_off ? "" : reason.detail.empty() ? "before " : "after ";
     if (!reason.at.empty()) where += fmt::format("{}{}{}", where.empty() ? "" : ", ", when, reason.at);
     return where.empty() ? text : text + " (" + where + ")";
+}
+
+std::string logs_command(std::string_view process, const StopReason& reason) {
+    return fmt::format("p2prc logs {}{}", process, reason.kind == StopKind::DeployFailed ? " --deploy" : "");
+}
+
+// The reason may be another node's word.
+std::string resume_command(std::string_view process, const StopReason& reason) {
+    if (check_node_name(reason.owner)) return fmt::format("p2prc resume --owner {}", reason.owner);
+    return fmt::format("p2prc resume {}", process);
 }
 
 } // namespace p2prc

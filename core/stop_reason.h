@@ -49,6 +49,7 @@ struct StopReason {
     std::string step;
     std::optional<StopKind> cause = {}; // of StartLimit: how it ended the last time
     std::string by;
+    std::string owner = {}; // of Paused: the node all of whose processes are; empty: this one alone
     std::string node;
     std::uint64_t epoch = 0;
     std::string detail;
@@ -75,5 +76,10 @@ StopReason reason_from_json(const nlohmann::json& document);
 // One line for people: "exit-code 1 (on home1, 10:04:05)". Of a power loss it says "after" or "before" the
 // time: the machine noted none.
 std::string reason_text(const StopReason& reason);
+
+// The commands to type about a process that stopped for `reason`: what prints its log, which is its
+// deployer's where that has failed, and what ends its pause.
+std::string logs_command(std::string_view process, const StopReason& reason);
+std::string resume_command(std::string_view process, const StopReason& reason);
 
 } // namespace p2prc

@@ -141,6 +141,16 @@ Result<void> read_settings(const fs::path& file, Deployer& into, uid_t owner) {
     return SettingsReader(parsed->document, parsed->locate()).read(into);
 }
 
+std::set<std::string> deployer_names(std::span<const fs::path> directories) {
+    std::set<std::string> names;
+    std::error_code ignored;
+    for (const auto& directory : directories)
+        for (const auto& entry : fs::directory_iterator(directory, ignored))
+            if (auto name = entry.path().filename().string(); check_deployer(name).empty())
+                names.insert(std::move(name));
+    return names;
+}
+
 // Nothing: the directory does not have it.
 Result<std::optional<Deployer>> look_in(const fs::path& directory, std::string_view name, uid_t owner) {
     const auto program = directory / name;
@@ -164,7 +174,8 @@ Result<void> check_program(const fs::path& directory, std::string_view name, uid
         if (auto owned = check_owned(directory, *place, owner); !owned) return owned;
     // Not by a link: where it leads, others may be able to write.
     if (!S_ISREG(file->st_mode))
-        return fail(ErrorCode::NotPermitted, fmt::format("{} is not a plain file", program.string()));
+        return fail(ErrorCode::NotPermitted, fmt::format("{} is not a plain file", program.string()),
+                    "put the program itself there, not a link to it");
     if (auto owned = check_owned(program, *file, owner); !owned) return owned;
     if ((file->st_mode & S_IXUSR) == 0)
         return fail(ErrorCode::NotPermitted, fmt::format("{} is not executable", program.string()),
@@ -177,17 +188,22 @@ std::vector<fs::path> deployer_directories() {
 }
 
 Result<Deployer> find_deployer(std::span<const fs::path> directories, std::string_view name, uid_t owner) {
-    if (const auto why = check_deployer(name); !why.empty()) return fail(ErrorCode::InvalidSpec, why);
+    if (const auto why = check_deployer(name); !why.empty())
+        return fail(ErrorCode::InvalidSpec, why,
+                    "it has letters a-z, digits, '-' and '_', and begins with a letter");
     for (const auto& directory : directories) {
         auto found = look_in(directory, name, owner);
         if (!found) return std::unexpected(found.error());
         if (*found) return std::move(**found);
     }
+    const auto known = deployer_names(directories);
     std::string places;
     for (const auto& directory : directories)
         places += (places.empty() ? "" : " and in ") + directory.string();
     return fail(ErrorCode::NotFound, fmt::format("this machine has no deployer '{}'", name),
-                fmt::format("deployers are the programs in {}", places));
+                fmt::format("{}; deployers are the programs in {}",
+                            instead_of_deployer(name, std::vector<std::string>(known.begin(), known.end())),
+                            places));
 }
 
 std::vector<std::string> missing_needs(const Deployer& deployer) {
@@ -210,14 +226,8 @@ Result<void> check_needs(const Deployer& deployer) {
 
 std::vector<DeployerReport> report_deployers(std::span<const fs::path> directories, RemoteSpin policy,
                                              std::span<const std::string> admitted, uid_t owner) {
-    std::set<std::string> names;
-    std::error_code ignored;
-    for (const auto& directory : directories)
-        for (const auto& entry : fs::directory_iterator(directory, ignored))
-            if (auto name = entry.path().filename().string(); check_deployer(name).empty())
-                names.insert(std::move(name));
     std::vector<DeployerReport> reports;
-    for (const auto& name : names) {
+    for (const auto& name : deployer_names(directories)) {
         if (reports.size() >= most_reported_deployers) break;
         DeployerReport report{.name = name};
         if (const auto found = find_deployer(directories, name, owner)) {

@@ -157,7 +157,7 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         if (!run.target.port) return PortTarget{.reason = "it has no port"};
         if (!listeners) listeners = sources_.listeners();
         if (!*listeners) return std::nullopt;
-        return port_target(**listeners, *run.target.port, sources_.unit(run.target.process),
+        return port_target(**listeners, *run.target.port, sources_.unit(run.target.process, run.target.turn),
                            run.target.process,
                            [](const net::Listener& listener) { return holder_text(listener); });
     }
@@ -354,7 +354,8 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
 
 Health::Sources Health::of_this_machine(JournalTail* journal) {
     Sources sources{[] { return net::tcp_listeners(); },
-                    [](const std::string& process) { return unit_sockets(process); }, pins_are_there};
+                    [](const std::string& process, Turn turn) { return unit_sockets(process, turn); },
+                    pins_are_there};
     // CLOCK_MONOTONIC stands still while the machine sleeps.
     sources.slept = [] { return net::boottime() - Clock::now().time_since_epoch(); };
     if (journal)

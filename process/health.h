@@ -63,7 +63,8 @@ class Health {
     // What it looks at; replaced in tests. Those of the second group may be empty.
     struct Sources {
         std::function<Result<std::vector<net::Listener>>()> listeners;
-        std::function<UnitSockets(const std::string& process)> unit;
+        // Of this run's unit alone: what runs beside it has ports of its own.
+        std::function<UnitSockets(const std::string& process, Turn turn)> unit;
 
         std::function<bool(const BindRule&)> pinned = {}; // its programs are there
         LastLine last_line = {};

@@ -2,7 +2,6 @@
 
 #include "core/text.h"
 #include "process/unit_group.h"
-#include "process/unit_names.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -87,6 +86,13 @@ UnitSockets unit_sockets(std::string_view name, const fs::path& cgroup_root, con
     UnitSockets result;
     for (const auto turn : {Turn::First, Turn::Second})
         add_sockets(unit_group(unit_name(name, turn), cgroup_root), proc_root, result);
+    return result;
+}
+
+UnitSockets unit_sockets(std::string_view name, Turn turn, const fs::path& cgroup_root,
+                         const fs::path& proc_root) {
+    UnitSockets result;
+    add_sockets(unit_group(unit_name(name, turn), cgroup_root), proc_root, result);
     return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "net/listeners.h"
+#include "process/unit_names.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -26,6 +27,10 @@ struct UnitSockets {
 // Of the units of the process `name` as they run now: of both, while an update runs one beside the other,
 // which have ports of their own. Empty when it does not run.
 UnitSockets unit_sockets(std::string_view name, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
+                         const std::filesystem::path& proc_root = "/proc");
+// Of one of the two.
+UnitSockets unit_sockets(std::string_view name, Turn turn,
+                         const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
                          const std::filesystem::path& proc_root = "/proc");
 
 struct PortTarget {

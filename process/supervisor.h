@@ -199,6 +199,8 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     boost::asio::awaitable<Result<void>> make_copy(ProcessRecord record);
     void put_data_back(ProcessStatus& status);
     static void note_ready(ProcessStatus& status);
+    // Whether an end of this kind has the revision before run again.
+    static bool is_taken_back(const ProcessStatus& status, StopKind kind) noexcept;
     bool take_back(ProcessStatus& status, const Facts& now);
     void give_up_update(ProcessStatus& status, StopReason reason);
     void watch_update(const Facts& now);

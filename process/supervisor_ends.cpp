@@ -122,6 +122,7 @@ void ProcessSupervisor::explain(StopReason& reason, const Facts& now, bool goes_
             reason.detail += (reason.detail.empty() ? "" : "; ") + words;
     if (goes_on || !is_tried_again(reason.kind) || spec.run.restart == Restart::No) return;
     if (matching_remedy(spec.remedies, reason) != 0) return; // what comes next is decided by that one
+    if (is_taken_back(draft(now), reason.kind)) return;      // what runs next is the revision before
     const auto pause = std::chrono::duration_cast<std::chrono::seconds>(next_pause(reason.kind));
     if (pause.count() > 0) reason.detail += fmt::format("{}{} s", next_attempt_words, pause.count());
 }

@@ -73,11 +73,13 @@ void ProcessSupervisor::hold(const Facts& now, std::string detail) {
     auto status = draft(now);
     const auto* before = status.reason ? &*status.reason : nullptr;
     const bool told = status.state == ProcessState::Paused && before && before->kind == StopKind::Paused &&
-                      before->by == now.paused->by && before->at == now.paused->at;
+                      before->by == now.paused->by && before->owner == now.paused->owner &&
+                      before->at == now.paused->at;
     if (!told) {
         StopReason reason;
         reason.kind = StopKind::Paused;
         reason.by = now.paused->by;
+        reason.owner = now.paused->owner;
         reason.detail = std::move(detail);
         if (!frozen && reason.detail.empty()) add_earlier_end(reason, earlier_end(now));
         status.reason = node_->stamped(std::move(reason), epoch_of(now));

@@ -141,12 +141,17 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
         refuse(now, refused_step, confined.error());
         co_return Prepared{};
     }
+    const auto warn = [this](std::string_view limit, std::string_view why) {
+        node_->warn(fmt::format("{} of '{}' has no effect: this machine's kernel {}", limit, name_, why),
+                    name_);
+    };
     if (spec.limits.memory_bytes && !net::limits_memory())
-        node_->warn(
-            fmt::format("limits.memory of '{}' has no effect: this machine's kernel does not limit memory "
-                        "(no memory controller; Raspberry Pi: cgroup_enable=memory in cmdline.txt)",
-                        name_),
-            name_);
+        warn("limits.memory", "does not limit memory (no memory controller; Raspberry Pi: "
+                              "cgroup_enable=memory in cmdline.txt)");
+    if (spec.limits.cpu_percent && !net::limits_cpu())
+        warn("limits.cpu", "does not limit processor time (no cpu controller: CONFIG_CFS_BANDWIDTH)");
+    if (spec.limits.tasks && !net::limits_tasks())
+        warn("limits.tasks", "does not limit tasks (no pids controller: CONFIG_CGROUP_PIDS)");
     if (!spec.run.data) co_return Prepared{std::move(*content)};
     auto prepared = co_await prepare_data(before, what);
     if (prepared && !node_->stopping && !co_await copy_data(*now.record))

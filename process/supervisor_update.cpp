@@ -149,6 +149,12 @@ void ProcessSupervisor::note_ready(ProcessStatus& status) {
     if (status.revision != 0) status.good = status.revision;
 }
 
+bool ProcessSupervisor::is_taken_back(const ProcessStatus& status, StopKind kind) noexcept {
+    return status.update && is_under_way(*status.update) &&
+           status.update->phase != UpdatePhase::RollingBack && is_about(*status.update, status.revision) &&
+           !says_nothing(kind);
+}
+
 // It has ended, for the reason that `status` has, and that is not written yet. True: the revision before is
 // started again, and that is written.
 bool ProcessSupervisor::take_back(ProcessStatus& status, const Facts& now) {

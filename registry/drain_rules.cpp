@@ -19,8 +19,10 @@ std::vector<Obstacle> ties_of(const Draft& draft, const ProcessRecord& process) 
     const auto& run = process.spec.run;
     // Elsewhere it would run again, against the word of the machine's owner.
     if (const auto status = reported(draft, process); status && status->state == ProcessState::Paused)
-        ties.push_back({"paused", fmt::format("it is paused by the owner of {}", process.node),
-                        fmt::format("on {}: p2prc resume {}", process.node, process.name)});
+        ties.push_back(
+            {"paused", fmt::format("it is paused by the owner of {}", process.node),
+             fmt::format("on {}: {}", process.node,
+                         resume_command(process.name, status->reason ? *status->reason : StopReason()))});
     if (run.data)
         ties.push_back(
             {"data", fmt::format("its data is on {}", process.node),
@@ -61,6 +63,20 @@ Json row_of(const ProcessRecord& process, const std::string& from, const std::ve
             {"obstacles", std::move(list)}};
 }
 
+// What to do about a process that none of the other nodes fits.
+std::string fix_for(const ProcessRecord& process, std::span<const PlacementRow> rows) {
+    if (process.spec.placement.nodes.empty())
+        return "end some on the other nodes, or change what its file asks of a node";
+    std::string would_do;
+    for (const auto& row : rows)
+        if (row.node != process.node && std::ranges::all_of(row.obstacles, [](const Obstacle& obstacle) {
+                return obstacle.code == "not-listed";
+            }))
+            would_do += fmt::format("{}\"{}\"", would_do.empty() ? "" : " or ", row.node);
+    return fmt::format("add {} to placement.nodes of its file, spin it again, and drain again",
+                       would_do.empty() ? "another node" : would_do);
+}
+
 bool answers(const Request& request, const std::string& node) {
     const auto fleet = request.draft.fleet();
     if (node == request.actor.node || (fleet && fleet->root == node)) return true;
@@ -81,12 +97,13 @@ Result<std::string> other_node(const Request& request, const ProcessRecord& proc
         if (std::ranges::count(failed_on, candidate.record.name) > 0)
             candidate.local = Obstacle{"failed", "it has failed there", "mend what it needs there"};
     }
-    auto chosen = chosen_node(spec, place(spec, candidates, ""), "");
+    const auto rows = place(spec, candidates, "");
+    auto chosen = chosen_node(spec, rows, "");
     if (chosen) return chosen;
     auto error = chosen.error();
     for (auto end = error.message.find('\n'); end != std::string::npos; end = error.message.find('\n'))
         error.message.replace(end, 1, "; ");
-    error.hint = "end some on the other nodes, or change what its file asks of a node";
+    error.hint = fix_for(process, rows);
     return std::unexpected(std::move(error));
 }
 

@@ -190,7 +190,8 @@ Result<void> check_keys(const Draft& draft, const std::string& key, const std::s
                             fmt::format("that key belongs to node '{}' of the fleet", node.name),
                             "a copied machine needs keys of its own: remove its p2prc state directories");
     if (key == connector_key)
-        return fail(ErrorCode::Conflict, "the node's key and its connector's are the same");
+        return fail(ErrorCode::Conflict, "the node's key and its connector's are the same",
+                    "remove the connector's state directory so that it makes a key of its own");
     return {};
 }
 

@@ -230,11 +230,15 @@ Result<void> check_reported_deployer(const ProcessSpec& spec, const Json* info, 
         return lacks(fmt::format("node '{}' has not reported its deployers", node),
                      fmt::format("upgrade p2prc on {}, or wait until it has reported", node));
     const auto found = std::ranges::find(*deployers, name, &DeployerReport::name);
-    if (found == deployers->end())
+    if (found == deployers->end()) {
+        std::vector<std::string> known;
+        for (const auto& deployer : *deployers)
+            known.push_back(deployer.name);
         return lacks(fmt::format("node '{}' has no deployer '{}'", node, name),
-                     fmt::format("put it into /etc/p2prc/deployers on {}, which tells of it within a minute, "
-                                 "or at once after systemctl reload p2prcd",
-                                 node));
+                     fmt::format("{}; or put it into /etc/p2prc/deployers on {}, which tells of it within a "
+                                 "minute, or at once after systemctl reload p2prcd",
+                                 instead_of_deployer(name, known), node));
+    }
     if (!found->problem.empty())
         return lacks(fmt::format("node '{}' does not run the deployer '{}': {}", node, name, found->problem),
                      fmt::format("mend that on {}", node));

@@ -137,7 +137,7 @@ Result<Json> explain(Request& request) {
     const auto rows = place(*spec, candidates_for(request, *spec, holder), *wanted);
     Json answer{{"placement", rows_to_json(rows)}, {"changes", Json::array()}, {"restarts", false}};
     // Nothing more can be said of what cannot be anywhere.
-    if (!existing && is_placed(*spec) && !chosen_node(*spec, rows, *wanted)) return answer;
+    if (!existing && std::ranges::none_of(rows, &PlacementRow::chosen)) return answer;
     // What refuses to be spun is refused here in the same words.
     const auto spun = spin(request);
     if (!spun) return std::unexpected(spun.error());

@@ -88,9 +88,9 @@ Result<void> check_remote_policy(const Request& request, const std::string& node
 // Whether the process may have the domain of its file.
 Result<void> check_file_domain(const Request& request, const ProcessRecord& process, bool owner);
 // Gives `existing` another specification, as its next revision, with what was made in that deployment
-// (core/revision.h); nothing: it is deployed anew.
+// (core/revision.h); nothing: it is deployed anew. `rollback_of`: the earlier revision that it is again.
 Result<Json> update(Request& request, ProcessRecord existing, ProcessSpec spec,
-                    std::optional<std::uint32_t> deployment);
+                    std::optional<std::uint32_t> deployment, std::uint32_t rollback_of = 0);
 // Takes in what its node says of the update that the record is about; false: nothing that changes it.
 bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatus& status);
 

@@ -85,6 +85,13 @@ Result<void> check_data(const Request& request, const ProcessRecord& process) {
                     process.node));
 }
 
+// What its node says that the update to the present revision has done with the data.
+void note_data(ProcessRecord& process, const ProcessStatus& status) {
+    constexpr std::size_t longest = 200;
+    if (status.update && status.update->revision == process.revision && status.update->data != DataCopy::None)
+        process.revision_data = text::excerpt(data_words(*status.update), longest);
+}
+
 // As the node says it, without its log, and fit for the records of every node.
 Boxed<StopReason> reason_of(const UpdateProgress& update) {
     constexpr std::size_t longest = 1000;
@@ -125,7 +132,7 @@ Result<Revision> revision_param(const Request& request, const ProcessRecord& pro
 } // namespace
 
 Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec,
-                    std::optional<std::uint32_t> deployment) {
+                    std::optional<std::uint32_t> deployment, std::uint32_t rollback_of) {
     auto& draft = request.draft;
     const bool owner = request.is_owner();
     if (auto allowed = check_may_update(request, process); !allowed) return std::unexpected(allowed.error());
@@ -159,8 +166,10 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec,
     next.digest = spec_digest(spec);
     next.spec = std::move(spec);
     next.port = *port;
+    next.rollback_of = rollback_of;
     next.by = request.by();
     next.at = request.at();
+    if (status) note_data(process, *status);
     replace_revision(process, std::move(next), outcome);
     process.moves.clear();
     process.move_refused.clear();
@@ -186,7 +195,8 @@ Result<Json> roll_back(Request& request) {
     if (auto allowed = check_may_update(request, *process); !allowed) return std::unexpected(allowed.error());
     auto earlier = revision_param(request, *process);
     if (!earlier) return std::unexpected(earlier.error());
-    return update(request, std::move(*process), std::move(earlier->spec), earlier->deployment);
+    return update(request, std::move(*process), std::move(earlier->spec), earlier->deployment,
+                  earlier->number);
 }
 
 Result<Json> redeploy(Request& request) {
@@ -210,6 +220,7 @@ bool take_in_update(Request& request, ProcessRecord& process, const ProcessStatu
     // A remedy goes back from one that was good.
     const bool may_go_back = process.outcome == Outcome::Good && went_back(update);
     if (process.outcome != Outcome::Pending && !may_go_back) return false;
+    note_data(process, status);
     if (update.phase == UpdatePhase::Good) {
         process.outcome = Outcome::Good;
         release_file_domain(request.draft, process);

@@ -39,7 +39,8 @@ _p2prc() {
             leave) _p2prc_words --force ;;
             spin) _p2prc_words --node --port --domain --no-wait --timeout --dry-run -- ;;
             nodes) _p2prc_words --dry-run --deadline ;;
-            start | restart | rollback) _p2prc_words --no-wait --timeout ;;
+            start | restart) _p2prc_words --no-wait --timeout ;;
+            rollback) _p2prc_words --yes --no-wait --timeout ;;
             deploy) _p2prc_words --again --clean --no-wait --timeout ;;
             pause) _p2prc_words --owner ;;
             resume) _p2prc_words --owner --no-wait --timeout ;;

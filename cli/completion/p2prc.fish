@@ -40,6 +40,7 @@ complete -c p2prc -n "__fish_seen_subcommand_from logs" -s n -l lines -x
 complete -c p2prc -n "__fish_seen_subcommand_from top" -s n -l rounds -x
 complete -c p2prc -n "__fish_seen_subcommand_from top" -l interval -x
 complete -c p2prc -n "__fish_seen_subcommand_from top" -l sort -x -a "cpu memory io tasks connections bytes"
+complete -c p2prc -n "__fish_seen_subcommand_from rollback" -l yes -s y
 complete -c p2prc -n "__fish_seen_subcommand_from deploy" -l again
 complete -c p2prc -n "__fish_seen_subcommand_from deploy" -l clean
 complete -c p2prc -n "__fish_seen_subcommand_from logs" -l deploy

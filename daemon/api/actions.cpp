@@ -162,6 +162,18 @@ Result<Json> Actions::spin_params(const ProcessSpec& spec, const std::string& no
     return params;
 }
 
+// A new process may be for any node: each is judged, and this one by itself. An update is for where it runs.
+Result<Json> Actions::explain_params(const ProcessSpec& spec, const std::string& node,
+                                     const std::string& user) const {
+    if (view_->process(spec.name)) return spin_params(spec, node, user);
+    const auto wanted = node.empty() && !is_placed(spec) ? view_->node() : node;
+    Json params = {{"spec", spec_to_document(spec)}, {"node", wanted}, {"by", by(user)}};
+    if (const auto good = check_here(spec); !good)
+        params["refused_here"] = {{"message", good.error().message}, {"hint", good.error().hint}};
+    if (spec.port == 0) params["ports_in_use"] = ports_in_use();
+    return params;
+}
+
 // What is for this node, or may be, is noted as asked for here.
 asio::awaitable<Result<Json>> Actions::ask_to_spin(ProcessSpec spec, Json params) {
     const auto node = json::member<std::string>(params, "node");
@@ -283,7 +295,7 @@ asio::awaitable<Result<Json>> Actions::clean_deployments(std::string process) {
 asio::awaitable<Result<Json>> Actions::explain(Json document, std::string node, std::string user) {
     const auto spec = spec_from_document(document);
     if (!spec) co_return std::unexpected(spec.error());
-    auto params = spin_params(*spec, node, user);
+    auto params = explain_params(*spec, node, user);
     if (!params) co_return std::unexpected(params.error());
     co_await fleet_->wait_back();
     std::string method = "process.explain";

@@ -93,6 +93,8 @@ class Actions {
     Result<void> check_port(const ProcessSpec& spec) const;
     Result<void> check_here(const ProcessSpec& spec) const;
     Result<Json> spin_params(const ProcessSpec& spec, const std::string& node, const std::string& user) const;
+    Result<Json> explain_params(const ProcessSpec& spec, const std::string& node,
+                                const std::string& user) const;
     Result<void> check_owner(const std::string& node) const;
     Result<ProcessRecord> find_here(const std::string& process, std::string_view verb) const;
     boost::asio::awaitable<Result<void>> await_resumed(ProcessRecord record, WaitFor wait);

@@ -17,11 +17,24 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace p2prc::daemon {
 
 namespace asio = boost::asio;
+
+namespace {
+
+// What processes need at least to run at all, and to be of use.
+std::string limit_hint(std::string_view name) {
+    std::string_view sensible = "a shell and a program need 16 tasks, most services 100 or more";
+    if (name == "memory") sensible = "few programs run with less than 16M, most services need 64M or more";
+    if (name == "cpu") sensible = "below 5% most programs take too long to become ready";
+    return fmt::format("{}; none takes the limit away", sensible);
+}
+
+} // namespace
 
 // A node that is not in the fleet yet, or any more, may have spun what is here, or do so later; but most
 // often its name is misspelt.
@@ -51,7 +64,7 @@ asio::awaitable<Result<void>> Actions::resume_owner(std::string node, std::strin
     if (!state::Pauses(*own_).resume_owner(node))
         co_return fail(ErrorCode::NotFound,
                        fmt::format("the processes of '{}' are not paused as a whole", node),
-                       "p2prc ps shows which are paused; p2prc resume NAME resumes one");
+                       "p2prc owners shows who is; a single process is resumed by p2prc resume NAME");
     net::log_notice(fmt::format("the processes that '{}' has spun here were resumed by {}", node, by(user)));
     co_return co_await own_->flush();
 }
@@ -75,7 +88,7 @@ asio::awaitable<Result<void>> Actions::limit_owner(std::string node, Json option
         any = true;
         if (const auto why = set_limit(limit.limits, name, value); !why.empty())
             co_return fail(ErrorCode::InvalidSpec, fmt::format("{} '{}' {}", name, text::excerpt(value), why),
-                           "none takes a limit away");
+                           limit_hint(name));
     }
     if (!any)
         co_return fail(ErrorCode::InvalidSpec, "no limit is given",

@@ -91,7 +91,7 @@ Reply FleetMethods::drain_node(Request request) {
     if (const auto seconds = json::optional_member<std::uint64_t>(request.options, "deadline_seconds")) {
         if (*seconds > static_cast<std::uint64_t>(longest_drain.count()))
             co_return fail(ErrorCode::InvalidSpec, fmt::format("the deadline is {} seconds away", *seconds),
-                           "at most a day");
+                           "from 1 second to 86400, a day");
         deadline = std::chrono::seconds(*seconds);
     }
     Result<Json> rows;

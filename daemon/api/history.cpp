@@ -21,8 +21,11 @@ Json row_of(const Revision& revision, const ProcessStatus* status) {
     row["at_timestamp"] = timestamp(revision.at);
     row["digest"] = revision.digest;
     const bool is_last = status && status->update && status->update->revision == revision.number;
-    row["data"] =
-        is_last && status->update->data != DataCopy::None ? Json(data_words(*status->update)) : Json(nullptr);
+    const auto data =
+        is_last && status->update->data != DataCopy::None ? data_words(*status->update) : revision.data;
+    row["data"] = data.empty() ? Json(nullptr) : Json(data);
+    row["snapshot"] = revision.spec.run.data && revision.spec.update.snapshot;
+    row["rollback_of"] = revision.rollback_of == 0 ? Json(nullptr) : Json(revision.rollback_of);
     auto reason = revision.reason;
     if (!reason && is_last) reason = status->update->reason;
     row["reason"] = reason ? reason_to_json(*reason) : Json(nullptr);

@@ -90,11 +90,14 @@ std::vector<Owners::Share> Owners::shares() const {
         const auto known = others.find(owner);
         return known != others.end() ? known->second : others.emplace(owner, another(owner)).first->second;
     };
-    for (const ProcessRecord& record : view_->processes())
-        if (record.node == self)
-            add_process(origins.here(record) ? mine : share_of(origins.spinner(record, self)), record);
+    // What a drain has brought home was spun on this machine, too, though not for it.
+    for (const ProcessRecord& record : view_->processes()) {
+        if (record.node != self) continue;
+        const auto owner = origins.spinner(record, self);
+        add_process(owner == self ? mine : share_of(owner), record);
+    }
     for (const auto& owner : state::OwnerLimits(*own_).nodes())
-        share_of(owner);
+        if (owner != self) share_of(owner);
     for (const auto& owner : state::Pauses(*own_).owners())
         if (owner != self) share_of(owner);
     std::vector<Share> all{std::move(mine)};
@@ -153,7 +156,15 @@ Json Owners::notes(const std::string& owner, const Json& before) const {
             fmt::format("they used {}, and the limit is {}: the kernel takes memory back, and ends "
                         "processes (oom-kill) where that is not enough",
                         megabytes(memory), megabytes(*memory_limit)));
-    if (tasks_limit && tasks > *tasks_limit)
+    if (cpu_limit && !net::limits_cpu(cgroup_root_))
+        notes.push_back(
+            "the limit of processor time has no effect: this machine's kernel does not limit it (no "
+            "cpu controller: CONFIG_CFS_BANDWIDTH)");
+    if (tasks_limit && !net::limits_tasks(cgroup_root_))
+        notes.push_back(
+            "the limit of tasks has no effect: this machine's kernel does not limit them (no pids "
+            "controller: CONFIG_CGROUP_PIDS)");
+    else if (tasks_limit && tasks > *tasks_limit)
         notes.push_back(fmt::format(
             "they have {} tasks, and the limit is {}: none is ended, and none begins before there are fewer",
             tasks, *tasks_limit));

@@ -2,7 +2,6 @@
 
 #include "core/gate.h"
 #include "core/json_members.h"
-#include "core/logs_command.h"
 #include "core/machine_role.h"
 #include "core/names.h"
 #include "core/process_status.h"
@@ -246,15 +245,12 @@ class Finder {
         if (state == "starting" || state == "updating") return find_unready(process, document);
         if (state != "failed") return;
         auto cause = fmt::format("process '{}' on '{}' failed", process.name, process.node);
-        StopReason reason;
-        if (document["reason"].is_object()) {
-            reason = reason_from_json(document["reason"]);
-            cause += ": " + text::excerpt(reason_text(reason), longest_text);
-        }
+        const auto reason = reason_from_json(document["reason"]);
+        if (document["reason"].is_object()) cause += ": " + text::excerpt(reason_text(reason), longest_text);
         add({true,
              "process " + process.name,
              std::move(cause),
-             fmt::format("{}; p2prc info {}", logs_command(process.name, reason.kind), process.name),
+             fmt::format("{}; p2prc info {}", logs_command(process.name, reason), process.name),
              json::member<std::string>(document, "since"),
              {}});
     }

@@ -271,7 +271,8 @@ Reply ProcessMethods::usage(Request request) {
         const auto record = services_.view.find_process(process);
         if (!record) co_return std::unexpected(record.error());
         if (!node.empty() && record->node != node)
-            co_return fail(ErrorCode::NotFound, "'" + record->name + "' runs on '" + record->node + "'");
+            co_return fail(ErrorCode::NotFound, "'" + record->name + "' runs on '" + record->node + "'",
+                           "ask for that node, or for none");
         node = record->node;
         only = record->id;
     } else if (!node.empty() && !services_.view.node_record(node)) {

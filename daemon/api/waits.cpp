@@ -1,7 +1,5 @@
 #include "daemon/api/waits.h"
 
-#include "core/logs_command.h"
-
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -42,13 +40,13 @@ bool is_over(const ProcessStatus& status) {
 
 // The rest is up to the owner of its machine.
 Error is_paused(const Awaited& awaited, const ProcessStatus& status) {
-    const auto who = status.reason ? status.reason->by : std::string();
+    const auto reason = status.reason ? *status.reason : StopReason();
     return {
         ErrorCode::Conflict,
         fmt::format("process '{}' is paused on '{}'{}{}; what it was asked to do is done when it is resumed",
-                    awaited.name, awaited.node, who.empty() ? "" : " by " + who,
-                    status.reason && !status.reason->at.empty() ? ", " + status.reason->at : ""),
-        fmt::format("on {}: p2prc resume {}", awaited.node, awaited.name)};
+                    awaited.name, awaited.node, reason.by.empty() ? "" : " by " + reason.by,
+                    reason.at.empty() ? "" : ", " + reason.at),
+        fmt::format("on {}: {}", awaited.node, resume_command(awaited.name, reason))};
 }
 
 // Its reason is new, and is not that somebody asked for the stop.
@@ -103,7 +101,7 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
             for (const std::string& line : status.reason->log)
                 error.message += "\n  " + line;
     }
-    const auto logs = logs_command(awaited.name, known ? status.reason->kind : StopKind::Unknown);
+    const auto logs = logs_command(awaited.name, known ? *status.reason : StopReason());
     error.hint =
         will_be_tried_again(view, awaited, status)
             ? fmt::format("it is tried again; p2prc stop {} ends that; {} shows more", awaited.name, logs)
@@ -122,9 +120,11 @@ Error too_late(const View& view, const Awaited& awaited) {
                 "it keeps running: p2prc logs " + awaited.name + " shows its output, p2prc kill " +
                     awaited.name + " ends it; --timeout gives it longer"};
     if (status.state == ProcessState::Deploying && !status.waits_for.empty())
-        return {ErrorCode::Failed, name + " is still being deployed after " + time + ": " + status.waits_for,
-                "it goes on: p2prc info " + awaited.name + " shows its state, p2prc kill " + awaited.name +
-                    " ends it; --timeout gives it longer"};
+        return {
+            ErrorCode::Failed, name + " is still being deployed after " + time + ": " + status.waits_for,
+            fmt::format("it goes on: p2prc logs {0} --deploy shows how far it is, p2prc kill {0} ends it; "
+                        "--timeout gives it longer",
+                        awaited.name)};
     return {ErrorCode::Failed, name + " did not " + goal_name(awaited.goal) + " in " + time,
             "p2prc info " + awaited.name + " shows its state"};
 }
@@ -157,9 +157,9 @@ Error not_kept(const View& view, const Awaited& awaited, const ProcessStatus& st
     const auto* record = view.process(awaited.name);
     const bool keeps_data =
         record && record->spec.run.data && update.reason && update.reason->kind != StopKind::DeployFailed;
-    error.hint = fmt::format(
-        "{} shows more, p2prc history {} what ran before",
-        logs_command(awaited.name, update.reason ? update.reason->kind : StopKind::Unknown), awaited.name);
+    error.hint =
+        fmt::format("{} shows more, p2prc history {} what ran before",
+                    logs_command(awaited.name, update.reason ? *update.reason : StopReason()), awaited.name);
     if (keeps_data)
         error.hint += update.data == DataCopy::PutBack
                           ? "; its data is as it was before the update"
@@ -237,7 +237,8 @@ std::optional<Result<void>> judge(const View& view, const Awaited& awaited) {
     }
     const auto* record = view.process(awaited.name);
     if (!record || record->id != awaited.id)
-        return fail(ErrorCode::Conflict, "process '" + awaited.name + "' was killed meanwhile");
+        return fail(ErrorCode::Conflict, "process '" + awaited.name + "' was killed meanwhile",
+                    "p2prc history " + awaited.name + " says who did");
     if (!reported) return std::nullopt;
     const ProcessStatus& status = *reported;
     const bool paused = status.state == ProcessState::Paused;

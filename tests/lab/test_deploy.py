@@ -285,7 +285,7 @@ def test_what_is_not_needed_is_removed_when_asked(lab):
     before = lab.home1.run(results).out.split()
     lab.home1.run("mkdir -p /var/lib/private/p2prc-deploy/anew/" + "ab" * 32)
     told = lab.home1.p2prc("deploy", "--clean", "anew", timeout=120)
-    assert " removed; with what deployers had kept, " in told.err and told.out == "", told
+    assert " removed, with what deployers had kept: " in told.err and told.out == "", told
     after = lab.home1.run(results).out.split()
     assert len(after) == 2 < len(before) and set(after) < set(before), (before, after)
     assert lab.home1.run("ls /var/cache/private/p2prc-deploy/anew", check=False).code != 0

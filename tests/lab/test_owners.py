@@ -208,7 +208,7 @@ def test_a_limit_below_what_is_in_use_says_so(lab):
 
 
 def test_what_is_no_limit_is_refused(lab):
-    for words, code in ((("owner", "limit", "root"), 7), (("owner", "limit", "root", "--tasks", "lots"), 7),
+    for words, code in ((("owner", "limit", "root"), 2), (("owner", "limit", "root", "--tasks", "lots"), 7),
                         (("owner", "limit", "rot", "--tasks", "5"), 3), (("owner", "limit", "home1", "--tasks", "5"), 7), (("owner",), 2)):
         assert refused(lab.home1, *words)[0] == code, words
     assert lab.home1.run(["p2prc", "owner", "limit", "root", "--tasks", "5"], check=False, user="nobody").code == 4

@@ -147,6 +147,16 @@ def test_without_placement_it_stays_here(lab):
     assert "chosen" in lines["home2"] and "chosen" not in lines["home1"], explained
 
 
+def test_without_placement_a_missing_deployer_is_explained_for_each_node(lab):
+    deploy = '[deploy]\nstrategy = "nowhere"'
+    for options in ((), ("--node", "home1"), ("--node", "home2")):
+        rows = rows_of(lab.home1, "nodeployer", "", *options, code=1, more=deploy)
+        assert codes(rows["home1"]) == ["refused"] and codes(rows["home2"]) == codes(rows["root"]) == ["deployer"], rows
+        assert all("it has " in rows[name]["obstacles"][0]["fix"] for name in ("root", *HOMES)), rows
+    rows = rows_of(lab.home1, "nodeployer", "", "--node", "home2", more='[deploy]\nstrategy = "script"\nscript = "true"')
+    assert chosen(rows) == "home2", rows
+
+
 def test_a_taken_port_is_in_the_way_on_its_node(lab):
     lab.home3.p2prc("spin", "holder", "--port", "8123", "--no-wait", "--", "/bin/sleep", "infinity")
     placement = 'nodes = ["home3", "home1"]'
@@ -315,4 +325,4 @@ def test_what_fits_nowhere_yet_is_moved_within_the_deadline(lab):
     assert code == 0 and rows["picky"]["to"] == "home2", rows
     assert info(lab.root, "picky")["node"] == "home2"
     lab.root.p2prc("nodes", "resume", "home3")
-    assert lab.root.p2prc("nodes", "drain", "home3", "--deadline", "soon", check=False).code == 7
+    assert lab.root.p2prc("nodes", "drain", "home3", "--deadline", "soon", check=False).code == 2

@@ -1,4 +1,5 @@
 // What the command line says of a process, of its data, and of the addresses of a fleet.
+#include "cli/custom.h"
 #include "cli/explain.h"
 #include "cli/last_stop.h"
 #include "cli/node_table.h"
@@ -108,6 +109,60 @@ TEST(FoundAddresses, AreNamedWithTheWayToOthers) {
               "others: p2prc init --public-ip IP");
     EXPECT_THAT(found_addresses_text({{"public_ips", {"203.0.113.10"}}}),
                 HasSubstr("public address is 203.0.113.10, found"));
+}
+
+TEST(Rollback, WhatItReplacesIsTold) {
+    const Json web{{"name", "web"}, {"node", "attic"}, {"revision", 3}};
+    const auto history = [](const char* data, bool snapshot) {
+        return Json{{{"revision", 3}, {"outcome", "good"}, {"data", data}, {"snapshot", true}},
+                    {{"stop", "stopped"}, {"revision", nullptr}},
+                    {{"revision", 2}, {"outcome", "failed"}, {"data", nullptr}, {"snapshot", snapshot}},
+                    {{"revision", 1}, {"outcome", "good"}, {"data", "copied"}, {"snapshot", snapshot}}};
+    };
+    EXPECT_THAT(replaced_copy_words(web, history("copied", true), 0),
+                HasSubstr("/var/lib/p2prc-data/web.before on attic has the data of before revision 3"));
+    EXPECT_THAT(replaced_copy_words(web, history("copied", true), 2), HasSubstr("before revision 3"));
+    // What could not be copied has left the copy of before.
+    EXPECT_THAT(replaced_copy_words(web, history("not copied: that takes longer than 5 s", true), 1),
+                HasSubstr("before revision 1"));
+    EXPECT_EQ(replaced_copy_words(web, history("put back", true), 0), "");
+    EXPECT_EQ(replaced_copy_words(web, history("copied", false), 0), "") << "none is made";
+    EXPECT_EQ(replaced_copy_words(web, history("copied", true), 9), "") << "there is no such revision";
+}
+
+TEST(Clean, WhatWasNotThereWasNotRemoved) {
+    EXPECT_EQ(cleaned_words({{"results", 0}, {"bytes", 0}}), "there was nothing to remove");
+    EXPECT_EQ(cleaned_words({{"results", 0}, {"bytes", 2048}}),
+              "what deployers had kept was removed: 2.0K of disk space freed");
+    EXPECT_EQ(cleaned_words({{"results", 1}, {"bytes", 0}}),
+              "1 result was removed, with what deployers had kept: 0B of disk space freed");
+}
+
+TEST(Changes, OfScriptsAreLines) {
+    const auto lines = [](const Json& from, const Json& to) {
+        return change_lines({{"key", "deploy.script"}, {"from", from}, {"to", to}});
+    };
+    EXPECT_THAT(lines("80", "81"), testing::ElementsAre("deploy.script: 80 -> 81"));
+    EXPECT_THAT(lines(nullptr, "81"), testing::ElementsAre("deploy.script: not set -> 81"));
+    EXPECT_THAT(lines("cp a b", "cp a c\n\tcp b c"),
+                testing::ElementsAre("deploy.script:", "  - cp a b", "  + cp a c", "  + \tcp b c"));
+    EXPECT_THAT(lines("", "cp a b"), testing::ElementsAre("deploy.script:", "  + cp a b"));
+}
+
+TEST(Custom, OfAProcessIsMarkedAsSuch) {
+    Table table;
+    add_custom(table, {{"custom", {{"port", "the blue one"}}}});
+    ASSERT_THAT(table.rows, SizeIs(1));
+    EXPECT_THAT(table.rows[0], testing::ElementsAre("custom.port", "the blue one"));
+}
+
+TEST(PlacementTable, WhereNoneIsChosenItIsSaidWhichFits) {
+    const Json fits{{"node", "barn"}, {"fits", true}}, not_here{{"node", "attic"}, {"fits", false}};
+    EXPECT_EQ(unplaced_words("web", "", {not_here}), "no node fits 'web':");
+    EXPECT_EQ(unplaced_words("web", "", {not_here, fits}),
+              "'web' does not fit this machine; to run it on one that fits (barn), give --node:");
+    EXPECT_EQ(unplaced_words("web", "attic", {not_here, fits}),
+              "'web' does not fit node 'attic'; to run it on one that fits (barn), give --node:");
 }
 
 TEST(PlacementTable, HasALineForEachNodeWithAllThatIsInTheWay) {

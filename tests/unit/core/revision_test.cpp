@@ -3,6 +3,7 @@
 #include "core/revision.h"
 #include "core/revision_outcome.h"
 #include "core/spec_changes.h"
+#include "core/text.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -96,6 +97,36 @@ TEST(Revisions, TheirNodeKnowsTheOutcomeFirst) {
     }
 }
 
+TEST(SpecChanges, OfScriptsShowTheLinesThatDiffer) {
+    const auto change = [](const std::string& from, const std::string& to) {
+        const auto with = [](const std::string& script) {
+            return spec({{"deploy", {{"strategy", "script"}, {"script", script}}}});
+        };
+        const auto changes = spec_changes(with(from), with(to));
+        EXPECT_EQ(changes.size(), 1U);
+        return changes.empty() ? std::pair<std::string, std::string>()
+                               : std::pair(changes[0].from.value_or("-"), changes[0].to.value_or("-"));
+    };
+    using Pair = std::pair<std::string, std::string>;
+    EXPECT_EQ(change("set -e\ncp a b\nexit\n", "set -e\ncp a c\nexit\n"), Pair("cp a b", "cp a c"));
+    EXPECT_EQ(change("set -e\nexit\n", "set -e\ncp a b\n\tcp b c\nexit\n"), Pair("", "cp a b\n\tcp b c"));
+    EXPECT_EQ(change("one", std::string(20, '\n')).second.substr(10), "... (11 more lines)");
+    // A newline at the end is all that differs.
+    const auto [from, to] = change("a", "a\n");
+    EXPECT_EQ(from.find("(1 bytes, SHA-256 "), 0U);
+    EXPECT_EQ(to.find("(2 bytes, SHA-256 "), 0U);
+    // What a terminal must not be sent.
+    EXPECT_EQ(change("a", "\x1b[2J").second.find("(4 bytes, SHA-256 "), 0U);
+    // No part of a character.
+    std::string umlauts;
+    for (int i = 0; i < 100; ++i)
+        umlauts += "\u00fc";
+    const auto cut = change("x" + umlauts + "1", "x" + umlauts + "2").second;
+    EXPECT_EQ(cut.find("\xEF\xBF\xBD"), std::string::npos);
+    EXPECT_EQ(text::for_bus(cut), cut);
+    EXPECT_TRUE(cut.ends_with("\u00fc2")) << cut;
+}
+
 TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     ProcessRecord process;
     process.id = 7;
@@ -106,8 +137,17 @@ TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     process.created_by = "anna@home1";
     EXPECT_FALSE(to_json(process).contains("former")) << "most have one revision, and take no room for more";
     EXPECT_FALSE(to_json(process).contains("revision"));
-    Revision next{2, spec({{"port", 80}}), "", 80, 2, "bob@home1", "2026-01-01T00:00:00Z", Outcome::Pending,
-                  {}};
+    Revision next{2,
+                  spec({{"port", 80}}),
+                  "",
+                  80,
+                  2,
+                  "bob@home1",
+                  "2026-01-01T00:00:00Z",
+                  Outcome::Pending,
+                  {},
+                  1,
+                  "copied"};
     replace_revision(process, next, Outcome::Good);
     const auto read = process_from_json(to_json(process));
     ASSERT_TRUE(read);
@@ -115,6 +155,8 @@ TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     EXPECT_EQ(read->revision, 2u);
     EXPECT_EQ(read->revised_by, "bob@home1");
     EXPECT_EQ(read->deployment, 2u);
+    EXPECT_EQ(present_revision(*read).rollback_of, 1u);
+    EXPECT_EQ(present_revision(*read).data, "copied");
     ASSERT_TRUE(last_good_revision(*read));
     EXPECT_EQ(last_good_revision(*read)->by, "anna@home1");
     // And back: the number that was not kept is never the next.
@@ -126,6 +168,11 @@ TEST(Revisions, AreStoredAndReadWithTheirProcess) {
     EXPECT_EQ(last_revision(process), 2u);
     EXPECT_EQ(former_revision(process, 2)->reason->kind, StopKind::ExitCode);
     EXPECT_FALSE(former_revision(process, 1));
+    const auto kept = process_from_json(to_json(process));
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(former_revision(*kept, 2)->rollback_of, 1u);
+    EXPECT_EQ(former_revision(*kept, 2)->data, "copied");
+    EXPECT_EQ(kept->rollback_of, 0u);
 }
 
 } // namespace

@@ -24,6 +24,18 @@ TEST(Cgroups, MemoryIsLimitedWhereThereIsAController) {
     EXPECT_TRUE(limits_memory(root.path()));
 }
 
+TEST(Cgroups, ProcessorTimeAndTasksAreLimitedWhereThereAreControllers) {
+    const TemporaryDirectory root;
+    EXPECT_FALSE(limits_cpu(root.path()));
+    EXPECT_FALSE(limits_tasks(root.path()));
+    std::ofstream(root.path() / "cgroup.controllers") << "cpuset io memory pids\n";
+    EXPECT_FALSE(limits_cpu(root.path()));
+    EXPECT_TRUE(limits_tasks(root.path()));
+    std::ofstream(root.path() / "cgroup.controllers") << "cpuset cpu io memory\n";
+    EXPECT_TRUE(limits_cpu(root.path()));
+    EXPECT_FALSE(limits_tasks(root.path()));
+}
+
 TEST(Cgroups, PortsAreConfinedByASystemdWithBpf) {
     EXPECT_TRUE(confines_ports("+PAM +BPF_FRAMEWORK -XKBCOMMON"));
     EXPECT_TRUE(confines_ports("+BPF_FRAMEWORK"));

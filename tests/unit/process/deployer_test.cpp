@@ -1,6 +1,7 @@
 #include "process/deployer.h"
 #include "tests/unit/net/temporary_directory.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -53,6 +54,18 @@ TEST_F(DeployerTest, TheAdministratorsWins) {
     EXPECT_EQ(*found, (Deployer{.name = "script", .program = places[0] / "script"}));
     EXPECT_EQ(found->timeout, std::chrono::minutes(15));
     EXPECT_TRUE(found->network);
+}
+
+TEST_F(DeployerTest, OneThatIsNotThereIsToldWhatIs) {
+    EXPECT_EQ(find("git").error().hint.find("it has none; deployers are the programs in "), 0U);
+    install("script", "", 1);
+    install("git", "needs = [\"/usr/bin/git\"]\n");
+    EXPECT_EQ(find("gti").error().message, "this machine has no deployer 'gti'");
+    EXPECT_EQ(find("scrip").error().hint,
+              fmt::format("did you mean 'script'? it has git, script; deployers are "
+                          "the programs in {} and in {}",
+                          places[0].string(), places[1].string()));
+    EXPECT_EQ(find("elsewhere").error().hint.find("it has git, script; deployers are"), 0U);
 }
 
 TEST_F(DeployerTest, ItsSettings) {

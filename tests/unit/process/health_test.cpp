@@ -133,7 +133,7 @@ class HealthTest : public testing::Test {
                                       if (blind) return fail(ErrorCode::Failed, "no netlink");
                                       return listeners;
                                   },
-                                  [](const std::string&) { return UnitSockets{{7}, std::nullopt}; },
+                                  [](const std::string&, Turn) { return UnitSockets{{7}, std::nullopt}; },
                                   [this](const BindRule&) { return pinned; },
                                   {},
                                   [this] { return slept; },
@@ -241,7 +241,7 @@ TEST_F(HealthTest, ItMayOutliveTheHealth) {
     {
         Health brief(loop.get_executor(), systemd,
                      Health::Sources{[this]() -> Result<std::vector<net::Listener>> { return listeners; },
-                                     [](const std::string&) { return UnitSockets(); }});
+                                     [](const std::string&, Turn) { return UnitSockets(); }});
         watched =
             brief.watch({"wiki", Turn::First, "1", std::make_shared<const ProcessSpec>(spec_of()), 8080},
                         {.ready = [&] { ++seen.ready; }}, false);

@@ -82,13 +82,16 @@ class ReconcilerTest : public testing::Test {
                             .first_pause = std::chrono::milliseconds(1),
                             .longest_pause = std::chrono::milliseconds(4)},
             .notifiers = {.directory = directory / "notify.d", .owner = getuid()},
-            .health =
-                Health::Sources{.listeners = [this]() -> Result<std::vector<net::Listener>> {
-                                    if (!listeners) return fail(ErrorCode::Failed, "no netlink");
-                                    return *listeners;
-                                },
-                                .unit = [](const std::string&) { return UnitSockets{{7}, std::nullopt}; },
-                                .lived_enough = lived_enough}};
+            .health = Health::Sources{.listeners = [this]() -> Result<std::vector<net::Listener>> {
+                                          if (!listeners) return fail(ErrorCode::Failed, "no netlink");
+                                          return *listeners;
+                                      },
+                                      .unit =
+                                          [this](const std::string&, Turn turn) {
+                                              return UnitSockets{{turn == Turn::First ? 7 : group_of_second},
+                                                                 std::nullopt};
+                                          },
+                                      .lived_enough = lived_enough}};
         reconciler =
             std::make_unique<Reconciler>(loop.get_executor(), systemd, *replica, *own, journal, options);
         boost::asio::co_spawn(loop, reconciler->start(), boost::asio::detached);
@@ -171,6 +174,7 @@ class ReconcilerTest : public testing::Test {
     // Of the process's own control group where that is 7; nothing: nobody can say, and every port is taken
     // for its own.
     std::optional<std::vector<net::Listener>> listeners;
+    std::uint64_t group_of_second = 7; // of the sockets of a process's second unit
     std::chrono::milliseconds lived_enough{0};
     std::string boot = "boot1", last_boot;
     std::vector<std::string> warnings;

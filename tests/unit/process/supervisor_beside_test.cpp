@@ -168,6 +168,18 @@ TEST_F(SupervisorBesideTest, OneThatIsNeverReadyStopsNothing) {
     expect_the_first_serves();
 }
 
+TEST_F(SupervisorBesideTest, WhatItLacksDoesNotNameThePortOfTheOneThatServes) {
+    group_of_second = 8;
+    start_first();
+    web.spec.ready = {.probe = Probe{}, .timeout = std::chrono::seconds(1)};
+    update("/usr/bin/deaf", 8082);
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(status()->update->reason->kind, StopKind::NotReady);
+    EXPECT_EQ(status()->update->reason->detail, "nothing listens on 127.0.0.1:8082");
+    gone(second);
+    expect_the_first_serves();
+}
+
 TEST_F(SupervisorBesideTest, OneThatMayNotHaveItsPortStopsNothing) {
     start_first();
     held_port = 8082;

@@ -148,6 +148,7 @@ TEST_F(PauseTest, WhatIsSpunMeanwhileOfAnOwnerStaysPaused) {
     state::Pauses(*own).pause_owner("home2", {"bob@home1", "2026-01-02T03:04:05Z"});
     want(remote(7, "web", "home2"));
     expect_paused(false);
+    EXPECT_EQ(status()->reason->owner, "home2");
     EXPECT_TRUE(systemd.calls.empty());
     want(remote(9, "mail", "home3"));
     expect(ProcessState::Running, {}, 9);

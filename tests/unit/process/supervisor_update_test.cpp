@@ -134,6 +134,8 @@ TEST_F(SupervisorUpdateTest, OneThatIsNeverReadyIsTakenBack) {
     update("/usr/bin/web2");
     reaches(UpdatePhase::RollingBack);
     EXPECT_EQ(status()->update->reason->kind, StopKind::NotReady);
+    EXPECT_EQ(status()->update->reason->detail.find("tried again"), std::string::npos)
+        << status()->update->reason->detail;
     listen();
     reaches(UpdatePhase::RolledBack);
     expect(ProcessState::Running, StopKind::UpdateFailed);

@@ -421,6 +421,32 @@ TEST_F(PlacedSpinTest, ADeployerIsToBeThereAndAdmitted) {
     EXPECT_EQ(again["placement"][0]["obstacles"], Json::array());
 }
 
+TEST_F(PlacedSpinTest, WhereADeployerIsMissingEachNodeIsExplained) {
+    report(attic_, 4, {{"deployers", deployers()}});
+    report(cellar_, 6, {{"deployers", Json::array()}});
+    const auto document = spec("web", {{"deploy", {{"strategy", "scrpt"}}}});
+    const Json refused_here{{"message", "this machine has no deployer 'scrpt'"}, {"hint", "did you mean"}};
+    for (const auto* node : {"", "cellar", "attic"}) {
+        const auto explained = ok(cellar_, "process.explain",
+                                  {{"spec", document}, {"node", node}, {"refused_here", refused_here}});
+        EXPECT_EQ(chosen(explained), "") << node;
+        const auto& rows = explained["placement"];
+        ASSERT_EQ(rows.size(), 3U);
+        EXPECT_EQ(rows[0]["obstacles"][0]["text"], "node 'attic' has no deployer 'scrpt'");
+        EXPECT_THAT(rows[0]["obstacles"][0]["fix"].get<std::string>(),
+                    testing::StartsWith("did you mean 'script'? it has "));
+        EXPECT_EQ(rows[1]["obstacles"][0]["text"], "this machine has no deployer 'scrpt'");
+        EXPECT_EQ(rows[2]["obstacles"][0]["text"], "node 'root' has not reported its deployers");
+    }
+    // For another node it is no matter what this one has.
+    const auto there = ok(cellar_, "process.explain",
+                          {{"spec", spec("web", {{"deploy", {{"strategy", "script"}}}})},
+                           {"node", "attic"},
+                           {"refused_here", refused_here}});
+    EXPECT_EQ(chosen(there), "attic");
+    EXPECT_EQ(there["placement"][1]["fits"], false);
+}
+
 TEST_F(PlacedSpinTest, NobodyFits) {
     const auto document = placed("web", {{"require", {{"label", "ssd"}}}});
     const auto explained = explain(attic_, document);
@@ -476,6 +502,8 @@ TEST_F(DrainTest, WhatIsTiedToTheMachineStays) {
     EXPECT_EQ(codes(rows[1]), "data");
     EXPECT_EQ(codes(rows[2]), "user credentials");
     EXPECT_EQ(codes(rows[3]), "placement");
+    EXPECT_EQ(rows[3]["obstacles"][0]["fix"],
+              "add \"cellar\" or \"root\" to placement.nodes of its file, spin it again, and drain again");
     const auto moved = at("/processes/a-free"), mapping = at("/domains/free.home.example");
     EXPECT_EQ(moved["node"], "cellar");
     EXPECT_EQ(moved["epoch"], 2);
@@ -514,6 +542,11 @@ TEST_F(DrainTest, WhatItsOwnerHasPausedStays) {
     const auto row = ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0];
     EXPECT_EQ(codes(row), "paused");
     EXPECT_EQ(row["obstacles"][0]["fix"], "on attic: p2prc resume web");
+    auto all = status;
+    all["reason"] = {{"kind", "paused"}, {"by", "bob@attic"}, {"owner", "cellar"}};
+    ok(attic_, "status.update", {{"set", {{"/status/attic/1", all}}}});
+    EXPECT_EQ(ok(attic_, "node.drain", {{"node", "attic"}})["processes"][0]["obstacles"][0]["fix"],
+              "on attic: p2prc resume --owner cellar");
 }
 
 TEST_F(DrainTest, NothingIsPlacedOnADrainedNodeUntilItIsResumed) {

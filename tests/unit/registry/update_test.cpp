@@ -310,5 +310,33 @@ TEST_F(UpdateRulesTest, WhatHasEndedIsTriedWithItsNextRevision) {
     EXPECT_EQ(web().change, 2u);
 }
 
+TEST_F(UpdateRulesTest, ARollbackNamesItsRevisionAndWhatCameOfTheDataIsKept) {
+    spin(root(), spec("web"));
+    report(root(), 1, 1);
+    spin(root(), spec("web", {{"ports", {1234}}, {"update", {{"snapshot", true}}}}));
+    EXPECT_EQ(web().rollback_of, 0u);
+    auto good = ended(2, 1, "good");
+    good["data"] = "copied";
+    report(root(), 2, 2, good);
+    EXPECT_EQ(web().revision_data, "copied");
+    ok(root(), "process.rollback", {{"process", "web"}, {"revision", 1}});
+    EXPECT_EQ(web().revision, 3u);
+    EXPECT_EQ(web().rollback_of, 1u);
+    EXPECT_EQ(web().revision_data, "");
+    ASSERT_TRUE(former_revision(web(), 2));
+    const auto process = web();
+    EXPECT_EQ(former_revision(process, 2)->data, "copied");
+    EXPECT_EQ(former_revision(process, 2)->rollback_of, 0u);
+    // What is not kept has gone back to the one before.
+    auto back = ended(3, 2, "rolled-back");
+    back["data"] = "put back";
+    report(root(), 2, 2, back);
+    EXPECT_EQ(web().revision, 2u);
+    const auto after = web();
+    EXPECT_EQ(former_revision(after, 3)->rollback_of, 1u);
+    EXPECT_EQ(former_revision(after, 3)->data, "put back");
+    EXPECT_EQ(after.revision_data, "copied");
+}
+
 } // namespace
 } // namespace p2prc::registry::test

@@ -127,6 +127,7 @@ class ApiTest : public ::testing::Test {
             .fleet = fleet,
             .replica = *replica,
             .own = *own,
+            .check_spec = [this](const ProcessSpec&) { return check_spec; },
             .apply_limits = [this](std::string node) -> boost::asio::awaitable<Result<void>> {
                 applied.push_back(node);
                 co_return limits_apply;
@@ -258,6 +259,7 @@ class ApiTest : public ::testing::Test {
     std::string refused;              // the process that this node does not accept
     std::vector<std::string> applied; // the owners whose limits systemd was given
     Result<void> limits_apply;
+    Result<void> check_spec; // what this machine says of a process file
 };
 
 } // namespace p2prc::daemon

@@ -745,6 +745,45 @@ TEST_F(ManagerTest, APlacedSpinIsExplainedByTheRegistry) {
     EXPECT_EQ(asked["node"], "home1") << "without placement it stays here";
 }
 
+TEST_F(ManagerTest, ADryRunForAnotherNodeSaysWhyItCannotBeThisOne) {
+    Json asked;
+    fleet.requests.answers["process.explain"] = [&](const Json& params) -> Result<Json> {
+        asked = params;
+        return Json{{"placement", Json::array()}, {"changes", Json::array()}, {"restarts", false}};
+    };
+    check_spec = fail(ErrorCode::NotFound, "this machine has no deployer 'gti'", "it has git");
+    for (const auto* node : {"root1", "home1", ""}) {
+        ASSERT_TRUE(bus.run(client->explain_spin(spec, node))) << node;
+        EXPECT_EQ(asked["node"], *node == '\0' ? "home1" : node);
+        EXPECT_EQ(asked["refused_here"]["message"], "this machine has no deployer 'gti'");
+        EXPECT_EQ(asked["refused_here"]["hint"], "it has git");
+    }
+    EXPECT_EQ(bus.run(client->spin(spec, "")).error().message, "this machine has no deployer 'gti'");
+}
+
+TEST_F(ManagerTest, AHistoryNamesTheRevisionOfARollbackAndWhatCameOfTheData) {
+    auto changed = wiki;
+    changed.outcome = Outcome::Good;
+    Revision second = present_revision(changed), third = second;
+    second.number = 2;
+    second.spec.update.snapshot = true;
+    second.data = "copied";
+    third.number = 3;
+    third.rollback_of = 1;
+    replace_revision(changed, second, Outcome::Good);
+    replace_revision(changed, third, Outcome::Good);
+    commit({{keys::process("wiki"), to_json(changed)}});
+    const auto rows = bus.run(client->history("wiki"));
+    ASSERT_TRUE(rows) << rows.error().message;
+    ASSERT_EQ(rows->size(), 3U) << rows->dump();
+    EXPECT_EQ((*rows)[0]["rollback_of"], 1);
+    EXPECT_EQ((*rows)[0]["snapshot"], false);
+    EXPECT_FALSE((*rows)[1].contains("rollback_of"));
+    EXPECT_EQ((*rows)[1]["data"], "copied");
+    EXPECT_EQ((*rows)[1]["snapshot"], true);
+    EXPECT_FALSE((*rows)[2].contains("data"));
+}
+
 TEST_F(ManagerTest, LabelsAndCustomInformationGoToTheRegistry) {
     Json asked;
     for (const auto* method : {"node.label", "node.custom", "process.custom"})

@@ -5,6 +5,7 @@
 #include "state/pauses.h"
 #include "tests/unit/daemon/api/fixture.h"
 
+#include <array>
 #include <fstream>
 
 namespace p2prc::daemon {
@@ -22,6 +23,8 @@ class OwnersTest : public ApiTest {
         commit({{keys::process("game"), to_json(game)}, {keys::process("chess"), to_json(chess)}});
         report(game, ProcessState::Running);
         report(chess, ProcessState::Stopped);
+        fs::create_directories(directory.path() / "cgroup");
+        std::ofstream(directory.path() / "cgroup/cgroup.controllers") << "cpu memory pids\n";
         group("p2prc-wiki.service", 3);
         group("p2prc-root1.slice", 5);
         group("p2prc-root1.slice/p2prc-game.service", 4);
@@ -107,9 +110,37 @@ TEST_F(OwnersTest, ALimitBelowWhatIsInUseSaysSo) {
               "they have 5 tasks, and the limit is 4: none is ended, and none begins before there are fewer");
     const auto wide = limit("root1", {{"tasks", "5"}});
     EXPECT_TRUE((*wide)["notes"].empty());
-    // There is no memory controller in this directory.
-    EXPECT_NE(limit("root1", {{"memory", "1G"}}).value()["notes"].dump().find("no effect"),
-              std::string::npos);
+}
+
+TEST_F(OwnersTest, ALimitThatTheKernelDoesNotEnforceSaysSo) {
+    fs::remove(directory.path() / "cgroup/cgroup.controllers");
+    const auto notes = [this](const char* name, const char* value) {
+        const auto row = limit("root1", {{"memory", "none"}, {"cpu", "none"}, {"tasks", "none"}});
+        EXPECT_TRUE(row);
+        return limit("root1", {{name, value}}).value()["notes"];
+    };
+    for (const auto& [name, value, words] :
+         {std::array{"memory", "1G", "the limit of memory has no effect"},
+          std::array{"cpu", "150%", "the limit of processor time has no effect"},
+          std::array{"tasks", "4", "the limit of tasks has no effect"}}) {
+        const auto told = notes(name, value);
+        ASSERT_EQ(told.size(), 1U) << told.dump();
+        EXPECT_EQ(told[0].get<std::string>().find(words), 0U) << told.dump();
+    }
+}
+
+// It was spun here for another node, and a drain has brought it here.
+TEST_F(OwnersTest, WhatThisMachineHasSpunForAnotherIsNoOtherOwners) {
+    auto home = process(10, "home");
+    home.created_by = "anna@home1";
+    commit({{keys::process("home"), to_json(home)}});
+    report(home, ProcessState::Running);
+    group("p2prc-home1.slice/p2prc-home.service", 2);
+    const auto all = rows();
+    ASSERT_EQ(all.size(), 2U) << all.dump();
+    EXPECT_EQ(all[0]["processes"], (Json{"home", "wiki"}));
+    EXPECT_EQ(all[0]["running"], 2);
+    EXPECT_EQ(all[0]["tasks"], 5);
 }
 
 TEST_F(OwnersTest, WhatIsNoLimitOrNoNodeIsRefused) {
@@ -118,9 +149,13 @@ TEST_F(OwnersTest, WhatIsNoLimitOrNoNodeIsRefused) {
         EXPECT_FALSE(row);
         return row ? std::string() : row.error().message;
     };
-    EXPECT_EQ(refusal("root1", {{"memory", "lots"}}), "memory 'lots' is not a size such as 512M");
-    EXPECT_EQ(refusal("root1", {{"memory", "12"}}), "memory '12' is too little for any process");
-    EXPECT_EQ(refusal("root1", {{"cpu", "2"}}), "cpu '2' is not a percentage such as 150%");
+    EXPECT_EQ(refusal("root1", {{"memory", "lots"}}), "memory 'lots' is not a size such as 512M or 2G");
+    EXPECT_EQ(refusal("root1", {{"memory", "12"}}),
+              "memory '12' is too little for any process: the least is 1M");
+    EXPECT_NE(limit("root1", {{"memory", "12"}}).error().hint.find("16M"), std::string::npos);
+    EXPECT_NE(limit("root1", {{"tasks", "0"}}).error().hint.find("16 tasks"), std::string::npos);
+    EXPECT_EQ(refusal("root1", {{"cpu", "2"}}), "cpu '2' is not a percentage between 1% and 100000%, such as "
+                                                "150%: one and a half processors");
     EXPECT_EQ(refusal("root1", {{"tasks", "0"}}), "tasks '0' is not a number between 1 and 4194304");
     EXPECT_EQ(refusal("root1", Json::object()), "no limit is given");
     EXPECT_EQ(refusal("rot1", {{"tasks", "5"}}), "there is no node 'rot1'");

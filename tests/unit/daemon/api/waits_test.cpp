@@ -71,6 +71,15 @@ TEST_F(JudgeTest, WhatIsPausedIsNotWaitedFor) {
     EXPECT_EQ(verdict(wiki, paused, Goal::Stopped), "waits");
     EXPECT_EQ(verdict(wiki, paused, Goal::Paused), "done");
     EXPECT_EQ(verdict(wiki, paused, Goal::Resumed), "waits");
+    const auto hint = [&] {
+        verdict(wiki, paused);
+        return judge(api->view(), Awaited{wiki.id, "wiki", "home1"})->error().hint;
+    };
+    EXPECT_EQ(hint(), "on home1: p2prc resume wiki");
+    paused.reason->owner = "root1";
+    EXPECT_EQ(hint(), "on home1: p2prc resume --owner root1");
+    paused.reason->owner = "x; reboot";
+    EXPECT_EQ(hint(), "on home1: p2prc resume wiki") << "it is another node's word";
     EXPECT_EQ(verdict(wiki, running(true), Goal::Paused), "waits");
     EXPECT_EQ(verdict(wiki, running(false), Goal::Resumed), "done");
 }
@@ -106,6 +115,9 @@ TEST_F(JudgeTest, TheHintSaysWhetherItIsTriedAgain) {
     EXPECT_EQ(hint(again), "p2prc logs wiki --deploy shows more; p2prc kill wiki removes it");
     again.reason = reason(StopKind::StartFailed);
     EXPECT_EQ(hint(again), "p2prc logs wiki shows more; p2prc kill wiki removes it");
+    again.reason = reason(StopKind::DeployFailed);
+    EXPECT_EQ(hint(again), "p2prc logs wiki --deploy shows more; p2prc kill wiki removes it");
+    again.reason = reason(StopKind::StartFailed);
     // What a remedy does about it counts.
     const auto with = [this](StopKind kind, RemedyAction action) {
         auto mended = wiki;
@@ -121,6 +133,23 @@ TEST_F(JudgeTest, TheHintSaysWhetherItIsTriedAgain) {
     again.reason = reason(StopKind::StartLimit);
     with(StopKind::StartLimit, RemedyAction::None);
     EXPECT_EQ(hint(again).find("it is tried again"), std::string::npos) << hint(again);
+}
+
+TEST_F(JudgeTest, OfAFailedDeploymentTheLogIsThatOfTheDeployer) {
+    ProcessStatus kept = running(true);
+    kept.revision = 1;
+    kept.update = UpdateProgress{.revision = 2, .fallback = 1, .phase = UpdatePhase::RolledBack};
+    kept.update->reason = reason(StopKind::DeployFailed);
+    kept.id = wiki.id;
+    kept.name = "wiki";
+    kept.node = "home1";
+    own->set(keys::status("home1", wiki.id), status_to_json(kept));
+    Awaited awaited{wiki.id, "wiki", "home1"};
+    awaited.revision = 2;
+    const auto judged = judge(api->view(), awaited);
+    ASSERT_TRUE(judged && !*judged);
+    EXPECT_EQ(judged->error().hint.find("p2prc logs wiki --deploy shows more, p2prc history wiki"), 0U)
+        << judged->error().hint;
 }
 
 TEST_F(JudgeTest, WhatSystemdLogsBeforeTheCommandIsNoHelp) {
