@@ -88,16 +88,20 @@ std::optional<std::uint64_t> resident_bytes(int group, const fs::path& proc_root
     return pages * page;
 }
 
-Usage usage_of(const fs::path& path, const fs::path& proc_root) {
+enum class Files { Brief, All };
+
+Usage usage_of(const fs::path& path, const fs::path& proc_root, Files files) {
     Usage usage;
     if (path.empty()) return usage;
     const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!group) return usage;
     usage.cpu_usec = cpu_usec(group.get());
     if (usage.cpu_usec) usage.cpu_seconds = static_cast<double>(*usage.cpu_usec) / 1e6;
-    add_io(group.get(), usage);
     Buffer buffer;
-    usage.tasks = number(read_start(group.get(), "pids.current", buffer));
+    if (files == Files::All) {
+        add_io(group.get(), usage);
+        usage.tasks = number(read_start(group.get(), "pids.current", buffer));
+    }
     usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
     if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
     return usage;
@@ -106,12 +110,16 @@ Usage usage_of(const fs::path& path, const fs::path& proc_root) {
 } // namespace
 
 Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
-    return usage_of(unit_group(unit, cgroup_root), proc_root);
+    return usage_of(unit_group(unit, cgroup_root), proc_root, Files::All);
+}
+
+Usage read_brief_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
+    return usage_of(unit_group(unit, cgroup_root), proc_root, Files::Brief);
 }
 
 Usage read_slice_usage(std::string_view slice, const fs::path& cgroup_root, const fs::path& proc_root) {
     const auto path = slice_group(slice, cgroup_root);
-    auto usage = usage_of(path, proc_root);
+    auto usage = usage_of(path, proc_root, Files::All);
     const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     Buffer buffer;
     if (!group || !read_start(group.get(), "memory.current", buffer).empty()) return usage;
