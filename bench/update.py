@@ -59,13 +59,13 @@ def spin(home, which, text):
 
 def main():
     updates = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with Lab(["root", "home1", "client"]) as lab:
+    with Lab(["root", "acme", "home1", "client"]) as lab:
         lab.install()
         make_fleet(lab, "home1")
         trust_fleet(lab, lab.client)
         for which in (UPDATED, ALONE):
             spin(lab.home1, which, "0")
-            wait_https(lab.client, name_of(which), "0")
+            wait_https(lab.client, name_of(which), "0", timeout=60)
         lab.client.write("/root/visitor.py", VISITOR)
         visitor = lab.client.popen(["python3", "/root/visitor.py", "/etc/ssl/certs/ca-certificates.crt", lab.root.address, name_of(UPDATED), name_of(ALONE)],
                                    stdout=subprocess.PIPE, text=True)
