@@ -34,8 +34,8 @@ GROWTH = 0.10      # of memory, from the middle of the time to its end
 RESTART = 0.35     # more than after a restart: pools, caches, and what lies between allocations
 # What each step is, and how often out of a hundred.
 STEPS = {"spin": 22, "kill": 20, "update": 20, "crash": 20, "stop": 9, "start": 9}
-# Prints a line for each process of the slice: unit, words of the command.
-SLICE = r"""for g in /sys/fs/cgroup/p2prc.slice/*.service; do [ -d "$g" ] || continue; for p in $(cat "$g/cgroup.procs"); do echo "$(basename "$g") $(tr '\0' ' ' </proc/$p/cmdline)"; done; done"""
+# Prints a line for each process of the slice, and of those below it of the nodes that have spun here: unit, words of the command.
+SLICE = r"""for g in /sys/fs/cgroup/p2prc.slice/*.service /sys/fs/cgroup/p2prc.slice/*.slice/*.service; do [ -d "$g" ] || continue; for p in $(cat "$g/cgroup.procs"); do echo "$(basename "$g") $(tr '\0' ' ' </proc/$p/cmdline)"; done; done"""
 
 
 class Wanted:

@@ -135,6 +135,8 @@ Result<void> check_port_is_free(std::span<const net::Listener> listeners, std::u
 }
 
 Result<void> check_port_is_free(std::uint16_t port, std::string_view process) {
+    if (port == 0)
+        return {}; // it has none: neither the kernel's list nor its control groups are read for that
     const auto listeners = net::tcp_listeners();
     if (!listeners) return {};
     return check_port_is_free(*listeners, port, unit_sockets(process),

@@ -2,6 +2,7 @@
 
 #include "net/fd.h"
 #include "process/unit_group.h"
+#include "process/unit_names.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <array>
 #include <charconv>
 #include <string>
+#include <utility>
 
 // A list of processes reads all of these files at once, so each is one open and one read, by a descriptor of
 // the unit's directory: the kernel walks the long path once.
@@ -88,37 +90,54 @@ std::optional<std::uint64_t> resident_bytes(int group, const fs::path& proc_root
     return pages * page;
 }
 
-Usage usage_of(const fs::path& path, const fs::path& proc_root) {
+enum class Files { Brief, All };
+
+// Of no group: nothing.
+net::UniqueFd open_group(const fs::path& path) {
+    return net::UniqueFd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+Usage usage_of(const net::UniqueFd& group, const fs::path& proc_root, Files files) {
     Usage usage;
-    if (path.empty()) return usage;
-    const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!group) return usage;
     usage.cpu_usec = cpu_usec(group.get());
     if (usage.cpu_usec) usage.cpu_seconds = static_cast<double>(*usage.cpu_usec) / 1e6;
-    add_io(group.get(), usage);
     Buffer buffer;
-    usage.tasks = number(read_start(group.get(), "pids.current", buffer));
+    if (files == Files::All) {
+        add_io(group.get(), usage);
+        usage.tasks = number(read_start(group.get(), "pids.current", buffer));
+    }
     usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
     if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
     return usage;
 }
 
+// Most units are just below the slice, and are found at the first try.
+net::UniqueFd group_of(std::string_view unit, const fs::path& cgroup_root) {
+    if (auto group = open_group(cgroup_root / process_slice / unit)) return group;
+    return open_group(unit_group(unit, cgroup_root));
+}
+
 } // namespace
 
 Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
-    return usage_of(unit_group(unit, cgroup_root), proc_root);
+    return usage_of(group_of(unit, cgroup_root), proc_root, Files::All);
+}
+
+Usage read_brief_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
+    return usage_of(group_of(unit, cgroup_root), proc_root, Files::Brief);
 }
 
 Usage read_slice_usage(std::string_view slice, const fs::path& cgroup_root, const fs::path& proc_root) {
     const auto path = slice_group(slice, cgroup_root);
-    auto usage = usage_of(path, proc_root);
-    const net::UniqueFd group(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const auto group = open_group(path);
+    auto usage = usage_of(group, proc_root, Files::All);
     Buffer buffer;
     if (!group || !read_start(group.get(), "memory.current", buffer).empty()) return usage;
     // Without a controller: processes are in the groups of units.
     std::error_code error;
     for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-        const net::UniqueFd unit(open(entry->path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        const auto unit = open_group(entry->path());
         if (unit)
             usage.memory_bytes =
                 usage.memory_bytes.value_or(0) + resident_bytes(unit.get(), proc_root).value_or(0);

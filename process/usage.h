@@ -23,7 +23,12 @@ struct Usage {
 Usage read_usage(std::string_view unit, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
                  const std::filesystem::path& proc_root = "/proc");
 
-// The same of all units in a slice.
+// Its memory and processor time alone: what lists of processes show. Of hundreds of units the other files
+// take as long again, and the kernel adds up each io.stat when it is read.
+Usage read_brief_usage(std::string_view unit, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
+                       const std::filesystem::path& proc_root = "/proc");
+
+// As read_usage(), of all units in a slice.
 Usage read_slice_usage(std::string_view slice, const std::filesystem::path& cgroup_root = "/sys/fs/cgroup",
                        const std::filesystem::path& proc_root = "/proc");
 

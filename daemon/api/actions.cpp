@@ -130,6 +130,7 @@ std::string Actions::by(const std::string& user) const {
 // Other processes of the fleet are the registry's to name, which knows them also while they are stopped.
 Result<void> Actions::check_port(const ProcessSpec& spec) const {
     const auto port = spec.port.value_or(0);
+    if (port == 0) return {};
     const auto& agreed = view_->replica().records();
     for (const auto name : agreed.processes_on(view_->node()))
         if (const auto* process = view_->process(name); process && process->port == port) return {};

@@ -31,7 +31,7 @@ struct Api::Impl {
         const auto* status = view.status(view.node(), json::member<std::uint32_t>(process, "id"));
         const auto turn = status ? process::turn_of(*status) : process::Turn::First;
         const process::Usage usage =
-            process::read_usage(process::unit_name(json::member<std::string>(process, "name"), turn));
+            process::read_brief_usage(process::unit_name(json::member<std::string>(process, "name"), turn));
         if (usage.memory_bytes) process["memory_bytes"] = *usage.memory_bytes;
         if (usage.cpu_seconds) process["cpu_seconds"] = *usage.cpu_seconds;
     }

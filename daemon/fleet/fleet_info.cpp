@@ -14,7 +14,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto check_interval = std::chrono::seconds(30);
-// Many processes that come at once are one reason to look.
+// Many processes that come at once are one reason to look, and none of them waits for it to start.
 constexpr auto check_pause = std::chrono::seconds(1);
 
 } // namespace
@@ -99,10 +99,8 @@ void Fleet::look() {
 asio::awaitable<void> Fleet::Impl::watch_machine(std::shared_ptr<Impl> /* keeps it alive */) {
     net::Event pause(node->executor);
     while (!role_change.stopped()) {
-        co_await look_at_machine.wait(check_interval);
-        if (role_change.stopped()) co_return;
-        refresh_info();
-        co_await pause.wait(check_pause);
+        if (co_await look_at_machine.wait(check_interval)) co_await pause.wait(check_pause);
+        refresh_info(); // not any more where this has stopped
     }
 }
 

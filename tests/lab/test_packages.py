@@ -68,6 +68,12 @@ printf '%s\n' "${COMPREPLY[@]}"
 """
 
 
+def test_what_each_start_waits_for_needs_the_c_library_alone(lab):
+    needed = lab.home1.run("ldd /usr/libexec/p2prc/p2prcd-ports").out
+    assert "libc.so" in needed, needed
+    assert not [name for name in ("libcrypto", "libfmt", "libstdc++", "libtomlplusplus") if name in needed], needed
+
+
 def test_the_command_completes_in_bash(lab):
     for line, among in (("p2prc st", {"stop", "start", "status"}), ("p2prc -o json in", {"init", "invite", "info"}),
                         ("p2prc info ", {"ticker"}), ("p2prc nodes rm ", {"home1"}),

@@ -39,6 +39,10 @@ TEST(PortTarget, IsTheListenerOfItsUnit) {
     EXPECT_EQ(look({only6}).address, "::1");
 }
 
+TEST(PortTarget, NothingStandsInTheWayOfOneWithoutAPort) {
+    EXPECT_TRUE(check_port_is_free(0, "web"));
+}
+
 TEST(PortTarget, OnlyOthersStandInTheWayOfAStart) {
     const auto check = [](const net::Listener& listener, std::uint16_t port) {
         return check_port_is_free(std::vector{listener}, port, unit,

@@ -46,6 +46,17 @@ TEST_F(UsageTest, OfDisksTogether) {
     EXPECT_EQ(usage.cpu_usec, 1500000u);
 }
 
+TEST_F(UsageTest, WhatAListShows) {
+    std::ofstream(group / "memory.current") << "4096\n";
+    std::ofstream(group / "io.stat") << "8:0 rbytes=5 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n";
+    std::ofstream(group / "pids.current") << "7\n";
+    const auto usage = read_brief_usage("p2prc-web.service", top / "cgroup", top / "proc");
+    EXPECT_EQ(usage.memory_bytes, 4096u);
+    EXPECT_EQ(usage.cpu_usec, 1500000u);
+    EXPECT_FALSE(usage.io_read_bytes);
+    EXPECT_FALSE(usage.tasks);
+}
+
 // Accounted for, and nothing read or written yet: not the same as not accounted for.
 TEST_F(UsageTest, OfDisksThatWereNotUsed) {
     const auto before = read_usage("p2prc-web.service", top / "cgroup", top / "proc");
