@@ -3,9 +3,9 @@
 import json
 
 from lab import wait_until
-from lab.household import deployers, info, make_fleet
+from lab.household import deployers, info, make_fleet, trust_fleet, wait_https
 
-MACHINES = ["root", "client", "home1", "home2"]
+MACHINES = ["root", "client", "acme", "home1", "home2"]
 
 MAKE = r"""
 set -e
@@ -135,3 +135,10 @@ def test_policies_of_other_nodes(lab):
     wait_until(lambda: deployers(lab.home1, "home2")["image"]["admitted"], 60, "home2 to tell of its settings")
     refused = spin(lab.home1, "archive", "image", "oci-archive:/srv/x.tar", node="home2", check=False)
     assert "for processes that are spun on its machine" in refused.err, refused
+
+
+def test_it_is_served_through_the_edge(lab):
+    trust_fleet(lab, lab.client)
+    lab.home1.write("/root/served.toml", 'name = "served"\nport = 8500\ndomain = "served.home.example"\n[deploy]\nstrategy = "image"\nscript = "oci-archive:/srv/x.tar"\n')
+    lab.home1.p2prc("spin", "/root/served.toml", "--timeout", "3m", timeout=200)
+    wait_https(lab.client, "served.home.example", "seed", timeout=60)
