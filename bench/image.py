@@ -35,7 +35,7 @@ umoci repack --image l:x b
 umoci config --image l:x --config.entrypoint /bin/sleep --config.cmd 1000000
 tar -cf /srv/x.tar -C l .
 """
-PODMAN = ["podman", "run", "--detach", "--rm", "--name", "peer", "--network=host", "--cgroups=disabled", "--log-driver=passthrough", "--pull=never"]
+PODMAN = ["podman", "run", "--detach", "--rm", "--name", "peer", "--network=host", "--cgroups=disabled", "--log-driver=none", "--pull=never"]
 
 
 def timed(machine, command):
