@@ -205,10 +205,9 @@ def test_images_that_nobody_uses_go(lab):
     theirs = lab.home1.run(["podman", "pull", "--quiet", "oci-archive:/srv/x.tar"]).out
     used = lab.home1.run([PODMAN, "inspect", "--format", "{{.Image}}", "p2prc-wiki"]).out.strip()
     assert len(images(lab.home1)) > 1
-    removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
+    lab.home1.p2prc("deploy", "--clean", timeout=120)
     left = lab.home1.run([PODMAN, "image", "ls", "--all"]).out
     assert images(lab.home1) == {f"sha256:{used}"}, left
-    assert removed["bytes"] > 500_000, removed
     lab.home1.p2prc("restart", "wiki", timeout=120)
     lab.home1.p2prc("kill", "wiki", timeout=60)
     lab.home1.p2prc("deploy", "--clean", timeout=120)
