@@ -37,6 +37,7 @@ void bound(DeployerReport& deployer) {
 constexpr std::array packages{
     std::pair{std::string_view("/usr/bin/skopeo"), std::string_view("skopeo")},
     std::pair{std::string_view("/usr/bin/umoci"), std::string_view("umoci")},
+    std::pair{std::string_view("/usr/bin/podman"), std::string_view("podman")},
     std::pair{std::string_view("/usr/bin/nix-build"), std::string_view("nix-bin nix-setup-systemd")},
     std::pair{std::string_view("/usr/bin/ansible-playbook"), std::string_view("ansible-core")},
 };

@@ -1,5 +1,6 @@
 #include "process/deploy_result.h"
 
+#include "core/names.h"
 #include "core/spec_values.h"
 #include "core/text.h"
 
@@ -36,6 +37,12 @@ std::string set_path(std::string& into, std::string_view path) {
 std::string set_root(DeployResult& result, std::string_view path) {
     if (auto why = set_path(result.root, path); !why.empty()) return why;
     return check_root(fmt::format("/$DEPLOY/{}", path));
+}
+
+std::string set_container(DeployResult& result, std::string_view image) {
+    if (!is_fingerprint(image)) return "is not the id of an image, 64 digits of podman image ls --no-trunc";
+    result.container = image;
+    return {};
 }
 
 // Two paths without "..", either of which may be below the other.
@@ -83,6 +90,7 @@ std::string set_variable(DeployResult& result, std::string_view name, std::strin
 std::string set(DeployResult& result, std::string_view key, std::string_view value) {
     if (key == "DIR") return set_path(result.directory, value);
     if (key == "ROOT") return set_root(result, value);
+    if (key == "CONTAINER") return set_container(result, value);
     if (key == "VOLUME") return add_volume(result, value);
     if (key == "WORKDIR") return set_path(result.work_directory, value);
     if (key == "COMMAND") return set_command(result, value);
@@ -92,7 +100,23 @@ std::string set(DeployResult& result, std::string_view key, std::string_view val
         (key == "NOTE" ? result.note : result.resolved) = value;
         return {};
     }
-    return "is not known; the keys are DIR, ROOT, VOLUME, WORKDIR, COMMAND, ENV.NAME, RESOLVED and NOTE";
+    return "is not known; the keys are DIR, ROOT, CONTAINER, VOLUME, WORKDIR, COMMAND, ENV.NAME, RESOLVED "
+           "and NOTE";
+}
+
+// Of keys that are not for each other: the one that is refused, and why.
+std::pair<std::string_view, std::string_view> conflict(const DeployResult& result) {
+    if (result.container.empty()) {
+        if (!result.volumes.empty() && result.root.empty()) return {"VOLUME", "needs a ROOT that it is in"};
+        return {};
+    }
+    if (!result.root.empty()) return {"ROOT", "is not for a CONTAINER, which has one of its own"};
+    if (!result.directory.empty()) return {"DIR", "is not for a CONTAINER"};
+    if (!result.work_directory.empty()) return {"WORKDIR", "is not for a CONTAINER: its image says it"};
+    // podman-run(1), --volume: what stands between its two paths, and before its options.
+    const auto has_colon = [](const std::string& volume) { return volume.contains(':'); };
+    if (std::ranges::any_of(result.volumes, has_colon)) return {"VOLUME", "of a CONTAINER has no ':'"};
+    return {};
 }
 
 } // namespace
@@ -121,7 +145,7 @@ Result<DeployResult> read_deploy_result(std::string_view text) {
         if (!seen.insert(key).second && key != "VOLUME") return refuse(key, "is there twice");
         if (const auto why = set(result, key, line.substr(equals + 1)); !why.empty()) return refuse(key, why);
     }
-    if (!result.volumes.empty() && result.root.empty()) return refuse("VOLUME", "needs a ROOT that it is in");
+    if (const auto [key, why] = conflict(result); !key.empty()) return refuse(key, why);
     return result;
 }
 

@@ -20,7 +20,8 @@ inline constexpr std::size_t most_volumes = 32;
 struct DeployResult {
     std::string directory;                          // DIR: what the process is shown; empty: all
     std::string root;                               // ROOT: what the process has for "/"; empty: the node's
-    std::vector<std::string> volumes;               // VOLUME: directories of ROOT that are kept as data
+    std::string container;                          // CONTAINER: the id of podman's image; empty: none
+    std::vector<std::string> volumes;               // VOLUME: directories of these that are kept as data
     std::string work_directory;                     // WORKDIR, within ROOT or DIR; empty: as without
     std::vector<std::string> command;               // COMMAND, a list in JSON; empty: that of the file
     std::map<std::string, std::string> environment; // ENV.NAME

@@ -137,22 +137,42 @@ std::string deploy_digest(const ProcessSpec& spec, std::uint32_t deployment) {
     return to_hex(sha256(as_bytes(text)));
 }
 
+namespace {
+
+std::unexpected<Error> unfit(std::string_view why, std::string hint) {
+    return fail(ErrorCode::InvalidSpec, fmt::format("{}: {}", deploy_result_file, why), std::move(hint));
+}
+
+Result<void> check_container(const ProcessSpec& spec) {
+    if (!spec.run.user.empty())
+        return unfit("run.user is not for a container: its image says as whom it runs", "leave run.user out");
+    if (!spec.run.root.empty())
+        return unfit("run.root is not for a container, which has a root of its own", "leave run.root out");
+    if (!spec.run.kill.empty())
+        return unfit("run.kill is not for a container: it would run outside of that",
+                     "leave run.kill out; the STOPSIGNAL of its image is sent");
+    if (is_by(spec.ready.probe, Probe::Kind::Notify))
+        return unfit("ready.notify is not for a container: not in this version",
+                     "ask by ready.http, ready.port or ready.command");
+    return {};
+}
+
+} // namespace
+
 Result<void> check_fit(const ProcessSpec& spec, const DeployResult& result) {
-    const auto refuse = [](std::string_view why, std::string hint) {
-        return fail(ErrorCode::InvalidSpec, fmt::format("{}: {}", deploy_result_file, why), std::move(hint));
-    };
     if (spec.run.command.empty() && result.command.empty())
         return fail(ErrorCode::InvalidSpec, "neither the process file nor the deployer says what to run",
                     "add run.command to the file");
     if (!result.volumes.empty() && !spec.run.data)
-        return refuse(
+        return unfit(
             fmt::format("VOLUME {} is kept in the process's data, and it has none", result.volumes.front()),
             "set data = true in its file");
+    if (!result.container.empty()) return check_container(spec);
     if (result.root.empty()) return {};
-    if (!spec.run.root.empty()) return refuse("ROOT and run.root are two roots", "leave run.root out");
+    if (!spec.run.root.empty()) return unfit("ROOT and run.root are two roots", "leave run.root out");
     if (!spec.run.kill.empty())
-        return refuse("run.kill is not for a process with a ROOT: it would run outside of that",
-                      "leave run.kill out; SIGTERM is sent");
+        return unfit("run.kill is not for a process with a ROOT: it would run outside of that",
+                     "leave run.kill out; SIGTERM is sent");
     return {};
 }
 
@@ -268,7 +288,8 @@ Result<void> DeployedResults::begin(const ProcessRecord& record, bool hidden) co
                  {.id = record.id, .spec = record.digest, .hidden = hidden, .whole = false, .text = {}});
 }
 
-Result<Deployed> DeployedResults::finish(const ProcessRecord& record, bool hidden, bool closed) const {
+Result<Deployed> DeployedResults::finish(const ProcessRecord& record, bool hidden, bool closed,
+                                         bool as_root) const {
     const auto digest = deploy_digest(record);
     Deployed deployed{digest, directory_of(record.name, digest, hidden), {}};
     const net::UniqueFd directory(
@@ -284,6 +305,11 @@ Result<Deployed> DeployedResults::finish(const ProcessRecord& record, bool hidde
                 ErrorCode::InvalidSpec,
                 fmt::format("{}: {} is not for a process with run.user", deploy_result_file, key),
                 fmt::format("that user could exchange the directory later; leave {} or run.user out", key));
+    // A container runs as root, and podman is asked for whatever image it has.
+    if (!as_root && !result->container.empty())
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{}: CONTAINER is for deployers that run as root", deploy_result_file),
+                    "the deployer 'container' does; so does another one with as = \"root\" in its settings");
     if (const auto fits = check_fit(record.spec, *result); !fits) return std::unexpected(fits.error());
     if (const auto checked = check_directories(directory, record.name, *result); !checked)
         return std::unexpected(checked.error());
@@ -367,16 +393,31 @@ std::set<std::string> DeployedResults::on_disk(std::string_view name) const {
     return digests;
 }
 
+std::vector<DeployResult> DeployedResults::whole(std::string_view name) const {
+    std::vector<DeployResult> found;
+    for (const auto& [time, digest] : digests(name)) {
+        const auto note = read(name, digest);
+        if (!note || !note->whole) continue;
+        if (auto result = read_deploy_result(note->text)) found.push_back(std::move(*result));
+    }
+    return found;
+}
+
 std::set<std::string> DeployedResults::resolved_names() const {
     std::set<std::string> found;
     for (const auto& name : names())
-        for (const auto& [time, digest] : digests(name)) {
-            const auto note = read(name, digest);
-            const auto result = note && note->whole ? read_deploy_result(note->text) : DeployResult();
-            if (!result) continue;
-            const auto colon = result->resolved.rfind(':');
-            if (colon != std::string::npos) found.insert(result->resolved.substr(colon + 1));
+        for (const auto& result : whole(name)) {
+            const auto colon = result.resolved.rfind(':');
+            if (colon != std::string::npos) found.insert(result.resolved.substr(colon + 1));
         }
+    return found;
+}
+
+std::set<std::string> DeployedResults::containers(std::string_view name) const {
+    std::set<std::string> found;
+    for (const auto& one : name.empty() ? names() : std::vector{std::string(name)})
+        for (auto& result : whole(one))
+            if (!result.container.empty()) found.insert(std::move(result.container));
     return found;
 }
 

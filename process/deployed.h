@@ -27,6 +27,8 @@ struct Deployed {
     std::filesystem::path shown() const;
     // What it has for "/"; empty: what the node has.
     std::filesystem::path root() const;
+    // podman runs it.
+    bool in_container() const { return !result.container.empty(); }
 };
 
 // What a result depends on: the deployer's name, its script, the architecture, the user whose files it has,
@@ -63,8 +65,10 @@ class DeployedResults {
     Result<void> begin(const ProcessRecord& record, bool hidden) const;
     // Reads what the deployer says, checks it, and notes on disk that it is whole. `closed`: nobody but
     // p2prcd's own units can change it any more; otherwise the whole directory is shown, as what a path leads
-    // to may change after it was looked at. InvalidSpec for what must not be believed.
-    Result<Deployed> finish(const ProcessRecord& record, bool hidden, bool closed) const;
+    // to may change after it was looked at. `as_root`: the deployer ran as the superuser, as a CONTAINER
+    // does. InvalidSpec for what must not be believed.
+    Result<Deployed> finish(const ProcessRecord& record, bool hidden, bool closed,
+                            bool as_root = false) const;
     // There is no deployment of that digest any more; of an empty one: none at all.
     void forget(std::string_view name, std::string_view digest) const;
 
@@ -89,6 +93,8 @@ class DeployedResults {
     std::set<std::string> on_disk(std::string_view name) const;
     // What the RESOLVED= of whole results names, after its ':'.
     std::set<std::string> resolved_names() const;
+    // What the CONTAINER= of whole results names: of those of `name`, or, where it is empty, of all.
+    std::set<std::string> containers(std::string_view name = {}) const;
 
     // Where a builder makes it, below the root.
     static std::string work_of(std::string_view name, std::string_view digest);
@@ -97,6 +103,7 @@ class DeployedResults {
 
   private:
     struct Note;
+    std::vector<DeployResult> whole(std::string_view name) const; // those of `name`
     std::optional<Note> read(std::string_view name, std::string_view digest) const;
     Result<void> write(std::string_view name, std::string_view digest, const Note& note) const;
     std::vector<std::pair<std::filesystem::file_time_type, std::string>> digests(std::string_view name) const;

@@ -4,6 +4,7 @@
 #include "core/duration.h"
 #include "core/text.h"
 #include "net/spawn.h"
+#include "process/container_unit.h"
 #include "process/deploy_unit.h"
 #include "process/exit_reason.h"
 #include "process/removal_unit.h"
@@ -80,7 +81,23 @@ asio::awaitable<Result<void>> Deployments::remove(std::string name, std::string 
                 fmt::format("what was deployed for '{}' could not be removed ({})", name, *removed),
                 fmt::format("journalctl -u {} has the reason", unit));
     }
+    if (digest.empty() && !results_.containers(name).empty())
+        if (const auto gone = co_await remove_containers(name); !gone) co_return gone;
     results_.forget(name, digest);
+    co_return Result<void>{};
+}
+
+// What runs is removed by its own unit.
+asio::awaitable<Result<void>> Deployments::remove_containers(std::string name) {
+    auto content = container_removal_unit(name);
+    if (!content) co_return std::unexpected(content.error());
+    const auto unit = container_removal_unit_name(name);
+    const auto removed = co_await systemd_.start_transient(unit, std::move(*content), share_);
+    if (!removed) co_return std::unexpected(removed.error());
+    if (*removed != "done")
+        co_return fail(ErrorCode::Failed,
+                       fmt::format("the containers of '{}' could not be removed ({})", name, *removed),
+                       fmt::format("journalctl -u {} has the reason", unit));
     co_return Result<void>{};
 }
 
@@ -316,7 +333,8 @@ asio::awaitable<Deployment::End> Deployment::ended(std::string job, Deployer dep
 asio::awaitable<Deployment::End> Deployment::finish(Deployer deployer) {
     const bool as_process = deployer.as == DeployerClass::Process;
     const bool dynamic = record_.spec.run.user.empty();
-    const auto deployed = all_.results_.finish(record_, as_process && dynamic, !as_process || dynamic);
+    const auto deployed = all_.results_.finish(record_, as_process && dynamic, !as_process || dynamic,
+                                               deployer.as == DeployerClass::Root);
     if (deployed) {
         if (!deployed->result.note.empty())
             all_.warn_(fmt::format("the deployer '{}' of '{}' says: {}", deployer.name, record_.name,

@@ -67,7 +67,8 @@ class Deployments {
     // Removes at once all results that no process needs, and what deployers keep from one run to the next: of
     // `name` alone, or, where it is empty, of all, with what builders share. `needed` and `busy` as above.
     // Conflict while a deployer that this is about runs; none begins meanwhile. Of the builders' cache there
-    // stays what is named as the RESOLVED= of a result says, as long as that stays.
+    // stays what is named as the RESOLVED= of a result says, and of container images what CONTAINER= names,
+    // as long as that stays.
     boost::asio::awaitable<Result<Cleaned>> clean(std::string name, Needed needed,
                                                   std::set<std::string> busy);
     void stop() { stopped_ = true; }
@@ -79,11 +80,13 @@ class Deployments {
                                             std::shared_ptr<void> owner);
     // Stops the deployer's unit and removes what there is of the result; an empty digest: of all results.
     boost::asio::awaitable<Result<void>> remove(std::string name, std::string digest);
+    boost::asio::awaitable<Result<void>> remove_containers(std::string name);
     std::vector<std::filesystem::path> caches_of(const std::string& name) const;
     boost::asio::awaitable<Result<std::uint64_t>> measure_and_remove(TransientUnit content);
     boost::asio::awaitable<Result<Cleaned>> clean_results(std::string name, Needed needed,
                                                           std::set<std::string> busy);
     boost::asio::awaitable<Result<std::uint64_t>> clean_builders();
+    boost::asio::awaitable<Result<std::uint64_t>> clean_containers();
     std::string others() const; // who deploys, in words
 
     boost::asio::any_io_executor loop_;

@@ -1,5 +1,6 @@
 // Removing what deployers have left when somebody asks for it.
 #include "core/on_exit.h"
+#include "process/container_unit.h"
 #include "process/deploy_unit.h"
 #include "process/deployment.h"
 #include "process/removal_unit.h"
@@ -121,6 +122,14 @@ asio::awaitable<Result<std::uint64_t>> Deployments::clean_builders() {
     co_return co_await measure_and_remove(std::move(*unit));
 }
 
+asio::awaitable<Result<std::uint64_t>> Deployments::clean_containers() {
+    const auto store = options_.root / container_store;
+    if (!is_there(store)) co_return std::uint64_t{0};
+    auto unit = container_cleaning_unit(store, results_.containers());
+    if (!unit) co_return std::unexpected(unit.error());
+    co_return co_await measure_and_remove(std::move(*unit));
+}
+
 asio::awaitable<Result<Cleaned>> Deployments::clean(std::string name, Needed needed,
                                                     std::set<std::string> busy) {
     if (cleaning_) co_return fail(ErrorCode::Conflict, "it is being cleaned already", "wait a moment");
@@ -134,9 +143,11 @@ asio::awaitable<Result<Cleaned>> Deployments::clean(std::string name, Needed nee
     auto cleaned = co_await clean_results(name, std::move(needed), std::move(busy));
     if (!cleaned || !name.empty()) co_return cleaned;
     // After the results, which may be the last to have its files.
-    const auto bytes = co_await clean_builders();
-    if (!bytes) co_return std::unexpected(bytes.error());
-    cleaned->bytes += *bytes;
+    for (auto part : {&Deployments::clean_builders, &Deployments::clean_containers}) {
+        const auto bytes = co_await (this->*part)();
+        if (!bytes) co_return std::unexpected(bytes.error());
+        cleaned->bytes += *bytes;
+    }
     co_return cleaned;
 }
 

@@ -3,6 +3,7 @@
 #include "net/clock.h"
 #include "net/one_shot_timer.h"
 #include "net/spawn.h"
+#include "process/container_unit.h"
 #include "process/transient_unit.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -289,10 +290,13 @@ class Health::Impl : public std::enable_shared_from_this<Impl> {
         record.port = run->target.port;
         record.spec = run->spec();
         if (run->target.deployed) record = with_result(std::move(record), *run->target.deployed);
-        auto unit = probe_unit(record, run->target.origin, *run->probe());
+        const auto& target = run->target;
+        const bool contained = target.deployed && target.deployed->in_container();
+        auto unit = contained ? container_probe_unit(record, target.turn, target.origin, *run->probe())
+                              : probe_unit(record, target.origin, *run->probe());
         if (!unit) return settle(run, {ProbeAnswer::Verdict::Bad, unit.error().message}, Clock::now());
         set_slice(*unit, run->target.slice);
-        if (run->target.deployed) add_result(*unit, run->spec(), *run->target.deployed);
+        if (target.deployed && !contained) add_result(*unit, run->spec(), *target.deployed);
         // Where the process is kept to its ports by programs, so are its commands.
         const auto rule = bind_rule(record);
         if (rule && sources_.pinned && sources_.pinned(*rule)) add_bind_programs(*unit, *rule);

@@ -104,6 +104,13 @@ void ProcessSupervisor::explain(StopReason& reason, const Facts& now, bool goes_
             reason.log = std::move(log);
         }
     const auto& spec = now.record->spec;
+    // podman has told nothing to systemd, whatever the file says of the process.
+    if (reason.kind == StopKind::NotReady && reason.step == probe_name(Probe::Kind::Notify) &&
+        !is_by(spec.ready.probe, Probe::Kind::Notify)) {
+        reason.kind = StopKind::Timeout;
+        reason.step = "start";
+        reason.detail = "podman did not start its container in time";
+    }
     if (reason.kind == StopKind::StartFailed && reason.step == "EXEC")
         if (auto words = exec_failure(run_spec(*now.record), records().origin_of(*now.record), reason.log);
             !words.empty())

@@ -1,4 +1,5 @@
 #include "net/cgroups.h"
+#include "process/container_unit.h"
 #include "process/data_ownership.h"
 #include "process/supervisor.h"
 #include "process/unit_names.h"
@@ -48,14 +49,18 @@ Result<TransientUnit> ProcessSupervisor::unit_to_start(const Facts& now, Act wha
             refuse(now, "command", fits.error());
             return std::unexpected(fits.error());
         }
-    auto content = transient_unit(deployed ? with_result(record, *deployed) : record, node_->options.node,
-                                  records().origin_of(record), attempt);
+    const bool contained = deployed && deployed->in_container();
+    const auto origin = records().origin_of(record);
+    auto content = contained ? container_unit(record, *deployed, successor_ ? other_turn(turn_) : turn_,
+                                              node_->options.node, origin, attempt)
+                             : transient_unit(deployed ? with_result(record, *deployed) : record,
+                                              node_->options.node, origin, attempt);
     if (!content) {
         refuse(now, "command", content.error());
         return content;
     }
     set_slice(*content, records().slice_of(record));
-    if (deployed) add_result(*content, record.spec, *deployed);
+    if (deployed && !contained) add_result(*content, record.spec, *deployed);
     return content;
 }
 
@@ -92,13 +97,15 @@ asio::awaitable<Result<void>> ProcessSupervisor::prepare_data(Facts now, Act wha
     co_return Result<void>{};
 }
 
-// Of one with a root of its own.
+// Of one with a root of its own, or in a container.
 asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord record) {
     const auto deployed = node_->deployments.results().find(record);
-    const bool rooted = !record.spec.run.root.empty() || (deployed && !deployed->result.root.empty());
+    const bool mounted = deployed && deployed->in_container();
+    const bool rooted =
+        mounted || !record.spec.run.root.empty() || (deployed && !deployed->result.root.empty());
     if (!rooted || !record.spec.run.data) co_return Result<void>{};
-    auto unit = volumes_unit(record, records().origin_of(record),
-                             deployed ? deployed->result.volumes : std::vector<std::string>());
+    auto unit = volumes_unit(mounted ? as_superuser(record) : record, records().origin_of(record),
+                             deployed ? deployed->result.volumes : std::vector<std::string>(), mounted);
     if (!unit) co_return std::unexpected(unit.error());
     set_slice(*unit, records().slice_of(record));
     if (deployed) add_result(*unit, record.spec, *deployed);
@@ -200,7 +207,7 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
     else
         retry_ = {};
     take(SupervisorEvent::Launched);
-    if (is_by(now.record->spec.ready.probe, Probe::Kind::Notify)) {
+    if (waits_for_ready(*prepared.unit)) {
         launch_aside(std::move(now), std::move(*prepared.unit));
         co_return true;
     }

@@ -1,6 +1,7 @@
 // Updates: from one revision of its file to the next, and back where the next one was not kept.
 #include "core/spec_changes.h"
 #include "net/clock.h"
+#include "process/container_unit.h"
 #include "process/supervisor.h"
 #include "process/unit_names.h"
 
@@ -110,7 +111,9 @@ asio::awaitable<bool> ProcessSupervisor::copy_data(ProcessRecord record) {
 
 asio::awaitable<Result<void>> ProcessSupervisor::make_copy(ProcessRecord record) {
     if (!node_->options.data.is_there(name_)) co_return fail(ErrorCode::NotFound, "there was none");
-    auto content = copy_unit(record, records().origin_of(record));
+    const auto deployed = node_->deployments.results().find(record);
+    auto content = copy_unit(deployed && deployed->in_container() ? as_superuser(record) : record,
+                             records().origin_of(record));
     if (!content) co_return std::unexpected(content.error());
     set_slice(*content, records().slice_of(record));
     // That of an earlier p2prcd may still be at it.

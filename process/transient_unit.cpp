@@ -33,6 +33,25 @@ for volume; do
     chmod 0700 "$place.p2prc-new"
     mv "$place.p2prc-new" "$place"
 done)sh";
+// The same as the superuser, for what is to be mounted. Nothing else can write to the data meanwhile.
+constexpr const char* make_mounted_volumes = R"sh(cd "$1" && result=$2 && umask 022
+shift 2
+for volume; do
+    here=. rest=$volume/
+    while [ -n "$rest" ]; do
+        here=$here/${rest%%/*} rest=${rest#*/}
+        if [ -L "$here" ] || { [ -e "$here" ] && [ ! -d "$here" ]; }; then
+            echo "the volume $volume is not mounted: $here in the data is not a directory" >&2
+            exit 1
+        fi
+    done
+    place=./$volume first=$result/.p2prc-volumes/$volume
+    if [ -e "$place" ]; then continue; fi
+    mkdir -p "${place%/*}"
+    rm -rf "$place.p2prc-new"
+    if [ -d "$first" ]; then cp -a "$first" "$place.p2prc-new"; else mkdir "$place.p2prc-new"; fi
+    mv -T "$place.p2prc-new" "$place"
+done)sh";
 constexpr std::chrono::seconds volumes_timeout{180};
 // Runs as the process, between two of its revisions. Extents are shared where the file system can do that.
 constexpr const char* copy_data = R"sh(find "$2" -mindepth 1 -delete
@@ -155,6 +174,12 @@ std::vector<UnitProperty> limit_properties(const LimitsSpec& limits) {
     return std::move(out).take();
 }
 
+bool waits_for_ready(const TransientUnit& unit) {
+    return std::ranges::any_of(unit.properties, [](const UnitProperty& property) {
+        return property.name == "Type" && property.value == "notify";
+    });
+}
+
 std::string probe_unit_name(std::string_view process_name) {
     return fmt::format("p2prcd-probe-{}.service", process_name);
 }
@@ -198,11 +223,11 @@ std::string volumes_unit_name(std::string_view process_name) {
 }
 
 Result<TransientUnit> volumes_unit(ProcessRecord record, Origin origin,
-                                   const std::vector<std::string>& volumes) {
+                                   const std::vector<std::string>& volumes, bool mounted) {
     if (const auto named = check_names(record); !named) return std::unexpected(named.error());
     std::vector<std::string> command{"/bin/sh",
                                      "-euc",
-                                     make_volumes,
+                                     mounted ? make_mounted_volumes : make_volumes,
                                      "make_volumes",
                                      data_directory(record.name),
                                      std::string(shown_result)};

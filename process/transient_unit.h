@@ -83,8 +83,10 @@ std::string volumes_unit_name(std::string_view process_name);
 
 // A unit that makes, as `record`'s process, what is not there yet of its data: the directory itself, which
 // systemd does not link to in its public place for a unit with a root of its own, and the `volumes` in it.
+// `mounted`: they are to be mounted, by the superuser. So their owners stay, and it fails for a link among
+// them, which the process itself may have made.
 Result<TransientUnit> volumes_unit(ProcessRecord record, Origin origin,
-                                   const std::vector<std::string>& volumes);
+                                   const std::vector<std::string>& volumes, bool mounted = false);
 
 // How long the copy of its data may take for which an update keeps the process stopped.
 inline constexpr std::chrono::seconds copy_timeout{5};
@@ -107,6 +109,9 @@ std::optional<BindRule> bind_rule(const ProcessRecord& record);
 // taken for attached (bpf_program_cgroup_attach() compares paths). So each start attaches them once more, if
 // they are not, before the command is executed; where that fails, it is not executed.
 void add_bind_programs(TransientUnit& content, const BindRule& rule);
+
+// Whether the start of the unit is over only when it says so (Type=notify).
+bool waits_for_ready(const TransientUnit& unit);
 
 // InvalidSpec when a text among `properties` has a control character, which systemd 252 would write into the
 // unit's file as it is: what follows a newline would be a line of its own there.

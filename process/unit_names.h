@@ -29,6 +29,8 @@ inline constexpr std::string_view shown_result = "/run/p2prc-deploy";
 inline constexpr std::string_view builder_user = "p2prc-deploy";
 inline constexpr std::string_view builder_directory = ".builder";
 inline constexpr std::string_view builder_cache = "cache";
+// What podman keeps for p2prc, in deploy_directory: containers.conf and p2prc-podman name it, too.
+inline constexpr std::string_view container_store = ".containers";
 
 // An update may start the next revision of a process beside the one that serves: so a process has two units,
 // which take turns. No process's name has a "_".

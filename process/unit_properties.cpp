@@ -189,4 +189,10 @@ void add_execution(Properties& out, const ProcessRecord& record, Origin origin) 
     add_root(out, record.spec.run.root);
 }
 
+std::vector<UnitProperty> port_properties(const ProcessRecord& record) {
+    Properties out;
+    add_ports(out, record, 1, last_port);
+    return out.take();
+}
+
 } // namespace p2prc::process

@@ -49,4 +49,7 @@ void add_strict_sandbox(Properties& out, const ProcessRecord& record, Origin ori
 // As whom, with what and in which sandbox a command of the process runs.
 void add_execution(Properties& out, const ProcessRecord& record, Origin origin);
 
+// What keeps `record`'s process to its ports where systemd has programs of its own for that.
+std::vector<UnitProperty> port_properties(const ProcessRecord& record);
+
 } // namespace p2prc::process

@@ -2,6 +2,7 @@
 // settings of a unit is plain text.
 #include "process/deploy_result.h"
 
+#include "core/names.h"
 #include "core/spec_values.h"
 #include "core/text.h"
 #include "tests/fuzz/require.h"
@@ -32,11 +33,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require_beneath(result->directory);
     require_beneath(result->work_directory);
     require_beneath(result->root);
-    require(result->volumes.empty() || !result->root.empty());
+    require(result->volumes.empty() || result->root.empty() == !result->container.empty());
+    require(result->container.empty() || is_fingerprint(result->container));
+    require(result->container.empty() || (result->directory.empty() && result->work_directory.empty()));
     require(result->volumes.size() <= process::most_volumes);
     for (const auto& volume : result->volumes) {
         require(!volume.empty());
         require_beneath(volume);
+        require(result->container.empty() || !volume.contains(':'));
     }
     require(check_root("/" + result->root + "x").empty() || result->root.empty());
     require(result->command.empty() || check_command(result->command, false).empty());

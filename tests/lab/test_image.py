@@ -3,9 +3,9 @@
 import json
 
 from lab import wait_until
-from lab.household import deployers, info, make_fleet
+from lab.household import deployers, info, make_fleet, trust_fleet, wait_https
 
-MACHINES = ["root", "client", "home1", "home2"]
+MACHINES = ["root", "client", "acme", "home1", "home2"]
 
 MAKE = r"""
 set -e
@@ -262,3 +262,11 @@ def test_a_disk_without_room(lab):
     lab.home1.run(f"umount {cache}")
     lab.home1.p2prc("start", "large", timeout=120)
     assert info(lab.home1, "large")["state"] == "running"
+    lab.home1.p2prc("kill", "large")
+
+
+def test_it_is_served_through_the_edge(lab):
+    trust_fleet(lab, lab.client)
+    lab.home1.write("/root/served.toml", 'name = "served"\nport = 8500\ndomain = "served.home.example"\n[deploy]\nstrategy = "image"\nscript = "oci-archive:/srv/x.tar"\n')
+    lab.home1.p2prc("spin", "/root/served.toml", "--timeout", "3m", timeout=200)
+    wait_https(lab.client, "served.home.example", "seed", timeout=60)

@@ -46,6 +46,8 @@ TEST(DeployerReport, PackagesOfDebianAreNamed) {
     const std::vector<std::string> known{"/usr/bin/skopeo", "/usr/bin/umoci"}, own{"/opt/x"};
     EXPECT_EQ(how_to_install(known),
               "install /usr/bin/skopeo and /usr/bin/umoci; on Debian: apt install skopeo umoci");
+    EXPECT_EQ(how_to_install(std::vector<std::string>{"/usr/bin/podman"}),
+              "install /usr/bin/podman; on Debian: apt install podman");
     EXPECT_EQ(how_to_install(own), "install /opt/x");
 }
 

@@ -26,6 +26,9 @@ TEST(DeployResult, EachKey) {
     const auto rooted = read_deploy_result("VOLUME=data\nROOT=r/x\nVOLUME=data-2/x/\n");
     ASSERT_TRUE(rooted) << rooted.error().message;
     EXPECT_EQ(rooted->root, "r/x");
+    const auto contained = read_deploy_result("VOLUME=data\nCONTAINER=" + std::string(64, 'a') + "\n");
+    ASSERT_TRUE(contained) << contained.error().message;
+    EXPECT_EQ(contained->container, std::string(64, 'a'));
     EXPECT_EQ(rooted->volumes, (std::vector<std::string>{"data", "data-2/x"}));
     std::string many = "ROOT=r\n";
     for (std::size_t n = 0; n <= most_volumes; ++n)
@@ -34,6 +37,7 @@ TEST(DeployResult, EachKey) {
 }
 
 TEST(DeployResult, WhatIsRefused) {
+    const auto image = "CONTAINER=" + std::string(64, 'a') + "\n";
     const std::vector<std::pair<std::string, std::string>> cases{
         {"DIR=..", ".p2prc:1: DIR leads out of the directory"},
         {"NOTE=x\nDIR=a/../../b", ".p2prc:2: DIR leads out of the directory"},
@@ -49,6 +53,13 @@ TEST(DeployResult, WhatIsRefused) {
         {"ROOT=a%n", ".p2prc:1: ROOT is too long, or has blanks"},
         {"ROOT=a\nROOT=b", ".p2prc:2: ROOT is there twice"},
         {"VOLUME=x", ".p2prc:1: VOLUME needs a ROOT"},
+        {"CONTAINER=alpine", ".p2prc:1: CONTAINER is not the id of an image"},
+        {"CONTAINER=" + std::string(64, 'A'), ".p2prc:1: CONTAINER is not the id of an image"},
+        {image + "ROOT=r", ".p2prc:2: ROOT is not for a CONTAINER"},
+        {image + "DIR=r", ".p2prc:2: DIR is not for a CONTAINER"},
+        {image + "WORKDIR=r", ".p2prc:2: WORKDIR is not for a CONTAINER"},
+        {image + "VOLUME=a:b", ".p2prc:2: VOLUME of a CONTAINER has no ':'"},
+        {image + "VOLUME=dev/x", ".p2prc:2: VOLUME cannot be kept"},
         {"ROOT=r\nVOLUME=/x", ".p2prc:2: VOLUME is an absolute path"},
         {"ROOT=r\nVOLUME=../x", ".p2prc:2: VOLUME leads out"},
         {"ROOT=r\nVOLUME=./.", ".p2prc:2: VOLUME cannot be kept"},

@@ -117,6 +117,35 @@ TEST_F(DeployedTest, SomebodySaysWhatToRun) {
               std::vector<std::string>{"/bin/own"});
 }
 
+TEST_F(DeployedTest, AContainerIsOfADeployerThatRunsAsRoot) {
+    const std::string image(64, 'a');
+    say("CONTAINER=" + image + "\nVOLUME=data\n");
+    EXPECT_THAT(refusal(), HasSubstr("CONTAINER is for deployers that run as root"));
+    EXPECT_THAT(results.containers(), testing::IsEmpty());
+    const auto done = results.finish(record, true, true, true);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_TRUE(done->in_container());
+    EXPECT_THAT(results.containers(), testing::ElementsAre(image));
+    EXPECT_THAT(results.containers("web"), testing::ElementsAre(image));
+    EXPECT_THAT(results.containers("other"), testing::IsEmpty());
+    const auto why = [&](auto change) {
+        auto spec = record.spec;
+        change(spec);
+        const auto fits = check_fit(spec, done->result);
+        return fits ? "" : fits.error().message;
+    };
+    EXPECT_EQ(why([](ProcessSpec&) {}), "");
+    EXPECT_THAT(why([](auto& spec) { spec.run.user = "anna"; }),
+                HasSubstr("run.user is not for a container"));
+    EXPECT_THAT(why([](auto& spec) { spec.run.root = "/srv"; }),
+                HasSubstr("run.root is not for a container"));
+    EXPECT_THAT(why([](auto& spec) { spec.run.kill = {"/x"}; }),
+                HasSubstr("run.kill is not for a container"));
+    EXPECT_THAT(why([](auto& spec) { spec.run.data = false; }), HasSubstr("VOLUME data is kept"));
+    EXPECT_THAT(why([](auto& spec) { spec.ready.probe = Probe{.kind = Probe::Kind::Notify}; }),
+                HasSubstr("not in this version"));
+}
+
 TEST_F(DeployedTest, WhatTheUnitGets) {
     fs::create_directories(place() / "a/b");
     say("DIR=a\nWORKDIR=b\nENV.MINE=1\nENV.THEIRS=1\n");
