@@ -16,7 +16,7 @@ const auto any6 = net::Address::v6({});
 const auto lan = net::Address::parse("192.168.1.5").value();
 
 constexpr std::uint64_t ours = 100, below_ours = 101, foreign = 900;
-const UnitSockets unit{{ours, below_ours}, 1000};
+const UnitSockets sockets_of_unit{{ours, below_ours}, 1000};
 
 net::Listener at(const net::Address& address, std::uint16_t port, std::uint64_t group,
                  std::uint32_t uid = 0) {
@@ -24,7 +24,8 @@ net::Listener at(const net::Address& address, std::uint16_t port, std::uint64_t 
 }
 
 PortTarget look(std::vector<net::Listener> listeners) {
-    return port_target(listeners, 8110, unit, "pub", [](const net::Listener&) { return "python3 (uid 0)"; });
+    return port_target(listeners, 8110, sockets_of_unit, "pub",
+                       [](const net::Listener&) { return "python3 (uid 0)"; });
 }
 
 TEST(PortTarget, IsTheListenerOfItsUnit) {
@@ -33,7 +34,7 @@ TEST(PortTarget, IsTheListenerOfItsUnit) {
             << address.text();
     EXPECT_EQ(look({at(loopback4, 8110, below_ours)}).address, "127.0.0.1");
     EXPECT_EQ(look({at(loopback6, 8110, ours)}).address, "::1");
-    EXPECT_EQ(look({at(loopback4, 8110, ours)}).groups, unit.groups);
+    EXPECT_EQ(look({at(loopback4, 8110, ours)}).groups, sockets_of_unit.groups);
     net::Listener only6 = at(any6, 8110, ours);
     only6.v6_only = true;
     EXPECT_EQ(look({only6}).address, "::1");
@@ -45,7 +46,7 @@ TEST(PortTarget, NothingStandsInTheWayOfOneWithoutAPort) {
 
 TEST(PortTarget, OnlyOthersStandInTheWayOfAStart) {
     const auto check = [](const net::Listener& listener, std::uint16_t port) {
-        return check_port_is_free(std::vector{listener}, port, unit,
+        return check_port_is_free(std::vector{listener}, port, sockets_of_unit,
                                   [](const net::Listener&) { return "python3"; });
     };
     for (const auto& address : {loopback4, any4, loopback6, any6}) {

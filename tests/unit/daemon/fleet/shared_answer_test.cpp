@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 #include <stdexcept>
 
