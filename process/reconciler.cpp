@@ -508,7 +508,9 @@ Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
     if (const auto command = command_drop_in(spec.run); !command && !by_deployer)
         return std::unexpected(command.error());
     if (spec.update.snapshot)
-        if (const auto able = impl_->node->options.data.check_exchange(); !able) return able;
+        if (const auto able = impl_->node->options.data.check_exchange();
+            !able && able.error().code == ErrorCode::NotSupported)
+            return able;
     return impl_->check_deployer(spec);
 }
 
