@@ -45,6 +45,7 @@ Json to_json(const RemedyProgress& progress) {
     if (!progress.held.empty()) document["held"] = progress.held;
     if (progress.free_at != 0) document["free_at"] = progress.free_at;
     if (progress.told_at != 0) document["told_at"] = progress.told_at;
+    if (!progress.telling.empty()) document["telling"] = progress.telling;
     if (progress.retry_at != 0) document["retry_at"] = progress.retry_at;
     if (progress.early) document["early"] = true;
     return document;
@@ -66,6 +67,7 @@ RemedyProgress remedy_progress_from_json(const Json& document) {
     progress.held = member<std::string>(document, "held");
     progress.free_at = member<std::int64_t>(document, "free_at");
     progress.told_at = member<std::int64_t>(document, "told_at");
+    progress.telling = member<std::string>(document, "telling");
     progress.retry_at = member<std::int64_t>(document, "retry_at");
     progress.early = member<bool>(document, "early");
     return progress;
@@ -75,6 +77,7 @@ void begin_run(RemedyProgress& progress) {
     RemedyProgress next;
     next.done = std::move(progress.done);
     next.told_at = progress.told_at;
+    next.telling = std::move(progress.telling);
     progress = std::move(next);
 }
 

@@ -40,6 +40,7 @@ struct RemedyProgress {
     std::string held;          // why the remedy that is about it does nothing; empty: it does
     std::int64_t free_at = 0;  // when the budget allows it again; 0: that is not what holds it
     std::int64_t told_at = 0;  // when people were last told that the budget is used up
+    std::string telling;       // what people are told, or were told last: the mark of its units
     std::int64_t retry_at = 0; // when p2prcd tries it again without a remedy; 0: it does not
     bool early = false;        // it had run for less than `early_end`
     friend bool operator==(const RemedyProgress&, const RemedyProgress&) = default;

@@ -201,6 +201,7 @@ Result<void> Program::Impl::make_reconciler(std::string boot) {
         reconciler_->measure();
         reconciler_->tidy_ports();
         reconciler_->tidy_deployments();
+        reconciler_->tidy_copies();
         reconciler_->tidy_stops();
     });
     return {};

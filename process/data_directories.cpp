@@ -6,11 +6,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <fstream>
+#include <sstream>
 #include <system_error>
 
 namespace p2prc::process {
@@ -53,6 +56,29 @@ Result<void> write_text(const fs::path& note, const std::string& text) {
     return net::write_file_atomically(note, text);
 }
 
+int exchange_directories(const fs::path& one, const fs::path& other) {
+    return renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0 ? 0 : errno;
+}
+
+// proc(5), /proc/pid/mountinfo: "ID PARENT MAJOR:MINOR ROOT MOUNT OPTIONS [FIELD...] - TYPE SOURCE ...".
+std::string file_system_of(const fs::path& path) {
+    const std::string unknown = "an unknown file system";
+    struct stat found{};
+    if (stat(path.c_str(), &found) != 0) return unknown;
+    const auto device = fmt::format("{}:{}", major(found.st_dev), minor(found.st_dev));
+    std::ifstream mounts("/proc/self/mountinfo");
+    for (std::string line; std::getline(mounts, line);) {
+        std::istringstream words(line);
+        std::string id, parent, of, word, type;
+        words >> id >> parent >> of;
+        if (of != device) continue;
+        while (words >> word && word != "-") {
+        }
+        if (words >> type) return type;
+    }
+    return unknown;
+}
+
 constexpr std::string_view remote_word = " remote";
 
 // "7 0f3a...", "7 0f3a... remote": the id, the digest, and whose it was first. The first version wrote the id
@@ -83,10 +109,11 @@ bool had_id(const ProcessRecord& record, const DataNote& note, const std::string
 
 } // namespace
 
-DataDirectories::DataDirectories(fs::path root, fs::path private_root, fs::path notes)
+DataDirectories::DataDirectories(fs::path root, fs::path private_root, fs::path notes, Exchange exchange)
     : root_(std::move(root))
     , private_root_(std::move(private_root))
-    , notes_(std::move(notes)) {}
+    , notes_(std::move(notes))
+    , exchange_(exchange ? std::move(exchange) : Exchange(exchange_directories)) {}
 
 bool DataDirectories::is_there(std::string_view name) const {
     return is_entry(root_ / name) || is_entry(private_root_ / name);
@@ -247,9 +274,54 @@ Result<void> DataDirectories::put_back(std::string_view name) const {
     if (copy == 0 || inode_of(base / before) != copy)
         return fail(ErrorCode::Failed,
                     fmt::format("{} is not the copy that was made", (base / before).string()));
-    if (renameat2(AT_FDCWD, (base / name).c_str(), AT_FDCWD, (base / before).c_str(), RENAME_EXCHANGE) != 0)
-        return std::unexpected(system_error(fmt::format("cannot exchange {} and {}", name, before), errno));
+    if (const auto error = exchange_(base / name, base / before); error != 0)
+        return std::unexpected(system_error(fmt::format("cannot exchange {} and {}", name, before), error));
     return net::sync_directory(base);
+}
+
+Result<void> DataDirectories::check_exchange() const {
+    for (const auto& base : {root_, private_root_}) {
+        if (!is_entry(base)) continue; // nothing has had data there yet
+        // No process has such a name. The kernel asks the file system only about what is there.
+        const auto one = base / ".exchange.1", other = base / ".exchange.2";
+        std::error_code error;
+        fs::create_directory(one, error);
+        if (!error) fs::create_directory(other, error);
+        const auto refused = error ? 0 : exchange_(one, other);
+        std::error_code ignored;
+        fs::remove(one, ignored);
+        fs::remove(other, ignored);
+        if (error) return checked(fmt::format("cannot make a directory in {}", base.string()), error);
+        if (refused == EINVAL || refused == EXDEV || refused == ENOSYS || refused == EOPNOTSUPP)
+            return fail(ErrorCode::NotSupported,
+                        fmt::format("the file system of {} ({}) cannot exchange two directories, which "
+                                    "update.snapshot needs to put the data back",
+                                    base.string(), file_system_of(base)),
+                        "leave update.snapshot out, or keep the data on another file system, such as ext4");
+        if (refused != 0)
+            return std::unexpected(
+                system_error(fmt::format("cannot exchange directories in {}", base.string()), refused));
+    }
+    return {};
+}
+
+std::set<std::string> DataDirectories::unfinished_copies() const {
+    const auto suffix = copying_name("");
+    std::set<std::string> names;
+    for (const auto& base : {root_, private_root_}) {
+        std::error_code error;
+        for (fs::directory_iterator at(base, error), end; !error && at != end; at.increment(error)) {
+            auto name = at->path().filename().string();
+            if (!name.ends_with(suffix)) continue;
+            name.resize(name.size() - suffix.size());
+            if (check_process_name(name)) names.insert(std::move(name));
+        }
+    }
+    return names;
+}
+
+std::vector<fs::path> DataDirectories::unfinished_copy(std::string_view name) const {
+    return {private_root_ / copying_name(name), root_ / copying_name(name)};
 }
 
 Result<void> DataDirectories::rename(const ProcessRecord& record) const {

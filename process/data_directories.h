@@ -9,9 +9,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace p2prc::process {
 
@@ -35,8 +38,10 @@ struct DataCopyNote {
 // paths.
 class DataDirectories {
   public:
+    // `exchange` has two directories change places, or returns the error's number; tests have another.
+    using Exchange = std::function<int(const std::filesystem::path& one, const std::filesystem::path& other)>;
     DataDirectories(std::filesystem::path root, std::filesystem::path private_root,
-                    std::filesystem::path notes);
+                    std::filesystem::path notes, Exchange exchange = {});
 
     // Makes the directory of the record's name free for it (systemd makes the directory itself). Data of
     // another process is moved to NAME.<its id>; the new place is returned, empty when nothing had to be
@@ -69,6 +74,14 @@ class DataDirectories {
     // NAME.before then. A note says which of the two directories the copy is, by its inode.
     Result<void> put_back(std::string_view name) const;
 
+    // Whether put_back() can be done here: some file systems exchange no directories, such as NFS, and that
+    // is found out before an update counts on it. NotSupported with the name of the file system.
+    Result<void> check_exchange() const;
+    // Names whose copy was begun and is not whole.
+    std::set<std::string> unfinished_copies() const;
+    // Where such a copy may be.
+    std::vector<std::filesystem::path> unfinished_copy(std::string_view name) const;
+
     // The directory with the data of that name; empty when there is none, or it is the superuser's.
     std::string owned_directory(std::string_view name) const;
 
@@ -81,6 +94,7 @@ class DataDirectories {
     Result<std::string> move_aside(std::string_view name, std::uint32_t holder) const;
 
     std::filesystem::path root_, private_root_, notes_;
+    Exchange exchange_;
 };
 
 } // namespace p2prc::process

@@ -4,6 +4,7 @@
 #include "process/plan.h"
 #include "process/unit_names.h"
 #include "state/origins.h"
+#include "state/owner_limits.h"
 
 #include <algorithm>
 
@@ -126,7 +127,7 @@ JobShare NodeRecords::share_of(const ProcessRecord& record) const {
 
 std::string NodeRecords::slice_of(const ProcessRecord& record) const {
     if (origin_of(record) == Origin::Local) return std::string(process_slice);
-    return owner_slice(spinner_of(record));
+    return owner_slice(state::OwnerLimits(own_).slice_name(spinner_of(record)));
 }
 
 std::string NodeRecords::spinner_of(const ProcessRecord& record) const {

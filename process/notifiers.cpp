@@ -1,10 +1,12 @@
 #include "process/notifiers.h"
 
 #include "core/spec_values.h"
+#include "net/spawn.h"
 #include "process/deployer.h"
 #include "process/sealed_input.h"
 #include "process/unit_names.h"
 
+#include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
 #include <sched.h>
 
@@ -30,15 +32,16 @@ constexpr std::size_t most_programs = 16;
 } // namespace
 
 std::vector<UnitProperty> notifier_unit(std::string_view process, const fs::path& program) {
-    const auto command =
-        json::array({program.string(), json::array({program.string()}), json::array({"no-env-expand"})});
+    // One that fails has been run, too: its unit stays like that of another.
+    const auto command = json::array({program.string(), json::array({program.string()}),
+                                      json::array({"ignore-failure", "no-env-expand"})});
     const auto families = json::array({"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"});
     std::vector<UnitProperty> unit{
         {"Description", "s", fmt::format("Notice about p2prc process {}", process)},
         {"Slice", "s", std::string(process_slice)},
         // Not "oneshot": a machine has not finished booting while one of systemd's jobs runs.
         {"Type", "s", "exec"},
-        {"CollectMode", "s", "inactive-or-failed"},
+        {"RemainAfterExit", "b", true}, // until it is written down that it was started
         {"SyslogIdentifier", "s", "p2prcd-notify"},
         {"RuntimeMaxUSec", "t", time_limit},
         {"TimeoutStopUSec", "t", 5 * usec_per_sec},
@@ -67,8 +70,13 @@ std::vector<UnitProperty> notifier_unit(std::string_view process, const fs::path
     return unit;
 }
 
-Notifiers::Notifiers(Systemd& systemd, const NotifierOptions& options, Warn warn)
-    : systemd_(systemd)
+std::string notifier_unit_name(std::string_view process, std::string_view program, std::string_view mark) {
+    return fmt::format("p2prcd-notify-{}-{}-{}.service", process, program, mark);
+}
+
+Notifiers::Notifiers(asio::any_io_executor loop, Systemd& systemd, const NotifierOptions& options, Warn warn)
+    : loop_(std::move(loop))
+    , systemd_(systemd)
     , options_(options)
     , warn_(std::move(warn)) {}
 
@@ -94,12 +102,20 @@ std::vector<std::string> Notifiers::programs(std::string_view process) const {
     return names;
 }
 
-asio::awaitable<void> Notifiers::tell(std::string process, json notice) {
+Notifiers::~Notifiers() {
+    for (const auto& timer : releases_)
+        timer->cancel();
+}
+
+asio::awaitable<Result<void>> Notifiers::tell(std::string process, std::string mark, json notice) {
     const auto text = notice.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
     const auto names = programs(process);
     for (const auto& name : names) {
+        auto unit = notifier_unit_name(process, name, mark);
+        const auto there = co_await systemd_.view_of(unit);
+        if (!there) co_return std::unexpected(there.error());
+        if (there->active_state != "inactive") continue;
         auto input = sealed_input("p2prc-notice", text);
-        auto unit = fmt::format("p2prcd-notify-{}-{}-{}.service", process, name, ++last_);
         Result<std::string> started = std::unexpected(Error{});
         if (input) {
             TransientUnit content{notifier_unit(process, options_.directory / name), {}, std::move(*input)};
@@ -110,11 +126,37 @@ asio::awaitable<void> Notifiers::tell(std::string process, json notice) {
             started = std::unexpected(input.error());
         }
         if (started && *started == "done") continue;
+        if (!started && started.error().code == ErrorCode::Unreachable)
+            co_return std::unexpected(started.error());
         if (warn_)
             warn_(
                 fmt::format("{} could not be run: {}", (options_.directory / name).string(),
                             started ? "systemd's job ended as '" + *started + "'" : started.error().message),
                 process);
+    }
+    co_return Result<void>{};
+}
+
+void Notifiers::release(std::string process, std::string mark) {
+    const auto timer = std::make_shared<asio::steady_timer>(loop_, options_.release_after);
+    releases_.insert(timer);
+    timer->async_wait([this, timer, process = std::move(process),
+                       mark = std::move(mark)](boost::system::error_code error) mutable {
+        if (error) return; // this is gone
+        releases_.erase(timer);
+        asio::co_spawn(loop_, let_go(std::move(process), std::move(mark)),
+                       net::ReportFailure("letting go of a notifier's unit"));
+    });
+}
+
+asio::awaitable<void> Notifiers::let_go(std::string process, std::string mark) {
+    auto& systemd = systemd_; // which outlives this
+    const auto names = programs(process);
+    const JobShare share{JobShare::Kind::Notices};
+    for (const auto& name : names) {
+        const auto unit = notifier_unit_name(process, name, mark);
+        (void)co_await systemd.stop(unit, share);
+        (void)co_await systemd.reset_failed(unit);
     }
 }
 

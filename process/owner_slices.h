@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <set>
 #include <string>
 
 namespace p2prc::process {
@@ -18,8 +19,11 @@ class OwnerSlices {
     // Has systemd keep the slice of that owner to what is noted for it (state/owner_limits.h), or to nothing.
     // It counts at once, also while nothing runs there, and until the machine boots.
     boost::asio::awaitable<Result<void>> apply(std::string owner);
+    // The same, where it has failed before: what would run without them is not started.
+    boost::asio::awaitable<Result<void>> ensure(std::string owner);
 
   private:
+    std::set<std::string> failed_; // slices
     Systemd& systemd_;
     state::OwnState& own_;
 };

@@ -4,8 +4,11 @@
 #include "net/spawn.h"
 #include "process/command_drop_in.h"
 #include "process/refused_records.h"
+#include "process/removal_unit.h"
 #include "process/supervisor.h"
+#include "process/transient_unit.h"
 #include "process/unit_names.h"
+#include "state/origins.h"
 #include "state/owner_limits.h"
 #include "state/owner_notes.h"
 
@@ -41,10 +44,12 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void tidy_ports();
     void tidy_deployments();
     asio::awaitable<Result<Cleaned>> clean_deployments(std::string name);
+    void tidy_copies();
     void tidy_stops();
     void set_node(std::string node);
     Result<void> check_deployer(const ProcessSpec& spec) const;
     void network_changed();
+    void policy_changed();
     void detach();
 
   private:
@@ -64,7 +69,9 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     void retry_held();
     std::string name_of_dead(const state::Change& tombstone) const;
     void forget_actions();
+    void settle_origin(std::string_view name);
     void follow_owners();
+    asio::awaitable<void> remove_copy(std::string name);
     asio::awaitable<void> apply_limits(std::vector<std::string> owners);
     bool any_lost_with_boot() const;
     bool knows_all() const;
@@ -113,6 +120,8 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     if (any_lost_with_boot()) node->boot_gap = co_await node->journal.boot_gap();
     // First: nothing is started meanwhile.
     co_await node->ports.prepare();
+    for (const auto name : node->records.agreed().processes_on(node->options.node))
+        settle_origin(name);
     state::follow_owners(node->own, node->replica, node->options.node);
     // systemd has forgotten them with the last boot.
     auto limited = state::OwnerLimits(node->own).nodes();
@@ -128,6 +137,7 @@ asio::awaitable<Result<void>> Reconciler::Impl::start() {
     forget_actions();
     refused_.judge_all();
     evaluate_all();
+    tidy_copies();
     co_return Result<void>{};
 }
 
@@ -162,10 +172,12 @@ void Reconciler::Impl::follow() {
             if (!impl) return;
             for (const auto& change : changes) {
                 if (change.value) impl->refused_.judge(change.key.substr(keys::processes.size()));
+                impl->settle_origin(keys::last_part(change.key));
                 impl->evaluate(std::string(keys::last_part(change.key)));
             }
             impl->refused_.forget();
             impl->forget_actions();
+            impl->follow_owners();
             impl->retry_held();
         }));
     subscriptions_.push_back(node->replica.subscribe(std::string(keys::tombstones),
@@ -187,20 +199,24 @@ void Reconciler::Impl::follow() {
         }));
 }
 
-// A pause that came to another name is seen by the subscription to it.
+// What comes of a request that was made here need not wait for its answer, which may be lost.
+void Reconciler::Impl::settle_origin(std::string_view name) {
+    if (const auto* record = node->records.record(name)) state::Origins(node->own).settle(*record);
+}
+
+// A pause that came to another name is seen by the subscription to it; limits that did are those of the slice
+// that was there before.
 void Reconciler::Impl::follow_owners() {
-    auto moved = state::follow_owners(node->own, node->replica, node->options.node);
-    if (moved.empty() || node->stopping) return;
-    asio::co_spawn(node->loop, apply_limits(std::move(moved)),
-                   net::ReportFailure("setting the limits of owners"));
+    state::follow_owners(node->own, node->replica, node->options.node);
 }
 
 asio::awaitable<void> Reconciler::Impl::apply_limits(std::vector<std::string> owners) {
     const auto self = shared_from_this();
     for (const auto& owner : owners)
         if (const auto applied = co_await node->owner_slices.apply(owner); !applied)
-            node->warn(fmt::format("limits of what '{}' has spun here are not in effect: {}", owner,
-                                   applied.error().message),
+            node->warn(fmt::format("limits of what '{}' has spun here are not in effect, and nothing of it "
+                                   "is started before they are: {}",
+                                   owner, applied.error().message),
                        "");
 }
 
@@ -385,6 +401,41 @@ void Reconciler::Impl::tidy_deployments() {
     node->deployments.tidy(needed, busy, node);
 }
 
+// Copies of data that were cut off: by the end of p2prcd or of the process, or as they took too long.
+void Reconciler::Impl::tidy_copies() {
+    if (node->stopping || !adopted_all_) return;
+    for (const auto& name : node->options.data.unfinished_copies()) {
+        const auto known = supervisors_->find(name);
+        if (known != supervisors_->end() && known->second->busy()) continue;
+        const auto* record = node->records.record(name);
+        const auto* status = record ? node->records.status(record->id) : nullptr;
+        // It is made anew, where it is.
+        if (status && status->update && status->update->phase == UpdatePhase::Replacing) continue;
+        asio::co_spawn(node->loop, remove_copy(name), net::ReportFailure("removing a copy of data"));
+    }
+}
+
+// As the unit that copies: whoever copies again stops it first, and while an earlier p2prcd's copy is still
+// being made, nothing is removed.
+asio::awaitable<void> Reconciler::Impl::remove_copy(std::string name) {
+    const auto self = shared_from_this();
+    const auto paths = node->options.data.unfinished_copy(name);
+    std::vector<fs::path> writable;
+    for (const auto& path : paths)
+        writable.push_back(path.parent_path());
+    auto unit = copy_removal_unit(name, paths, writable);
+    JobShare share{JobShare::Kind::Deployments};
+    const auto result =
+        co_await node->systemd.start_transient(copy_unit_name(name), std::move(unit), std::move(share));
+    if (!result &&
+        (result.error().code == ErrorCode::Conflict || result.error().code == ErrorCode::Unreachable))
+        co_return;
+    if (!result || (*result != "done" && *result != "canceled"))
+        node->warn(fmt::format("{} was not removed: {}", paths.back().string(),
+                               result ? "systemd's job ended as '" + *result + "'" : result.error().message),
+                   name);
+}
+
 asio::awaitable<Result<Cleaned>> Reconciler::Impl::clean_deployments(std::string name) {
     const auto self = shared_from_this();
     if (!knows_all())
@@ -412,6 +463,12 @@ void Reconciler::Impl::network_changed() {
     if (node->stopping) return;
     for (const auto& [name, known] : *supervisors_)
         known->network_changed();
+}
+
+void Reconciler::Impl::policy_changed() {
+    if (node->stopping || !adopted_all_) return;
+    for (const auto& [name, known] : Supervisors(*supervisors_))
+        known->policy_changed();
 }
 
 void Reconciler::Impl::set_node(std::string name) {
@@ -450,6 +507,10 @@ Result<void> Reconciler::check_spec(const ProcessSpec& spec) const {
     const bool by_deployer = spec.run.command.empty() && !spec.deploy.strategy.empty();
     if (const auto command = command_drop_in(spec.run); !command && !by_deployer)
         return std::unexpected(command.error());
+    if (spec.update.snapshot)
+        if (const auto able = impl_->node->options.data.check_exchange();
+            !able && able.error().code == ErrorCode::NotSupported)
+            return able;
     return impl_->check_deployer(spec);
 }
 
@@ -469,6 +530,9 @@ void Reconciler::tidy_deployments() {
 asio::awaitable<Result<Cleaned>> Reconciler::clean_deployments(std::string name) {
     return impl_->clean_deployments(std::move(name));
 }
+void Reconciler::tidy_copies() {
+    impl_->tidy_copies();
+}
 void Reconciler::tidy_stops() {
     impl_->tidy_stops();
 }
@@ -478,6 +542,7 @@ void Reconciler::set_node(std::string node) {
 void Reconciler::set_remote_spin(RemoteSpin policy, std::vector<std::string> deployers) {
     impl_->node->options.remote_spin = policy;
     impl_->node->options.remote_deployers = std::move(deployers);
+    impl_->policy_changed();
 }
 void Reconciler::network_changed() {
     impl_->network_changed();

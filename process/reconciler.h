@@ -100,6 +100,8 @@ class Reconciler {
     void tidy_deployments();
     // Has all of that removed at once: of `name`, or, where it is empty, of all (process/deployment.h).
     boost::asio::awaitable<Result<Cleaned>> clean_deployments(std::string name);
+    // Removes copies of data that were cut off, where no update needs them.
+    void tidy_copies();
     // Forgets the stops of processes of which nothing is reported any more.
     void tidy_stops();
 

@@ -70,18 +70,33 @@ std::string removal_unit_name(std::string_view process_name) {
     return fmt::format("p2prcd-undeploy-{}.service", process_name);
 }
 
-std::vector<UnitProperty> removal_unit(std::string_view process_name, std::span<const fs::path> paths,
-                                       std::span<const fs::path> writable) {
+namespace {
+
+std::vector<UnitProperty> removal(std::string description, std::span<const fs::path> paths,
+                                  std::span<const fs::path> writable) {
     json words = json::array({paths::rm, "-rf", "--one-file-system", "--"});
     for (const auto& path : paths)
         words.push_back(path.string());
     const auto command = json::array({paths::rm, std::move(words), json::array({"no-env-expand"})});
-    auto unit = removal_sandbox(
-        fmt::format("Removal of what was deployed for p2prc process {}", process_name), writable);
+    auto unit = removal_sandbox(std::move(description), writable);
     unit.push_back({"Type", "s", "oneshot"});
     unit.push_back({"CapabilityBoundingSet", "t", cap_dac_override | cap_fowner});
     unit.push_back({"ExecStartEx", "a(sasas)", json::array({command})});
     return unit;
+}
+
+} // namespace
+
+std::vector<UnitProperty> removal_unit(std::string_view process_name, std::span<const fs::path> paths,
+                                       std::span<const fs::path> writable) {
+    return removal(fmt::format("Removal of what was deployed for p2prc process {}", process_name), paths,
+                   writable);
+}
+
+std::vector<UnitProperty> copy_removal_unit(std::string_view process_name, std::span<const fs::path> paths,
+                                            std::span<const fs::path> writable) {
+    return removal(fmt::format("Removal of a copy of the data of p2prc process {}", process_name), paths,
+                   writable);
 }
 
 Result<TransientUnit> cleaning_unit(std::span<const fs::path> paths, std::span<const fs::path> writable) {

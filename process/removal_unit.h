@@ -1,5 +1,5 @@
-// Units that remove what deployers have left: it belongs to other users, and p2prcd has no capability to
-// remove what others own.
+// Units that remove what deployers and copies have left: it belongs to other users, and p2prcd has no
+// capability to remove what others own.
 #pragma once
 
 #include "core/error.h"
@@ -20,6 +20,11 @@ std::string removal_unit_name(std::string_view process_name);
 std::vector<UnitProperty> removal_unit(std::string_view process_name,
                                        std::span<const std::filesystem::path> paths,
                                        std::span<const std::filesystem::path> writable);
+
+// The same of a copy of its data that is not whole.
+std::vector<UnitProperty> copy_removal_unit(std::string_view process_name,
+                                            std::span<const std::filesystem::path> paths,
+                                            std::span<const std::filesystem::path> writable);
 
 // The same, and its output is a line with the bytes that are free since: of files with several names only
 // those that have lost all of them.

@@ -28,7 +28,7 @@ Supervision::Supervision(boost::asio::any_io_executor executor, Systemd& manager
     , health(loop, systemd, options.health ? *options.health : Health::of_this_machine(&journal))
     , run_end(loop, systemd, journal)
     , deployments(loop, systemd, run_end, options.deployments, options.warn)
-    , notifiers(systemd, options.notifiers, options.warn)
+    , notifiers(loop, systemd, options.notifiers, options.warn)
     , owner_slices(systemd, own) {}
 
 void Supervision::stop() {

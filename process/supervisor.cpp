@@ -79,7 +79,8 @@ void ProcessSupervisor::unwatched(const std::function<bool(const std::string& un
 }
 
 void ProcessSupervisor::evaluate() {
-    if (node_->stopping || busy_) return;
+    if (node_->stopping) return;
+    if (busy_) return interrupt();
     if (launch_ != 0 && !unit_.alive()) return; // what came of it is told soon
     if (deployment_ && !is_still_to_deploy()) return operate(end_deployment());
     if (deployment_) return;
@@ -91,6 +92,7 @@ void ProcessSupervisor::evaluate() {
         share_ = records().share_of(*now.record);
         share_id_ = now.record->id;
     }
+    if (now.status) release_told(*now.status);
     const auto* view = unit_.view();
     Situation situation;
     situation.record = now.record ? &*now.record : nullptr;
@@ -130,7 +132,7 @@ void ProcessSupervisor::evaluate() {
         what = observation(now, adopted);
     // The kernel knows that it has ended; systemd will report it soon.
     if (what == Act::Observe && view->up() && main_process_ended(view->main_pid)) return;
-    if (deploys_first(now, what) || starts_beside(now, what)) return;
+    if (refuses_first(now, what) || deploys_first(now, what) || starts_beside(now, what)) return;
     act(what, now);
 }
 

@@ -67,6 +67,8 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void evaluate();
     // What fails without a network is tried again soon.
     void network_changed();
+    // So is what was refused, where it is allowed now.
+    void policy_changed();
     // Memory and processor time. Nothing: they are as they were written down, or nearly.
     std::optional<ProcessStatus> measured() const;
 
@@ -123,11 +125,16 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     boost::asio::awaitable<bool> run(Act what, Facts now);
     void failed(const std::exception_ptr& error);
     void retry_later();
+    boost::asio::awaitable<Result<std::string>> run_helper(std::string unit, TransientUnit content);
+    bool is_still_to_start(const Facts& now) const;
+    void interrupt();
+    bool was_interrupted();
 
     boost::asio::awaitable<bool> start(Act what);
     boost::asio::awaitable<Prepared> prepare(Facts before, Facts now, Act what);
     Result<void> permitted(const Facts& now);
     Result<TransientUnit> unit_to_start(const Facts& now, Act what);
+    boost::asio::awaitable<bool> limited(Facts now);
     boost::asio::awaitable<Result<void>> confine(Facts now, TransientUnit& content);
     boost::asio::awaitable<Result<void>> prepare_data(Facts now, Act what);
     boost::asio::awaitable<Result<void>> make_volumes(ProcessRecord record);
@@ -160,6 +167,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void beside_due();
 
     Result<void> permitted_deployer(const ProcessRecord& record) const;
+    bool allowed(const ProcessRecord& record) const;
     bool is_deployed(const ProcessRecord& record) const;
     bool deploys_first(const Facts& now, Act what);
     void deploy(const Facts& now);
@@ -195,6 +203,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     ProcessStatus draft(const Facts& now) const;
 
     static void begin_update(ProcessStatus& status, const ProcessRecord& record);
+    bool refuses_first(const Facts& now, Act what);
     boost::asio::awaitable<bool> copy_data(ProcessRecord record);
     boost::asio::awaitable<Result<void>> make_copy(ProcessRecord record);
     void put_data_back(ProcessStatus& status);
@@ -229,6 +238,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void go_back(ProcessStatus status, const ProcessRecord& record);
     void arm_remedy(std::chrono::milliseconds pause);
     boost::asio::awaitable<bool> tell(Facts now);
+    void release_told(const ProcessStatus& status);
     bool ended_early(const SeenEnd& seen) const;
 
     std::shared_ptr<Supervision> node_;
@@ -244,7 +254,11 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     std::optional<std::uint16_t> drained_port_; // of what is draining; nothing: it has none
     std::chrono::steady_clock::time_point drain_until_;
     bool busy_ = false;
-    std::uint64_t launch_ = 0; // the number of the launch aside that is under way; 0: none
+    // A unit that is run before its own, which may take minutes; empty: none.
+    std::string helper_;
+    std::uint64_t started_change_ = 0; // what is wanted, as of when it began
+    bool interrupted_ = false;         // it is ended, as something else is wanted
+    std::uint64_t launch_ = 0;         // the number of the launch aside that is under way; 0: none
     std::uint64_t last_launch_ = 0;
     std::shared_ptr<Deployment> deployment_; // beside the operations, as it takes minutes
     std::uint64_t deployed_change_ = 0;      // what is wanted, as of when it began
@@ -257,6 +271,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     std::uint32_t share_id_ = 0;
     Retry retry_;
     std::shared_ptr<boost::asio::steady_timer> remedy_timer_; // none: there is nothing to wait for
+    std::string told_;            // the mark of what this p2prcd has told people, or let go of
     std::uint64_t run_began_ = 0; // `run_`, in microseconds since 1970; 0: not known
 };
 

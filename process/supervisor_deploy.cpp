@@ -18,15 +18,18 @@ Result<void> ProcessSupervisor::permitted_deployer(const ProcessRecord& record) 
                                  options.node);
 }
 
+// Of another node.
+bool ProcessSupervisor::allowed(const ProcessRecord& record) const {
+    return check_remote_spin(node_->options.remote_spin, record.spec, node_->options.node) &&
+           permitted_deployer(record);
+}
+
 // A revision is deployed while the one before it runs on, which only then makes way. What is not allowed here
 // is refused at its start, after which the one before runs again.
 bool ProcessSupervisor::deploys_first(const Facts& now, Act what) {
     if (what != Act::Restart || !unit_.alive() || !now.status || is_deployed(*now.record)) return false;
     if (now.status->revision == 0 || now.record->revision <= now.status->revision) return false;
-    if (records().origin_of(*now.record) == Origin::Remote &&
-        (!check_remote_spin(node_->options.remote_spin, now.record->spec, node_->options.node) ||
-         !permitted_deployer(*now.record)))
-        return false;
+    if (records().origin_of(*now.record) == Origin::Remote && !allowed(*now.record)) return false;
     // The data of what was spun here is not shown to a deployer of another node's either; its start says so.
     if (now.record->spec.run.data && records().origin_of(*now.record) == Origin::Remote &&
         node_->options.remote_spin != RemoteSpin::Any) {
@@ -71,6 +74,8 @@ void ProcessSupervisor::deploy(const Facts& now) {
 bool ProcessSupervisor::is_still_to_deploy() const {
     const auto now = facts();
     if (!now.record || now.elsewhere || now.killed || now.paused) return false;
+    // What this machine allows may have changed since it began.
+    if (records().origin_of(*now.record) == Origin::Remote && !allowed(*now.record)) return false;
     const auto want = wanted(now);
     const auto& record = deployment_->record();
     return want.desired == Desired::Running && !want.killed && want.change == deployed_change_ &&

@@ -1,4 +1,5 @@
 // What the remedies of its file do once systemd has given it up.
+#include "core/encoding.h"
 #include "core/remedy_plan.h"
 #include "net/clock.h"
 #include "process/supervisor.h"
@@ -42,6 +43,13 @@ std::optional<std::int64_t> updated_at(const Facts& now) {
     const auto since = net::from_rfc3339(update->since);
     if (!since) return std::nullopt;
     return std::chrono::duration_cast<std::chrono::seconds>(since->time_since_epoch()).count();
+}
+
+// The same for the same stop, whenever it is told of.
+std::string notice_mark(const ProcessStatus& status, bool by_remedy) {
+    const auto text = fmt::format("{} {} {} {} {}", status.id, status.reason->at,
+                                  stop_kind_name(status.reason->kind), status.remedy->done.size(), by_remedy);
+    return to_hex(sha256(as_bytes(text))).substr(0, 16);
 }
 
 // What becomes of the last stop by `plan`.
@@ -167,12 +175,24 @@ void ProcessSupervisor::arm_remedy(std::chrono::milliseconds pause) {
     });
 }
 
-// People learn of it: a remedy says so, or there is nothing left that the others may do.
+// People learn of it: a remedy says so, or there is nothing left that the others may do. What they are told
+// is marked, on disk, before a program is started, and that it was told after: a p2prcd that was ended
+// between the two tells those that have not been told.
 asio::awaitable<bool> ProcessSupervisor::tell(Facts now) {
-    const auto status = draft(now);
-    const auto& progress = *status.remedy;
+    auto status = draft(now);
+    auto& progress = *status.remedy;
+    const bool by_remedy = progress.planned && progress.planned->action == RemedyAction::Notify;
     const auto text =
         is_to_be_retried(now) && progress.held.empty() ? std::string("it is tried again") : progress.held;
+    const auto mark = notice_mark(status, by_remedy);
+    if (std::exchange(progress.telling, mark) != mark) node_->write(status);
+    told_ = mark;
+    if (const auto kept = co_await node_->own.flush(); !kept) {
+        node_->warn(fmt::format("what became of '{}' is not told yet: {}", name_, kept.error().message),
+                    name_);
+        retry_later();
+        co_return false;
+    }
     nlohmann::json notice{{"node", node_->options.node},
                           {"process", name_},
                           {"id", now.record->id},
@@ -180,18 +200,36 @@ asio::awaitable<bool> ProcessSupervisor::tell(Facts now) {
                           {"reason", reason_to_json(*status.reason)},
                           {"at", status.reason->at},
                           {"next", text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text)}};
-    co_await node_->notifiers.tell(name_, std::move(notice));
+    const auto told = co_await node_->notifiers.tell(name_, mark, std::move(notice));
     if (node_->stopping) co_return false;
-    auto after = draft(facts());
-    if (after.state != ProcessState::Failed || !after.remedy) co_return true;
-    if (after.remedy->planned && after.remedy->planned->action == RemedyAction::Notify) {
-        after.remedy->planned.reset();
-        after.remedy->done.push_back({RemedyAction::Notify, unix_now()});
-    } else {
-        after.remedy->told_at = unix_now();
+    if (!told) {
+        retry_later();
+        co_return false;
     }
-    node_->write(after);
-    co_return true;
+    auto after = draft(facts());
+    if (after.remedy && after.remedy->telling == mark) {
+        if (by_remedy) {
+            after.remedy->planned.reset();
+            after.remedy->done.push_back({RemedyAction::Notify, unix_now()});
+        } else {
+            after.remedy->told_at = unix_now();
+        }
+        node_->write(after);
+    }
+    if (const auto kept = co_await node_->own.flush(); kept && !node_->stopping)
+        node_->notifiers.release(name_, mark);
+    co_return !node_->stopping;
+}
+
+// Units of a notice that an earlier p2prcd was told to have given.
+void ProcessSupervisor::release_told(const ProcessStatus& status) {
+    if (!status.remedy || status.remedy->telling.empty() || status.remedy->telling == told_) return;
+    const auto& progress = *status.remedy;
+    const bool notifies = progress.planned && progress.planned->action == RemedyAction::Notify;
+    if (notifies || (progress.free_at != 0 && unix_now() - remedy_hour.count() >= progress.told_at))
+        return; // it is not told yet
+    told_ = status.remedy->telling;
+    node_->notifiers.release(name_, told_);
 }
 
 } // namespace p2prc::process

@@ -68,6 +68,18 @@ void ProcessSupervisor::arm_retry(std::chrono::milliseconds pause) {
     });
 }
 
+void ProcessSupervisor::policy_changed() {
+    if (node_->stopping) return;
+    const auto now = facts();
+    const bool refused = now.record && now.status && now.status->state == ProcessState::Failed &&
+                         now.status->reason && now.status->reason->kind == StopKind::StartFailed &&
+                         now.status->reason->step == refused_step;
+    if (refused && !busy() && !unit_.alive() && !now.paused && !now.elsewhere &&
+        wanted(now).desired == Desired::Running && allowed(*now.record))
+        return begin(Act::Retry, now);
+    evaluate();
+}
+
 void ProcessSupervisor::network_changed() {
     if (!retry_.timer) return;
     const auto now = std::chrono::steady_clock::now();

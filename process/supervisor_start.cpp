@@ -1,4 +1,5 @@
 #include "net/cgroups.h"
+#include "net/spawn.h"
 #include "process/container_unit.h"
 #include "process/data_ownership.h"
 #include "process/supervisor.h"
@@ -36,6 +37,21 @@ Result<void> ProcessSupervisor::permitted(const Facts& now) {
     if (const auto free = options.check_port(record.port.value_or(0), name_); !free)
         return refused("port", free.error());
     return {};
+}
+
+// What its owner may use here is in effect. False: it is not, and is tried again; it starts then.
+asio::awaitable<bool> ProcessSupervisor::limited(Facts now) {
+    if (records().origin_of(*now.record) == Origin::Local) co_return true;
+    const auto owner = records().spinner_of(*now.record);
+    const auto set = co_await node_->owner_slices.ensure(owner);
+    if (node_->stopping) co_return false;
+    if (set) co_return true;
+    auto status = draft(facts());
+    status.waits_for = fmt::format("the limits of '{}' cannot be set: {} (p2prc owner limit {} sets others)",
+                                   owner, set.error().message, owner);
+    node_->write(status);
+    retry_later();
+    co_return false;
 }
 
 Result<TransientUnit> ProcessSupervisor::unit_to_start(const Facts& now, Act what) {
@@ -97,6 +113,38 @@ asio::awaitable<Result<void>> ProcessSupervisor::prepare_data(Facts now, Act wha
     co_return Result<void>{};
 }
 
+// Whoever stops or kills it meanwhile does not wait for it.
+asio::awaitable<Result<std::string>> ProcessSupervisor::run_helper(std::string unit, TransientUnit content) {
+    helper_ = unit;
+    auto result = co_await node_->systemd.start_transient(std::move(unit), std::move(content), share_);
+    helper_.clear();
+    co_return result;
+}
+
+bool ProcessSupervisor::is_still_to_start(const Facts& now) const {
+    if (!now.record || now.elsewhere || now.killed || now.paused) return false;
+    const auto want = wanted(now);
+    return want.desired == Desired::Running && !want.killed && want.change == started_change_;
+}
+
+// Something may be wanted that cannot wait for what is under way.
+void ProcessSupervisor::interrupt() {
+    if (helper_.empty() || interrupted_ || is_still_to_start(facts())) return;
+    interrupted_ = true;
+    const auto end = [](std::shared_ptr<ProcessSupervisor> self, std::string unit) -> asio::awaitable<void> {
+        (void)co_await self->node_->systemd.stop(std::move(unit), self->share_);
+    };
+    asio::co_spawn(node_->loop, end(shared_from_this(), helper_),
+                   net::ReportFailure("ending what prepares a process"));
+}
+
+// What was prepared is not started then, and what is wanted now is done.
+bool ProcessSupervisor::was_interrupted() {
+    if (!interrupted_) return false;
+    if (state_ == SupervisorState::Preparing) take(SupervisorEvent::NotRunning);
+    return true;
+}
+
 // Of one with a root of its own, or in a container.
 asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord record) {
     const auto deployed = node_->deployments.results().find(record);
@@ -110,7 +158,7 @@ asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord reco
     set_slice(*unit, records().slice_of(record));
     if (deployed) add_result(*unit, record.spec, *deployed);
     const auto name = volumes_unit_name(name_);
-    const auto made = co_await node_->systemd.start_transient(name, std::move(*unit), share_);
+    const auto made = co_await run_helper(name, std::move(*unit));
     if (!made) co_return std::unexpected(made.error());
     if (*made == "done") co_return Result<void>{};
     co_return fail(ErrorCode::Failed, fmt::format("its directories could not be made ({})", *made),
@@ -119,7 +167,10 @@ asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord reco
 
 // All that comes before its unit. `before`: as it was when the start was decided upon.
 asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts before, Facts now, Act what) {
+    interrupted_ = false;
+    started_change_ = wanted(now).change;
     if (!permitted(now)) co_return Prepared{};
+    if (!co_await limited(now)) co_return Prepared{std::nullopt, false};
     const auto& spec = now.record->spec;
     // Its deployer may write to the data, and comes before all that is only for a process that starts now.
     const bool deployed = is_deployed(*now.record);
@@ -130,7 +181,7 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
             refuse(now, "data", prepared.error());
             co_return Prepared{};
         }
-        if (!co_await copy_data(*now.record)) co_return Prepared{std::nullopt, false};
+        if (!co_await copy_data(*now.record)) co_return Prepared{std::nullopt, interrupted_};
     }
     if (!deployed) {
         deploy(now);
@@ -162,9 +213,9 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
     if (!spec.run.data) co_return Prepared{std::move(*content)};
     auto prepared = co_await prepare_data(before, what);
     if (prepared && !node_->stopping && !co_await copy_data(*now.record))
-        co_return Prepared{std::nullopt, false};
+        co_return Prepared{std::nullopt, interrupted_};
     if (prepared && !node_->stopping) prepared = co_await make_volumes(*now.record);
-    if (node_->stopping) co_return Prepared{};
+    if (node_->stopping || was_interrupted()) co_return Prepared{};
     if (!prepared) {
         refuse(now, "data", prepared.error());
         co_return Prepared{};

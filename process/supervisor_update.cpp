@@ -82,6 +82,30 @@ void ProcessSupervisor::begin_update(ProcessStatus& status, const ProcessRecord&
     status.update = std::move(update);
 }
 
+// An update that could not be taken back as its file asks for is refused while the revision before it runs
+// on.
+bool ProcessSupervisor::refuses_first(const Facts& now, Act what) {
+    if (what != Act::Restart || !unit_.alive() || !now.record || !now.status) return false;
+    if (!now.record->spec.update.snapshot || now.status->revision == 0 ||
+        now.record->revision <= now.status->revision)
+        return false;
+    const auto able = node_->options.data.check_exchange();
+    if (able || able.error().code != ErrorCode::NotSupported) return false;
+    auto status = draft(now);
+    begin_update(status, *now.record);
+    // Without one to go back to nothing is copied.
+    if (!status.update || !is_under_way(*status.update)) return false;
+    status.revision = now.status->revision; // that still runs
+    status.applied = wanted(now).change;
+    StopReason reason;
+    reason.kind = StopKind::StartFailed;
+    reason.step = "data";
+    reason.detail = fmt::format("{}: {}", able.error().message, able.error().hint);
+    give_up_update(status, node_->stamped(std::move(reason), epoch_of(now)));
+    node_->look_again(name_);
+    return true;
+}
+
 // Nothing of the process runs, and the next revision has not been started yet. It may run here, and with this
 // data: it is copied as its user. Where that takes more than a moment, the update goes on without. False:
 // systemd cannot be asked, or this is the end of p2prcd; it is tried again.
@@ -95,7 +119,7 @@ asio::awaitable<bool> ProcessSupervisor::copy_data(ProcessRecord record) {
     Result<void> done;
     if (!node_->options.data.has_copy(name_, note)) {
         done = co_await make_copy(std::move(record));
-        if (node_->stopping) co_return false;
+        if (node_->stopping || was_interrupted()) co_return false;
         // systemd is not there: perhaps the machine goes down.
         if (!done && done.error().code == ErrorCode::Unreachable) {
             retry_later();
@@ -122,7 +146,7 @@ asio::awaitable<Result<void>> ProcessSupervisor::make_copy(ProcessRecord record)
     if (!stopped) co_return std::unexpected(stopped.error());
     if (auto begun = node_->options.data.begin_copy(name_); !begun) co_return begun;
     const auto since = std::chrono::steady_clock::now();
-    const auto result = co_await node_->systemd.start_transient(unit, std::move(*content), share_);
+    const auto result = co_await run_helper(unit, std::move(*content));
     if (!result) co_return std::unexpected(result.error());
     if (*result == "done") co_return Result<void>{};
     if (*result == "timeout" || std::chrono::steady_clock::now() - since >= copy_timeout)

@@ -110,7 +110,8 @@ Result<std::string> other_node(const Request& request, const ProcessRecord& proc
 Result<void> move_to(Request& request, ProcessRecord& process, const std::string& node,
                      const std::string& by) {
     auto& draft = request.draft;
-    const auto port = bind_port(draft, node, process.name, process.spec.port, request.is_owner());
+    const auto port = bind_port(draft, node, process.name, process.spec.port, request.is_owner(),
+                                ports_in_use(request, node));
     if (!port) return std::unexpected(port.error());
     auto moved = process;
     moved.node = node;
@@ -118,7 +119,9 @@ Result<void> move_to(Request& request, ProcessRecord& process, const std::string
     const auto has_chosen = [](const Revision& revision) { return revision.spec.port == 0; };
     if (std::ranges::any_of(moved.former, has_chosen)) {
         const auto chosen =
-            process.spec.port == 0 ? port : bind_port(draft, node, process.name, 0, request.is_owner());
+            process.spec.port == 0
+                ? port
+                : bind_port(draft, node, process.name, 0, request.is_owner(), ports_in_use(request, node));
         if (!chosen) return std::unexpected(chosen.error());
         for (auto& revision : moved.former | std::views::filter(has_chosen))
             revision.port = *chosen;

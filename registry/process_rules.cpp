@@ -53,7 +53,11 @@ Result<void> check_same_node(const ProcessRecord& existing, const std::string& w
 }
 
 Result<Json> same_again(const ProcessRecord& existing) {
-    return Json{{"id", existing.id}, {"name", existing.name}, {"node", existing.node}, {"created", false}};
+    return Json{{"id", existing.id},
+                {"name", existing.name},
+                {"node", existing.node},
+                {"created", false},
+                {"deployment", existing.deployment}};
 }
 
 // The one that the request names, if whoever asks may change it.
@@ -88,12 +92,17 @@ bool is_up(const Draft& draft, const ProcessRecord& process) {
 
 } // namespace
 
-std::set<std::uint16_t> ports_in_use(const Request& request) {
+std::set<std::uint16_t> ports_in_use(const Request& request, const std::string& node) {
     std::set<std::uint16_t> ports;
-    const auto list = request.params.find("ports_in_use");
-    if (list == request.params.end() || !list->is_array()) return ports;
-    for (const Json& port : *list)
-        if (port.is_number_unsigned() && port <= 65535) ports.insert(port.get<std::uint16_t>());
+    const auto add = [&ports](const Json& document) {
+        const auto list = document.find("ports_in_use");
+        if (list == document.end() || !list->is_array()) return;
+        for (const Json& port : *list)
+            if (port.is_number_unsigned() && port <= 65535) ports.insert(port.get<std::uint16_t>());
+    };
+    // Its own word of this moment, or of when it was last heard.
+    if (node == request.actor.node) add(request.params);
+    if (const auto* info = request.draft.get(keys::node_info(node)); info && info->is_object()) add(*info);
     return ports;
 }
 
@@ -125,7 +134,7 @@ Result<Json> spin(Request& request) {
     const bool owner = request.is_owner();
     if (auto free = check_further_ports(request.draft, node, spec->name, spec->ports, owner); !free)
         return std::unexpected(free.error());
-    auto in_use = node == request.actor.node ? ports_in_use(request) : std::set<std::uint16_t>();
+    auto in_use = ports_in_use(request, node);
     in_use.insert(spec->ports.begin(), spec->ports.end());
     auto port = bind_port(request.draft, node, spec->name, spec->port, owner, in_use);
     if (!port) return std::unexpected(port.error());
@@ -153,7 +162,11 @@ Result<Json> spin(Request& request) {
             !claimed)
             return std::unexpected(claimed.error());
     attach_domains(request.draft, process, owner);
-    return Json{{"id", process.id}, {"name", process.name}, {"node", process.node}, {"created", true}};
+    return Json{{"id", process.id},
+                {"name", process.name},
+                {"node", process.node},
+                {"created", true},
+                {"deployment", 0}};
 }
 
 void change(Draft& draft, ProcessRecord& process, Action action, const std::string& by) {

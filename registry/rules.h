@@ -104,8 +104,9 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
                                                std::string_view name, std::optional<std::uint16_t> wanted,
                                                bool owner, const std::set<std::uint16_t>& in_use = {});
 
-// What the node that asks for itself knows of its own ports. It steers the choice of its own port alone.
-std::set<std::uint16_t> ports_in_use(const Request& request);
+// What `node` reports of its own ports, and says now where it asks for itself. It steers the choice of its
+// own ports alone.
+std::set<std::uint16_t> ports_in_use(const Request& request, const std::string& node);
 
 // Whether process `name` may have further ports `ports` on `node`: PortTaken names the holder.
 Result<void> check_further_ports(const Draft& draft, std::string_view node, std::string_view name,

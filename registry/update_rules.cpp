@@ -35,7 +35,7 @@ Result<std::optional<std::uint16_t>> port_of_next(Request& request, const Proces
                                                   const ProcessSpec& spec, bool restart) {
     const bool beside = restart && spec.update.order == UpdateOrder::StartFirst;
     if (spec.port == 0 && existing.spec.port == 0 && existing.port && !beside) return existing.port;
-    auto in_use = ports_in_use(request);
+    auto in_use = ports_in_use(request, existing.node);
     in_use.insert(spec.ports.begin(), spec.ports.end());
     if (existing.port) in_use.insert(*existing.port);
     if (const auto* good = last_good_revision(existing); good && good->port) in_use.insert(*good->port);
@@ -184,7 +184,7 @@ Result<Json> update(Request& request, ProcessRecord process, ProcessSpec spec,
     if (auto led = lead_domains(request, process); !led) return std::unexpected(led.error());
     return Json{{"id", process.id},    {"name", process.name},         {"node", process.node},
                 {"created", false},    {"revision", process.revision}, {"change", process.change},
-                {"restarts", restart}, {"changes", std::move(listed)}};
+                {"restarts", restart}, {"changes", std::move(listed)}, {"deployment", process.deployment}};
 }
 
 Result<Json> roll_back(Request& request) {

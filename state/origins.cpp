@@ -17,11 +17,38 @@ std::string key_of(const ProcessSpec& spec) {
     return keys::spun(spec_digest(spec));
 }
 
+// Members of a note: the deployments that were agreed to, without them whichever comes first; whether one
+// more was, whatever its number; and the revision after which one more may come.
+constexpr const char* deployments = "deployments";
+constexpr const char* any_deployment = "any_deployment";
+constexpr const char* again_after = "again_after";
+
+// A registry that was restored from an older copy may name one that is not the last.
+constexpr std::size_t most_deployments = 16;
+
 Json note_of(const ProcessSpec& spec, std::uint32_t id, std::uint32_t revision = 0) {
     Json note{{"schema", 1}, {"name", spec.name}};
     if (id != 0) note["id"] = id;
     if (revision != 0) note["revision"] = revision;
     return note;
+}
+
+void agree_to(Json& note, std::uint32_t deployment) {
+    auto agreed = json::member<std::vector<std::uint32_t>>(note, deployments);
+    if (std::ranges::count(agreed, deployment) == 0) agreed.push_back(deployment);
+    if (agreed.size() > most_deployments) agreed.erase(agreed.begin());
+    note[deployments] = agreed;
+    note.erase(any_deployment);
+    const auto after = json::optional_member<std::uint32_t>(note, again_after);
+    if (after && deployment > *after) note.erase(again_after);
+}
+
+bool is_agreed_to(const Json& note, std::uint32_t deployment) {
+    if (!note.contains(deployments) || note.contains(any_deployment)) return true;
+    if (std::ranges::count(json::member<std::vector<std::uint32_t>>(note, deployments), deployment) > 0)
+        return true;
+    const auto after = json::optional_member<std::uint32_t>(note, again_after);
+    return after && deployment > *after;
 }
 
 // The node that has made its present revision.
@@ -39,32 +66,71 @@ bool is_of(const Json& note, std::uint32_t id, const std::vector<std::uint32_t>&
 } // namespace
 
 bool Origins::note(const ProcessSpec& spec) {
-    const auto key = key_of(spec);
-    if (own_.get(key)) return false;
-    own_.set(key, note_of(spec, 0));
+    auto key = key_of(spec);
+    const auto before = own_.get(key);
+    if (before && (!before->contains(deployments) || before->contains(any_deployment))) return false;
+    auto now = before ? *before : note_of(spec, 0);
+    if (before) now[any_deployment] = true;
+    own_.set(std::move(key), std::move(now));
     return true;
 }
 
-void Origins::bind(const ProcessSpec& spec, std::uint32_t id, std::uint32_t revision,
-                   const ProcessRecord* record) {
+void Origins::bind(const ProcessSpec& spec, const Answered& answer, const ProcessRecord* record) {
     std::vector<Change> changes;
-    if (record && record->id == id) {
+    if (record && record->id == answer.id) {
         std::set<std::string> kept{key_of(record->spec)};
         for (const auto& former : record->former)
             kept.insert(key_of(former.spec));
         for (const auto& [key, note] : own_.range(keys::spun_here))
             // The record may not know the latest of them yet.
-            if (key != marker && json::member<std::uint32_t>(*note, "id") == id &&
+            if (key != marker && json::member<std::uint32_t>(*note, "id") == answer.id &&
                 json::member<std::uint32_t>(*note, "revision") < record->revision &&
                 !kept.contains(std::string(key)))
                 changes.push_back({std::string(key), std::nullopt, 0});
     }
-    changes.push_back({key_of(spec), note_of(spec, id, revision), 0});
+    auto key = key_of(spec);
+    auto now = note_of(spec, answer.id, answer.revision);
+    if (const auto before = own_.get(key))
+        for (const auto* member : {deployments, any_deployment, again_after})
+            if (before->contains(member)) now[member] = (*before)[member];
+    if (answer.deployment) agree_to(now, *answer.deployment);
+    changes.push_back({std::move(key), std::move(now), 0});
     own_.update(std::move(changes));
 }
 
 void Origins::take_back(const ProcessSpec& spec) {
-    own_.erase(key_of(spec));
+    auto key = key_of(spec);
+    const auto before = own_.get(key);
+    if (!before || !before->contains(any_deployment)) return own_.erase(std::move(key));
+    auto now = *before;
+    now.erase(any_deployment);
+    own_.set(std::move(key), std::move(now));
+}
+
+bool Origins::note_redeployment(const ProcessRecord& record) {
+    const auto before = note_about(record);
+    if (!before || before->contains(again_after)) return false;
+    auto now = *before;
+    if (!now.contains(deployments)) agree_to(now, record.deployment);
+    now[again_after] = last_revision(record);
+    own_.set(key_of(record.spec), std::move(now));
+    return true;
+}
+
+void Origins::take_back_redeployment(const ProcessRecord& record) {
+    const auto before = note_about(record);
+    if (!before) return;
+    auto now = *before;
+    now.erase(again_after);
+    own_.set(key_of(record.spec), std::move(now));
+}
+
+void Origins::settle(const ProcessRecord& record) {
+    const auto before = note_about(record);
+    if (!before || !is_agreed_to(*before, record.deployment)) return;
+    auto now = *before;
+    agree_to(now, record.deployment);
+    if (now != *before) own_.set(key_of(record.spec), std::move(now));
 }
 
 void Origins::forget(const Tombstone& tombstone) {
@@ -77,9 +143,14 @@ void Origins::forget(const Tombstone& tombstone) {
 }
 
 bool Origins::here(const ProcessRecord& record) const {
+    const auto note = note_about(record);
+    return note && (record.spec.deploy.strategy.empty() || is_agreed_to(*note, record.deployment));
+}
+
+std::shared_ptr<const Json> Origins::note_about(const ProcessRecord& record) const {
     // The digest in the record is a claim like the rest of it.
-    const auto note = record.name == record.spec.name ? own_.get(key_of(record.spec)) : nullptr;
-    return note && is_of(*note, record.id, record.former_ids);
+    auto note = record.name == record.spec.name ? own_.get(key_of(record.spec)) : nullptr;
+    return note && is_of(*note, record.id, record.former_ids) ? note : nullptr;
 }
 
 std::string Origins::spinner(const ProcessRecord& record, std::string_view self) const {

@@ -5,6 +5,7 @@
 #include "core/process_spec.h"
 #include "state/own_state.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,14 +26,27 @@ class OwnerLimits {
   public:
     explicit OwnerLimits(OwnState& own) : own_(own) {}
 
-    // Nothing: it has none.
+    // Nothing: it has none. A former name of a node has those of the node.
     std::optional<OwnerLimit> of(std::string_view node) const;
-    // Who has any.
+    // Who has any, by its present name.
     std::vector<std::string> nodes() const;
     // In place of all that there were.
     void set(std::string_view node, const OwnerLimit& limit);
+    // After whom the slice is named in which the processes of `node` are: a node that has taken another name
+    // since it was limited is still in the slice that it was in. Otherwise it would have its limits once more
+    // under each name, beside what runs on.
+    std::string slice_name(std::string_view node) const;
 
   private:
+    struct Note {
+        std::string name; // of the node
+        std::shared_ptr<const Json> value;
+    };
+    std::optional<Note> find(std::string_view node) const;
+    // Of another node than `name`.
+    bool is_slice_of_another(std::string_view slice, std::string_view name) const;
+    std::string free_slice(std::string_view node) const;
+
     OwnState& own_;
 };
 

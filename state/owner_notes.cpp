@@ -72,12 +72,32 @@ void rename_owner(OwnState& own, std::string_view key, std::string_view name) {
     if (!changes.empty()) own.update(std::move(changes));
 }
 
-std::vector<std::string> follow_owners(OwnState& own, const State& replica, std::string_view self) {
+namespace {
+
+// What is noted under the former name. A limit counts for both names together, so there is one; a pause is
+// taken back for each.
+Json former_note(const OwnerNote& note) {
+    Json former = note.family->prefix == keys::owner_limits ? Json{{"schema", 1}} : note.note;
+    former.erase(owner_key);
+    former[former_of] = note.key;
+    return former;
+}
+
+} // namespace
+
+void follow_owners(OwnState& own, const State& replica, std::string_view self) {
     std::vector<Change> changes;
-    std::set<std::string> moved;
     std::optional<std::set<std::string>> here; // who has spun something here; hardly ever needed
+    const auto is_needed = [&](const std::string& name) {
+        if (!here) here = spinners(own, replica, self);
+        return here->contains(name);
+    };
     for (auto& note : owner_notes(own)) {
         const auto present = key_of_node(replica, note.name);
+        if (note.note.contains(former_of)) {
+            if (!is_needed(note.name)) changes.push_back({key_of(note, note.name), std::nullopt, 0});
+            continue;
+        }
         if (note.key.empty() && !present.empty()) {
             note.note[owner_key] = present;
             changes.push_back({key_of(note, note.name), std::move(note.note), 0});
@@ -85,16 +105,21 @@ std::vector<std::string> follow_owners(OwnState& own, const State& replica, std:
         if (note.key.empty() || note.key == present) continue;
         const auto name = name_of_node(replica, note.key);
         if (name.empty()) continue; // it has left
-        moved.insert({note.name, name});
-        if (auto now = key_of(note, name); !own.contains(now))
-            changes.push_back({std::move(now), note.note, 0});
-        if (!here) here = spinners(own, replica, self);
-        const bool is_needed = here->contains(note.name);
-        if (is_needed) note.note.erase(owner_key);
-        changes.push_back({key_of(note, note.name), is_needed ? std::optional(note.note) : std::nullopt, 0});
+        auto now = key_of(note, name);
+        const auto there = own.get(now);
+        const bool is_taken = there && !there->contains(former_of);
+        std::optional<Json> left;
+        if (is_needed(note.name)) {
+            if (is_taken) continue; // what was said of each name counts for that
+            left = former_note(note);
+        }
+        changes.push_back({key_of(note, note.name), std::move(left), 0});
+        if (is_taken) continue;
+        if (note.family->prefix == keys::owner_limits && !note.note.contains(owner_slice))
+            note.note[owner_slice] = note.name;
+        changes.push_back({std::move(now), std::move(note.note), 0});
     }
     if (!changes.empty()) own.update(std::move(changes));
-    return {moved.begin(), moved.end()};
 }
 
 } // namespace p2prc::state

@@ -11,15 +11,19 @@
 
 namespace p2prc::state {
 
-// Member of such a note: the node's key, where it is known.
+// Members of such a note: the node's key, where it is known; in its stead, in one under a name that the node
+// had before, the key of the node that had it; and, of a limit, the slice that its processes are in, where
+// that has not the name of the node.
 inline constexpr const char* owner_key = "key";
+inline constexpr const char* former_of = "former_of";
+inline constexpr const char* owner_slice = "slice";
 
 // All notes about the node with that key are under this name from now on. One that is there already stays.
 void rename_owner(OwnState& own, std::string_view key, std::string_view name);
 
 // What the agreed state says of the nodes: keys that were not known are noted, and notes about a node that
-// has another name now are under that, too. They stay under the former one while a process on `self`, this
-// node, is of that name. -> the names under which notes came or went.
-std::vector<std::string> follow_owners(OwnState& own, const State& replica, std::string_view self);
+// has another name now are under that, too. Under the former one something stays for as long as a process on
+// `self`, this node, is of that name.
+void follow_owners(OwnState& own, const State& replica, std::string_view self);
 
 } // namespace p2prc::state

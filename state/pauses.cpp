@@ -18,7 +18,8 @@ Pause read(const Json& note) {
 }
 
 // By its present id or a former one: it may have come into another fleet since.
-bool is_of(const Json& note, const ProcessRecord& record) {
+template <class Record>
+bool is_of(const Json& note, const Record& record) {
     const auto id = json::member<std::uint32_t>(note, "id");
     return id == record.id || std::ranges::count(record.former_ids, id) > 0;
 }
@@ -79,12 +80,20 @@ void Pauses::forget_over(const State& replica) {
     std::vector<Change> over;
     for (const auto& [key, note] : own_.range(keys::paused_here)) {
         const auto name = keys::last_part(key);
-        const auto id = json::member<std::uint32_t>(*note, "id");
-        const auto* tombstone = agreed.tombstone(id);
         const auto* process = agreed.process(name);
         const auto* record = process ? process->accepted() : nullptr;
-        const bool killed = tombstone && tombstone->record.name == name;
-        if (killed || (record && !is_of(*note, *record))) over.push_back({std::string(key), std::nullopt, 0});
+        const bool killed = std::ranges::any_of(agreed.tombstones_of(name), [&](std::uint32_t id) {
+            const auto* tombstone = agreed.tombstone(id);
+            return tombstone && is_of(*note, tombstone->record);
+        });
+        if (killed || (record && !is_of(*note, *record))) {
+            over.push_back({std::string(key), std::nullopt, 0});
+        } else if (record && json::member<std::uint32_t>(*note, "id") != record->id) {
+            // Another registry may give the number it had in the one before to another process.
+            auto now = *note;
+            now["id"] = record->id;
+            over.push_back({std::string(key), std::move(now), 0});
+        }
     }
     if (!over.empty()) own_.update(std::move(over));
 }

@@ -38,8 +38,9 @@ class Pauses {
     bool resume(const ProcessRecord& record);
     bool resume_owner(std::string_view node);
 
-    // Of processes that were killed, and of former ones of a name that another has now. What is not in the
-    // replica at all may be there again: absence proves nothing.
+    // Of processes that were killed, and of former ones of a name that another has now; what has another id
+    // by now is noted with that. What is not in the replica at all may be there again: absence proves
+    // nothing.
     void forget_over(const State& replica);
 
   private:

@@ -247,7 +247,8 @@ asio::awaitable<Result<std::uint32_t>> Actions::roll_back(std::string process, s
     const auto* earlier = former_revision(*record, revision);
     auto spec = earlier ? earlier->spec : record->spec;
     std::string method = "process.rollback";
-    co_return co_await revise(std::move(method), std::move(params), std::move(spec), wait);
+    auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    co_return co_await revised(std::move(answer), std::move(spec), wait);
 }
 
 asio::awaitable<Result<std::uint32_t>> Actions::redeploy(std::string process, std::string user,
@@ -256,15 +257,17 @@ asio::awaitable<Result<std::uint32_t>> Actions::redeploy(std::string process, st
     if (!record) co_return std::unexpected(record.error());
     Json params = {{"process", std::to_string(record->id)}, {"by", by(user)}};
     add_ports_in_use(params, *view_, *record);
-    auto spec = record->spec;
+    if (record->node == view_->node()) {
+        auto answer = co_await redeploy_here(*fleet_, *own_, *record, std::move(params));
+        co_return co_await revised(std::move(answer), record->spec, wait);
+    }
     std::string method = "process.redeploy";
-    co_return co_await revise(std::move(method), std::move(params), std::move(spec), wait);
+    auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
+    co_return co_await revised(std::move(answer), record->spec, wait);
 }
 
 // `spec`: for its limits of time alone.
-asio::awaitable<Result<std::uint32_t>> Actions::revise(std::string method, Json params, ProcessSpec spec,
-                                                       WaitFor wait) {
-    const auto answer = co_await fleet_->gateway().request(std::move(method), std::move(params));
+asio::awaitable<Result<std::uint32_t>> Actions::revised(Result<Json> answer, ProcessSpec spec, WaitFor wait) {
     if (!answer) co_return std::unexpected(answer.error());
     if (const auto done = co_await wait_for_update(*answer, std::move(spec), wait); !done)
         co_return std::unexpected(done.error());

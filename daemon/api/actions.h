@@ -85,8 +85,8 @@ class Actions {
     std::string by(const std::string& user) const;
 
   private:
-    boost::asio::awaitable<Result<std::uint32_t>> revise(std::string method, Json params, ProcessSpec spec,
-                                                         WaitFor wait);
+    boost::asio::awaitable<Result<std::uint32_t>> revised(Result<Json> answer, ProcessSpec spec,
+                                                          WaitFor wait);
     boost::asio::awaitable<Result<void>> wait_for_update(const Json& answer, ProcessSpec spec, WaitFor wait);
     boost::asio::awaitable<void> await_moved(Json& row, std::optional<std::chrono::nanoseconds> end);
     boost::asio::awaitable<Result<Json>> ask_to_spin(ProcessSpec spec, Json params);

@@ -1,5 +1,6 @@
 #include "daemon/api/documents.h"
 
+#include "core/deployer_report.h"
 #include "core/fields.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
@@ -285,8 +286,9 @@ namespace {
 
 // 10,000 processes and 12,000 domains are to fit into a message of the bus (dbus/limits.h), whatever is in
 // them.
-constexpr std::size_t longest_text = 256;   // no name is longer, nor is a domain
-constexpr std::size_t longest_value = 2048; // of lists and tables, as JSON
+constexpr std::size_t longest_text = 256;       // no name is longer, nor is a domain
+constexpr std::size_t longest_value = 2048;     // of lists and tables, as JSON
+constexpr std::size_t longest_deployers = 8192; // of a node: as many as are reported, with short names
 
 void cut_texts(Json& value) {
     if (value.is_string()) {
@@ -301,7 +303,7 @@ void cut_texts(Json& value) {
 Json row_of(Json document) {
     for (const auto& [key, value] : document.items()) {
         // The readers of records limit these (core/labels.h); all together, a list does.
-        if (key == "labels" || key == "custom") continue;
+        if (key == "labels" || key == "custom" || key == "deployers") continue;
         if (!key.ends_with("object")) cut_texts(value); // a path that is cut is none
         // The registry limits how many names of domains there are.
         if (value.is_structured() && key != "domains" &&
@@ -309,6 +311,20 @@ Json row_of(Json document) {
             value = nullptr;
     }
     return document;
+}
+
+// As far as this version reads them; where they say too much, without what they lack.
+Json deployers_of_row(const Json& row) {
+    auto deployers = deployers_from_info(row);
+    if (!deployers) return nullptr;
+    auto list = deployers_to_json(*deployers);
+    if (list.dump().size() <= longest_deployers) return list;
+    for (auto& deployer : *deployers) {
+        deployer.missing.clear();
+        deployer.problem.clear();
+    }
+    list = deployers_to_json(*deployers);
+    return list.dump().size() <= longest_deployers ? list : Json(nullptr);
 }
 
 } // namespace
@@ -320,7 +336,9 @@ Json process_row(const View& view, const ProcessRecord& record) {
 }
 
 Json node_row(const View& view, const NodeRecord& record) {
-    return row_of(node_document(view, record));
+    auto row = row_of(node_document(view, record));
+    row["deployers"] = deployers_of_row(row);
+    return row;
 }
 
 Json domain_row(const View& view, const DomainRecord& record) {

@@ -57,7 +57,7 @@ std::string megabytes(std::uint64_t bytes) {
 } // namespace
 
 Owners::Share Owners::another(std::string owner) const {
-    auto slice = process::owner_slice(owner);
+    auto slice = process::owner_slice(state::OwnerLimits(*own_).slice_name(owner));
     auto usage = process::read_slice_usage(slice, cgroup_root_);
     return {.owner = std::move(owner), .slice = std::move(slice), .usage = usage};
 }

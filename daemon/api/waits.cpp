@@ -119,6 +119,9 @@ Error too_late(const View& view, const Awaited& awaited) {
         return {ErrorCode::Failed, name + " runs, but is not ready after " + time + ": " + status.waits_for,
                 "it keeps running: p2prc logs " + awaited.name + " shows its output, p2prc kill " +
                     awaited.name + " ends it; --timeout gives it longer"};
+    if (status.state == ProcessState::Starting && !is_executed(status) && !status.waits_for.empty())
+        return {ErrorCode::Failed, name + " was not started in " + time + ": " + status.waits_for,
+                "it is tried again: p2prc info " + awaited.name + " shows its state"};
     if (status.state == ProcessState::Deploying && !status.waits_for.empty())
         return {
             ErrorCode::Failed, name + " is still being deployed after " + time + ": " + status.waits_for,

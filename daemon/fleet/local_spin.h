@@ -1,7 +1,8 @@
-// A spin on this node that a user of this node asks for.
+// A spin on this node, or another run of its deployer, that a user of this node asks for.
 #pragma once
 
 #include "core/process_spec.h"
+#include "core/records.h"
 #include "daemon/fleet/control.h"
 #include "state/own_state.h"
 #include "state/state.h"
@@ -16,5 +17,10 @@ namespace p2prc::daemon {
 boost::asio::awaitable<Result<Json>> spin_here(FleetControl& fleet, state::OwnState& own,
                                                const state::State& replica, std::string here,
                                                ProcessSpec spec, Json params);
+
+// Makes the request process.redeploy of a process of this node, noted likewise. `record`: as it is known
+// here.
+boost::asio::awaitable<Result<Json>> redeploy_here(FleetControl& fleet, state::OwnState& own,
+                                                   ProcessRecord record, Json params);
 
 } // namespace p2prc::daemon

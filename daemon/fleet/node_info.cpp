@@ -13,6 +13,7 @@
 #include <array>
 #include <charconv>
 #include <fstream>
+#include <set>
 #include <string>
 
 namespace p2prc::daemon {
@@ -80,6 +81,18 @@ bool listens_on(std::uint16_t port) {
            });
 }
 
+// Those that a registry could choose for a process (registry/port_rules.cpp), whoever has them: a process
+// that has its port already is known to the registry.
+Json ports_in_use() {
+    constexpr std::uint16_t first = 20000, last = 29999;
+    constexpr std::size_t most = 256; // each change of the report goes to every node
+    std::set<std::uint16_t> ports;
+    for (const auto& listener : net::tcp_listeners().value_or(std::vector<net::Listener>()))
+        if (listener.port >= first && listener.port <= last && ports.size() < most)
+            ports.insert(listener.port);
+    return ports;
+}
+
 Json measure_node() {
     Json info{{"version", P2PRC_VERSION}, {"arch", nullptr}, {"memory_bytes", nullptr}, {"cpus", nullptr}};
     utsname name{};
@@ -93,6 +106,7 @@ Json measure_node() {
     const auto addresses = own_addresses();
     info["ipv4"] = best_address(addresses, true);
     info["ipv6"] = best_address(addresses, false);
+    info["ports_in_use"] = ports_in_use();
     info["ssh_port"] = listens_on(ssh) ? Json(std::uint64_t{ssh}) : Json(nullptr);
     return info;
 }

@@ -239,6 +239,32 @@ TEST_F(DataDirectoriesTest, ACopyGoesWithTheDataOfItsProcess) {
     EXPECT_FALSE(directories->has_copy("web", {7, 2}));
 }
 
+TEST_F(DataDirectoriesTest, WhetherDirectoriesCanBeExchangedIsKnownBefore) {
+    EXPECT_TRUE(directories->check_exchange());
+    EXPECT_TRUE(DataDirectories(top / "none", top / "none", top / "notes").check_exchange());
+    for (const int error : {EINVAL, EXDEV}) {
+        const DataDirectories unable(top / "data", top / "private/data", top / "notes",
+                                     [error](const fs::path& one, const fs::path& other) {
+                                         EXPECT_TRUE(fs::is_directory(one) && fs::is_directory(other));
+                                         return error;
+                                     });
+        const auto refused = unable.check_exchange();
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::NotSupported);
+        EXPECT_EQ(refused.error().message.find("unknown file system"), std::string::npos)
+            << refused.error().message;
+    }
+    EXPECT_TRUE(fs::is_empty(top / "data"));
+}
+
+TEST_F(DataDirectoriesTest, UnfinishedCopiesAreFound) {
+    make_dynamic("web.copying");
+    fs::create_directory(top / "data/mail.copying");
+    fs::create_directory(top / "data/Bad Name.copying");
+    fs::create_directory(top / "data/web.before");
+    EXPECT_EQ(directories->unfinished_copies(), (std::set<std::string>{"mail", "web"}));
+}
+
 TEST_F(DataDirectoriesTest, WhatIsNotTheCopyIsNotPutBack) {
     make_dynamic();
     make_dynamic("web.copying");

@@ -57,10 +57,22 @@ class FakeSystemd : public Systemd {
             co_return std::string("done");
         }
         if (unit.starts_with("p2prcd-copy-")) {
+            if (std::ranges::any_of(content.properties, [](const UnitProperty& property) {
+                    return property.name == "Description" &&
+                           property.value.get<std::string>().starts_with("Removal");
+                })) {
+                for (const auto& property : content.properties)
+                    if (property.name == "ExecStartEx" && copy_removal)
+                        for (const auto& word : property.value.at(0).at(1))
+                            copy_removal(word.get<std::string>());
+                co_return std::string("done");
+            }
             calls.push_back("start " + unit);
             co_return copier ? copier() : std::string("failed");
         }
         if (unit.starts_with("p2prcd-notify-")) {
+            if (refuse_notice) co_return std::unexpected(*refuse_notice);
+            notice_units.insert(unit);
             calls.push_back("start " + unit);
             started[unit] = content.properties;
             notices.push_back(content.input);
@@ -100,6 +112,15 @@ class FakeSystemd : public Systemd {
             auto result = deployer ? deployer() : std::string("done");
             if (result == "done") deployed_.insert(unit);
             co_return result;
+        }
+        if (unit.starts_with("p2prcd-volumes-") && volumes_take.count() > 0) {
+            calls.push_back("start " + unit);
+            const auto executor = co_await boost::asio::this_coro::executor;
+            const auto job = std::make_shared<boost::asio::steady_timer>(executor, volumes_take);
+            deploy_jobs_[unit] = job;
+            boost::system::error_code ended;
+            co_await job->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ended));
+            co_return std::string(ended ? "canceled" : "done");
         }
         calls.push_back("start " + unit);
         started[unit] = content.properties;
@@ -164,6 +185,12 @@ class FakeSystemd : public Systemd {
         }
         calls.push_back("stop " + unit);
         shares[unit] = share;
+        notice_units.erase(unit);
+        if (const auto job = deploy_jobs_.find(unit); job != deploy_jobs_.end()) {
+            job->second->cancel();
+            deploy_jobs_.erase(job);
+            co_return std::string("done");
+        }
         end_start_job("canceled");
         if (loaded.contains(unit)) end(unit, {"success", CLD_KILLED, SIGTERM, ""});
         co_return std::string("done");
@@ -172,6 +199,7 @@ class FakeSystemd : public Systemd {
     boost::asio::awaitable<Result<void>> set_properties(std::string unit,
                                                         std::vector<UnitProperty> properties) override {
         calls.push_back("set " + unit);
+        if (refuse_set) co_return std::unexpected(*refuse_set);
         changed_properties[unit] = std::move(properties);
         co_return Result<void>{};
     }
@@ -205,6 +233,7 @@ class FakeSystemd : public Systemd {
         view.unit = unit;
         view.active_state = "inactive";
         if (unit.starts_with("p2prcd-deploy-")) view.result = deploy_ended;
+        if (notice_units.contains(unit)) view.active_state = "active";
         co_return found == loaded.end() ? view : found->second;
     }
 
@@ -277,7 +306,10 @@ class FakeSystemd : public Systemd {
     std::chrono::milliseconds unpin_takes{0};
     std::optional<UnitResult> fail_start_with;
     int fail_starts = -1; // so many of them; negative: all
-    std::optional<Error> refuse_start, refuse_freeze;
+    std::optional<Error> refuse_start, refuse_freeze, refuse_set, refuse_notice;
+    std::function<void(const std::string& word)> copy_removal; // of the removal of a copy
+    std::set<std::string> notice_units;                        // units of notices that are loaded
+    std::chrono::milliseconds volumes_take{0};                 // until they are made, or that is stopped
     std::optional<UnitResult> end_at_once;                     // as soon as the command is executed
     std::function<std::string()> copier;                       // copies the data; the word of its job
     std::function<std::string()> deployer;                     // what a deployer does; the word of its job

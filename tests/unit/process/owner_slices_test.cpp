@@ -2,6 +2,7 @@
 #include "process/owner_failure.h"
 #include "state/owner_limits.h"
 #include "tests/unit/process/reconciler_fixture.h"
+#include "tests/unit/support/eventually.h"
 
 namespace p2prc::process {
 namespace {
@@ -34,7 +35,7 @@ TEST(OwnerSlices, OfNoNodeAreStillBelow) {
     }
 }
 
-class OwnerSlicesTest : public ReconcilerTest {
+class OwnerSlicesTest : public RetryTest {
   protected:
     std::string slice_of(const std::string& name) const {
         for (const auto& property : systemd.started.at(name))
@@ -141,8 +142,32 @@ TEST_F(OwnerLimitsTest, FollowANodeToItsOtherName) {
     commit(keys::node("den"), std::nullopt);
     den.name = "cave";
     commit(keys::node("cave"), to_json(den));
-    EXPECT_EQ(set("p2prc-cave.slice", "TasksMax"), 5);
-    EXPECT_EQ(set("p2prc-den.slice", "TasksMax"), UINT64_MAX);
+    // In the slice where it has them: what runs there, and what it spins now, have them together.
+    want(remote(9, "chess", "cave"));
+    EXPECT_EQ(slice_of("p2prc-chess.service"), "p2prc-den.slice");
+    daemon_restart(true);
+    EXPECT_EQ(systemd.calls.front(), "set p2prc-den.slice");
+    EXPECT_EQ(set("p2prc-den.slice", "TasksMax"), 5);
+}
+
+TEST_F(OwnerLimitsTest, NothingStartsWithoutThem) {
+    commit(keys::process("game"), to_json(remote(8, "game", "den")));
+    commit(keys::process("web"), to_json(remote(7, "web", "cave")));
+    limit("den", 5);
+    systemd.refuse_set = Error{ErrorCode::Failed, "systemd says no", ""};
+    start();
+    EXPECT_EQ(count("start p2prc-game.service"), 0);
+    EXPECT_EQ(count("start p2prc-web.service"), 1) << "it has none";
+    expect(ProcessState::Starting, {}, 8);
+    EXPECT_NE(status(8)->waits_for.find("systemd says no"), std::string::npos) << status(8)->waits_for;
+    EXPECT_EQ(
+        std::ranges::count_if(warnings, [](const auto& text) { return text.contains("not in effect"); }), 1);
+    systemd.refuse_set.reset();
+    loop.restart();
+    EXPECT_TRUE(test::eventually(loop, [&] { return count("start p2prc-game.service") == 1; }));
+    run();
+    EXPECT_EQ(count("start p2prc-game.service"), 1);
+    expect(ProcessState::Running, {}, 8);
 }
 
 } // namespace

@@ -56,7 +56,7 @@ class ReconcilerTest : public testing::Test {
             .boot_id = boot,
             .ended_boot = clean_shutdown ? last_boot : "",
             .remote_spin = RemoteSpin::Sandboxed,
-            .data = {directory / "data", directory / "private", directory / "owners"},
+            .data = {directory / "data", directory / "private", directory / "owners", exchange},
             .unit_directories = {directory / "units"},
             .check_port = [this](std::uint16_t port, std::string_view) -> Result<void> {
                 if (port != held_port || port == 0) return {};
@@ -81,7 +81,9 @@ class ReconcilerTest : public testing::Test {
                             .owner = getuid(),
                             .first_pause = std::chrono::milliseconds(1),
                             .longest_pause = std::chrono::milliseconds(4)},
-            .notifiers = {.directory = directory / "notify.d", .owner = getuid()},
+            .notifiers = {.directory = directory / "notify.d",
+                          .owner = getuid(),
+                          .release_after = release_after},
             .health = Health::Sources{.listeners = [this]() -> Result<std::vector<net::Listener>> {
                                           if (!listeners) return fail(ErrorCode::Failed, "no netlink");
                                           return *listeners;
@@ -181,6 +183,8 @@ class ReconcilerTest : public testing::Test {
     std::chrono::milliseconds first_retry_pause = std::chrono::hours(1);
     std::chrono::milliseconds first_ports_pause = std::chrono::hours(1);
     std::chrono::milliseconds confirm{20}, update_limit{20};
+    DataDirectories::Exchange exchange; // empty: the kernel's
+    std::chrono::milliseconds release_after{1};
     std::chrono::milliseconds drain{60'000};
     std::function<bool(std::uint16_t)> connections = [](std::uint16_t) { return false; };
 };

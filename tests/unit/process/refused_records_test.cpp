@@ -1,4 +1,5 @@
 // What a root says that is not to be trusted.
+#include "state/fleet_state.h"
 #include "tests/unit/process/reconciler_fixture.h"
 
 #include <limits>
@@ -33,6 +34,49 @@ TEST_F(ReconcilerTest, ARefusedRecordDoesNotTouchTheStatusOfAnother) {
     EXPECT_EQ(status()->name, "web");
     ASSERT_FALSE(warnings.empty());
     EXPECT_NE(warnings.back().find("is not accepted"), std::string::npos);
+}
+
+// While a fleet is upgraded, its registry may be of a later version than this node.
+TEST_F(ReconcilerTest, WhatALaterVersionSaysIsKeptAndHarmsNothing) {
+    start();
+    want(record());
+    auto web = record();
+    Revision next = present_revision(web);
+    next.number = 2;
+    next.spec.limits.tasks = 9;
+    next.digest = spec_digest(next.spec);
+    replace_revision(web, next, Outcome::Good);
+    ++web.change;
+    auto document = to_json(web);
+    document["schema"] = 2;
+    document["region"] = {{"name", "attic"}};
+    document["outcome"] = "half-good";
+    document["spec"]["limits"]["io"] = "10M";
+    document["spec"]["mesh"] = {{"peers", {"mail"}}};
+    document["former"][0]["signed_by"] = "ada";
+    document["former"][0]["outcome"] = "half-good";
+    commit(keys::process("web"), document);
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->revision, 2u);
+    EXPECT_EQ(*replica->get(keys::process("web")), document) << "others read it here";
+    const auto* read = replica->records().process("web")->accepted();
+    ASSERT_TRUE(read);
+    EXPECT_EQ(to_json(*read)["region"], document["region"]) << "it goes along to another registry";
+    // Of a family that this version does not know, and of a value that it cannot read.
+    commit("/meshes/home", Json{{"peers", {"web"}}});
+    EXPECT_EQ(*replica->get("/meshes/home"), (Json{{"peers", {"web"}}}));
+    auto odd = to_json(record(8, "mail"));
+    odd["spec"]["port"] = Json{{"range", {1, 2}}};
+    commit(keys::process("mail"), odd);
+    EXPECT_EQ(count("start p2prc-mail.service"), 0);
+    EXPECT_EQ(*replica->get(keys::process("mail")), odd);
+    // What it says of itself later is kept, too, and another p2prcd goes on from there.
+    auto noted = *own->get(keys::status("home1", 7));
+    noted["mesh"] = "up";
+    own->set(keys::status("home1", 7), noted);
+    daemon_restart();
+    expect(ProcessState::Running);
+    EXPECT_TRUE(systemd.calls.empty());
 }
 
 TEST_F(ReconcilerTest, ATombstoneIsNoPath) {

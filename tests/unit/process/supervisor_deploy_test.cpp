@@ -390,6 +390,86 @@ TEST_F(DeployTest, WhatCannotBeDeployedAnewRunsOn) {
     EXPECT_TRUE(fs::exists(old));
 }
 
+// Its record may come from a conquered root, which has the number, and no right to have the script run with
+// what this node gave to a user of its own.
+TEST_F(DeployTest, NobodyElseHasTheDeployerOfALocalProcessRunAnew) {
+    auto web = deployed();
+    web.spec.run.credentials = {{"key", "/etc/key"}}; // as only what is spun here may have
+    web.digest = spec_digest(web.spec);
+    state::Origins origins(*own);
+    origins.note(web.spec);
+    start();
+    spin(web);
+    expect(ProcessState::Running);
+    EXPECT_EQ(runs, 1);
+    spin(again(now));
+    EXPECT_EQ(runs, 1);
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->update->phase, UpdatePhase::RolledBack);
+    EXPECT_EQ(status()->update->reason->step, "policy");
+    // A later p2prcd believes as little.
+    daemon_restart(true);
+    EXPECT_EQ(runs, 1);
+    // A user of this node asks for it.
+    web = now;
+    origins.note_redeployment(web);
+    spin(again(web));
+    expect(ProcessState::Running);
+    EXPECT_EQ(runs, 2);
+    // Once.
+    spin(again(now));
+    EXPECT_EQ(runs, 2);
+}
+
+// They may take minutes.
+TEST_F(DeployTest, AStopDoesNotWaitForVolumes) {
+    const std::string volumes = "p2prcd-volumes-web.service";
+    systemd.volumes_take = std::chrono::hours(1);
+    start();
+    auto web = record();
+    web.spec.run.root = "/srv/root";
+    web.spec.run.data = true;
+    web.digest = spec_digest(web.spec);
+    state::Origins(*own).note(web.spec);
+    want(web);
+    expect(ProcessState::Starting);
+    EXPECT_EQ(count("start " + volumes), 1);
+    web.desired = Desired::Stopped;
+    ++web.change;
+    want(web);
+    EXPECT_EQ(count("stop " + volumes), 1);
+    expect(ProcessState::Stopped, StopKind::Stopped);
+    EXPECT_EQ(count("start " + unit), 0);
+    // So does a restart, which begins anew.
+    web.desired = Desired::Running;
+    ++web.change;
+    want(web);
+    ++web.change;
+    systemd.volumes_take = {};
+    want(web);
+    EXPECT_EQ(count("stop " + volumes), 2);
+    kill(7, "web");
+    expect(ProcessState::Stopped, StopKind::Killed);
+}
+
+// What a machine allows may change while a deployer of another node's process waits or runs.
+TEST_F(DeployTest, WhatIsNotAllowedAnyMoreIsEnded) {
+    systemd.deploy_takes = std::chrono::hours(1);
+    start();
+    spin(deployed());
+    expect(ProcessState::Deploying);
+    reconciler->set_remote_spin(RemoteSpin::No, {});
+    run();
+    EXPECT_EQ(count("stop " + deploy), 1);
+    expect(ProcessState::Failed, StopKind::StartFailed);
+    EXPECT_EQ(status()->reason->step, "policy");
+    // And what was refused is started once it is allowed.
+    systemd.deploy_takes = {};
+    reconciler->set_remote_spin(RemoteSpin::Sandboxed, {});
+    run();
+    expect(ProcessState::Running);
+}
+
 class CleanTest : public DeployTest {
   protected:
     void make(const fs::path& path) {

@@ -45,6 +45,43 @@ TEST_F(PauseTest, WhatRunsIsFrozenAndGoesOnWhereItWas) {
     EXPECT_EQ(status()->reason->kind, StopKind::Paused) << "of the last stop";
 }
 
+// Ids begin anew in another registry.
+TEST_F(PauseTest, IsOfAProcessWhateverIdItHas) {
+    start();
+    auto web = record(3);
+    want(web);
+    pause(web);
+    // The node has joined another fleet, and another name.
+    web.id = 9;
+    web.former_ids = {3};
+    want(web);
+    reconciler->set_node("den");
+    run();
+    web.node = "den";
+    want(web);
+    EXPECT_TRUE(state::Pauses(*own).of(web, "den"));
+    EXPECT_EQ(own->get(keys::paused("web"))->value("id", 0), 9);
+    // It was killed, and one with its first number is another.
+    commit(keys::process("web"), std::nullopt);
+    commit(keys::tombstone(9), to_json(Tombstone{9, "web", "den", "bob@root", "now", {3}}));
+    EXPECT_FALSE(own->get(keys::paused("web")));
+    commit(keys::tombstone(9), std::nullopt);
+    auto next = record(3);
+    next.node = "den";
+    want(next);
+    EXPECT_FALSE(state::Pauses(*own).of(next, "den"));
+}
+
+TEST_F(PauseTest, OfAnotherNumberIsForgottenWithTheProcess) {
+    start();
+    auto web = record(9);
+    web.former_ids = {3};
+    // As noted by an earlier version.
+    own->set(keys::paused("web"), Json{{"schema", 1}, {"by", "bob@home1"}, {"at", "now"}, {"id", 3}});
+    commit(keys::tombstone(9), to_json(Tombstone{9, "web", "home1", "bob@root", "now", {3}}));
+    EXPECT_FALSE(own->get(keys::paused("web")));
+}
+
 TEST_F(PauseTest, OutlivesTheDaemonAndTheMachine) {
     start();
     want(record());

@@ -208,7 +208,8 @@ TEST_F(RemediesTest, PeopleAreTold) {
     spin(Do::Notify);
     give_up();
     ASSERT_EQ(systemd.notices.size(), 2u);
-    EXPECT_THAT(systemd.calls, testing::Contains("start p2prcd-notify-web-mail-1.service"));
+    EXPECT_THAT(systemd.calls,
+                testing::Contains("start " + notifier_unit_name("web", "mail", progress().telling)));
     EXPECT_THAT(warnings, testing::Contains(HasSubstr("for-all could be changed by others than root")));
     const auto said = notice();
     EXPECT_EQ(said["node"], "home1");
@@ -227,6 +228,46 @@ TEST_F(RemediesTest, PeopleAreTold) {
     EXPECT_EQ(progress().done.size(), 1u);
 }
 
+// p2prcd was ended between the start of a program and the note that it was started.
+TEST_F(RemediesTest, PeopleAreToldOnce) {
+    install("mail");
+    install("webhook");
+    release_after = std::chrono::hours(1);
+    spin(Do::Notify);
+    give_up();
+    ASSERT_EQ(systemd.notices.size(), 2u);
+    auto before = *status();
+    before.remedy->planned = RemedyPlanned{RemedyAction::Notify, 1, 0, 4};
+    before.remedy->done.clear();
+    reconciler.reset();
+    own->set(keys::status("home1", 7), status_to_json(before));
+    const auto second = notifier_unit_name("web", "webhook", before.remedy->telling);
+    systemd.notice_units.erase(second); // that one was not started
+    daemon_restart();
+    EXPECT_EQ(systemd.notices.size(), 3u);
+    EXPECT_EQ(systemd.calls, (std::vector<std::string>{"start " + second}));
+    EXPECT_EQ(progress().done.size(), 1u);
+    // Their units are let go of.
+    release_after = std::chrono::milliseconds(1);
+    daemon_restart();
+    EXPECT_EQ(systemd.notices.size(), 3u);
+    EXPECT_THAT(systemd.calls, testing::Contains("stop " + second));
+}
+
+TEST_F(RemediesTest, ANoticeThatCannotBeGivenNowIsGivenLater) {
+    install("mail");
+    systemd.refuse_notice = Error{ErrorCode::Unreachable, "systemd does not answer", ""};
+    spin(Do::Notify);
+    give_up();
+    EXPECT_TRUE(systemd.notices.empty());
+    EXPECT_TRUE(progress().done.empty());
+    systemd.refuse_notice.reset();
+    loop.restart();
+    EXPECT_TRUE(test::eventually(loop, [&] { return systemd.notices.size() == 1; }));
+    run();
+    EXPECT_EQ(progress().done.size(), 1u);
+}
+
 TEST_F(RemediesTest, ANotifierCanDoLittle) {
     const auto unit = notifier_unit("web", "/etc/p2prc/notify.d/mail");
     const auto value = [&](const std::string& name) {
@@ -238,6 +279,7 @@ TEST_F(RemediesTest, ANotifierCanDoLittle) {
     EXPECT_EQ(value("CapabilityBoundingSet"), 0);
     EXPECT_EQ(value("ProtectSystem"), "strict");
     EXPECT_EQ(value("RuntimeMaxUSec"), 60'000'000);
+    EXPECT_EQ(value("RemainAfterExit"), true);
     EXPECT_TRUE(check_properties(unit));
     EXPECT_EQ(value("LogExtraFields"), Json()); // nobody takes it for the process
 }

@@ -173,7 +173,7 @@ TEST_F(ReconcilerTest, WhatWasSpunHereIsNotHeldToThePolicyAndNothingElseThatIsLi
     auto web = record();
     web.spec.run.user = "root";
     EXPECT_TRUE(state::Origins(*own).note(web.spec));
-    state::Origins(*own).bind(web.spec, web.id, 1, nullptr);
+    state::Origins(*own).bind(web.spec, {web.id, 1}, nullptr);
     auto forged = web;
     forged.spec.run.command = {"/usr/bin/worse"};
     want(forged);

@@ -408,6 +408,36 @@ TEST_F(SnapshotTest, ANextRevisionGoesBackToTheDataOfTheLastGoodOne) {
     EXPECT_EQ(status()->revision, 1u);
 }
 
+// It is refused before anything is stopped.
+TEST_F(SnapshotTest, WhereItCouldNotBePutBackTheUpdateIsRefused) {
+    exchange = [](const fs::path&, const fs::path&) { return EINVAL; };
+    start_with_data();
+    const auto refused = reconciler->check_spec(web.spec);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::NotSupported);
+    systemd.calls.clear();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_TRUE(systemd.calls.empty()) << "the revision before runs on";
+    EXPECT_EQ(status()->revision, 1u);
+    EXPECT_EQ(status()->update->reason->step, "data");
+    EXPECT_NE(status()->update->reason->detail.find("cannot exchange two directories"), std::string::npos);
+    EXPECT_EQ(read(), "old");
+}
+
+TEST_F(SnapshotTest, ACopyThatWasCutOffIsRemoved) {
+    start_with_data();
+    const auto left = data().string() + ".copying", others = (directory / "data/gone.copying").string();
+    for (const auto& each : {left, others})
+        fs::create_directories(each);
+    std::set<std::string> removed;
+    systemd.copy_removal = [&](const std::string& path) { removed.insert(path); };
+    daemon_restart();
+    EXPECT_TRUE(removed.contains(left)) << "nothing is being copied";
+    EXPECT_TRUE(removed.contains(others)) << "its process is gone";
+    EXPECT_EQ(read(), "old");
+}
+
 TEST_F(SnapshotTest, NoDataIsCopiedForARevisionThatMayNotHaveIt) {
     state::Origins(*own).note(web.spec); // spun here; what comes next was not
     start_with_data();

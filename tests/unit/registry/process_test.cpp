@@ -17,7 +17,8 @@ TEST_F(ProcessRulesTest, ASpinIsOneTransaction) {
     const auto before = registry_->store().revision();
     const auto done = spin(root(), spec("web", {{"port", 8080}, {"domain", "web.home.example"}}));
     EXPECT_EQ(registry_->store().revision(), before + 1);
-    EXPECT_EQ(done, (Json{{"id", 1}, {"name", "web"}, {"node", "root"}, {"created", true}}));
+    EXPECT_EQ(done,
+              (Json{{"id", 1}, {"name", "web"}, {"node", "root"}, {"created", true}, {"deployment", 0}}));
     const auto process = at("/processes/web");
     EXPECT_EQ(process["id"], 1);
     EXPECT_EQ(process["port"], 8080);

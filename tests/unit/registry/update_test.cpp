@@ -41,7 +41,8 @@ TEST_F(UpdateRulesTest, AChangedFileIsTheNextRevision) {
                           {"revision", 2},
                           {"change", 2},
                           {"restarts", true},
-                          {"changes", {ports, tasks}}}));
+                          {"changes", {ports, tasks}},
+                          {"deployment", 0}}));
     const auto now = web();
     EXPECT_EQ(now.revision, 2u);
     EXPECT_EQ(now.outcome, Outcome::Pending);
@@ -156,6 +157,16 @@ TEST_F(UpdateRulesTest, APortThatHasNotWorkedIsNotChosenAgain) {
     EXPECT_EQ(*web().port, fourth + 3U);
     report(root(), 5, 5, ended(5, 4, "good"));
     EXPECT_EQ(again({{"ports_in_use", others}}), first) << "which nothing has now";
+}
+
+// Who asks elsewhere does not know; the node has said it.
+TEST_F(UpdateRulesTest, NoPortIsChosenThatItsNodeReportsAsInUse) {
+    spin(root(), spec("web", {{"port", 0}}));
+    const auto first = *web().port;
+    ok(root(), "process.kill", {{"process", "web"}});
+    ok(root(), "status.put", {{"items", {{"/info/root", {{"ports_in_use", {first, "x", -1, first + 1U}}}}}}});
+    spin(root(), spec("web", {{"port", 0}}));
+    EXPECT_EQ(*process_from_json(at("/processes/web"))->port, first + 2U);
 }
 
 TEST_F(UpdateRulesTest, PortAndDomainGoWithTheRevision) {

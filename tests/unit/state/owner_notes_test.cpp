@@ -51,7 +51,7 @@ class OwnerNotesTest : public testing::Test {
         }
         replica->reset("store", ++revision, state);
     }
-    Names follow() { return follow_owners(*own, *replica, "attic"); }
+    void follow() { follow_owners(*own, *replica, "attic"); }
     std::optional<std::uint32_t> tasks(const std::string& node) {
         const auto limit = OwnerLimits(*own).of(node);
         return limit ? limit->limits.tasks : std::nullopt;
@@ -91,31 +91,58 @@ TEST_F(OwnerNotesTest, FollowANodeThatComesBackUnderAnotherName) {
     fleet({{"attic", mine}, {"bob", bobs}});
     limit("bob", 5);
     Pauses(*own).pause_owner("bob", {"ada@attic", "2026-01-02T03:04:05Z"});
-    EXPECT_TRUE(follow().empty());
+    follow();
     fleet({{"attic", mine}});
-    EXPECT_TRUE(follow().empty()) << "it has left, and may come back";
-    EXPECT_EQ(tasks("bob"), 5U);
+    follow();
+    EXPECT_EQ(tasks("bob"), 5U) << "it has left, and may come back";
     fleet({{"attic", mine}, {"robert", bobs}});
-    EXPECT_EQ(follow(), (Names{"bob", "robert"}));
+    follow();
     EXPECT_EQ(tasks("robert"), 5U);
     EXPECT_FALSE(tasks("bob"));
     EXPECT_TRUE(is_paused("robert"));
     EXPECT_FALSE(is_paused("bob"));
-    EXPECT_TRUE(follow().empty());
 }
 
-// Records of what it spun before still have the former name.
+// Records of what it spun before still have the former name. It has its limits once, under both.
 TEST_F(OwnerNotesTest, StayForWhatWasSpunUnderTheFormerName) {
     fleet({{"attic", mine}, {"bob", bobs}});
     limit("bob", 5);
+    Pauses(*own).pause_owner("bob", {"ada@attic", "2026-01-02T03:04:05Z"});
+    follow();
     fleet({{"attic", mine}, {"robert", bobs}}, {{"game", "bob"}});
-    EXPECT_EQ(follow(), (Names{"bob", "robert"}));
+    follow();
+    OwnerLimits limits(*own);
     EXPECT_EQ(tasks("robert"), 5U);
     EXPECT_EQ(tasks("bob"), 5U);
-    // Each is for itself from here on.
-    OwnerLimits(*own).set("robert", {});
-    EXPECT_TRUE(follow().empty());
-    EXPECT_FALSE(tasks("robert"));
+    EXPECT_EQ(limits.nodes(), Names{"robert"});
+    EXPECT_EQ(limits.slice_name("robert"), "bob");
+    EXPECT_EQ(limits.slice_name("bob"), "bob");
+    limits.set("bob", {{.tasks = 6}, "ada@attic", "2026-01-02T03:04:05Z"});
+    EXPECT_EQ(tasks("robert"), 6U);
+    // And under a third.
+    fleet({{"attic", mine}, {"rob", bobs}}, {{"game", "bob"}, {"chess", "robert"}});
+    follow();
+    for (const auto* name : {"bob", "robert", "rob"}) {
+        EXPECT_EQ(tasks(name), 6U) << name;
+        EXPECT_EQ(limits.slice_name(name), "bob") << name;
+    }
+    limits.set("rob", {});
+    EXPECT_FALSE(tasks("bob"));
+    EXPECT_EQ(limits.slice_name("bob"), "bob") << "what runs there is to have no limits";
+    limits.set("rob", {{.tasks = 7}, "ada@attic", "2026-01-02T03:04:05Z"});
+    // What is under a former name goes with what was spun under it.
+    EXPECT_TRUE(is_paused("bob"));
+    fleet({{"attic", mine}, {"rob", bobs}}, {{"chess", "robert"}});
+    follow();
+    EXPECT_FALSE(is_paused("bob"));
+    EXPECT_FALSE(own->get(keys::owner_limit("bob")));
+    EXPECT_EQ(tasks("robert"), 7U);
+    // Another node of the first name has a slice of its own.
+    EXPECT_EQ(limits.slice_name("bob"), "2:bob");
+    fleet({{"attic", mine}, {"rob", bobs}, {"bob", others}}, {{"chess", "robert"}});
+    limit("bob", 9);
+    EXPECT_EQ(limits.slice_name("bob"), "2:bob");
+    EXPECT_EQ(tasks("rob"), 7U);
 }
 
 // An update by another node brings that node's command.

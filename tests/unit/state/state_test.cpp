@@ -291,6 +291,54 @@ TEST_F(StateTest, ASubscriptionMayOutliveTheState) {
     subscription.reset();
 }
 
+TEST_F(StateTest, OneDeploymentForEachRequest) {
+    Disk disk;
+    const auto notes = own(disk);
+    Origins origins(*notes);
+    ProcessRecord record;
+    record.id = 7;
+    record.name = record.spec.name = "web";
+    record.spec.deploy = {"script", "true"};
+    const auto as = [&](std::uint32_t deployment, std::uint32_t revision) {
+        auto other = record;
+        other.deployment = deployment;
+        other.revision = revision;
+        return other;
+    };
+    EXPECT_FALSE(origins.note_redeployment(record)) << "it is of another node";
+    // The first is whichever comes.
+    EXPECT_TRUE(origins.note(record.spec));
+    EXPECT_TRUE(origins.here(as(3, 3)));
+    origins.bind(record.spec, {7, 4, 2}, nullptr);
+    EXPECT_TRUE(origins.here(as(2, 4)));
+    EXPECT_FALSE(origins.here(as(5, 5)));
+    EXPECT_FALSE(origins.here(as(0, 5)));
+    // One more, later than any so far; which one is known when it comes or when the answer does.
+    EXPECT_TRUE(origins.note_redeployment(as(2, 4)));
+    EXPECT_FALSE(origins.note_redeployment(as(2, 4)));
+    EXPECT_FALSE(origins.here(as(4, 4)));
+    origins.settle(as(2, 4));
+    EXPECT_TRUE(origins.here(as(6, 6)));
+    origins.settle(as(6, 6));
+    EXPECT_TRUE(origins.here(as(2, 7))) << "it may be gone back to";
+    EXPECT_FALSE(origins.here(as(7, 7)));
+    // What is refused is taken back.
+    EXPECT_TRUE(origins.note_redeployment(as(6, 6)));
+    origins.take_back_redeployment(as(6, 6));
+    EXPECT_FALSE(origins.here(as(7, 7)));
+    // The same of a file that is spun again.
+    EXPECT_TRUE(origins.note(record.spec));
+    EXPECT_TRUE(origins.here(as(9, 9)));
+    origins.take_back(record.spec);
+    EXPECT_FALSE(origins.here(as(9, 9)));
+    EXPECT_TRUE(origins.here(as(6, 6)));
+    // Without a deployer there is nothing to run.
+    record.spec.deploy = {};
+    origins.note(record.spec);
+    origins.bind(record.spec, {7, 8, 0}, nullptr);
+    EXPECT_TRUE(origins.here(as(9, 9)));
+}
+
 // As many as the process has revisions, however often it is updated.
 TEST_F(StateTest, OriginsOfForgottenRevisionsAreForgotten) {
     Disk disk;
@@ -318,7 +366,7 @@ TEST_F(StateTest, OriginsOfForgottenRevisionsAreForgotten) {
         auto known = record;
         if (number > 1) apply_revision(known, record.former.back());
         origins.note(spec(number));
-        origins.bind(spec(number), 7, number, number > 1 ? &known : nullptr);
+        origins.bind(spec(number), {7, number}, number > 1 ? &known : nullptr);
     }
     EXPECT_LE(notes->range(keys::spun_here).size(), most_former_revisions + 3);
     EXPECT_TRUE(origins.here(record));

@@ -1,4 +1,5 @@
 #include "dbus/names.h"
+#include "state/origins.h"
 #include "tests/unit/daemon/api/fixture.h"
 
 #include <boost/asio/post.hpp>
@@ -286,6 +287,47 @@ TEST_F(ManagerTest, WhatIsSpunHereForThisNodeIsNotedBeforeTheRegistryHearsOfIt) 
     EXPECT_FALSE(bus.run(client->spin(spec, "")));
     EXPECT_EQ(noted, (std::map<std::string, std::size_t>{{"home1", 1}, {"root1", 0}}));
     EXPECT_TRUE(own->range(keys::spun_here).empty()) << "nothing came of it";
+}
+
+TEST_F(ManagerTest, ADeploymentThatIsAskedForHereIsNotedBeforeTheRegistryHearsOfIt) {
+    const auto local = process(12, "shop", "home1");
+    const state::Origins origins(*own);
+    state::Origins(*own).note(local.spec);
+    commit({{keys::process("shop"), to_json(local)}});
+    auto next = local;
+    next.spec.deploy = {"script", "true"};
+    state::Origins(*own).note(next.spec);
+    state::Origins(*own).bind(next.spec, {12, 1, 0}, nullptr);
+    commit({{keys::process("shop"), to_json(next)}});
+    next.revision = next.deployment = 2;
+    EXPECT_FALSE(origins.here(next));
+    bool noted = false;
+    fleet.requests.answers["process.redeploy"] = [&](const Json&) -> Result<Json> {
+        noted = origins.here(next);
+        return fail(ErrorCode::Conflict, "no room");
+    };
+    EXPECT_FALSE(bus.run(client->redeploy("shop", Json::object())));
+    EXPECT_TRUE(noted);
+    EXPECT_FALSE(origins.here(next)) << "nothing came of it";
+}
+
+TEST_F(ManagerTest, ANodeIsShownWithAllItsDeployers) {
+    const auto listed = [&](std::size_t missing) {
+        Json deployers = Json::array();
+        for (std::size_t number = 0; number < 40; ++number)
+            deployers.push_back({{"name", "deployer-" + std::to_string(number)},
+                                 {"as", "process"},
+                                 {"admitted", true},
+                                 {"missing", std::vector<std::string>(missing, std::string(100, 'x'))},
+                                 {"problem", nullptr}});
+        commit({{keys::node_info("root1"), Json{{"deployers", deployers}}}});
+        const auto rows = bus.run(client->nodes()).value();
+        for (const Json& row : rows)
+            if (row["name"] == "root1") return row["deployers"];
+        return Json();
+    };
+    EXPECT_EQ(listed(0).size(), 32U); // as many as a node reports
+    EXPECT_EQ(listed(8).size(), 32U) << "whatever it says of them";
 }
 
 TEST_F(ManagerTest, ARefusalOfTheRegistryReachesTheCaller) {
