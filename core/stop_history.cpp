@@ -20,7 +20,7 @@ const nlohmann::json* list_of(const nlohmann::json& document) {
 
 nlohmann::json with_stop(const nlohmann::json& before, StopReason reason) {
     reason.log.clear();
-    for (auto* text : {&reason.signal, &reason.step, &reason.by, &reason.detail})
+    for (auto* text : {&reason.signal, &reason.step, &reason.by, &reason.owner, &reason.detail})
         *text = text::excerpt(*text, longest_kept);
     nlohmann::json list = nlohmann::json::array();
     list.push_back(reason_to_json(reason));

@@ -33,6 +33,22 @@ constexpr const char* credentials_place = "/run/p2prc-credentials";
 // What ended by itself is removed after it, and needs no stop command.
 constexpr const char* stop_while_it_runs = R"([ -z "$MAINPID" ] || exec "$@")";
 
+// Before each start, also those that systemd makes by itself: the data are the container's between two of
+// them, and podman would follow a link there to any place of this machine. Nothing of the container runs at
+// this time.
+constexpr const char* check_volumes = R"sh(cd "$1" || exit 1
+shift
+for volume; do
+    here=. rest=$volume/
+    while [ -n "$rest" ]; do
+        here=$here/${rest%%/*} rest=${rest#*/}
+        if [ -L "$here" ] || [ ! -d "$here" ]; then
+            echo "the volume $volume is not mounted: $here in the data is not a directory" >&2
+            exit 1
+        fi
+    done
+done)sh";
+
 // podman-image-prune(1) removes images that have neither a name nor an image made of them. Deployed ones have
 // a name; those that are not kept lose theirs. `ps --external` also shows what a build that was ended has
 // left; none runs now.
@@ -171,6 +187,14 @@ Result<TransientUnit> container_unit(const ProcessRecord& record, const Deployed
     set(*unit, "SuccessExitStatus", "(aiai)", json::array({std::move(statuses), json::array()}));
     add_podman_sandbox(*unit);
     std::ranges::move(port_properties(record), std::back_inserter(unit->properties));
+    if (record.spec.run.data && !deployed.result.volumes.empty()) {
+        std::vector<std::string> check{"/bin/sh", "-c", check_volumes, "volumes",
+                                       data_directory(record.name)};
+        std::ranges::copy(deployed.result.volumes, std::back_inserter(check));
+        const auto line = command_line_drop_in("ExecStartPre", check);
+        if (!line) return std::unexpected(line.error());
+        unit->drop_in += *line;
+    }
     const auto remove = removal(stop_patience, {container_name(record.name, turn)});
     std::vector<std::string> stop{"/bin/sh", "-c", stop_while_it_runs, "stop"};
     stop.insert(stop.end(), remove.begin(), remove.end());
@@ -190,8 +214,13 @@ Result<TransientUnit> container_probe_unit(const ProcessRecord& record, Turn tur
     inside.shell = false;
     auto runs = as_superuser(record);
     runs.spec.run.credentials.clear();
+    // systemd would give a directory of another owner to the superuser, with all that is in it.
+    runs.spec.run.data = false;
     auto unit = probe_unit(runs, origin, inside);
-    if (unit) add_podman_sandbox(*unit);
+    if (!unit) return unit;
+    add_podman_sandbox(*unit);
+    // Its command is in this unit's group, and could hand a socket to what runs in the other one.
+    std::ranges::move(port_properties(record), std::back_inserter(unit->properties));
     return unit;
 }
 

@@ -216,7 +216,9 @@ asio::awaitable<bool> ProcessSupervisor::tell(Facts now) {
         }
         node_->write(after);
     }
-    if (const auto kept = co_await node_->own.flush(); kept && !node_->stopping)
+    if (const auto kept = co_await node_->own.flush(); !kept)
+        told_.clear(); // let go later, as those of an earlier p2prcd are
+    else if (!node_->stopping)
         node_->notifiers.release(name_, mark);
     co_return !node_->stopping;
 }

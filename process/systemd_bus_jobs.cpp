@@ -58,6 +58,10 @@ Result<void> append_content(const dbus::Message& message, const TransientUnit& c
     if (result >= 0 && content.output)
         result =
             sd_bus_message_append(call, "(sv)", "StandardOutputFileDescriptor", "h", content.output->get());
+    // Where nothing is said of it, systemd has its errors go where its output goes: exec_context of systemd
+    // 252.
+    if (result >= 0 && content.output)
+        result = sd_bus_message_append(call, "(sv)", "StandardError", "s", "journal");
     if (result >= 0) result = sd_bus_message_close_container(call);
     if (result >= 0) result = sd_bus_message_append(call, "a(sa(sv))", 0); // no auxiliary units
     if (result < 0) return std::unexpected(dbus::bus_error("cannot write the properties of a unit", result));

@@ -260,6 +260,8 @@ Result<TransientUnit> copy_unit(ProcessRecord record, Origin origin) {
     out.replace("StateDirectory", "as",
                 json::array({fmt::format("p2prc-data/{}", record.name),
                              fmt::format("p2prc-data/{}.copying", record.name)}));
+    // A container's data may have files with these bits, and the copy has them, too.
+    if (record.spec.run.user == "root") out.replace("RestrictSUIDSGID", "b", false);
     TransientUnit unit{out.take(), std::move(*drop_in)};
     if (const auto plain = check_properties(unit.properties); !plain) return std::unexpected(plain.error());
     return unit;

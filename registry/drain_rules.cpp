@@ -67,12 +67,16 @@ Json row_of(const ProcessRecord& process, const std::string& from, const std::ve
 std::string fix_for(const ProcessRecord& process, std::span<const PlacementRow> rows) {
     if (process.spec.placement.nodes.empty())
         return "end some on the other nodes, or change what its file asks of a node";
+    constexpr std::size_t enough = 5; // a fleet may have a thousand
+    std::size_t named = 0;
     std::string would_do;
     for (const auto& row : rows)
-        if (row.node != process.node && std::ranges::all_of(row.obstacles, [](const Obstacle& obstacle) {
-                return obstacle.code == "not-listed";
-            }))
+        if (named < enough && row.node != process.node &&
+            std::ranges::all_of(
+                row.obstacles, [](const Obstacle& obstacle) { return obstacle.code == "not-listed"; })) {
+            ++named;
             would_do += fmt::format("{}\"{}\"", would_do.empty() ? "" : " or ", row.node);
+        }
     return fmt::format("add {} to placement.nodes of its file, spin it again, and drain again",
                        would_do.empty() ? "another node" : would_do);
 }

@@ -98,7 +98,8 @@ Boxed<StopReason> reason_of(const UpdateProgress& update) {
     if (!update.reason) return {};
     auto reason = *update.reason;
     reason.log.clear();
-    for (auto* text : {&reason.signal, &reason.step, &reason.by, &reason.node, &reason.detail, &reason.at})
+    for (auto* text :
+         {&reason.signal, &reason.step, &reason.by, &reason.owner, &reason.node, &reason.detail, &reason.at})
         *text = text::excerpt(*text, longest);
     return reason;
 }

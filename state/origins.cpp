@@ -93,7 +93,9 @@ void Origins::bind(const ProcessSpec& spec, const Answered& answer, const Proces
     if (const auto before = own_.get(key))
         for (const auto* member : {deployments, any_deployment, again_after})
             if (before->contains(member)) now[member] = (*before)[member];
-    if (answer.deployment) agree_to(now, *answer.deployment);
+    // Of one that is spun again and stays as it is, a deployment was agreed to already; an answer names no
+    // other.
+    if (answer.deployment && is_agreed_to(now, *answer.deployment)) agree_to(now, *answer.deployment);
     changes.push_back({std::move(key), std::move(now), 0});
     own_.update(std::move(changes));
 }

@@ -95,7 +95,11 @@ void follow_owners(OwnState& own, const State& replica, std::string_view self) {
     for (auto& note : owner_notes(own)) {
         const auto present = key_of_node(replica, note.name);
         if (note.note.contains(former_of)) {
-            if (!is_needed(note.name)) changes.push_back({key_of(note, note.name), std::nullopt, 0});
+            // Another node may have taken the name since.
+            const bool is_anothers =
+                !present.empty() && present != json::member<std::string>(note.note, former_of);
+            if (is_anothers || !is_needed(note.name))
+                changes.push_back({key_of(note, note.name), std::nullopt, 0});
             continue;
         }
         if (note.key.empty() && !present.empty()) {

@@ -198,6 +198,30 @@ def test_hostile_results_and_data(lab):
     lab.home1.run("cd /var/lib/p2prc-data/wiki && rm data && mv away data")
     lab.home1.p2prc("start", "wiki", timeout=120)
     assert https(lab.client, "wiki.home.example") == "seed\n"
+    # systemd starts it again by itself: what it has changed before it ended is not mounted either.
+    lab.home1.run("cd /var/lib/p2prc-data/wiki && mv data away && ln -s /etc data && systemctl kill -s KILL p2prc-wiki.service")
+    wait_until(lambda: "the volume data is not mounted" in lab.home1.journal("-u", "p2prc-wiki.service"), 60, "its start to be refused")
+    assert containers(lab.home1).count("p2prc-wiki") == 0
+    lab.home1.run("cd /var/lib/p2prc-data/wiki && rm data && mv away data")
+    lab.home1.p2prc("restart", "wiki", timeout=120)
+    assert https(lab.client, "wiki.home.example") == "seed\n"
+
+
+def test_hostile_images(lab):
+    """What an image says of itself becomes no program and no place of this machine."""
+    for name, option, words in (("program", "workingdir='a:;e touch /run/owned #'", "characters that cannot be used"),
+                                ("place", "volume=/../../../../../../../../run/owned", "is no plain path")):
+        lab.home1.run(f"rm -rf /root/evil && mkdir /root/evil && tar -x -C /root/evil -f /srv/x.tar && "
+                      f"umoci config --image /root/evil:x --config.{option} && tar -cf /srv/{name}.tar -C /root/evil .")
+        refused = spin(lab.home1, name, f"oci-archive:/srv/{name}.tar", check=False)
+        assert refused.code == 1 and "deploy-failed at exit 1" in refused.err and words in refused.err, refused
+        assert not lab.home1.ok("test -e /run/owned")
+        lab.home1.p2prc("kill", name)
+    # A build sees no process of the machine.
+    spin(lab.home1, "build", "FROM oci-archive:/srv/x.tar\nRUN echo /proc/[0-9]* >/app/seen\n", head="port = 8533")
+    seen = lab.home1.run([PODMAN, "exec", "p2prc-build", "cat", "/app/seen"]).out.split()
+    assert 0 < len(seen) < 20, seen
+    lab.home1.p2prc("kill", "build", timeout=60)
 
 
 def test_images_that_nobody_uses_go(lab):
@@ -210,7 +234,8 @@ def test_images_that_nobody_uses_go(lab):
     assert images(lab.home1) == {f"sha256:{used}"}, left
     lab.home1.p2prc("restart", "wiki", timeout=120)
     lab.home1.p2prc("kill", "wiki", timeout=60)
-    lab.home1.p2prc("deploy", "--clean", timeout=120)
+    removed = json.loads(lab.home1.p2prc("deploy", "--clean", "-o", "json", timeout=120).out)
+    assert removed["bytes"] > 1_000_000, removed
     assert images(lab.home1) == set() and containers(lab.home1) == []
     assert lab.home1.run(["podman", "image", "ls", "--quiet", "--no-trunc"]).out.strip().removeprefix("sha256:") == theirs.strip()
 
@@ -232,15 +257,16 @@ def test_policies_of_other_nodes(lab):
     refused = spin(lab.home1, "distant", script, head="port = 0", node="home2", check=False)
     assert refused.code != 0 and "the deployer 'container', which runs as root" in refused.err and "[remote] spin" in refused.err, refused
 
-    def set_policy(policy, admitted):
+    def set_policy(policy, admitted, others=True):
         lab.home2.write("/etc/p2prc/p2prcd.toml.d/remote.toml", f"[remote]\n{policy}\n")
         lab.home2.run("systemctl reload p2prcd")
-        wait_until(lambda: deployers(lab.home1, "home2")["container"]["admitted"] == admitted, 60, "home2 to tell of its settings")
+        wait_until(lambda: [deployers(lab.home1, "home2")[name]["admitted"] for name in ("container", "script")] == [admitted, others],
+                   60, "home2 to tell of its settings")
     # It is no builder, which could be admitted by itself.
     set_policy('deployers = ["container"]', False)
     refused = spin(lab.home1, "distant", script, head="port = 0", node="home2", check=False)
     assert refused.code != 0 and "which runs as root" in refused.err, refused
-    set_policy('spin = "no"', False)
+    set_policy('spin = "no"', False, others=False)
     refused = spin(lab.home1, "distant", script, head="port = 0", node="home2", check=False)
     assert refused.code != 0 and "runs no processes for other nodes" in refused.err, refused
     set_policy('spin = "any"', True)

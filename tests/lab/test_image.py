@@ -142,6 +142,15 @@ def test_images_that_nobody_uses_go(lab):
     assert removed["bytes"] > 500_000, removed
 
 
+def test_an_image_says_no_program(lab):
+    lab.home1.run("cp -a /root/made/l /root/evil && umoci config --image /root/evil:x --config.workingdir 'a:;e touch /tmp/owned; touch $CACHE_DIRECTORY/owned #' && "
+                  "tar -cf /srv/evil.tar -C /root/evil .")
+    refused = spin(lab.home1, "evil", "image", "oci-archive:/srv/evil.tar", check=False)
+    assert refused.code == 1 and "characters that cannot be used here" in refused.err, refused
+    assert not lab.home1.ok("test -e /var/lib/p2prc-deploy/.builder/cache/image/owned")
+    lab.home1.p2prc("kill", "evil")
+
+
 def test_policies_of_other_nodes(lab):
     make_fleet(lab, "home1", "home2")
     wait_until(lambda: "image" in deployers(lab.home1, "home2"), 60, "home2 to tell of its deployers")
@@ -222,7 +231,8 @@ def beside(machine, name, script):
 
 
 def wait_pulling(machine):
-    return wait_until(lambda: machine.run(["pgrep", "-u", "p2prc-deploy", "skopeo"], check=False).out.split(), 60, "skopeo to run")
+    # After a boot it may find no network twice: it is tried again after 30 seconds, and after 60.
+    return wait_until(lambda: machine.run(["pgrep", "-u", "p2prc-deploy", "skopeo"], check=False).out.split(), 150, "skopeo to run")
 
 
 def nothing_is_left(machine, name):

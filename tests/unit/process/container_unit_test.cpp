@@ -63,7 +63,8 @@ TEST(ContainerUnit, PodmanRunsItInTheControlGroupOfTheUnit) {
           "\"--pull=never\"", "\"--volume=/var/lib/p2prc-data/wiki:/var/lib/p2prc-data/wiki\"",
           "\"--volume=/var/lib/p2prc-data/wiki/var/lib/wiki:/var/lib/wiki\"", "\"--env=A=$file\"",
           "\"--env=B=image\"", "\"--env=PORT=8500\"", "\"--env=STATE_DIRECTORY=/var/lib/p2prc-data/wiki\"",
-          R"("--entrypoint=[\"/bin/wiki\",\"a \\\"b\\\"\"]" ")", "ExecStop=:\"/bin/sh\"", "ExecStopPost=:\""})
+          R"("--entrypoint=[\"/bin/wiki\",\"a \\\"b\\\"\"]" ")", "ExecStop=:\"/bin/sh\"", "ExecStopPost=:\"",
+          "ExecStartPre=:\"/bin/sh\"", "\"volumes\" \"/var/lib/p2prc-data/wiki\" \"var/lib/wiki\""})
         EXPECT_THAT(text, HasSubstr(part));
     EXPECT_THAT(text, HasSubstr("\"" + image + "\"\n"));
     EXPECT_EQ(value(*unit, "Environment"), json::array({"PORT=8500"})) << "podman itself has none of it";
@@ -96,6 +97,8 @@ TEST(ContainerUnit, ProbesRunInIt) {
     EXPECT_THAT(unit->drop_in, HasSubstr(R"("exec" "p2prc-wiki" "/bin/sh" "-c" "pg_isready -q")"));
     EXPECT_EQ(value(*unit, "LoadCredential"), json());
     EXPECT_EQ(value(*unit, "User"), "root");
+    EXPECT_EQ(value(*unit, "StateDirectory"), json()) << "systemd would change who owns it";
+    EXPECT_EQ(value(*unit, "SocketBindAllow"), json::parse("[[0, 0, 1, 8500]]"));
 }
 
 TEST(ContainerUnit, WhatIsRemoved) {

@@ -28,6 +28,22 @@ class UpdateRulesTest : public FleetTest {
     ProcessRecord web() { return *process_from_json(at("/processes/web")); }
 };
 
+// Whoever reports it, its copy in the record of another's process has bounds.
+TEST_F(UpdateRulesTest, AReasonIsShortInTheRecord) {
+    spin(root(), spec("web"));
+    report(root(), 1, 1);
+    spin(root(), spec("web", {{"run", {{"command", {"/bin/two"}}}}}));
+    auto back = ended(2, 1, "rolled-back");
+    const std::string letters(5000, 'x');
+    for (const auto* text : {"signal", "step", "by", "owner", "node", "detail", "at"})
+        back["reason"][text] = letters;
+    report(root(), 1, 1, back);
+    EXPECT_EQ(at("/processes/web").dump().find(std::string(1100, 'x')), std::string::npos);
+    const auto process = web();
+    ASSERT_TRUE(former_revision(process, 2));
+    EXPECT_TRUE(former_revision(process, 2)->reason);
+}
+
 TEST_F(UpdateRulesTest, AChangedFileIsTheNextRevision) {
     spin(root(), spec("web"));
     report(root(), 1, 1);

@@ -145,6 +145,22 @@ TEST_F(OwnerNotesTest, StayForWhatWasSpunUnderTheFormerName) {
     EXPECT_EQ(tasks("rob"), 7U);
 }
 
+TEST_F(OwnerNotesTest, AnotherNodeThatTakesTheNameHasNotesOfItsOwn) {
+    fleet({{"attic", mine}, {"bob", bobs}});
+    limit("bob", 5);
+    Pauses(*own).pause_owner("bob", {"ada@attic", "2026-01-02T03:04:05Z"});
+    follow();
+    fleet({{"attic", mine}, {"robert", bobs}}, {{"game", "bob"}});
+    follow();
+    EXPECT_EQ(tasks("bob"), 5U);
+    fleet({{"attic", mine}, {"robert", bobs}, {"bob", others}}, {{"game", "bob"}});
+    follow();
+    EXPECT_FALSE(tasks("bob"));
+    EXPECT_FALSE(is_paused("bob"));
+    limit("bob", 9);
+    EXPECT_EQ(tasks("robert"), 5U);
+}
+
 // An update by another node brings that node's command.
 TEST_F(OwnerNotesTest, WhatRunsIsWhoseUpdateItIs) {
     const Origins origins(*own);

@@ -332,11 +332,17 @@ TEST_F(StateTest, OneDeploymentForEachRequest) {
     origins.take_back(record.spec);
     EXPECT_FALSE(origins.here(as(9, 9)));
     EXPECT_TRUE(origins.here(as(6, 6)));
+    // A root that shows one and answers with another one.
+    EXPECT_TRUE(origins.note(record.spec));
+    origins.settle(as(9, 9));
+    origins.bind(record.spec, {7, 10, 10}, nullptr);
+    EXPECT_TRUE(origins.here(as(9, 10)));
+    EXPECT_FALSE(origins.here(as(10, 10)));
     // Without a deployer there is nothing to run.
     record.spec.deploy = {};
     origins.note(record.spec);
     origins.bind(record.spec, {7, 8, 0}, nullptr);
-    EXPECT_TRUE(origins.here(as(9, 9)));
+    EXPECT_TRUE(origins.here(as(11, 11)));
 }
 
 // As many as the process has revisions, however often it is updated.
