@@ -64,7 +64,7 @@ TEST(ContainerUnit, PodmanRunsItInTheControlGroupOfTheUnit) {
           "\"--volume=/var/lib/p2prc-data/wiki/var/lib/wiki:/var/lib/wiki\"", "\"--env=A=$file\"",
           "\"--env=B=image\"", "\"--env=PORT=8500\"", "\"--env=STATE_DIRECTORY=/var/lib/p2prc-data/wiki\"",
           R"("--entrypoint=[\"/bin/wiki\",\"a \\\"b\\\"\"]" ")", "ExecStop=:\"/bin/sh\"", "ExecStopPost=:\"",
-          "ExecStartPre=:\"/bin/sh\"", "\"volumes\" \"/var/lib/p2prc-data/wiki\" \"var/lib/wiki\""})
+          "ExecStartPre=:\"/bin/sh\"", "\"volumes\" \"/var/lib/p2prc-data/wiki\" \"data\" \"var/lib/wiki\""})
         EXPECT_THAT(text, HasSubstr(part));
     EXPECT_THAT(text, HasSubstr("\"" + image + "\"\n"));
     EXPECT_EQ(value(*unit, "Environment"), json::array({"PORT=8500"})) << "podman itself has none of it";
