@@ -62,7 +62,7 @@ int exchange_directories(const fs::path& one, const fs::path& other) {
 
 // proc(5), /proc/pid/mountinfo: "ID PARENT MAJOR:MINOR ROOT MOUNT OPTIONS [FIELD...] - TYPE SOURCE ...".
 std::string file_system_of(const fs::path& path) {
-    const std::string unknown = "an unknown file system";
+    std::string unknown = "an unknown file system";
     struct stat found{};
     if (stat(path.c_str(), &found) != 0) return unknown;
     const auto device = fmt::format("{}:{}", major(found.st_dev), minor(found.st_dev));
