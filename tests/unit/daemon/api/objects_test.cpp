@@ -151,11 +151,11 @@ TEST_F(ObjectsTest, PathsAreFoundByNameAndNamedInRows) {
     EXPECT_EQ(path("GetDomain", "Wiki.Home.Example."), "/org/p2prc1/domain/wiki_2ehome_2eexample");
     const dbus::Caller caller(*user, false, false);
     for (const char* member : {"GetProcess", "GetNode", "GetDomain"}) {
-        const auto refused = bus.run(caller.invoke(dbus::names::root_path, dbus::names::manager_interface,
+        const auto unknown = bus.run(caller.invoke(dbus::names::root_path, dbus::names::manager_interface,
                                                    member, "s", Json::array({"no.body"})));
-        ASSERT_FALSE(refused) << member;
-        EXPECT_EQ(refused.error().code, ErrorCode::NotFound) << member;
-        EXPECT_FALSE(refused.error().hint.empty()) << member;
+        ASSERT_FALSE(unknown) << member;
+        EXPECT_EQ(unknown.error().code, ErrorCode::NotFound) << member;
+        EXPECT_FALSE(unknown.error().hint.empty()) << member;
     }
     const Json process = bus.run(client->processes()).value()[0];
     EXPECT_EQ(process["object"], "/org/p2prc1/process/7");
