@@ -1,4 +1,5 @@
 // Which ports a process gets on its node.
+#include "core/chosen_ports.h"
 #include "registry/rules.h"
 
 #include <fmt/format.h>
@@ -13,10 +14,7 @@
 namespace p2prc::registry::rules {
 namespace {
 
-// Below the kernel's ephemeral range (32768 and up, ip_local_port_range), so that no outgoing connection sits
-// on a port that was chosen.
-constexpr std::uint16_t first_chosen = 20000;
-constexpr std::uint16_t chosen_count = 10000;
+constexpr std::uint32_t chosen_count = last_chosen_port - first_chosen_port + 1;
 
 // What a member could use to stand in for a service of the machine. docs/process-file.md and
 // p2prc-process(5) name them.
@@ -93,12 +91,12 @@ Result<std::optional<std::uint16_t>> bind_port(const Draft& draft, std::string_v
     if (*wanted == 0) {
         const auto begin = spread(name) % chosen_count;
         for (std::uint32_t i = 0; i < chosen_count; ++i) {
-            const auto port = static_cast<std::uint16_t>(first_chosen + (begin + i) % chosen_count);
+            const auto port = static_cast<std::uint16_t>(first_chosen_port + (begin + i) % chosen_count);
             if (!taken.contains(port) && !in_use.contains(port)) return std::optional(port);
         }
         return fail(ErrorCode::PortTaken,
-                    fmt::format("all ports from {} to {} on node '{}' are taken", first_chosen,
-                                first_chosen + chosen_count - 1, node),
+                    fmt::format("all ports from {} to {} on node '{}' are taken", first_chosen_port,
+                                last_chosen_port, node),
                     "give a port in the process file, or kill a process there");
     }
     if (auto free = check_fixed_port(draft, node, *wanted, owner, taken, PortKey::Port); !free)

@@ -1,5 +1,6 @@
 #include "daemon/fleet/node_info.h"
 
+#include "core/chosen_ports.h"
 #include "core/encoding.h"
 #include "net/interfaces.h"
 #include "net/listeners.h"
@@ -81,14 +82,13 @@ bool listens_on(std::uint16_t port) {
            });
 }
 
-// Those that a registry could choose for a process (registry/port_rules.cpp), whoever has them: a process
+// Those that a registry could choose for a process, whoever has them: a process
 // that has its port already is known to the registry.
 Json ports_in_use() {
-    constexpr std::uint16_t first = 20000, last = 29999;
     constexpr std::size_t most = 256; // each change of the report goes to every node
     std::set<std::uint16_t> ports;
     for (const auto& listener : net::tcp_listeners().value_or(std::vector<net::Listener>()))
-        if (listener.port >= first && listener.port <= last && ports.size() < most)
+        if (listener.port >= first_chosen_port && listener.port <= last_chosen_port && ports.size() < most)
             ports.insert(listener.port);
     return ports;
 }
