@@ -37,7 +37,8 @@ void ObservedUnit::changed(const UnitView& view) {
     if (finished && view.sub_state == "stop-sigterm") left_behind_ = view.invocation;
     unit_ = view;
     if (!view.bind_rule.empty()) bind_rule_ = view.bind_rule;
-    // A start first has systemd forget that the unit failed, and shows that end once more.
+    // Who stops or starts it has systemd forget that it failed, which shows that end once more, and may be
+    // after the answer.
     const bool told_before = !former_.empty() && view.invocation == former_;
     if (has_ended(view) && !told_before) end_ = view;
 }
@@ -71,7 +72,7 @@ void ObservedUnit::there_after_all(const UnitView& view) {
 void ObservedUnit::start_begins() {
     end_.reset();
     outside_ = false;
-    former_ = unit_ ? unit_->invocation : "";
+    if (unit_) former_ = unit_->invocation;
 }
 
 bool ObservedUnit::adopt() {
@@ -97,6 +98,7 @@ SeenEnd ObservedUnit::take_end() {
 UnitResult ObservedUnit::take_stopped() {
     outside_ = false;
     const auto end = std::exchange(end_, std::nullopt);
+    if (unit_) former_ = unit_->invocation;
     unit_.reset();
     return end ? end->result : UnitResult{};
 }

@@ -77,8 +77,8 @@ class ObservedUnit {
     bool adopted_ = false;         // it was found running
     std::string executed_;         // invocation in which the command was executed
     std::string confirmed_;        // last invocation of which it was asked whether it has ended
-    std::string former_;           // invocation that had ended before the current start
-    std::string left_behind_;      // invocation whose main process ended before others of it
+    std::string former_;      // invocation whose end is dealt with: before the current start, or by a stop
+    std::string left_behind_; // invocation whose main process ended before others of it
     std::string bind_rule_;
 };
 

@@ -6,6 +6,7 @@
 #include "process/systemd.h"
 #include "process/unit_view_reader.h"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -134,12 +135,7 @@ class FakeSystemd : public Systemd {
             if (holder->second.process != 0) tell(UnitView(holder->second));
             co_return fail(ErrorCode::Conflict, "systemd has a unit " + unit + " already");
         }
-        if (const auto failed = loaded.find(unit); failed != loaded.end()) {
-            auto forgotten = failed->second; // ResetFailedUnit: inactive, with the data of its last run
-            forgotten.active_state = "inactive";
-            tell(forgotten);
-            remove(unit);
-        }
+        forget_failure(unit);
         UnitView view;
         view.unit = unit;
         apply_properties(content.properties, view);
@@ -192,7 +188,9 @@ class FakeSystemd : public Systemd {
             co_return std::string("done");
         }
         end_start_job("canceled");
-        if (loaded.contains(unit)) end(unit, {"success", CLD_KILLED, SIGTERM, ""});
+        // What has failed stays so.
+        if (const auto found = loaded.find(unit); found != loaded.end() && !found->second.dead())
+            end(unit, {"success", CLD_KILLED, SIGTERM, ""});
         co_return std::string("done");
     }
 
@@ -223,7 +221,9 @@ class FakeSystemd : public Systemd {
 
     boost::asio::awaitable<Result<void>> reset_failed(std::string unit) override {
         if (!unit.starts_with("p2prcd-deploy-")) calls.push_back("reset " + unit);
-        remove(unit);
+        // Its signals come after the answer.
+        const auto executor = co_await boost::asio::this_coro::executor;
+        boost::asio::post(executor, [this, unit] { forget_failure(unit); });
         co_return Result<void>{};
     }
 
@@ -324,6 +324,15 @@ class FakeSystemd : public Systemd {
     SystemdEvents events;
 
   private:
+    // ResetFailedUnit: inactive, with the data of its last run.
+    void forget_failure(const std::string& unit) {
+        const auto failed = loaded.find(unit);
+        if (failed == loaded.end() || !failed->second.dead()) return;
+        auto forgotten = failed->second;
+        forgotten.active_state = "inactive";
+        tell(forgotten);
+        remove(unit);
+    }
     std::string next_invocation() { return "invocation" + std::to_string(++runs_); }
     int runs_ = 0;
     std::shared_ptr<boost::asio::steady_timer> start_job_;
