@@ -1,8 +1,6 @@
 #include "process/data_ownership.h"
 
-#include "core/data_paths.h"
 #include "core/paths.h"
-#include "process/helper_sandbox.h"
 #include "process/unit_names.h"
 
 #include <fmt/format.h>
@@ -26,13 +24,21 @@ std::vector<UnitProperty> ownership_unit(std::string_view process_name, std::str
     const auto command = json::array(
         {paths::chown, json::array({paths::chown, "--no-dereference", "root:root", "--", directory}),
          json::array({"no-env-expand"})});
-    auto unit =
-        helper_sandbox(fmt::format("Data directory of p2prc process {}", process_name),
-                       json::array({fmt::format("-{}", data_root), fmt::format("-{}", private_data_root)}));
-    unit.push_back({"Type", "s", "oneshot"});
-    unit.push_back({"CapabilityBoundingSet", "t", cap_chown});
-    unit.push_back({"ExecStartEx", "a(sasas)", json::array({command})});
-    return unit;
+    // Each start of what was stopped waits for this one: a mount namespace of its own (ProtectSystem= and the
+    // like) would take longer than the rest of it, and chown(1) of one path writes to no file.
+    return {
+        {"Description", "s", fmt::format("Data directory of p2prc process {}", process_name)},
+        {"CollectMode", "s", "inactive-or-failed"},
+        {"SyslogIdentifier", "s", "p2prcd"},
+        {"Type", "s", "oneshot"},
+        {"NoNewPrivileges", "b", true},
+        {"CapabilityBoundingSet", "t", cap_chown},
+        {"RestrictSUIDSGID", "b", true},
+        {"LockPersonality", "b", true},
+        {"SystemCallArchitectures", "as", json::array({"native"})},
+        {"RestrictAddressFamilies", "(bas)", json::array({true, json::array({"AF_UNIX"})})},
+        {"ExecStartEx", "a(sasas)", json::array({command})},
+    };
 }
 
 asio::awaitable<Result<void>> disown_data(Systemd& systemd, std::string process_name, std::string directory) {

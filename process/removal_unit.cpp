@@ -2,7 +2,6 @@
 
 #include "core/paths.h"
 #include "process/command_drop_in.h"
-#include "process/helper_sandbox.h"
 #include "process/unit_names.h"
 
 #include <fmt/format.h>
@@ -48,9 +47,25 @@ std::vector<UnitProperty> removal_sandbox(std::string description, std::span<con
     json roots = json::array();
     for (const auto& path : writable)
         roots.push_back("-" + path.string());
-    auto properties = helper_sandbox(std::move(description), std::move(roots));
-    properties.push_back({"PrivateNetwork", "b", true});
-    return properties;
+    return {
+        {"Description", "s", std::move(description)},
+        {"CollectMode", "s", "inactive-or-failed"},
+        {"SyslogIdentifier", "s", "p2prcd"},
+        {"NoNewPrivileges", "b", true},
+        {"ProtectSystem", "s", "strict"},
+        {"ReadWritePaths", "as", std::move(roots)},
+        {"ProtectHome", "s", "yes"},
+        {"PrivateTmp", "b", true},
+        {"PrivateDevices", "b", true},
+        {"PrivateNetwork", "b", true},
+        {"ProtectKernelTunables", "b", true},
+        {"ProtectKernelModules", "b", true},
+        {"ProtectControlGroups", "b", true},
+        {"RestrictSUIDSGID", "b", true},
+        {"LockPersonality", "b", true},
+        {"SystemCallArchitectures", "as", json::array({"native"})},
+        {"RestrictAddressFamilies", "(bas)", json::array({true, json::array({"AF_UNIX"})})},
+    };
 }
 
 Result<TransientUnit> measuring_unit(std::vector<UnitProperty> properties, std::vector<std::string> command) {

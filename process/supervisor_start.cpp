@@ -145,18 +145,16 @@ bool ProcessSupervisor::was_interrupted() {
     return true;
 }
 
-// Of one with a root of its own, or in a container.
+// Those that an image names. The data directory itself is made by systemd, with the process's own unit.
 asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord record) {
     const auto deployed = node_->deployments.results().find(record);
-    const bool mounted = deployed && deployed->in_container();
-    const bool rooted =
-        mounted || !record.spec.run.root.empty() || (deployed && !deployed->result.root.empty());
-    if (!rooted || !record.spec.run.data) co_return Result<void>{};
+    if (!deployed || deployed->result.volumes.empty() || !record.spec.run.data) co_return Result<void>{};
+    const bool mounted = deployed->in_container();
     auto unit = volumes_unit(mounted ? as_superuser(record) : record, records().origin_of(record),
-                             deployed ? deployed->result.volumes : std::vector<std::string>(), mounted);
+                             deployed->result.volumes, mounted);
     if (!unit) co_return std::unexpected(unit.error());
     set_slice(*unit, records().slice_of(record));
-    if (deployed) add_result(*unit, record.spec, *deployed);
+    add_result(*unit, record.spec, *deployed);
     const auto name = volumes_unit_name(name_);
     const auto made = co_await run_helper(name, std::move(*unit));
     if (!made) co_return std::unexpected(made.error());

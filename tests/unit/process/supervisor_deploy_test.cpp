@@ -34,6 +34,16 @@ class DeployTest : public RetryTest {
         return web;
     }
     fs::path place(const ProcessRecord& web) { return directory / "hidden/web" / deploy_digest(web); }
+    // A deployer that leaves an image's root, with links to its volumes.
+    std::string rooted(const std::vector<std::string>& volumes) {
+        std::string text = "ROOT=rootfs\n";
+        fs::create_directories(place(now) / "rootfs");
+        for (const auto& volume : volumes) {
+            fs::create_symlink("/var/lib/p2prc-data/web/" + volume, place(now) / "rootfs" / volume);
+            text += "VOLUME=" + volume + "\n";
+        }
+        return result(text);
+    }
     // A deployer that leaves this as its result.
     std::string result(const std::string& text) {
         ++runs;
@@ -421,17 +431,28 @@ TEST_F(DeployTest, NobodyElseHasTheDeployerOfALocalProcessRunAnew) {
     EXPECT_EQ(runs, 2);
 }
 
+TEST_F(DeployTest, WithoutVolumesThereIsNothingToMake) {
+    systemd.deployer = [this] { return rooted({}); };
+    start();
+    auto web = deployed();
+    web.spec.run.data = true;
+    web.digest = spec_digest(web.spec);
+    spin(web);
+    expect(ProcessState::Running);
+    EXPECT_EQ(count("start p2prcd-volumes-web.service"), 0);
+}
+
 // They may take minutes.
 TEST_F(DeployTest, AStopDoesNotWaitForVolumes) {
     const std::string volumes = "p2prcd-volumes-web.service";
+    systemd.deployer = [this] { return rooted({"wiki"}); };
     systemd.volumes_take = std::chrono::hours(1);
     start();
-    auto web = record();
-    web.spec.run.root = "/srv/root";
+    auto web = deployed();
     web.spec.run.data = true;
     web.digest = spec_digest(web.spec);
     state::Origins(*own).note(web.spec);
-    want(web);
+    spin(web);
     expect(ProcessState::Starting);
     EXPECT_EQ(count("start " + volumes), 1);
     web.desired = Desired::Stopped;
