@@ -22,7 +22,22 @@ void ObservedUnit::found(const UnitView& view) {
     watched_ = !view.dead();
     adopted_ = !view.dead();
     if (view.up()) executed_ = view.invocation;
-    if (has_ended(view)) end_ = view;
+    note_end(view);
+}
+
+ObservedUnit::End ObservedUnit::end_of(const UnitView& view) const {
+    return {view, outside_, executed_ == view.invocation,
+            !view.invocation.empty() && left_behind_ == view.invocation};
+}
+
+// systemd shows the same end more than once: when a job of the unit is over, when it reads its units anew,
+// and when who stops or starts it has it forget that it failed, which may be after the answer. A start that
+// is refused because there were too many is another end of the same run.
+void ObservedUnit::note_end(const UnitView& view) {
+    if (!has_ended(view)) return;
+    const bool dealt_with = !former_.empty() && view.invocation == former_;
+    const bool told = !told_.empty() && view.invocation == told_ && view.result == told_result_;
+    if (!dealt_with && !told) end_ = end_of(view);
 }
 
 void ObservedUnit::changed(const UnitView& view) {
@@ -37,10 +52,7 @@ void ObservedUnit::changed(const UnitView& view) {
     if (finished && view.sub_state == "stop-sigterm") left_behind_ = view.invocation;
     unit_ = view;
     if (!view.bind_rule.empty()) bind_rule_ = view.bind_rule;
-    // Who stops or starts it has systemd forget that it failed, which shows that end once more, and may be
-    // after the answer.
-    const bool told_before = !former_.empty() && view.invocation == former_;
-    if (has_ended(view) && !told_before) end_ = view;
+    note_end(view);
 }
 
 // Its last state is all that is left of it, unless that was not its end.
@@ -72,7 +84,7 @@ void ObservedUnit::there_after_all(const UnitView& view) {
 void ObservedUnit::start_begins() {
     end_.reset();
     outside_ = false;
-    if (unit_) former_ = unit_->invocation;
+    if (unit_ && unit_->dead()) former_ = unit_->invocation;
 }
 
 bool ObservedUnit::adopt() {
@@ -82,15 +94,22 @@ bool ObservedUnit::adopt() {
 
 SeenEnd ObservedUnit::take_end() {
     SeenEnd seen;
-    seen.end = std::exchange(end_, std::nullopt);
+    auto end = std::exchange(end_, std::nullopt);
     seen.unit = unit_;
     seen.goes_on = alive();
     seen.watched = watched_;
     seen.outside = std::exchange(outside_, false);
-    if (!seen.end && seen.goes_on) return seen;
-    if (!seen.end) seen.end = unit_;
-    seen.executed = seen.end && executed_ == seen.end->invocation;
-    seen.left_behind = seen.end && !seen.end->invocation.empty() && left_behind_ == seen.end->invocation;
+    if (!end && seen.goes_on) return seen;
+    if (!end && unit_) end = end_of(*unit_);
+    if (end) {
+        // What is known now may be of the next run already.
+        if (seen.goes_on) seen.outside = end->outside;
+        seen.executed = end->executed;
+        seen.left_behind = end->left_behind;
+        told_ = end->view.invocation;
+        told_result_ = end->view.result;
+        seen.end = std::move(end->view);
+    }
     watched_ = seen.goes_on;
     return seen;
 }
@@ -100,7 +119,7 @@ UnitResult ObservedUnit::take_stopped() {
     const auto end = std::exchange(end_, std::nullopt);
     if (unit_) former_ = unit_->invocation;
     unit_.reset();
-    return end ? end->result : UnitResult{};
+    return end ? end->view.result : UnitResult{};
 }
 
 void ObservedUnit::forget_end() {

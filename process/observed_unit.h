@@ -27,7 +27,8 @@ class ObservedUnit {
     // It is not over: it runs, or is on its way up or down.
     bool alive() const { return unit_ && !unit_->dead(); }
     bool alive_as(std::uint32_t process) const { return alive() && unit_->process == process; }
-    // An end was seen that is not recorded.
+    // An end was seen that is not recorded; and so was the run before it.
+    bool has_end() const { return end_.has_value(); }
     bool has_unrecorded_end() const { return end_ && watched_; }
     // Whose BPF programs it has, or is about to have; empty: none.
     const std::string& bind_rule() const { return bind_rule_; }
@@ -43,9 +44,8 @@ class ObservedUnit {
     // It is there although nobody had seen it end or start.
     void there_after_all(const UnitView& view);
 
-    // A start of ours begins, with these programs; and its job is over.
+    // A start of ours begins.
     void start_begins();
-    void start_over() { former_.clear(); }
     // As systemd has said in its answer, before or without a signal.
     void set_frozen(bool frozen) {
         if (unit_) unit_->frozen = frozen;
@@ -68,16 +68,28 @@ class ObservedUnit {
     void confirm(std::string invocation) { confirmed_ = std::move(invocation); }
 
   private:
+    // A run that is over, as systemd showed it then, and what was known of it.
+    struct End {
+        UnitView view;
+        bool outside = false;
+        bool executed = false;
+        bool left_behind = false;
+    };
+
     void drop_unfinished();
+    void note_end(const UnitView& view);
+    End end_of(const UnitView& view) const;
 
     std::optional<UnitView> unit_; // as systemd has it now
-    std::optional<UnitView> end_;  // as it was when it last ended, exit data included
+    std::optional<End> end_;       // the last one, until it is taken
     bool outside_ = false;         // a job that is not ours was queued while it ran
     bool watched_ = false;         // it was seen running: events since then are complete
     bool adopted_ = false;         // it was found running
     std::string executed_;         // invocation in which the command was executed
     std::string confirmed_;        // last invocation of which it was asked whether it has ended
     std::string former_;      // invocation whose end is dealt with: before the current start, or by a stop
+    std::string told_;        // last invocation whose end was taken
+    UnitResult told_result_;  // and how it had ended
     std::string left_behind_; // invocation whose main process ended before others of it
     std::string bind_rule_;
 };

@@ -38,7 +38,8 @@ Act plan_running(const Situation& now, bool runs, bool asked_anew) {
     if (now.status->state == ProcessState::Deploying) return Act::Start;
     if (now.status->state == ProcessState::Paused && !is_executed(*now.status)) return Act::Start;
     // Starting, and nothing there: p2prcd ended between writing that down and doing it.
-    if (now.status->state == ProcessState::Starting && !is_executed(*now.status) && !now.unit)
+    // What has ended well is not there any more either.
+    if (now.status->state == ProcessState::Starting && !is_executed(*now.status) && !now.unit && !now.ended)
         return Act::Start;
     return was_up(*now.status) ? Act::Conclude : Act::Nothing;
 }

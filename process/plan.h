@@ -51,6 +51,7 @@ struct Situation {
     const LocalAction* local = nullptr;    // for that record
     const ProcessStatus* status = nullptr; // last written, for that record
     const UnitView* unit = nullptr;        // nullptr: not loaded, or not one of ours
+    bool ended = false;                    // an end of its last run was seen, and is not recorded
     bool left_over = false;                // without a record: a status still says that it runs
     bool check_failed = false;             // it runs, and is not what its file asks for
     bool rolls_back = false;               // an update was not kept: the revision before is to run again

@@ -52,6 +52,8 @@ asio::awaitable<RunResult> RunEnd::of(std::string unit, std::uint32_t id, SeenEn
         const bool next_run = seen.goes_on && !(seen.end && seen.end->invocation == seen.unit->invocation);
         const std::string running = next_run ? seen.unit->invocation : "";
         logged = co_await journal_.logged_end(unit, running);
+        // The journal may not have this end yet, and tell of the one before.
+        if (logged && seen.end && logged->invocation != seen.end->invocation) logged.reset();
     }
     if (logged && logged->stopped) context.asked = StopContext::Asked::Outside;
     if (seen.end || logged) {

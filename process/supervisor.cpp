@@ -52,6 +52,8 @@ void ProcessSupervisor::take(SupervisorEvent event) {
         state_ = *to;
         const bool same_run = state_ == SupervisorState::Starting || state_ == SupervisorState::Ready;
         if (!same_run || event == SupervisorEvent::Executed) watch_.reset();
+        // Its time is over, whatever becomes of what is being ended.
+        if (!same_run) update_watch_.timer.reset();
     } else
         node_->warn(fmt::format("the event '{}' has no place while '{}' is {}; this is a fault of p2prcd",
                                 name_of(event), name_, name_of(state_)),
@@ -83,6 +85,8 @@ void ProcessSupervisor::evaluate() {
     if (busy_) return interrupt();
     if (launch_ != 0 && !unit_.alive()) return; // what came of it is told soon
     if (deployment_ && !is_still_to_deploy()) return operate(end_deployment());
+    // What runs meanwhile is the revision before it.
+    if (deployment_ && unit_.has_unrecorded_end()) return act(Act::Conclude, facts());
     if (deployment_) return;
     find_turn();
     rename_status();
@@ -100,6 +104,7 @@ void ProcessSupervisor::evaluate() {
     situation.local = now.local ? &*now.local : nullptr;
     situation.status = now.status ? &*now.status : nullptr;
     situation.unit = view && view->process != 0 ? view : nullptr;
+    situation.ended = unit_.has_end();
     situation.left_over = !records().left_over(name_).empty();
     situation.check_failed = failed_check_ && unit_.alive() && failed_check_->invocation == view->invocation;
     situation.rolls_back = rolls_back(now);

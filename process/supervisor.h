@@ -130,6 +130,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     void interrupt();
     bool was_interrupted();
 
+    boost::asio::awaitable<bool> forget_last_run();
     boost::asio::awaitable<bool> start(Act what);
     boost::asio::awaitable<Prepared> prepare(Facts before, Facts now, Act what);
     Result<void> permitted(const Facts& now);

@@ -163,7 +163,6 @@ asio::awaitable<bool> ProcessSupervisor::start_beside(Facts now) {
     other_.start_begins();
     const auto unit = other_name();
     auto result = co_await node_->systemd.start_transient(unit, std::move(*prepared.unit), share_);
-    other_.start_over();
     if (node_->stopping) co_return false;
     if (!result && result.error().code == ErrorCode::Unreachable) {
         stop_beside();

@@ -47,6 +47,8 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
     if (!state || node_->stopping || *state == "stopping") co_return false;
     const auto seen = unit_.take_end();
     if (!seen.end && seen.goes_on) co_return true;
+    // It takes a moment to find out how it ended, which must not count as staying up.
+    update_watch_.timer.reset();
     const bool early = ended_early(seen);
     const auto unit = serving_name();
     if (!seen.end) {

@@ -221,9 +221,21 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
     co_return Prepared{std::move(*content)};
 }
 
+// Before it is written down that it starts: a unit that has failed, and a p2prcd that ended in between, would
+// have the end of the run before count as that of the new one. False: p2prcd ends.
+asio::awaitable<bool> ProcessSupervisor::forget_last_run() {
+    if (unit_.alive()) co_return true;
+    const bool loaded = unit_.view() != nullptr;
+    (void)unit_.take_stopped();
+    if (loaded) co_await node_->systemd.reset_failed(serving_name());
+    unit_.gone();
+    co_return !node_->stopping;
+}
+
 asio::awaitable<bool> ProcessSupervisor::start(Act what) {
+    if (!co_await forget_last_run()) co_return false;
     auto now = facts();
-    if (!now.record) co_return true;
+    if (!now.record || wanted(now).desired != Desired::Running) co_return true;
     // What ended unseen is not looked into any more when it is asked for anew.
     if (state_ == SupervisorState::Starting || state_ == SupervisorState::Ready ||
         state_ == SupervisorState::Stopping)
@@ -261,7 +273,6 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
         co_return true;
     }
     auto result = co_await node_->systemd.start_transient(serving_name(), std::move(*prepared.unit), share_);
-    unit_.start_over();
     co_return co_await launched(now, std::move(result));
 }
 
@@ -286,7 +297,6 @@ asio::awaitable<void> ProcessSupervisor::launch(Facts now, TransientUnit content
     auto result = co_await node_->systemd.start_transient(serving_name(), std::move(content), share_);
     if (launch_ != number) co_return; // it was stopped meanwhile
     launch_ = 0;
-    unit_.start_over();
     // What is under way looks again when it is done.
     if (!busy_) operate(launched(std::move(now), std::move(result)));
 }

@@ -127,6 +127,8 @@ asio::awaitable<bool> ProcessSupervisor::copy_data(ProcessRecord record) {
         }
         if (done) done = node_->options.data.finish_copy(name_, note);
     }
+    status = draft(facts()); // that took a moment
+    if (!status.update) co_return true;
     status.update->data = done ? DataCopy::Copied : DataCopy::NotCopied;
     if (!done) status.update->data_detail = done.error().message;
     node_->write(status);

@@ -88,11 +88,12 @@ awaitable<Result<std::string>> SystemdBus::Impl::wait_job(dbus::Message reply,
     if (read <= 0) co_return std::unexpected(dbus::bus_error("cannot read the path of systemd's job", read));
     const std::string job = path;
     if (const auto done = finished_.find(job); done != finished_.end()) co_return done->second;
+    // systemd answers with the job that it has already where the same is asked for twice.
     const auto wait = std::make_shared<JobWait>(bus_.executor(), limit);
-    waits_[job] = wait;
+    const auto entry = waits_.emplace(job, wait);
     boost::system::error_code ignored;
     co_await wait->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    waits_.erase(job);
+    waits_.erase(entry);
     if (wait->result.empty()) co_return std::string(job_timed_out);
     if (wait->result == "manager-gone")
         co_return fail(ErrorCode::Unreachable, "systemd left the bus during a job");

@@ -73,12 +73,12 @@ void SystemdBus::Impl::on_job_removed(const dbus::Message& message) {
         news->tell(name);
     if (!own_.contains(name) && !process_of_unit(name).empty() && events.outside_job)
         events.outside_job(name, false);
-    if (const auto wait = waits_.find(path); wait != waits_.end()) {
+    const auto [first, last] = waits_.equal_range(path);
+    for (auto wait = first; wait != last; ++wait) {
         wait->second->result = result;
         wait->second->timer.cancel();
-    } else if (!own_.empty()) {
-        finished_[path] = result;
     }
+    if (!own_.empty()) finished_[path] = result; // for who begins to wait only now
 }
 
 void SystemdBus::Impl::on_reloading(const dbus::Message& message) {

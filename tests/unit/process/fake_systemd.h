@@ -188,6 +188,9 @@ class FakeSystemd : public Systemd {
             co_return std::string("done");
         }
         end_start_job("canceled");
+        const auto executor = co_await boost::asio::this_coro::executor;
+        boost::asio::steady_timer stopping(executor, stop_takes);
+        co_await stopping.async_wait(boost::asio::use_awaitable);
         // What has failed stays so.
         if (const auto found = loaded.find(unit); found != loaded.end() && !found->second.dead())
             end(unit, {"success", CLD_KILLED, SIGTERM, ""});
@@ -237,7 +240,11 @@ class FakeSystemd : public Systemd {
         co_return found == loaded.end() ? view : found->second;
     }
 
-    Word system_state() override { co_return state; }
+    Word system_state() override {
+        // What is under way meanwhile is told first.
+        co_await boost::asio::post(co_await boost::asio::this_coro::executor, boost::asio::use_awaitable);
+        co_return state;
+    }
     Word features() override { co_return built_with; }
 
     // What happens by itself.
@@ -304,6 +311,7 @@ class FakeSystemd : public Systemd {
     std::map<std::string, JobShare> shares; // whose work the last job was
     bool pins = true;                       // this machine has BPF
     std::chrono::milliseconds unpin_takes{0};
+    std::chrono::milliseconds stop_takes{0}; // of a process's unit
     std::optional<UnitResult> fail_start_with;
     int fail_starts = -1; // so many of them; negative: all
     std::optional<Error> refuse_start, refuse_freeze, refuse_set, refuse_notice;

@@ -387,6 +387,20 @@ TEST_F(DeployTest, ItIsDeployedAnewWhileTheOldResultServes) {
     EXPECT_TRUE(fs::exists(old)) << "the last good revision has it";
 }
 
+// That takes minutes, and what served may end within them.
+TEST_F(DeployTest, TheEndOfWhatServedMeanwhileIsTold) {
+    start();
+    spin(deployed());
+    systemd.deploy_takes = std::chrono::hours(1);
+    spin(again(now));
+    expect(ProcessState::Running);
+    give_up();
+    expect(ProcessState::Failed, StopKind::StartLimit);
+    EXPECT_EQ(status()->pid, 0u);
+    EXPECT_EQ(status()->revision, 1u);
+    EXPECT_EQ(count("stop " + deploy), 1); // the first one's, which was over
+}
+
 TEST_F(DeployTest, WhatCannotBeDeployedAnewRunsOn) {
     start();
     spin(deployed());

@@ -1,4 +1,5 @@
 // How runs ended, seen or not.
+#include "core/stop_history.h"
 #include "tests/unit/process/reconciler_fixture.h"
 
 #include <unistd.h>
@@ -32,6 +33,85 @@ TEST_F(ReconcilerTest, NeverSaysOfACommandThatEndedAtOnceThatItRuns) {
     want(web);
     expect(ProcessState::Failed, StopKind::ExitCode);
     EXPECT_EQ(std::ranges::count(states, "running"), 0);
+}
+
+// systemd removes what has ended well at once.
+TEST_F(ReconcilerTest, ACommandThatEndsWellAtOnceRunsOnce) {
+    systemd.end_at_once = UnitResult{"success", CLD_EXITED, 0, ""};
+    start();
+    want(record());
+    expect(ProcessState::Stopped, StopKind::Finished);
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+// It failed in between, or p2prcd was ended: the unit that is still there is that of the run before.
+TEST_F(ReconcilerTest, AnOldFailureIsNotThatOfAStartThatDidNotComeAbout) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    web.digest = spec_digest(web.spec);
+    want(web);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    ++web.change;
+    systemd.refuse_start = Error{ErrorCode::Unreachable, "systemd is away"};
+    commit(keys::process("web"), to_json(web));
+    systemd.refuse_start.reset();
+    daemon_restart();
+    expect(ProcessState::Running);
+    EXPECT_EQ(count("start " + unit), 1);
+}
+
+TEST_F(ReconcilerTest, TheJournalMayTellOfTheRunBefore) {
+    journal.logged = LoggedEnd{"earlier", {"success", CLD_EXITED, 0, ""}, true, 1}; // somebody stopped that
+    systemd.fail_start_with = UnitResult{"exit-code", CLD_EXITED, 203, ""};
+    start();
+    want(record());
+    expect(ProcessState::Failed, StopKind::StartFailed);
+}
+
+TEST_F(ReconcilerTest, AnEndThatIsShownAgainIsOne) {
+    start();
+    auto web = record();
+    web.spec.run.restart = Restart::No;
+    want(web);
+    systemd.end(unit, {"exit-code", CLD_EXITED, 1, ""});
+    run();
+    expect(ProcessState::Failed, StopKind::ExitCode);
+    const auto failed = systemd.loaded.at(unit);
+    systemd.events.resynced({failed}); // somebody has systemd read its units anew, and starts it then
+    run();
+    systemd.tell(failed);
+    auto again = failed;
+    again.invocation = "by hand";
+    again.active_state = "active";
+    again.sub_state = "running";
+    again.result = {};
+    systemd.tell(again);
+    run();
+    expect(ProcessState::Running);
+    const auto stops = own->get(keys::stops("home1", 7));
+    ASSERT_TRUE(stops);
+    EXPECT_EQ(stops_from_json(*stops).size(), 1u);
+}
+
+// A restart by an administrator, of which p2prcd hears a moment later.
+TEST_F(ReconcilerTest, WhoEndedItIsKnownWhenTheNextRunIsThereAlready) {
+    start();
+    want(record());
+    systemd.events.outside_job(unit, true);
+    auto ended = systemd.loaded.at(unit);
+    auto next = ended;
+    ended.active_state = "inactive";
+    ended.sub_state = "dead";
+    ended.result = {"success", CLD_KILLED, SIGTERM, ""};
+    systemd.tell(ended);
+    next.invocation = "by hand";
+    systemd.tell(next);
+    systemd.events.outside_job(unit, false);
+    run();
+    expect(ProcessState::Running, StopKind::StoppedOutside);
 }
 
 TEST_F(ReconcilerTest, WaitsForWhatTheKernelKnowsAlready) {

@@ -127,6 +127,25 @@ TEST_F(SupervisorUpdateTest, OneThatCrashesBeforeItIsConfirmedIsTakenBack) {
     EXPECT_EQ(status()->revision, 1u);
 }
 
+// It is no longer up while it is stopped for its failed check, though that takes its time.
+TEST_F(SupervisorUpdateTest, OneThatIsStoppedAsItIsConfirmedIsTakenBack) {
+    serve();
+    web.spec.live = LiveSpec{.probe = Probe{}, .every = std::chrono::seconds(1), .failures = 1};
+    web.digest = spec_digest(web.spec);
+    confirm = std::chrono::milliseconds(1500);
+    start_first();
+    update("/usr/bin/web2");
+    reaches(UpdatePhase::Confirming);
+    systemd.stop_takes = std::chrono::seconds(2);
+    listeners->clear();
+    reaches(UpdatePhase::RollingBack);
+    listen();
+    reaches(UpdatePhase::RolledBack);
+    EXPECT_EQ(status()->update->reason->kind, StopKind::Unhealthy);
+    EXPECT_EQ(status()->revision, 1u);
+    EXPECT_EQ(status()->good, 1u);
+}
+
 TEST_F(SupervisorUpdateTest, OneThatIsNeverReadyIsTakenBack) {
     serve();
     start_first();

@@ -2,6 +2,8 @@
 #include "tests/unit/net/temporary_directory.h"
 #include "tests/unit/support/private_bus.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 #include <systemd/sd-bus.h>
@@ -296,6 +298,24 @@ TEST_F(SystemdBusStartTest, WhatPutsOffItsEndIsKilled) {
     ASSERT_TRUE(stopped) << stopped.error().message;
     EXPECT_EQ(*stopped, "done");
     EXPECT_EQ(killed, web + " all 9");
+}
+
+// The manager has one job for both.
+TEST_F(SystemdBusStartTest, WhoeverWaitsForAJobIsTold) {
+    std::vector<std::string> words;
+    const auto stop = [&]() -> asio::awaitable<void> {
+        auto name = web;
+        JobShare share;
+        const auto stopped = co_await systemd->stop(std::move(name), std::move(share));
+        words.push_back(stopped ? *stopped : stopped.error().message);
+    };
+    bool asked = false;
+    on_stop = [&] { asked = true; };
+    asio::co_spawn(bus.io, stop(), asio::detached);
+    asio::co_spawn(bus.io, stop(), asio::detached);
+    EXPECT_TRUE(eventually([&] { return words.size() == 2; }));
+    EXPECT_TRUE(asked);
+    EXPECT_EQ(words, (std::vector<std::string>{"done", "done"}));
 }
 
 // Of what was killed: systemd removes the unit before it says that the job is over, or after it.
