@@ -232,7 +232,8 @@ Reply ProcessMethods::information(Request request) {
     const auto record = services_.view.find_process(request.text("process"));
     if (!record) co_return std::unexpected(record.error());
     Json document = process_document(services_.view, *record);
-    services_.measure(document);
+    process::BriefUsages usages;
+    services_.measure(document, usages);
     if (has_log(document)) {
         PolkitDetails details{{"verb", "logs"}, {"process", record->name}, {"node", record->node}};
         const bool readable = co_await services_.rights.allows(request.message, request.caller,
@@ -254,10 +255,11 @@ Reply ProcessMethods::list(Request) {
     list.fields = process_fields();
     list.rows = [this](const auto& take) {
         CustomRoom room;
+        process::BriefUsages usages;
         for (const ProcessRecord& record : services_.view.processes()) {
             Json row = process_row(services_.view, record);
             room.take(row);
-            services_.measure(row);
+            services_.measure(row, usages);
             take(row);
         }
     };
