@@ -26,6 +26,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <utility>
 
 namespace p2prc::cli {
 namespace {
@@ -355,7 +356,7 @@ Result<int> history(const std::string& subject, Context& context) {
     auto rows = daemon.call(&dbus::Client::history, subject);
     if (!rows) return std::unexpected(rows.error());
     if (context.json) {
-        print(*rows, history_fields());
+        print(std::move(*rows), history_fields());
         return 0;
     }
     Table table;
@@ -376,7 +377,7 @@ Result<int> list(Context& context) {
     auto processes = daemon.call(&dbus::Client::processes);
     if (!processes) return std::unexpected(processes.error());
     if (context.json) {
-        print(*processes, process_fields());
+        print(std::move(*processes), process_fields());
         return 0;
     }
     Table table;
