@@ -127,15 +127,16 @@ net::UniqueFd group_of(std::string_view unit, const fs::path& cgroup_root) {
 
 } // namespace
 
-BriefUsages::BriefUsages(fs::path cgroup_root, const fs::path& proc_root)
-    : cgroup_root_(std::move(cgroup_root))
+BriefUsages::BriefUsages(Wanted wanted, fs::path cgroup_root, const fs::path& proc_root)
+    : wanted_(wanted)
+    , cgroup_root_(std::move(cgroup_root))
     , slice_(open_directory(slice_group(process_slice, cgroup_root_)))
     , proc_(open_directory(proc_root)) {}
 
 Usage BriefUsages::of(std::string_view unit) {
     if (slice_) {
         const auto usage = read(slice_.get(), std::string(unit) + "/", in_slice_);
-        if (usage.cpu_usec) return usage;
+        if (usage.cpu_usec || usage.memory_bytes) return usage;
     }
     // In the slice of another node.
     const auto group = open_directory(unit_group(unit, cgroup_root_));
@@ -145,9 +146,10 @@ Usage BriefUsages::of(std::string_view unit) {
 
 Usage BriefUsages::read(int directory, const std::string& prefix, Controller& memory) {
     Usage usage;
-    set_cpu(usage, cpu_usec(directory, (prefix + "cpu.stat").c_str()));
-    // Each group has a cpu.stat.
-    if (!usage.cpu_usec) return usage;
+    if (wanted_ == Wanted::Both) {
+        set_cpu(usage, cpu_usec(directory, (prefix + "cpu.stat").c_str()));
+        if (!usage.cpu_usec) return usage; // each group has this file
+    }
     if (memory != Controller::Absent) {
         Buffer buffer;
         usage.memory_bytes = number(read_start(directory, (prefix + "memory.current").c_str(), buffer));

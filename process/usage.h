@@ -31,7 +31,9 @@ Usage read_usage(std::string_view unit, const std::filesystem::path& cgroup_root
 // units have in common is looked up once, so it is made for one list and not kept.
 class BriefUsages {
   public:
-    explicit BriefUsages(std::filesystem::path cgroup_root = "/sys/fs/cgroup",
+    enum class Wanted { Both, Memory };
+
+    explicit BriefUsages(Wanted wanted = Wanted::Both, std::filesystem::path cgroup_root = "/sys/fs/cgroup",
                          const std::filesystem::path& proc_root = "/proc");
 
     Usage of(std::string_view unit);
@@ -44,6 +46,7 @@ class BriefUsages {
     // By the files `prefix`... of the directory.
     Usage read(int directory, const std::string& prefix, Controller& memory);
 
+    Wanted wanted_;
     std::filesystem::path cgroup_root_;
     net::UniqueFd slice_; // of this node's own processes
     net::UniqueFd proc_;

@@ -50,7 +50,8 @@ TEST_F(UsageTest, WhatAListShows) {
     std::ofstream(group / "memory.current") << "4096\n";
     std::ofstream(group / "io.stat") << "8:0 rbytes=5 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n";
     std::ofstream(group / "pids.current") << "7\n";
-    const auto usage = BriefUsages(top / "cgroup", top / "proc").of("p2prc-web.service");
+    const auto usage =
+        BriefUsages(BriefUsages::Wanted::Both, top / "cgroup", top / "proc").of("p2prc-web.service");
     EXPECT_EQ(usage.memory_bytes, 4096u);
     EXPECT_EQ(usage.cpu_usec, 1500000u);
     EXPECT_FALSE(usage.io_read_bytes);
@@ -68,7 +69,7 @@ TEST_F(UsageTest, OfAList) {
             if (accounted) std::ofstream(slice / unit / "memory.current") << "4096\n";
         }
         const auto resident = 20U * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-        BriefUsages usages(slice.parent_path(), top / "proc");
+        BriefUsages usages(BriefUsages::Wanted::Both, slice.parent_path(), top / "proc");
         for (const auto* unit :
              {"p2prc-a.service", "p2prc-c.service", "p2prc-gone.service", "p2prc-b.service"}) {
             const bool there = unit != std::string_view("p2prc-gone.service");
@@ -84,11 +85,19 @@ TEST_F(UsageTest, WithAControllerForTheOwnersUnitsAlone) {
     fs::create_directories(below);
     std::ofstream(below / "cpu.stat") << "usage_usec 7\n";
     std::ofstream(below / "memory.current") << "4096\n";
-    BriefUsages usages(top / "cgroup", top / "proc");
+    BriefUsages usages(BriefUsages::Wanted::Both, top / "cgroup", top / "proc");
     const auto resident = 20U * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
     EXPECT_EQ(usages.of("p2prc-web.service").memory_bytes, resident);
     EXPECT_EQ(usages.of("p2prc-game.service").memory_bytes, 4096u);
     EXPECT_EQ(usages.of("p2prc-web.service").memory_bytes, resident);
+}
+
+TEST_F(UsageTest, MemoryAlone) {
+    BriefUsages usages(BriefUsages::Wanted::Memory, top / "cgroup", top / "proc");
+    const auto usage = usages.of("p2prc-web.service");
+    EXPECT_EQ(usage.memory_bytes, 20u * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+    EXPECT_FALSE(usage.cpu_usec);
+    EXPECT_FALSE(usages.of("p2prc-gone.service").memory_bytes);
 }
 
 // Accounted for, and nothing read or written yet: not the same as not accounted for.
