@@ -5,7 +5,8 @@ On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as s
 process runs; systemd-run waits for the job of a unit with the same lines, which are read from the unit of a process; with and without the
 check of its ports. Rounds are interleaved and medians compared, less what it takes to get onto the machine; likewise starts
 of a process that is deployed already and of one that has no deployer. Then, with 200 processes: `p2prc ps`,
-spins and kills; and of each program that runs, its memory (PSS) and its wake-ups (voluntary context switches) when nothing happens.
+spins and kills, with the processor time that each costs; and of each program that runs, its memory (PSS) and its wake-ups (voluntary
+context switches) when nothing happens.
 Needs root, for the lab.
 """
 
@@ -91,7 +92,23 @@ def deploy_times(machine, rounds):
         machine.run(["p2prc", "kill", name])
 
 
+def processor_ms(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e6
+
+
+def seconds(text):
+    """Of bash's times: 0m1.234s."""
+    minutes, rest = text.rstrip("s").split("m")
+    return int(minutes) * 60 + float(rest)
+
+
 def list_times(machine):
+    rounds = 21
+    daemon = programs(machine)["p2prcd"]
     machine.run(f"for i in $(seq {PROCESSES}); do p2prc spin many$i --no-wait -- /usr/bin/sleep infinity || exit; done", timeout=400)
     assert len(machine.json("ps")) == PROCESSES
     for what, command, aim in (("ps of", "p2prc ps", " (aim: under 15)"),
@@ -99,9 +116,13 @@ def list_times(machine):
                                ("a spin beside", "p2prc spin more$i --no-wait -- /usr/bin/sleep infinity", ""),
                                ("a kill beside", "p2prc kill more$i", "")):
         # Timed on the machine, by one shell and its own clock (bash(1), EPOCHREALTIME), so that only the command counts.
-        loop = f"for i in $(seq 21); do a=${{EPOCHREALTIME/./}}; {command} >/dev/null 2>&1 || exit; b=${{EPOCHREALTIME/./}}; echo $((b - a)); done"
-        out = machine.run(f"bash -c '{loop}'").out
-        print(f"{what} {PROCESSES} processes: {statistics.median(map(int, out.split())) / 1e3:.1f} ms{aim}")
+        loop = f"for i in $(seq {rounds}); do a=${{EPOCHREALTIME/./}}; {command} >/dev/null 2>&1 || exit; b=${{EPOCHREALTIME/./}}; echo $((b - a)); done; times"
+        before = processor_ms(daemon)
+        *times, _, children = machine.run(f"bash -c '{loop}'").out.splitlines()
+        own = sum(map(seconds, children.split())) * 1e3 / rounds
+        its = (processor_ms(daemon) - before) / rounds
+        print(f"{what} {PROCESSES} processes: {statistics.median(map(int, times)) / 1e3:.1f} ms{aim}; "
+              f"processor time of p2prc {own:.1f} ms, of p2prcd {its:.1f} ms")
 
 
 def programs(machine):

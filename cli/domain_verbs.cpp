@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <utility>
 
 namespace p2prc::cli {
 namespace {
@@ -79,7 +80,7 @@ Result<int> list_domains(Context& context) {
     auto domains = daemon.call(&dbus::Client::domains);
     if (!domains) return std::unexpected(domains.error());
     if (context.json) {
-        print(*domains, domain_fields());
+        print(std::move(*domains), domain_fields());
         return 0;
     }
     Table table;

@@ -23,6 +23,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace p2prc::cli {
 namespace {
@@ -165,7 +166,7 @@ Result<int> list_nodes(Context& context) {
     auto nodes = daemon.call(&dbus::Client::nodes);
     if (!nodes) return std::unexpected(nodes.error());
     if (context.json) {
-        print(*nodes, node_fields());
+        print(std::move(*nodes), node_fields());
         return 0;
     }
     print(node_table(*nodes));

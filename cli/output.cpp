@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <utility>
 
 namespace p2prc::cli {
 namespace {
@@ -105,7 +106,9 @@ void print_line(std::string_view text) {
 }
 
 std::string json_text(const Json& document, int indent) {
-    const auto plain = document.dump(indent, ' ', false, Json::error_handler_t::replace);
+    auto plain = document.dump(indent, ' ', false, Json::error_handler_t::replace);
+    const auto suspicious = [](char c) { return c == '\x7f' || c == '\xc2'; };
+    if (std::ranges::none_of(plain, suspicious)) return plain;
     std::string text;
     text.reserve(plain.size());
     for (std::size_t i = 0; i < plain.size(); ++i) {
@@ -124,19 +127,19 @@ std::string json_text(const Json& document, int indent) {
 }
 
 void print(const Json& document) {
-    const auto text = json_text(document, 2) + "\n";
+    auto text = json_text(document, 2);
+    text += '\n';
     std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-void print(const Json& document, std::span<const Field> fields) {
+void print(Json document, std::span<const Field> fields) {
     if (document.is_array()) {
-        Json rows = Json::array();
-        for (const auto& row : document)
-            rows.push_back(with_every_key(row, fields));
-        print(rows);
+        for (auto& row : document)
+            row = with_every_key(std::move(row), fields);
+        print(document);
         return;
     }
-    print(with_every_key(document, fields));
+    print(with_every_key(std::move(document), fields));
 }
 
 void note(std::string_view text) {

@@ -35,7 +35,7 @@ std::string json_text(const nlohmann::json& document, int indent);
 void print(const nlohmann::json& document);
 // One object, or a list of them, with every key of `fields`: D-Bus leaves out what is not known, JSON says
 // null.
-void print(const nlohmann::json& document, std::span<const Field> fields);
+void print(nlohmann::json document, std::span<const Field> fields);
 // Progress and messages, on standard error, without controls but for newline and tab.
 void note(std::string_view text);
 

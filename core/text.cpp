@@ -44,26 +44,38 @@ bool is_control(char32_t point) noexcept {
            (point >= 0x2066 && point <= 0x2069);
 }
 
+// How much of the beginning is printable ASCII, which is fit for everything here: mostly all of it.
+std::size_t printable(std::string_view text) noexcept {
+    std::size_t size = 0;
+    while (size < text.size() && text[size] >= 0x20 && text[size] < 0x7f)
+        ++size;
+    return size;
+}
+
 template <class Accept>
 bool all(std::string_view text, Accept accept) noexcept {
-    while (!text.empty()) {
+    while (true) {
+        text.remove_prefix(printable(text));
+        if (text.empty()) return true;
         const auto character = first(text);
         if (!accept(character)) return false;
         text.remove_prefix(character.bytes);
     }
-    return true;
 }
 
 template <class Accept>
 std::string replaced(std::string_view text, Accept accept) {
     std::string result;
     result.reserve(text.size());
-    while (!text.empty()) {
+    while (true) {
+        const auto begin = text.substr(0, printable(text));
+        result += begin;
+        text.remove_prefix(begin.size());
+        if (text.empty()) return result;
         const auto character = first(text);
         result += accept(character) ? text.substr(0, character.bytes) : replacement;
         text.remove_prefix(character.bytes);
     }
-    return result;
 }
 
 } // namespace

@@ -118,6 +118,8 @@ class Client {
     // Objects and lists of objects with the keys of core/fields.h; what is absent is not in them.
     Answer<Json> information(std::string process) { return read("ProcessInformation", "s", {process}); }
     Answer<Json> processes() { return read("ListProcess"); }
+    // `options`: fields.
+    Answer<Json> processes_with(Json options) { return read("ListProcessWithOptions", "a{sv}", {options}); }
     // Who runs what on this machine.
     Answer<Json> owners() { return read("ListOwners", "a{sv}", {Json::object()}); }
     // `options`: memory, cpu, tasks. -> its row

@@ -23,57 +23,7 @@ class Reader {
         const int r = sd_bus_message_peek_type(message_, &type, &contents);
         if (r < 0) return std::unexpected(bus_error("reading a D-Bus message", r));
         if (r == 0) return fail(ErrorCode::InvalidSpec, "a D-Bus message ends too early");
-        if (depth > limits_.depth)
-            return fail(ErrorCode::InvalidSpec,
-                        "a D-Bus value is nested deeper than " + std::to_string(limits_.depth) + " levels");
-        if (++values_ > limits_.values)
-            return fail(ErrorCode::InvalidSpec, "a D-Bus message has too many values");
-        switch (type) {
-        case 'y':
-            return number<std::uint8_t>(type);
-        case 'n':
-            return number<std::int16_t>(type);
-        case 'q':
-            return number<std::uint16_t>(type);
-        case 'i':
-            return number<std::int32_t>(type);
-        case 'u':
-            return number<std::uint32_t>(type);
-        case 'x':
-            return number<std::int64_t>(type);
-        case 't':
-            return number<std::uint64_t>(type);
-        case 'd': {
-            auto value = number<double>(type);
-            if (value && !std::isfinite(value->get<double>()))
-                return fail(ErrorCode::InvalidSpec, "a D-Bus number is not finite");
-            return value;
-        }
-        case 'b': {
-            int truth = 0;
-            const int got = sd_bus_message_read_basic(message_, type, &truth);
-            if (got < 0) return std::unexpected(bus_error("reading a D-Bus boolean", got));
-            return Json(truth != 0);
-        }
-        case 's':
-        case 'o':
-        case 'g': {
-            auto text = read_text(type);
-            if (!text) return std::unexpected(text.error());
-            return Json(std::move(*text));
-        }
-        case 'v':
-            // As the writer counts: a variant is no level of its own, unless it holds another one.
-            return inside('v', contents, [&] { return next(depth + (contents[0] == 'v' ? 1 : 0)); });
-        case 'r':
-            return inside('r', contents, [&] { return list(depth); });
-        case 'a':
-            if (contents[0] == '{') return inside('a', contents, [&] { return dictionary(depth); });
-            return inside('a', contents, [&] { return list(depth); });
-        default:
-            return fail(ErrorCode::InvalidSpec,
-                        std::string("a D-Bus value has the unexpected type '") + type + "'");
-        }
+        return value(type, contents ? contents : "", depth);
     }
 
     Result<Json> body() {
@@ -115,6 +65,79 @@ class Reader {
     }
 
   private:
+    // The next value, of the one complete type `signature`. Its type is not looked up again: with thousands
+    // of values most of the time would go into that.
+    Result<Json> of(const std::string& signature, unsigned depth) {
+        switch (signature[0]) {
+        case 'v':
+            return next(depth); // the message says what it holds
+        case 'a':
+            return value('a', signature.substr(1), depth);
+        case '(':
+            return value('r', signature.substr(1, signature.size() - 2), depth);
+        default:
+            return value(signature[0], {}, depth);
+        }
+    }
+
+    // The next value, of a type as sd_bus_message_peek_type(3) says it.
+    Result<Json> value(char type, const std::string& contents, unsigned depth) {
+        if (depth > limits_.depth)
+            return fail(ErrorCode::InvalidSpec,
+                        "a D-Bus value is nested deeper than " + std::to_string(limits_.depth) + " levels");
+        if (++values_ > limits_.values)
+            return fail(ErrorCode::InvalidSpec, "a D-Bus message has too many values");
+        switch (type) {
+        case 'y':
+            return number<std::uint8_t>(type);
+        case 'n':
+            return number<std::int16_t>(type);
+        case 'q':
+            return number<std::uint16_t>(type);
+        case 'i':
+            return number<std::int32_t>(type);
+        case 'u':
+            return number<std::uint32_t>(type);
+        case 'x':
+            return number<std::int64_t>(type);
+        case 't':
+            return number<std::uint64_t>(type);
+        case 'd': {
+            auto value = number<double>(type);
+            if (value && !std::isfinite(value->get<double>()))
+                return fail(ErrorCode::InvalidSpec, "a D-Bus number is not finite");
+            return value;
+        }
+        case 'b': {
+            int truth = 0;
+            const int got = sd_bus_message_read_basic(message_, type, &truth);
+            if (got < 0) return std::unexpected(bus_error("reading a D-Bus boolean", got));
+            return Json(truth != 0);
+        }
+        case 's':
+        case 'o':
+        case 'g': {
+            auto text = read_text(type);
+            if (!text) return std::unexpected(text.error());
+            return Json(std::move(*text));
+        }
+        case 'v':
+            // As the writer counts: a variant is no level of its own, unless it holds another one.
+            return inside('v', contents.c_str(),
+                          [&] { return of(contents, depth + (contents[0] == 'v' ? 1 : 0)); });
+        case 'r':
+            return inside('r', contents.c_str(), [&] { return structure(depth); });
+        case 'a':
+            if (contents[0] == '{')
+                return inside('a', contents.c_str(),
+                              [&] { return dictionary(contents.substr(1, contents.size() - 2), depth); });
+            return inside('a', contents.c_str(), [&] { return list(contents, depth); });
+        default:
+            return fail(ErrorCode::InvalidSpec,
+                        std::string("a D-Bus value has the unexpected type '") + type + "'");
+        }
+    }
+
     template <class T>
     Result<Json> number(char type) {
         T value{};
@@ -144,37 +167,44 @@ class Reader {
         return value;
     }
 
-    Result<Json> list(unsigned depth) {
+    Result<Json> structure(unsigned depth) {
+        return elements([&] { return next(depth + 1); });
+    }
+
+    Result<Json> list(const std::string& element, unsigned depth) {
+        return elements([&] { return of(element, depth + 1); });
+    }
+
+    template <class Read>
+    Result<Json> elements(Read read) {
         Json array = Json::array();
         while (sd_bus_message_at_end(message_, 0) == 0) {
-            auto element = next(depth + 1);
+            auto element = read();
             if (!element) return element;
             array.push_back(std::move(*element));
         }
         return array;
     }
 
-    Result<Json> dictionary(unsigned depth) {
+    // `entry`: the types of key and value.
+    Result<Json> dictionary(const std::string& entry, unsigned depth) {
         Json object = Json::object();
-        while (sd_bus_message_at_end(message_, 0) == 0) {
-            char type = 0;
-            const char* contents = nullptr;
-            sd_bus_message_peek_type(message_, &type, &contents);
-            const char key_type = contents[0];
-            if (key_type != 's' && key_type != 'o')
+        const std::string type = entry.substr(1);
+        while (true) {
+            const int entered = sd_bus_message_enter_container(message_, 'e', entry.c_str());
+            if (entered == 0) return object;
+            if (entered < 0) return std::unexpected(bus_error("reading a D-Bus dictionary", entered));
+            if (entry[0] != 's' && entry[0] != 'o')
                 return fail(ErrorCode::InvalidSpec, "a D-Bus dictionary has keys that are not text");
-            std::string key;
-            auto value = inside('e', contents, [&]() -> Result<Json> {
-                auto text = read_text(key_type);
-                if (!text) return std::unexpected(text.error());
-                key = std::move(*text);
-                return next(depth + 1);
-            });
+            auto key = read_text(entry[0]);
+            if (!key) return std::unexpected(key.error());
+            auto value = of(type, depth + 1);
             if (!value) return value;
-            if (!object.emplace(key, std::move(*value)).second)
-                return fail(ErrorCode::InvalidSpec, "key '" + key + "' is there twice");
+            if (const int left = sd_bus_message_exit_container(message_); left < 0)
+                return std::unexpected(bus_error("reading a D-Bus dictionary", left));
+            const auto [at, added] = object.emplace(std::move(*key), std::move(*value));
+            if (!added) return fail(ErrorCode::InvalidSpec, "key '" + at.key() + "' is there twice");
         }
-        return object;
     }
 
     static bool accepts(const Field& field, std::string_view type) {

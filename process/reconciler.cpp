@@ -8,6 +8,7 @@
 #include "process/supervisor.h"
 #include "process/transient_unit.h"
 #include "process/unit_names.h"
+#include "process/usage.h"
 #include "state/origins.h"
 #include "state/owner_limits.h"
 #include "state/owner_notes.h"
@@ -322,8 +323,9 @@ void Reconciler::Impl::detach() {
 
 void Reconciler::Impl::measure() {
     std::vector<state::Change> changes;
+    BriefUsages usages;
     for (const auto& [name, known] : *supervisors_)
-        if (const auto status = known->measured())
+        if (const auto status = known->measured(usages))
             changes.push_back({keys::status(node->options.node, status->id), status_to_json(*status), 0});
     if (!changes.empty()) node->own.update(std::move(changes));
 }

@@ -252,11 +252,11 @@ asio::awaitable<bool> ProcessSupervisor::run(Act what, Facts now) {
     co_return look_again;
 }
 
-std::optional<ProcessStatus> ProcessSupervisor::measured() const {
+std::optional<ProcessStatus> ProcessSupervisor::measured(BriefUsages& usages) const {
     if (!unit_.alive() || unit_.view()->process == 0) return std::nullopt;
     const auto now = facts();
     if (!now.status) return std::nullopt;
-    const auto usage = read_brief_usage(unit_.view()->unit);
+    const auto usage = usages.of(unit_.view()->unit);
     auto status = *now.status;
     const double cpu = std::abs(usage.cpu_seconds.value_or(0) - status.cpu_seconds.value_or(0));
     const auto memory = static_cast<double>(status.memory_bytes.value_or(0));

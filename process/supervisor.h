@@ -44,6 +44,8 @@ inline Wanted wanted(const Facts& now) {
 // The update is in this phase from now on.
 void enter(UpdateProgress& update, UpdatePhase phase);
 
+class BriefUsages;
+
 class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor> {
   public:
     ProcessSupervisor(std::shared_ptr<Supervision> node, std::string name);
@@ -70,7 +72,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     // So is what was refused, where it is allowed now.
     void policy_changed();
     // Memory and processor time. Nothing: they are as they were written down, or nearly.
-    std::optional<ProcessStatus> measured() const;
+    std::optional<ProcessStatus> measured(BriefUsages& usages) const;
 
   private:
     // An operation's hold: it is busy for as long as this lives, however the operation ends.

@@ -12,8 +12,8 @@
 #include <string>
 #include <utility>
 
-// A list of processes reads all of these files at once, so each is one open and one read, by a descriptor of
-// the unit's directory: the kernel walks the long path once.
+// A list of processes reads all of these files at once. Most of what that costs is the kernel's, and by the
+// call: so each file is one open, one read and one close, by a descriptor from which its path is short.
 namespace p2prc::process {
 namespace {
 
@@ -36,9 +36,9 @@ std::optional<std::uint64_t> number(std::string_view text) {
     return value;
 }
 
-std::optional<std::uint64_t> cpu_usec(int group) {
+std::optional<std::uint64_t> cpu_usec(int directory, const char* file) {
     Buffer buffer;
-    const auto text = read_start(group, "cpu.stat", buffer);
+    const auto text = read_start(directory, file, buffer);
     constexpr std::string_view key = "usage_usec ";
     const auto at = text.find(key);
     if (at == std::string_view::npos) return {};
@@ -65,82 +65,121 @@ void add_io(int group, Usage& usage) {
 }
 
 // proc(5): size, resident, ... in pages. A process may be gone by now.
-std::uint64_t resident_pages(const fs::path& proc_root, std::string_view pid) {
+std::uint64_t resident_pages(int proc, std::string_view pid) {
     Buffer buffer;
-    const std::string path = proc_root.native() + "/" + std::string(pid) + "/statm";
-    const auto text = read_start(AT_FDCWD, path.c_str(), buffer);
+    std::string path(pid); // short enough to need no memory of its own
+    path += "/statm";
+    const auto text = read_start(proc, path.c_str(), buffer);
     const auto space = text.find(' ');
     return space == std::string_view::npos ? 0 : number(text.substr(space + 1)).value_or(0);
 }
 
-std::optional<std::uint64_t> resident_bytes(int group, const fs::path& proc_root) {
-    const net::UniqueFd file(openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC));
+std::optional<std::uint64_t> resident_bytes(int directory, const char* list, int proc) {
+    const net::UniqueFd file(openat(directory, list, O_RDONLY | O_CLOEXEC));
     if (!file) return {};
+    // A read ends before a line only where there is no room for that line (fs/seq_file.c): after one that
+    // ends earlier nothing follows.
+    constexpr std::size_t longest_line = 16;
     std::string pids;
     Buffer buffer;
-    for (ssize_t size; (size = read(file.get(), buffer.data(), buffer.size())) > 0;)
+    for (ssize_t size; (size = read(file.get(), buffer.data(), buffer.size())) > 0;) {
         pids.append(buffer.data(), static_cast<std::size_t>(size));
+        if (static_cast<std::size_t>(size) + longest_line < buffer.size()) break;
+    }
     std::uint64_t pages = 0;
     for (std::string_view rest = pids; !rest.empty();) {
         const auto end = rest.find('\n');
-        pages += resident_pages(proc_root, rest.substr(0, end));
+        pages += resident_pages(proc, rest.substr(0, end));
         rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     }
     static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
     return pages * page;
 }
 
-enum class Files { Brief, All };
-
-// Of no group: nothing.
-net::UniqueFd open_group(const fs::path& path) {
+// Of no directory: nothing.
+net::UniqueFd open_directory(const fs::path& path) {
     return net::UniqueFd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
-Usage usage_of(const net::UniqueFd& group, const fs::path& proc_root, Files files) {
+void set_cpu(Usage& usage, std::optional<std::uint64_t> cpu) {
+    usage.cpu_usec = cpu;
+    if (cpu) usage.cpu_seconds = static_cast<double>(*cpu) / 1e6;
+}
+
+Usage usage_of(const net::UniqueFd& group, const fs::path& proc_root) {
     Usage usage;
     if (!group) return usage;
-    usage.cpu_usec = cpu_usec(group.get());
-    if (usage.cpu_usec) usage.cpu_seconds = static_cast<double>(*usage.cpu_usec) / 1e6;
+    set_cpu(usage, cpu_usec(group.get(), "cpu.stat"));
+    add_io(group.get(), usage);
     Buffer buffer;
-    if (files == Files::All) {
-        add_io(group.get(), usage);
-        usage.tasks = number(read_start(group.get(), "pids.current", buffer));
-    }
+    usage.tasks = number(read_start(group.get(), "pids.current", buffer));
     usage.memory_bytes = number(read_start(group.get(), "memory.current", buffer));
-    if (!usage.memory_bytes) usage.memory_bytes = resident_bytes(group.get(), proc_root);
+    if (!usage.memory_bytes)
+        usage.memory_bytes = resident_bytes(group.get(), "cgroup.procs", open_directory(proc_root).get());
     return usage;
 }
 
 // Most units are just below the slice, and are found at the first try.
 net::UniqueFd group_of(std::string_view unit, const fs::path& cgroup_root) {
-    if (auto group = open_group(cgroup_root / process_slice / unit)) return group;
-    return open_group(unit_group(unit, cgroup_root));
+    if (auto group = open_directory(cgroup_root / process_slice / unit)) return group;
+    return open_directory(unit_group(unit, cgroup_root));
 }
 
 } // namespace
 
-Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
-    return usage_of(group_of(unit, cgroup_root), proc_root, Files::All);
+BriefUsages::BriefUsages(Wanted wanted, fs::path cgroup_root, const fs::path& proc_root)
+    : wanted_(wanted)
+    , cgroup_root_(std::move(cgroup_root))
+    , slice_(open_directory(slice_group(process_slice, cgroup_root_)))
+    , proc_(open_directory(proc_root)) {}
+
+Usage BriefUsages::of(std::string_view unit) {
+    if (slice_) {
+        const auto usage = read(slice_.get(), std::string(unit) + "/", in_slice_);
+        if (usage.cpu_usec || usage.memory_bytes) return usage;
+    }
+    // In the slice of another node.
+    const auto group = open_directory(unit_group(unit, cgroup_root_));
+    auto unknown = Controller::Unknown;
+    return group ? read(group.get(), "", unknown) : Usage();
 }
 
-Usage read_brief_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
-    return usage_of(group_of(unit, cgroup_root), proc_root, Files::Brief);
+Usage BriefUsages::read(int directory, const std::string& prefix, Controller& memory) {
+    Usage usage;
+    if (wanted_ == Wanted::Both) {
+        set_cpu(usage, cpu_usec(directory, (prefix + "cpu.stat").c_str()));
+        if (!usage.cpu_usec) return usage; // each group has this file
+    }
+    if (memory != Controller::Absent) {
+        Buffer buffer;
+        usage.memory_bytes = number(read_start(directory, (prefix + "memory.current").c_str(), buffer));
+        if (usage.memory_bytes) memory = Controller::Present;
+    }
+    if (usage.memory_bytes || memory == Controller::Present) return usage;
+    usage.memory_bytes = resident_bytes(directory, (prefix + "cgroup.procs").c_str(), proc_.get());
+    // That group is there, and has no memory.current: so it is with its neighbours.
+    if (usage.memory_bytes) memory = Controller::Absent;
+    return usage;
+}
+
+Usage read_usage(std::string_view unit, const fs::path& cgroup_root, const fs::path& proc_root) {
+    return usage_of(group_of(unit, cgroup_root), proc_root);
 }
 
 Usage read_slice_usage(std::string_view slice, const fs::path& cgroup_root, const fs::path& proc_root) {
     const auto path = slice_group(slice, cgroup_root);
-    const auto group = open_group(path);
-    auto usage = usage_of(group, proc_root, Files::All);
+    const auto group = open_directory(path);
+    auto usage = usage_of(group, proc_root);
     Buffer buffer;
     if (!group || !read_start(group.get(), "memory.current", buffer).empty()) return usage;
     // Without a controller: processes are in the groups of units.
+    const auto proc = open_directory(proc_root);
     std::error_code error;
     for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-        const auto unit = open_group(entry->path());
+        const auto unit = open_directory(entry->path());
         if (unit)
-            usage.memory_bytes =
-                usage.memory_bytes.value_or(0) + resident_bytes(unit.get(), proc_root).value_or(0);
+            usage.memory_bytes = usage.memory_bytes.value_or(0) +
+                                 resident_bytes(unit.get(), "cgroup.procs", proc.get()).value_or(0);
     }
     return usage;
 }

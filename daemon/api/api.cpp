@@ -23,7 +23,7 @@ struct Api::Impl {
     explicit Impl(ApiParts p);
 
     // Memory and processor time of what runs here are read when somebody asks.
-    void measure(Json& process) const {
+    void measure(Json& process, process::BriefUsages& usages) const {
         parts.fleet.look();
         if (json::member<std::string>(process, "node") != view.node() ||
             !json::member<bool>(process, "status"))
@@ -31,7 +31,7 @@ struct Api::Impl {
         const auto* status = view.status(view.node(), json::member<std::uint32_t>(process, "id"));
         const auto turn = status ? process::turn_of(*status) : process::Turn::First;
         const process::Usage usage =
-            process::read_brief_usage(process::unit_name(json::member<std::string>(process, "name"), turn));
+            usages.of(process::unit_name(json::member<std::string>(process, "name"), turn));
         if (usage.memory_bytes) process["memory_bytes"] = *usage.memory_bytes;
         if (usage.cpu_seconds) process["cpu_seconds"] = *usage.cpu_seconds;
     }
@@ -46,7 +46,10 @@ struct Api::Impl {
             const auto* record = view.process(keys::id_from_text(id).value_or(0));
             return record ? process_row(view, *record) : Json(nullptr);
         };
-        processes.measure = [this](Json& document) { measure(document); };
+        processes.measure = [this](Json& document) {
+            process::BriefUsages usages;
+            measure(document, usages);
+        };
         processes.methods = manager.methods("Process");
         ObjectKind nodes{dbus::names::node_prefix, dbus::names::node_interface, node_fields(), "name", {}, {},
                          keys::node_objects};
@@ -117,7 +120,7 @@ Api::Impl::Impl(ApiParts p)
                    if (parts.unconfined) reports.unconfined = parts.unconfined();
                    return reports;
                },
-               [this](Json& document) { measure(document); },
+               [this](Json& document, process::BriefUsages& usages) { measure(document, usages); },
                [this] { objects.refresh(); },
                [this] { manager.announce(); }}
     , manager(services)

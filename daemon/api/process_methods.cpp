@@ -1,6 +1,8 @@
 #include "daemon/api/process_methods.h"
 
+#include "core/fields.h"
 #include "core/json_members.h"
+#include "core/text.h"
 #include "daemon/api/documents.h"
 #include "daemon/api/history.h"
 #include "daemon/api/log_stream.h"
@@ -9,7 +11,11 @@
 #include "state/find_process.h"
 
 #include <array>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 
 namespace p2prc::daemon {
@@ -82,6 +88,8 @@ std::span<const MethodRow<ProcessMethods>> ProcessMethods::rows() noexcept {
         {{"Manager", "GetProcess", process, path, open}, &Self::object},
         {{"Manager", "ProcessInformation", process, "a{sv} information", open}, &Self::information},
         {{"Manager", "ListProcess", "", "aa{sv} processes", open}, &Self::list},
+        {{"Manager", "ListProcessWithOptions", options, "aa{sv} processes", open, "", "as fields"},
+         &Self::list},
         {{"Manager", "ListUsage", options, "aa{sv} usage", open, "", "s node, s process"}, &Self::usage},
         {{"Manager", "Logs", "s process, u lines, b follow", "h stream", read_logs, "logs"}, &Self::logs},
         {{"Manager", "LogsWithOptions", with_options, "h stream", read_logs, "logs",
@@ -232,7 +240,8 @@ Reply ProcessMethods::information(Request request) {
     const auto record = services_.view.find_process(request.text("process"));
     if (!record) co_return std::unexpected(record.error());
     Json document = process_document(services_.view, *record);
-    services_.measure(document);
+    process::BriefUsages usages;
+    services_.measure(document, usages);
     if (has_log(document)) {
         PolkitDetails details{{"verb", "logs"}, {"process", record->name}, {"node", record->node}};
         const bool readable = co_await services_.rights.allows(request.message, request.caller,
@@ -249,15 +258,47 @@ Reply ProcessMethods::describe(Request request) {
     co_return Answer{};
 }
 
-Reply ProcessMethods::list(Request) {
+namespace {
+
+// The fields that are asked for; none: all of them.
+using FieldNames = std::set<std::string, std::less<>>;
+
+Result<FieldNames> fields_asked_for(const Request& request) {
+    FieldNames names;
+    for (const Json& item : request.value("fields")) {
+        auto name = item.get<std::string>();
+        if (!find_field(process_fields(), name))
+            return fail(ErrorCode::InvalidSpec, "a process has no field '" + text::excerpt(name) + "'",
+                        "ListProcess has all fields");
+        names.insert(std::move(name));
+    }
+    return names;
+}
+
+void keep_only(Json& row, const FieldNames& fields) {
+    for (auto member = row.begin(); member != row.end();)
+        member = fields.contains(member.key()) ? std::next(member) : row.erase(member);
+}
+
+} // namespace
+
+Reply ProcessMethods::list(Request request) {
+    auto fields = fields_asked_for(request);
+    if (!fields) co_return std::unexpected(fields.error());
     Answer list;
     list.fields = process_fields();
-    list.rows = [this](const auto& take) {
+    list.rows = [this, asked = std::move(*fields)](const auto& take) {
+        const bool all = asked.empty();
+        const bool cpu = all || asked.contains("cpu_seconds");
+        const bool measured = cpu || asked.contains("memory_bytes");
+        using Wanted = process::BriefUsages::Wanted;
+        process::BriefUsages usages(cpu ? Wanted::Both : Wanted::Memory);
         CustomRoom room;
         for (const ProcessRecord& record : services_.view.processes()) {
             Json row = process_row(services_.view, record);
             room.take(row);
-            services_.measure(row);
+            if (measured) services_.measure(row, usages);
+            if (!all) keep_only(row, asked);
             take(row);
         }
     };

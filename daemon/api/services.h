@@ -8,6 +8,7 @@
 #include "daemon/api/view.h"
 #include "daemon/fleet/control.h"
 #include "dbus/bus.h"
+#include "process/usage.h"
 
 #include <functional>
 
@@ -23,7 +24,7 @@ struct Services {
     Authorisation& rights;
     std::function<HelperReports()> reports;
     // Fills memory and processor time of what runs here into a process's document.
-    std::function<void(Json&)> measure;
+    std::function<void(Json&, process::BriefUsages&)> measure;
     // Called before a path is answered, so that the object can be found.
     std::function<void()> before_path;
     // Called when this node's name, or its fleet, may have changed.

@@ -50,11 +50,54 @@ TEST_F(UsageTest, WhatAListShows) {
     std::ofstream(group / "memory.current") << "4096\n";
     std::ofstream(group / "io.stat") << "8:0 rbytes=5 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n";
     std::ofstream(group / "pids.current") << "7\n";
-    const auto usage = read_brief_usage("p2prc-web.service", top / "cgroup", top / "proc");
+    const auto usage =
+        BriefUsages(BriefUsages::Wanted::Both, top / "cgroup", top / "proc").of("p2prc-web.service");
     EXPECT_EQ(usage.memory_bytes, 4096u);
     EXPECT_EQ(usage.cpu_usec, 1500000u);
     EXPECT_FALSE(usage.io_read_bytes);
     EXPECT_FALSE(usage.tasks);
+}
+
+// One after the other: in the slice, in that of an owner, gone, and again in the slice.
+TEST_F(UsageTest, OfAList) {
+    for (const bool accounted : {true, false}) {
+        const auto slice = top / (accounted ? "accounted" : "plain") / "p2prc.slice";
+        for (const auto* unit : {"p2prc-a.service", "p2prc-b.service", "p2prc-attic.slice/p2prc-c.service"}) {
+            fs::create_directories(slice / unit);
+            std::ofstream(slice / unit / "cpu.stat") << "usage_usec 7\n";
+            std::ofstream(slice / unit / "cgroup.procs") << "11\n12\n";
+            if (accounted) std::ofstream(slice / unit / "memory.current") << "4096\n";
+        }
+        const auto resident = 20U * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+        BriefUsages usages(BriefUsages::Wanted::Both, slice.parent_path(), top / "proc");
+        for (const auto* unit :
+             {"p2prc-a.service", "p2prc-c.service", "p2prc-gone.service", "p2prc-b.service"}) {
+            const bool there = unit != std::string_view("p2prc-gone.service");
+            const auto usage = usages.of(unit);
+            EXPECT_EQ(usage.cpu_usec.value_or(0), there ? 7U : 0U) << unit;
+            EXPECT_EQ(usage.memory_bytes.value_or(0), !there ? 0U : accounted ? 4096U : resident) << unit;
+        }
+    }
+}
+
+TEST_F(UsageTest, WithAControllerForTheOwnersUnitsAlone) {
+    const auto below = top / "cgroup/p2prc.slice/p2prc-attic.slice/p2prc-game.service";
+    fs::create_directories(below);
+    std::ofstream(below / "cpu.stat") << "usage_usec 7\n";
+    std::ofstream(below / "memory.current") << "4096\n";
+    BriefUsages usages(BriefUsages::Wanted::Both, top / "cgroup", top / "proc");
+    const auto resident = 20U * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    EXPECT_EQ(usages.of("p2prc-web.service").memory_bytes, resident);
+    EXPECT_EQ(usages.of("p2prc-game.service").memory_bytes, 4096u);
+    EXPECT_EQ(usages.of("p2prc-web.service").memory_bytes, resident);
+}
+
+TEST_F(UsageTest, MemoryAlone) {
+    BriefUsages usages(BriefUsages::Wanted::Memory, top / "cgroup", top / "proc");
+    const auto usage = usages.of("p2prc-web.service");
+    EXPECT_EQ(usage.memory_bytes, 20u * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+    EXPECT_FALSE(usage.cpu_usec);
+    EXPECT_FALSE(usages.of("p2prc-gone.service").memory_bytes);
 }
 
 // Accounted for, and nothing read or written yet: not the same as not accounted for.

@@ -80,6 +80,20 @@ TEST_F(ManagerTest, Lists) {
     EXPECT_EQ(bus.run(client->version()).value(), P2PRC_VERSION);
 }
 
+TEST_F(ManagerTest, AListHasTheFieldsThatAreAskedFor) {
+    const auto all = bus.run(client->processes());
+    const auto some =
+        bus.run(client->processes_with({{"fields", {"name", "state", "memory_bytes", "reason"}}}));
+    ASSERT_TRUE(some) << some.error().message;
+    EXPECT_EQ(*some, Json::parse(R"([{"name": "wiki", "state": "running"}])")); // nothing runs here
+    EXPECT_EQ(bus.run(client->processes_with(Json::object())), all);
+    EXPECT_EQ(bus.run(client->processes_with({{"fields", Json::array()}})), all);
+    EXPECT_EQ(
+        bus.run(client->processes_with({{"fields", {"name", "colour"}}})).error(),
+        (Error{ErrorCode::InvalidSpec, "a process has no field 'colour'", "ListProcess has all fields"}));
+    EXPECT_EQ(bus.run(client->processes_with({{"fields", "name"}})).error().code, ErrorCode::InvalidSpec);
+}
+
 // One message has them all: what others made long is cut, and whole for one process alone.
 TEST_F(ManagerTest, UsageIsThatOfTheNodesThatAnswer) {
     const auto there = process(9, "notes", "root1");
