@@ -50,13 +50,13 @@ std::string of_limit(std::string used, const std::string& limit, std::string_vie
 }
 
 Table owner_table(const Json& rows) {
-    Table table{.header = {"OWNER", "RUNNING", "CPU", "MEMORY", "TASKS", "STATE"}, .rows = {}};
+    Table table{.header = {"OWNER", "RUNNING", "PAUSED", "CPU", "MEMORY", "TASKS", "STATE"}, .rows = {}};
     for (const auto& row : rows) {
         const auto processes = json::member<std::vector<std::string>>(row, "processes");
         const auto paused = cell(row, "paused_by");
         table.rows.push_back(
             {cell(row, "owner"), fmt::format("{} of {}", cell(row, "running"), processes.size()),
-             of_limit(cell(row, "cpu_percent"), cell(row, "cpu_limit_percent"), "%"),
+             cell(row, "paused"), of_limit(cell(row, "cpu_percent"), cell(row, "cpu_limit_percent"), "%"),
              of_limit(cell_bytes(row, "memory_bytes"), cell_bytes(row, "memory_limit_bytes")),
              of_limit(cell(row, "tasks"), cell(row, "tasks_limit")),
              paused != "-"                    ? fmt::format("paused by {}", paused)

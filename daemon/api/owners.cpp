@@ -27,7 +27,7 @@ struct Owners::Share {
     bool own = false; // spun on this machine
     std::string slice;
     std::vector<std::string> processes = {};
-    std::uint32_t running = 0;
+    std::uint32_t running = 0, paused = 0;
     std::vector<std::string> outside = {}; // which of them run in another slice
     process::Usage usage = {};
 };
@@ -65,8 +65,10 @@ Owners::Share Owners::another(std::string owner) const {
 void Owners::add_process(Share& share, const ProcessRecord& record) const {
     share.processes.push_back(record.name);
     const auto* status = view_->status(record);
+    const bool paused = status && status->state == ProcessState::Paused;
+    if (paused) ++share.paused;
     if (!status || !is_executed(*status)) return;
-    ++share.running;
+    if (!paused) ++share.running; // frozen, it has its memory
     bool is_outside = false;
     // While an update replaces one unit by the other, both use something.
     for (const auto turn : {process::Turn::First, process::Turn::Second}) {
@@ -107,8 +109,9 @@ std::vector<Owners::Share> Owners::shares() const {
 }
 
 Json Owners::row(const Share& share) const {
-    Json row{{"owner", share.owner},     {"own", share.own},     {"processes", share.processes},
-             {"running", share.running}, {"slice", share.slice}, {"outside", share.outside}};
+    Json row{{"owner", share.owner},     {"own", share.own},       {"processes", share.processes},
+             {"running", share.running}, {"paused", share.paused}, {"slice", share.slice},
+             {"outside", share.outside}};
     const auto now = std::chrono::duration_cast<std::chrono::microseconds>(net::boottime());
     row["measured_usec"] = static_cast<std::uint64_t>(now.count());
     set(row, "memory_bytes", share.usage.memory_bytes);
