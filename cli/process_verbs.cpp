@@ -5,10 +5,12 @@
 #include "cli/last_stop.h"
 #include "cli/output.h"
 #include "cli/process_data.h"
+#include "cli/process_words.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
 #include "core/duration.h"
 #include "core/fields.h"
+#include "core/json_members.h"
 #include "core/names.h"
 #include "core/process_spec.h"
 #include "core/revision.h"
@@ -137,6 +139,7 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
     add_custom(table, *info);
     print(table);
     daemon.note_if_out_of_date();
+    if (const auto words = resume_words(*info); !words.empty()) note(words);
     for (const auto& line : reason_from_json(info->value("reason", Json::object())).log)
         note("  | " + text::for_terminal(line));
     return 0;
@@ -156,49 +159,22 @@ void note_relative_files(const ProcessSpec& spec) {
     }
 }
 
-enum class Asked { Spin, Start };
-
-// Says how a process is doing after p2prcd has done what was asked, by what its node reports. Returns the
-// exit status.
+// Says how a process is doing after p2prcd has done what was asked. Returns the exit status.
 int tell_how_it_is(const Json& process, Asked asked, std::string_view verb, bool no_wait,
-                   const std::string& domain = {}) {
-    const auto name = cell(process, "name");
-    const auto node = cell(process, "node");
-    const auto state = cell(process, "state");
-    const auto place = fmt::format(
-        "on {}{}", node, process.value("port", 0) ? fmt::format(", port {}", cell(process, "port")) : "");
-    const auto reason = process.contains("reason") && process["reason"].is_object()
-                            ? reason_from_json(process["reason"])
-                            : StopReason();
-    int status = 0;
-    if (process.value("ready", false)) {
-        note(fmt::format("'{}' {} {}", name, verb, place));
-    } else if (no_wait &&
-               (state == "running" || state == "starting" || state == "updating" || state == "stopping")) {
-        // What ends at once may be stopping by now.
-        note(fmt::format("'{}' was started {}", name, place));
-    } else if (state == "running") {
-        note(fmt::format("'{}' was started {}, and is not ready: {}", name, place,
-                         cell(process, "waits_for")));
-        status = 1;
-    } else if (state == "stopped" && reason.kind == StopKind::Finished) {
-        note(fmt::format("'{}' has finished (exit status 0)", name));
-    } else if (asked == Asked::Start && state != "stopping") {
-        note(fmt::format("'{}' is to run on {}, which does not answer; it is started when {} is back", name,
-                         node, node));
-    } else {
-        // Spun again while it is stopped, or it ended just now.
-        const bool known = reason.kind != StopKind::Unknown && state != "lost";
-        note(fmt::format("'{}' is {} on {}{}", name, state, node, known ? ": " + reason_text(reason) : ""));
-        const bool ended = state == "stopped" || state == "failed";
-        note(fmt::format("  {} shows more{}", logs_command(name, reason),
-                         ended ? fmt::format("; p2prc start {} starts it", name) : ""));
-        return 1;
-    }
-    if (status == 0)
+                   const Revised& revision = {}, const std::string& domain = {}) {
+    const auto told = how_it_is(process, asked, verb, no_wait, revision);
+    for (const auto& line : told.lines)
+        note(line);
+    if (told.serves)
         for (const auto& address : web_addresses(process, domain))
             note(address);
-    return status;
+    return told.status;
+}
+
+// What has come of a revision that was asked for.
+Revised revision_of(Daemon& daemon, const Json& process, std::uint32_t number) {
+    const auto rows = daemon.call(&dbus::Client::history, cell(process, "name"));
+    return revised(process, rows.value_or(Json::array()), number);
 }
 
 // What a spin of the file is about to change of a process that is there; nothing: it is none, or as the file
@@ -245,8 +221,9 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
     auto info = daemon.call(&dbus::Client::information, spec->name);
     if (!info) return std::unexpected(info.error());
     if (update && spec->update.snapshot) note_data_of_update(daemon, *info);
-    const auto verb = update ? fmt::format("runs revision {}", cell(*info, "revision")) : std::string("runs");
-    return tell_how_it_is(*info, Asked::Spin, verb, waiting.no_wait, spec->domain);
+    const auto revision =
+        update ? revision_of(daemon, *info, json::member<std::uint32_t>(*update, "revision")) : Revised();
+    return tell_how_it_is(*info, Asked::Spin, "runs", waiting.no_wait, revision, spec->domain);
 }
 
 struct RollbackOptions {
@@ -286,7 +263,7 @@ Result<int> roll_back(const RollbackOptions& options, Context& context) {
     if (context.json) return show_process(daemon, subject, true);
     auto info = daemon.call(&dbus::Client::information, subject);
     if (!info) return std::unexpected(info.error());
-    return tell_how_it_is(*info, Asked::Start, fmt::format("runs revision {}", *made), no_wait);
+    return tell_how_it_is(*info, Asked::Start, "", no_wait, revision_of(daemon, *info, *made));
 }
 
 struct DeployOptions {
@@ -305,16 +282,9 @@ Result<int> deploy_again(const DeployOptions& options, const Context& context) {
     if (context.json) return show_process(daemon, options.subject, true);
     const auto info = daemon.call(&dbus::Client::information, options.subject);
     if (!info) return std::unexpected(info.error());
-    const bool finished = info->contains("reason") && (*info)["reason"].is_object() &&
-                          reason_from_json((*info)["reason"]).kind == StopKind::Finished;
-    if (cell(*info, "state") == "stopped" && !finished) {
-        const auto name = cell(*info, "name");
-        note(fmt::format("'{0}' is stopped; its deployer runs anew when it is started: p2prc start {0}",
-                         name));
-        return 0;
-    }
-    return tell_how_it_is(*info, Asked::Start, fmt::format("was deployed anew and runs revision {}", *made),
-                          options.wait.no_wait);
+    auto revision = revision_of(daemon, *info, *made);
+    revision.redeployed = true;
+    return tell_how_it_is(*info, Asked::Start, "", options.wait.no_wait, revision);
 }
 
 Result<int> clean_deployments(const std::string& subject, const Context& context) {
