@@ -214,6 +214,7 @@ Result<int> spin(const SpinOptions& options, const WaitOptions& waiting, Context
                                  waiting.no_wait ? "started"
                                  : update        ? "ready, and to stay up for ten seconds"
                                                  : "ready"));
+    if (!context.json) daemon.tells_of(spec->name);
     auto process = daemon.call(&dbus::Client::spin_with, spec_to_document(*spec), options.node, wait);
     if (!context.json) note_former_data(spec->name, before);
     if (!process) return std::unexpected(process.error());
@@ -257,6 +258,7 @@ Result<int> roll_back(const RollbackOptions& options, Context& context) {
     const auto& subject = options.subject;
     const bool no_wait = options.wait.no_wait;
     daemon.waits_for(fmt::format("for '{}' to be {}", subject, no_wait ? "started" : "ready"));
+    if (!context.json) daemon.tells_of(subject);
     const auto made =
         daemon.call(&dbus::Client::roll_back, subject, options.revision, wait_options(options.wait));
     if (!made) return std::unexpected(made.error());
@@ -277,6 +279,7 @@ Result<int> deploy_again(const DeployOptions& options, const Context& context) {
     Daemon daemon;
     daemon.waits_for(
         fmt::format("for '{}' to be {}", options.subject, options.wait.no_wait ? "started" : "ready"));
+    if (!context.json) daemon.tells_of(options.subject);
     const auto made = daemon.call(&dbus::Client::redeploy, options.subject, wait);
     if (!made) return std::unexpected(made.error());
     if (context.json) return show_process(daemon, options.subject, true);
@@ -443,6 +446,7 @@ Result<int> resume(const std::string& subject, const WaitOptions& waiting, Conte
     const auto wait = wait_options(waiting);
     Daemon daemon;
     daemon.waits_for(fmt::format("for '{}' to go on", subject));
+    if (!context.json) daemon.tells_of(subject);
     if (auto resumed = daemon.call(&dbus::Client::resume_with, subject, wait); !resumed)
         return std::unexpected(resumed.error());
     if (context.json) return show_process(daemon, subject, true);
@@ -464,6 +468,7 @@ Result<int> start(Change method, std::string_view done, const std::string& subje
     const auto wait = wait_options(waiting);
     Daemon daemon;
     daemon.waits_for(fmt::format("for '{}' to be {}", subject, waiting.no_wait ? "started" : "ready"));
+    if (!context.json) daemon.tells_of(subject);
     if (auto changed = daemon.call(method, subject, wait); !changed) return std::unexpected(changed.error());
     if (context.json) return show_process(daemon, subject, true);
     auto info = daemon.call(&dbus::Client::information, subject);
