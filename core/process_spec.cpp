@@ -1,5 +1,6 @@
 #include "core/process_spec.h"
 
+#include "core/deployer_fit.h"
 #include "core/document.h"
 #include "core/encoding.h"
 #include "core/fields.h"
@@ -222,6 +223,8 @@ class Reader {
                                            "add strategy = \"script\""));
         if (spec_.run.command.empty() && spec_.deploy.strategy.empty())
             return missing("run.command", "run.command = [\"/usr/bin/program\", \"argument\"]");
+        if (const auto misfit = strict_ ? misfit_of_deployer(spec_) : std::nullopt)
+            return std::unexpected(bad_key(locate_, misfit->key, misfit->why, std::string(misfit->hint)));
         if (strict_ && !spec_.run.root.empty() && !spec_.run.kill.empty())
             return std::unexpected(bad_key(locate_, "run.kill", "is not for a process with run.root",
                                            "it would run outside of that; without it, SIGTERM is sent"));

@@ -112,11 +112,12 @@ def test_what_the_file_says_of_it(lab):
     assert lab.home1.read("/var/lib/p2prc-data/told/a") == 'b $c\n"d"\n'
     assert lab.home1.unit("p2prc-told.service")["TasksMax"] == "50"
     lab.home1.p2prc("kill", "told")
-    for name, run, words in (("user", 'user = "daemon"', "run.user is not for a container"), ("end", 'kill = ["/bin/true"]', "run.kill is not for a container"),
-                             ("empty", "data = false", "VOLUME data is kept in the process's data")):
+    for name, run, words in (("user", 'user = "daemon"', "run.user: is not for a container"), ("end", 'kill = ["/bin/true"]', "run.kill: is not for a container")):
         refused = spin(lab.home1, name, "oci-archive:/srv/x.tar", run=run, check=False)
-        assert refused.code == 1 and "deploy-failed at result" in refused.err and words in refused.err, refused
-        lab.home1.p2prc("kill", name)
+        assert refused.code == 7 and words in refused.err, refused
+    refused = spin(lab.home1, "empty", "oci-archive:/srv/x.tar", run="data = false", check=False)
+    assert refused.code == 1 and "deploy-failed at result" in refused.err and "VOLUME data is kept in the process's data" in refused.err, refused
+    lab.home1.p2prc("kill", "empty")
 
 
 def test_how_it_ends(lab):
