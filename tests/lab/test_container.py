@@ -273,10 +273,18 @@ def test_policies_of_other_nodes(lab):
     refused = spin(lab.home1, "distant", script, head="port = 0", node="home2", check=False)
     assert refused.code != 0 and "runs no processes for other nodes" in refused.err, refused
     set_policy('spin = "any"', True)
+    for name, archive in (("archive", "oci-archive:/srv/x.tar"), ("from", script), ("argument", "ARG BASE=oci-archive:/srv/x.tar\nFROM $BASE\n"),
+                          ("copy", "FROM scratch\nCOPY --from=oci-archive:/srv/x.tar /bin /bin\n")):
+        refused = spin(lab.home1, name, archive, node="home2", check=False)
+        assert refused.code == 1 and "for processes that are spun on its machine" in refused.err, refused
+        lab.home1.p2prc("kill", name, timeout=60)
+    # What it is built on is on that machine already.
+    spin(lab.home2, "base", "oci-archive:/srv/x.tar", head="port = 0")
+    image = lab.home2.run([PODMAN, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]).out.split()[0]
+    lab.home2.p2prc("kill", "base", timeout=60)
+    script = f"FROM {image}\n"
     spin(lab.home1, "distant", script, head='port = 0\ndomain = "distant.home.example"', node="home2")
     wait_https(lab.client, "distant.home.example", "seed", timeout=60)
-    refused = spin(lab.home1, "archive", "oci-archive:/srv/x.tar", node="home2", check=False)
-    assert "for processes that are spun on its machine" in refused.err, refused
     # Consent that is taken back counts from the next start on.
     set_policy('spin = "sandboxed"', False)
     lab.home1.p2prc("stop", "distant", timeout=60)
