@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
+#include "core/counted.h"
 #include "core/fields.h"
 #include "core/json_members.h"
 
@@ -11,6 +12,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -101,15 +103,15 @@ Result<int> limit(const Limits& given, Context& context) {
         print(*row, owner_fields());
         return 0;
     }
-    const auto memory = cell_bytes(*row, "memory_limit_bytes"), cpu = cell(*row, "cpu_limit_percent"),
-               tasks = cell(*row, "tasks_limit");
+    const auto memory = cell_bytes(*row, "memory_limit_bytes"), cpu = cell(*row, "cpu_limit_percent");
     std::string limits;
     const auto add = [&limits](const std::string& value, std::string_view what) {
         if (value != "-") limits += fmt::format("{}{}{}", limits.empty() ? "" : ", ", value, what);
     };
     add(memory, " of memory");
     add(cpu, "% of a processor");
-    add(tasks, " tasks");
+    if (const auto tasks = json::optional_member<std::uint64_t>(*row, "tasks_limit"))
+        add(counted(*tasks, "task", "tasks"), "");
     note(limits.empty()
              ? fmt::format("what '{}' has spun here has no limits any more", given.node)
              : fmt::format("what '{}' has spun here may use, all together: {}", given.node, limits));

@@ -1,5 +1,6 @@
 #include "daemon/api/owners.h"
 
+#include "core/counted.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
 #include "net/cgroups.h"
@@ -169,8 +170,8 @@ Json Owners::notes(const std::string& owner, const Json& before) const {
             "controller: CONFIG_CGROUP_PIDS)");
     else if (tasks_limit && tasks > *tasks_limit)
         notes.push_back(fmt::format(
-            "they have {} tasks, and the limit is {}: none is ended, and none begins before there are fewer",
-            tasks, *tasks_limit));
+            "they have {}, and the limit is {}: none is ended, and none begins before there are fewer",
+            counted(tasks, "task", "tasks"), *tasks_limit));
     if (const auto outside = json::member<std::vector<std::string>>(before, "outside"); !outside.empty())
         notes.push_back(
             fmt::format("the limits count for {} from the next start on", fmt::join(outside, ", ")));

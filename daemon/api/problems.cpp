@@ -1,5 +1,6 @@
 #include "daemon/api/problems.h"
 
+#include "core/counted.h"
 #include "core/gate.h"
 #include "core/json_members.h"
 #include "core/machine_role.h"
@@ -416,7 +417,7 @@ class Finder {
         if (refused_ > most_refused)
             add({false,
                  "registry",
-                 fmt::format("{} more records are not accepted", refused_ - most_refused),
+                 counted(refused_ - most_refused, "more record is", "more records are") + " not accepted",
                  "look at the root node's registry, which holds them",
                  "",
                  {}});
