@@ -85,7 +85,8 @@ Result<Custom> custom_from_text(const std::string& text, const std::string& file
                     fmt::format("{}: this is JSON of the type {}, not an object", file, document.type_name()),
                     fmt::format("{}; {{}} removes all", example));
     if (twice)
-        return fail(ErrorCode::InvalidSpec, fmt::format("{}: '{}' is there twice", file, text::excerpt(*twice)),
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{}: '{}' is there twice", file, text::excerpt(*twice)),
                     "leave one of them out");
     auto custom = parse_custom(document);
     if (custom) return custom;

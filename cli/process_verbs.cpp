@@ -125,15 +125,16 @@ Result<int> show_process(Daemon& daemon, const std::string& name, bool json) {
         print(*info, process_fields());
         return 0;
     }
-    static constexpr std::array keys{"id",      "name",        "node",         "ip",          "port",
-                                     "domains", "state",       "ready",        "waits_for",   "next",
-                                     "since",   "run_command", "kill_command", "cpu_seconds", "restarts",
-                                     "epoch",   "revision",    "digest"};
+    static constexpr std::array keys{"id",       "name",     "node",        "ip",           "port",
+                                     "domains",  "state",    "ready",       "waits_for",    "next",
+                                     "since",    "deployer", "run_command", "kill_command", "cpu_seconds",
+                                     "restarts", "epoch",    "revision",    "digest"};
+    const auto deployer = cell(info->value("deployment", Json::object()), "strategy");
     Table table;
     table.header = {"KEY", "VALUE"};
     table.last_has_lines = true; // a shell's command
     for (const auto* key : keys)
-        table.rows.push_back({key, cell_lines(*info, key)});
+        table.rows.push_back({key, std::string_view(key) == "deployer" ? deployer : cell_lines(*info, key)});
     table.rows.push_back({"memory", cell_bytes(*info, "memory_bytes")});
     table.rows.push_back({"last stop", last_stop_text(*info)});
     add_custom(table, *info);

@@ -74,6 +74,10 @@ def test_an_archive_is_served_through_the_edge(lab):
     spin(lab.home1, "wiki", "oci-archive:/srv/x.tar\n", head='port = 8500\ndomain = "wiki.home.example"')
     wait_https(lab.client, "wiki.home.example", "seed", timeout=60)
     assert "hello from /app by 0" in lab.home1.p2prc("logs", "wiki").out
+    # What the image runs is known on every node.
+    wait_until(lambda: info(lab.root, "wiki")["run_command"] == "/app/start /data", 20, "the root to know its command")
+    shown = lab.root.p2prc("info", "wiki").out
+    assert ["deployer", "container"] in [line.split() for line in shown.splitlines()], shown
     data = "/var/lib/p2prc-data/wiki/data"
     assert lab.home1.run(f"stat -c '%u %g %a' {data} {data}/index.html").out.split() == ["999", "998", "700", "999", "998", "644"]
     assert lab.home1.run("find /var/lib/p2prc-data /var/lib/p2prc-deploy/wiki -type f -perm /6000").out == ""
