@@ -46,8 +46,9 @@ int run(int argc, char** argv) {
 
     Action action;
     for (const auto add :
-         {add_process_verbs, add_owner_verbs, add_log_verbs, add_top_verbs, add_domain_verbs, add_fleet_verbs,
-          add_dns_verbs, add_status_verbs, add_later_verbs, add_completion_verb})
+         {add_spin_verb, add_process_verbs, add_pause_verbs, add_revision_verbs, add_deploy_verb,
+          add_owner_verbs, add_log_verbs, add_top_verbs, add_domain_verbs, add_fleet_verbs, add_dns_verbs,
+          add_status_verbs, add_later_verbs, add_completion_verb})
         add(app, action);
     auto words = split_at_dashes(argc, argv, context);
     // Errors of parsing are printed as JSON too, whatever stands after the place where parsing stopped.
