@@ -75,7 +75,8 @@ def test_an_archive_is_served_through_the_edge(lab):
     wait_https(lab.client, "wiki.home.example", "seed", timeout=60)
     assert "hello from /app by 0" in lab.home1.p2prc("logs", "wiki").out
     # What the image runs is known on every node.
-    wait_until(lambda: info(lab.root, "wiki")["run_command"] == "/app/start /data", 20, "the root to know its command")
+    known = wait_until(lambda: info(lab.root, "wiki")["run_command"], 20, "the root to know its command")
+    assert known == "/app/./start /data", known
     shown = lab.root.p2prc("info", "wiki").out
     assert ["deployer", "container"] in [line.split() for line in shown.splitlines()], shown
     data = "/var/lib/p2prc-data/wiki/data"
