@@ -10,6 +10,8 @@
 
 #include <cstddef>
 #include <iostream>
+#include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -61,8 +63,17 @@ Result<Custom> read_custom(const std::string& file) {
 Result<Custom> custom_from_text(const std::string& text, const std::string& file) {
     constexpr const char* example = R"(write, for example, {"stands in": "the attic", "owner": "Grete"})";
     Json document;
+    std::set<std::string> names;
+    std::optional<std::string> twice;
+    // RFC 8259 section 4: what a second member of a name means is up to the reader; here the last would win.
+    const auto note_twice = [&](int depth, Json::parse_event_t event, Json& name) {
+        constexpr int outermost = 1;
+        if (event == Json::parse_event_t::key && depth == outermost && !twice)
+            if (auto key = name.get<std::string>(); !names.insert(key).second) twice = std::move(key);
+        return true;
+    };
     try {
-        document = Json::parse(text);
+        document = Json::parse(text, note_twice);
     } catch (const Json::parse_error& error) {
         const bool empty = text.find_first_not_of(" \t\r\n") == std::string::npos;
         return fail(ErrorCode::InvalidSpec,
@@ -73,6 +84,10 @@ Result<Custom> custom_from_text(const std::string& text, const std::string& file
         return fail(ErrorCode::InvalidSpec,
                     fmt::format("{}: this is JSON of the type {}, not an object", file, document.type_name()),
                     fmt::format("{}; {{}} removes all", example));
+    if (twice)
+        return fail(ErrorCode::InvalidSpec,
+                    fmt::format("{}: '{}' is there twice", file, text::excerpt(*twice)),
+                    "leave one of them out");
     auto custom = parse_custom(document);
     if (custom) return custom;
     auto error = custom.error();

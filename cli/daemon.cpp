@@ -4,7 +4,15 @@
 
 #include <unistd.h>
 
+#include <chrono>
+
 namespace p2prc::cli {
+
+namespace {
+
+constexpr std::chrono::seconds between_looks{2};
+
+} // namespace
 
 // What a person can do about an error that has no hint of its own.
 Error Daemon::with_hint(Error error) {
@@ -16,6 +24,11 @@ Error Daemon::with_hint(Error error) {
 
 void Daemon::say_what_for() const {
     if (!waits_for_.empty() && isatty(STDERR_FILENO) != 0) note("waiting " + waits_for_ + " ...");
+}
+
+boost::asio::awaitable<void> Daemon::progress(dbus::Client& client) const {
+    return tell_progress([this, &client] { return client.information(told_of_); },
+                         [](const std::string& words) { note(words); }, between_looks);
 }
 
 void Daemon::note_if_out_of_date() {

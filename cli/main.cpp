@@ -38,16 +38,17 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     app.fallthrough();
     std::string format;
-    bool user = false;
+    bool user = false; // not in this version
     app.add_option("-o,--output", format, "json: print JSON")->type_name("FORMAT")->check(one_of({"json"}));
     bool json = false;
     app.add_flag("--json", json, "the same as -o json");
-    app.add_flag("--user", user, "talk to the session's bus")->group(""); // not in this version
+    app.add_flag("--user", user, "talk to the session's bus")->group("");
 
     Action action;
     for (const auto add :
-         {add_process_verbs, add_owner_verbs, add_log_verbs, add_top_verbs, add_domain_verbs, add_fleet_verbs,
-          add_dns_verbs, add_status_verbs, add_later_verbs, add_completion_verb})
+         {add_spin_verb, add_process_verbs, add_pause_verbs, add_revision_verbs, add_deploy_verb,
+          add_owner_verbs, add_log_verbs, add_top_verbs, add_domain_verbs, add_fleet_verbs, add_dns_verbs,
+          add_status_verbs, add_later_verbs, add_completion_verb})
         add(app, action);
     auto words = split_at_dashes(argc, argv, context);
     // Errors of parsing are printed as JSON too, whatever stands after the place where parsing stopped.
@@ -59,16 +60,20 @@ int run(int argc, char** argv) {
         std::ranges::adjacent_find(words, [](const auto& a, const auto& b) {
             return (a == "-o" || a == "--output") && b == "json";
         }) != words.end();
+    // A value of it, such as the name of a user, is no argument of the command either.
+    user = std::ranges::any_of(
+        words, [](const auto& word) { return word == "--user" || word.starts_with("--user="); });
+    const Error not_built{ErrorCode::NotSupported, "--user is not in this version",
+                          "leave it out; as whom a process runs, its file says: user = \"NAME\" below [run]"};
     turn_help_around(app, words);
     try {
         app.parse(std::vector<std::string>(words.rbegin(), words.rend())); // CLI11 takes them last first
     } catch (const CLI::ParseError& error) {
+        if (user && error.get_exit_code() != 0) return report(not_built, context.json);
         return report_usage(app, error, words, context);
     }
     context.json = context.json || json || format == "json";
-    if (user)
-        return report({ErrorCode::NotSupported, "--user is not in this version", "leave it out"},
-                      context.json);
+    if (user) return report(not_built, context.json);
     const auto status = action(context);
     return status ? *status : report(status.error(), context.json);
 }

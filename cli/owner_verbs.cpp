@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
+#include "core/counted.h"
 #include "core/fields.h"
 #include "core/json_members.h"
 
@@ -11,6 +12,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,13 +52,13 @@ std::string of_limit(std::string used, const std::string& limit, std::string_vie
 }
 
 Table owner_table(const Json& rows) {
-    Table table{.header = {"OWNER", "RUNNING", "CPU", "MEMORY", "TASKS", "STATE"}, .rows = {}};
+    Table table{.header = {"OWNER", "RUNNING", "PAUSED", "CPU", "MEMORY", "TASKS", "STATE"}, .rows = {}};
     for (const auto& row : rows) {
         const auto processes = json::member<std::vector<std::string>>(row, "processes");
         const auto paused = cell(row, "paused_by");
         table.rows.push_back(
             {cell(row, "owner"), fmt::format("{} of {}", cell(row, "running"), processes.size()),
-             of_limit(cell(row, "cpu_percent"), cell(row, "cpu_limit_percent"), "%"),
+             cell(row, "paused"), of_limit(cell(row, "cpu_percent"), cell(row, "cpu_limit_percent"), "%"),
              of_limit(cell_bytes(row, "memory_bytes"), cell_bytes(row, "memory_limit_bytes")),
              of_limit(cell(row, "tasks"), cell(row, "tasks_limit")),
              paused != "-"                    ? fmt::format("paused by {}", paused)
@@ -101,15 +103,15 @@ Result<int> limit(const Limits& given, Context& context) {
         print(*row, owner_fields());
         return 0;
     }
-    const auto memory = cell_bytes(*row, "memory_limit_bytes"), cpu = cell(*row, "cpu_limit_percent"),
-               tasks = cell(*row, "tasks_limit");
+    const auto memory = cell_bytes(*row, "memory_limit_bytes"), cpu = cell(*row, "cpu_limit_percent");
     std::string limits;
     const auto add = [&limits](const std::string& value, std::string_view what) {
         if (value != "-") limits += fmt::format("{}{}{}", limits.empty() ? "" : ", ", value, what);
     };
     add(memory, " of memory");
     add(cpu, "% of a processor");
-    add(tasks, " tasks");
+    if (const auto tasks = json::optional_member<std::uint64_t>(*row, "tasks_limit"))
+        add(counted(*tasks, "task", "tasks"), "");
     note(limits.empty()
              ? fmt::format("what '{}' has spun here has no limits any more", given.node)
              : fmt::format("what '{}' has spun here may use, all together: {}", given.node, limits));

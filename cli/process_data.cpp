@@ -2,6 +2,7 @@
 
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "core/counted.h"
 #include "core/data_paths.h"
 #include "core/json_members.h"
 
@@ -89,8 +90,8 @@ std::string cleaned_words(const Json& cleaned) {
     if (results == 0 && bytes == 0) return "there was nothing to remove";
     const auto freed = fmt::format("{} of disk space freed", cell_bytes(cleaned, "bytes"));
     if (results == 0) return fmt::format("what deployers had kept was removed: {}", freed);
-    return fmt::format("{} {} removed, with what deployers had kept: {}", results,
-                       results == 1 ? "result was" : "results were", freed);
+    return fmt::format("{} removed, with what deployers had kept: {}",
+                       counted(results, "result was", "results were"), freed);
 }
 
 std::set<std::string> former_data(const std::string& name) {

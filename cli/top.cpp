@@ -1,6 +1,7 @@
 #include "cli/top.h"
 
 #include "cli/output.h"
+#include "core/counted.h"
 #include "core/fields.h"
 #include "core/json_members.h"
 #include "core/stop_reason.h"
@@ -159,10 +160,6 @@ std::array<std::size_t, columns.size()> widths_within(const std::vector<std::vec
     return widths;
 }
 
-std::string plural(std::size_t count, const char* one, const char* many) {
-    return fmt::format("{} {}", count, count == 1 ? one : many);
-}
-
 std::string summary(const Json& rows) {
     std::set<std::string> nodes;
     std::size_t running = 0;
@@ -170,8 +167,8 @@ std::string summary(const Json& rows) {
         nodes.insert(cell(row, "node"));
         if (is_running(row)) ++running;
     }
-    return fmt::format("{} on {}, {} running", plural(rows.size(), "process", "processes"),
-                       plural(nodes.size(), "node", "nodes"), running);
+    return fmt::format("{} on {}, {} running", counted(rows.size(), "process", "processes"),
+                       counted(nodes.size(), "node", "nodes"), running);
 }
 
 std::string totals(const Json& rows) {

@@ -146,6 +146,12 @@ std::string_view same_elsewhere(std::string_view word, std::span<const std::stri
     return {};
 }
 
+// Where to run it, in the words of other commands.
+bool means_a_node(std::string_view command, std::string_view option) {
+    static constexpr std::array<std::string_view, 4> words{"--to", "--via", "--on", "--host"};
+    return command == "p2prc spin" && std::ranges::find(words, option) != words.end();
+}
+
 struct Usage {
     std::string message, hint;
 };
@@ -243,7 +249,8 @@ Usage usage_of(const CLI::App& app, const CLI::ParseError& error, const std::vec
     const bool command_without_dashes = place.command == "p2prc spin" && !context.has_command;
     const auto behind_dashes = "the command to run goes after --: p2prc spin NAME [--port P] -- COMMAND...";
     if (unknown) {
-        const auto near = nearest_option(place, *unknown);
+        const auto near =
+            means_a_node(place.command, *unknown) ? std::string("node") : nearest_option(place, *unknown);
         return {fmt::format("{} has no option '{}'", place.command, *unknown),
                 !near.empty()            ? fmt::format("did you mean '--{}'?", near)
                 : command_without_dashes ? behind_dashes

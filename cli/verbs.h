@@ -28,7 +28,11 @@ using Action = std::function<Result<int>(Context&)>;
 inline constexpr const char* later_group = "Not in this version";
 
 // Each adds its commands to `app`; parsing one stores its action.
-void add_process_verbs(CLI::App& app, Action& action);   // spin ps info kill stop start restart pause resume
+void add_spin_verb(CLI::App& app, Action& action);       // spin
+void add_process_verbs(CLI::App& app, Action& action);   // ps info kill stop start restart custom
+void add_pause_verbs(CLI::App& app, Action& action);     // pause resume
+void add_revision_verbs(CLI::App& app, Action& action);  // history rollback
+void add_deploy_verb(CLI::App& app, Action& action);     // deploy
 void add_owner_verbs(CLI::App& app, Action& action);     // owners owner
 void add_log_verbs(CLI::App& app, Action& action);       // logs
 void add_top_verbs(CLI::App& app, Action& action);       // top

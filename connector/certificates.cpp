@@ -2,6 +2,7 @@
 
 #include "connector/certificate_request.h"
 #include "connector/tls_contexts.h"
+#include "core/counted.h"
 #include "core/names.h"
 #include "net/asio.h"
 #include "net/clock.h"
@@ -258,8 +259,9 @@ struct Certificates::State : std::enable_shared_from_this<Certificates::State> {
         const Error error{
             ErrorCode::Failed,
             fmt::format("{} orders have failed within an hour, the most that certificate authorities "
-                        "accept; the next is in {} minutes",
-                        domain.orders.size(), wait.count() / 60 + 1),
+                        "accept; the next is in {}",
+                        domain.orders.size(),
+                        counted(static_cast<std::uint64_t>(wait.count() / 60 + 1), "minute", "minutes")),
             "journalctl -t p2prc-acme says why they failed"};
         co_await put_off(self, name, error, wait, "failed");
         co_return false;

@@ -5,6 +5,7 @@
 #include "connector/delegation.h"
 #include "connector/fleet.h"
 #include "connector/serving.h"
+#include "core/counted.h"
 #include "net/file.h"
 #include "net/handover.h"
 #include "net/log.h"
@@ -188,8 +189,9 @@ class Program {
         const auto table = mapping_table_from_toml(*text, line_.mappings);
         if (!table) return std::unexpected(table.error());
         apply(*table);
-        net::log_notice(fmt::format("{}: {} edges, {} mappings", line_.mappings, table->edges.size(),
-                                    table->mappings.size()));
+        net::log_notice(fmt::format("{}: {}, {}", line_.mappings,
+                                    counted(table->edges.size(), "edge", "edges"),
+                                    counted(table->mappings.size(), "mapping", "mappings")));
         return {};
     }
 
@@ -216,8 +218,9 @@ class Program {
             return context_.stop();
         }
         ended_ = {};
-        net::log_notice(fmt::format("process {} keeps serving {} clients, for {} s at most", getpid(),
-                                    connector_.status().clients, drain_limit.count()));
+        net::log_notice(fmt::format("process {} keeps serving {}, for {} s at most", getpid(),
+                                    counted(connector_.status().clients, "client", "clients"),
+                                    drain_limit.count()));
         unsetenv("NOTIFY_SOCKET");
         drain_until_ = std::chrono::steady_clock::now() + drain_limit;
         drain();

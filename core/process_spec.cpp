@@ -1,5 +1,7 @@
 #include "core/process_spec.h"
 
+#include "core/counted.h"
+#include "core/deployer_fit.h"
 #include "core/document.h"
 #include "core/encoding.h"
 #include "core/fields.h"
@@ -222,6 +224,8 @@ class Reader {
                                            "add strategy = \"script\""));
         if (spec_.run.command.empty() && spec_.deploy.strategy.empty())
             return missing("run.command", "run.command = [\"/usr/bin/program\", \"argument\"]");
+        if (const auto misfit = strict_ ? misfit_of_deployer(spec_) : std::nullopt)
+            return std::unexpected(bad_key(locate_, misfit->key, misfit->why, std::string(misfit->hint)));
         if (strict_ && !spec_.run.root.empty() && !spec_.run.kill.empty())
             return std::unexpected(bad_key(locate_, "run.kill", "is not for a process with run.root",
                                            "it would run outside of that; without it, SIGTERM is sent"));
@@ -233,10 +237,10 @@ class Reader {
             return std::unexpected(bad_key(locate_, "ports", fmt::format("{} is its `port`", *spec_.port),
                                            "leave it out here: `ports` are further ones"));
         if (strict_ && spec_.limits.memory_bytes && *spec_.limits.memory_bytes < least_memory_limit)
-            return std::unexpected(
-                bad_key(locate_, "limits.memory",
-                        fmt::format("{} bytes are too little for any process", *spec_.limits.memory_bytes),
-                        "the least is \"1M\"; for 64 mebibytes write \"64M\""));
+            return std::unexpected(bad_key(locate_, "limits.memory",
+                                           counted(*spec_.limits.memory_bytes, "byte is", "bytes are") +
+                                               " too little for any process",
+                                           "the least is \"1M\"; for 64 mebibytes write \"64M\""));
         if (strict_ && !spec_.domain.empty() && !spec_.port)
             return std::unexpected(bad_key(locate_, "domain", "a process without a port cannot have a domain",
                                            "add port = N, the port it listens on, or port = 0"));

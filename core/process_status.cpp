@@ -77,6 +77,7 @@ Json status_to_json(const ProcessStatus& status) {
                   {"waits_for", waits && !status.waits_for.empty() ? Json(status.waits_for) : Json(nullptr)},
                   {"revision", status.revision},
                   {"good", status.good}};
+    if (!status.command.empty()) document["command"] = status.command;
     if (status.second_unit) document["second_unit"] = true;
     if (status.remedy) document["remedy"] = to_json(*status.remedy);
     if (status.update) document["update"] = to_json(*status.update);
@@ -101,6 +102,7 @@ ProcessStatus status_from_json(const Json& document) {
         status.reason = reason_from_json(document["reason"]);
     status.epoch = member<std::uint64_t>(document, "epoch");
     status.digest = member<std::string>(document, "digest");
+    status.command = member<std::string>(document, "command");
     status.applied = member<std::uint64_t>(document, "applied");
     status.ready_run = member<std::string>(document, "ready_run");
     status.waits_for = member<std::string>(document, "waits_for");

@@ -39,6 +39,7 @@ struct ProcessStatus {
     Boxed<StopReason> reason; // of the last stop; stays while the process runs again
     std::uint64_t epoch = 0;
     std::string digest;           // of the spec that runs
+    std::string command;          // that runs, where its deployer says it; empty: its spec does
     std::uint64_t applied = 0;    // change number of the desired state last acted upon
     std::string ready_run;        // the invocation that has become ready: its port, or its first two seconds
     bool second_unit = false;     // it runs as its second unit, to which an update has led

@@ -26,10 +26,20 @@ RemoteSpin remote_spin_of(std::string_view name) noexcept {
 
 namespace {
 
-std::string what_to_do(std::string_view node) {
-    return fmt::format("run p2prc spin on {} itself, or let its owner set `[remote] spin` in "
-                       "/etc/p2prc/p2prcd.toml there",
-                       node);
+// On that node, not on the one where this is read.
+std::string what_to_do(std::string_view node, RemoteSpin suffices) {
+    return fmt::format("run p2prc spin on {0} itself, or let its owner write [remote] spin = \"{1}\" in "
+                       "/etc/p2prc/p2prcd.toml on {0} (then: systemctl reload p2prcd)",
+                       node, remote_spin_name(suffices));
+}
+
+// What only a node that trusts the others with it sets for them; nullptr: nothing.
+const char* beyond_the_sandbox(const ProcessSpec& spec) {
+    return !spec.run.user.empty()                         ? "run.user"
+           : !spec.run.root.empty()                       ? "run.root"
+           : !spec.run.credentials.empty()                ? "run.credentials"
+           : is_by(spec.ready.probe, Probe::Kind::Notify) ? "ready.notify"
+                                                          : nullptr;
 }
 
 } // namespace
@@ -45,29 +55,26 @@ Result<void> check_remote_deployer(RemoteSpin policy, std::span<const std::strin
             fmt::format("node '{}' does not run the deployer '{}' of '{}' for other nodes: "
                         "`[remote] deployers` there does not name it",
                         node, deployer, spec.name),
-            fmt::format("run p2prc spin on {} itself, or let its owner write deployers = [\"{}\"] below "
-                        "[remote] in /etc/p2prc/p2prcd.toml there",
-                        node, deployer));
+            fmt::format(
+                "run p2prc spin on {0} itself, or let its owner write [remote] deployers = [\"{1}\"] in "
+                "/etc/p2prc/p2prcd.toml on {0} (then: systemctl reload p2prcd)",
+                node, deployer));
     }
     return fail(
         ErrorCode::NotPermitted,
         fmt::format("node '{}' runs processes of other nodes in a sandbox only, and deploy.strategy of "
                     "'{}' names the deployer '{}', which runs as root",
                     node, spec.name, deployer),
-        what_to_do(node));
+        what_to_do(node, RemoteSpin::Any));
 }
 
 Result<void> check_remote_spin(RemoteSpin policy, const ProcessSpec& spec, std::string_view node) {
     if (policy == RemoteSpin::Any) return {};
-    const auto hint = what_to_do(node);
+    const auto* refused = beyond_the_sandbox(spec);
+    const auto hint = what_to_do(node, refused ? RemoteSpin::Any : RemoteSpin::Sandboxed);
     if (policy == RemoteSpin::No)
         return fail(ErrorCode::NotPermitted, fmt::format("node '{}' runs no processes for other nodes", node),
                     hint);
-    const auto* refused = !spec.run.user.empty()                         ? "run.user"
-                          : !spec.run.root.empty()                       ? "run.root"
-                          : !spec.run.credentials.empty()                ? "run.credentials"
-                          : is_by(spec.ready.probe, Probe::Kind::Notify) ? "ready.notify"
-                                                                         : nullptr;
     if (!refused) return {};
     return fail(ErrorCode::NotPermitted,
                 fmt::format("node '{}' runs processes of other nodes in a sandbox only, and '{}' sets {}",

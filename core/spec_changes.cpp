@@ -1,5 +1,6 @@
 #include "core/spec_changes.h"
 
+#include "core/counted.h"
 #include "core/encoding.h"
 #include "core/fields.h"
 #include "core/text.h"
@@ -73,7 +74,7 @@ void show_sizes(Shown& one, Shown& other) {
     constexpr std::size_t digits = 12;
     for (auto* text : {&one, &other})
         if (*text)
-            *text = fmt::format("({} bytes, SHA-256 {}...)", (*text)->size(),
+            *text = fmt::format("({}, SHA-256 {}...)", counted((*text)->size(), "byte", "bytes"),
                                 to_hex(sha256(as_bytes(**text))).substr(0, digits));
 }
 
@@ -94,7 +95,8 @@ void shorten_lines(std::string& one, std::string& other) {
 }
 
 std::string joined(std::vector<std::string> shown, std::size_t all) {
-    if (all > shown.size()) shown.push_back(fmt::format("... ({} more lines)", all - shown.size()));
+    if (all > shown.size())
+        shown.push_back(fmt::format("... ({})", counted(all - shown.size(), "more line", "more lines")));
     return fmt::format("{}", fmt::join(shown, "\n"));
 }
 

@@ -1,5 +1,6 @@
 #include "edge/program.h"
 
+#include "core/counted.h"
 #include "edge/config.h"
 #include "edge/dns_endpoints.h"
 #include "edge/edge.h"
@@ -68,7 +69,7 @@ class FileRoutes {
                            {{"FLEET_HINT", loaded.error().hint}});
             return;
         }
-        net::log_notice(fmt::format("{}: {} routes", file_, edge_.routes()));
+        net::log_notice(fmt::format("{}: {}", file_, counted(edge_.routes(), "route", "routes")));
     }
 
   private:
@@ -119,12 +120,9 @@ class StatusLine {
     StatusLine(boost::asio::any_io_executor executor, const Edge& edge) : edge_(edge), timer_(executor) {}
 
     std::string text() const {
-        const auto count = [](std::size_t number, std::string_view what) {
-            return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
-        };
-        auto line = count(edge_.routes(), "route");
-        if (edge_.has_tunnels()) line += ", " + count(edge_.homes(), "home") + " connected";
-        return line + ", " + count(edge_.connections(), "client");
+        auto line = counted(edge_.routes(), "route", "routes");
+        if (edge_.has_tunnels()) line += ", " + counted(edge_.homes(), "home", "homes") + " connected";
+        return line + ", " + counted(edge_.connections(), "client", "clients");
     }
 
     void follow() {
@@ -151,7 +149,7 @@ void run_until_stopped(boost::asio::io_context& context, Edge& edge, std::functi
     net::spawn_loop(context.get_executor(), "the watchdog", net::keep_watchdog);
     StatusLine status(context.get_executor(), edge);
     net::notify_ready(status.text());
-    net::log_notice(fmt::format("serving {} routes", edge.routes()));
+    net::log_notice("serving " + counted(edge.routes(), "route", "routes"));
     status.follow();
     context.run();
 }

@@ -1,6 +1,7 @@
 #include "process/deployed.h"
 
 #include "core/data_paths.h"
+#include "core/deployer_fit.h"
 #include "core/encoding.h"
 #include "core/json_members.h"
 #include "core/names.h"
@@ -143,18 +144,10 @@ std::unexpected<Error> unfit(std::string_view why, std::string hint) {
     return fail(ErrorCode::InvalidSpec, fmt::format("{}: {}", deploy_result_file, why), std::move(hint));
 }
 
-Result<void> check_container(const ProcessSpec& spec) {
-    if (!spec.run.user.empty())
-        return unfit("run.user is not for a container: its image says as whom it runs", "leave run.user out");
-    if (!spec.run.root.empty())
-        return unfit("run.root is not for a container, which has a root of its own", "leave run.root out");
-    if (!spec.run.kill.empty())
-        return unfit("run.kill is not for a container: it would run outside of that",
-                     "leave run.kill out; the STOPSIGNAL of its image is sent");
-    if (is_by(spec.ready.probe, Probe::Kind::Notify))
-        return unfit("ready.notify is not for a container: not in this version",
-                     "ask by ready.http, ready.port or ready.command");
-    return {};
+// Of a deployer of one's own it is known only by its result.
+std::unexpected<Error> unfit(const Misfit& misfit) {
+    return fail(ErrorCode::InvalidSpec, fmt::format("{} {}", misfit.key, misfit.why),
+                std::string(misfit.hint));
 }
 
 } // namespace
@@ -167,12 +160,10 @@ Result<void> check_fit(const ProcessSpec& spec, const DeployResult& result) {
         return unfit(
             fmt::format("VOLUME {} is kept in the process's data, and it has none", result.volumes.front()),
             "set data = true in its file");
-    if (!result.container.empty()) return check_container(spec);
-    if (result.root.empty()) return {};
-    if (!spec.run.root.empty()) return unfit("ROOT and run.root are two roots", "leave run.root out");
-    if (!spec.run.kill.empty())
-        return unfit("run.kill is not for a process with a ROOT: it would run outside of that",
-                     "leave run.kill out; SIGTERM is sent");
+    const auto misfit = !result.container.empty() ? misfit_in_container(spec)
+                        : !result.root.empty()    ? misfit_in_root(spec)
+                                                  : std::nullopt;
+    if (misfit) return unfit(*misfit);
     return {};
 }
 

@@ -1,21 +1,26 @@
 #include "process/exec_failure.h"
 
+#include "core/names.h"
 #include "core/text.h"
 #include "net/fd.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace p2prc::process {
 namespace {
@@ -193,9 +198,16 @@ std::string credentials_failure(const ProcessSpec& spec) {
                        fmt::join(all, ", "));
 }
 
-std::string user_failure(const ProcessSpec& spec) {
+std::string user_failure(const ProcessSpec& spec, const std::string& users) {
     if (spec.run.user.empty()) return {};
-    return fmt::format("run.user: there is no user '{}' on this machine", text::excerpt(spec.run.user));
+    std::vector<std::string> names;
+    const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(users.c_str(), "re"), &std::fclose);
+    while (const passwd* entry = file ? fgetpwent(file.get()) : nullptr)
+        names.emplace_back(entry->pw_name);
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    const auto near = nearest(spec.run.user, candidates);
+    return fmt::format("run.user: there is no user '{}' on this machine; {}", text::excerpt(spec.run.user),
+                       near.empty() ? "useradd --system makes one" : fmt::format("did you mean '{}'?", near));
 }
 
 } // namespace p2prc::process

@@ -20,7 +20,8 @@ std::string failed_step(std::span<const std::string> log);
 
 // Which file of run.credentials systemd could not read. Of files that p2prcd does not see, all are named.
 std::string credentials_failure(const ProcessSpec& spec);
-// Empty for a process with a user of its own.
-std::string user_failure(const ProcessSpec& spec);
+// That there is no user of this name, and the nearest in `users`, a file such as passwd(5). Empty for a
+// process with a user of its own.
+std::string user_failure(const ProcessSpec& spec, const std::string& users = "/etc/passwd");
 
 } // namespace p2prc::process

@@ -1,5 +1,7 @@
 #include "process/owner_failure.h"
 
+#include "core/counted.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,8 +30,8 @@ std::string owner_failure(const StopReason& reason, const LimitsSpec& limits, st
     const bool failed = ended_as(reason, StopKind::ExitCode) || ended_as(reason, StopKind::Signal) ||
                         ended_as(reason, StopKind::CoreDump);
     if (limits.tasks && failed && std::ranges::any_of(reason.log, tells_of_refused_fork))
-        return fmt::format("all that '{}' has spun on this machine may have {} tasks together", owner,
-                           *limits.tasks);
+        return fmt::format("all that '{}' has spun on this machine may have {} together", owner,
+                           counted(*limits.tasks, "task", "tasks"));
     return {};
 }
 

@@ -203,6 +203,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     // `goes_on`: systemd starts it again by itself.
     void explain(StopReason& reason, const Facts& now, bool goes_on);
     ProcessSpec run_spec(const ProcessRecord& record) const;
+    std::string deployed_command(const ProcessRecord& record) const;
     ProcessStatus draft(const Facts& now) const;
 
     static void begin_update(ProcessStatus& status, const ProcessRecord& record);

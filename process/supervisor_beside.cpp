@@ -291,6 +291,7 @@ void ProcessSupervisor::switch_over(const Facts& now) {
     status.applied = successor->change;
     status.revision = status.good = successor->record.revision;
     status.digest = successor->record.digest;
+    status.command = deployed_command(successor->record);
     status.state = ProcessState::Running;
     status.since = net::now_rfc3339();
     status.invocation = status.ready_run = run_;

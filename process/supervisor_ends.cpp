@@ -1,5 +1,6 @@
 // The operations that find something out: how a run ended, and whether one has.
 #include "core/remedy_plan.h"
+#include "core/text.h"
 #include "process/bind_failure.h"
 #include "process/exec_failure.h"
 #include "process/owner_failure.h"
@@ -93,6 +94,13 @@ asio::awaitable<bool> ProcessSupervisor::conclude(Facts now) {
 ProcessSpec ProcessSupervisor::run_spec(const ProcessRecord& record) const {
     const auto deployed = node_->deployments.results().find(record);
     return deployed ? with_result(record, *deployed).spec : record.spec;
+}
+
+// Empty where its file says it. A report to the registry is short, whatever an image has.
+std::string ProcessSupervisor::deployed_command(const ProcessRecord& record) const {
+    constexpr std::size_t longest = 1024;
+    if (!record.spec.run.command.empty() || record.spec.deploy.strategy.empty()) return {};
+    return text::excerpt(command_text(run_spec(record).run), longest);
 }
 
 // What the table of reasons cannot know.

@@ -251,6 +251,7 @@ asio::awaitable<bool> ProcessSupervisor::start(Act what) {
     if (status.remedy) begin_run(*status.remedy);
     status.applied = wanted(now).change;
     status.digest = now.record->digest;
+    status.command = deployed_command(*now.record);
     begin_update(status, *now.record);
     status.invocation.clear();
     status.restarts = 0;

@@ -322,6 +322,7 @@ asio::awaitable<bool> ProcessSupervisor::adjust(Facts now) {
     if (status.good == status.revision) status.good = record.revision;
     status.revision = record.revision;
     status.digest = record.digest;
+    status.command = deployed_command(record);
     node_->write(status);
     watch_.reset(); // its checks may be others
     if (state_ == SupervisorState::Ready) (void)watch(facts());

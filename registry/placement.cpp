@@ -1,5 +1,6 @@
 #include "registry/placement.h"
 
+#include "core/counted.h"
 #include "core/deployer_report.h"
 #include "core/json_members.h"
 #include "core/remote_spin.h"
@@ -307,7 +308,8 @@ Result<std::string> chosen_node(const ProcessSpec& spec, std::span<const Placeme
     auto message = fmt::format("no node fits the placement of process '{}'", spec.name);
     for (const auto& row : rows.first(std::min(rows.size(), most_lines)))
         message += fmt::format("\n{}: {}", row.node, text::excerpt(obstacles_text(row), longest_line));
-    if (rows.size() > most_lines) message += fmt::format("\nand {} more nodes", rows.size() - most_lines);
+    if (rows.size() > most_lines)
+        message += "\nand " + counted(rows.size() - most_lines, "more node", "more nodes");
     return fail(ErrorCode::NoSuitableNode, std::move(message), hint);
 }
 

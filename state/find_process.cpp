@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <span>
 
 namespace p2prc::state {
 
@@ -16,8 +17,14 @@ Reference reference_of(std::string_view text) noexcept {
 }
 
 Error no_such_node(std::string_view name, const std::vector<std::string>& names) {
+    constexpr std::size_t most = 16;
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    const auto near = nearest(name, candidates);
+    const auto shown = std::span(names).first(std::min(names.size(), most));
     return {ErrorCode::NotFound, fmt::format("there is no node '{}'", text::excerpt(name)),
-            fmt::format("the nodes are: {}", fmt::join(names, ", "))};
+            fmt::format("{}the nodes are: {}{}", near.empty() ? "" : fmt::format("did you mean '{}'? ", near),
+                        fmt::join(shown, ", "),
+                        shown.size() < names.size() ? ", ...; p2prc nodes lists them" : "")};
 }
 
 Error no_such_process(std::string_view text, const std::vector<std::string>& names) {

@@ -1,6 +1,7 @@
 // What the daemon itself knows: the link to the root, the tunnel, and all nodes, processes and domains.
 #include "cli/doctor/check.h"
 #include "cli/output.h"
+#include "core/counted.h"
 #include "net/address.h"
 #include "net/clock.h"
 #include "net/dial.h"
@@ -109,9 +110,10 @@ void check_edge(const Facts& facts, Findings& findings) {
              fmt::format("'{}' is not served: {}", cell(each, "name"), cell(each, "reason")),
              "unmap the domain: p2prc unmap-domain DOMAIN; journalctl -u p2prc-edge lists all"});
     if (const auto left_out = routes.value("left_out", std::uint64_t{0}); left_out != 0)
-        findings.push_back({CheckState::Warn, "edge",
-                            fmt::format("{} names and records do not fit into its table", left_out),
-                            "unmap domains that are not in use: p2prc domains lists them"});
+        findings.push_back(
+            {CheckState::Warn, "edge",
+             counted(left_out, "name or record does", "names and records do") + " not fit into its table",
+             "unmap domains that are not in use: p2prc domains lists them"});
 }
 
 } // namespace

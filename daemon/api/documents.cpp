@@ -134,7 +134,8 @@ Json process_document(const View& view, const ProcessRecord& record) {
         state == ProcessState::Deploying || (runs && status->state == ProcessState::Starting);
     document["waits_for"] = on_its_way ? or_null(status->waits_for) : Json(nullptr);
     document["deployment"] = deployment;
-    document["run_command"] = command_text(record.spec.run);
+    const bool deployed = record.spec.run.command.empty() && status;
+    document["run_command"] = or_null(deployed ? status->command : command_text(record.spec.run));
     document["kill_command"] = or_null(kill_command(record.spec.run));
     document["memory_bytes"] = runs && status->memory_bytes ? Json(*status->memory_bytes) : Json(nullptr);
     document["cpu_seconds"] = runs && status->cpu_seconds ? Json(*status->cpu_seconds) : Json(nullptr);

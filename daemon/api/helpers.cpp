@@ -1,5 +1,6 @@
 #include "daemon/api/helpers.h"
 
+#include "core/counted.h"
 #include "core/encoding.h"
 #include "core/json_members.h"
 #include "core/names.h"
@@ -339,8 +340,8 @@ void Helpers::read_edge() {
     if (behind_ > 1)
         trouble = fmt::format("it serves revision {}, and the registry has {}", *served, routes_.revision);
     else if (reports_.routes_left_out > 0)
-        trouble = fmt::format("it cannot be told of {} names and records: there are too many",
-                              reports_.routes_left_out);
+        trouble = fmt::format("it cannot be told of {}: there are too many",
+                              counted(reports_.routes_left_out, "name or record", "names and records"));
     else if (rejected != reports_.edge.end() && rejected->is_array() && !rejected->empty())
         trouble = fmt::format("it leaves out {} of the names, such as {}: {}", rejected->size(),
                               text::excerpt(json::member<std::string>(rejected->front(), "name")),

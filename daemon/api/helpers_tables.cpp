@@ -1,4 +1,5 @@
 // The tables that edge and connector work from: when they are made anew, and that the two are told.
+#include "core/counted.h"
 #include "core/json_members.h"
 #include "daemon/api/helpers.h"
 #include "daemon/api/routes.h"
@@ -119,9 +120,9 @@ void Helpers::take_routes(RouteTable routes, std::uint64_t left_out) {
     routes_ = std::move(routes);
     reports_.routes_revision = routes_.revision;
     if (std::exchange(reports_.routes_left_out, left_out) != left_out && left_out != 0)
-        net::log_warning(
-            fmt::format("the edge cannot be told of {} names and records: there are too many", left_out),
-            {{"FLEET_HINT", "unmap domains that are not in use: p2prc domains lists them"}});
+        net::log_warning(fmt::format("the edge cannot be told of {}: there are too many",
+                                     counted(left_out, "name or record", "names and records")),
+                         {{"FLEET_HINT", "unmap domains that are not in use: p2prc domains lists them"}});
 }
 
 void Helpers::mappings_changed() {

@@ -1,5 +1,6 @@
 #include "daemon/api/owners.h"
 
+#include "core/counted.h"
 #include "core/json_members.h"
 #include "core/process_status.h"
 #include "net/cgroups.h"
@@ -27,7 +28,7 @@ struct Owners::Share {
     bool own = false; // spun on this machine
     std::string slice;
     std::vector<std::string> processes = {};
-    std::uint32_t running = 0;
+    std::uint32_t running = 0, paused = 0;
     std::vector<std::string> outside = {}; // which of them run in another slice
     process::Usage usage = {};
 };
@@ -65,8 +66,10 @@ Owners::Share Owners::another(std::string owner) const {
 void Owners::add_process(Share& share, const ProcessRecord& record) const {
     share.processes.push_back(record.name);
     const auto* status = view_->status(record);
+    const bool paused = status && status->state == ProcessState::Paused;
+    if (paused) ++share.paused;
     if (!status || !is_executed(*status)) return;
-    ++share.running;
+    if (!paused) ++share.running; // frozen, it has its memory
     bool is_outside = false;
     // While an update replaces one unit by the other, both use something.
     for (const auto turn : {process::Turn::First, process::Turn::Second}) {
@@ -107,8 +110,9 @@ std::vector<Owners::Share> Owners::shares() const {
 }
 
 Json Owners::row(const Share& share) const {
-    Json row{{"owner", share.owner},     {"own", share.own},     {"processes", share.processes},
-             {"running", share.running}, {"slice", share.slice}, {"outside", share.outside}};
+    Json row{{"owner", share.owner},     {"own", share.own},       {"processes", share.processes},
+             {"running", share.running}, {"paused", share.paused}, {"slice", share.slice},
+             {"outside", share.outside}};
     const auto now = std::chrono::duration_cast<std::chrono::microseconds>(net::boottime());
     row["measured_usec"] = static_cast<std::uint64_t>(now.count());
     set(row, "memory_bytes", share.usage.memory_bytes);
@@ -166,8 +170,8 @@ Json Owners::notes(const std::string& owner, const Json& before) const {
             "controller: CONFIG_CGROUP_PIDS)");
     else if (tasks_limit && tasks > *tasks_limit)
         notes.push_back(fmt::format(
-            "they have {} tasks, and the limit is {}: none is ended, and none begins before there are fewer",
-            tasks, *tasks_limit));
+            "they have {}, and the limit is {}: none is ended, and none begins before there are fewer",
+            counted(tasks, "task", "tasks"), *tasks_limit));
     if (const auto outside = json::member<std::vector<std::string>>(before, "outside"); !outside.empty())
         notes.push_back(
             fmt::format("the limits count for {} from the next start on", fmt::join(outside, ", ")));

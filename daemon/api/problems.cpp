@@ -1,5 +1,6 @@
 #include "daemon/api/problems.h"
 
+#include "core/counted.h"
 #include "core/gate.h"
 #include "core/json_members.h"
 #include "core/machine_role.h"
@@ -316,14 +317,13 @@ class Finder {
 
     struct Run {
         std::string state;
-        bool stopped_outside = false; // with systemctl: as much on purpose as with p2prc
+        StopReason reason = {};
+        // With systemctl: as much on purpose as with p2prc.
+        bool stopped_outside() const { return state == "stopped" && reason.kind == StopKind::StoppedOutside; }
     };
     Run run_of(const ProcessRecord& process) const {
         const auto document = process_document(view_, process);
-        Run run{json::member<std::string>(document, "state")};
-        run.stopped_outside = run.state == "stopped" && document["reason"].is_object() &&
-                              reason_from_json(document["reason"]).kind == StopKind::StoppedOutside;
-        return run;
+        return {json::member<std::string>(document, "state"), reason_from_json(document["reason"])};
     }
 
     // A process that was stopped or paused on purpose, that is not there, or is about to run, and a fleet
@@ -331,7 +331,7 @@ class Finder {
     bool is_meant(const ProcessRecord* process, const Run& run) const {
         if (!has_root()) return true;
         if (!process) return true; // killed, or mapped before it is spun: the name is kept for it
-        return process->desired == Desired::Stopped || run.stopped_outside || run.state == "paused" ||
+        return process->desired == Desired::Stopped || run.stopped_outside() || run.state == "paused" ||
                run.state == "starting" || run.state == "updating" || run.state == "deploying";
     }
 
@@ -349,6 +349,7 @@ class Finder {
                                domain.domain);
         if (process->desired == Desired::Stopped || run.state == "stopped")
             return "p2prc start " + process->name;
+        if (run.state == "paused") return on(process->node, resume_command(process->name, run.reason));
         if (reason == not_tls_reason) return hint_for_tls(domain);
         return fmt::format("p2prc info {0}; p2prc logs {0}; {1}", process->name,
                            on(process->node, "journalctl -u p2prc-connector -u 'p2prcd-acme-*'"));
@@ -416,7 +417,7 @@ class Finder {
         if (refused_ > most_refused)
             add({false,
                  "registry",
-                 fmt::format("{} more records are not accepted", refused_ - most_refused),
+                 counted(refused_ - most_refused, "more record is", "more records are") + " not accepted",
                  "look at the root node's registry, which holds them",
                  "",
                  {}});

@@ -1,5 +1,7 @@
 #include "daemon/api/waits.h"
 
+#include "core/counted.h"
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -112,7 +114,8 @@ Error not_started(const View& view, const Awaited& awaited, const ProcessStatus&
 Error too_late(const View& view, const Awaited& awaited) {
     const std::string name = "process '" + awaited.name + "'";
     const auto seconds = awaited.timeout.count();
-    const std::string time = seconds > 0 ? std::to_string(seconds) + " seconds" : "the time given";
+    const std::string time =
+        seconds > 0 ? counted(static_cast<std::uint64_t>(seconds), "second", "seconds") : "the time given";
     const auto* written = view.status(awaited.node, awaited.id);
     const auto status = written ? *written : ProcessStatus{};
     if (awaited.goal == Goal::Ready && is_executed(status) && !status.waits_for.empty())

@@ -1,5 +1,6 @@
 #include "edge/routes/fleet.h"
 
+#include "core/counted.h"
 #include "core/text.h"
 #include "dbus/follower.h"
 #include "net/file.h"
@@ -94,7 +95,8 @@ void FleetRoutes::load_cache() {
         return;
     }
     state_->apply(*table);
-    net::log_info(fmt::format("serving {} routes from the last run", table->routes.size()));
+    net::log_info(
+        fmt::format("serving {} from the last run", counted(table->routes.size(), "route", "routes")));
 }
 
 boost::asio::awaitable<void> FleetRoutes::run() {

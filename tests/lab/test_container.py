@@ -74,6 +74,11 @@ def test_an_archive_is_served_through_the_edge(lab):
     spin(lab.home1, "wiki", "oci-archive:/srv/x.tar\n", head='port = 8500\ndomain = "wiki.home.example"')
     wait_https(lab.client, "wiki.home.example", "seed", timeout=60)
     assert "hello from /app by 0" in lab.home1.p2prc("logs", "wiki").out
+    # What the image runs is known on every node.
+    known = wait_until(lambda: info(lab.root, "wiki")["run_command"], 20, "the root to know its command")
+    assert known == "/app/./start /data", known
+    shown = lab.root.p2prc("info", "wiki").out
+    assert ["deployer", "container"] in [line.split() for line in shown.splitlines()], shown
     data = "/var/lib/p2prc-data/wiki/data"
     assert lab.home1.run(f"stat -c '%u %g %a' {data} {data}/index.html").out.split() == ["999", "998", "700", "999", "998", "644"]
     assert lab.home1.run("find /var/lib/p2prc-data /var/lib/p2prc-deploy/wiki -type f -perm /6000").out == ""
@@ -112,11 +117,12 @@ def test_what_the_file_says_of_it(lab):
     assert lab.home1.read("/var/lib/p2prc-data/told/a") == 'b $c\n"d"\n'
     assert lab.home1.unit("p2prc-told.service")["TasksMax"] == "50"
     lab.home1.p2prc("kill", "told")
-    for name, run, words in (("user", 'user = "daemon"', "run.user is not for a container"), ("end", 'kill = ["/bin/true"]', "run.kill is not for a container"),
-                             ("empty", "data = false", "VOLUME data is kept in the process's data")):
+    for name, run, words in (("user", 'user = "daemon"', "run.user: is not for a container"), ("end", 'kill = ["/bin/true"]', "run.kill: is not for a container")):
         refused = spin(lab.home1, name, "oci-archive:/srv/x.tar", run=run, check=False)
-        assert refused.code == 1 and "deploy-failed at result" in refused.err and words in refused.err, refused
-        lab.home1.p2prc("kill", name)
+        assert refused.code == 7 and words in refused.err, refused
+    refused = spin(lab.home1, "empty", "oci-archive:/srv/x.tar", run="data = false", check=False)
+    assert refused.code == 1 and "deploy-failed at result" in refused.err and "VOLUME data is kept in the process's data" in refused.err, refused
+    lab.home1.p2prc("kill", "empty")
 
 
 def test_how_it_ends(lab):
@@ -272,10 +278,18 @@ def test_policies_of_other_nodes(lab):
     refused = spin(lab.home1, "distant", script, head="port = 0", node="home2", check=False)
     assert refused.code != 0 and "runs no processes for other nodes" in refused.err, refused
     set_policy('spin = "any"', True)
+    for name, archive in (("archive", "oci-archive:/srv/x.tar"), ("from", script), ("argument", "ARG BASE=oci-archive:/srv/x.tar\nFROM $BASE\n"),
+                          ("copy", "FROM scratch\nCOPY --from=oci-archive:/srv/x.tar /bin /bin\n")):
+        refused = spin(lab.home1, name, archive, node="home2", check=False)
+        assert refused.code == 1 and "for processes that are spun on its machine" in refused.err, refused
+        lab.home1.p2prc("kill", name, timeout=60)
+    # What it is built on is on that machine already.
+    spin(lab.home2, "base", "oci-archive:/srv/x.tar", head="port = 0")
+    image = lab.home2.run([PODMAN, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]).out.split()[0]
+    lab.home2.p2prc("kill", "base", timeout=60)
+    script = f"FROM {image}\n"
     spin(lab.home1, "distant", script, head='port = 0\ndomain = "distant.home.example"', node="home2")
     wait_https(lab.client, "distant.home.example", "seed", timeout=60)
-    refused = spin(lab.home1, "archive", "oci-archive:/srv/x.tar", node="home2", check=False)
-    assert "for processes that are spun on its machine" in refused.err, refused
     # Consent that is taken back counts from the next start on.
     set_policy('spin = "sandboxed"', False)
     lab.home1.p2prc("stop", "distant", timeout=60)

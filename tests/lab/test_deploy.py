@@ -1,6 +1,7 @@
 """Deployers: what prepares a process before it starts, on real machines."""
 
 import json
+import subprocess
 
 from lab import wait_until
 from lab.errors import LabError
@@ -38,9 +39,9 @@ def deploy(machine, name, script, node=None, check=True, **options):
     return machine.p2prc("spin", path, *(["--node", node] if node else []), check=check, timeout=120)
 
 
-def begin(machine, name, script, **options):
+def begin(machine, name, script, popen=None, **options):
     """Spins it beside the test."""
-    return machine.popen(["p2prc", "spin", write(machine, name, script, **options), "--timeout", "3m"])
+    return machine.popen(["p2prc", "spin", write(machine, name, script, **options), "--timeout", "3m"], **(popen or {}))
 
 
 def wait_words(machine, name, words):
@@ -122,10 +123,13 @@ def test_a_script_that_fails(lab):
 
 
 def test_not_now_is_tried_again(lab):
-    spinning = begin(lab.home1, "later", "test -e /run/lock/mirror-is-up || { echo the mirror is away; exit 75; }")
+    spinning = begin(lab.home1, "later", "test -e /run/lock/mirror-is-up || { echo the mirror is away; exit 75; }",
+                     popen={"stderr": subprocess.PIPE, "text": True})
     wait_words(lab.home1, "later", "not now: the mirror is away; it is tried again after 30s")
     lab.home1.run("touch /run/lock/mirror-is-up")
-    assert spinning.wait(timeout=120) == 0
+    _, said = spinning.communicate(timeout=120)
+    assert spinning.returncode == 0
+    assert said.count("'later' is deploying: ") >= 1 and said.count("not now: the mirror is away") == 1, said
     assert info(lab.home1, "later")["state"] == "running"
 
 

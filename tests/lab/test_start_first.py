@@ -29,7 +29,7 @@ def update(lab, text, mode="late", **more):
 
 def begin(lab, text, mode="late"):
     lab.home1.write("/root/web.toml", version(text, mode))
-    lab.home1.p2prc("spin", "--no-wait", "/root/web.toml", timeout=60)
+    return lab.home1.p2prc("spin", "--no-wait", "/root/web.toml", timeout=60)
 
 
 def active(lab):
@@ -127,7 +127,8 @@ def test_the_logs_are_those_of_both(lab):
 
 
 def test_p2prcd_is_killed_while_the_new_one_starts(lab):
-    begin(lab, "nine")
+    begun = begin(lab, "nine")
+    assert "'web' becomes revision 9 on home1: revision 9 takes over if" in begun.err and "runs revision 9" not in begun.err, begun.err
     wait_until(lambda: len(active(lab)) == 2, 60, "both to run")
     seen, _ = visitors(lab.client, "web.home.example", lambda: (kill_p2prcd(lab), wait_outcome(lab, last_revision(lab), "good")))
     all_served(seen, "eight", "nine")

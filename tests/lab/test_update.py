@@ -165,7 +165,7 @@ def test_limits_are_changed_on_what_runs(lab):
 
 def test_a_rollback_is_the_next_revision(lab):
     done = lab.home1.run(["p2prc", "rollback", "web", "1"], timeout=120, check=False)
-    assert done.code == 0 and "'web' runs revision 9 on home1" in done.err, done
+    assert done.code == 0 and "'web' is back to revision 1, as revision 9, on home1" in done.err, done
     assert next(row for row in rows(lab) if row["revision"] == 9)["rollback_of"] == 1, rows(lab)
     assert "a rollback to revision 1" in lab.home1.p2prc("history", "web").out
     wait_https(lab.client, "web.home.example", "one", timeout=30)

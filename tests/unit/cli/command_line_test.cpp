@@ -73,6 +73,9 @@ TEST(CommandLine, OfCustomInformationThePlaceIsNamed) {
     EXPECT_EQ(says("{\"a\": {}}").find(": 'a' is not text, but of the type object\n"), 0U);
     EXPECT_EQ(says("[]").find(": this is JSON of the type array, not an object\n  write, for example, {"),
               0U);
+    EXPECT_EQ(says(R"({"a": "b", "c": "d", "a": "e"})"), ": 'a' is there twice\n  leave one of them out\n");
+    EXPECT_EQ(says(R"({"a": {"b": 1}, "c": {"b": 1}})").find(": 'a' is not text, but of the type object\n"),
+              0U);
     EXPECT_EQ(says(" \n").find(" is empty\n"), 0U);
     EXPECT_EQ(says("{\"a\": \"b\\nc\"}").find(": the value of 'a' has characters that do not"), 0U);
     EXPECT_EQ(says("{\"\": \"b\"}").find(": '' is not a name of custom information\n"), 0U);
@@ -104,6 +107,28 @@ TEST(CommandLine, WordsOfOtherProgramsLeadToACommand) {
     // `forward` and `volunteer` are not in this version.
     for (const auto* word : {"forwrad", "volunter"})
         EXPECT_EQ(hint(word), "  see p2prc --help\n") << word;
+}
+
+TEST(CommandLine, WhereToRunIsTheNode) {
+    for (const auto* option : {"--to", "--via", "--on", "--host"}) {
+        const auto result = run(std::string("spin ") + option + " attic web.toml");
+        EXPECT_EQ(result.status, 2);
+        EXPECT_EQ(result.messages, std::string("p2prc: p2prc spin has no option '") + option +
+                                       "'\n  did you mean '--node'?\n");
+    }
+}
+
+// A value of it is a name, which would be taken for the process.
+TEST(CommandLine, AsWhomAProcessRunsIsSaidByItsFile) {
+    for (const auto* words : {"spin --user anna web.toml", "spin web.toml --user anna",
+                              "spin --user=anna web.toml", "--user anna spin web.toml", "ps --user"}) {
+        const auto result = run(words);
+        EXPECT_EQ(result.status, 1) << words;
+        EXPECT_EQ(result.messages, "p2prc: --user is not in this version\n  leave it out; as whom a process "
+                                   "runs, its file says: user = \"NAME\" below [run]\n")
+            << words;
+    }
+    EXPECT_EQ(run("spin --user --help").status, 0);
 }
 
 TEST(CommandLine, ANameBehindAListLeadsToWhatShowsIt) {

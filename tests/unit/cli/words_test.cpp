@@ -4,6 +4,7 @@
 #include "cli/last_stop.h"
 #include "cli/node_table.h"
 #include "cli/process_data.h"
+#include "cli/process_words.h"
 #include "cli/public_addresses.h"
 #include "tests/unit/net/temporary_directory.h"
 
@@ -128,6 +129,79 @@ TEST(Rollback, WhatItReplacesIsTold) {
     EXPECT_EQ(replaced_copy_words(web, history("put back", true), 0), "");
     EXPECT_EQ(replaced_copy_words(web, history("copied", false), 0), "") << "none is made";
     EXPECT_EQ(replaced_copy_words(web, history("copied", true), 9), "") << "there is no such revision";
+}
+
+class RevisedTest : public testing::Test {
+  protected:
+    // Of revision 5, which is revision 2 again.
+    Told told(const char* outcome, const Json& next, bool no_wait = false, bool redeployed = false) {
+        process["next"] = next;
+        const Json history{
+            {{"revision", 5},
+             {"outcome", outcome},
+             {"rollback_of", redeployed ? Json(nullptr) : Json(2)},
+             {"reason", std::string(outcome) == "rolled-back" ? Json{{"kind", "exit-code"}, {"code", 3}}
+                                                              : Json(nullptr)}},
+            {{"stop", "stopped"}, {"revision", nullptr}},
+            {{"revision", 4}, {"outcome", "good"}, {"rollback_of", nullptr}, {"reason", nullptr}}};
+        auto revision = revised(process, history, 5);
+        revision.redeployed = redeployed;
+        return how_it_is(process, Asked::Start, "", no_wait, revision);
+    }
+    Json process{{"name", "web"}, {"node", "attic"}, {"port", 80}, {"state", "running"}, {"ready", true}};
+};
+
+TEST_F(RevisedTest, ItIsSaidToWhichOneARollbackWentBack) {
+    const auto done = told("good", nullptr);
+    EXPECT_THAT(done.lines,
+                testing::ElementsAre("'web' is back to revision 2, as revision 5, on attic, port 80"));
+    EXPECT_EQ(done.status, 0);
+    EXPECT_TRUE(done.serves);
+    EXPECT_THAT(told("good", nullptr, false, true).lines,
+                testing::ElementsAre("'web' was deployed anew and runs revision 5 on attic, port 80"));
+}
+
+// Beside it the one before serves, which is what is ready.
+TEST_F(RevisedTest, WhatHasNotTakenOverYetIsNotSaidToRun) {
+    const auto* next = "revision 5 takes over if it becomes ready and stays up; otherwise revision 4 runs on";
+    EXPECT_THAT(
+        told("pending", next, true).lines,
+        testing::ElementsAre(std::string("'web' goes back to revision 2, as revision 5, on attic: ") + next));
+    EXPECT_THAT(told("pending", next, true, true).lines,
+                testing::ElementsAre(std::string("'web' is deployed anew as revision 5 on attic: ") + next));
+    process["ready"] = false;
+    process["state"] = "updating";
+    EXPECT_THAT(
+        told("pending", next, true).lines,
+        testing::ElementsAre(std::string("'web' goes back to revision 2, as revision 5, on attic: ") + next));
+}
+
+TEST_F(RevisedTest, WhatWasNotKeptIsNotSaidToRun) {
+    const auto told_so = told("rolled-back", nullptr, true);
+    EXPECT_EQ(told_so.status, 1);
+    EXPECT_THAT(told_so.lines, testing::ElementsAre("revision 5 of 'web' was not kept: exit-code 3",
+                                                    "  p2prc history web shows what ran before"));
+}
+
+TEST_F(RevisedTest, OfAStoppedProcessItIsThatOfItsNextStart) {
+    process["ready"] = false;
+    process["state"] = "stopped";
+    process["reason"] = Json{{"kind", "stopped"}};
+    EXPECT_THAT(told("pending", nullptr).lines,
+                testing::ElementsAre("'web' is stopped; it runs revision 2, as revision 5, when it is "
+                                     "started: p2prc start web"));
+    EXPECT_THAT(
+        told("pending", nullptr, false, true).lines,
+        testing::ElementsAre("'web' is stopped; its deployer runs anew when it is started: p2prc start web"));
+}
+
+TEST(Paused, ItIsSaidHowItGoesOn) {
+    Json web{{"name", "web"}, {"node", "attic"}, {"state", "paused"}, {"reason", {{"kind", "paused"}}}};
+    EXPECT_EQ(resume_words(web), "to let it go on, on attic: p2prc resume web");
+    web["reason"]["owner"] = "hut";
+    EXPECT_EQ(resume_words(web), "to let it go on, on attic: p2prc resume --owner hut");
+    web["state"] = "running";
+    EXPECT_EQ(resume_words(web), "");
 }
 
 TEST(Clean, WhatWasNotThereWasNotRemoved) {

@@ -344,6 +344,33 @@ TEST(ProcessFile, ErrorsNameFileLineKeyAndTheNearestKnownKey) {
     }
 }
 
+// Before an image is fetched, and with the line of the key.
+TEST(DeployKeys, WhatIsNotForAContainerIsRefused) {
+    const auto refusal = [](const std::string& strategy, const std::string& rest) {
+        const auto spec = spec_from_toml("name = 'a'\ndeploy = { strategy = '" + strategy +
+                                             "', script = 'docker://x' }\n" + rest,
+                                         "f.toml");
+        return spec ? std::string() : spec.error().message + "\n" + spec.error().hint;
+    };
+    EXPECT_EQ(refusal("container", "run.user = 'anna'"),
+              "f.toml:3: run.user: is not for a container: its image says as whom it runs\n"
+              "leave run.user out; USER in a Containerfile sets it");
+    EXPECT_EQ(refusal("container", "run.root = '/srv'"),
+              "f.toml:3: run.root: is not for a container, which has a root of its own\nleave run.root out");
+    EXPECT_EQ(refusal("container", "run.kill = ['/bin/x']"),
+              "f.toml:3: run.kill: is not for a container: it would run outside of that\n"
+              "leave run.kill out; the STOPSIGNAL of its image is sent");
+    EXPECT_EQ(refusal("container", "ready.notify = true"),
+              "f.toml:3: ready.notify: is not for a container: not in this version\n"
+              "ask by ready.http, ready.port or ready.command");
+    EXPECT_EQ(refusal("image", "run.root = '/srv'").find("f.toml:3: run.root: is not for a process whose"),
+              0U);
+    EXPECT_EQ(
+        refusal("image", "run.kill = ['/bin/x']").find("f.toml:3: run.kill: is not for a process whose"), 0U);
+    EXPECT_EQ(refusal("image", "run.user = 'anna'"), "");
+    EXPECT_EQ(refusal("own", "run.kill = ['/bin/x']"), "");
+}
+
 TEST(UpdateKeys, StartFirstIsReadAndWritten) {
     for (const auto* port : {"port = 0\n", ""}) {
         const auto spec =

@@ -83,6 +83,7 @@ TEST(Status, RoundTrips) {
     status.cpu_seconds = 1.5;
     status.reason = StopReason{.kind = StopKind::Signal, .signal = "SIGSEGV", .log = {"a", "b"}};
     status.applied = 4;
+    status.command = "/app/start /data";
     EXPECT_EQ(status_from_json(status_to_json(status)), status);
     EXPECT_EQ(status_from_json(Json::array()).state, ProcessState::Lost);
 }

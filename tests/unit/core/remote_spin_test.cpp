@@ -32,6 +32,30 @@ TEST(RemoteSpinPolicy, NoRefusesAll) {
               ErrorCode::NotPermitted);
 }
 
+// What it needs, and no more.
+TEST(RemoteSpinPolicy, ItIsSaidWhatToWriteOnWhichNode) {
+    ProcessSpec spec;
+    const auto hint = [&spec](RemoteSpin policy) {
+        return check_remote_spin(policy, spec, "home1").error().hint;
+    };
+    EXPECT_EQ(hint(RemoteSpin::No),
+              "run p2prc spin on home1 itself, or let its owner write [remote] spin = \"sandboxed\" in "
+              "/etc/p2prc/p2prcd.toml on home1 (then: systemctl reload p2prcd)");
+    spec.run.user = "anna";
+    const auto* any = "[remote] spin = \"any\" in /etc/p2prc/p2prcd.toml on home1";
+    EXPECT_NE(hint(RemoteSpin::No).find(any), std::string::npos);
+    EXPECT_EQ(hint(RemoteSpin::Sandboxed).find("leave run.user out, or run p2prc spin on home1 itself"), 0U);
+    EXPECT_NE(hint(RemoteSpin::Sandboxed).find(any), std::string::npos);
+    spec.deploy.strategy = "image";
+    const auto deployer = [&spec](DeployerClass as) {
+        return check_remote_deployer(RemoteSpin::Sandboxed, {}, as, spec, "home1").error().hint;
+    };
+    EXPECT_NE(deployer(DeployerClass::Root).find(any), std::string::npos);
+    EXPECT_NE(deployer(DeployerClass::Builder)
+                  .find("[remote] deployers = [\"image\"] in /etc/p2prc/p2prcd.toml on home1"),
+              std::string::npos);
+}
+
 TEST(RemoteSpinPolicy, AWordOfALaterVersionRefusesAll) {
     for (const auto policy : {RemoteSpin::Sandboxed, RemoteSpin::Any, RemoteSpin::No})
         EXPECT_EQ(remote_spin_of(remote_spin_name(policy)), policy);

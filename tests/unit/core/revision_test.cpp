@@ -113,7 +113,7 @@ TEST(SpecChanges, OfScriptsShowTheLinesThatDiffer) {
     EXPECT_EQ(change("one", std::string(20, '\n')).second.substr(10), "... (11 more lines)");
     // A newline at the end is all that differs.
     const auto [from, to] = change("a", "a\n");
-    EXPECT_EQ(from.find("(1 bytes, SHA-256 "), 0U);
+    EXPECT_EQ(from.find("(1 byte, SHA-256 "), 0U);
     EXPECT_EQ(to.find("(2 bytes, SHA-256 "), 0U);
     // What a terminal must not be sent.
     EXPECT_EQ(change("a", "\x1b[2J").second.find("(4 bytes, SHA-256 "), 0U);

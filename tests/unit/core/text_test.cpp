@@ -1,3 +1,4 @@
+#include "core/counted.h"
 #include "core/text.h"
 
 #include <gtest/gtest.h>
@@ -55,6 +56,12 @@ TEST(TextTest, NothingThatATerminalWouldActUponIsLeft) {
     for (const std::string_view text :
          {"\n", "\t", "\r", "\x1b", "\x7f", "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xAE"})
         EXPECT_TRUE(has_controls(text)) << testing::PrintToString(text);
+}
+
+TEST(Counted, OneIsSingular) {
+    EXPECT_EQ(counted(0, "task", "tasks"), "0 tasks");
+    EXPECT_EQ(counted(1, "task", "tasks"), "1 task");
+    EXPECT_EQ(counted(2, "task is", "tasks are"), "2 tasks are");
 }
 
 TEST(TextTest, CutsBetweenCharacters) {

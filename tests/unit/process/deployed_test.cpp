@@ -209,10 +209,10 @@ TEST_F(DeployedTest, WhatARootDoesNotFit) {
     EXPECT_THAT(refusal(), HasSubstr("VOLUME data is kept in the process's data, and it has none"));
     record.spec.run.data = true;
     record.spec.run.kill = {"/bin/stop"};
-    EXPECT_THAT(refusal(), HasSubstr("run.kill is not for a process with a ROOT"));
+    EXPECT_THAT(refusal(), HasSubstr("run.kill is not for a process whose deployer makes a root"));
     record.spec.run.kill.clear();
     record.spec.run.root = "/srv/jail";
-    EXPECT_THAT(refusal(), HasSubstr("ROOT and run.root are two roots"));
+    EXPECT_THAT(refusal(), HasSubstr("run.root is not for a process whose deployer makes a root"));
 }
 
 TEST_F(DeployedTest, ADamagedNoteIsNone) {

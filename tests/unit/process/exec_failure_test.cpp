@@ -113,8 +113,15 @@ TEST_F(ExecFailureTest, TheFileOfACredentialIsNamed) {
 TEST_F(ExecFailureTest, TheUserIsNamed) {
     ProcessSpec spec;
     EXPECT_EQ(user_failure(spec), "");
-    spec.run.user = "nobdy";
-    EXPECT_EQ(user_failure(spec), "run.user: there is no user 'nobdy' on this machine");
+    spec.run.user = "ana";
+    const auto users = file("passwd", "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n");
+    EXPECT_EQ(user_failure(spec, users),
+              "run.user: there is no user 'ana' on this machine; did you mean 'anna'?");
+    spec.run.user = "postgres";
+    EXPECT_EQ(user_failure(spec, users),
+              "run.user: there is no user 'postgres' on this machine; useradd --system makes one");
+    EXPECT_EQ(user_failure(spec, users + ".not"),
+              "run.user: there is no user 'postgres' on this machine; useradd --system makes one");
 }
 
 TEST_F(ExecFailureTest, TheStepIsAsSystemdLogsIt) {

@@ -92,6 +92,28 @@ TEST_F(DeployTest, ItRunsBeforeTheProcess) {
     EXPECT_EQ(property(deploy, "User"), "p2p-web");
 }
 
+// Nobody else in the fleet can read its result.
+TEST_F(DeployTest, TheCommandOfTheDeployerIsTold) {
+    systemd.deployer = [this] { return result("COMMAND=[\"/bin/x\",\"a b\"]\n"); };
+    start();
+    auto web = deployed();
+    const auto own = web.spec.run;
+    web.spec.run.command.clear();
+    web.spec.run.shell = false;
+    web.digest = spec_digest(web.spec);
+    spin(web);
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->command, "/bin/x 'a b'");
+    daemon_restart();
+    EXPECT_EQ(status()->command, "/bin/x 'a b'");
+    web.spec.run = own; // what its file says counts
+    web.digest = spec_digest(web.spec);
+    ++web.change;
+    spin(web);
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->command, "");
+}
+
 TEST_F(DeployTest, OnceForADigest) {
     start();
     auto web = deployed();

@@ -166,6 +166,28 @@ TEST_F(ManagerTest, RowsAreShort) {
     EXPECT_EQ((*info)["reason"]["log"], Json::array({words}));
 }
 
+TEST_F(ManagerTest, WhereADeployerSaysTheCommandItIsThat) {
+    auto record = process(8, "shop", "root1");
+    record.spec.deploy = {"container", "docker://shop"};
+    record.spec.run.command.clear();
+    record.spec.run.shell = false;
+    record.digest = spec_digest(record.spec);
+    auto running = status(record, ProcessState::Running);
+    commit({{keys::process("shop"), to_json(record)}, {keys::status("root1", 8), running}});
+    const auto command = [this] {
+        const auto info = bus.run(client->information("shop")).value();
+        EXPECT_EQ(info["deployment"]["strategy"], "container");
+        return info.value("run_command", Json());
+    };
+    EXPECT_EQ(command(), nullptr) << "it is not known yet";
+    running["command"] = "/app/start /data";
+    commit({{keys::status("root1", 8), running}});
+    EXPECT_EQ(command(), "/app/start /data");
+    record.spec.run.command = {"/bin/own"};
+    commit({{keys::process("shop"), to_json(record)}});
+    EXPECT_EQ(command(), "/bin/own");
+}
+
 TEST_F(ManagerTest, WhatComesNextIsTold) {
     ProcessRecord record = process(8, "broken", "root1");
     StopReason reason;

@@ -180,6 +180,20 @@ TEST_F(OwnersTest, WhatSystemdRefusesIsToldAndStaysNoted) {
     EXPECT_EQ(rows()[1]["tasks_limit"], 20);
 }
 
+TEST_F(OwnersTest, WhatIsPausedIsCountedApart) {
+    EXPECT_EQ(rows()[1]["paused"], 0);
+    const auto game = process(8, "game");
+    report(game, ProcessState::Paused); // it was stopped, as it could not be frozen
+    EXPECT_EQ(rows()[1]["running"], 0);
+    EXPECT_EQ(rows()[1]["paused"], 1);
+    auto frozen = status(game, ProcessState::Paused);
+    frozen["pid"] = 42;
+    own->set(keys::status(game.node, game.id), frozen);
+    EXPECT_EQ(rows()[1]["running"], 0);
+    EXPECT_EQ(rows()[1]["paused"], 1);
+    EXPECT_EQ(rows()[1]["tasks"], 5) << "what it has is still used";
+}
+
 TEST_F(OwnersTest, APauseOfAllIsShown) {
     ASSERT_TRUE(bus.run(client->pause_owner("root1")));
     EXPECT_EQ(rows()[1]["paused_by"], "root@home1");

@@ -282,6 +282,20 @@ TEST_F(ProblemsTest, WhatWasStoppedOnPurposeIsNotDown) {
     EXPECT_EQ(problem.affects, std::vector<std::string>{"domain wiki.home.example"});
 }
 
+TEST_F(ProblemsTest, OfWhatIsPausedItIsSaidHowItGoesOn) {
+    StopReason reason;
+    reason.kind = StopKind::Paused;
+    report(wiki, ProcessState::Paused, reason);
+    EXPECT_FALSE(only().down);
+    EXPECT_EQ(only().hint, "p2prc resume wiki");
+    reason.owner = "root1";
+    report(wiki, ProcessState::Paused, reason);
+    EXPECT_EQ(only().hint, "p2prc resume --owner root1");
+    report(wiki, ProcessState::Running);
+    commit({{keys::status("attic", 9), status(blog, ProcessState::Paused, reason)}});
+    EXPECT_EQ(only().hint, "on attic: p2prc resume --owner root1");
+}
+
 TEST_F(ProblemsTest, WhatWasStoppedFromOutsideWasStoppedOnPurpose) {
     StopReason reason;
     reason.kind = StopKind::StoppedOutside;

@@ -173,7 +173,7 @@ TEST_F(JudgeTest, AWaitThatEndsSaysWhatItWasFor) {
     const auto waited = bus.run(waits.until(awaited));
     ASSERT_FALSE(waited);
     EXPECT_EQ(waited.error().message,
-              "process 'wiki' runs, but is not ready after 1 seconds: it does not listen at its port 8080");
+              "process 'wiki' runs, but is not ready after 1 second: it does not listen at its port 8080");
 }
 
 TEST(WaitOptions, TheFileSaysHowLongByDefault) {
