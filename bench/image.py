@@ -4,9 +4,9 @@
 On one machine of the lab, with the packages of dist/ (or $P2PRC_PACKAGES), as script/bench makes them. Both have the image unpacked
 already: what is timed is `p2prc start --no-wait`, which returns when the command has been executed, beside `podman run --detach` of
 what was pulled; each is stopped between two rounds, and the rounds alternate. A `container` process, which is podman within p2prc, is
-the third. Medians are compared, less what it takes to get onto the machine. Then the memory (PSS) of all processes that run for it:
-the whole of its control groups, and what serves it beside (podman's monitor; no share of p2prcd, which runs anyway and is
-printed by itself). Needs root, for the lab.
+the third, until podman says that it runs. Medians are compared, less what it takes to get onto the machine. Then the memory (PSS) of
+all processes that run for it: the whole of its control groups, and what serves it beside (podman's monitor; no share of p2prcd, which
+runs anyway and is printed by itself). Needs root, for the lab.
 """
 
 import os
@@ -35,6 +35,8 @@ umoci repack --image l:x b
 umoci config --image l:x --config.entrypoint /bin/sleep --config.cmd 1000000
 tar -cf /srv/x.tar -C l .
 """
+# podman says when it runs, which a start does not wait for.
+RUN_BOXED = "p2prc start boxed --no-wait && until systemctl -q is-active p2prc-boxed; do sleep 0.005; done"
 PODMAN = ["podman", "run", "--detach", "--rm", "--name", "peer", "--network=host", "--cgroups=disabled", "--log-driver=none", "--pull=never"]
 
 
@@ -89,7 +91,7 @@ def main():
         spin(home, "boxed", "container")
         starts = {"p2prc image": (["p2prc", "start", "mine", "--no-wait"], ["p2prc", "stop", "mine"]),
                   "podman run": ([*PODMAN, image], ["podman", "rm", "--force", "--time", "0", "peer"]),
-                  "p2prc container": (["p2prc", "start", "boxed", "--no-wait"], ["p2prc", "kill", "none"])}
+                  "p2prc container": (["sh", "-c", RUN_BOXED], ["p2prc", "kill", "none"])}
         # Process 1 of a container ignores SIGTERM here, so a stop would take its ten seconds.
         starts["p2prc container"] = (starts["p2prc container"][0], ["sh", "-c", "systemctl kill -s KILL p2prc-boxed; p2prc stop boxed"])
         for _, stop in starts.values():
