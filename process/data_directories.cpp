@@ -119,6 +119,10 @@ bool DataDirectories::is_there(std::string_view name) const {
     return is_entry(root_ / name) || is_entry(private_root_ / name);
 }
 
+bool DataDirectories::is_in_place(std::string_view name) const {
+    return is_entry(root_ / name);
+}
+
 std::string DataDirectories::owned_directory(std::string_view name) const {
     if (!check_process_name(name)) return {};
     struct stat found{};

@@ -62,6 +62,8 @@ class DataDirectories {
 
     // Whether there is any data of that name, whoever has it.
     bool is_there(std::string_view name) const;
+    // Where people look for it: that of a dynamic user is elsewhere, with a link to it.
+    bool is_in_place(std::string_view name) const;
 
     // A copy of the data beside it, which an update may go back to. It is written to NAME.copying by the
     // process's user (copy_unit()), and becomes NAME.before when it is whole; that of an update before it

@@ -14,6 +14,12 @@ bool has_ended(const UnitView& view) {
     return (view.dead() || view.sub_state == "auto-restart") && ran;
 }
 
+// But for the state in which a timeout came: what is read of a unit does not say that.
+bool same_end(UnitResult one, const UnitResult& other) {
+    one.step = other.step;
+    return one == other;
+}
+
 } // namespace
 
 void ObservedUnit::found(const UnitView& view) {
@@ -36,7 +42,7 @@ ObservedUnit::End ObservedUnit::end_of(const UnitView& view) const {
 void ObservedUnit::note_end(const UnitView& view) {
     if (!has_ended(view)) return;
     const bool dealt_with = !former_.empty() && view.invocation == former_;
-    const bool told = !told_.empty() && view.invocation == told_ && view.result == told_result_;
+    const bool told = !told_.empty() && view.invocation == told_ && same_end(view.result, told_result_);
     if (!dealt_with && !told) end_ = end_of(view);
 }
 

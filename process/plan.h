@@ -19,6 +19,7 @@ struct Wanted {
     bool killed = false;
     std::uint64_t change = 0; // compared with ProcessStatus::applied
     std::string by;
+    friend bool operator==(const Wanted&, const Wanted&) = default;
 };
 Wanted wanted(const ProcessRecord& record, const LocalAction* local);
 

@@ -85,9 +85,7 @@ void ProcessSupervisor::evaluate() {
     if (busy_) return interrupt();
     if (launch_ != 0 && !unit_.alive()) return; // what came of it is told soon
     if (deployment_ && !is_still_to_deploy()) return operate(end_deployment());
-    // What runs meanwhile is the revision before it.
-    if (deployment_ && unit_.has_unrecorded_end()) return act(Act::Conclude, facts());
-    if (deployment_) return;
+    if (deployment_) return watch_meanwhile();
     find_turn();
     rename_status();
     report_kills();
@@ -139,6 +137,16 @@ void ProcessSupervisor::evaluate() {
     if (what == Act::Observe && view->up() && main_process_ended(view->main_pid)) return;
     if (refuses_first(now, what) || deploys_first(now, what) || starts_beside(now, what)) return;
     act(what, now);
+}
+
+// While a revision is deployed the one before it runs, which is recorded as ever, and nothing else is done.
+void ProcessSupervisor::watch_meanwhile() {
+    const auto now = facts();
+    const auto* view = unit_.view();
+    if (view && view->process == 0) return; // not one of ours
+    if (unit_.alive()) return act(observation(now, unit_.take_adopted()), now);
+    const bool ran = view && state_ != SupervisorState::Preparing && now.status && was_up(*now.status);
+    if (unit_.has_unrecorded_end() || ran) act(Act::Conclude, now);
 }
 
 // What must be found out before it can be recorded what systemd runs.

@@ -120,6 +120,7 @@ class ProcessSupervisor : public std::enable_shared_from_this<ProcessSupervisor>
     const NodeRecords& records() const { return node_->records; }
     Facts facts() const { return records().facts(name_); }
 
+    void watch_meanwhile();
     Act observation(const Facts& now, bool adopted) const;
     void act(Act what, const Facts& now);
     void begin(Act what, const Facts& now);

@@ -145,16 +145,19 @@ bool ProcessSupervisor::was_interrupted() {
     return true;
 }
 
-// Those that an image names. The data directory itself is made by systemd, with the process's own unit.
+// Of one with a root of its own, or in a container. Mostly there is nothing to make.
 asio::awaitable<Result<void>> ProcessSupervisor::make_volumes(ProcessRecord record) {
+    if (!record.spec.run.data) co_return Result<void>{};
     const auto deployed = node_->deployments.results().find(record);
-    if (!deployed || deployed->result.volumes.empty() || !record.spec.run.data) co_return Result<void>{};
-    const bool mounted = deployed->in_container();
-    auto unit = volumes_unit(mounted ? as_superuser(record) : record, records().origin_of(record),
-                             deployed->result.volumes, mounted);
+    const auto volumes = deployed ? deployed->result.volumes : std::vector<std::string>();
+    const bool mounted = deployed && deployed->in_container();
+    const bool rooted = !record.spec.run.root.empty() || (deployed && !deployed->result.root.empty());
+    if (volumes.empty() && (!rooted || node_->options.data.is_in_place(name_))) co_return Result<void>{};
+    auto unit =
+        volumes_unit(mounted ? as_superuser(record) : record, records().origin_of(record), volumes, mounted);
     if (!unit) co_return std::unexpected(unit.error());
     set_slice(*unit, records().slice_of(record));
-    add_result(*unit, record.spec, *deployed);
+    if (deployed) add_result(*unit, record.spec, *deployed);
     const auto name = volumes_unit_name(name_);
     const auto made = co_await run_helper(name, std::move(*unit));
     if (!made) co_return std::unexpected(made.error());
@@ -222,20 +225,27 @@ asio::awaitable<ProcessSupervisor::Prepared> ProcessSupervisor::prepare(Facts be
 }
 
 // Before it is written down that it starts: a unit that has failed, and a p2prcd that ended in between, would
-// have the end of the run before count as that of the new one. False: p2prcd ends.
+// have the end of the run before count as that of the new one. False: it is to be decided anew what is to be
+// done.
 asio::awaitable<bool> ProcessSupervisor::forget_last_run() {
     if (unit_.alive()) co_return true;
     const bool loaded = unit_.view() != nullptr;
     (void)unit_.take_stopped();
-    if (loaded) co_await node_->systemd.reset_failed(serving_name());
+    if (!loaded) co_return true;
+    const auto before = facts();
+    co_await node_->systemd.reset_failed(serving_name());
+    if (node_->stopping || unit_.alive()) co_return false; // somebody else has started it
     unit_.gone();
-    co_return !node_->stopping;
+    const auto now = facts();
+    if (!before.record || !now.record) co_return false;
+    co_return wanted(before) == wanted(now) &&
+        before.paused == now.paused&& before.elsewhere.has_value() == now.elsewhere.has_value();
 }
 
 asio::awaitable<bool> ProcessSupervisor::start(Act what) {
-    if (!co_await forget_last_run()) co_return false;
+    if (!co_await forget_last_run()) co_return !node_->stopping;
     auto now = facts();
-    if (!now.record || wanted(now).desired != Desired::Running) co_return true;
+    if (!now.record) co_return true;
     // What ended unseen is not looked into any more when it is asked for anew.
     if (state_ == SupervisorState::Starting || state_ == SupervisorState::Ready ||
         state_ == SupervisorState::Stopping)

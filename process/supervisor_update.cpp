@@ -173,6 +173,7 @@ void ProcessSupervisor::note_ready(ProcessStatus& status) {
     if (status.update && is_under_way(*status.update) && is_about(*status.update, status.revision)) {
         if (status.update->phase == UpdatePhase::Replacing)
             return enter(*status.update, UpdatePhase::Confirming);
+        if (status.update->phase == UpdatePhase::Confirming) return; // started again; it has to stay up first
         if (status.update->phase == UpdatePhase::RollingBack) enter(*status.update, UpdatePhase::RolledBack);
     }
     if (status.revision != 0) status.good = status.revision;
@@ -248,7 +249,10 @@ void ProcessSupervisor::update_due() {
     if (node_->stopping || !now.record || !now.status || !now.status->update || update_watch_.run != run_ ||
         now.status->update->phase != update_watch_.phase)
         return;
-    if (update_watch_.phase == UpdatePhase::Replacing) {
+    // It may have been started again since it was ready.
+    const bool ready = state_ == SupervisorState::Ready;
+    if (update_watch_.phase == UpdatePhase::Replacing ||
+        (update_watch_.phase == UpdatePhase::Confirming && !ready)) {
         const auto what =
             now.status->waits_for.empty() ? std::string("it was not ready") : now.status->waits_for;
         return check_failed({run_, StopKind::NotReady, now.record->port ? "port" : "",

@@ -78,7 +78,7 @@ void SystemdBus::Impl::on_job_removed(const dbus::Message& message) {
         wait->second->result = result;
         wait->second->timer.cancel();
     }
-    if (!own_.empty()) finished_[path] = result; // for who begins to wait only now
+    if (own_.contains(name)) finished_[path] = result; // for who begins to wait only now
 }
 
 void SystemdBus::Impl::on_reloading(const dbus::Message& message) {

@@ -82,9 +82,9 @@ Result<TransientUnit> probe_unit(const ProcessRecord& record, Origin origin, con
 std::string volumes_unit_name(std::string_view process_name);
 
 // A unit that makes, as `record`'s process, what is not there yet of its data: the directory itself, which
-// systemd does not link to in its public place for a unit with a root of its own, and the `volumes` in it.
-// `mounted`: they are to be mounted, by the superuser. So their owners stay, and it fails for a link among
-// them, which the process itself may have made.
+// systemd 252 does not link to in its public place for a unit with a root of its own, and the `volumes` in
+// it. `mounted`: they are to be mounted, by the superuser. So their owners stay, and it fails for a link
+// among them, which the process itself may have made.
 Result<TransientUnit> volumes_unit(ProcessRecord record, Origin origin,
                                    const std::vector<std::string>& volumes, bool mounted = false);
 

@@ -69,6 +69,7 @@ def test_an_image_serves_with_its_volume(lab):
 
 def test_its_data_stays_and_its_files_are_shared(lab):
     spin(lab.home1, "twin", "image", "oci-archive:/srv/x.tar", run='command = ["/bin/sleep", "infinity"]')
+    assert lab.home1.run("ls -A /var/lib/p2prc-data/twin/").code == 0  # which systemd does not link to
     inodes = lab.home1.run("stat -c %i /var/lib/p2prc-deploy/*/*/rootfs/bin/busybox").out.split()
     assert len(inodes) == 2 and len(set(inodes)) == 1, inodes
     lab.home1.run("echo changed >/var/lib/p2prc-data/wiki/data/index.html")

@@ -423,6 +423,27 @@ TEST_F(DeployTest, TheEndOfWhatServedMeanwhileIsTold) {
     EXPECT_EQ(count("stop " + deploy), 1); // the first one's, which was over
 }
 
+TEST_F(DeployTest, WhatServesMeanwhileMayStartAgain) {
+    start();
+    spin(deployed());
+    systemd.deploy_takes = std::chrono::hours(1);
+    spin(again(now));
+    const UnitResult crash{"exit-code", CLD_EXITED, 1, ""};
+    systemd.crash_and_restart(unit, crash);
+    run();
+    expect(ProcessState::Starting, StopKind::ExitCode);
+    systemd.runs_again(unit);
+    run();
+    expect(ProcessState::Running);
+    EXPECT_EQ(status()->pid, 100u);
+    EXPECT_EQ(status()->invocation, systemd.loaded.at(unit).invocation);
+    systemd.crash_and_restart(unit, crash);
+    run();
+    systemd.end(unit, crash); // the same end, and no further attempt
+    run();
+    expect(ProcessState::Failed, StopKind::StartLimit);
+}
+
 TEST_F(DeployTest, WhatCannotBeDeployedAnewRunsOn) {
     start();
     spin(deployed());
@@ -473,9 +494,15 @@ TEST_F(DeployTest, WithoutVolumesThereIsNothingToMake) {
     auto web = deployed();
     web.spec.run.data = true;
     web.digest = spec_digest(web.spec);
+    state::Origins(*own).note(web.spec);
     spin(web);
     expect(ProcessState::Running);
-    EXPECT_EQ(count("start p2prcd-volumes-web.service"), 0);
+    EXPECT_EQ(count("start p2prcd-volumes-web.service"), 1); // systemd makes no link to its data
+    fs::create_directories(directory / "data/web");
+    ++web.change;
+    spin(web);
+    expect(ProcessState::Running);
+    EXPECT_EQ(count("start p2prcd-volumes-web.service"), 1);
 }
 
 // They may take minutes.

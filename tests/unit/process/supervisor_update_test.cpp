@@ -132,11 +132,11 @@ TEST_F(SupervisorUpdateTest, OneThatIsStoppedAsItIsConfirmedIsTakenBack) {
     serve();
     web.spec.live = LiveSpec{.probe = Probe{}, .every = std::chrono::seconds(1), .failures = 1};
     web.digest = spec_digest(web.spec);
-    confirm = std::chrono::milliseconds(1500);
+    confirm = std::chrono::seconds(5);
     start_first();
     update("/usr/bin/web2");
     reaches(UpdatePhase::Confirming);
-    systemd.stop_takes = std::chrono::seconds(2);
+    systemd.stop_takes = std::chrono::seconds(6);
     listeners->clear();
     reaches(UpdatePhase::RollingBack);
     listen();
