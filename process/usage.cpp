@@ -98,7 +98,7 @@ std::optional<std::uint64_t> resident_bytes(int directory, const char* list, int
 
 // Of no directory: nothing.
 net::UniqueFd open_directory(const fs::path& path) {
-    return net::UniqueFd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return net::UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
 void set_cpu(Usage& usage, std::optional<std::uint64_t> cpu) {
@@ -127,13 +127,19 @@ net::UniqueFd group_of(std::string_view unit, const fs::path& cgroup_root) {
 
 } // namespace
 
-BriefUsages::BriefUsages(Wanted wanted, fs::path cgroup_root, const fs::path& proc_root)
+BriefUsages::BriefUsages(Wanted wanted, fs::path cgroup_root, fs::path proc_root)
     : wanted_(wanted)
     , cgroup_root_(std::move(cgroup_root))
-    , slice_(open_directory(slice_group(process_slice, cgroup_root_)))
-    , proc_(open_directory(proc_root)) {}
+    , proc_root_(std::move(proc_root)) {}
+
+void BriefUsages::open() {
+    if (std::exchange(opened_, true)) return;
+    slice_ = open_directory(slice_group(process_slice, cgroup_root_));
+    proc_ = open_directory(proc_root_);
+}
 
 Usage BriefUsages::of(std::string_view unit) {
+    open();
     if (slice_) {
         const auto usage = read(slice_.get(), std::string(unit) + "/", in_slice_);
         if (usage.cpu_usec || usage.memory_bytes) return usage;

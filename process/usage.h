@@ -34,7 +34,7 @@ class BriefUsages {
     enum class Wanted { Both, Memory };
 
     explicit BriefUsages(Wanted wanted = Wanted::Both, std::filesystem::path cgroup_root = "/sys/fs/cgroup",
-                         const std::filesystem::path& proc_root = "/proc");
+                         std::filesystem::path proc_root = "/proc");
 
     Usage of(std::string_view unit);
 
@@ -43,11 +43,14 @@ class BriefUsages {
     // and Disabling").
     enum class Controller { Unknown, Present, Absent };
 
+    void open();
     // By the files `prefix`... of the directory.
     Usage read(int directory, const std::string& prefix, Controller& memory);
 
     Wanted wanted_;
     std::filesystem::path cgroup_root_;
+    std::filesystem::path proc_root_;
+    bool opened_ = false; // the following: of a list in which nothing runs here, nothing is opened
     net::UniqueFd slice_; // of this node's own processes
     net::UniqueFd proc_;
     Controller in_slice_ = Controller::Unknown;
