@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include "cli/output.h"
+#include "core/text.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -15,7 +16,9 @@ namespace asio = boost::asio;
 std::string progress_words(const nlohmann::json& process) {
     const auto words = cell(process, "waits_for");
     if (words == "-") return {};
-    return fmt::format("'{}' is {}: {}", cell(process, "name"), cell(process, "state"), words);
+    constexpr std::size_t longest = 256; // its node says it
+    return fmt::format("'{}' is {}: {}", cell(process, "name"), cell(process, "state"),
+                       text::excerpt(words, longest));
 }
 
 asio::awaitable<void> tell_progress(std::function<asio::awaitable<Result<nlohmann::json>>()> look,

@@ -28,8 +28,8 @@ namespace {
 
 // On that node, not on the one where this is read.
 std::string what_to_do(std::string_view node, RemoteSpin suffices) {
-    return fmt::format("run p2prc spin on {0} itself, or let its owner write [remote] spin = \"{1}\" in "
-                       "/etc/p2prc/p2prcd.toml on {0} (then: systemctl reload p2prcd)",
+    return fmt::format("run p2prc spin on {0} itself, or let its owner write spin = \"{1}\" below "
+                       "[remote] in /etc/p2prc/p2prcd.toml on {0} (then: systemctl reload p2prcd)",
                        node, remote_spin_name(suffices));
 }
 
@@ -55,10 +55,9 @@ Result<void> check_remote_deployer(RemoteSpin policy, std::span<const std::strin
             fmt::format("node '{}' does not run the deployer '{}' of '{}' for other nodes: "
                         "`[remote] deployers` there does not name it",
                         node, deployer, spec.name),
-            fmt::format(
-                "run p2prc spin on {0} itself, or let its owner write [remote] deployers = [\"{1}\"] in "
-                "/etc/p2prc/p2prcd.toml on {0} (then: systemctl reload p2prcd)",
-                node, deployer));
+            fmt::format("run p2prc spin on {0} itself, or let its owner add \"{1}\" to deployers "
+                        "below [remote] in /etc/p2prc/p2prcd.toml on {0} (then: systemctl reload p2prcd)",
+                        node, deployer));
     }
     return fail(
         ErrorCode::NotPermitted,

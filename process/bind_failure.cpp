@@ -68,10 +68,9 @@ std::string bind_failure(const ProcessSpec& spec, const BindRule& rule, std::spa
                            fmt::join(rule.ports, ", "));
     if (rule.ports.empty())
         return fmt::format("it may bind no port, as it has none: spin it with --port {}", named);
-    return fmt::format(
-        "it may bind only its own port{} {} ($PORT): let it bind that, spin it with --port {}, or "
-        "add {} to `ports` in its file",
-        rule.ports.size() == 1 ? "" : "s", fmt::join(rule.ports, ", "), named, named);
+    return fmt::format("it may bind only its own {} {} ($PORT): let it bind that, spin it with --port {}, or "
+                       "add {} to `ports` in its file",
+                       rule.ports.size() == 1 ? "port" : "ports", fmt::join(rule.ports, ", "), named, named);
 }
 
 } // namespace p2prc::process

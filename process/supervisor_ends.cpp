@@ -100,7 +100,8 @@ ProcessSpec ProcessSupervisor::run_spec(const ProcessRecord& record) const {
 std::string ProcessSupervisor::deployed_command(const ProcessRecord& record) const {
     constexpr std::size_t longest = 1024;
     if (!record.spec.run.command.empty() || record.spec.deploy.strategy.empty()) return {};
-    return text::excerpt(command_text(run_spec(record).run), longest);
+    return std::string(
+        text::cut(command_text(run_spec(record).run), longest)); // whoever shows it makes it fit
 }
 
 // What the table of reasons cannot know.

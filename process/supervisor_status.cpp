@@ -52,6 +52,8 @@ void ProcessSupervisor::observe(const Facts& now) {
     status.state = reported_state(state_);
     const bool same_digest = now.record && unit.digest == now.record->digest;
     if (status.revision == 0 && same_digest) status.revision = now.record->revision;
+    // An earlier version has not written it.
+    if (another && same_digest) status.command = deployed_command(*now.record);
     if (state_ == SupervisorState::Ready && std::exchange(status.ready_run, run_) != run_) note_ready(status);
     if (state_ == SupervisorState::Ready || another) status.waits_for.clear();
     status.pid = unit.main_pid;

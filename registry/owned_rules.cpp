@@ -69,7 +69,7 @@ class Shelf {
     bool put(const std::string& key, Json value) {
         request_.draft.erase(key);
         auto text = state::document_text(value);
-        if (!fits(key, text.size()) && reported_process(key) && drop_log(value))
+        if (!fits(key, text.size()) && reported_process(key) && drop_details(value))
             text = state::document_text(value);
         if (!fits(key, text.size())) return false;
         request_.draft.put(key, std::move(value), std::move(text));
@@ -87,10 +87,13 @@ class Shelf {
                (!offer || has_room(share.offers, 1, quota_.processes));
     }
 
-    // Last lines of a journal are nearly all of a status, and the least that it says.
-    static bool drop_log(Json& value) {
+    // Last lines of a journal are nearly all of a status, and the least that it says; the command is the
+    // rest.
+    static bool drop_details(Json& value) {
+        const bool command = value.erase("command") > 0;
         const auto reason = value.find("reason");
-        return reason != value.end() && reason->is_object() && reason->erase("log") > 0;
+        const bool log = reason != value.end() && reason->is_object() && reason->erase("log") > 0;
+        return log || command;
     }
 
     Request& request_;

@@ -81,7 +81,7 @@ Result<void> check_data(const Request& request, const ProcessRecord& process) {
         ErrorCode::NotPermitted,
         fmt::format("process '{}' was spun on node '{}' and keeps data there, so it is updated only there",
                     process.name, process.node),
-        fmt::format("run the command on {0}, or let its owner write [remote] spin = \"any\" in "
+        fmt::format("run the command on {0}, or let its owner write spin = \"any\" below [remote] in "
                     "/etc/p2prc/p2prcd.toml on {0} (then: systemctl reload p2prcd)",
                     process.node));
 }

@@ -287,7 +287,7 @@ def test_policies_of_other_nodes(lab):
     spin(lab.home2, "base", "oci-archive:/srv/x.tar", head="port = 0")
     image = lab.home2.run([PODMAN, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]).out.split()[0]
     lab.home2.p2prc("kill", "base", timeout=60)
-    script = f"FROM {image}\n"
+    script = f"FROM {image}\nLABEL of=dir:/srv\n"  # which is no archive
     spin(lab.home1, "distant", script, head='port = 0\ndomain = "distant.home.example"', node="home2")
     wait_https(lab.client, "distant.home.example", "seed", timeout=60)
     # Consent that is taken back counts from the next start on.

@@ -31,6 +31,7 @@ TEST(Progress, IsWhatAProcessLacks) {
               "'web' is deploying: the deployer 'image' prepares it");
     EXPECT_EQ(progress_words(web(nullptr)), "");
     EXPECT_EQ(progress_words(Json::object()), "");
+    EXPECT_LT(progress_words(web(std::string(70'000, 'x'))).size(), 300U);
 }
 
 // Each once, in a row, and no more once the work is done.

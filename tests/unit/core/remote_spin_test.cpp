@@ -39,10 +39,10 @@ TEST(RemoteSpinPolicy, ItIsSaidWhatToWriteOnWhichNode) {
         return check_remote_spin(policy, spec, "home1").error().hint;
     };
     EXPECT_EQ(hint(RemoteSpin::No),
-              "run p2prc spin on home1 itself, or let its owner write [remote] spin = \"sandboxed\" in "
+              "run p2prc spin on home1 itself, or let its owner write spin = \"sandboxed\" below [remote] in "
               "/etc/p2prc/p2prcd.toml on home1 (then: systemctl reload p2prcd)");
     spec.run.user = "anna";
-    const auto* any = "[remote] spin = \"any\" in /etc/p2prc/p2prcd.toml on home1";
+    const auto* any = "spin = \"any\" below [remote] in /etc/p2prc/p2prcd.toml on home1";
     EXPECT_NE(hint(RemoteSpin::No).find(any), std::string::npos);
     EXPECT_EQ(hint(RemoteSpin::Sandboxed).find("leave run.user out, or run p2prc spin on home1 itself"), 0U);
     EXPECT_NE(hint(RemoteSpin::Sandboxed).find(any), std::string::npos);
@@ -52,7 +52,7 @@ TEST(RemoteSpinPolicy, ItIsSaidWhatToWriteOnWhichNode) {
     };
     EXPECT_NE(deployer(DeployerClass::Root).find(any), std::string::npos);
     EXPECT_NE(deployer(DeployerClass::Builder)
-                  .find("[remote] deployers = [\"image\"] in /etc/p2prc/p2prcd.toml on home1"),
+                  .find("add \"image\" to deployers below [remote] in /etc/p2prc/p2prcd.toml on home1"),
               std::string::npos);
 }
 
