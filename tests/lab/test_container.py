@@ -263,7 +263,7 @@ def test_policies_of_other_nodes(lab):
     script = "FROM oci-archive:/srv/x.tar\n"
     wait_until(lambda: "container" in deployers(lab.home1, "home2"), 60, "home2 to tell of its deployers")
     refused = spin(lab.home1, "distant", script, head="port = 0", node="home2", check=False)
-    assert refused.code != 0 and "the deployer 'container', which runs as root" in refused.err and "[remote] spin" in refused.err, refused
+    assert refused.code != 0 and "the deployer 'container', which runs as root" in refused.err and 'spin = "any" below [remote]' in refused.err, refused
 
     def set_policy(policy, admitted, others=True):
         lab.home2.write("/etc/p2prc/p2prcd.toml.d/remote.toml", f"[remote]\n{policy}\n")

@@ -322,7 +322,7 @@ def test_remote_spins(lab):
     deploy(lab.home1, "far", "test \"$(id -u)\" != 0; echo ENV.A=b >.p2prc", node="home2")
     assert info(lab.home2, "far")["state"] == "running"
     refused = deploy(lab.home1, "farther", "x", strategy="builds", node="home2", check=False)
-    assert refused.code != 0 and "the deployer 'builds', which runs as root" in refused.err and "[remote] spin" in refused.err, refused
+    assert refused.code != 0 and "the deployer 'builds', which runs as root" in refused.err and 'spin = "any" below [remote]' in refused.err, refused
     deploy(lab.home2, "near", "x", strategy="builds")
     lab.home2.write("/etc/p2prc/p2prcd.toml.d/remote.toml", '[remote]\nspin = "any"\n')
     lab.home2.run("systemctl reload p2prcd")
