@@ -56,7 +56,9 @@ std::string next_attempt(const ProcessRecord& record, const ProcessStatus& statu
 
 // By itself; empty: nothing is left to do.
 std::string next_step(const ProcessRecord& record, const ProcessStatus& status) {
-    if (!status.update || !is_under_way(*status.update)) return next_attempt(record, status);
+    // Stopped meanwhile, it stays as it is until it is started again.
+    const bool updates = record.desired == Desired::Running && status.update && is_under_way(*status.update);
+    if (!updates) return next_attempt(record, status);
     const auto& update = *status.update;
     if (update.phase == UpdatePhase::RollingBack)
         return fmt::format("revision {} runs again, as revision {} was not kept", update.fallback,

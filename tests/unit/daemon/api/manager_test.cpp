@@ -211,6 +211,12 @@ TEST_F(ManagerTest, WhatComesNextIsTold) {
     EXPECT_EQ(next(), "it is tried again after 30s");
     document["state"] = "running";
     EXPECT_EQ(next(), nullptr);
+    document["update"] =
+        to_json(UpdateProgress{.revision = 2, .fallback = 1, .phase = UpdatePhase::Confirming});
+    EXPECT_EQ(next(), "revision 2 is kept if it stays up for ten seconds; otherwise revision 1 runs again");
+    record.desired = Desired::Stopped;
+    document["state"] = "stopped";
+    EXPECT_EQ(next(), nullptr);
 }
 
 class FullFleetTest : public ApiTest {};
