@@ -193,6 +193,7 @@ def last_revision(lab):
 
 def kill_p2prcd(lab):
     lab.home1.run(["systemctl", "kill", "--signal=KILL", "p2prcd.service"])
+    wait_until(lambda: lab.home1.run(["p2prc", "ps"], check=False).code == 0, 60, "p2prcd to be back")
 
 
 def test_p2prcd_is_killed_while_the_new_one_starts(lab):

@@ -45,7 +45,9 @@ def begin(lab, text, mode="well"):
 
 def wait_copying(lab):
     def copies():
-        return lab.home1.run("systemctl is-active p2prcd-copy-book.service", check=False).out.strip() == "activating"
+        # A removal of an earlier copy is a unit of the same name.
+        unit = lab.home1.unit("p2prcd-copy-book.service")
+        return unit["ActiveState"] == "activating" and unit["Description"].startswith("Copy of the data")
     wait_until(copies, 60, "it to be copied")
 
 
