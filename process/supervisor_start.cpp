@@ -238,8 +238,9 @@ asio::awaitable<bool> ProcessSupervisor::forget_last_run() {
     unit_.gone();
     const auto now = facts();
     if (!before.record || !now.record) co_return false;
-    co_return wanted(before) == wanted(now) &&
-        before.paused == now.paused&& before.elsewhere.has_value() == now.elsewhere.has_value();
+    const bool moved = before.elsewhere.has_value() != now.elsewhere.has_value();
+    const bool paused = before.paused != now.paused; // or not any more
+    co_return wanted(before) == wanted(now) && !moved && !paused;
 }
 
 asio::awaitable<bool> ProcessSupervisor::start(Act what) {

@@ -168,8 +168,8 @@ class SystemdBus::Impl : public std::enable_shared_from_this<Impl> {
     std::multiset<std::string> own_;
     std::set<Listing*> listings_;
     std::set<News*> news_;
-    std::multimap<std::string, std::shared_ptr<JobWait>>
-        waits_;                                   // by the job's path, never by the unit's name
+    // By the job's path, never by the unit's name; more than one may wait for it.
+    std::multimap<std::string, std::shared_ptr<JobWait>> waits_;
     std::map<std::string, std::string> finished_; // jobs that ended before their path was known here
 };
 

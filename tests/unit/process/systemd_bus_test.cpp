@@ -1,9 +1,9 @@
+#include "net/spawn.h"
 #include "process/systemd_bus.h"
 #include "tests/unit/net/temporary_directory.h"
 #include "tests/unit/support/private_bus.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 #include <systemd/sd-bus.h>
@@ -311,8 +311,8 @@ TEST_F(SystemdBusStartTest, WhoeverWaitsForAJobIsTold) {
     };
     bool asked = false;
     on_stop = [&] { asked = true; };
-    asio::co_spawn(bus.io, stop(), asio::detached);
-    asio::co_spawn(bus.io, stop(), asio::detached);
+    asio::co_spawn(bus.io, stop(), net::ReportFailure("a stop"));
+    asio::co_spawn(bus.io, stop(), net::ReportFailure("a stop"));
     EXPECT_TRUE(eventually([&] { return words.size() == 2; }));
     EXPECT_TRUE(asked);
     EXPECT_EQ(words, (std::vector<std::string>{"done", "done"}));
